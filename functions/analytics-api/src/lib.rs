@@ -1,0 +1,1 @@
+//! Dashboard, sales, products, categories.

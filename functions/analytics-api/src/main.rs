@@ -1,0 +1,3 @@
+//! Wires `analytics-api` to the Lambda runtime.
+
+fn main() {}

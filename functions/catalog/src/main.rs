@@ -1,0 +1,3 @@
+//! Wires `catalog` to the Lambda runtime.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Wires `dispatch-admin` to the Lambda runtime.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! DynamoDB Streams to Kinesis, SQS and the stock ledger.

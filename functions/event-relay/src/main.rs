@@ -1,0 +1,3 @@
+//! Wires `event-relay` to the Lambda runtime.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Wires `hq-dispatcher` to the Lambda runtime.
+
+fn main() {}

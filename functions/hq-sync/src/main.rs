@@ -1,0 +1,3 @@
+//! Wires `hq-sync` to the Lambda runtime.
+
+fn main() {}

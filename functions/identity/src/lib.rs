@@ -1,0 +1,1 @@
+//! Public keys, health, the OpenAPI document, unknown routes.

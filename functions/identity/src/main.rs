@@ -1,0 +1,3 @@
+//! Wires `identity` to the Lambda runtime.
+
+fn main() {}

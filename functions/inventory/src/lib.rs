@@ -1,0 +1,1 @@
+//! Locations, stock, reservations, movements.

@@ -1,0 +1,3 @@
+//! Wires `inventory` to the Lambda runtime.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Whole orders by REST, and reading them.

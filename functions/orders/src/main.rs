@@ -1,0 +1,3 @@
+//! Wires `orders` to the Lambda runtime.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! POS commands: one envelope, one conditional write.

@@ -1,0 +1,3 @@
+//! Wires `pos-commands` to the Lambda runtime.
+
+fn main() {}

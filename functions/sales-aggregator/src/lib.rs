@@ -1,0 +1,1 @@
+//! Kinesis to analytics pages.

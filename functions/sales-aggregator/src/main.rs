@@ -1,0 +1,3 @@
+//! Wires `sales-aggregator` to the Lambda runtime.
+
+fn main() {}

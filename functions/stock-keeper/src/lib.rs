@@ -1,0 +1,1 @@
+//! Scheduled recovery: expired holds, unfinished plans, missing numbers, waiting deliveries.

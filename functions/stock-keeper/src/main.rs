@@ -1,0 +1,3 @@
+//! Wires `stock-keeper` to the Lambda runtime.
+
+fn main() {}

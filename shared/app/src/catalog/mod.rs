@@ -1,0 +1,3 @@
+//! Products, prices and locations.
+
+pub mod items;

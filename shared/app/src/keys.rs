@@ -1,0 +1,300 @@
+//! Every key of every table, in one place. A key is built from a [`TenantScope`] and nothing else, so
+//! no request can reach another tenant's data.
+//!
+//! | table | pk | sk | what |
+//! |---|---|---|---|
+//! | orders | `<t>#cart#<id>` | `cart` | cart, order or return |
+//! | orders | `<t>#cart#<id>` | `returned` | what came back of a sale |
+//! | orders | `<t>#cart#<id>` | `plan` | plan of a long finalise |
+//! | orders | `<t>#cart#<id>` | `chunk#<attempt>#<n>` | chunk record of a plan |
+//! | orders | `<t>#lane#<store>#<register>` | `lane` | last number and epoch of a lane |
+//! | stock | `<t>#stock#<location>#<sku>` | `stock` | counters |
+//! | stock | `<t>#holds#<location>#<sku>` | `<reservation>` | hold line |
+//! | stock | `<t>#reservation#<id>` | `reservation` | reservation header |
+//! | stock | `<t>#update#<scope>#<key>` | `update` | record of a stock update |
+//! | ledger | `<t>#stock#<location>#<sku>` | `<seq>` (12 digits), `head` | movement; verified part |
+//! | catalog | `<t>#product#<sku>` | `product`, `prices` | product; its price book entries |
+//! | catalog | `<t>#barcode#<gtin>` | `barcode` | SKU of a GTIN |
+//! | catalog | `<t>#location#<id>` | `location` | location |
+//! | catalog | `<t>#sync#<entity>` | `state`, `parked#<time>#<line>` | feed state; parked bad lines |
+//! | catalog | `tenants` | `<tenant>` | registry of tenants, for scheduled work |
+//! | catalog | `<t>#walk#<name>` | `walk` | where a scheduled walk stands |
+//! | analytics | `<t>#store#<store>` | `hour#<day>#<epoch>`, `products#<day>#<page>`, `day#<day>`, `complete` | pages, day descriptor, completeness |
+//! | dispatch | `<t>#delivery#<order>.<version>` | `delivery`, `attempt#<n>` | delivery; its attempts |
+//! | dispatch | `<t>#breaker#<destination>` | `breaker` | breaker |
+//! | dispatch | `<t>#verified#<store>#<register>` | `verified` | deliveries known to be complete |
+//! | dispatch | `parked` | `<time>#<random>` | poison records |
+//! | identity | `jwks` | `jwks` | public keys |
+
+use jiff::civil::Date;
+use tillstream_domain::identifier::KeyPart;
+
+use crate::database::{Key, Partition};
+use crate::tenancy::TenantScope;
+
+/// Spreads due work over partitions, so that a busy system's schedule is not one hot partition.
+pub const DUE_SHARDS: u64 = 4;
+
+/// A number as text that sorts like the number.
+fn padded(number: u64) -> String {
+    format!("{number:012}")
+}
+
+impl TenantScope {
+    fn pk(&self, kind: &str, parts: &[&str]) -> String {
+        let mut pk = format!("{}#{kind}", KeyPart(self.tenant_id()));
+        for part in parts {
+            pk.push('#');
+            pk.push_str(&KeyPart(part).to_string());
+        }
+        pk
+    }
+
+    fn key(&self, kind: &str, parts: &[&str], sk: &str) -> Key {
+        Key { pk: self.pk(kind, parts), sk: sk.to_owned() }
+    }
+
+    /// Cart, order or return.
+    pub fn cart(&self, id: &str) -> Key {
+        self.key("cart", &[id], "cart")
+    }
+
+    /// What came back of a sale.
+    pub fn returned(&self, order_id: &str) -> Key {
+        self.key("cart", &[order_id], "returned")
+    }
+
+    /// Plan of a long finalise.
+    pub fn plan(&self, cart_id: &str) -> Key {
+        self.key("cart", &[cart_id], "plan")
+    }
+
+    /// Chunk record of a plan's attempt.
+    pub fn chunk(&self, cart_id: &str, attempt: u32, chunk: u32) -> Key {
+        self.key("cart", &[cart_id], &format!("chunk#{}#{}", padded(attempt.into()), padded(chunk.into())))
+    }
+
+    /// Last number and epoch of a lane.
+    pub fn lane(&self, store_id: &str, register_id: &str) -> Key {
+        self.key("lane", &[store_id, register_id], "lane")
+    }
+
+    /// Index partition of all orders of a lane and epoch (`lane_pk`).
+    pub fn lane_orders(&self, store_id: &str, register_id: &str, epoch: u32) -> Partition {
+        Partition(self.pk("lane-orders", &[store_id, register_id, &epoch.to_string()]))
+    }
+
+    /// Index partition of all orders of a store (`store_pk`).
+    pub fn store_orders(&self, store_id: &str) -> Partition {
+        Partition(self.pk("store-orders", &[store_id]))
+    }
+
+    /// Stock counters.
+    pub fn stock(&self, location_id: &str, sku: &str) -> Key {
+        self.key("stock", &[location_id, sku], "stock")
+    }
+
+    /// Index partition of all stock of a location (`location_pk`).
+    pub fn location_stock(&self, location_id: &str) -> Partition {
+        Partition(self.pk("location-stock", &[location_id]))
+    }
+
+    /// Index partition of all stock of a SKU (`sku_pk`).
+    pub fn sku_stock(&self, sku: &str) -> Partition {
+        Partition(self.pk("sku-stock", &[sku]))
+    }
+
+    /// A hold line of a reservation on one stock item.
+    pub fn hold(&self, location_id: &str, sku: &str, reservation_id: &str) -> Key {
+        self.key("holds", &[location_id, sku], reservation_id)
+    }
+
+    /// All hold lines on one stock item.
+    pub fn holds(&self, location_id: &str, sku: &str) -> Partition {
+        Partition(self.pk("holds", &[location_id, sku]))
+    }
+
+    /// Reservation header.
+    pub fn reservation(&self, id: &str) -> Key {
+        self.key("reservation", &[id], "reservation")
+    }
+
+    /// Record of a stock update: `scope` is who sent it, `key` its idempotency key.
+    pub fn stock_update(&self, scope: &str, key: &str) -> Key {
+        self.key("update", &[scope, key], "update")
+    }
+
+    /// Ledger row of one movement.
+    pub fn ledger_row(&self, location_id: &str, sku: &str, seq: u64) -> Key {
+        self.key("stock", &[location_id, sku], &padded(seq))
+    }
+
+    /// How far the ledger of a stock item is known to be whole.
+    pub fn ledger_head(&self, location_id: &str, sku: &str) -> Key {
+        self.key("stock", &[location_id, sku], "head")
+    }
+
+    /// All ledger rows of one stock item.
+    pub fn ledger(&self, location_id: &str, sku: &str) -> Partition {
+        Partition(self.pk("stock", &[location_id, sku]))
+    }
+
+    /// Product.
+    pub fn product(&self, sku: &str) -> Key {
+        self.key("product", &[sku], "product")
+    }
+
+    /// Price book entries of a SKU.
+    pub fn prices(&self, sku: &str) -> Key {
+        self.key("product", &[sku], "prices")
+    }
+
+    /// SKU of a barcode.
+    pub fn barcode(&self, gtin: &str) -> Key {
+        self.key("barcode", &[gtin], "barcode")
+    }
+
+    /// Location.
+    pub fn location(&self, id: &str) -> Key {
+        self.key("location", &[id], "location")
+    }
+
+    /// Index partition of all products, or all locations (`list_pk`).
+    pub fn list_of(&self, kind: &str) -> Partition {
+        Partition(self.pk("list", &[kind]))
+    }
+
+    /// Index partition of all products of a category (`category_pk`).
+    pub fn category(&self, category: &str) -> Partition {
+        Partition(self.pk("category", &[category]))
+    }
+
+    /// Index partition of all products by name (`name_pk`).
+    pub fn product_names(&self) -> Partition {
+        Partition(self.pk("names", &[]))
+    }
+
+    /// State of a feed.
+    pub fn sync_state(&self, entity: &str) -> Key {
+        self.key("sync", &[entity], "state")
+    }
+
+    /// A parked bad line of a feed.
+    pub fn sync_parked(&self, entity: &str, at_millis: i64, line: u64) -> Key {
+        self.key("sync", &[entity], &format!("parked#{at_millis:015}#{}", padded(line)))
+    }
+
+    /// Version record of a feed's deleted or separate entity.
+    pub fn sync_entity(&self, entity: &str, id: &str) -> Key {
+        self.key("sync-entity", &[entity, id], "entity")
+    }
+
+    /// The tenant's entry in the registry.
+    pub fn registry_entry(&self) -> Key {
+        Key { pk: "tenants".to_owned(), sk: self.tenant_id().to_owned() }
+    }
+
+    /// Where a scheduled walk over this tenant stands.
+    pub fn walk(&self, name: &str) -> Key {
+        self.key("walk", &[name], "walk")
+    }
+
+    /// Analytics partition of a store.
+    pub fn store_pages(&self, store_id: &str) -> Partition {
+        Partition(self.pk("store", &[store_id]))
+    }
+
+    /// Analytics page of a store's hour: business day and the hour's start in epoch seconds.
+    pub fn hour_page(&self, store_id: &str, day: Date, hour_start_seconds: i64) -> Key {
+        self.key("store", &[store_id], &format!("hour#{day}#{hour_start_seconds:012}"))
+    }
+
+    /// Analytics page of a store's day of products.
+    pub fn product_page(&self, store_id: &str, day: Date, page: u32) -> Key {
+        self.key("store", &[store_id], &format!("products#{day}#{page:05}"))
+    }
+
+    /// How a store's day is paged.
+    pub fn day_descriptor(&self, store_id: &str, day: Date) -> Key {
+        self.key("store", &[store_id], &format!("day#{day}"))
+    }
+
+    /// Completeness record of a store.
+    pub fn completeness(&self, store_id: &str) -> Key {
+        self.key("store", &[store_id], "complete")
+    }
+
+    /// Delivery of one version of an order.
+    pub fn delivery(&self, delivery_id: &str) -> Key {
+        self.key("delivery", &[delivery_id], "delivery")
+    }
+
+    /// One attempt of a delivery.
+    pub fn delivery_attempt(&self, delivery_id: &str, attempt: u32) -> Key {
+        self.key("delivery", &[delivery_id], &format!("attempt#{}", padded(attempt.into())))
+    }
+
+    /// A delivery and its attempts.
+    pub fn delivery_parts(&self, delivery_id: &str) -> Partition {
+        Partition(self.pk("delivery", &[delivery_id]))
+    }
+
+    /// Index partition of all deliveries of a lane and epoch (`lane_pk`).
+    pub fn lane_deliveries(&self, store_id: &str, register_id: &str, epoch: u32) -> Partition {
+        Partition(self.pk("lane-deliveries", &[store_id, register_id, &epoch.to_string()]))
+    }
+
+    /// Index partition of deliveries of a status (`status_pk`).
+    pub fn deliveries_by_status(&self, status: &str) -> Partition {
+        Partition(self.pk("deliveries", &[status]))
+    }
+
+    /// Breaker of a destination.
+    pub fn breaker(&self, destination: &str) -> Key {
+        self.key("breaker", &[destination], "breaker")
+    }
+
+    /// Up to where the deliveries of a lane are known to be complete.
+    pub fn verified_deliveries(&self, store_id: &str, register_id: &str) -> Key {
+        self.key("verified", &[store_id, register_id], "verified")
+    }
+}
+
+/// Index partition of due work of one kind over all tenants (`due_pk`): scheduled work has no caller,
+/// each item names its tenant.
+pub fn due(kind: &str, shard: u64) -> Partition {
+    Partition(format!("due#{kind}#{}", shard % DUE_SHARDS))
+}
+
+/// The registry of tenants, for scheduled work.
+pub fn tenant_registry() -> Partition {
+    Partition("tenants".to_owned())
+}
+
+/// A poison record, parked whole.
+pub fn parked_record(at_millis: i64, random: u64) -> Key {
+    Key { pk: "parked".to_owned(), sk: format!("{at_millis:015}#{random:016x}") }
+}
+
+/// All parked poison records.
+pub fn parked_records() -> Partition {
+    Partition("parked".to_owned())
+}
+
+/// The public keys that tokens are verified with.
+pub fn jwks() -> Key {
+    Key { pk: "jwks".to_owned(), sk: "jwks".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_id_reaches_another_key() {
+        let a = TenantScope::from_own_record("a");
+        let b = TenantScope::from_own_record("a#cart");
+        assert_ne!(a.cart("cart#x").pk(), b.cart("x").pk());
+        assert_ne!(a.stock("l", "x#y").pk(), a.stock("l#x", "y").pk());
+    }
+}

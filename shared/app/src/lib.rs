@@ -1,0 +1,14 @@
+//! Use cases, and the ports they need. No AWS here: adapters are elsewhere.
+
+pub mod catalog;
+pub mod database;
+pub mod environment;
+pub mod error;
+pub mod keys;
+pub mod ports;
+pub mod pos;
+pub mod stock;
+pub mod tenancy;
+
+pub use error::{Error, FieldError, Refusal, RefusalKind, Result};
+pub use ports::Ports;

@@ -1,0 +1,159 @@
+//! How a cart stands in the orders table. The order is the cart's own item, under the same key, and
+//! with its number it is the outbox.
+//!
+//! Headlines are plain attributes, so that a person can read them in the console; lines, payments and
+//! keys are compact binary ([`tillstream_domain::compact`]).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tillstream_domain::cart::{
+    Applied, Cart, CartError, CartKind, CartState, ENCODED_BYTES_MAX, Finalized, Line, NumbersUsed, Payment,
+    ReturnHead,
+};
+use tillstream_domain::compact;
+use tillstream_domain::lane::LaneNumber;
+
+use crate::database::Item;
+use crate::error::{Error, Refusal, Result};
+use crate::tenancy::TenantScope;
+
+/// What is inside `body`. A change of shape is a new attribute name, so that old items stay readable.
+#[derive(Serialize, Deserialize)]
+struct Body {
+    lines: Vec<Line>,
+    payments: Vec<Payment>,
+    numbers_used: NumbersUsed,
+    return_of: Option<ReturnHead>,
+    void_reason: Option<String>,
+    opened_at: Timestamp,
+}
+
+fn state_of(name: &str) -> Result<CartState> {
+    [
+        CartState::Open,
+        CartState::Tendering,
+        CartState::Paid,
+        CartState::Finalized,
+        CartState::Voided,
+        CartState::Parked,
+    ]
+    .into_iter()
+    .find(|state| state.name() == name)
+    .ok_or_else(|| Error::Bug(format!("unknown cart state {name}")))
+}
+
+/// The item of a cart.
+///
+/// # Errors
+/// 422 `cart_too_large` where its encoding leaves no room to tender and finalise; a bug if it cannot
+/// be encoded.
+pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
+    let body = compact::encode(&Body {
+        lines: cart.lines.clone(),
+        payments: cart.payments.clone(),
+        numbers_used: cart.numbers_used,
+        return_of: cart.return_of.clone(),
+        void_reason: cart.void_reason.clone(),
+        opened_at: cart.opened_at,
+    })
+    .map_err(Error::bug)?;
+    let keys = compact::encode(&cart.applied).map_err(Error::bug)?;
+    if cart.state == CartState::Open && body.len() + keys.len() > ENCODED_BYTES_MAX {
+        let error = CartError::TooLarge;
+        return Err(Refusal::new(crate::RefusalKind::Invalid, error.code(), error.to_string()).into());
+    }
+    let totals = cart.totals().map_err(Error::bug)?;
+    let item = Item::new(&scope.cart(&cart.id))
+        .with("tenant_id", scope.tenant_id())
+        .with("cart_id", cart.id.as_str())
+        .with(
+            "kind",
+            match cart.kind {
+                CartKind::Sale => "sale",
+                CartKind::Return => "return",
+            },
+        )
+        .with("version", i64::try_from(cart.version).map_err(Error::bug)?)
+        .with("state", cart.state.name())
+        .with("store_id", cart.store_id.as_str())
+        .with("register_id", cart.register_id.as_str())
+        .with("channel", cart.channel.as_str())
+        .with("employee_id", cart.employee_id.as_str())
+        .with("currency", cart.currency.code())
+        .with("lines", i64::try_from(cart.lines.len()).map_err(Error::bug)?)
+        .with("total", totals.total)
+        .with_some("customer_id", cart.customer_id.as_deref())
+        .with_some("region", cart.region.as_deref())
+        .with_some("plan_attempt", cart.plan_attempt.map(i64::from))
+        .with("body", body)
+        .with("keys", keys);
+    let Some(done) = &cart.finalized else {
+        return Ok(item);
+    };
+    let lane = &done.number.lane;
+    let number = i64::try_from(done.number.number).map_err(Error::bug)?;
+    Ok(item
+        .with("lane", lane.to_string())
+        .with("lane_pk", scope.lane_orders(&lane.store_id, &lane.register_id, lane.epoch).value())
+        .with("lane_number", number)
+        .with("order_version", i64::from(done.order_version))
+        .with("status", done.status.as_str())
+        .with("finalized_at", done.at.to_string())
+        .with("business_day", done.business_day.to_string())
+        .with("hour_start", done.hour_start.as_second())
+        .with("offset_seconds", i64::from(done.offset_seconds))
+        .with("store_pk", scope.store_orders(&cart.store_id).value())
+        .with("store_sk", store_sort_key(done.at, &cart.id)))
+}
+
+/// Sort key of an order among its store's: by time, then id. Milliseconds, biased so that times before
+/// 1970 sort too.
+pub fn store_sort_key(at: Timestamp, order_id: &str) -> String {
+    format!("{:016}#{order_id}", at.as_millisecond().saturating_add(1_000_000_000_000_000))
+}
+
+/// Reads a cart.
+///
+/// # Errors
+/// A bug if the item is not a cart.
+pub fn cart_of(item: &Item) -> Result<Cart> {
+    let body: Body = compact::decode(item.bytes("body")?).map_err(Error::bug)?;
+    let applied: Applied = compact::decode(item.bytes("keys")?).map_err(Error::bug)?;
+    let finalized = match item.opt_number("lane_number") {
+        None => None,
+        Some(number) => Some(Finalized {
+            number: LaneNumber {
+                lane: item.text("lane")?.parse().map_err(Error::bug)?,
+                number: u64::try_from(number).map_err(Error::bug)?,
+            },
+            order_version: u32::try_from(item.number("order_version")?).map_err(Error::bug)?,
+            status: item.text("status")?.to_owned(),
+            at: item.text("finalized_at")?.parse().map_err(Error::bug)?,
+            business_day: item.text("business_day")?.parse().map_err(Error::bug)?,
+            hour_start: Timestamp::from_second(item.number("hour_start")?).map_err(Error::bug)?,
+            offset_seconds: i32::try_from(item.number("offset_seconds")?).map_err(Error::bug)?,
+        }),
+    };
+    Ok(Cart {
+        id: item.text("cart_id")?.to_owned(),
+        kind: if item.text("kind")? == "return" { CartKind::Return } else { CartKind::Sale },
+        version: u64::try_from(item.number("version")?).map_err(Error::bug)?,
+        state: state_of(item.text("state")?)?,
+        store_id: item.text("store_id")?.to_owned(),
+        register_id: item.text("register_id")?.to_owned(),
+        channel: item.text("channel")?.to_owned(),
+        customer_id: item.opt_text("customer_id").map(Into::into),
+        region: item.opt_text("region").map(Into::into),
+        employee_id: item.text("employee_id")?.to_owned(),
+        currency: item.text("currency")?.parse().map_err(Error::bug)?,
+        opened_at: body.opened_at,
+        lines: body.lines,
+        payments: body.payments,
+        numbers_used: body.numbers_used,
+        applied,
+        plan_attempt: item.opt_number("plan_attempt").map(u32::try_from).transpose().map_err(Error::bug)?,
+        return_of: body.return_of,
+        void_reason: body.void_reason,
+        finalized,
+    })
+}

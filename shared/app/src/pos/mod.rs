@@ -1,0 +1,3 @@
+//! The till: commands on carts.
+
+pub mod cart_item;

@@ -1,0 +1,194 @@
+//! The stock item: how every change of stock is written.
+//!
+//! On hand, reserved, available, `seq` and the last movement change in one expression, so that the
+//! table's stream carries a complete ledger row for every change and the sale pays nothing for it.
+//! All numbers are thousandths of the product's unit.
+
+use jiff::Timestamp;
+use tillstream_domain::quantity::Quantity;
+
+use crate::database::{Change, Condition, Item, Table, Write};
+use crate::error::Result;
+use crate::tenancy::TenantScope;
+
+/// Layout of a stock item that is not split.
+pub const LAYOUT_WHOLE: i64 = 0;
+
+/// Why stock moved: one ledger row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Movement {
+    /// `sale`, `return`, `adjustment`, `count`, `hold`, `release`, `commit`, `sync`, ….
+    pub kind: &'static str,
+    /// Order, reservation or update that caused it.
+    pub reference: String,
+    /// Who: employee, or the token's subject.
+    pub actor: String,
+    /// When, as the cause tells it.
+    pub at: Timestamp,
+    /// Reason in words, if one was given.
+    pub reason: Option<String>,
+}
+
+/// By how much each counter changes, in thousandths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Delta {
+    /// On hand.
+    pub on_hand: i64,
+    /// Reserved.
+    pub reserved: i64,
+    /// Kept aside as damaged (not part of on hand).
+    pub damaged: i64,
+}
+
+impl Delta {
+    /// A sale: on hand falls.
+    pub fn sale(quantity: Quantity) -> Self {
+        Delta { on_hand: -quantity.thousandths(), ..Delta::default() }
+    }
+
+    /// A return to the shelf: on hand grows.
+    pub fn restock(quantity: Quantity) -> Self {
+        Delta { on_hand: quantity.thousandths(), ..Delta::default() }
+    }
+
+    /// A hold: reserved grows.
+    pub fn hold(quantity: Quantity) -> Self {
+        Delta { reserved: quantity.thousandths(), ..Delta::default() }
+    }
+
+    /// A hold given back: reserved falls.
+    pub fn release(quantity: Quantity) -> Self {
+        Delta { reserved: -quantity.thousandths(), ..Delta::default() }
+    }
+
+    /// A hold that became a sale: on hand and reserved fall.
+    pub fn commit(quantity: Quantity) -> Self {
+        Delta { on_hand: -quantity.thousandths(), reserved: -quantity.thousandths(), ..Delta::default() }
+    }
+
+    /// What it does to `available`.
+    pub fn available(&self) -> i64 {
+        self.on_hand - self.reserved
+    }
+}
+
+/// The update of one stock item. Where it takes from `available`, it is conditional on enough being
+/// there, and with it on the item's existence; where it does not, it makes the item if need be.
+/// Always conditional on the layout. `more` are further conditions (a version, an expiry), `changes`
+/// further changes.
+pub fn stock_update(
+    scope: &TenantScope,
+    location_id: &str,
+    sku: &str,
+    delta: Delta,
+    movement: &Movement,
+    more: Vec<Condition>,
+    mut changes: Vec<Change>,
+) -> Write {
+    let mut conditions = more;
+    let taken = -delta.available();
+    if taken > 0 {
+        conditions.push(Condition::Ge("available", taken.into()));
+        conditions.push(Condition::Eq("layout", LAYOUT_WHOLE.into()));
+    } else {
+        conditions
+            .push(Condition::Any(vec![Condition::NotExists, Condition::Eq("layout", LAYOUT_WHOLE.into())]));
+        changes.extend(identity_changes(scope, location_id, sku));
+    }
+    if delta.reserved < 0 {
+        // A hold that is not there cannot be given back, whatever the caller believes.
+        conditions.push(Condition::Ge("reserved", (-delta.reserved).into()));
+    }
+    changes.extend([
+        Change::Add("on_hand", delta.on_hand),
+        Change::Add("reserved", delta.reserved),
+        Change::Add("damaged", delta.damaged),
+        Change::Add("available", delta.available()),
+        Change::Add("seq", 1),
+    ]);
+    changes.extend(movement_changes(movement, delta));
+    Write::Update {
+        table: Table::Stock,
+        key: scope.stock(location_id, sku),
+        changes,
+        condition: Some(Condition::All(conditions)),
+    }
+}
+
+/// What makes a stock item findable; the same whenever it is written, so an existing item's indexes
+/// are not touched.
+pub fn identity_changes(scope: &TenantScope, location_id: &str, sku: &str) -> Vec<Change> {
+    vec![
+        Change::Set("tenant_id", scope.tenant_id().into()),
+        Change::Set("location_id", location_id.into()),
+        Change::Set("sku", sku.into()),
+        Change::Set("layout", LAYOUT_WHOLE.into()),
+        Change::SetIfAbsent("safety_stock", 0.into()),
+        Change::Set("location_pk", scope.location_stock(location_id).value().into()),
+        Change::Set("location_sk", sku.into()),
+        Change::Set("sku_pk", scope.sku_stock(sku).value().into()),
+        Change::Set("sku_sk", location_id.into()),
+    ]
+}
+
+/// The last movement, as attributes of the stock item.
+pub fn movement_changes(movement: &Movement, delta: Delta) -> Vec<Change> {
+    let mut changes = vec![
+        Change::Set("last_kind", movement.kind.into()),
+        Change::Set("last_ref", movement.reference.as_str().into()),
+        Change::Set("last_actor", movement.actor.as_str().into()),
+        Change::Set("last_at", movement.at.as_millisecond().into()),
+        Change::Set("last_on_hand", delta.on_hand.into()),
+        Change::Set("last_reserved", delta.reserved.into()),
+        Change::Set("last_damaged", delta.damaged.into()),
+    ];
+    changes.push(match &movement.reason {
+        Some(reason) => Change::Set("last_reason", reason.as_str().into()),
+        None => Change::Remove("last_reason"),
+    });
+    changes
+}
+
+/// The counters of one stock item, in thousandths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Physically there.
+    pub on_hand: i64,
+    /// Held.
+    pub reserved: i64,
+    /// on hand − reserved − safety stock.
+    pub available: i64,
+    /// Kept aside as damaged.
+    pub damaged: i64,
+    /// Not to be sold online.
+    pub safety_stock: i64,
+    /// Where to order again; 0 where none is set.
+    pub reorder_point: i64,
+    /// Count of changes: the version, and the sequence of the ledger.
+    pub seq: i64,
+    /// Epoch milliseconds before which no hold on it expires; `None` without holds.
+    pub earliest_expiry: Option<i64>,
+    /// Version of the feed line that set it last.
+    pub sync_version: Option<i64>,
+}
+
+impl Counters {
+    /// Reads a stock item.
+    ///
+    /// # Errors
+    /// A bug if `seq` is missing: it is not a stock item.
+    pub fn of(item: &Item) -> Result<Self> {
+        let number = |name| item.opt_number(name).unwrap_or(0);
+        Ok(Counters {
+            on_hand: number("on_hand"),
+            reserved: number("reserved"),
+            available: number("available"),
+            damaged: number("damaged"),
+            safety_stock: number("safety_stock"),
+            reorder_point: number("reorder_point"),
+            seq: item.number("seq")?,
+            earliest_expiry: item.opt_number("earliest_expiry"),
+            sync_version: item.opt_number("sync_version"),
+        })
+    }
+}

@@ -1,0 +1,3 @@
+//! Stock: counters, reservations, ledger.
+
+pub mod counters;

@@ -1,0 +1,7 @@
+//! Wire types: HTTP bodies, events, HQ messages. Versioned; the OpenAPI document is made from them.
+//!
+//! One module per area. A type that a client sends denies unknown fields, so that a field is never
+//! accepted and ignored.
+
+pub mod events;
+pub mod schema;

@@ -1,0 +1,85 @@
+//! Finds payment card numbers in text, so that they can be refused (PCI DSS 4.0, requirement 3.3).
+
+/// Whether `text` holds what looks like a primary account number: 13 to 19 digits, spaces and hyphens
+/// between them allowed, beginning as card schemes do (2 to 6), with a correct Luhn check digit
+/// (ISO/IEC 7812-1, annex B).
+pub fn contains_card_number(text: &str) -> bool {
+    let mut digits: Vec<u8> = Vec::new();
+    let mut separators = 0;
+    for c in text.chars().chain(std::iter::once('|')) {
+        if let Some(d) = c.to_digit(10) {
+            digits.push(u8::try_from(d).unwrap_or(0));
+            separators = 0;
+        } else if matches!(c, ' ' | '-' | '.') && separators == 0 && !digits.is_empty() {
+            separators = 1;
+        } else {
+            if any_window_is_card(&digits) {
+                return true;
+            }
+            digits.clear();
+            separators = 0;
+        }
+    }
+    false
+}
+
+/// A longer run may hide a number (a date before it, an expiry after it), so every window is tried.
+fn any_window_is_card(digits: &[u8]) -> bool {
+    if digits.len() < 13 {
+        return false;
+    }
+    (13..=19.min(digits.len()))
+        .any(|length| digits.windows(length).any(|w| (2..=6).contains(&w[0]) && scheme_length(w) && luhn(w)))
+}
+
+/// Lengths that the schemes issue: 15 for 34 and 37, 16 for most, 13 and 19 for some 4s and 6s.
+fn scheme_length(w: &[u8]) -> bool {
+    matches!(
+        (w[0], w[1], w.len()),
+        (3, 4 | 7, 15)
+            | (3, 0 | 6 | 8, 14)
+            | (3, 5, 16)
+            | (4, _, 13 | 16 | 19)
+            | (5, _, 16)
+            | (2, 2..=7, 16)
+            | (6, _, 16..=19)
+    )
+}
+
+fn luhn(digits: &[u8]) -> bool {
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(place, d)| {
+            let doubled = u32::from(*d) * if place % 2 == 1 { 2 } else { 1 };
+            if doubled > 9 { doubled - 9 } else { doubled }
+        })
+        .sum();
+    sum.is_multiple_of(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn card_numbers_are_found_in_any_dress() {
+        for text in [
+            "4111111111111111",
+            "pay 4111 1111 1111 1111 exp 12/29",
+            "5500-0000-0000-0004",
+            "378282246310005",
+            "6011111111111117x",
+        ] {
+            assert!(contains_card_number(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_numbers_pass() {
+        for text in ["", "4111111111111112", "gate 12, order 536365", "2010-12-01T08:26:00", "17850"] {
+            assert!(!contains_card_number(text), "{text}");
+        }
+    }
+}

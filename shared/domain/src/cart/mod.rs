@@ -1,0 +1,632 @@
+//! The cart: a sale or a return from its first line to its number.
+//!
+//! One item holds it all, so that a command is one conditional write. The idempotency keys of the
+//! commands that took effect are part of it ([`applied`]).
+
+pub mod applied;
+mod payments;
+mod returns;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+pub use applied::{Applied, AppliedCommand, Outcome};
+pub use payments::{Payment, PaymentInput, TENDERS};
+pub use returns::{Disposition, OriginalLine, OriginalSale, ReturnLine, Returned, ReturnedLine};
+
+use crate::lane::LaneNumber;
+use crate::money::{Currency, MoneyError, UnitPrice};
+use crate::quantity::{Quantity, Unit};
+
+/// Most lines a cart holds (DynamoDB items end at 400 KB).
+pub const LINES_MAX: usize = 5_000;
+/// Most commands a cart takes; each leaves its idempotency key in it.
+pub const COMMANDS_MAX: usize = 10_000;
+/// Most payments on a cart.
+pub const PAYMENTS_MAX: usize = 50;
+/// Most bytes its encoded lines and keys may take; the rest of an item is room to tender and finalise.
+pub const ENCODED_BYTES_MAX: usize = 300 * 1024;
+
+/// A sale takes goods out of the store, a return brings them back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CartKind {
+    /// Goods out, money in.
+    Sale,
+    /// Goods in, money out.
+    Return,
+}
+
+/// Where a cart stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CartState {
+    /// Lines may change.
+    Open,
+    /// Lines are fixed, payments may change.
+    Tendering,
+    /// Paid in full, not yet final.
+    Paid,
+    /// Final: it has its number.
+    Finalized,
+    /// Given up.
+    Voided,
+    /// Put aside.
+    Parked,
+}
+
+impl CartState {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            CartState::Open => "open",
+            CartState::Tendering => "tendering",
+            CartState::Paid => "paid",
+            CartState::Finalized => "finalized",
+            CartState::Voided => "voided",
+            CartState::Parked => "parked",
+        }
+    }
+}
+
+/// One line. Amounts are derived, so that they cannot disagree with price and quantity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Number within the cart, never used again.
+    pub number: u32,
+    /// SKU.
+    pub sku: String,
+    /// Name as of the sale.
+    pub name: String,
+    /// Category as of the sale.
+    pub category: Option<String>,
+    /// How many, always above zero.
+    pub quantity: Quantity,
+    /// How it is sold.
+    pub unit: Unit,
+    /// Whether stock of it is kept.
+    pub stocked: bool,
+    /// Price per unit.
+    pub unit_price: UnitPrice,
+    /// Whether that price was set by hand.
+    pub price_overridden: bool,
+    /// Free text.
+    pub notes: Option<String>,
+    /// For a return: what happens to the goods, and the line of the original sale.
+    pub returned: Option<ReturnLine>,
+}
+
+impl Line {
+    /// The name on the wire (`l-1`).
+    pub fn id(&self) -> String {
+        format!("l-{}", self.number)
+    }
+
+    /// Quantity × price, rounded once to the minor unit.
+    ///
+    /// # Errors
+    /// [`MoneyError::OutOfRange`].
+    pub fn gross(&self, currency: Currency) -> Result<i64, MoneyError> {
+        self.unit_price.times(self.quantity, currency)
+    }
+}
+
+/// The numbers at the foot of a cart, in minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Lines before discounts, without tax.
+    pub subtotal: i64,
+    /// Discounts.
+    pub discount: i64,
+    /// Tax.
+    pub tax: i64,
+    /// Tips, on top of the total and never counted as sales.
+    pub tips: i64,
+    /// What is to be paid: subtotal − discount + tax.
+    pub total: i64,
+    /// What was handed over, change included.
+    pub paid: i64,
+    /// What is still to be paid.
+    pub due: i64,
+    /// What was given back.
+    pub change: i64,
+}
+
+/// What finalising adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finalized {
+    /// Its number on its lane.
+    pub number: LaneNumber,
+    /// Counts the facts of this order: 1 when it becomes final.
+    pub order_version: u32,
+    /// Where it stands as an order (`completed`, `placed`, `paid`, `returned`).
+    pub status: String,
+    /// The time of the sale, as the register told it.
+    pub at: Timestamp,
+    /// The store's business day of that time.
+    pub business_day: Date,
+    /// Start of the store's local hour of that time.
+    pub hour_start: Timestamp,
+    /// Offset from UTC at that hour, in seconds.
+    pub offset_seconds: i32,
+}
+
+/// A cart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cart {
+    /// Its id, unique in the tenant; the order's id too.
+    pub id: String,
+    /// Sale or return.
+    pub kind: CartKind,
+    /// Counts its writes.
+    pub version: u64,
+    /// Where it stands.
+    pub state: CartState,
+    /// Store whose stock it sells.
+    pub store_id: String,
+    /// Register it was opened at.
+    pub register_id: String,
+    /// `pos`, `web`, ….
+    pub channel: String,
+    /// Customer, if known.
+    pub customer_id: Option<String>,
+    /// The store's region as of the opening, for reports.
+    pub region: Option<String>,
+    /// Who opened it.
+    pub employee_id: String,
+    /// The store's currency.
+    pub currency: Currency,
+    /// When it was opened, as the register told it.
+    pub opened_at: Timestamp,
+    /// Lines in the order they were added.
+    pub lines: Vec<Line>,
+    /// Payments, or for a return refunds.
+    pub payments: Vec<Payment>,
+    /// Numbers handed out to lines, and to payments.
+    pub numbers_used: NumbersUsed,
+    /// Commands that took effect.
+    pub applied: Applied,
+    /// The plan that is finalising it, if one is: attempt number.
+    pub plan_attempt: Option<u32>,
+    /// For a return: its reason and the sale it belongs to.
+    pub return_of: Option<ReturnHead>,
+    /// Why it was voided.
+    pub void_reason: Option<String>,
+    /// Set once it is final.
+    pub finalized: Option<Finalized>,
+}
+
+/// Counters of numbers that are never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NumbersUsed {
+    /// Lines.
+    pub lines: u32,
+    /// Payments.
+    pub payments: u32,
+}
+
+/// What a return is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReturnHead {
+    /// Why.
+    pub reason: String,
+    /// The sale as it was, when it is known; `None` for a blind return.
+    pub original: Option<OriginalSale>,
+}
+
+/// Why a command was refused by the cart's own rules.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CartError {
+    /// The command does not fit the cart's state.
+    #[error("the cart is {is}; this needs {needs}")]
+    WrongState {
+        /// State it is in.
+        is: &'static str,
+        /// What it would have to be.
+        needs: &'static str,
+    },
+    /// A plan is finalising the cart.
+    #[error("the cart is being finalised; ask again shortly")]
+    FinalizeInProgress,
+    /// A sale's command on a return, or the other way round.
+    #[error("this is a {is}, the command is for a {needs}")]
+    WrongKind {
+        /// What it is.
+        is: &'static str,
+        /// What the command is for.
+        needs: &'static str,
+    },
+    /// No such line.
+    #[error("the cart has no line {0}")]
+    UnknownLine(String),
+    /// No such payment.
+    #[error("the cart has no payment {0}")]
+    UnknownPayment(String),
+    /// [`LINES_MAX`].
+    #[error("a cart holds at most {LINES_MAX} lines")]
+    TooManyLines,
+    /// [`COMMANDS_MAX`].
+    #[error("a cart takes at most {COMMANDS_MAX} commands")]
+    TooManyCommands,
+    /// [`PAYMENTS_MAX`].
+    #[error("a cart holds at most {PAYMENTS_MAX} payments")]
+    TooManyPayments,
+    /// [`ENCODED_BYTES_MAX`].
+    #[error("a cart holds at most {ENCODED_BYTES_MAX} bytes; shorten notes or begin another")]
+    TooLarge,
+    /// Nothing to sell or to bring back.
+    #[error("the cart has no lines")]
+    Empty,
+    /// Payments below the total.
+    #[error("{due} minor units are still to be paid")]
+    Underpaid {
+        /// Still to be paid.
+        due: i64,
+    },
+    /// More than is due, by a tender that gives no change.
+    #[error("{due} minor units are due and this tender gives no change")]
+    Overpaid {
+        /// What would be right.
+        due: i64,
+    },
+    /// The cart must be tendering without payments to go back to editing.
+    #[error("remove the payments before editing the cart")]
+    PaymentsPresent,
+    /// A payment of nothing.
+    #[error("a payment's amount is above zero")]
+    NotPositive,
+    /// Not one of [`TENDERS`].
+    #[error("a tender is one of cash, card, gift_card, voucher, account")]
+    UnknownTender,
+    /// Money of another currency.
+    #[error("the cart is in {0}")]
+    CurrencyMismatch(Currency),
+    /// More than was sold and not yet returned.
+    #[error("line {line}: at most {left} can still be returned")]
+    AboveSold {
+        /// Line of the original sale.
+        line: String,
+        /// What is left to return.
+        left: Quantity,
+    },
+    /// More than was paid by that tender and not yet refunded.
+    #[error("at most {left} minor units can still be refunded to {tender}")]
+    AbovePaid {
+        /// The tender.
+        tender: String,
+        /// What is left to refund.
+        left: i64,
+    },
+    /// A return of a known sale names the sale's lines.
+    #[error("a return of a known sale takes line_id of that sale, and its price stands")]
+    NeedsOriginalLine,
+    /// A blind return names SKU and price.
+    #[error("a blind return takes sku and unit_price")]
+    NeedsSkuAndPrice,
+    /// An amount left the accepted range.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+}
+
+impl CartError {
+    /// The stable code on the wire.
+    pub fn code(&self) -> &'static str {
+        match self {
+            CartError::WrongState { .. } => "wrong_cart_state",
+            CartError::FinalizeInProgress => "finalize_in_progress",
+            CartError::WrongKind { .. } => "wrong_cart_kind",
+            CartError::UnknownLine(_) => "line_not_found",
+            CartError::UnknownPayment(_) => "payment_not_found",
+            CartError::TooManyLines => "too_many_lines",
+            CartError::TooManyCommands => "too_many_commands",
+            CartError::TooManyPayments => "too_many_payments",
+            CartError::TooLarge => "cart_too_large",
+            CartError::Empty => "cart_empty",
+            CartError::Underpaid { .. } => "underpaid",
+            CartError::Overpaid { .. } => "overpaid",
+            CartError::PaymentsPresent => "payments_present",
+            CartError::NotPositive => "amount_not_positive",
+            CartError::UnknownTender => "unknown_tender",
+            CartError::CurrencyMismatch(_) => "currency_mismatch",
+            CartError::AboveSold { .. } => "return_above_sold",
+            CartError::AbovePaid { .. } => "refund_above_paid",
+            CartError::NeedsOriginalLine => "original_line_required",
+            CartError::NeedsSkuAndPrice => "sku_and_price_required",
+            CartError::Money(_) => "amount_out_of_range",
+        }
+    }
+}
+
+/// What a new line of a sale says; the rest comes from the cart.
+#[derive(Debug, Clone)]
+pub struct NewLine {
+    /// SKU.
+    pub sku: String,
+    /// Name as of now.
+    pub name: String,
+    /// Category as of now.
+    pub category: Option<String>,
+    /// Above zero.
+    pub quantity: Quantity,
+    /// How it is sold.
+    pub unit: Unit,
+    /// Whether stock of it is kept.
+    pub stocked: bool,
+    /// Price per unit.
+    pub unit_price: UnitPrice,
+    /// Whether that price was set by hand.
+    pub price_overridden: bool,
+    /// Free text.
+    pub notes: Option<String>,
+}
+
+impl Cart {
+    /// The kind's name in messages.
+    fn kind_name(kind: CartKind) -> &'static str {
+        match kind {
+            CartKind::Sale => "sale",
+            CartKind::Return => "return",
+        }
+    }
+
+    /// Checks that the cart is of `kind` and free to change.
+    ///
+    /// # Errors
+    /// [`CartError::WrongKind`], [`CartError::FinalizeInProgress`].
+    pub fn require(&self, kind: CartKind) -> Result<(), CartError> {
+        if self.kind != kind {
+            return Err(CartError::WrongKind {
+                is: Self::kind_name(self.kind),
+                needs: Self::kind_name(kind),
+            });
+        }
+        if self.plan_attempt.is_some() {
+            return Err(CartError::FinalizeInProgress);
+        }
+        Ok(())
+    }
+
+    fn require_open(&self) -> Result<(), CartError> {
+        match self.state {
+            CartState::Open => Ok(()),
+            other => Err(CartError::WrongState { is: other.name(), needs: "an open cart" }),
+        }
+    }
+
+    fn require_tendering(&self) -> Result<(), CartError> {
+        match self.state {
+            CartState::Tendering | CartState::Paid => Ok(()),
+            other => Err(CartError::WrongState { is: other.name(), needs: "a cart that is tendering" }),
+        }
+    }
+
+    /// Sets or clears the customer of a sale that is not final.
+    ///
+    /// # Errors
+    /// [`CartError::WrongState`].
+    pub fn set_customer(&mut self, customer_id: Option<String>) -> Result<(), CartError> {
+        self.require(CartKind::Sale)?;
+        match self.state {
+            CartState::Open | CartState::Tendering | CartState::Paid => {
+                self.customer_id = customer_id;
+                Ok(())
+            }
+            other => Err(CartError::WrongState { is: other.name(), needs: "a cart that is not final" }),
+        }
+    }
+
+    /// Adds a line to a sale; answers its number.
+    ///
+    /// # Errors
+    /// [`CartError::WrongState`], [`CartError::TooManyLines`], [`CartError::Money`] where a total would
+    /// leave the accepted range.
+    pub fn add_line(&mut self, new: NewLine) -> Result<u32, CartError> {
+        self.require(CartKind::Sale)?;
+        self.require_open()?;
+        self.push_line(new, None)
+    }
+
+    fn push_line(&mut self, new: NewLine, returned: Option<ReturnLine>) -> Result<u32, CartError> {
+        if self.lines.len() >= LINES_MAX {
+            return Err(CartError::TooManyLines);
+        }
+        let number = self.numbers_used.lines + 1;
+        let line = Line {
+            number,
+            sku: new.sku,
+            name: new.name,
+            category: new.category,
+            quantity: new.quantity,
+            unit: new.unit,
+            stocked: new.stocked,
+            unit_price: new.unit_price,
+            price_overridden: new.price_overridden,
+            notes: new.notes,
+            returned,
+        };
+        self.lines.push(line);
+        self.numbers_used.lines = number;
+        self.totals().map(|_| number)
+    }
+
+    fn line_position(&self, line_id: &str) -> Result<usize, CartError> {
+        line_id
+            .strip_prefix("l-")
+            .and_then(|n| n.parse::<u32>().ok())
+            .and_then(|number| self.lines.binary_search_by_key(&number, |line| line.number).ok())
+            .ok_or_else(|| CartError::UnknownLine(line_id.to_owned()))
+    }
+
+    /// The line called `line_id`.
+    ///
+    /// # Errors
+    /// [`CartError::UnknownLine`].
+    pub fn line(&self, line_id: &str) -> Result<&Line, CartError> {
+        self.line_position(line_id).map(|at| &self.lines[at])
+    }
+
+    /// Changes quantity or notes of a line of a sale (`Some(None)` clears the notes).
+    ///
+    /// # Errors
+    /// [`CartError::WrongState`], [`CartError::UnknownLine`], [`CartError::Money`].
+    pub fn update_line(
+        &mut self,
+        line_id: &str,
+        quantity: Option<Quantity>,
+        notes: Option<Option<String>>,
+    ) -> Result<u32, CartError> {
+        self.require(CartKind::Sale)?;
+        self.require_open()?;
+        let at = self.line_position(line_id)?;
+        if let Some(quantity) = quantity {
+            self.lines[at].quantity = quantity;
+        }
+        if let Some(notes) = notes {
+            self.lines[at].notes = notes;
+        }
+        self.totals()?;
+        Ok(self.lines[at].number)
+    }
+
+    /// Takes a line off a sale.
+    ///
+    /// # Errors
+    /// [`CartError::WrongState`], [`CartError::UnknownLine`].
+    pub fn remove_line(&mut self, line_id: &str) -> Result<u32, CartError> {
+        self.require(CartKind::Sale)?;
+        self.require_open()?;
+        let at = self.line_position(line_id)?;
+        Ok(self.lines.remove(at).number)
+    }
+
+    /// Fixes the lines so that payments can be taken.
+    ///
+    /// # Errors
+    /// [`CartError::Empty`], [`CartError::WrongState`].
+    pub fn set_tendering(&mut self) -> Result<(), CartError> {
+        self.require(CartKind::Sale)?;
+        self.require_open()?;
+        if self.lines.is_empty() {
+            return Err(CartError::Empty);
+        }
+        self.state = CartState::Tendering;
+        Ok(())
+    }
+
+    /// Goes back to editing the lines.
+    ///
+    /// # Errors
+    /// [`CartError::PaymentsPresent`], [`CartError::WrongState`].
+    pub fn resume_editing(&mut self) -> Result<(), CartError> {
+        self.require(CartKind::Sale)?;
+        self.require_tendering()?;
+        if !self.payments.is_empty() {
+            return Err(CartError::PaymentsPresent);
+        }
+        self.state = CartState::Open;
+        Ok(())
+    }
+
+    /// Gives the cart up.
+    ///
+    /// # Errors
+    /// [`CartError::WrongState`] once it is final or voided.
+    pub fn void(&mut self, kind: CartKind, reason: Option<String>) -> Result<(), CartError> {
+        self.require(kind)?;
+        match self.state {
+            CartState::Finalized | CartState::Voided => {
+                Err(CartError::WrongState { is: self.state.name(), needs: "a cart that is not final" })
+            }
+            _ => {
+                self.state = CartState::Voided;
+                self.void_reason = reason;
+                Ok(())
+            }
+        }
+    }
+
+    /// Checks everything that must hold before the cart can become final, stock apart.
+    ///
+    /// # Errors
+    /// [`CartError`] naming what is missing.
+    pub fn check_finalizable(&self, kind: CartKind) -> Result<Totals, CartError> {
+        if self.kind != kind {
+            return Err(CartError::WrongKind {
+                is: Self::kind_name(self.kind),
+                needs: Self::kind_name(kind),
+            });
+        }
+        match (kind, self.state) {
+            (CartKind::Sale, CartState::Tendering | CartState::Paid)
+            | (CartKind::Return, CartState::Open) => {}
+            (CartKind::Sale, other) => {
+                return Err(CartError::WrongState {
+                    is: other.name(),
+                    needs: "a cart that is tendering or paid",
+                });
+            }
+            (CartKind::Return, other) => {
+                return Err(CartError::WrongState { is: other.name(), needs: "an open return" });
+            }
+        }
+        if self.lines.is_empty() {
+            return Err(CartError::Empty);
+        }
+        let totals = self.totals()?;
+        if totals.due > 0 {
+            return Err(CartError::Underpaid { due: totals.due });
+        }
+        Ok(totals)
+    }
+
+    /// The numbers at its foot.
+    ///
+    /// # Errors
+    /// [`CartError::Money`] where a sum leaves the accepted range.
+    pub fn totals(&self) -> Result<Totals, CartError> {
+        let mut subtotal: i64 = 0;
+        for line in &self.lines {
+            subtotal = subtotal.saturating_add(line.gross(self.currency)?);
+        }
+        let sum = |of: fn(&Payment) -> i64| self.payments.iter().map(of).fold(0_i64, i64::saturating_add);
+        let (paid, change, tips) = (sum(|p| p.amount), sum(|p| p.change), sum(|p| p.tip));
+        if subtotal > crate::money::AMOUNT_MAX {
+            return Err(MoneyError::OutOfRange.into());
+        }
+        Ok(Totals {
+            subtotal,
+            discount: 0,
+            tax: 0,
+            tips,
+            total: subtotal,
+            paid,
+            due: subtotal - (paid - change),
+            change,
+        })
+    }
+
+    /// Stock that the cart moves: quantity per SKU, merged and sorted, since one transaction may not
+    /// touch an item twice. For a return only what goes back on the shelf.
+    pub fn stock_by_sku(&self) -> Vec<(String, Quantity)> {
+        let mut merged = std::collections::BTreeMap::<&str, Quantity>::new();
+        for line in self.lines.iter().filter(|line| line.stocked) {
+            let moves = line.returned.as_ref().is_none_or(|r| r.disposition == Disposition::Restock);
+            if moves {
+                let sum = merged.entry(&line.sku).or_default();
+                *sum = sum.plus(line.quantity);
+            }
+        }
+        merged.into_iter().map(|(sku, quantity)| (sku.to_owned(), quantity)).collect()
+    }
+
+    /// Marks it final.
+    pub fn finalize(&mut self, finalized: Finalized) {
+        self.state = CartState::Finalized;
+        self.plan_attempt = None;
+        self.finalized = Some(finalized);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! Payments on a sale, refunds on a return.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cart, CartError, CartKind, CartState, PAYMENTS_MAX};
+use crate::money::Money;
+
+/// The tenders. Only cash gives change.
+pub const TENDERS: [&str; 5] = ["cash", "card", "gift_card", "voucher", "account"];
+
+/// A payment, or for a return a refund. Amounts in minor units of the cart's currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payment {
+    /// Number within the cart, never used again.
+    pub number: u32,
+    /// One of [`TENDERS`].
+    pub tender: String,
+    /// Handed over, or for a refund handed back.
+    pub amount: i64,
+    /// Given back out of `amount`; cash only.
+    pub change: i64,
+    /// On top of `amount`.
+    pub tip: i64,
+    /// The terminal's or provider's reference.
+    pub external_reference: Option<String>,
+    /// `chip`, `contactless`, `manual`, ….
+    pub entry_method: Option<String>,
+}
+
+impl Payment {
+    /// The name on the wire (`p-1`).
+    pub fn id(&self) -> String {
+        format!("p-{}", self.number)
+    }
+}
+
+/// What a payment says.
+#[derive(Debug, Clone)]
+pub struct PaymentInput {
+    /// One of [`TENDERS`].
+    pub tender: String,
+    /// Handed over.
+    pub amount: Money,
+    /// On top.
+    pub tip: Option<Money>,
+    /// The terminal's or provider's reference.
+    pub external_reference: Option<String>,
+    /// `chip`, `contactless`, `manual`, ….
+    pub entry_method: Option<String>,
+}
+
+impl Cart {
+    fn check_payment(&self, input: &PaymentInput) -> Result<i64, CartError> {
+        if !TENDERS.contains(&input.tender.as_str()) {
+            return Err(CartError::UnknownTender);
+        }
+        let tip = match input.tip {
+            Some(tip) if tip.currency != self.currency => {
+                return Err(CartError::CurrencyMismatch(self.currency));
+            }
+            Some(tip) if tip.amount < 0 => return Err(CartError::NotPositive),
+            Some(tip) => Money::new(tip.amount, tip.currency)?.amount,
+            None => 0,
+        };
+        if input.amount.currency != self.currency {
+            return Err(CartError::CurrencyMismatch(self.currency));
+        }
+        if input.amount.amount <= 0 {
+            return Err(CartError::NotPositive);
+        }
+        Money::new(input.amount.amount, input.amount.currency)?;
+        if self.payments.len() >= PAYMENTS_MAX {
+            return Err(CartError::TooManyPayments);
+        }
+        Ok(tip)
+    }
+
+    fn push_payment(&mut self, input: PaymentInput, change: i64, tip: i64) -> u32 {
+        let number = self.numbers_used.payments + 1;
+        self.numbers_used.payments = number;
+        self.payments.push(Payment {
+            number,
+            tender: input.tender,
+            amount: input.amount.amount,
+            change,
+            tip,
+            external_reference: input.external_reference,
+            entry_method: input.entry_method,
+        });
+        number
+    }
+
+    /// Takes a payment; answers its number and the change to give.
+    ///
+    /// # Errors
+    /// [`CartError::Overpaid`] where a tender that gives no change is above what is due;
+    /// [`CartError::WrongState`], [`CartError::UnknownTender`], [`CartError::CurrencyMismatch`],
+    /// [`CartError::NotPositive`], [`CartError::TooManyPayments`].
+    pub fn add_payment(&mut self, input: PaymentInput) -> Result<(u32, i64), CartError> {
+        self.require(CartKind::Sale)?;
+        self.require_tendering()?;
+        let tip = self.check_payment(&input)?;
+        let due = self.totals()?.due;
+        let above = input.amount.amount.saturating_sub(due).max(0);
+        if above > 0 && input.tender != "cash" {
+            return Err(CartError::Overpaid { due });
+        }
+        if due == 0 {
+            return Err(CartError::Overpaid { due });
+        }
+        let number = self.push_payment(input, above, tip);
+        self.state = if self.totals()?.due == 0 { CartState::Paid } else { CartState::Tendering };
+        Ok((number, above))
+    }
+
+    /// Takes a payment back.
+    ///
+    /// # Errors
+    /// [`CartError::UnknownPayment`], [`CartError::WrongState`].
+    pub fn remove_payment(&mut self, payment_id: &str) -> Result<u32, CartError> {
+        self.require(CartKind::Sale)?;
+        self.require_tendering()?;
+        let at = payment_id
+            .strip_prefix("p-")
+            .and_then(|n| n.parse::<u32>().ok())
+            .and_then(|number| self.payments.iter().position(|p| p.number == number))
+            .ok_or_else(|| CartError::UnknownPayment(payment_id.to_owned()))?;
+        let removed = self.payments.remove(at);
+        self.state = CartState::Tendering;
+        Ok(removed.number)
+    }
+
+    /// Records a refund of a return, by a tender, up to what the return is worth and, where the sale
+    /// is known, up to what was paid by that tender and not yet refunded.
+    ///
+    /// # Errors
+    /// [`CartError::Overpaid`], [`CartError::AbovePaid`], and those of a payment.
+    pub fn refund(&mut self, input: PaymentInput) -> Result<u32, CartError> {
+        self.require(CartKind::Return)?;
+        self.require_open()?;
+        self.check_payment(&input)?;
+        let due = self.totals()?.due;
+        if input.amount.amount > due {
+            return Err(CartError::Overpaid { due });
+        }
+        if let Some(original) = self.return_of.as_ref().and_then(|r| r.original.as_ref()) {
+            let here: i64 = self.payments.iter().filter(|p| p.tender == input.tender).map(|p| p.amount).sum();
+            let left = original.refundable(&input.tender).saturating_sub(here);
+            if input.amount.amount > left {
+                return Err(CartError::AbovePaid { tender: input.tender, left });
+            }
+        }
+        Ok(self.push_payment(input, 0, 0))
+    }
+}

@@ -1,0 +1,148 @@
+use super::applied::{CommandIdentity, Seen};
+use super::*;
+use crate::money::Money;
+
+fn cart(kind: CartKind) -> Cart {
+    Cart {
+        id: "c-1".into(),
+        kind,
+        version: 1,
+        state: CartState::Open,
+        store_id: "s-1".into(),
+        register_id: "r-1".into(),
+        channel: "pos".into(),
+        customer_id: None,
+        region: None,
+        employee_id: "e-1".into(),
+        currency: Currency::GBP,
+        opened_at: Timestamp::UNIX_EPOCH,
+        lines: vec![],
+        payments: vec![],
+        numbers_used: NumbersUsed::default(),
+        applied: Applied::default(),
+        plan_attempt: None,
+        return_of: None,
+        void_reason: None,
+        finalized: None,
+    }
+}
+
+fn line(sku: &str, pieces: i64, price: &str) -> NewLine {
+    NewLine {
+        sku: sku.into(),
+        name: sku.into(),
+        category: None,
+        quantity: Quantity::from_pieces(pieces).unwrap(),
+        unit: Unit::Piece,
+        stocked: true,
+        unit_price: price.parse().unwrap(),
+        price_overridden: false,
+        notes: None,
+    }
+}
+
+fn pay(tender: &str, amount: i64) -> PaymentInput {
+    PaymentInput {
+        tender: tender.into(),
+        amount: Money { amount, currency: Currency::GBP },
+        tip: None,
+        external_reference: None,
+        entry_method: None,
+    }
+}
+
+#[test]
+fn a_sale_from_its_first_line_to_paid() {
+    let mut c = cart(CartKind::Sale);
+    assert_eq!(c.set_tendering(), Err(CartError::Empty));
+    assert_eq!(c.add_line(line("A", 2, "2.55")), Ok(1));
+    assert_eq!(c.add_line(line("A", 1, "2.55")), Ok(2));
+    assert_eq!(c.add_line(line("B", 3, "1")), Ok(3));
+    assert_eq!(c.remove_line("l-2"), Ok(2));
+    assert_eq!(c.add_line(line("A", 1, "2.50")), Ok(4), "a number is never used twice");
+    c.set_tendering().unwrap();
+    assert!(matches!(c.add_line(line("A", 1, "1")), Err(CartError::WrongState { .. })));
+    assert_eq!(c.check_finalizable(CartKind::Sale), Err(CartError::Underpaid { due: 1_060 }));
+    assert_eq!(c.add_payment(pay("card", 1_061)), Err(CartError::Overpaid { due: 1_060 }));
+    assert_eq!(c.add_payment(pay("card", 60)), Ok((1, 0)));
+    assert_eq!(c.resume_editing(), Err(CartError::PaymentsPresent));
+    assert_eq!(c.add_payment(pay("cash", 2_000)), Ok((2, 1_000)));
+    assert_eq!(c.state, CartState::Paid);
+    assert_eq!(c.add_payment(pay("cash", 1)), Err(CartError::Overpaid { due: 0 }));
+    let totals = c.check_finalizable(CartKind::Sale).unwrap();
+    assert_eq!(totals.paid - totals.change, totals.total);
+    assert_eq!(c.remove_payment("p-2"), Ok(2));
+    assert_eq!(c.state, CartState::Tendering);
+    let quantities: Vec<_> = c.stock_by_sku().into_iter().map(|(s, q)| (s, q.thousandths())).collect();
+    assert_eq!(quantities, [("A".to_owned(), 3_000), ("B".to_owned(), 3_000)]);
+}
+
+#[test]
+fn a_zero_total_needs_no_payment() {
+    let mut c = cart(CartKind::Sale);
+    c.add_line(line("A", 2, "0")).unwrap();
+    c.set_tendering().unwrap();
+    assert_eq!(c.check_finalizable(CartKind::Sale).unwrap().total, 0);
+}
+
+#[test]
+fn the_line_limit_holds() {
+    let mut c = cart(CartKind::Sale);
+    for _ in 0..LINES_MAX {
+        c.add_line(line("A", 1, "0")).unwrap();
+    }
+    assert_eq!(c.add_line(line("A", 1, "0")), Err(CartError::TooManyLines));
+}
+
+#[test]
+fn a_return_never_exceeds_the_sale() {
+    let original = OriginalSale {
+        order_id: "c-0".into(),
+        lines: vec![OriginalLine {
+            number: 1,
+            sku: "A".into(),
+            name: "A".into(),
+            category: None,
+            sold: Quantity::from_pieces(3).unwrap(),
+            returned: Quantity::from_pieces(1).unwrap(),
+            unit: Unit::Piece,
+            stocked: true,
+            unit_price: "2".parse().unwrap(),
+        }],
+        tenders: [("card".to_owned(), (600, 200))].into(),
+    };
+    let mut c = cart(CartKind::Return);
+    c.return_of = Some(ReturnHead { reason: "too small".into(), original: Some(original.clone()) });
+    let two = Quantity::from_pieces(2).unwrap();
+    assert_eq!(c.return_known_line("l-1", two, Disposition::Restock), Ok(1));
+    let one = Quantity::from_pieces(1).unwrap();
+    assert_eq!(
+        c.return_known_line("l-1", one, Disposition::Restock),
+        Err(CartError::AboveSold { line: "l-1".into(), left: Quantity::ZERO })
+    );
+    assert_eq!(c.return_blind_line(line("A", 1, "2"), Disposition::None), Err(CartError::NeedsOriginalLine));
+    assert_eq!(c.refund(pay("cash", 400)), Err(CartError::AbovePaid { tender: "cash".into(), left: 0 }));
+    assert_eq!(c.refund(pay("card", 401)), Err(CartError::Overpaid { due: 400 }));
+    assert_eq!(c.refund(pay("card", 400)), Ok(1));
+    c.check_finalizable(CartKind::Return).unwrap();
+
+    let mut returned = Returned::default();
+    returned.lines.insert(1, one);
+    returned.refunded.insert("card".into(), 200);
+    returned.add(&c, &original).unwrap();
+    assert_eq!(
+        returned.add(&c, &original),
+        Err(CartError::AboveSold { line: "l-1".into(), left: Quantity::ZERO }),
+        "another return that began before this one was final"
+    );
+}
+
+#[test]
+fn a_key_answers_the_same_or_says_it_was_reused() {
+    let mut applied = Applied::default();
+    let identity = CommandIdentity { key: [1; 10], fingerprint: [2; 6] };
+    assert_eq!(applied.seen(&identity), Seen::Never);
+    applied.record(&identity, Outcome::Line(7)).unwrap();
+    assert_eq!(applied.seen(&identity), Seen::Same(Outcome::Line(7)));
+    assert_eq!(applied.seen(&CommandIdentity { fingerprint: [3; 6], ..identity }), Seen::Reused);
+}

@@ -1,0 +1,129 @@
+//! Lanes: where everything that is counted gets its gapless number.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::identifier::check_id;
+
+/// Number of virtual lanes of a store's web channel: enough that orders from elsewhere do not queue
+/// for one number, few enough to watch.
+pub const VIRTUAL_LANES: u64 = 4;
+
+/// A register of a store, or one of its virtual lanes, in one epoch.
+///
+/// Written `store/register`, with `~epoch` behind it once a restore from backup has raised the epoch.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane {
+    /// The store.
+    pub store_id: String,
+    /// The register, or `virtual-<n>`.
+    pub register_id: String,
+    /// 0 until the first restore from backup.
+    pub epoch: u32,
+}
+
+impl Lane {
+    /// The lane of `register_id` in its first epoch.
+    pub fn new(store_id: impl Into<String>, register_id: impl Into<String>) -> Self {
+        Lane { store_id: store_id.into(), register_id: register_id.into(), epoch: 0 }
+    }
+
+    /// The register part of a virtual lane; `spread` is any number that spreads orders evenly.
+    pub fn virtual_register(spread: u64) -> String {
+        format!("virtual-{}", spread % VIRTUAL_LANES + 1)
+    }
+
+    /// The registers of all virtual lanes.
+    pub fn virtual_registers() -> impl Iterator<Item = String> {
+        (0..VIRTUAL_LANES).map(Self::virtual_register)
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.store_id, self.register_id)?;
+        if self.epoch > 0 {
+            write!(f, "~{}", self.epoch)?;
+        }
+        Ok(())
+    }
+}
+
+/// Not the text of a lane or of a consistency token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a lane: expected store/register, or store/register:number for a consistency token")]
+pub struct LaneError;
+
+impl FromStr for Lane {
+    type Err = LaneError;
+    fn from_str(text: &str) -> Result<Self, LaneError> {
+        let (store_id, rest) = text.split_once('/').ok_or(LaneError)?;
+        // The last tilde, since a register may hold one; but a bare number behind it is the epoch.
+        let (register_id, epoch) = match rest.rsplit_once('~') {
+            Some((register, epoch)) if epoch.bytes().all(|b| b.is_ascii_digit()) && !epoch.is_empty() => {
+                (register, epoch.parse().map_err(|_| LaneError)?)
+            }
+            _ => (rest, 0),
+        };
+        check_id(store_id).and_then(|()| check_id(register_id)).map_err(|_| LaneError)?;
+        Ok(Lane { store_id: store_id.into(), register_id: register_id.into(), epoch })
+    }
+}
+
+impl Serialize for Lane {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lane {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// One number of one lane: the receipt number, the event's identity, and as text the
+/// read-your-writes token (`s-uk-1/r-1:42`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaneNumber {
+    /// The lane.
+    pub lane: Lane,
+    /// From 1, without gaps.
+    pub number: u64,
+}
+
+impl fmt::Display for LaneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.lane, self.number)
+    }
+}
+
+impl FromStr for LaneNumber {
+    type Err = LaneError;
+    fn from_str(text: &str) -> Result<Self, LaneError> {
+        let (lane, number) = text.rsplit_once(':').ok_or(LaneError)?;
+        let number: u64 = number.parse().map_err(|_| LaneError)?;
+        if number == 0 {
+            return Err(LaneError);
+        }
+        Ok(LaneNumber { lane: lane.parse()?, number })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_forms_round_trip() {
+        for text in ["s-uk-1/r-1:42", "s/r~3:1", "s:1/r:2:7"] {
+            assert_eq!(text.parse::<LaneNumber>().unwrap().to_string(), text);
+        }
+        for bad in ["", "s/r", "s/r:0", "s/r:x", "/r:1", "s/:1", "s#/r:1", "s/r~99999999999:1"] {
+            assert!(bad.parse::<LaneNumber>().is_err(), "{bad} was accepted");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The pure rules of Tillstream: no I/O, no clock, no AWS.
+//!
+//! Everything here is a function of its arguments. Time comes in as [`jiff::Timestamp`], randomness not
+//! at all, so that the same inputs give the same outputs in a till, in a rebuild and in a test.
+
+pub mod business_day;
+pub mod card_number;
+pub mod cart;
+pub mod compact;
+pub mod identifier;
+pub mod interval_set;
+pub mod lane;
+pub mod location;
+pub mod money;
+pub mod product;
+pub mod quantity;
