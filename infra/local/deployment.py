@@ -17,13 +17,14 @@ from expand import REGION
 from prerequisites import ROOT
 from progress import Failure
 
-STACK_NAME = "tillstream"
 BUCKET = "tillstream-deployment"
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
 
 class Cloud:
-    """Clients of the emulator."""
+    """The emulator, and what is deployed to it."""
+
+    stack_name = "tillstream"
 
     def __init__(self, endpoint: str):
         self.endpoint = endpoint
@@ -39,13 +40,13 @@ class Cloud:
 
     def is_deployed(self) -> bool:
         try:
-            stack = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+            stack = self.client("cloudformation").describe_stacks(StackName=self.stack_name)["Stacks"][0]
         except botocore.exceptions.ClientError:
             return False
         return stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 
     def outputs(self) -> dict[str, str]:
-        stack = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+        stack = self.client("cloudformation").describe_stacks(StackName=self.stack_name)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     def deploy(self, template: dict, parameters: dict[str, str]) -> None:
@@ -83,7 +84,7 @@ class Cloud:
     def apply(self, url: str, parameters: dict[str, str]) -> None:
         formation = self.client("cloudformation")
         request = {
-            "StackName": STACK_NAME,
+            "StackName": self.stack_name,
             "TemplateURL": url,
             "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
@@ -93,7 +94,7 @@ class Cloud:
                 formation.update_stack(**request)
             else:
                 # What an earlier attempt left; there is nothing to delete on a fresh emulator.
-                formation.delete_stack(StackName=STACK_NAME)
+                formation.delete_stack(StackName=self.stack_name)
                 formation.create_stack(**request)
         except botocore.exceptions.ClientError as error:
             if "No updates are to be performed" in str(error):
@@ -101,7 +102,7 @@ class Cloud:
             raise Failure(f"CloudFormation refused the template: {error}") from error
         deadline = time.monotonic() + 120
         while True:
-            stack = formation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+            stack = formation.describe_stacks(StackName=self.stack_name)["Stacks"][0]
             if not stack["StackStatus"].endswith("_IN_PROGRESS"):
                 break
             if time.monotonic() > deadline:

@@ -1,5 +1,8 @@
 """What must be on the machine, and the virtual environment with the rest. Standard library only:
-this runs before anything is installed."""
+this runs before anything is installed.
+
+    prerequisites.py ARGUMENT ...     runs Python with these arguments in that environment
+"""
 
 import hashlib
 import importlib.util
@@ -82,3 +85,11 @@ def enter_environment() -> None:
     python = environment()
     sys.stdout.flush()
     os.execv(python, [str(python), *sys.argv])
+
+
+if __name__ == "__main__":
+    try:
+        check()
+        os.execv(environment(), ["python", *sys.argv[1:]])
+    except Failure as failure:
+        sys.exit(f"error: {failure}")

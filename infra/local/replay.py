@@ -25,8 +25,8 @@ WATERMARK_SECONDS_MAX = 300
 EMPLOYEE = "e-1"
 
 
-def replay(stack, path: Path, speed: str = "max") -> bool:
-    """The whole of it: load, replay, wait, compare. Returns whether everything is equal."""
+def replay(stack, path: Path, speed: str = "max") -> "Outcome":
+    """The whole of it: load, replay, wait, compare."""
     day = Day(path)
     endpoint, token = stack.endpoint(), stack.token()
     loaded = Loaded(stack.loaded_file)
@@ -49,9 +49,9 @@ def replay(stack, path: Path, speed: str = "max") -> bool:
         print(f"    {len(differences)} DIFFERENCES; the first of them:")
         for difference in differences[:20]:
             print(f"      {difference}")
-        return False
-    note("all equal")
-    return True
+    else:
+        note("all equal")
+    return Outcome(not differences, driven)
 
 
 class Loaded:
@@ -176,6 +176,7 @@ class Driven:
     commands: int = 0
     repeated: int = 0
     replays: int = 0
+    orders: set[str] = field(default_factory=set)
     failures: list[Exception] = field(default_factory=list)
 
     def summary(self) -> str:
@@ -184,6 +185,12 @@ class Driven:
             f"{self.commands} requests ({rate:.0f} a second), {self.repeated} sent again, "
             f"{self.replays} answered as replays"
         )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    equal: bool
+    driven: Driven
 
 
 def drive(endpoint: str, token: str, day: Day, speed: str = "max") -> Driven:
@@ -216,6 +223,7 @@ def drive(endpoint: str, token: str, day: Day, speed: str = "max") -> Driven:
             driven.repeated += register.repeated
             driven.replays += register.replays
             driven.commands += register.commands
+            driven.orders |= register.orders
         api.close()
 
     threads = [threading.Thread(target=connection, daemon=True) for _ in range(CONNECTIONS)]
@@ -258,6 +266,7 @@ class Register:
         self.commands = 0
         self.repeated = 0
         self.replays = 0
+        self.orders: set[str] = set()
 
     def perform(self, item: Invoice | Adjustment) -> None:
         if isinstance(item, Adjustment):
@@ -334,7 +343,10 @@ class Register:
             "action": action,
             "payload": payload,
         }
-        self.count(self.api.post("/v1/pos/command", envelope))
+        reply = self.api.post("/v1/pos/command", envelope)
+        self.count(reply)
+        if action in ("finalize_order", "finalize_return"):
+            self.orders.add(reply.body["result"]["order_id"])
 
     def count(self, reply) -> None:
         self.commands += 1
