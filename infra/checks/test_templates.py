@@ -47,10 +47,18 @@ class Templates(unittest.TestCase):
         deployed = {path.name for path in expand.code_directories(self.root).values()}
         self.assertEqual(crates, deployed)
 
-    def test_every_function_has_alarms(self):
-        loops = self.nested["observability"]["Resources"]
-        watched = set(loops["Fn::ForEach::FunctionAlarms"][1])
-        self.assertEqual(watched, {path.name for path in expand.code_directories(self.root).values()})
+    def test_functions_nobody_waits_for_have_an_alarm_on_their_errors(self):
+        watched = {
+            alarm["Properties"]["Dimensions"][0]["Value"]["Fn::Sub"].removeprefix("${ApplicationName}-")
+            for alarm in resources(self.nested["observability"], "AWS::CloudWatch::Alarm").values()
+            if alarm["Properties"]["MetricName"] == "Errors"
+        }
+        unattended = {
+            Path(function["CodeUri"]).name
+            for function in self.functions.values()
+            if not any(event["Type"] == "HttpApi" for event in function["Events"].values())
+        }
+        self.assertEqual(unattended, watched)
 
     def test_there_are_sources_to_check(self):
         self.assertEqual(SOURCES, {type for _, _, type, _ in self.sources})

@@ -57,8 +57,7 @@ class Cloud:
         for name, directory in expand.code_directories(template).items():
             template["Resources"][name]["Properties"]["CodeUri"] = self.upload_code(storage, ROOT / directory)
         for name, path in expand.nested_templates(template).items():
-            nested = expand.unroll(expand.load(ROOT / path))
-            url = self.upload_template(storage, json.dumps(nested, default=str).encode())
+            url = self.upload_template(storage, (ROOT / path).read_bytes())
             template["Resources"][name]["Properties"]["TemplateURL"] = url
         expanded = expand.expand(template, parameters)
         url = self.upload_template(storage, json.dumps(expanded, default=str).encode())

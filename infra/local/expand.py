@@ -1,11 +1,9 @@
 """Expands template.yaml into what the emulator can deploy.
 
 The template stays idiomatic SAM. On AWS the transform runs inside CloudFormation; here the same
-transform (aws-sam-translator) runs on this machine, because the result needs changes:
-
-- The emulator ignores the OpenAPI body of an HTTP API, so the routes in it are made into explicit
-  Integration and Route resources.
-- It runs no transform on nested templates, so their Fn::ForEach loops are unrolled.
+transform (aws-sam-translator) runs on this machine, because the result needs one change: the
+emulator ignores the OpenAPI body of an HTTP API, so the routes in it are made into explicit
+Integration and Route resources. Nested templates are plain CloudFormation and deploy as they are.
 """
 
 import hashlib
@@ -42,35 +40,6 @@ def expand(template: dict, parameters: dict) -> dict:
         if resource["Type"] == "AWS::ApiGatewayV2::Api" and "Body" in resource["Properties"]:
             expanded["Resources"].update(explicit_routes(name, resource))
     return expanded
-
-
-def unroll(value):
-    """`value` with every Fn::ForEach replaced by what it stands for: its body, once for each value of
-    its literal collection. That is as much of AWS::LanguageExtensions as the templates use."""
-    if isinstance(value, list):
-        return [unroll(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    unrolled = {}
-    for key, content in value.items():
-        if not key.startswith("Fn::ForEach::"):
-            unrolled[key] = unroll(content)
-            continue
-        variable, collection, body = content
-        for item in collection:
-            unrolled.update(substitute(unroll(body), variable, item))
-    return unrolled
-
-
-def substitute(value, variable: str, item: str):
-    """`value` with ${variable} as it stands and &{variable} without what a logical id cannot hold."""
-    if isinstance(value, list):
-        return [substitute(content, variable, item) for content in value]
-    if isinstance(value, dict):
-        return {substitute(key, variable, item): substitute(content, variable, item) for key, content in value.items()}
-    if not isinstance(value, str):
-        return value
-    return value.replace(f"${{{variable}}}", item).replace(f"&{{{variable}}}", re.sub("[^A-Za-z0-9]", "", item))
 
 
 def explicit_routes(api: str, resource: dict) -> dict:

@@ -2,23 +2,10 @@
 
 import unittest
 
-from expand import explicit_routes, unroll
+from expand import explicit_routes
 
 
 class ExpandTest(unittest.TestCase):
-    def test_loops_are_unrolled(self):
-        template = {
-            "Fn::ForEach::Alarms": [
-                "Name",
-                ["pos-commands", "orders"],
-                {"Errors&{Name}": {"For": "${App}-${Name}"}},
-            ]
-        }
-        self.assertEqual(
-            {"Errorsposcommands": {"For": "${App}-pos-commands"}, "Errorsorders": {"For": "${App}-orders"}},
-            unroll(template),
-        )
-
     def test_paths_become_routes_with_one_integration_for_each_function(self):
         integration = {"uri": {"Fn::Sub": "…/${OrdersFunction.Arn}/invocations"}, "payloadFormatVersion": "2.0"}
         operation = {"x-amazon-apigateway-integration": integration}
