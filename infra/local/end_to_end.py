@@ -145,7 +145,7 @@ class EndToEnd:
 
     def kill_functions(self, log: list, over: threading.Event) -> None:
         choice = random.Random(20101202)
-        while not over.wait(0.5):
+        while not over.wait(0.2):
             running = function_processes(self.stack.emulator.id())
             if running:
                 id, name = choice.choice(running)

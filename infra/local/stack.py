@@ -117,6 +117,9 @@ class LocalStack:
             [sys.executable, Path(__file__).with_name("ministack_launcher.py")],
             {
                 "BIND_HOST": processes.HOST,
+                # Functions run with their roles' permissions here too: one that the template forgot is
+                # refused on this machine, not first on AWS.
+                "AUTH": "true",
                 "MINISTACK_HOST": processes.HOST,
                 "GATEWAY_PORT": str(self.port),
                 "IOT_MTLS_ENABLED": "0",
