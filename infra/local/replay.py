@@ -108,16 +108,26 @@ def load(api: Api, day: Day) -> str:
     for entity, records in (("catalog", products(day)), ("locations", locations(day)), ("inventory", opening(day))):
         sent = 0
         for chunk in chunks(entity, records, day.version):
-            key = hashlib.sha256(chunk.encode()).hexdigest()
-            reply = api.post(
-                f"/v1/sync/{entity}", chunk, {"Content-Type": "application/x-ndjson", "Idempotency-Key": key}
-            )
-            bad = reply.body.get("errors") or reply.body.get("failed")
-            if bad:
-                raise Failure(f"{entity}: the server refused lines: {json.dumps(bad)[:1000]}")
+            upload(api, entity, chunk)
             sent += chunk.count("\n")
         told.append(f"{sent} {entity}")
     return ", ".join(told)
+
+
+def upload(api: Api, entity: str, chunk: str) -> None:
+    """Sends an upload again from where the server's time ran out, until all of it is applied."""
+    headers = {
+        "Content-Type": "application/x-ndjson",
+        "Idempotency-Key": hashlib.sha256(chunk.encode()).hexdigest(),
+    }
+    path = f"/v1/sync/{entity}"
+    while True:
+        reply = api.post(path, chunk, headers).body
+        if reply["failed"]:
+            raise Failure(f"{entity}: the server refused {reply['failed']} lines: {json.dumps(reply['errors'])[:1000]}")
+        if reply["next_from"] is None:
+            return
+        path = f"/v1/sync/{entity}?from={reply['next_from']}"
 
 
 def products(day: Day):
