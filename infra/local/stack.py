@@ -9,6 +9,7 @@ make: everything else it installs under target/local.
 import argparse
 import json
 import os
+import platform
 import sys
 import time
 from pathlib import Path
@@ -99,7 +100,7 @@ class LocalStack:
 
         return {
             "Stage": "local",
-            "Architecture": "x86_64",
+            "Architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
             "LogLevel": os.environ.get("LOG_LEVEL", "warn"),
             "TokenIssuer": ISSUER,
             "TokenAudience": AUDIENCE,
