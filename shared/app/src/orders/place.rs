@@ -145,11 +145,11 @@ async fn run(
             }
             None => None,
         };
-        if let Some(existing) = &stored {
-            if existing.plan_attempt.is_some() {
-                continue_plan(ports, scope, existing, context.now).await?;
-                continue;
-            }
+        if let Some(existing) = &stored
+            && existing.plan_attempt.is_some()
+        {
+            continue_plan(ports, scope, existing, context.now).await?;
+            continue;
         }
         let location = web_store(context, at(2))?;
         let product = |sku: &str| {
