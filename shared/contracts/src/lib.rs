@@ -4,4 +4,6 @@
 //! accepted and ignored.
 
 pub mod events;
+pub mod orders;
+pub mod pos;
 pub mod schema;

@@ -1,3 +1,5 @@
 //! Stock: counters, reservations, ledger.
 
 pub mod counters;
+pub mod expiry;
+pub mod reservations;
