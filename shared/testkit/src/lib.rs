@@ -1,4 +1,5 @@
 //! Fakes that behave as the real thing, faults to inject, and pollers with AWS's semantics.
 
 pub mod memory_database;
+pub mod shop;
 pub mod test_environment;

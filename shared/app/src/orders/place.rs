@@ -173,7 +173,7 @@ async fn run(
         let stored_version = stored.as_ref().map(|existing| existing.version);
         let lane = LaneState::of(at(1))?;
         let movement = movement_of(&cart, &context.employee_id, context.occurred_at);
-        mark_final(&mut cart, &location, lane, &context.register_id, context.occurred_at)?;
+        mark_final(&mut cart, &location, lane, &context.register_id, context.occurred_at, context.now)?;
         if stored.is_none() {
             cart.applied.record_last(&context.identity, Outcome::Finalized);
         }
