@@ -1,0 +1,1 @@
+//! NDJSON feeds from HQ.
