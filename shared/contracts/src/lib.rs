@@ -4,4 +4,5 @@
 //! accepted and ignored.
 
 pub mod events;
+pub mod inventory;
 pub mod schema;
