@@ -12,7 +12,8 @@
 //! | stock | `<t>#holds#<location>#<sku>` | `<reservation>` | hold line |
 //! | stock | `<t>#reservation#<id>` | `reservation` | reservation header |
 //! | stock | `<t>#update#<scope>#<key>` | `update` | record of a stock update |
-//! | ledger | `<t>#stock#<location>#<sku>` | `<seq>` (12 digits), `head` | movement; verified part |
+//! | stock | `<t>#exceptions` | `<location>#<sku>` | open exception |
+//! | ledger | `<t>#stock#<location>#<sku>` | `<seq>` (12 digits), `<seq>#gap`, `head` | movement; closed gap after `seq`; verified part |
 //! | catalog | `<t>#product#<sku>` | `product`, `prices` | product; its price book entries |
 //! | catalog | `<t>#barcode#<gtin>` | `barcode` | SKU of a GTIN |
 //! | catalog | `<t>#location#<id>` | `location` | location |
@@ -132,9 +133,25 @@ impl TenantScope {
         self.key("update", &[scope, key], "update")
     }
 
+    /// Open exception of a stock item: less is there than is promised.
+    pub fn stock_exception(&self, location_id: &str, sku: &str) -> Key {
+        self.key("exceptions", &[], &format!("{}#{}", KeyPart(location_id), KeyPart(sku)))
+    }
+
+    /// All open stock exceptions.
+    pub fn stock_exceptions(&self) -> Partition {
+        Partition(self.pk("exceptions", &[]))
+    }
+
     /// Ledger row of one movement.
     pub fn ledger_row(&self, location_id: &str, sku: &str, seq: u64) -> Key {
         self.key("stock", &[location_id, sku], &padded(seq))
+    }
+
+    /// Row that stands for lost movements, from `from_seq` on. It sorts before the first of them, and has
+    /// a key of its own: a row that comes late after all takes nothing's place.
+    pub fn ledger_gap(&self, location_id: &str, sku: &str, from_seq: u64) -> Key {
+        self.key("stock", &[location_id, sku], &format!("{}#gap", padded(from_seq.saturating_sub(1))))
     }
 
     /// How far the ledger of a stock item is known to be whole.

@@ -14,9 +14,9 @@ pub(crate) fn to_attribute(value: &Value) -> AttributeValue {
         Value::B(bytes) => AttributeValue::B(Blob::new(bytes.clone())),
         Value::Bool(yes) => AttributeValue::Bool(*yes),
         Value::L(values) => AttributeValue::L(values.iter().map(to_attribute).collect()),
-        Value::M(values) => {
-            AttributeValue::M(values.iter().map(|(name, value)| (name.clone(), to_attribute(value))).collect())
-        }
+        Value::M(values) => AttributeValue::M(
+            values.iter().map(|(name, value)| (name.clone(), to_attribute(value))).collect(),
+        ),
     }
 }
 
@@ -64,6 +64,10 @@ fn to_value(name: &str, value: AttributeValue) -> Result<Value, DatabaseError> {
                 .map(|(key, value)| to_value(name, value).map(|value| (key, value)))
                 .collect::<Result<_, _>>()?,
         ),
-        _ => return Err(DatabaseError::Invalid(format!("attribute {name} is of a type that is not used here"))),
+        _ => {
+            return Err(DatabaseError::Invalid(format!(
+                "attribute {name} is of a type that is not used here"
+            )));
+        }
     })
 }

@@ -78,7 +78,10 @@ impl TableNames {
     /// All tables under a common prefix, as tests make them.
     pub fn with_prefix(prefix: &str) -> Self {
         TableNames(
-            Table::ALL.into_iter().map(|table| (table, format!("{prefix}{table:?}").to_lowercase())).collect(),
+            Table::ALL
+                .into_iter()
+                .map(|table| (table, format!("{prefix}{table:?}").to_lowercase()))
+                .collect(),
         )
     }
 

@@ -16,8 +16,8 @@ use aws_sdk_dynamodb::types::{
 use futures::{StreamExt, TryStreamExt, stream};
 use tillstream_app::capacity::{CapacityKind, CapacityObserver, Consumed, Operation};
 use tillstream_app::database::{
-    Condition, Consistency, Database, DatabaseError, Get, Index, Item, Key, Query, QueryPage, Range, StartKey,
-    TRANSACTION_ACTIONS_MAX, Table, Write,
+    Condition, Consistency, Database, DatabaseError, Get, Index, Item, Key, Query, QueryPage, Range,
+    StartKey, TRANSACTION_ACTIONS_MAX, Table, Write,
 };
 use tillstream_app::environment::{Environment, backoff};
 
@@ -79,7 +79,11 @@ impl DynamoDb {
         }
     }
 
-    async fn get_round(&self, keys: Vec<(Table, Key)>, strong: &BTreeMap<Table, bool>) -> Result<Found, DatabaseError> {
+    async fn get_round(
+        &self,
+        keys: Vec<(Table, Key)>,
+        strong: &BTreeMap<Table, bool>,
+    ) -> Result<Found, DatabaseError> {
         let mut wanted: HashMap<String, KeysAndAttributes> = HashMap::new();
         let mut by_table: BTreeMap<Table, Vec<HashMap<String, AttributeValue>>> = BTreeMap::new();
         for (table, key) in &keys {

@@ -142,13 +142,15 @@ pub(crate) fn transaction_read_error<R: std::fmt::Debug>(
     error: SdkError<aws_sdk_dynamodb::operation::transact_get_items::TransactGetItemsError, R>,
 ) -> DatabaseError {
     use aws_sdk_dynamodb::operation::transact_get_items::TransactGetItemsError;
-    let Some(TransactGetItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
+    let Some(TransactGetItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
+    else {
         return database_error(&error);
     };
     let codes: Vec<&str> = cancelled.cancellation_reasons().iter().filter_map(|r| r.code()).collect();
     let what = format!("TransactGetItems cancelled: {codes:?}");
-    if codes.iter().any(|code| !matches!(*code, "None" | "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded"))
-    {
+    if codes.iter().any(|code| {
+        !matches!(*code, "None" | "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")
+    }) {
         DatabaseError::Invalid(what)
     } else if codes.contains(&"TransactionConflict") {
         DatabaseError::Conflict(what)

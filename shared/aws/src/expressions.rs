@@ -116,8 +116,10 @@ impl Placeholders {
         let section = |word: &str, parts: Vec<String>| {
             (!parts.is_empty()).then(|| format!("{word} {}", parts.join(", ")))
         };
-        let sections: Vec<String> =
-            [section("SET", set), section("ADD", add), section("REMOVE", remove)].into_iter().flatten().collect();
+        let sections: Vec<String> = [section("SET", set), section("ADD", add), section("REMOVE", remove)]
+            .into_iter()
+            .flatten()
+            .collect();
         if sections.is_empty() {
             return Err(DatabaseError::Invalid("an update without changes".into()));
         }

@@ -5,6 +5,7 @@
 
 pub mod catalog;
 pub mod events;
+pub mod inventory;
 pub mod orders;
 pub mod pos;
 pub mod schema;

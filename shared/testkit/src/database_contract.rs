@@ -288,7 +288,8 @@ pub async fn transactions_are_all_or_none(database: &dyn Database, scope: &Tenan
         condition: Condition::Eq("seq", seq.into()),
     };
     let create = || put_if(Table::Orders, Item::new(&key(2)).with("a", 1), Condition::NotExists);
-    let delete_absent = Write::Delete { table: Table::Orders, key: key(3), condition: Some(Condition::Exists) };
+    let delete_absent =
+        Write::Delete { table: Table::Orders, key: key(3), condition: Some(Condition::Exists) };
     let refused = database.transact(vec![create(), take(4), check(2), delete_absent.clone()]).await;
     let expected = vec![
         Cancellation::None,
@@ -409,7 +410,8 @@ pub async fn pages_go_on_where_they_ended(database: &dyn Database, scope: &Tenan
         assert_eq!(seen, expected);
     }
     // A page ends at one megabyte.
-    let large = |n: usize| Item::new(&scope.hold("l", "large", &n.to_string())).with("d", vec![0_u8; 300_000]);
+    let large =
+        |n: usize| Item::new(&scope.hold("l", "large", &n.to_string())).with("d", vec![0_u8; 300_000]);
     for n in 0..5 {
         database.write(put(Table::Stock, large(n))).await.unwrap();
     }
