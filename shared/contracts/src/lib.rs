@@ -3,7 +3,9 @@
 //! One module per area. A type that a client sends denies unknown fields, so that a field is never
 //! accepted and ignored.
 
+pub mod dispatch;
 pub mod events;
+pub mod hq;
 pub mod orders;
 pub mod pos;
 pub mod schema;
