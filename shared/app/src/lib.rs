@@ -4,6 +4,7 @@ pub mod capacity;
 pub mod catalog;
 pub mod cursor;
 pub mod database;
+pub mod dispatch;
 pub mod environment;
 pub mod error;
 pub mod facts;
