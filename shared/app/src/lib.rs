@@ -1,7 +1,7 @@
 //! Use cases, and the ports they need. No AWS here: adapters are elsewhere.
 
-pub mod capacity;
 pub mod aggregation;
+pub mod capacity;
 pub mod catalog;
 pub mod cursor;
 pub mod database;
