@@ -1,5 +1,6 @@
 //! Use cases, and the ports they need. No AWS here: adapters are elsewhere.
 
+pub mod aggregation;
 pub mod capacity;
 pub mod catalog;
 pub mod cursor;
