@@ -375,12 +375,7 @@ impl Dispatcher {
     }
 
     /// The record after an attempt.
-    fn after_attempt(
-        &self,
-        before: &Delivery,
-        attempt: &Attempt,
-        retry_after: Option<Duration>,
-    ) -> Delivery {
+    fn after_attempt(&self, before: &Delivery, attempt: &Attempt, retry_after: Option<Duration>) -> Delivery {
         let policy = &self.policy;
         let now = self.ports.environment.now();
         let mut next = Delivery {
@@ -407,16 +402,11 @@ impl Dispatcher {
             next.status = DeliveryStatus::Dead;
             return next;
         }
-        let wait = backoff(
-            self.ports.environment.as_ref(),
-            next.attempts,
-            policy.backoff,
-            policy.backoff_max,
-        )
-        .max(retry_after.unwrap_or_default().min(policy.backoff_max));
+        let wait =
+            backoff(self.ports.environment.as_ref(), next.attempts, policy.backoff, policy.backoff_max)
+                .max(retry_after.unwrap_or_default().min(policy.backoff_max));
         let until = later(now, wait);
-        let slack =
-            if self.until(now, until) == Next::Ack { Duration::ZERO } else { OVERDUE_AFTER };
+        let slack = if self.until(now, until) == Next::Ack { Duration::ZERO } else { OVERDUE_AFTER };
         next.deferred(now, until, slack)
     }
 
@@ -432,8 +422,7 @@ impl Dispatcher {
     async fn park(&self, body: &str, why: &str) -> Result<Next> {
         let now = self.ports.environment.now();
         let key = keys::parked_record(now.as_millisecond(), self.ports.environment.random());
-        let item =
-            Item::new(&key).with("source", "hq-queue").with("reason", why).with("record", body);
+        let item = Item::new(&key).with("source", "hq-queue").with("reason", why).with("record", body);
         self.ports.database.write(Write::Put { table: Table::Dispatch, item, condition: None }).await?;
         tracing::error!(reason = why, "message parked");
         Ok(Next::Ack)

@@ -9,8 +9,8 @@ use tillstream_domain::money::Money;
 use crate::database::{Consistency, Get, Table};
 use crate::dispatch::delivery::Delivery;
 use crate::error::{Error, Result};
-use crate::pos::cart_item::cart_of;
 use crate::ports::Ports;
+use crate::pos::cart_item::cart_of;
 
 /// Why a message could not be made: a fault of the delivery's own.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -62,8 +62,7 @@ impl SigningSecret {
     }
 
     fn mac(&self, id: &str, seconds: i64, body: &[u8]) -> Result<Hmac<Sha256>, SignatureError> {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&self.0).map_err(|_| SignatureError::MalformedSecret)?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).map_err(|_| SignatureError::MalformedSecret)?;
         mac.update(format!("{id}.{seconds}.").as_bytes());
         mac.update(body);
         Ok(mac)
@@ -140,6 +139,8 @@ mod tests {
     fn short_secrets_are_refused_and_none_is_shown() {
         assert!(SigningSecret::parse("short").is_err());
         assert!(SigningSecret::parse("whsec_c2hvcnQ=").is_err());
-        assert!(!format!("{:?}", SigningSecret::parse("sixteen bytes or more").unwrap()).contains("bytes or"));
+        assert!(
+            !format!("{:?}", SigningSecret::parse("sixteen bytes or more").unwrap()).contains("bytes or")
+        );
     }
 }
