@@ -417,9 +417,10 @@ pub async fn pages_go_on_where_they_ended(database: &dyn Database, scope: &Tenan
     }
     let query = Query::partition(Table::Stock, scope.holds("l", "large"));
     let first = database.query(query.clone()).await.unwrap();
-    assert_eq!(sort_keys(&first), ["0", "1", "2", "3"]);
-    let rest = database.query(Query { start: first.next, ..query }).await.unwrap();
-    assert_eq!((sort_keys(&rest), rest.next.clone()), (vec!["4"], None));
+    assert!((3..=4).contains(&first.items.len()), "{:?}", sort_keys(&first));
+    let rest = database.query(Query { start: first.next.clone(), ..query }).await.unwrap();
+    assert_eq!([sort_keys(&first), sort_keys(&rest)].concat(), ["0", "1", "2", "3", "4"]);
+    assert_eq!(rest.next, None);
 }
 
 /// The page of an index once it has `count` items: indexes are eventually consistent.
