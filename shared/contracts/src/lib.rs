@@ -4,6 +4,8 @@
 //! accepted and ignored.
 
 pub mod events;
+pub mod identity;
+pub mod openapi;
 pub mod orders;
 pub mod pos;
 pub mod schema;

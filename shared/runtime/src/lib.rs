@@ -8,6 +8,7 @@ pub mod auth;
 pub mod batch;
 mod caught;
 pub mod config;
+mod counted_database;
 pub mod http;
 pub mod logging;
 pub mod problem;

@@ -2,3 +2,4 @@
 
 pub mod memory_database;
 pub mod test_environment;
+pub mod tokens;
