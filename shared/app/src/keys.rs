@@ -12,11 +12,13 @@
 //! | stock | `<t>#holds#<location>#<sku>` | `<reservation>` | hold line |
 //! | stock | `<t>#reservation#<id>` | `reservation` | reservation header |
 //! | stock | `<t>#update#<scope>#<key>` | `update` | record of a stock update |
-//! | ledger | `<t>#stock#<location>#<sku>` | `<seq>` (12 digits), `head` | movement; verified part |
+//! | stock | `<t>#exceptions` | `<location>#<sku>` | open exception |
+//! | ledger | `<t>#stock#<location>#<sku>` | `<seq>` (12 digits), `<seq>#gap`, `head` | movement; closed gap after `seq`; verified part |
 //! | catalog | `<t>#product#<sku>` | `product`, `prices` | product; its price book entries |
 //! | catalog | `<t>#barcode#<gtin>` | `barcode` | SKU of a GTIN |
 //! | catalog | `<t>#location#<id>` | `location` | location |
-//! | catalog | `<t>#sync#<entity>` | `state`, `parked#<time>#<line>` | feed state; parked bad lines |
+//! | catalog | `<t>#sync#<entity>` | `state`, `parked#<hash>#<part>` | feed state; parked bad lines |
+//! | catalog | `<t>#sync-entity#<entity>#<id>` | `entity` | version and place of a feed's part |
 //! | catalog | `tenants` | `<tenant>` | registry of tenants, for scheduled work |
 //! | catalog | `<t>#walk#<name>` | `walk` | where a scheduled walk stands |
 //! | analytics | `<t>#store#<store>` | `hour#<day>#<epoch>`, `products#<day>#<page>`, `day#<day>`, `complete` | pages, day descriptor, completeness |
@@ -89,6 +91,13 @@ impl TenantScope {
         Partition(self.pk("store-orders", &[store_id]))
     }
 
+    /// The id in the key of an item of `kind` (`product`, `location`), if it is one of this tenant.
+    pub fn id_of(&self, kind: &str, key: &Key) -> Option<String> {
+        let id = key.pk.strip_prefix(&self.pk(kind, &[]))?.strip_prefix('#')?;
+        // What KeyPart wrote, read backwards: the per cent sign last.
+        (!id.contains('#')).then(|| id.replace("%23", "#").replace("%25", "%"))
+    }
+
     /// Stock counters.
     pub fn stock(&self, location_id: &str, sku: &str) -> Key {
         self.key("stock", &[location_id, sku], "stock")
@@ -124,9 +133,25 @@ impl TenantScope {
         self.key("update", &[scope, key], "update")
     }
 
+    /// Open exception of a stock item: less is there than is promised.
+    pub fn stock_exception(&self, location_id: &str, sku: &str) -> Key {
+        self.key("exceptions", &[], &format!("{}#{}", KeyPart(location_id), KeyPart(sku)))
+    }
+
+    /// All open stock exceptions.
+    pub fn stock_exceptions(&self) -> Partition {
+        Partition(self.pk("exceptions", &[]))
+    }
+
     /// Ledger row of one movement.
     pub fn ledger_row(&self, location_id: &str, sku: &str, seq: u64) -> Key {
         self.key("stock", &[location_id, sku], &padded(seq))
+    }
+
+    /// Row that stands for lost movements, from `from_seq` on. It sorts before the first of them, and has
+    /// a key of its own: a row that comes late after all takes nothing's place.
+    pub fn ledger_gap(&self, location_id: &str, sku: &str, from_seq: u64) -> Key {
+        self.key("stock", &[location_id, sku], &format!("{}#gap", padded(from_seq.saturating_sub(1))))
     }
 
     /// How far the ledger of a stock item is known to be whole.
@@ -179,9 +204,14 @@ impl TenantScope {
         self.key("sync", &[entity], "state")
     }
 
-    /// A parked bad line of a feed.
-    pub fn sync_parked(&self, entity: &str, at_millis: i64, line: u64) -> Key {
-        self.key("sync", &[entity], &format!("parked#{at_millis:015}#{}", padded(line)))
+    /// A part of a parked bad line of a feed, by the line's hash: the same line is parked once.
+    pub fn sync_parked(&self, entity: &str, hash: &str, part: u32) -> Key {
+        self.key("sync", &[entity], &format!("parked#{hash}#{part:03}"))
+    }
+
+    /// Index partition of all parked lines of a feed (`list_pk`).
+    pub fn sync_parked_lines(&self, entity: &str) -> Partition {
+        Partition(self.pk("parked", &[entity]))
     }
 
     /// Version record of a feed's deleted or separate entity.
@@ -296,5 +326,10 @@ mod tests {
         let b = TenantScope::from_own_record("a#cart");
         assert_ne!(a.cart("cart#x").pk(), b.cart("x").pk());
         assert_ne!(a.stock("l", "x#y").pk(), a.stock("l#x", "y").pk());
+        for sku in ["x", "x#y", "%23", "50% #1 %2523"] {
+            assert_eq!(a.id_of("product", &a.product(sku)).as_deref(), Some(sku));
+            assert_eq!(b.id_of("product", &a.product(sku)), None);
+            assert_eq!(a.id_of("location", &a.product(sku)), None);
+        }
     }
 }

@@ -12,6 +12,7 @@ pub mod orders;
 pub mod ports;
 pub mod pos;
 pub mod stock;
+pub mod sync;
 pub mod tenancy;
 
 pub use error::{Error, FieldError, Refusal, RefusalKind, Result};

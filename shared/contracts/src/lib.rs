@@ -3,9 +3,12 @@
 //! One module per area. A type that a client sends denies unknown fields, so that a field is never
 //! accepted and ignored.
 
+pub mod catalog;
 pub mod events;
 pub mod identity;
 pub mod openapi;
+pub mod inventory;
 pub mod orders;
 pub mod pos;
 pub mod schema;
+pub mod sync;

@@ -94,10 +94,10 @@ pub async fn list(ports: &Ports, caller: &Caller, filter: OrderFilter) -> Result
     let fields =
         [&filter.store_id, &filter.status, &filter.from, &filter.to, &filter.channel, &filter.customer_id];
     for (name, value) in ["store_id", "status", "from", "to", "channel", "customer_id"].iter().zip(fields) {
-        if !matches!(*name, "from" | "to") {
-            if let Some(value) = value {
-                id(name, value)?;
-            }
+        if !matches!(*name, "from" | "to")
+            && let Some(value) = value
+        {
+            id(name, value)?;
         }
     }
     let texts: Vec<&str> = fields.iter().map(|field| field.as_deref().unwrap_or("\u{0}")).collect();

@@ -67,7 +67,9 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
         (Some(sku), None) => sku.clone(),
         (None, Some(barcode)) => sku_of_barcode(ports, context, barcode).await?,
         _ => {
-            return Err(Refusal::field("payload.sku", "sku_or_barcode_required", "send sku or barcode").into());
+            return Err(
+                Refusal::field("payload.sku", "sku_or_barcode_required", "send sku or barcode").into()
+            );
         }
     };
     check_sku("payload.sku", &sku)?;

@@ -1,5 +1,6 @@
 //! The till: commands on carts, from the first line to the number.
 
+pub mod batch;
 pub mod cart_item;
 pub mod cart_write;
 pub mod carts;
