@@ -24,6 +24,7 @@
 //! | analytics | `<t>#store#<store>` | `hour#<day>#<epoch>`, `products#<day>#<page>`, `day#<day>`, `complete` | pages, day descriptor, completeness |
 //! | dispatch | `<t>#delivery#<order>.<version>` | `delivery`, `attempt#<n>` | delivery; its attempts |
 //! | dispatch | `<t>#breaker#<destination>` | `breaker` | breaker |
+//! | dispatch | `<t>#replay#<idempotency key>` | `replay` | replay of many dead letters |
 //! | dispatch | `<t>#verified#<store>#<register>` | `verified` | deliveries known to be complete |
 //! | dispatch | `parked` | `<time>#<random>` | poison records |
 //! | identity | `jwks` | `jwks` | public keys |
@@ -279,6 +280,17 @@ impl TenantScope {
         Partition(self.pk("deliveries", &[status]))
     }
 
+    /// Index partition of all deliveries that wait for their destination (`due_pk`); `due_at` is since
+    /// when. A partition per tenant, so that no tenant's backlog stands before another's.
+    pub fn waiting_deliveries(&self, destination: &str) -> Partition {
+        Partition(self.pk("waiting", &[destination]))
+    }
+
+    /// What one replay of many dead letters took on.
+    pub fn replay_of_many(&self, idempotency_key: &str) -> Key {
+        self.key("replay", &[idempotency_key], "replay")
+    }
+
     /// Breaker of a destination.
     pub fn breaker(&self, destination: &str) -> Key {
         self.key("breaker", &[destination], "breaker")
@@ -294,6 +306,12 @@ impl TenantScope {
 /// each item names its tenant.
 pub fn due(kind: &str, shard: u64) -> Partition {
     Partition(format!("due#{kind}#{}", shard % DUE_SHARDS))
+}
+
+/// Tenant id in a key that this system wrote: what a keys-only index of all tenants' due work tells.
+pub fn tenant_in(key: &Key) -> &str {
+    // Tenant ids hold no `#` and nothing that would be escaped (`check_id`).
+    key.pk.split('#').next().unwrap_or_default()
 }
 
 /// The registry of tenants, for scheduled work.

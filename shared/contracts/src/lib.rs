@@ -4,10 +4,12 @@
 //! accepted and ignored.
 
 pub mod catalog;
+pub mod dispatch;
 pub mod events;
+pub mod hq;
 pub mod identity;
-pub mod openapi;
 pub mod inventory;
+pub mod openapi;
 pub mod orders;
 pub mod pos;
 pub mod schema;
