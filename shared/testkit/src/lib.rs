@@ -6,3 +6,4 @@ pub mod emulator;
 pub mod memory_database;
 pub mod shop;
 pub mod test_environment;
+pub mod tokens;
