@@ -11,7 +11,7 @@ use crate::tenancy::{Caller, Role, TenantScope};
 
 use super::attempt::{ATTEMPTS_MAX, Attempt, attempt, pause};
 use super::barcodes::{barcode_taken, barcode_writes};
-use super::items::{prices_of, product_if_any, product_item, sku_not_found, product_of};
+use super::items::{prices_of, product_if_any, product_item, product_of, sku_not_found};
 use super::product_rules::product_from;
 use super::put_record::{PutIdentity, Puts};
 use super::standing::Standing;
