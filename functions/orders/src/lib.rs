@@ -1,1 +1,76 @@
-//! Whole orders by REST, and reading them.
+//! Whole orders by REST, and reading orders.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tillstream_app::orders::{place, read};
+use tillstream_app::{Error, Ports};
+use tillstream_contracts::orders::{OrderFilter, PlaceOrder, PlacedOrder};
+use tillstream_runtime::Problem;
+use tillstream_runtime::auth::Authenticator;
+use tillstream_runtime::config::{self, Variable};
+use tillstream_runtime::http::{
+    self, Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, Replayed,
+};
+
+/// Name in logs and metrics.
+pub const FUNCTION: &str = "orders";
+
+/// What it reads from its environment, beside what every function reads.
+pub const VARIABLES: &[Variable] = &[
+    config::ORDERS_TABLE,
+    config::STOCK_TABLE,
+    config::CATALOG_TABLE,
+    config::IDENTITY_TABLE,
+    config::TOKEN_ISSUER,
+    config::TOKEN_AUDIENCE,
+];
+
+/// What its handlers need.
+#[derive(Clone)]
+pub struct Services {
+    /// Tables, time and chance.
+    pub ports: Ports,
+}
+
+/// Its routes.
+pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
+    let routes =
+        Router::new().route("/v1/orders", get(list).post(place_order)).route("/v1/orders/{id}", get(order));
+    http::router(FUNCTION, routes, services, authenticator)
+}
+
+async fn place_order(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    IdempotencyKey(key): IdempotencyKey,
+    JsonBody(sent): JsonBody<PlaceOrder>,
+) -> Result<impl IntoResponse, Problem> {
+    let executed = place::place(&services.ports, &caller, &key, sent).await?;
+    let done = executed.cart.finalized.as_ref().ok_or_else(|| Error::bug("a placed order is final"))?;
+    let placed = PlacedOrder {
+        consistency_token: done.number.to_string(),
+        order: read::order_view(&executed.cart, true)?,
+    };
+    Ok((StatusCode::CREATED, Replayed(executed.replayed), axum::Json(placed)))
+}
+
+async fn list(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    QueryParams(filter): QueryParams<OrderFilter>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(axum::Json(read::list(&services.ports, &caller, filter).await?))
+}
+
+async fn order(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    PathParams(id): PathParams<String>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(axum::Json(read::get(&services.ports, &caller, &id).await?))
+}

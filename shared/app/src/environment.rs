@@ -26,3 +26,44 @@ pub fn backoff(environment: &dyn Environment, attempt: u32, base: Duration, cap:
     let micros = u64::try_from(ceiling.as_micros()).unwrap_or(u64::MAX);
     Duration::from_micros(environment.random() % micros.max(1))
 }
+
+/// Repeats of one request: waits with jitter between attempts, and ends when the time is up.
+pub struct Retries<'a> {
+    environment: &'a dyn Environment,
+    deadline: Timestamp,
+    attempt: u32,
+}
+
+/// First wait between attempts.
+const RETRY_BASE: Duration = Duration::from_millis(8);
+/// Longest wait between attempts.
+const RETRY_CAP: Duration = Duration::from_millis(250);
+/// How long one request goes on trying. Below the 29 s of API Gateway and the timeout of any till.
+pub const RETRY_TIME: Duration = Duration::from_secs(10);
+
+impl<'a> Retries<'a> {
+    /// For a request that began at `start`.
+    pub fn new(environment: &'a dyn Environment, start: Timestamp) -> Self {
+        let deadline = start.checked_add(RETRY_TIME).unwrap_or(Timestamp::MAX);
+        Retries { environment, deadline, attempt: 0 }
+    }
+
+    /// Waits before the next attempt.
+    ///
+    /// # Errors
+    /// [`crate::Error::Conflict`] once the time is up: safe to repeat.
+    pub async fn again(&mut self, why: &str) -> crate::Result<()> {
+        self.attempt += 1;
+        if self.environment.now() >= self.deadline {
+            return Err(crate::Error::Conflict(format!("gave up after {} attempts: {why}", self.attempt)));
+        }
+        let wait = backoff(self.environment, self.attempt, RETRY_BASE, RETRY_CAP);
+        self.environment.sleep(wait).await;
+        Ok(())
+    }
+
+    /// How often it was tried again.
+    pub fn count(&self) -> u32 {
+        self.attempt
+    }
+}

@@ -1,11 +1,14 @@
 //! Use cases, and the ports they need. No AWS here: adapters are elsewhere.
 
+pub mod capacity;
 pub mod catalog;
 pub mod cursor;
 pub mod database;
 pub mod environment;
 pub mod error;
+pub mod facts;
 pub mod keys;
+pub mod orders;
 pub mod ports;
 pub mod pos;
 pub mod stock;

@@ -5,4 +5,6 @@
 
 pub mod events;
 pub mod inventory;
+pub mod orders;
+pub mod pos;
 pub mod schema;

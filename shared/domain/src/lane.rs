@@ -35,6 +35,11 @@ impl Lane {
         format!("virtual-{}", spread % VIRTUAL_LANES + 1)
     }
 
+    /// Whether a register is a virtual lane's.
+    pub fn is_virtual(register_id: &str) -> bool {
+        register_id.starts_with("virtual-")
+    }
+
     /// The registers of all virtual lanes.
     pub fn virtual_registers() -> impl Iterator<Item = String> {
         (0..VIRTUAL_LANES).map(Self::virtual_register)

@@ -126,13 +126,43 @@ impl fmt::Display for Quantity {
 
 /// A quantity as it stands in JSON: a whole number by the piece, a decimal string by measure.
 /// What it means depends on the product's unit, so it is kept as sent until the product is known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum QuantityInput {
     /// A JSON integer.
     Whole(i64),
     /// A JSON string.
     Decimal(String),
+}
+
+/// By hand, since what serde says of an untagged enum ("did not match any variant") helps nobody.
+impl<'de> Deserialize<'de> for QuantityInput {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = QuantityInput;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "a whole number (by the piece) or a decimal string such as \"0.482\" (by measure)",
+                )
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<QuantityInput, E> {
+                Ok(QuantityInput::Whole(value))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<QuantityInput, E> {
+                // What does not fit is far above the limit, and is refused as such once resolved.
+                Ok(QuantityInput::Whole(i64::try_from(value).unwrap_or(i64::MAX)))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<QuantityInput, E> {
+                Ok(QuantityInput::Decimal(value.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
 }
 
 impl QuantityInput {

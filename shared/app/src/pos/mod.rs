@@ -1,3 +1,19 @@
-//! The till: commands on carts.
+//! The till: commands on carts, from the first line to the number.
 
+pub mod batch;
 pub mod cart_item;
+pub mod cart_write;
+pub mod carts;
+pub mod context;
+pub mod envelope;
+pub mod execute;
+pub mod finalize;
+pub mod identity;
+pub mod lane_write;
+pub mod lines;
+pub mod plan;
+mod refusals;
+pub mod returns;
+pub mod shortage;
+mod tenders;
+pub mod view;

@@ -75,13 +75,19 @@ impl Applied {
         }
     }
 
-    /// Records a command.
+    /// Records a command. `spare` is room beyond the limit: a cart full of line commands can still be
+    /// tendered.
     ///
     /// # Errors
     /// [`CartError::TooManyCommands`] at the limit. A command that finalises or voids always finds
     /// room, so that a full cart can be ended: those call [`Self::record_last`].
-    pub fn record(&mut self, identity: &CommandIdentity, outcome: Outcome) -> Result<(), CartError> {
-        if self.commands.len() >= COMMANDS_MAX {
+    pub fn record(
+        &mut self,
+        identity: &CommandIdentity,
+        outcome: Outcome,
+        spare: usize,
+    ) -> Result<(), CartError> {
+        if self.commands.len() >= COMMANDS_MAX + spare {
             return Err(CartError::TooManyCommands);
         }
         self.record_last(identity, outcome);

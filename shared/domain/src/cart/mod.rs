@@ -112,6 +112,17 @@ impl Line {
     }
 }
 
+/// What a cart does to the stock of one SKU at its store; for a sale out, for a return in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StockMove {
+    /// SKU.
+    pub sku: String,
+    /// Sold, or back on the shelf.
+    pub sellable: Quantity,
+    /// Came back damaged.
+    pub damaged: Quantity,
+}
+
 /// The numbers at the foot of a cart, in minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
@@ -606,18 +617,25 @@ impl Cart {
         })
     }
 
-    /// Stock that the cart moves: quantity per SKU, merged and sorted, since one transaction may not
-    /// touch an item twice. For a return only what goes back on the shelf.
-    pub fn stock_by_sku(&self) -> Vec<(String, Quantity)> {
-        let mut merged = std::collections::BTreeMap::<&str, Quantity>::new();
+    /// Stock that the cart moves, per SKU, merged and sorted, since one transaction may not touch an
+    /// item twice. For a return only what comes back into stock.
+    pub fn stock_moves(&self) -> Vec<StockMove> {
+        let mut merged = std::collections::BTreeMap::<&str, (Quantity, Quantity)>::new();
         for line in self.lines.iter().filter(|line| line.stocked) {
-            let moves = line.returned.as_ref().is_none_or(|r| r.disposition == Disposition::Restock);
-            if moves {
-                let sum = merged.entry(&line.sku).or_default();
-                *sum = sum.plus(line.quantity);
+            match line.returned.as_ref().map(|r| r.disposition) {
+                Some(Disposition::None) => {}
+                Some(Disposition::Damaged) => {
+                    let sums = merged.entry(&line.sku).or_default();
+                    sums.1 = sums.1.plus(line.quantity);
+                }
+                Some(Disposition::Restock) | None => {
+                    let sums = merged.entry(&line.sku).or_default();
+                    sums.0 = sums.0.plus(line.quantity);
+                }
             }
         }
-        merged.into_iter().map(|(sku, quantity)| (sku.to_owned(), quantity)).collect()
+        let moves = merged.into_iter();
+        moves.map(|(sku, (sellable, damaged))| StockMove { sku: sku.to_owned(), sellable, damaged }).collect()
     }
 
     /// Marks it final.

@@ -73,7 +73,7 @@ fn a_sale_from_its_first_line_to_paid() {
     assert_eq!(totals.paid - totals.change, totals.total);
     assert_eq!(c.remove_payment("p-2"), Ok(2));
     assert_eq!(c.state, CartState::Tendering);
-    let quantities: Vec<_> = c.stock_by_sku().into_iter().map(|(s, q)| (s, q.thousandths())).collect();
+    let quantities: Vec<_> = c.stock_moves().into_iter().map(|m| (m.sku, m.sellable.thousandths())).collect();
     assert_eq!(quantities, [("A".to_owned(), 3_000), ("B".to_owned(), 3_000)]);
 }
 
@@ -142,7 +142,7 @@ fn a_key_answers_the_same_or_says_it_was_reused() {
     let mut applied = Applied::default();
     let identity = CommandIdentity { key: [1; 10], fingerprint: [2; 6] };
     assert_eq!(applied.seen(&identity), Seen::Never);
-    applied.record(&identity, Outcome::Line(7)).unwrap();
+    applied.record(&identity, Outcome::Line(7), 0).unwrap();
     assert_eq!(applied.seen(&identity), Seen::Same(Outcome::Line(7)));
     assert_eq!(applied.seen(&CommandIdentity { fingerprint: [3; 6], ..identity }), Seen::Reused);
 }

@@ -1,0 +1,57 @@
+# The few commands a person types. What they do is in infra/local and infra/checks.
+
+PYTHON ?= python3
+# Ports of the local stack, where the usual ones are taken: make run PORT=5566 HQ_PORT=5567
+PORTS = $(if $(PORT),--port $(PORT)) $(if $(HQ_PORT),--hq-port $(HQ_PORT))
+LOCAL = $(PYTHON) infra/local/stack.py $(PORTS)
+
+.DEFAULT_GOAL := help
+.PHONY: help run replay reset stop logs token test bench simulate check build deploy invoke
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## everything on this machine from nothing, with a real day's sales through it
+	@$(LOCAL) run
+
+replay: ## another day: FILE=day.csv [SPEED=max, or a multiple of the day's pace]
+	@$(if $(FILE),,$(error make replay needs a file: make replay FILE=tests/data/online-retail/2011-12-05.csv))$(LOCAL) replay --speed $(or $(SPEED),max) '$(FILE)'
+
+reset: ## the stack up, deployed and empty
+	@$(LOCAL) reset
+
+stop: ## stop the stack
+	@$(LOCAL) stop
+
+logs: ## what the functions logged: [LINES=200] [FOLLOW=1]
+	@$(LOCAL) logs $(if $(LINES),--lines $(LINES)) $(if $(FOLLOW),--follow)
+
+token: ## only a token: [TENANT=demo] [ROLE=store_manager] [STORES=a,b or *] [REGISTER=r-1]
+	@$(LOCAL) token --tenant '$(or $(TENANT),demo)' --role '$(or $(ROLE),store_manager)' --stores '$(or $(STORES),*)' $(if $(REGISTER),--register '$(REGISTER)')
+
+test: ## every test; the end-to-end ones start a stack of their own: [SCENARIOS="from_empty again"]
+	cargo test --workspace --locked
+	$(PYTHON) infra/local/prerequisites.py -m unittest discover --start-directory infra/local
+	$(PYTHON) infra/local/end_to_end.py $(SCENARIOS)
+
+bench: ## every benchmark, into target/bench
+	cargo bench --workspace --locked
+
+simulate: ## the simulator: [SEEDS=100]
+	cargo run --locked --release --package tillstream-testkit --bin simulator -- --seeds $(or $(SEEDS),100)
+
+check: ## formatting, lints, templates, licences and advisories
+	@$(PYTHON) infra/checks/check.py
+
+# Lambda's Linux is older than most: cargo-lambda links against its libc, for either architecture.
+# arm64 is cheaper to run, but needs that Rust target: rustup target add aarch64-unknown-linux-gnu
+ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+
+build: ## the functions for Lambda: [ARCH=arm64 or x86_64]
+	@$(PYTHON) infra/lambda/functions.py build --architecture $(ARCH)
+
+deploy: ## build and deploy to AWS: STAGE=dev [ARCH=…]; needs AWS credentials
+	@$(PYTHON) infra/lambda/functions.py deploy --architecture $(ARCH) --stage '$(or $(STAGE),dev)'
+
+invoke: ## one function, by hand: FN=sales-aggregator EVENT=events/….json
+	@$(if $(and $(FN),$(EVENT)),,$(error make invoke needs a function and an event: make invoke FN=sales-aggregator EVENT=events/….json))$(PYTHON) infra/lambda/functions.py invoke '$(FN)' '$(EVENT)'

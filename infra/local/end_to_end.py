@@ -1,0 +1,295 @@
+"""End-to-end tests: real days through the public API of a whole stack, with things going wrong.
+
+    end_to_end.py [SCENARIO ...]
+
+Starts a stack of its own on other ports, in another directory, and stops it again. Scenarios run in
+the order below, since each replays a later day than the one before.
+"""
+
+import argparse
+import json
+import random
+import signal
+import sys
+import threading
+import time
+import traceback
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import prerequisites
+import processes
+from prerequisites import ROOT
+from progress import Failure, fail, note, step
+
+PORT = 4590
+HQ_PORT = 4591
+DIRECTORY = ROOT / "target" / "end-to-end"
+DAYS = ROOT / "tests" / "data" / "online-retail"
+# The promise of `make replay` for the busiest day.
+BUSIEST_DAY_SECONDS_MAX = 90
+# A wake-up whose dispatcher was killed comes back after the queue's visibility timeout.
+DELIVERY_SECONDS_MAX = 480
+
+
+def expect(holds: bool, what: str) -> None:
+    if not holds:
+        raise AssertionError(what)
+
+
+class EndToEnd:
+    """A running stack, and what the scenarios share."""
+
+    def __init__(self, stack):
+        self.stack = stack
+
+    def api(self):
+        from api import Api
+
+        return Api(self.stack.endpoint(), self.stack.token())
+
+    def replay(self, name: str):
+        """Replays a day and returns what the connections did."""
+        import replay
+
+        outcome = replay.replay(self.stack, DAYS / f"{name}.csv")
+        expect(outcome.equal, f"{name} is not what its file says")
+        return outcome.driven
+
+    def figures(self, name: str) -> str:
+        """Everything the API says of a day: to see whether anything moved."""
+        from day import Day
+
+        day, api = Day(DAYS / f"{name}.csv"), self.api()
+        said = []
+        for store in day.stores():
+            query = {"store_id": store, "from": day.date, "to": day.date}
+            dashboard = api.get("/v1/analytics/dashboard", store_id=store, date=day.date)
+            said.append([dashboard["rows"], dashboard["watermark"]["lanes"]])
+            said.append(api.get("/v1/analytics/sales", **query, granularity="hour", group_by="store")["rows"])
+            said.append(list(api.pages("/v1/analytics/products", items="rows", **query, order_by="net_sales")))
+            said.append(list(api.pages(f"/v1/locations/{store}/inventory")))
+        return json.dumps(said, sort_keys=True)
+
+    # Scenarios
+
+    def from_empty(self) -> None:
+        """A day into an empty stack: every figure is the file's."""
+        self.replay("2010-12-01")
+
+    def again(self) -> None:
+        """The same day again: every reply is a replay, and no figure moves."""
+        import replay
+        from day import Day
+
+        self.replay("2010-12-01")
+        before = self.figures("2010-12-01")
+        day = Day(DAYS / "2010-12-01.csv")
+        replay.load(self.api(), day)
+        driven = replay.drive(self.stack.endpoint(), self.stack.token(), day)
+        expect(driven.replays == driven.commands, f"{driven.commands - driven.replays} commands took effect again")
+        # What should not happen would happen late: give the streams time to carry it.
+        time.sleep(5)
+        expect(self.figures("2010-12-01") == before, "figures moved")
+
+    def killed(self) -> None:
+        """Functions are killed at random all through a day: nothing is lost, nothing is done twice."""
+        with self.meanwhile(self.kill_functions) as kills:
+            self.replay("2010-12-02")
+        note(f"{len(kills)} processes killed: {', '.join(sorted(set(kills)))}")
+        expect(len(kills) >= 10, f"only {len(kills)} processes were killed")
+
+    def hq(self) -> None:
+        """HQ fails for a third, is down, comes back: sales go on, and HQ gets every order once."""
+        with self.meanwhile(self.trouble_hq):
+            driven = self.replay("2010-12-03")
+        self.wait_for_deliveries()
+        expect(not list(self.api().pages("/v1/dispatch/dead-letters")), "an outage made dead letters")
+        missing = driven.orders - self.hq_orders().keys()
+        expect(not missing, f"HQ never got {len(missing)} orders, among them {sorted(missing)[:3]}")
+
+    def stream(self) -> None:
+        """The orders' stream is deleted in the middle of a day and made anew: delay, no loss."""
+        with self.meanwhile(self.renew_stream):
+            self.replay("2011-10-31")
+
+    def busiest(self) -> None:
+        """The busiest day, in the time that was promised."""
+        started = time.monotonic()
+        self.replay("2011-12-05")
+        seconds = time.monotonic() - started
+        expect(seconds < BUSIEST_DAY_SECONDS_MAX, f"took {seconds:.0f} s, promised are {BUSIEST_DAY_SECONDS_MAX}")
+
+    # Trouble
+
+    @contextmanager
+    def meanwhile(self, trouble):
+        """Runs `trouble(log, over)` beside the body; it may append to `log` and ends when `over` is set."""
+        log, over, errors = [], threading.Event(), []
+
+        def run() -> None:
+            try:
+                trouble(log, over)
+            except Exception as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        try:
+            yield log
+        finally:
+            over.set()
+            thread.join()
+        if errors:
+            raise errors[0]
+
+    def kill_functions(self, log: list, over: threading.Event) -> None:
+        choice = random.Random(20101202)
+        while not over.wait(0.2):
+            running = function_processes(self.stack.emulator.id())
+            if running:
+                id, name = choice.choice(running)
+                processes.send(id, signal.SIGKILL)
+                log.append(name)
+
+    def trouble_hq(self, log: list, over: threading.Event) -> None:
+        self.hq_control({"failure_percent": 30})
+        over.wait(5)
+        # Down: nobody listens. What it received is in its memory, so it is silenced, not ended.
+        self.hq_control({"down": True})
+        over.wait(10)
+        self.hq_control({"down": False, "failure_percent": 0})
+
+    def renew_stream(self, log: list, over: threading.Event) -> None:
+        cloud = self.stack.cloud()
+        table = cloud.outputs()["OrdersTable"]
+        database, functions = cloud.client("dynamodb"), cloud.client("lambda")
+        over.wait(3)
+        old = database.describe_table(TableName=table)["Table"]["LatestStreamArn"]
+        database.update_table(TableName=table, StreamSpecification={"StreamEnabled": False})
+        # Sales of these seconds are in no stream.
+        over.wait(3)
+        specification = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+        database.update_table(TableName=table, StreamSpecification=specification)
+        new = database.describe_table(TableName=table)["Table"]["LatestStreamArn"]
+        expect(new != old, "the stream was not made anew")
+        # A new stream has a new address, so its event source is made anew too.
+        [source] = functions.list_event_source_mappings(EventSourceArn=old)["EventSourceMappings"]
+        kept = (
+            "BatchSize", "FilterCriteria", "FunctionResponseTypes", "BisectBatchOnFunctionError",
+            "MaximumRetryAttempts", "MaximumRecordAgeInSeconds", "ParallelizationFactor", "DestinationConfig",
+        )  # fmt: skip
+        functions.delete_event_source_mapping(UUID=source["UUID"])
+        functions.create_event_source_mapping(
+            EventSourceArn=new,
+            FunctionName=source["FunctionArn"],
+            StartingPosition="TRIM_HORIZON",
+            **{name: source[name] for name in kept if source.get(name) is not None},
+        )
+
+    # HQ
+
+    def hq_control(self, change: dict) -> None:
+        self.hq_request("POST", "/control", change)
+
+    def hq_orders(self) -> dict[str, int]:
+        """Order -> how many of its versions HQ accepted."""
+        return {order["order_id"]: order["accepted"] for order in self.hq_request("GET", "/received")["orders"]}
+
+    def hq_request(self, method: str, path: str, body: dict | None = None) -> dict:
+        request = urllib.request.Request(
+            f"http://{processes.HOST}:{self.stack.hq_port}{path}",
+            None if body is None else json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return json.loads(reply.read() or b"{}")
+
+    def wait_for_deliveries(self) -> None:
+        deadline = time.monotonic() + DELIVERY_SECONDS_MAX
+        while True:
+            open_ones = [
+                delivery
+                for status in ("pending", "waiting")
+                for delivery in self.api().pages("/v1/dispatch/deliveries", status=status)
+            ]
+            if not open_ones:
+                return
+            expect(time.monotonic() < deadline, f"{len(open_ones)} deliveries are still open: {open_ones[0]}")
+            time.sleep(2)
+
+
+SCENARIOS = ["from_empty", "again", "killed", "hq", "stream", "busiest"]
+
+
+def function_processes(emulator: int) -> list[tuple[int, str]]:
+    """(process, function) of every function that runs now."""
+    found = []
+    for id in processes.descendants(emulator):
+        try:
+            command = Path(f"/proc/{id}/cmdline").read_bytes()
+            variables = Path(f"/proc/{id}/environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        names = [value for value in variables if value.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")]
+        if command.rstrip(b"\0").endswith(b"/bootstrap") and names:
+            found.append((id, names[0].partition(b"=")[2].decode()))
+    return found
+
+
+def run(names: list[str], build: bool, keep: bool) -> int:
+    from stack import LocalStack
+
+    stack = LocalStack(DIRECTORY, PORT, HQ_PORT)
+    passed, failed = 0, 0
+    try:
+        stack.reset(build)
+        tests = EndToEnd(stack)
+        for name in names:
+            scenario = getattr(tests, name)
+            print(f"\n--- {name}: {scenario.__doc__}", flush=True)
+            started = time.monotonic()
+            try:
+                scenario()
+                passed += 1
+                print(f"--- {name}: passed in {time.monotonic() - started:.0f} s", flush=True)
+            except (AssertionError, Failure) as error:
+                failed += 1
+                fail(f"{name}: {error}")
+            except Exception:
+                failed += 1
+                traceback.print_exc()
+            if stack.emulator.id() is None:
+                fail("the emulator is gone")
+                break
+    finally:
+        if not keep:
+            with step("Stop"):
+                stack.stop()
+    failed += len(names) - passed - failed
+    print(f"\n{passed} passed, {failed} failed", flush=True)
+    return 1 if failed else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="end_to_end.py")
+    parser.add_argument("scenarios", nargs="*", help=f"any of {', '.join(SCENARIOS)}; all without a choice")
+    parser.add_argument("--no-build", action="store_true", help="use what was built before")
+    parser.add_argument("--keep", action="store_true", help="leave the stack running, to look at it")
+    chosen = parser.parse_args()
+    unknown = set(chosen.scenarios) - set(SCENARIOS)
+    if unknown:
+        parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
+    names = [name for name in SCENARIOS if name in chosen.scenarios or not chosen.scenarios]
+    try:
+        prerequisites.enter_environment()
+        return run(names, not chosen.no_build, chosen.keep)
+    except Failure as failure:
+        fail(str(failure))
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,4 @@
+//! Orders from elsewhere, and reading orders.
+
+pub mod place;
+pub mod read;

@@ -1,0 +1,297 @@
+//! `POST /v1/orders`: a whole order in one request, by the same rules and writes as a till's sale. Its
+//! number comes from one of the store's virtual lanes.
+
+use serde_json::Value;
+use tillstream_contracts::orders::PlaceOrder;
+use tillstream_domain::cart::{
+    Cart, CartKind, CartState, LINES_MAX, NewLine, Outcome, PaymentInput, StockMove,
+};
+use tillstream_domain::lane::Lane;
+use tillstream_domain::location::{Location, LocationKind};
+use tillstream_domain::money::Money;
+
+use crate::catalog::items::{catalog_get, location_of, product_of};
+use crate::database::{Item, TRANSACTION_ACTIONS_MAX, Write};
+use crate::environment::Retries;
+use crate::error::{Error, Refusal, Result};
+use crate::ports::Ports;
+use crate::pos::cart_item::cart_of;
+use crate::pos::cart_write::{Executed, cart_get, cart_put, lost_race, replay};
+use crate::pos::carts::{NewCart, new_cart};
+use crate::pos::context::CommandContext;
+use crate::pos::envelope::{customer, id, sku as check_sku, text};
+use crate::pos::finalize::{Attempt, commit, continue_plan, final_writes, mark_final, movement_of};
+use crate::pos::identity::{command_identity, derived_id, spread};
+use crate::pos::lane_write::{LaneState, lane_get};
+use crate::pos::lines::{positive_quantity, price_of, sku_not_found};
+use crate::pos::plan;
+use crate::pos::shortage::{free_expired_holds, insufficient_stock};
+use crate::tenancy::{Caller, Role};
+
+/// Roles that may place orders.
+pub const PLACERS: [Role; 3] = [Role::Integration, Role::StoreManager, Role::Cashier];
+
+/// Longest reference of a provider, in characters.
+const REFERENCE_CHARS_MAX: usize = 128;
+
+/// Places an order, once.
+///
+/// # Errors
+/// 404 `store_not_found`, `sku_not_found`; 409 `order_exists`, `insufficient_stock`, `overpaid`,
+/// `underpaid`; 422 for fields and `idempotency_key_reused`.
+pub async fn place(ports: &Ports, caller: &Caller, key: &str, order: PlaceOrder) -> Result<Executed> {
+    caller.require_role(&PLACERS)?;
+    check(&order)?;
+    caller.require_store(&order.store_id)?;
+    let payload: Value = serde_json::to_value(&order).map_err(Error::bug)?;
+    let tenant = caller.scope.tenant_id();
+    let order_id = match &order.order_id {
+        Some(order_id) => order_id.clone(),
+        None => derived_id("o", &[tenant, &order.store_id, &caller.subject, "place_order", key]),
+    };
+    let now = ports.environment.now();
+    let context = CommandContext {
+        caller: caller.clone(),
+        store_id: order.store_id.clone(),
+        // Spread by order, so that orders from elsewhere do not all queue for one number.
+        register_id: Lane::virtual_register(spread(&order_id)),
+        employee_id: caller.subject.clone(),
+        occurred_at: now,
+        now,
+        identity: command_identity(key, &[tenant, &caller.subject, "place_order"], &payload),
+    };
+    let price_by_hand = order.lines.iter().any(|line| line.unit_price.is_some());
+    if price_by_hand && !caller.has(&[Role::Integration]) {
+        context.require_approval(None)?;
+    }
+    run(ports, &context, &order_id, &order).await
+}
+
+fn check(order: &PlaceOrder) -> Result<()> {
+    if let Some(order_id) = &order.order_id {
+        id("order_id", order_id)?;
+    }
+    id("store_id", &order.store_id)?;
+    id("channel", &order.channel)?;
+    if let Some(customer_id) = &order.customer_id {
+        customer("customer_id", customer_id)?;
+    }
+    if let Some(reservation_id) = &order.reservation_id {
+        id("reservation_id", reservation_id)?;
+    }
+    if order.lines.is_empty() {
+        return Err(Refusal::field("lines", "lines_required", "an order has at least one line").into());
+    }
+    if order.lines.len() > LINES_MAX {
+        let message = format!("an order has at most {LINES_MAX} lines");
+        return Err(Refusal::field("lines", "too_many_lines", message).into());
+    }
+    for (position, line) in order.lines.iter().enumerate() {
+        check_sku(&format!("lines[{position}].sku"), &line.sku)?;
+    }
+    for (position, payment) in order.payments.iter().enumerate() {
+        if let Some(reference) = &payment.external_reference {
+            text(&format!("payments[{position}].external_reference"), reference, REFERENCE_CHARS_MAX)?;
+        }
+    }
+    Ok(())
+}
+
+async fn run(
+    ports: &Ports,
+    context: &CommandContext,
+    order_id: &str,
+    order: &PlaceOrder,
+) -> Result<Executed> {
+    let scope = &context.caller.scope;
+    let mut retries = Retries::new(ports.environment.as_ref(), context.now);
+    let mut freed = false;
+    loop {
+        let mut gets = vec![
+            cart_get(context, order_id),
+            lane_get(scope, &context.store_id, &context.register_id),
+            catalog_get(scope.location(&context.store_id)),
+        ];
+        let fixed_gets = gets.len();
+        let mut skus: Vec<&str> = order.lines.iter().map(|line| line.sku.as_str()).collect();
+        skus.sort_unstable();
+        skus.dedup();
+        for sku in &skus {
+            gets.push(catalog_get(scope.product(sku)));
+            gets.push(catalog_get(scope.prices(sku)));
+        }
+        let read = match ports.database.get_many(gets).await {
+            Ok(read) => read,
+            Err(error) if error.is_transient() => {
+                retries.again(&error.to_string()).await?;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let at = |position: usize| read.get(position).and_then(Option::as_ref);
+        let stored = match at(0) {
+            Some(item) => {
+                let existing = cart_of(item)?;
+                if let Some(executed) = replay(context, &existing)? {
+                    if existing.plan_attempt.is_none() && existing.finalized.is_some() {
+                        return Ok(Executed { outcome: Outcome::Finalized, ..executed });
+                    }
+                    // Ours, from an attempt that needed a plan.
+                    Some(existing)
+                } else {
+                    let detail = format!("there is an order {order_id} already");
+                    return Err(Refusal::conflict("order_exists", detail).into());
+                }
+            }
+            None => None,
+        };
+        if let Some(existing) = &stored
+            && existing.plan_attempt.is_some()
+        {
+            continue_plan(ports, scope, existing, context.now).await?;
+            continue;
+        }
+        let location = web_store(context, at(2))?;
+        let product = |sku: &str| {
+            let found = skus.binary_search(&sku).ok().map(|n| fixed_gets + 2 * n);
+            (found.and_then(at), found.and_then(|n| at(n + 1)))
+        };
+        let mut cart = match &stored {
+            Some(existing) => existing.clone(),
+            None => build(context, &location, order_id, order, product)?,
+        };
+        let moves = cart.stock_moves();
+        let reserved = reserved_writes(ports, context, order, &cart, &moves).await?;
+        let (reserved, moves) = match reserved {
+            Some(writes) => (writes, Vec::new()),
+            None => (Vec::new(), moves),
+        };
+        if moves.len() + reserved.len() + 2 > TRANSACTION_ACTIONS_MAX {
+            begin_long(ports, context, &mut retries, cart, stored.is_some(), &moves).await?;
+            continue;
+        }
+        let stored_version = stored.as_ref().map(|existing| existing.version);
+        let lane = LaneState::of(at(1))?;
+        let movement = movement_of(&cart, &context.employee_id, context.occurred_at);
+        mark_final(&mut cart, &location, lane, &context.register_id, context.occurred_at)?;
+        if stored.is_none() {
+            cart.applied.record_last(&context.identity, Outcome::Finalized);
+        }
+        let mut fixed = final_writes(scope, &cart, stored_version, lane)?;
+        fixed.extend(reserved);
+        match commit(ports, scope, &cart, fixed, &moves, &movement).await? {
+            Attempt::Done => return Ok(Executed { outcome: Outcome::Finalized, cart, replayed: false }),
+            Attempt::LostRace(why) => retries.again(&why).await?,
+            Attempt::Short(shortages) => {
+                let free = !freed
+                    && free_expired_holds(ports, scope, &cart.store_id, &shortages, context.now).await?;
+                if !free {
+                    return Err(insufficient_stock(&cart, &shortages).into());
+                }
+                freed = true;
+            }
+        }
+    }
+}
+
+/// The held stock of the order's reservation, as writes; `None` without a reservation.
+async fn reserved_writes(
+    ports: &Ports,
+    context: &CommandContext,
+    order: &PlaceOrder,
+    cart: &Cart,
+    moves: &[StockMove],
+) -> Result<Option<Vec<Write>>> {
+    let Some(reservation_id) = &order.reservation_id else { return Ok(None) };
+    crate::stock::reservations::commit_into_order(ports, context, reservation_id, cart, moves).await.map(Some)
+}
+
+/// An order of more SKUs than one transaction takes is first put as a cart that is tendering, then
+/// finalised by a plan.
+async fn begin_long(
+    ports: &Ports,
+    context: &CommandContext,
+    retries: &mut Retries<'_>,
+    mut cart: Cart,
+    exists: bool,
+    moves: &[StockMove],
+) -> Result<()> {
+    if !exists {
+        cart.state = CartState::Tendering;
+        cart.applied.record_last(&context.identity, Outcome::Created);
+        if let Err(error) = ports.database.write(cart_put(context, &cart, None)?).await {
+            return retries.again(&lost_race(error)?).await;
+        }
+    }
+    match plan::begin(ports, context, &cart, moves).await? {
+        Some(why) => retries.again(&why).await,
+        None => continue_plan(ports, &context.caller.scope, &cart, context.now).await,
+    }
+}
+
+fn web_store(context: &CommandContext, location: Option<&Item>) -> Result<Location> {
+    let unknown = || Refusal::not_found("store_not_found", format!("there is no store {}", context.store_id));
+    let location = location_of(location.ok_or_else(unknown)?)?;
+    if location.kind == LocationKind::Store { Ok(location) } else { Err(unknown().into()) }
+}
+
+/// The order as a cart, lines and payments in it.
+fn build<'a>(
+    context: &CommandContext,
+    location: &Location,
+    order_id: &str,
+    order: &PlaceOrder,
+    product: impl Fn(&str) -> (Option<&'a Item>, Option<&'a Item>),
+) -> Result<Cart> {
+    let new = NewCart {
+        id: order_id.to_owned(),
+        kind: CartKind::Sale,
+        channel: order.channel.clone(),
+        customer_id: order.customer_id.clone(),
+    };
+    let mut cart = new_cart(context, location, new);
+    for (position, line) in order.lines.iter().enumerate() {
+        let field = |name: &str| format!("lines[{position}].{name}");
+        let (found, prices) = product(&line.sku);
+        let found = product_of(found.ok_or_else(|| sku_not_found(&field("sku"), &line.sku))?)?;
+        let quantity = positive_quantity(&field("quantity"), &line.quantity, &found)?;
+        let unit_price = match line.unit_price {
+            Some(price) => price,
+            None => price_of(&found, prices, &location.id, location.currency, context.occurred_at)?,
+        };
+        cart.add_line(NewLine {
+            sku: found.sku,
+            name: found.name,
+            category: found.category,
+            quantity,
+            unit: found.unit,
+            stocked: found.stocked,
+            unit_price,
+            price_overridden: line.unit_price.is_some(),
+            notes: None,
+        })?;
+    }
+    cart.set_tendering()?;
+    for payment in &order.payments {
+        cart.add_payment(PaymentInput {
+            tender: payment.tender.clone(),
+            amount: payment.amount,
+            tip: None,
+            external_reference: payment.external_reference.clone(),
+            entry_method: None,
+        })?;
+    }
+    let due = cart.totals()?.due;
+    if order.payments.is_empty() && due > 0 {
+        // On account: what is owed is a tender like any other, so that payments always make the total.
+        cart.add_payment(PaymentInput {
+            tender: "account".to_owned(),
+            amount: Money { amount: due, currency: cart.currency },
+            tip: None,
+            external_reference: None,
+            entry_method: None,
+        })?;
+    }
+    cart.check_finalizable(CartKind::Sale)?;
+    Ok(cart)
+}

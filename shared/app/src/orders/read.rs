@@ -1,0 +1,287 @@
+//! Reading orders: one, or lists by store, newest first.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tillstream_contracts::orders::{OrderFilter, OrderPage, OrderView};
+use tillstream_contracts::pos::PaymentView;
+use tillstream_domain::cart::{Cart, CartKind};
+use tillstream_domain::location::Location;
+
+use crate::catalog::items::{catalog_get, location_of};
+use crate::cursor::{self, PagedQuery};
+use crate::database::{Consistency, Get, Index, Item, Key, Query, Range, StartKey, Table};
+use crate::error::{Error, Refusal, RefusalKind, Result};
+use crate::ports::Ports;
+use crate::pos::cart_item::{cart_of, store_sort_key};
+use crate::pos::envelope::id;
+use crate::pos::view::cart_view;
+use crate::tenancy::{Caller, Role, Stores, TenantScope};
+
+/// Roles that may read orders.
+pub const READERS: [Role; 5] =
+    [Role::Cashier, Role::StoreManager, Role::FranchiseOwner, Role::Analyst, Role::Integration];
+
+/// Most stores one list goes over; above, name one.
+const STORES_MAX: usize = 200;
+/// Index entries looked at for one page; a rare filter goes on at the cursor.
+const SCAN_MAX: usize = 4_000;
+/// Index entries per query.
+const SCAN_PAGE: u32 = 200;
+
+fn not_found(order_id: &str) -> Refusal {
+    Refusal::not_found("order_not_found", format!("there is no order {order_id}"))
+}
+
+/// One order with its lines.
+///
+/// # Errors
+/// 404 `order_not_found` also where it is not final or out of the caller's reach.
+pub async fn get(ports: &Ports, caller: &Caller, order_id: &str) -> Result<OrderView> {
+    caller.require_role(&READERS)?;
+    id("id", order_id)?;
+    let key = caller.scope.cart(order_id);
+    let get = Get { table: Table::Orders, key, consistency: Consistency::Strong };
+    let item = ports.database.get(get).await?.ok_or_else(|| not_found(order_id))?;
+    let cart = cart_of(&item)?;
+    if cart.finalized.is_none() || !caller.reaches(&cart.store_id) {
+        return Err(not_found(order_id).into());
+    }
+    order_view(&cart, true)
+}
+
+/// A final cart as an order.
+///
+/// # Errors
+/// A bug if it is not final.
+pub fn order_view(cart: &Cart, with_lines: bool) -> Result<OrderView> {
+    let done = cart.finalized.as_ref().ok_or_else(|| Error::bug("an order is final"))?;
+    let view = cart_view(cart, with_lines)?;
+    let payments: Vec<PaymentView> = view.payments;
+    Ok(OrderView {
+        id: view.id,
+        kind: match cart.kind {
+            CartKind::Sale => "sale",
+            CartKind::Return => "return",
+        },
+        status: done.status.clone(),
+        order_version: done.order_version,
+        store_id: view.store_id,
+        register_id: done.number.lane.register_id.clone(),
+        employee_id: cart.employee_id.clone(),
+        channel: view.channel,
+        customer_id: view.customer_id,
+        receipt_number: done.number.number,
+        lane: done.number.lane.to_string(),
+        finalized_at: done.at,
+        business_day: done.business_day,
+        lines: view.lines,
+        line_count: view.line_count,
+        payments,
+        totals: view.totals,
+        original_order_id: view.original_order_id,
+    })
+}
+
+/// A page of orders, newest first, without their lines.
+///
+/// # Errors
+/// 400 `cursor_malformed`; 403 for a store out of reach; 404 `store_not_found`; 422 for filters.
+pub async fn list(ports: &Ports, caller: &Caller, filter: OrderFilter) -> Result<OrderPage> {
+    caller.require_role(&READERS)?;
+    let limit = usize::try_from(cursor::limit(filter.limit)?).unwrap_or(1);
+    let fields =
+        [&filter.store_id, &filter.status, &filter.from, &filter.to, &filter.channel, &filter.customer_id];
+    for (name, value) in ["store_id", "status", "from", "to", "channel", "customer_id"].iter().zip(fields) {
+        if !matches!(*name, "from" | "to")
+            && let Some(value) = value
+        {
+            id(name, value)?;
+        }
+    }
+    let texts: Vec<&str> = fields.iter().map(|field| field.as_deref().unwrap_or("\u{0}")).collect();
+    let paged = PagedQuery::new(&caller.scope, "orders", texts);
+    let after = filter.cursor.as_deref().map(|cursor| paged.position(cursor)).transpose()?;
+    let from = filter.from.as_deref().map(|text| Bound::parse("from", text)).transpose()?;
+    let to = filter.to.as_deref().map(|text| Bound::parse("to", text)).transpose()?;
+    let mut walks = Vec::new();
+    for location in stores(ports, caller, filter.store_id.as_deref()).await? {
+        let range = sort_range(&location, from, to, after.as_deref())?;
+        walks.extend(range.map(|range| StoreWalk::new(&caller.scope, &location.id, range)));
+    }
+    let (keys, position) = merge(ports, &mut walks, &filter, after.as_deref(), limit).await?;
+    let gets = keys
+        .into_iter()
+        .map(|key| Get { table: Table::Orders, key, consistency: Consistency::Eventual })
+        .collect();
+    let mut items = Vec::new();
+    for item in ports.database.get_many(gets).await?.into_iter().flatten() {
+        let cart = cart_of(&item)?;
+        // An index may be a moment behind its table.
+        if cart.finalized.is_some() {
+            items.push(order_view(&cart, false)?);
+        }
+    }
+    Ok(OrderPage { items, next_cursor: position.map(|position| paged.cursor(&position)) })
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    Day(Date),
+    Instant(Timestamp),
+}
+
+impl Bound {
+    fn parse(field: &str, text: &str) -> Result<Bound> {
+        if let Ok(at) = text.parse::<Timestamp>() {
+            return Ok(Bound::Instant(at));
+        }
+        match text.parse::<Date>() {
+            Ok(day) if text.len() == 10 => Ok(Bound::Day(day)),
+            _ => {
+                let message = "expected a day such as 2010-12-01 or an instant such as 2010-12-01T08:00:00Z";
+                Err(Refusal::field(field, "time_malformed", message).into())
+            }
+        }
+    }
+}
+
+/// The sort keys of a store between two bounds and below the cursor; `None` where there are none.
+fn sort_range(
+    location: &Location,
+    from: Option<Bound>,
+    to: Option<Bound>,
+    after: Option<&str>,
+) -> Result<Option<(String, String)>> {
+    let calendar = location.calendar().map_err(Error::bug)?;
+    let begin = |day: Date| calendar.day_begin(day).map_err(Error::bug);
+    let first = match from {
+        None => store_sort_key(Timestamp::UNIX_EPOCH, ""),
+        Some(Bound::Instant(at)) => store_sort_key(at, ""),
+        Some(Bound::Day(day)) => store_sort_key(begin(day)?, ""),
+    };
+    // A tilde sorts after every character of an id but none of a time.
+    let mut last = match to {
+        None => "9".to_owned(),
+        Some(Bound::Instant(at)) => store_sort_key(at, "~"),
+        Some(Bound::Day(day)) => {
+            let next = begin(day.tomorrow().map_err(Error::bug)?)?;
+            store_sort_key(next, "")
+        }
+    };
+    if let Some(after) = after {
+        last = last.min(after.to_owned());
+    }
+    Ok((first <= last).then_some((first, last)))
+}
+
+async fn stores(ports: &Ports, caller: &Caller, named: Option<&str>) -> Result<Vec<Location>> {
+    let ids: Vec<String> = match (named, &caller.stores) {
+        (Some(store_id), _) => {
+            caller.require_store(store_id)?;
+            vec![store_id.to_owned()]
+        }
+        (None, Stores::Named(stores)) => stores.iter().cloned().collect(),
+        (None, Stores::All) => all_location_ids(ports, &caller.scope).await?,
+    };
+    if ids.len() > STORES_MAX {
+        let message = format!("there are more than {STORES_MAX} stores; name one");
+        return Err(Refusal::field("store_id", "store_required", message).into());
+    }
+    let gets = ids.iter().map(|id| catalog_get(caller.scope.location(id))).collect();
+    let found = ports.database.get_many(gets).await?;
+    if let (Some(store_id), [None]) = (named, found.as_slice()) {
+        let detail = format!("there is no store {store_id}");
+        return Err(Refusal::new(RefusalKind::NotFound, "store_not_found", detail).into());
+    }
+    found.iter().flatten().map(location_of).collect()
+}
+
+async fn all_location_ids(ports: &Ports, scope: &TenantScope) -> Result<Vec<String>> {
+    let mut ids = Vec::new();
+    let mut query = Query::index(Table::Catalog, Index::ByList, scope.list_of("locations"));
+    loop {
+        let page = ports.database.query(query.clone()).await?;
+        for item in &page.items {
+            ids.push(item.text("list_sk")?.to_owned());
+        }
+        match page.next {
+            Some(next) if ids.len() <= STORES_MAX => query.start = Some(next),
+            _ => return Ok(ids),
+        }
+    }
+}
+
+/// One store's orders, newest first, fetched as they are needed.
+struct StoreWalk {
+    query: Query,
+    buffer: VecDeque<Item>,
+    ended: bool,
+}
+
+impl StoreWalk {
+    fn new(scope: &TenantScope, store_id: &str, (first, last): (String, String)) -> Self {
+        let query = Query {
+            range: Range::Between(first, last),
+            ascending: false,
+            limit: SCAN_PAGE,
+            ..Query::index(Table::Orders, Index::ByStore, scope.store_orders(store_id))
+        };
+        StoreWalk { query, buffer: VecDeque::new(), ended: false }
+    }
+
+    async fn head(&mut self, ports: &Ports) -> Result<Option<&Item>> {
+        while self.buffer.is_empty() && !self.ended {
+            let page = ports.database.query(self.query.clone()).await?;
+            self.buffer.extend(page.items);
+            let next: Option<StartKey> = page.next;
+            self.ended = next.is_none();
+            self.query.start = next;
+        }
+        Ok(self.buffer.front())
+    }
+}
+
+/// The newest orders of all walks that pass the filter: their keys, and where to go on.
+async fn merge(
+    ports: &Ports,
+    walks: &mut [StoreWalk],
+    filter: &OrderFilter,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<Key>, Option<String>)> {
+    let mut keys = Vec::new();
+    let mut last = None;
+    for _ in 0..SCAN_MAX {
+        let mut newest: Option<(usize, String)> = None;
+        for (position, walk) in walks.iter_mut().enumerate() {
+            if let Some(item) = walk.head(ports).await? {
+                let sort = item.text("store_sk")?;
+                if newest.as_ref().is_none_or(|(_, best)| sort > best.as_str()) {
+                    newest = Some((position, sort.to_owned()));
+                }
+            }
+        }
+        let Some((position, sort)) = newest else { return Ok((keys, None)) };
+        if keys.len() == limit {
+            return Ok((keys, last));
+        }
+        let Some(item) = walks.get_mut(position).and_then(|walk| walk.buffer.pop_front()) else { continue };
+        // The cursor's own order was on the page before.
+        if after == Some(sort.as_str()) {
+            continue;
+        }
+        let passes = |wanted: &Option<String>, name: &str| {
+            wanted.as_deref().is_none_or(|wanted| item.opt_text(name) == Some(wanted))
+        };
+        if passes(&filter.status, "status")
+            && passes(&filter.channel, "channel")
+            && passes(&filter.customer_id, "customer_id")
+        {
+            keys.push(Key::of(&item)?);
+        }
+        last = Some(sort);
+    }
+    Ok((keys, last))
+}

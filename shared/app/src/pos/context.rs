@@ -1,0 +1,97 @@
+//! Who does what, where and when: the same for every command.
+
+use jiff::Timestamp;
+use tillstream_domain::cart::Cart;
+use tillstream_domain::cart::applied::CommandIdentity;
+use tillstream_domain::location::{Location, LocationKind};
+
+use crate::catalog::items::{catalog_get, location_of};
+use crate::database::Item;
+use crate::error::{Refusal, Result};
+use crate::ports::Ports;
+use crate::tenancy::{Caller, Role};
+
+/// Roles that may sell.
+pub const SELLERS: [Role; 2] = [Role::Cashier, Role::StoreManager];
+
+/// Who does what, where and when.
+#[derive(Debug, Clone)]
+pub struct CommandContext {
+    /// Who asks.
+    pub caller: Caller,
+    /// Store.
+    pub store_id: String,
+    /// Register.
+    pub register_id: String,
+    /// Who sells.
+    pub employee_id: String,
+    /// When it happened, as the register tells it.
+    pub occurred_at: Timestamp,
+    /// One reading of our clock for the whole request.
+    pub now: Timestamp,
+    /// The command's identity.
+    pub identity: CommandIdentity,
+}
+
+impl CommandContext {
+    /// Whether the caller may do without an approval.
+    pub fn needs_no_approval(&self) -> bool {
+        self.caller.has(&[Role::StoreManager])
+    }
+
+    /// Demands an approval, unless the caller's role needs none.
+    ///
+    /// # Errors
+    /// 403 `approval_required`, or `approval_not_found` for an id that names none.
+    pub fn require_approval(&self, approval_id: Option<&str>) -> Result<()> {
+        match approval_id {
+            _ if self.needs_no_approval() => Ok(()),
+            None => {
+                Err(Refusal::forbidden("approval_required", "a store manager must do this or approve it")
+                    .into())
+            }
+            Some(_) => Err(Refusal::forbidden("approval_not_found", "there is no such approval").into()),
+        }
+    }
+
+    /// Checks that the cart belongs to the envelope's store and register.
+    ///
+    /// # Errors
+    /// 404 `store_not_found` or `register_not_found` where the envelope names none of ours; 409
+    /// `cart_of_another_store` or `cart_of_another_register` where it names the wrong one.
+    pub async fn require_own(&self, ports: &Ports, cart: &Cart) -> Result<()> {
+        if cart.store_id == self.store_id && cart.register_id == self.register_id {
+            return Ok(());
+        }
+        // Only now, so that the common case costs no read.
+        let item = ports.database.get(catalog_get(self.caller.scope.location(&self.store_id))).await?;
+        self.till(item.as_ref())?;
+        Err(if cart.store_id == self.store_id {
+            Refusal::conflict(
+                "cart_of_another_register",
+                format!("the cart belongs to register {}", cart.register_id),
+            )
+        } else {
+            Refusal::conflict("cart_of_another_store", "the cart belongs to another store")
+        }
+        .into())
+    }
+
+    /// The store, from its item, provided that it has the envelope's register.
+    ///
+    /// # Errors
+    /// 404 `store_not_found`, `register_not_found`.
+    pub fn till(&self, location: Option<&Item>) -> Result<Location> {
+        let unknown =
+            || Refusal::not_found("store_not_found", format!("there is no store {}", self.store_id));
+        let location = location_of(location.ok_or_else(unknown)?)?;
+        if location.kind != LocationKind::Store {
+            return Err(unknown().into());
+        }
+        if !location.has_register(&self.register_id) {
+            let detail = format!("store {} has no register {}", self.store_id, self.register_id);
+            return Err(Refusal::not_found("register_not_found", detail).into());
+        }
+        Ok(location)
+    }
+}

@@ -1,0 +1,159 @@
+//! One command from its JSON to its reply.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tillstream_contracts::pos::{Command, CommandReply, CommandResult, Envelope, ReplyKind};
+use tillstream_domain::cart::{CartKind, Outcome};
+use tillstream_domain::money::Money;
+
+use super::cart_write::Executed;
+use super::context::{CommandContext, SELLERS};
+use super::identity::command_identity;
+use super::view::cart_view;
+use super::{carts, envelope, finalize, lines, returns, tenders};
+use crate::error::{Error, Result};
+use crate::ports::Ports;
+use crate::tenancy::Caller;
+
+/// A reply, and whether the command took effect before.
+#[derive(Debug)]
+pub struct Answered {
+    /// The body.
+    pub reply: CommandReply,
+    /// For the header `Idempotent-Replayed`.
+    pub replayed: bool,
+}
+
+/// Runs one command as it was sent. A refusal carries the command's key and action where they can be
+/// read.
+///
+/// # Errors
+/// Whatever the envelope, the token's reach and the action refuse.
+pub async fn execute(ports: &Ports, caller: &Caller, sent: Value) -> Result<Answered> {
+    let echo = |name: &str| sent.get(name).and_then(Value::as_str).map(str::to_owned);
+    let (key, action) = (echo("idempotency_key"), echo("action"));
+    run(ports, caller, sent).await.map_err(|error| match error {
+        Error::Rejected(mut refusal) => {
+            for (name, value) in [("idempotency_key", key), ("action", action)] {
+                let value =
+                    value.map_or(Value::Null, |text| text.chars().take(128).collect::<String>().into());
+                refusal.extra.insert(name.to_owned(), value);
+            }
+            Error::Rejected(refusal)
+        }
+        other => other,
+    })
+}
+
+async fn run(ports: &Ports, caller: &Caller, sent: Value) -> Result<Answered> {
+    let now = ports.environment.now();
+    let envelope = envelope::envelope(sent, now)?;
+    let command = envelope::command(&envelope.action, envelope.payload.clone())?;
+    caller.require_role(&SELLERS)?;
+    caller.require_store(&envelope.store_id)?;
+    caller.require_register(&envelope.register_id)?;
+    let context = context(caller, &envelope, now);
+    let action = envelope.action;
+    let key = envelope.idempotency_key;
+    let executed = dispatch(ports, &context, command, &key).await?;
+    let result = result_of(&action, &executed);
+    let counted = executed.cart.finalized.as_ref().filter(|_| executed.outcome == Outcome::Finalized);
+    Ok(Answered {
+        reply: CommandReply {
+            success: true,
+            idempotency_key: key,
+            consistency_token: counted.map(|done| done.number.to_string()),
+            result,
+            cart: Some(cart_view(&executed.cart, envelope.reply == ReplyKind::Full)?),
+            action,
+        },
+        replayed: executed.replayed,
+    })
+}
+
+fn context(caller: &Caller, envelope: &Envelope, now: Timestamp) -> CommandContext {
+    let scope = [
+        caller.scope.tenant_id(),
+        envelope.store_id.as_str(),
+        envelope.register_id.as_str(),
+        envelope.action.as_str(),
+    ];
+    CommandContext {
+        identity: command_identity(&envelope.idempotency_key, &scope, &envelope.payload),
+        caller: caller.clone(),
+        store_id: envelope.store_id.clone(),
+        register_id: envelope.register_id.clone(),
+        employee_id: envelope.employee_id.clone().unwrap_or_else(|| caller.subject.clone()),
+        occurred_at: envelope.occurred_at.unwrap_or(now),
+        now,
+    }
+}
+
+async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key: &str) -> Result<Executed> {
+    // An id that could name nothing is refused before anything is read.
+    let named = match &command {
+        Command::CreateCart(_) | Command::StartReturn(_) => None,
+        Command::SetCustomer(p) => Some(("payload.cart_id", &p.cart_id)),
+        Command::AddLineItem(p) => Some(("payload.cart_id", &p.cart_id)),
+        Command::UpdateLineItem(p) => Some(("payload.cart_id", &p.cart_id)),
+        Command::RemoveLineItem(p) => Some(("payload.cart_id", &p.cart_id)),
+        Command::SetTendering(p) | Command::ResumeEditing(p) | Command::FinalizeOrder(p) => {
+            Some(("payload.cart_id", &p.cart_id))
+        }
+        Command::AddPayment(p) => Some(("payload.cart_id", &p.cart_id)),
+        Command::RemovePayment(p) => Some(("payload.cart_id", &p.cart_id)),
+        Command::VoidCart(p) => Some(("payload.cart_id", &p.cart_id)),
+        Command::ReturnLineItem(p) => Some(("payload.return_id", &p.return_id)),
+        Command::RefundTender(p) => Some(("payload.return_id", &p.return_id)),
+        Command::FinalizeReturn(p) => Some(("payload.return_id", &p.return_id)),
+        Command::VoidReturn(p) => Some(("payload.return_id", &p.return_id)),
+    };
+    if let Some((field, id)) = named {
+        envelope::id(field, id)?;
+    }
+    match command {
+        Command::CreateCart(p) => carts::create(ports, context, p, key).await,
+        Command::SetCustomer(p) => carts::set_customer(ports, context, p).await,
+        Command::AddLineItem(p) => lines::add(ports, context, p).await,
+        Command::UpdateLineItem(p) => lines::update(ports, context, p).await,
+        Command::RemoveLineItem(p) => lines::remove(ports, context, p).await,
+        Command::SetTendering(p) => carts::set_tendering(ports, context, p).await,
+        Command::ResumeEditing(p) => carts::resume_editing(ports, context, p).await,
+        Command::AddPayment(p) => tenders::pay(ports, context, p).await,
+        Command::RemovePayment(p) => tenders::take_back(ports, context, p).await,
+        Command::FinalizeOrder(p) => finalize::finalize(ports, context, &p.cart_id, CartKind::Sale).await,
+        Command::VoidCart(p) => carts::void(ports, context, CartKind::Sale, &p.cart_id, p.reason).await,
+        Command::StartReturn(p) => returns::start(ports, context, p, key).await,
+        Command::ReturnLineItem(p) => returns::add_line(ports, context, p).await,
+        Command::RefundTender(p) => tenders::refund(ports, context, p).await,
+        Command::FinalizeReturn(p) => {
+            finalize::finalize(ports, context, &p.return_id, CartKind::Return).await
+        }
+        Command::VoidReturn(p) => carts::void(ports, context, CartKind::Return, &p.return_id, p.reason).await,
+    }
+}
+
+fn result_of(action: &str, executed: &Executed) -> CommandResult {
+    let cart = &executed.cart;
+    match executed.outcome {
+        Outcome::Created if cart.kind == CartKind::Return => {
+            CommandResult { return_id: Some(cart.id.clone()), ..CommandResult::default() }
+        }
+        Outcome::Created => CommandResult { cart_id: Some(cart.id.clone()), ..CommandResult::default() },
+        Outcome::Done => CommandResult::default(),
+        Outcome::Line(number) => {
+            CommandResult { line_id: Some(format!("l-{number}")), ..CommandResult::default() }
+        }
+        Outcome::Payment { number, change } => CommandResult {
+            payment_id: Some(format!("p-{number}")),
+            change: (action == "add_payment").then_some(Money { amount: change, currency: cart.currency }),
+            ..CommandResult::default()
+        },
+        Outcome::Finalized => CommandResult {
+            order_id: Some(cart.id.clone()),
+            receipt_number: cart.finalized.as_ref().map(|done| done.number.number),
+            document_ids: (cart.kind == CartKind::Sale).then(Vec::new),
+            ..CommandResult::default()
+        },
+    }
+}

@@ -1,0 +1,274 @@
+//! Making a cart final: its number, its stock and its payment in one transaction, after one read.
+
+use jiff::Timestamp;
+use tillstream_domain::cart::{Cart, CartKind, Finalized, Outcome, StockMove};
+use tillstream_domain::lane::Lane;
+use tillstream_domain::location::Location;
+
+use super::cart_item::{cart_item, cart_of};
+use super::cart_write::{Executed, cart_get, lost_race, replay};
+use super::context::CommandContext;
+use super::lane_write::{LaneState, lane_get, take_number};
+use super::plan::{self, PlanEnd};
+use super::refusals::cart_not_found;
+use super::returns::{returned_get, returned_of};
+use super::shortage::{Shortage, free_expired_holds, insufficient_stock};
+use crate::catalog::items::catalog_get;
+use crate::database::{Cancellation, Condition, DatabaseError, Item, TRANSACTION_ACTIONS_MAX, Table, Write};
+use crate::environment::Retries;
+use crate::error::{Error, Result};
+use crate::ports::Ports;
+use crate::stock::counters::{Delta, Movement, stock_update};
+use crate::tenancy::TenantScope;
+
+/// What an order is called once it is final: a till's sale is `completed`; an order from elsewhere is
+/// `paid`, or `placed` where it is on account; a return is `returned`.
+fn final_status(cart: &Cart, register_id: &str) -> &'static str {
+    match cart.kind {
+        CartKind::Return => "returned",
+        CartKind::Sale if !Lane::is_virtual(register_id) => "completed",
+        CartKind::Sale if cart.payments.iter().any(|p| p.tender == "account") => "placed",
+        CartKind::Sale => "paid",
+    }
+}
+
+/// Makes `cart` final in memory: number, time and business day.
+///
+/// # Errors
+/// A bug if the store's zone is wrong; it was checked when the location was written.
+pub fn mark_final(
+    cart: &mut Cart,
+    location: &Location,
+    lane: LaneState,
+    register_id: &str,
+    at: Timestamp,
+) -> Result<()> {
+    let hour = location.calendar().and_then(|calendar| calendar.locate(at)).map_err(Error::bug)?;
+    cart.finalize(Finalized {
+        number: lane.next(&cart.store_id, register_id),
+        order_version: 1,
+        status: final_status(cart, register_id).to_owned(),
+        at,
+        business_day: hour.business_day,
+        hour_start: hour.hour_start,
+        offset_seconds: hour.offset_seconds,
+    });
+    cart.version += 1;
+    Ok(())
+}
+
+/// Why stock moves when `cart` becomes final.
+pub fn movement_of(cart: &Cart, actor: &str, at: Timestamp) -> Movement {
+    Movement {
+        kind: match cart.kind {
+            CartKind::Sale => "sale",
+            CartKind::Return => "return",
+        },
+        reference: cart.id.clone(),
+        actor: actor.to_owned(),
+        at,
+        reason: cart.return_of.as_ref().map(|r| r.reason.clone()),
+    }
+}
+
+/// What one move does to the counters when it happens at once.
+pub fn delta_of(kind: CartKind, wanted: &StockMove) -> Delta {
+    match kind {
+        CartKind::Sale => Delta::sale(wanted.sellable),
+        CartKind::Return => {
+            Delta { damaged: wanted.damaged.thousandths(), ..Delta::restock(wanted.sellable) }
+        }
+    }
+}
+
+/// For a return of a known sale: what came back of it, with this return added.
+///
+/// # Errors
+/// 409 `return_above_sold`, `refund_above_paid`.
+pub async fn returned_write(ports: &Ports, scope: &TenantScope, cart: &Cart) -> Result<Option<Write>> {
+    let Some(original) = cart.return_of.as_ref().and_then(|r| r.original.as_ref()) else { return Ok(None) };
+    let item = ports.database.get(returned_get(scope, &original.order_id)).await?;
+    let mut returned = returned_of(item.as_ref())?;
+    returned.add(cart, original)?;
+    let version = item.as_ref().map(|item| item.number("version")).transpose()?;
+    let put = Item::new(&scope.returned(&original.order_id))
+        .with("version", version.unwrap_or(0) + 1)
+        .with_json("data", &returned)?;
+    let condition = match version {
+        Some(version) => Condition::Eq("version", version.into()),
+        None => Condition::NotExists,
+    };
+    Ok(Some(Write::Put { table: Table::Orders, item: put, condition: Some(condition) }))
+}
+
+/// How one attempt to commit ended.
+#[derive(Debug)]
+pub enum Attempt {
+    /// It is final.
+    Done,
+    /// Somebody else changed the cart or took the number, or the answer was lost: look again.
+    LostRace(String),
+    /// Stock is short.
+    Short(Vec<Shortage>),
+}
+
+/// Writes `fixed` (conditions on versions and numbers: a failure is a lost race) and one update per
+/// stock move (a failure is a business answer) in one transaction.
+///
+/// # Errors
+/// A bug if the database refuses the request itself.
+pub async fn commit(
+    ports: &Ports,
+    scope: &TenantScope,
+    cart: &Cart,
+    fixed: Vec<Write>,
+    moves: &[StockMove],
+    movement: &Movement,
+) -> Result<Attempt> {
+    let first_move = fixed.len();
+    let mut writes = fixed;
+    writes.extend(moves.iter().map(|wanted| {
+        let delta = delta_of(cart.kind, wanted);
+        stock_update(scope, &cart.store_id, &wanted.sku, delta, movement, Vec::new(), Vec::new())
+    }));
+    match ports.database.transact(writes).await {
+        Ok(()) => Ok(Attempt::Done),
+        Err(DatabaseError::Cancelled(reasons)) => read_reasons(&reasons, first_move, moves),
+        Err(error) => Ok(Attempt::LostRace(lost_race(error)?)),
+    }
+}
+
+/// Reads cancellation reasons by position.
+///
+/// # Errors
+/// A bug if the database refused an action as invalid.
+pub fn read_reasons(reasons: &[Cancellation], first_move: usize, moves: &[StockMove]) -> Result<Attempt> {
+    let mut short = Vec::new();
+    let mut raced = false;
+    for (position, reason) in reasons.iter().enumerate() {
+        match reason {
+            Cancellation::None => {}
+            Cancellation::Invalid(what) => return Err(Error::Bug(what.clone())),
+            Cancellation::Conflict | Cancellation::Throttled => raced = true,
+            Cancellation::ConditionFailed(old) => match position.checked_sub(first_move) {
+                Some(at) => short.extend(moves.get(at).map(|wanted| Shortage::of(wanted, old.as_ref()))),
+                None => raced = true,
+            },
+        }
+    }
+    // Only if nothing else went wrong is the shortage an answer: after a lost race the cart may be
+    // final already, by our own timed-out write.
+    if raced || short.is_empty() {
+        return Ok(Attempt::LostRace("another transaction was first".to_owned()));
+    }
+    Ok(Attempt::Short(short))
+}
+
+/// `finalize_order` and `finalize_return`.
+///
+/// # Errors
+/// 409 `insufficient_stock`, `underpaid`, `cart_empty`, `wrong_cart_state`, `return_above_sold`,
+/// `refund_above_paid`; 404; 422 `idempotency_key_reused`; [`Error::Conflict`] when too many races
+/// were lost.
+pub async fn finalize(
+    ports: &Ports,
+    context: &CommandContext,
+    cart_id: &str,
+    kind: CartKind,
+) -> Result<Executed> {
+    let scope = &context.caller.scope;
+    let mut retries = Retries::new(ports.environment.as_ref(), context.now);
+    let mut freed = false;
+    loop {
+        let gets = vec![
+            cart_get(context, cart_id),
+            lane_get(scope, &context.store_id, &context.register_id),
+            catalog_get(scope.location(&context.store_id)),
+        ];
+        let read = match ports.database.get_many(gets).await {
+            Ok(read) => read,
+            Err(error) if error.is_transient() => {
+                retries.again(&error.to_string()).await?;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let at = |position: usize| read.get(position).and_then(Option::as_ref);
+        let mut cart = cart_of(at(0).ok_or_else(|| cart_not_found(cart_id))?)?;
+        context.require_own(ports, &cart).await?;
+        if let Some(executed) = replay(context, &cart)? {
+            return Ok(executed);
+        }
+        if cart.plan_attempt.is_some() {
+            // Somebody began a long finalise; whoever meets it continues it.
+            cart.check_finalizable(kind)?;
+            continue_plan(ports, scope, &cart, context.now).await?;
+            continue;
+        }
+        cart.check_finalizable(kind)?;
+        let location = context.till(at(2))?;
+        let moves = cart.stock_moves();
+        let returned = returned_write(ports, scope, &cart).await?;
+        if moves.len() + 2 + usize::from(returned.is_some()) > TRANSACTION_ACTIONS_MAX {
+            match plan::begin(ports, context, &cart, &moves).await? {
+                Some(why) => retries.again(&why).await?,
+                None => continue_plan(ports, scope, &cart, context.now).await?,
+            }
+            continue;
+        }
+        let stored = cart.version;
+        let lane = LaneState::of(at(1))?;
+        let movement = movement_of(&cart, &context.employee_id, context.occurred_at);
+        mark_final(&mut cart, &location, lane, &context.register_id, context.occurred_at)?;
+        cart.applied.record_last(&context.identity, Outcome::Finalized);
+        let mut fixed = final_writes(scope, &cart, Some(stored), lane)?;
+        fixed.extend(returned);
+        match commit(ports, scope, &cart, fixed, &moves, &movement).await? {
+            Attempt::Done => return Ok(Executed { outcome: Outcome::Finalized, cart, replayed: false }),
+            Attempt::LostRace(why) => retries.again(&why).await?,
+            Attempt::Short(shortages) => {
+                let free = !freed
+                    && free_expired_holds(ports, scope, &cart.store_id, &shortages, context.now).await?;
+                if !free {
+                    return Err(insufficient_stock(&cart, &shortages).into());
+                }
+                freed = true;
+            }
+        }
+    }
+}
+
+/// Continues the plan of a cart to its end; the cart is then looked at again.
+///
+/// # Errors
+/// 409 `insufficient_stock` where the plan was released for that; those of [`plan::drive`].
+pub async fn continue_plan(ports: &Ports, scope: &TenantScope, cart: &Cart, now: Timestamp) -> Result<()> {
+    match plan::drive(ports, scope, &cart.id, now).await? {
+        PlanEnd::Released(shortages) if !shortages.is_empty() => {
+            Err(insufficient_stock(cart, &shortages).into())
+        }
+        PlanEnd::Released(_) | PlanEnd::Finalized => Ok(()),
+    }
+}
+
+/// The writes that make a cart final, stock apart: the cart itself on its version (`None`: it must not
+/// exist yet), and its lane's number.
+///
+/// # Errors
+/// A bug if the cart has no number or cannot be encoded.
+pub fn final_writes(
+    scope: &TenantScope,
+    cart: &Cart,
+    stored: Option<u64>,
+    lane: LaneState,
+) -> Result<Vec<Write>> {
+    let number = &cart.finalized.as_ref().ok_or_else(|| Error::bug("a final cart has a number"))?.number;
+    let condition = match stored {
+        Some(version) => Condition::Eq("version", i64::try_from(version).map_err(Error::bug)?.into()),
+        None => Condition::NotExists,
+    };
+    Ok(vec![
+        Write::Put { table: Table::Orders, item: cart_item(scope, cart)?, condition: Some(condition) },
+        take_number(scope, lane, number, cart)?,
+    ])
+}

@@ -1,0 +1,158 @@
+//! Lines of a sale: product and price as of now.
+
+use jiff::Timestamp;
+use tillstream_contracts::pos::{AddLineItem, LineReference, UpdateLineItem};
+use tillstream_domain::cart::{CartKind, NewLine, Outcome};
+use tillstream_domain::identifier::check_gtin;
+use tillstream_domain::money::UnitPrice;
+use tillstream_domain::product::{Product, price_at};
+use tillstream_domain::quantity::{Quantity, QuantityInput};
+
+use super::cart_write::{Executed, change_cart};
+use super::context::CommandContext;
+use super::envelope::{TEXT_CHARS_MAX, sku as check_sku, text};
+use crate::catalog::items::{catalog_get, prices_of, product_of};
+use crate::database::Item;
+use crate::error::{Refusal, RefusalKind, Result};
+use crate::ports::Ports;
+
+/// The refusal of an unknown SKU.
+pub fn sku_not_found(field: &str, sku: &str) -> Refusal {
+    let detail = format!("there is no product {sku}");
+    Refusal::not_found("sku_not_found", detail.clone()).with_error(field, "sku_not_found", detail)
+}
+
+/// A quantity above zero for a product.
+///
+/// # Errors
+/// 422 `quantity_invalid`, saying what form this product takes.
+pub fn positive_quantity(field: &str, input: &QuantityInput, product: &Product) -> Result<Quantity> {
+    input
+        .resolve(product.unit)
+        .and_then(Quantity::positive)
+        .map_err(|e| Refusal::field(field, "quantity_invalid", e.to_string()).into())
+}
+
+/// The price of a product at a store and a time.
+///
+/// # Errors
+/// 422 `product_unpriced`: it has no price in the store's currency, and is never sold at 0 for that.
+pub fn price_of(
+    product: &Product,
+    prices: Option<&Item>,
+    location_id: &str,
+    currency: tillstream_domain::money::Currency,
+    at: Timestamp,
+) -> Result<UnitPrice> {
+    price_at(product, &prices_of(prices)?, location_id, currency, at).ok_or_else(|| {
+        let detail = format!("product {} has no price in {currency}", product.sku);
+        Refusal::new(RefusalKind::Invalid, "product_unpriced", detail).into()
+    })
+}
+
+/// `add_line_item`.
+///
+/// # Errors
+/// 404 `sku_not_found`, `barcode_not_found`; 422 for fields; 403 for a price override without approval;
+/// the cart's own refusals.
+pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) -> Result<Executed> {
+    if let Some(notes) = &payload.notes {
+        text("payload.notes", notes, TEXT_CHARS_MAX)?;
+    }
+    if payload.unit_price_override.is_some() || payload.approval_id.is_some() {
+        context.require_approval(payload.approval_id.as_deref())?;
+    }
+    let scope = &context.caller.scope;
+    let sku = match (&payload.sku, &payload.barcode) {
+        (Some(sku), None) => sku.clone(),
+        (None, Some(barcode)) => sku_of_barcode(ports, context, barcode).await?,
+        _ => {
+            return Err(
+                Refusal::field("payload.sku", "sku_or_barcode_required", "send sku or barcode").into()
+            );
+        }
+    };
+    check_sku("payload.sku", &sku)?;
+    let more = vec![catalog_get(scope.product(&sku)), catalog_get(scope.prices(&sku))];
+    change_cart(ports, context, &payload.cart_id, more, |cart, more| {
+        // State before content: a client that adds to a final cart learns that first.
+        cart.require(CartKind::Sale)?;
+        let product = more.first().and_then(Option::as_ref);
+        let product = product_of(product.ok_or_else(|| sku_not_found("payload.sku", &sku))?)?;
+        let quantity = positive_quantity("payload.quantity", &payload.quantity, &product)?;
+        let unit_price = match payload.unit_price_override {
+            Some(price) => price,
+            None => {
+                let prices = more.get(1).and_then(Option::as_ref);
+                price_of(&product, prices, &cart.store_id, cart.currency, context.occurred_at)?
+            }
+        };
+        let number = cart.add_line(NewLine {
+            sku: product.sku,
+            name: product.name,
+            category: product.category,
+            quantity,
+            unit: product.unit,
+            stocked: product.stocked,
+            unit_price,
+            price_overridden: payload.unit_price_override.is_some(),
+            notes: payload.notes.clone().filter(|notes| !notes.is_empty()),
+        })?;
+        Ok(Outcome::Line(number))
+    })
+    .await
+}
+
+async fn sku_of_barcode(ports: &Ports, context: &CommandContext, barcode: &str) -> Result<String> {
+    check_gtin(barcode).map_err(|e| Refusal::field("payload.barcode", "barcode_malformed", e.to_string()))?;
+    let item = ports.database.get(catalog_get(context.caller.scope.barcode(barcode))).await?;
+    match item.as_ref().and_then(|item| item.opt_text("sku")) {
+        Some(sku) => Ok(sku.to_owned()),
+        None => {
+            let detail = format!("no product has the barcode {barcode}");
+            Err(Refusal::not_found("barcode_not_found", detail.clone())
+                .with_error("payload.barcode", "barcode_not_found", detail)
+                .into())
+        }
+    }
+}
+
+/// `update_line_item`.
+///
+/// # Errors
+/// 404 `line_not_found`; 422 for fields; the cart's own refusals.
+pub async fn update(ports: &Ports, context: &CommandContext, payload: UpdateLineItem) -> Result<Executed> {
+    if payload.quantity.is_none() && payload.notes.is_none() {
+        let message = "send quantity, notes or both";
+        return Err(Refusal::field("payload.quantity", "nothing_to_update", message).into());
+    }
+    if let Some(notes) = &payload.notes {
+        text("payload.notes", notes, TEXT_CHARS_MAX)?;
+    }
+    change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
+        cart.require(CartKind::Sale)?;
+        let quantity = match &payload.quantity {
+            Some(input) => Some(
+                input
+                    .resolve(cart.line(&payload.line_id)?.unit)
+                    .and_then(Quantity::positive)
+                    .map_err(|e| Refusal::field("payload.quantity", "quantity_invalid", e.to_string()))?,
+            ),
+            None => None,
+        };
+        let notes = payload.notes.clone().map(|notes| Some(notes).filter(|n| !n.is_empty()));
+        Ok(Outcome::Line(cart.update_line(&payload.line_id, quantity, notes)?))
+    })
+    .await
+}
+
+/// `remove_line_item`.
+///
+/// # Errors
+/// 404 `line_not_found`; the cart's own refusals.
+pub async fn remove(ports: &Ports, context: &CommandContext, payload: LineReference) -> Result<Executed> {
+    change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
+        Ok(Outcome::Line(cart.remove_line(&payload.line_id)?))
+    })
+    .await
+}

@@ -1,0 +1,509 @@
+//! Finalising a cart of more SKUs than one transaction takes.
+//!
+//! A plan holds the stock chunk by chunk, then commits the order in one transaction, then settles the
+//! chunks; or, where stock is short, releases them. Every step is conditional on the plan's state and
+//! recorded in the same transaction, so whoever meets a plan can continue it, any number at once, and
+//! a crash at any step loses nothing.
+//!
+//! `reserving → committed → settled`, or `reserving → releasing → released`.
+
+use jiff::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use tillstream_domain::cart::applied::CommandIdentity;
+use tillstream_domain::cart::{Cart, CartKind, Outcome, StockMove};
+use tillstream_domain::compact;
+
+use super::cart_item::cart_of;
+use super::context::CommandContext;
+use super::finalize::{Attempt, final_writes, mark_final, read_reasons, returned_write};
+use super::identity::spread;
+use super::lane_write::{LaneState, lane_get};
+use super::shortage::{Shortage, free_expired_holds};
+use crate::catalog::items::{catalog_get, location_of};
+use crate::database::{
+    Cancellation, Change, Condition, Consistency, DatabaseError, Get, Item, Partition, Table, Write,
+};
+use crate::environment::Retries;
+use crate::error::{Error, Result};
+use crate::keys;
+use crate::ports::Ports;
+use crate::stock::counters::{Delta, Movement, stock_update};
+use crate::tenancy::TenantScope;
+
+/// Stock updates per chunk: a transaction takes 100 actions, two are the plan and the chunk record.
+pub const CHUNK_MOVES: usize = 98;
+
+/// After this time without an end, scheduled recovery continues a plan.
+const RECOVERY_AFTER_SECONDS: i64 = 30;
+
+/// Where a plan stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlanState {
+    /// Chunks are being held.
+    Reserving,
+    /// The order is final; chunks are being settled.
+    Committed,
+    /// All done.
+    Settled,
+    /// Stock was short; chunks are being given back.
+    Releasing,
+    /// All given back; the cart is free again.
+    Released,
+}
+
+impl PlanState {
+    const ALL: [PlanState; 5] = [
+        PlanState::Reserving,
+        PlanState::Committed,
+        PlanState::Settled,
+        PlanState::Releasing,
+        PlanState::Released,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            PlanState::Reserving => "reserving",
+            PlanState::Committed => "committed",
+            PlanState::Settled => "settled",
+            PlanState::Releasing => "releasing",
+            PlanState::Released => "released",
+        }
+    }
+}
+
+/// How a plan ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlanEnd {
+    /// The order is final and its stock is settled.
+    Finalized,
+    /// Nothing happened: this was short.
+    Released(Vec<Shortage>),
+}
+
+/// What the plan remembers of the command that began it, so that anyone can end it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Terms {
+    moves: Vec<StockMove>,
+    key: [u8; 10],
+    fingerprint: [u8; 6],
+    employee_id: String,
+    occurred_at: Timestamp,
+}
+
+struct Plan {
+    cart_id: String,
+    attempt: u32,
+    state: PlanState,
+    cart_version: u64,
+    store_id: String,
+    register_id: String,
+    kind: CartKind,
+    terms: Terms,
+    shortages: Vec<Shortage>,
+}
+
+impl Plan {
+    fn of(item: &Item) -> Result<Plan> {
+        let state = item.text("state")?;
+        Ok(Plan {
+            cart_id: item.text("cart_id")?.to_owned(),
+            attempt: u32::try_from(item.number("attempt")?).map_err(Error::bug)?,
+            state: PlanState::ALL
+                .into_iter()
+                .find(|s| s.name() == state)
+                .ok_or_else(|| Error::Bug(format!("unknown plan state {state}")))?,
+            cart_version: u64::try_from(item.number("cart_version")?).map_err(Error::bug)?,
+            store_id: item.text("store_id")?.to_owned(),
+            register_id: item.text("register_id")?.to_owned(),
+            kind: if item.text("kind")? == "return" { CartKind::Return } else { CartKind::Sale },
+            terms: compact::decode(item.bytes("terms")?).map_err(Error::bug)?,
+            shortages: match item.opt_text("shortages") {
+                Some(_) => item.json("shortages")?,
+                None => Vec::new(),
+            },
+        })
+    }
+
+    fn chunks(&self) -> impl Iterator<Item = (u32, &[StockMove])> {
+        (0_u32..).zip(self.terms.moves.chunks(CHUNK_MOVES))
+    }
+
+    fn movement(&self, kind: &'static str) -> Movement {
+        Movement {
+            kind,
+            reference: self.cart_id.clone(),
+            actor: self.terms.employee_id.clone(),
+            at: self.terms.occurred_at,
+            reason: None,
+        }
+    }
+
+    /// The condition that this attempt is still in `state`.
+    fn is_in(&self, state: PlanState) -> Condition {
+        Condition::All(vec![
+            Condition::Eq("attempt", i64::from(self.attempt).into()),
+            Condition::Eq("state", state.name().into()),
+        ])
+    }
+
+    fn advance(
+        &self,
+        scope: &TenantScope,
+        from: PlanState,
+        to: PlanState,
+        mut changes: Vec<Change>,
+    ) -> Write {
+        changes.push(Change::Set("state", to.name().into()));
+        if matches!(to, PlanState::Settled | PlanState::Released) {
+            changes.extend([Change::Remove("due_pk"), Change::Remove("due_at")]);
+        }
+        Write::Update {
+            table: Table::Orders,
+            key: scope.plan(&self.cart_id),
+            changes,
+            condition: Some(self.is_in(from)),
+        }
+    }
+
+    fn advance_chunk(&self, scope: &TenantScope, chunk: u32, to: &'static str) -> Write {
+        Write::Update {
+            table: Table::Orders,
+            key: scope.chunk(&self.cart_id, self.attempt, chunk),
+            changes: vec![Change::Set("state", to.into())],
+            condition: Some(Condition::Eq("state", "held".into())),
+        }
+    }
+}
+
+/// Puts a plan for `cart` and marks the cart. Answers why it should be looked at again, or `None`.
+///
+/// # Errors
+/// A bug if the database refuses the request itself.
+pub async fn begin(
+    ports: &Ports,
+    context: &CommandContext,
+    cart: &Cart,
+    moves: &[StockMove],
+) -> Result<Option<String>> {
+    let scope = &context.caller.scope;
+    let key = scope.plan(&cart.id);
+    let get = Get { table: Table::Orders, key: key.clone(), consistency: Consistency::Strong };
+    let previous = ports.database.get(get).await?;
+    let (attempt, condition) = match &previous {
+        None => (1, Condition::NotExists),
+        Some(item) => {
+            let before = item.number("attempt")?;
+            let condition = Condition::All(vec![
+                Condition::Eq("attempt", before.into()),
+                Condition::Eq("state", PlanState::Released.name().into()),
+            ]);
+            (before + 1, condition)
+        }
+    };
+    let terms = Terms {
+        moves: moves.to_vec(),
+        key: context.identity.key,
+        fingerprint: context.identity.fingerprint,
+        employee_id: context.employee_id.clone(),
+        occurred_at: context.occurred_at,
+    };
+    let stored = i64::try_from(cart.version).map_err(Error::bug)?;
+    let due = context.now.checked_add(Span::new().seconds(RECOVERY_AFTER_SECONDS)).map_err(Error::bug)?;
+    let item = Item::new(&key)
+        .with(
+            "kind",
+            match cart.kind {
+                CartKind::Sale => "sale",
+                CartKind::Return => "return",
+            },
+        )
+        .with("tenant_id", scope.tenant_id())
+        .with("cart_id", cart.id.as_str())
+        .with("attempt", attempt)
+        .with("state", PlanState::Reserving.name())
+        .with("cart_version", stored + 1)
+        .with("store_id", cart.store_id.as_str())
+        .with("register_id", context.register_id.as_str())
+        .with("terms", compact::encode(&terms).map_err(Error::bug)?)
+        .with("due_pk", due_partition(&cart.id).value())
+        .with("due_at", due.as_millisecond());
+    let mark = Write::Update {
+        table: Table::Orders,
+        key: scope.cart(&cart.id),
+        changes: vec![
+            Change::Set("plan_attempt", attempt.into()),
+            Change::Set("version", (stored + 1).into()),
+        ],
+        condition: Some(Condition::All(vec![
+            Condition::Eq("version", stored.into()),
+            Condition::Lacks("plan_attempt"),
+        ])),
+    };
+    let put = Write::Put { table: Table::Orders, item, condition: Some(condition) };
+    match ports.database.transact(vec![put, mark]).await {
+        Ok(()) => Ok(None),
+        Err(DatabaseError::Invalid(what)) => Err(Error::Bug(what)),
+        Err(error) => Ok(Some(error.to_string())),
+    }
+}
+
+fn due_partition(cart_id: &str) -> Partition {
+    keys::due("plan", spread(cart_id))
+}
+
+/// Continues the plan of a cart to its end, wherever it stands.
+///
+/// # Errors
+/// [`Error::Conflict`] when too many races were lost; [`Error::Retryable`]; 409 where a return has
+/// meanwhile come back another way (its plan is released first).
+pub async fn drive(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Timestamp) -> Result<PlanEnd> {
+    let mut retries = Retries::new(ports.environment.as_ref(), now);
+    loop {
+        let get = Get { table: Table::Orders, key: scope.plan(cart_id), consistency: Consistency::Strong };
+        let item = match ports.database.get(get).await {
+            Ok(item) => item.ok_or_else(|| Error::Bug(format!("cart {cart_id} has no plan")))?,
+            Err(error) if error.is_transient() => {
+                retries.again(&error.to_string()).await?;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let plan = Plan::of(&item)?;
+        let step = match plan.state {
+            PlanState::Settled => return Ok(PlanEnd::Finalized),
+            PlanState::Released => return Ok(PlanEnd::Released(plan.shortages)),
+            PlanState::Reserving => match reserve(ports, scope, &plan, now).await? {
+                Step::Done => commit(ports, scope, &plan).await?,
+                other => other,
+            },
+            PlanState::Committed => end_chunks(ports, scope, &plan, PlanState::Settled).await?,
+            PlanState::Releasing => end_chunks(ports, scope, &plan, PlanState::Released).await?,
+        };
+        match step {
+            // Each step moves the plan on; what it is now is read again.
+            Step::Done => {}
+            Step::Again(why) => retries.again(&why).await?,
+            Step::GiveUp(shortages) => {
+                let changes = vec![Change::Set(
+                    "shortages",
+                    serde_json::to_string(&shortages).map_err(Error::bug)?.into(),
+                )];
+                let give_up = plan.advance(scope, PlanState::Reserving, PlanState::Releasing, changes);
+                match ports.database.write(give_up).await {
+                    Ok(()) | Err(DatabaseError::ConditionFailed(_)) => {}
+                    Err(DatabaseError::Invalid(what)) => return Err(Error::Bug(what)),
+                    Err(error) => retries.again(&error.to_string()).await?,
+                }
+            }
+        }
+    }
+}
+
+enum Step {
+    Done,
+    Again(String),
+    GiveUp(Vec<Shortage>),
+}
+
+/// Which chunks have a record, and in which state.
+async fn chunk_states(ports: &Ports, scope: &TenantScope, plan: &Plan) -> Result<Vec<Option<String>>> {
+    let gets = plan
+        .chunks()
+        .map(|(chunk, _)| Get {
+            table: Table::Orders,
+            key: scope.chunk(&plan.cart_id, plan.attempt, chunk),
+            consistency: Consistency::Strong,
+        })
+        .collect();
+    let items = ports.database.get_many(gets).await?;
+    items
+        .iter()
+        .map(|item| item.as_ref().map(|item| item.text("state").map(str::to_owned)).transpose())
+        .collect()
+}
+
+/// Holds every chunk that is not held yet.
+async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp) -> Result<Step> {
+    let states = chunk_states(ports, scope, plan).await?;
+    let movement = plan.movement("hold");
+    for (chunk, moves) in plan.chunks() {
+        let position = usize::try_from(chunk).unwrap_or(usize::MAX);
+        if states.get(position).is_some_and(Option::is_some) {
+            continue;
+        }
+        let check = Write::Check {
+            table: Table::Orders,
+            key: scope.plan(&plan.cart_id),
+            condition: plan.is_in(PlanState::Reserving),
+        };
+        let record = Write::Put {
+            table: Table::Orders,
+            item: Item::new(&scope.chunk(&plan.cart_id, plan.attempt, chunk)).with("state", "held"),
+            condition: Some(Condition::NotExists),
+        };
+        let mut writes = vec![check, record];
+        // What comes back needs no holding: a return's chunks are held by their record alone.
+        if plan.kind == CartKind::Sale {
+            writes.extend(moves.iter().map(|m| {
+                let delta = Delta::hold(m.sellable);
+                stock_update(scope, &plan.store_id, &m.sku, delta, &movement, Vec::new(), Vec::new())
+            }));
+        }
+        match ports.database.transact(writes).await {
+            Ok(()) => {}
+            Err(DatabaseError::Cancelled(reasons)) => {
+                if let Some(Cancellation::ConditionFailed(_)) = reasons.first() {
+                    return Ok(Step::Again("the plan has moved on".to_owned()));
+                }
+                if let Some(Cancellation::ConditionFailed(_)) = reasons.get(1) {
+                    // Somebody else holds this chunk already.
+                    continue;
+                }
+                match read_reasons(&reasons, 2, moves)? {
+                    Attempt::Short(shortages) => {
+                        if free_expired_holds(ports, scope, &plan.store_id, &shortages, now).await? {
+                            return Ok(Step::Again("expired holds were freed".to_owned()));
+                        }
+                        return Ok(Step::GiveUp(shortages));
+                    }
+                    Attempt::LostRace(why) => return Ok(Step::Again(why)),
+                    Attempt::Done => {}
+                }
+            }
+            Err(DatabaseError::Invalid(what)) => return Err(Error::Bug(what)),
+            Err(error) => return Ok(Step::Again(error.to_string())),
+        }
+    }
+    Ok(Step::Done)
+}
+
+/// Makes the order final: plan, order, lane and what came back, in one transaction.
+async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan) -> Result<Step> {
+    let gets = vec![
+        Get { table: Table::Orders, key: scope.cart(&plan.cart_id), consistency: Consistency::Strong },
+        lane_get(scope, &plan.store_id, &plan.register_id),
+        catalog_get(scope.location(&plan.store_id)),
+    ];
+    let read = match ports.database.get_many(gets).await {
+        Ok(read) => read,
+        Err(error) if error.is_transient() => return Ok(Step::Again(error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    let at = |position: usize| read.get(position).and_then(Option::as_ref);
+    let mut cart = cart_of(at(0).ok_or_else(|| Error::Bug(format!("plan without cart {}", plan.cart_id)))?)?;
+    if cart.version != plan.cart_version {
+        return Ok(Step::Again("the plan has moved on".to_owned()));
+    }
+    let location = location_of(at(2).ok_or_else(|| Error::Bug(format!("no location {}", plan.store_id)))?)?;
+    let lane = LaneState::of(at(1))?;
+    let returned = match returned_write(ports, scope, &cart).await {
+        Ok(returned) => returned,
+        Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
+        Err(error) => return Err(error),
+    };
+    mark_final(&mut cart, &location, lane, &plan.register_id, plan.terms.occurred_at)?;
+    let identity = CommandIdentity { key: plan.terms.key, fingerprint: plan.terms.fingerprint };
+    cart.applied.record_last(&identity, Outcome::Finalized);
+    let mut writes = vec![plan.advance(scope, PlanState::Reserving, PlanState::Committed, Vec::new())];
+    writes.extend(final_writes(scope, &cart, Some(plan.cart_version), lane)?);
+    writes.extend(returned);
+    match ports.database.transact(writes).await {
+        Ok(()) => Ok(Step::Done),
+        Err(DatabaseError::Invalid(what)) => Err(Error::Bug(what)),
+        Err(error) => Ok(Step::Again(error.to_string())),
+    }
+}
+
+/// Settles or releases every chunk that is held, then ends the plan.
+async fn end_chunks(ports: &Ports, scope: &TenantScope, plan: &Plan, end: PlanState) -> Result<Step> {
+    let settle = end == PlanState::Settled;
+    let states = chunk_states(ports, scope, plan).await?;
+    for (chunk, moves) in plan.chunks() {
+        let position = usize::try_from(chunk).unwrap_or(usize::MAX);
+        if states.get(position).and_then(Option::as_deref) != Some("held") {
+            continue;
+        }
+        let mut writes = vec![plan.advance_chunk(scope, chunk, if settle { "settled" } else { "released" })];
+        writes.extend(end_moves(scope, plan, moves, settle));
+        match ports.database.transact(writes).await {
+            Ok(()) => {}
+            Err(DatabaseError::Cancelled(reasons))
+                if matches!(reasons.first(), Some(Cancellation::ConditionFailed(_))) => {}
+            Err(DatabaseError::Cancelled(reasons)) => {
+                if let Attempt::Short(shortages) = read_reasons(&reasons, 1, moves)? {
+                    // What this plan holds can not be short: somebody took what was not theirs.
+                    let skus: Vec<&str> = shortages.iter().map(|s| s.sku.as_str()).collect();
+                    return Err(Error::Bug(format!("plan of {} lost its hold on {skus:?}", plan.cart_id)));
+                }
+                return Ok(Step::Again("another transaction was first".to_owned()));
+            }
+            Err(DatabaseError::Invalid(what)) => return Err(Error::Bug(what)),
+            Err(error) => return Ok(Step::Again(error.to_string())),
+        }
+    }
+    let from = if settle { PlanState::Committed } else { PlanState::Releasing };
+    let mut writes = vec![plan.advance(scope, from, end, Vec::new())];
+    if !settle {
+        let version = i64::try_from(plan.cart_version).map_err(Error::bug)?;
+        writes.push(Write::Update {
+            table: Table::Orders,
+            key: scope.cart(&plan.cart_id),
+            changes: vec![Change::Remove("plan_attempt"), Change::Set("version", (version + 1).into())],
+            condition: Some(Condition::Eq("version", version.into())),
+        });
+    }
+    match ports.database.transact(writes).await {
+        Ok(()) => Ok(Step::Done),
+        Err(DatabaseError::Invalid(what)) => Err(Error::Bug(what)),
+        Err(error) => Ok(Step::Again(error.to_string())),
+    }
+}
+
+fn end_moves(scope: &TenantScope, plan: &Plan, moves: &[StockMove], settle: bool) -> Vec<Write> {
+    let (kind, delta): (&'static str, fn(&StockMove) -> Delta) = match (plan.kind, settle) {
+        (CartKind::Sale, true) => ("sale", |m| Delta::commit(m.sellable)),
+        (CartKind::Sale, false) => ("release", |m| Delta::release(m.sellable)),
+        (CartKind::Return, true) => ("return", |m| super::finalize::delta_of(CartKind::Return, m)),
+        (CartKind::Return, false) => return Vec::new(),
+    };
+    let movement = plan.movement(kind);
+    moves
+        .iter()
+        .map(|m| stock_update(scope, &plan.store_id, &m.sku, delta(m), &movement, Vec::new(), Vec::new()))
+        .collect()
+}
+
+/// Continues plans whose time has passed, over all tenants; answers how many were looked at. A plan
+/// that cannot be continued now is met again at the next run.
+///
+/// # Errors
+/// [`Error::Retryable`] where the index cannot be read.
+pub async fn recover(ports: &Ports, now: Timestamp, most: usize) -> Result<usize> {
+    let mut seen = 0;
+    for shard in 0..keys::DUE_SHARDS {
+        let query = crate::database::Query {
+            range: crate::database::Range::Numbers(0, now.as_millisecond()),
+            limit: u32::try_from(most).unwrap_or(u32::MAX),
+            ..crate::database::Query::index(
+                Table::Orders,
+                crate::database::Index::Due,
+                keys::due("plan", shard),
+            )
+        };
+        for key_only in ports.database.query(query).await?.items {
+            if seen >= most {
+                return Ok(seen);
+            }
+            seen += 1;
+            let key = crate::database::Key::of(&key_only)?;
+            let get = Get { table: Table::Orders, key, consistency: Consistency::Strong };
+            let Some(item) = ports.database.get(get).await? else { continue };
+            let scope = TenantScope::from_own_record(item.text("tenant_id")?);
+            let cart_id = item.text("cart_id")?;
+            if let Err(error) = drive(ports, &scope, cart_id, now).await {
+                tracing::warn!(cart_id, error = %error, "a plan could not be continued");
+            }
+        }
+    }
+    Ok(seen)
+}

@@ -1,0 +1,47 @@
+//! The cart's own refusals, as clients get them.
+
+use tillstream_domain::cart::CartError;
+
+use crate::error::{Error, Refusal, RefusalKind};
+
+impl From<CartError> for Error {
+    fn from(error: CartError) -> Self {
+        let kind = match &error {
+            CartError::WrongState { .. }
+            | CartError::FinalizeInProgress
+            | CartError::WrongKind { .. }
+            | CartError::Empty
+            | CartError::Underpaid { .. }
+            | CartError::Overpaid { .. }
+            | CartError::PaymentsPresent
+            | CartError::AboveSold { .. }
+            | CartError::AbovePaid { .. } => RefusalKind::Conflict,
+            CartError::UnknownLine(_) | CartError::UnknownPayment(_) => RefusalKind::NotFound,
+            CartError::TooManyLines
+            | CartError::TooManyCommands
+            | CartError::TooManyPayments
+            | CartError::TooLarge
+            | CartError::NotPositive
+            | CartError::UnknownTender
+            | CartError::CurrencyMismatch(_)
+            | CartError::NeedsOriginalLine
+            | CartError::NeedsSkuAndPrice
+            | CartError::Money(_) => RefusalKind::Invalid,
+        };
+        let refusal = Refusal::new(kind, error.code(), error.to_string());
+        match &error {
+            CartError::NotPositive | CartError::CurrencyMismatch(_) => {
+                refusal.with_error("payload.amount", error.code(), error.to_string())
+            }
+            CartError::UnknownTender => refusal.with_error("payload.tender", error.code(), error.to_string()),
+            CartError::Underpaid { due } | CartError::Overpaid { due } => refusal.with_extra("due", *due),
+            _ => refusal,
+        }
+        .into()
+    }
+}
+
+/// The refusal of an unknown cart or return.
+pub fn cart_not_found(cart_id: &str) -> Refusal {
+    Refusal::not_found("cart_not_found", format!("there is no cart {cart_id}"))
+}

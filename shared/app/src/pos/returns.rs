@@ -1,0 +1,184 @@
+//! Returns: against a known sale, or blind with an approval.
+
+use std::collections::BTreeMap;
+
+use tillstream_contracts::pos::{ReturnLineItem, StartReturn};
+use tillstream_domain::cart::{
+    Cart, CartKind, CartState, Disposition, NewLine, OriginalLine, OriginalSale, Outcome, ReturnHead,
+    Returned,
+};
+use tillstream_domain::quantity::Quantity;
+
+use super::cart_item::cart_of;
+use super::cart_write::{Executed, cart_get, change_cart, create_cart, replay};
+use super::carts::{NewCart, new_cart};
+use super::context::CommandContext;
+use super::envelope::{id, sku as check_sku, text};
+use super::identity::derived_id;
+use super::lines::{positive_quantity, sku_not_found};
+use crate::catalog::items::{catalog_get, product_of};
+use crate::database::{Consistency, Get, Item, Table};
+use crate::error::{Refusal, RefusalKind, Result};
+use crate::ports::Ports;
+use crate::tenancy::TenantScope;
+
+/// Longest reason, in characters.
+pub const REASON_CHARS_MAX: usize = 200;
+
+/// The read of what came back of a sale.
+pub fn returned_get(scope: &TenantScope, order_id: &str) -> Get {
+    Get { table: Table::Orders, key: scope.returned(order_id), consistency: Consistency::Strong }
+}
+
+/// Reads what came back of a sale; nothing where there is no item.
+///
+/// # Errors
+/// A bug if the item is not one.
+pub fn returned_of(item: Option<&Item>) -> Result<Returned> {
+    item.map_or_else(|| Ok(Returned::default()), |item| item.json("data"))
+}
+
+/// `start_return`.
+///
+/// # Errors
+/// 404 `order_not_found`, 409 `order_not_final`; 403 for a blind return without approval; 422 for fields.
+pub async fn start(
+    ports: &Ports,
+    context: &CommandContext,
+    payload: StartReturn,
+    key: &str,
+) -> Result<Executed> {
+    text("payload.reason", &payload.reason, REASON_CHARS_MAX)?;
+    if payload.reason.trim().is_empty() {
+        return Err(Refusal::field("payload.reason", "reason_required", "say why").into());
+    }
+    if let Some(order_id) = &payload.original_order_id {
+        id("payload.original_order_id", order_id)?;
+    }
+    let return_id = match payload.return_id {
+        Some(return_id) => {
+            id("payload.return_id", &return_id)?;
+            return_id
+        }
+        None => {
+            let tenant = context.caller.scope.tenant_id();
+            derived_id("r", &[tenant, &context.store_id, &context.register_id, "start_return", key])
+        }
+    };
+    if payload.original_order_id.is_none() || payload.approval_id.is_some() {
+        context.require_approval(payload.approval_id.as_deref())?;
+    }
+    let mut gets =
+        vec![catalog_get(context.caller.scope.location(&context.store_id)), cart_get(context, &return_id)];
+    if let Some(order_id) = &payload.original_order_id {
+        gets.push(cart_get(context, order_id));
+        gets.push(returned_get(&context.caller.scope, order_id));
+    }
+    let read = ports.database.get_many(gets).await?;
+    let at = |position: usize| read.get(position).and_then(Option::as_ref);
+    if let Some(existing) = at(1) {
+        let existing = cart_of(existing)?;
+        if let Some(executed) = replay(context, &existing)? {
+            return Ok(executed);
+        }
+    }
+    let location = context.till(at(0))?;
+    let original = match &payload.original_order_id {
+        None => None,
+        Some(order_id) => {
+            let unknown = || Refusal::not_found("order_not_found", format!("there is no order {order_id}"));
+            let sale = cart_of(at(2).ok_or_else(unknown)?)?;
+            context.caller.require_store(&sale.store_id)?;
+            if sale.kind != CartKind::Sale || sale.state != CartState::Finalized {
+                let detail = format!("order {order_id} is not a final sale");
+                return Err(Refusal::conflict("order_not_final", detail).into());
+            }
+            if sale.currency != location.currency {
+                let detail = format!("order {order_id} is in {}", sale.currency);
+                return Err(Refusal::new(RefusalKind::Invalid, "currency_mismatch", detail).into());
+            }
+            Some(original_sale(&sale, &returned_of(at(3))?))
+        }
+    };
+    let mut cart =
+        new_cart(context, &location, NewCart { id: return_id, kind: CartKind::Return, ..NewCart::default() });
+    cart.return_of = Some(ReturnHead { reason: payload.reason, original });
+    create_cart(ports, context, cart).await
+}
+
+fn original_sale(sale: &Cart, returned: &Returned) -> OriginalSale {
+    let mut tenders: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+    for payment in &sale.payments {
+        tenders.entry(payment.tender.clone()).or_default().0 += payment.amount - payment.change;
+    }
+    for (tender, refunded) in &returned.refunded {
+        tenders.entry(tender.clone()).or_default().1 += refunded;
+    }
+    let lines = sale
+        .lines
+        .iter()
+        .map(|line| OriginalLine {
+            number: line.number,
+            sku: line.sku.clone(),
+            name: line.name.clone(),
+            category: line.category.clone(),
+            sold: line.quantity,
+            returned: returned.lines.get(&line.number).copied().unwrap_or_default(),
+            unit: line.unit,
+            stocked: line.stocked,
+            unit_price: line.unit_price,
+        })
+        .collect();
+    OriginalSale { order_id: sale.id.clone(), lines, tenders }
+}
+
+/// `return_line_item`.
+///
+/// # Errors
+/// 409 `return_above_sold`; 404 `line_not_found`, `sku_not_found`; 422 for fields.
+pub async fn add_line(ports: &Ports, context: &CommandContext, payload: ReturnLineItem) -> Result<Executed> {
+    let disposition = Disposition::from(payload.disposition);
+    match (&payload.line_id, &payload.sku, payload.unit_price) {
+        (Some(line_id), None, None) => {
+            change_cart(ports, context, &payload.return_id, Vec::new(), |cart, _| {
+                cart.require(CartKind::Return)?;
+                let original = cart.return_of.as_ref().and_then(|r| r.original.as_ref());
+                let original = original.ok_or(tillstream_domain::cart::CartError::NeedsSkuAndPrice)?;
+                let quantity = payload
+                    .quantity
+                    .resolve(original.line(line_id)?.unit)
+                    .and_then(Quantity::positive)
+                    .map_err(|e| Refusal::field("payload.quantity", "quantity_invalid", e.to_string()))?;
+                Ok(Outcome::Line(cart.return_known_line(line_id, quantity, disposition)?))
+            })
+            .await
+        }
+        (None, Some(sku), Some(unit_price)) => {
+            check_sku("payload.sku", sku)?;
+            let more = vec![catalog_get(context.caller.scope.product(sku))];
+            change_cart(ports, context, &payload.return_id, more, |cart, more| {
+                cart.require(CartKind::Return)?;
+                let product = more.first().and_then(Option::as_ref);
+                let product = product_of(product.ok_or_else(|| sku_not_found("payload.sku", sku))?)?;
+                let quantity = positive_quantity("payload.quantity", &payload.quantity, &product)?;
+                let line = NewLine {
+                    sku: product.sku,
+                    name: product.name,
+                    category: product.category,
+                    quantity,
+                    unit: product.unit,
+                    stocked: product.stocked,
+                    unit_price,
+                    price_overridden: true,
+                    notes: None,
+                };
+                Ok(Outcome::Line(cart.return_blind_line(line, disposition)?))
+            })
+            .await
+        }
+        _ => {
+            let message = "send line_id of the known sale, or sku and unit_price in a blind return";
+            Err(Refusal::field("payload.line_id", "line_or_sku_required", message).into())
+        }
+    }
+}

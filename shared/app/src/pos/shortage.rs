@@ -1,0 +1,83 @@
+//! Stock that is not there: what a refusal says of it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tillstream_domain::cart::{Cart, StockMove};
+use tillstream_domain::quantity::{Quantity, Unit};
+
+use crate::database::Item;
+use crate::error::{Refusal, Result};
+use crate::ports::Ports;
+use crate::stock::expiry::free_expired;
+use crate::tenancy::TenantScope;
+
+/// One SKU of which there is not enough.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortage {
+    /// SKU.
+    pub sku: String,
+    /// Wanted.
+    pub requested: Quantity,
+    /// There, holds taken off.
+    pub available: Quantity,
+    /// Epoch milliseconds at which a hold on it may expire.
+    #[serde(skip)]
+    pub earliest_expiry: Option<i64>,
+}
+
+impl Shortage {
+    /// From a stock update whose condition failed, with the item as it was.
+    pub fn of(wanted: &StockMove, old: Option<&Item>) -> Self {
+        let available = old.and_then(|item| item.opt_number("available")).unwrap_or(0).max(0);
+        Shortage {
+            sku: wanted.sku.clone(),
+            requested: wanted.sellable,
+            available: Quantity::from_thousandths(available).unwrap_or_default(),
+            earliest_expiry: old.and_then(|item| item.opt_number("earliest_expiry")),
+        }
+    }
+}
+
+/// Frees holds that have expired on what is short; says whether trying again makes sense.
+///
+/// # Errors
+/// Those of the database.
+pub async fn free_expired_holds(
+    ports: &Ports,
+    scope: &TenantScope,
+    location_id: &str,
+    shortages: &[Shortage],
+    now: Timestamp,
+) -> Result<bool> {
+    let mut freed = false;
+    for shortage in shortages {
+        if shortage.earliest_expiry.is_some_and(|at| at <= now.as_millisecond()) {
+            freed |= free_expired(ports, scope, location_id, &shortage.sku, now).await?;
+        }
+    }
+    Ok(freed)
+}
+
+/// The refusal: 409 `insufficient_stock`, naming per line what is available.
+pub fn insufficient_stock(cart: &Cart, shortages: &[Shortage]) -> Refusal {
+    let detail = match shortages {
+        [one] => format!("{}: {} wanted, {} available", one.sku, one.requested, one.available),
+        many => format!("{} products are short; see lines", many.len()),
+    };
+    let mut refusal = Refusal::conflict("insufficient_stock", detail);
+    let mut lines = Vec::new();
+    for short in shortages {
+        let line = cart.lines.iter().find(|line| line.sku == short.sku);
+        let unit = line.map_or(Unit::Piece, |line| line.unit);
+        let message = format!("{} wanted, {} available", short.requested, short.available);
+        let field = line.map_or_else(|| short.sku.clone(), |line| format!("lines.{}", line.id()));
+        refusal = refusal.with_error(field, "insufficient_stock", message);
+        lines.push(serde_json::json!({
+            "sku": short.sku,
+            "location_id": cart.store_id,
+            "requested": short.requested.display(unit),
+            "available": short.available.display(unit),
+        }));
+    }
+    refusal.with_extra("lines", lines)
+}

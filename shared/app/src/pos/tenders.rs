@@ -1,0 +1,76 @@
+//! Payments of a sale and refunds of a return.
+
+use tillstream_contracts::pos::{AddPayment, PaymentReference, RefundTender};
+use tillstream_domain::cart::{Outcome, PaymentInput};
+
+use super::cart_write::{Executed, change_cart};
+use super::context::CommandContext;
+use super::envelope::{id, text};
+use crate::error::Result;
+use crate::ports::Ports;
+
+/// Longest reference of a terminal or provider, in characters.
+const REFERENCE_CHARS_MAX: usize = 128;
+
+/// `add_payment`.
+///
+/// # Errors
+/// 422 for fields; 409 `overpaid`; the cart's own refusals.
+pub async fn pay(ports: &Ports, context: &CommandContext, payload: AddPayment) -> Result<Executed> {
+    if let Some(reference) = &payload.external_reference {
+        text("payload.external_reference", reference, REFERENCE_CHARS_MAX)?;
+    }
+    if let Some(method) = &payload.entry_method {
+        id("payload.entry_method", method)?;
+    }
+    let input = PaymentInput {
+        tender: payload.tender,
+        amount: payload.amount,
+        tip: payload.tip,
+        external_reference: payload.external_reference,
+        entry_method: payload.entry_method,
+    };
+    change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
+        let (number, change) = cart.add_payment(input.clone())?;
+        Ok(Outcome::Payment { number, change })
+    })
+    .await
+}
+
+/// `remove_payment`.
+///
+/// # Errors
+/// 404 `payment_not_found`; the cart's own refusals.
+pub async fn take_back(
+    ports: &Ports,
+    context: &CommandContext,
+    payload: PaymentReference,
+) -> Result<Executed> {
+    change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
+        let number = cart.remove_payment(&payload.payment_id)?;
+        Ok(Outcome::Payment { number, change: 0 })
+    })
+    .await
+}
+
+/// `refund_tender`.
+///
+/// # Errors
+/// 409 `overpaid`, `refund_above_paid`; 422 for fields; the cart's own refusals.
+pub async fn refund(ports: &Ports, context: &CommandContext, payload: RefundTender) -> Result<Executed> {
+    if let Some(reference) = &payload.external_reference {
+        text("payload.external_reference", reference, REFERENCE_CHARS_MAX)?;
+    }
+    let input = PaymentInput {
+        tender: payload.tender,
+        amount: payload.amount,
+        tip: None,
+        external_reference: payload.external_reference,
+        entry_method: None,
+    };
+    change_cart(ports, context, &payload.return_id, Vec::new(), |cart, _| {
+        let number = cart.refund(input.clone())?;
+        Ok(Outcome::Payment { number, change: 0 })
+    })
+    .await
+}

@@ -1,0 +1,87 @@
+//! A cart as a client sees it.
+
+use tillstream_contracts::pos::{CartView, LineView, PaymentView, TotalsView};
+use tillstream_domain::cart::{Cart, CartKind};
+use tillstream_domain::money::Money;
+
+use crate::error::{Error, Result};
+
+/// The cart as a client sees it, with or without its lines.
+///
+/// # Errors
+/// A bug if a stored cart's sums leave the accepted range.
+pub fn cart_view(cart: &Cart, with_lines: bool) -> Result<CartView> {
+    let currency = cart.currency;
+    let money = |amount| Money { amount, currency };
+    let lines = if with_lines { Some(line_views(cart)?) } else { None };
+    let payments = cart
+        .payments
+        .iter()
+        .map(|payment| PaymentView {
+            payment_id: payment.id(),
+            tender: payment.tender.clone(),
+            amount: money(payment.amount),
+            change: money(payment.change),
+            tip: money(payment.tip),
+            external_reference: payment.external_reference.clone(),
+            entry_method: payment.entry_method.clone(),
+        })
+        .collect();
+    Ok(CartView {
+        id: cart.id.clone(),
+        kind: match cart.kind {
+            CartKind::Sale => "sale",
+            CartKind::Return => "return",
+        },
+        version: cart.version,
+        state: cart.state.name(),
+        channel: cart.channel.clone(),
+        store_id: cart.store_id.clone(),
+        register_id: cart.register_id.clone(),
+        customer_id: cart.customer_id.clone(),
+        lines,
+        line_count: cart.lines.len(),
+        discounts: Vec::new(),
+        payments,
+        totals: TotalsView::of(&cart.totals().map_err(Error::bug)?, currency),
+        receipt_number: cart.finalized.as_ref().map(|f| f.number.number),
+        original_order_id: cart
+            .return_of
+            .as_ref()
+            .and_then(|r| r.original.as_ref())
+            .map(|o| o.order_id.clone()),
+    })
+}
+
+/// The lines as a client sees them.
+///
+/// # Errors
+/// A bug if a stored line's total leaves the accepted range.
+pub fn line_views(cart: &Cart) -> Result<Vec<LineView>> {
+    cart.lines
+        .iter()
+        .map(|line| {
+            let amount = line.gross(cart.currency).map_err(Error::bug)?;
+            let total = Money { amount, currency: cart.currency };
+            Ok(LineView {
+                line_id: line.id(),
+                sku: line.sku.clone(),
+                name: line.name.clone(),
+                quantity: line.quantity.display(line.unit),
+                unit_price: line.unit_price,
+                price_overridden: line.price_overridden,
+                notes: line.notes.clone(),
+                discounts: Vec::new(),
+                tax: Vec::new(),
+                subtotal: total,
+                total,
+                disposition: line.returned.as_ref().map(|r| r.disposition),
+                original_line_id: line
+                    .returned
+                    .as_ref()
+                    .and_then(|r| r.original_line)
+                    .map(|n| format!("l-{n}")),
+            })
+        })
+        .collect()
+}

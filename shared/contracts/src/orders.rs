@@ -1,0 +1,152 @@
+//! Whole orders by REST, and orders as they are read.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tillstream_domain::money::{Money, UnitPrice};
+use tillstream_domain::quantity::QuantityInput;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::pos::{LineView, PaymentView, TotalsView};
+use crate::schema::{MoneySchema, QuantitySchema};
+
+/// Body of `POST /v1/orders`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceOrder {
+    /// The order's id; made from the idempotency key where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<String>,
+    /// Store whose stock and figures are meant.
+    pub store_id: String,
+    /// `web`, `mobile`, `wholesale`, ….
+    pub channel: String,
+    /// Customer, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<String>,
+    /// What is ordered: 1 to 5,000 lines.
+    #[schema(min_items = 1, max_items = 5000)]
+    pub lines: Vec<OrderLineInput>,
+    /// Payments that were taken; they cover the total. Where there are none, the order is on account:
+    /// a payment of the total by the tender `account`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payments: Vec<OrderPaymentInput>,
+    /// Reservation whose held stock this order takes; its lines must cover exactly what it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation_id: Option<String>,
+}
+
+/// One line of an order.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderLineInput {
+    /// SKU.
+    pub sku: String,
+    /// How many.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+    /// Price per unit instead of the price book's; for roles that need no approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "2.55")]
+    pub unit_price: Option<UnitPrice>,
+}
+
+/// One payment of an order.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderPaymentInput {
+    /// `card`, `gift_card`, `voucher`, `account` or `cash`.
+    pub tender: String,
+    /// How much.
+    #[schema(value_type = MoneySchema)]
+    pub amount: Money,
+    /// The provider's reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_reference: Option<String>,
+}
+
+/// Filters of `GET /v1/orders`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct OrderFilter {
+    /// Only this store.
+    pub store_id: Option<String>,
+    /// Only this status.
+    pub status: Option<String>,
+    /// From this instant, or business day (`YYYY-MM-DD`, of the store), inclusive.
+    pub from: Option<String>,
+    /// To this instant, or business day, inclusive.
+    pub to: Option<String>,
+    /// Only this channel.
+    pub channel: Option<String>,
+    /// Only this customer.
+    pub customer_id: Option<String>,
+    /// How many a page: 1 to 200, 50 where absent.
+    pub limit: Option<u32>,
+    /// Where to go on.
+    pub cursor: Option<String>,
+}
+
+/// An order or return as it is read.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Order)]
+pub struct OrderView {
+    /// Its id; the cart's id too.
+    pub id: String,
+    /// `sale` or `return`.
+    pub kind: &'static str,
+    /// `completed`, `paid`, `placed` or `returned`.
+    pub status: String,
+    /// Counts the facts of this order.
+    pub order_version: u32,
+    /// Store.
+    pub store_id: String,
+    /// Register, or virtual lane.
+    pub register_id: String,
+    /// Who sold.
+    pub employee_id: String,
+    /// Channel.
+    pub channel: String,
+    /// Customer, if known.
+    pub customer_id: Option<String>,
+    /// The gapless number of its lane.
+    pub receipt_number: u64,
+    /// Its lane: `store/register`.
+    pub lane: String,
+    /// When it became final, as the register told it.
+    #[schema(value_type = String, format = DateTime)]
+    pub finalized_at: Timestamp,
+    /// The store's business day of that time.
+    #[schema(value_type = String, format = Date)]
+    pub business_day: jiff::civil::Date,
+    /// Lines; left out of lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lines: Option<Vec<LineView>>,
+    /// How many lines there are.
+    pub line_count: usize,
+    /// Payments, or refunds of a return.
+    pub payments: Vec<PaymentView>,
+    /// The numbers at its foot.
+    pub totals: TotalsView,
+    /// For a return: the sale it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original_order_id: Option<String>,
+}
+
+/// What `POST /v1/orders` answers.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct PlacedOrder {
+    /// The order.
+    pub order: OrderView,
+    /// The token for reading its effect in analytics.
+    pub consistency_token: String,
+}
+
+/// One page of orders.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct OrderPage {
+    /// Newest first.
+    pub items: Vec<OrderView>,
+    /// Where the next page begins.
+    pub next_cursor: Option<String>,
+}

@@ -1,0 +1,588 @@
+//! POS commands: one envelope, one payload per action.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tillstream_domain::cart::Disposition;
+use tillstream_domain::money::{Currency, Money, UnitPrice};
+use tillstream_domain::quantity::QuantityInput;
+use utoipa::ToSchema;
+
+use crate::schema::{MoneySchema, QuantitySchema};
+
+/// The envelope version that this build speaks.
+pub const ENVELOPE_VERSION: &str = "1";
+
+/// Most commands in one offline batch.
+pub const BATCH_COMMANDS_MAX: usize = 1_000;
+
+/// How much of the cart a reply shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplyKind {
+    /// All of it.
+    #[default]
+    Full,
+    /// Without its lines.
+    Summary,
+}
+
+/// The envelope of a command. `action` and `payload` belong together: see `Command`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CommandEnvelope)]
+pub struct Envelope {
+    /// Always `"1"`.
+    #[schema(example = "1")]
+    pub version: String,
+    /// Makes the command take effect once, however often it is sent: 1 to 128 printable ASCII characters.
+    #[schema(min_length = 1, max_length = 128)]
+    pub idempotency_key: String,
+    /// Store whose stock and lanes are meant.
+    pub store_id: String,
+    /// Register of that store.
+    pub register_id: String,
+    /// Who sells; the token's `sub` where absent.
+    #[serde(default)]
+    pub employee_id: Option<String>,
+    /// When it happened, by the register's clock; the server's time where absent.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub occurred_at: Option<Timestamp>,
+    /// How much of the cart the reply shows.
+    #[serde(default)]
+    pub reply: ReplyKind,
+    /// Name of the action.
+    pub action: String,
+    /// The action's payload.
+    #[schema(value_type = Object)]
+    pub payload: Value,
+}
+
+/// An action and its payload.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(tag = "action", content = "payload", rename_all = "snake_case")]
+pub enum Command {
+    /// Opens a cart.
+    CreateCart(CreateCart),
+    /// Sets or clears the customer.
+    SetCustomer(SetCustomer),
+    /// Adds a line.
+    AddLineItem(AddLineItem),
+    /// Changes a line.
+    UpdateLineItem(UpdateLineItem),
+    /// Takes a line off.
+    RemoveLineItem(LineReference),
+    /// Fixes the lines, so that payments can be taken.
+    SetTendering(CartReference),
+    /// Goes back to the lines.
+    ResumeEditing(CartReference),
+    /// Takes a payment.
+    AddPayment(AddPayment),
+    /// Takes a payment back.
+    RemovePayment(PaymentReference),
+    /// Makes the sale final: number, stock, receipt.
+    FinalizeOrder(CartReference),
+    /// Gives a cart up.
+    VoidCart(VoidCart),
+    /// Opens a return.
+    StartReturn(StartReturn),
+    /// Adds a line to a return.
+    ReturnLineItem(ReturnLineItem),
+    /// Refunds by a tender.
+    RefundTender(RefundTender),
+    /// Makes the return final.
+    FinalizeReturn(ReturnReference),
+    /// Gives a return up.
+    VoidReturn(VoidReturn),
+}
+
+/// Names of all actions, for the message that refuses an unknown one.
+pub const ACTIONS: [&str; 16] = [
+    "create_cart",
+    "set_customer",
+    "add_line_item",
+    "update_line_item",
+    "remove_line_item",
+    "set_tendering",
+    "resume_editing",
+    "add_payment",
+    "remove_payment",
+    "finalize_order",
+    "void_cart",
+    "start_return",
+    "return_line_item",
+    "refund_tender",
+    "finalize_return",
+    "void_return",
+];
+
+/// Payload of `create_cart`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateCart {
+    /// The cart's id; made from the idempotency key where absent.
+    #[serde(default)]
+    pub cart_id: Option<String>,
+    /// Channel; `pos` where absent.
+    #[serde(default)]
+    pub channel: Option<String>,
+    /// Customer, if known.
+    #[serde(default)]
+    pub customer_id: Option<String>,
+}
+
+/// Payload of `set_customer`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetCustomer {
+    /// The cart.
+    pub cart_id: String,
+    /// The customer, or null for none. Not to be left out.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required = true)]
+    pub customer_id: Option<String>,
+}
+
+/// Payload of `add_line_item`: by `sku` or by `barcode`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddLineItem {
+    /// The cart.
+    pub cart_id: String,
+    /// SKU; or give `barcode`.
+    #[serde(default)]
+    pub sku: Option<String>,
+    /// GTIN; or give `sku`.
+    #[serde(default)]
+    pub barcode: Option<String>,
+    /// How many.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+    /// Free text, at most 500 characters.
+    #[serde(default)]
+    pub notes: Option<String>,
+    /// The line's price instead of the price book's; needs an approval.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "2.55")]
+    pub unit_price_override: Option<UnitPrice>,
+    /// Approval by a supervisor.
+    #[serde(default)]
+    pub approval_id: Option<String>,
+}
+
+/// Payload of `update_line_item`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateLineItem {
+    /// The cart.
+    pub cart_id: String,
+    /// The line.
+    pub line_id: String,
+    /// New quantity.
+    #[serde(default)]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub quantity: Option<QuantityInput>,
+    /// New notes; an empty text clears them.
+    #[serde(default)]
+    pub notes: Option<String>,
+}
+
+/// A line of a cart.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LineReference {
+    /// The cart.
+    pub cart_id: String,
+    /// The line.
+    pub line_id: String,
+}
+
+/// A cart.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CartReference {
+    /// The cart.
+    pub cart_id: String,
+}
+
+/// Payload of `add_payment`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddPayment {
+    /// The cart.
+    pub cart_id: String,
+    /// `cash`, `card`, `gift_card`, `voucher` or `account`. Only cash gives change.
+    pub tender: String,
+    /// What is handed over.
+    #[schema(value_type = MoneySchema)]
+    pub amount: Money,
+    /// On top of the amount.
+    #[serde(default)]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub tip: Option<Money>,
+    /// The terminal's reference.
+    #[serde(default)]
+    pub external_reference: Option<String>,
+    /// `chip`, `contactless`, `manual`, ….
+    #[serde(default)]
+    pub entry_method: Option<String>,
+}
+
+/// A payment of a cart.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentReference {
+    /// The cart.
+    pub cart_id: String,
+    /// The payment.
+    pub payment_id: String,
+}
+
+/// Payload of `void_cart`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VoidCart {
+    /// The cart.
+    pub cart_id: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Payload of `start_return`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartReturn {
+    /// The return's id; made from the idempotency key where absent.
+    #[serde(default)]
+    pub return_id: Option<String>,
+    /// The sale; a blind return where absent, which needs an approval.
+    #[serde(default)]
+    pub original_order_id: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// Approval by a supervisor.
+    #[serde(default)]
+    pub approval_id: Option<String>,
+}
+
+/// What happens to goods that come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Disposition)]
+pub enum DispositionInput {
+    /// Back on the shelf.
+    Restock,
+    /// Kept aside as damaged.
+    Damaged,
+    /// Nothing came back into stock.
+    None,
+}
+
+impl From<DispositionInput> for Disposition {
+    fn from(input: DispositionInput) -> Self {
+        match input {
+            DispositionInput::Restock => Disposition::Restock,
+            DispositionInput::Damaged => Disposition::Damaged,
+            DispositionInput::None => Disposition::None,
+        }
+    }
+}
+
+/// Payload of `return_line_item`: `line_id` of the known sale, or `sku` and `unit_price` in a blind return.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReturnLineItem {
+    /// The return.
+    pub return_id: String,
+    /// Line of the sale.
+    #[serde(default)]
+    pub line_id: Option<String>,
+    /// SKU, in a blind return.
+    #[serde(default)]
+    pub sku: Option<String>,
+    /// How many came back.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+    /// What happens to them.
+    pub disposition: DispositionInput,
+    /// Price given back per unit, in a blind return.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "2.55")]
+    pub unit_price: Option<UnitPrice>,
+}
+
+/// Payload of `refund_tender`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefundTender {
+    /// The return.
+    pub return_id: String,
+    /// Tender that is refunded.
+    pub tender: String,
+    /// How much.
+    #[schema(value_type = MoneySchema)]
+    pub amount: Money,
+    /// The terminal's reference.
+    #[serde(default)]
+    pub external_reference: Option<String>,
+}
+
+/// A return.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReturnReference {
+    /// The return.
+    pub return_id: String,
+}
+
+/// Payload of `void_return`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VoidReturn {
+    /// The return.
+    pub return_id: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// What a command answers.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct CommandReply {
+    /// Always true; a refusal is a problem document.
+    pub success: bool,
+    /// The command's key.
+    pub idempotency_key: String,
+    /// The command's action.
+    pub action: String,
+    /// The action's result.
+    pub result: CommandResult,
+    /// The cart as it is now.
+    pub cart: Option<CartView>,
+    /// For a command that is counted: the token for reading its effect in analytics.
+    pub consistency_token: Option<String>,
+}
+
+/// Results of actions; each action fills its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CommandResult {
+    /// `create_cart`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cart_id: Option<String>,
+    /// `start_return`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub return_id: Option<String>,
+    /// `add_line_item`, `update_line_item`, `remove_line_item`, `return_line_item`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line_id: Option<String>,
+    /// `add_payment`, `remove_payment`, `refund_tender`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payment_id: Option<String>,
+    /// `add_payment`: what to give back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub change: Option<Money>,
+    /// `finalize_order`, `finalize_return`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<String>,
+    /// `finalize_order`, `finalize_return`: the gapless number of the register.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_number: Option<u64>,
+    /// `finalize_order`: documents that can be fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document_ids: Option<Vec<String>>,
+}
+
+/// A cart as a client sees it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Cart)]
+pub struct CartView {
+    /// Its id.
+    pub id: String,
+    /// `sale` or `return`.
+    pub kind: &'static str,
+    /// Counts its changes.
+    pub version: u64,
+    /// `open`, `tendering`, `paid`, `finalized`, `voided` or `parked`.
+    pub state: &'static str,
+    /// Channel.
+    pub channel: String,
+    /// Store.
+    pub store_id: String,
+    /// Register it was opened at.
+    pub register_id: String,
+    /// Customer, if known.
+    pub customer_id: Option<String>,
+    /// Lines; left out in a summary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lines: Option<Vec<LineView>>,
+    /// How many lines there are.
+    pub line_count: usize,
+    /// Discounts on the whole cart.
+    pub discounts: Vec<AdjustmentView>,
+    /// Payments, or refunds of a return.
+    pub payments: Vec<PaymentView>,
+    /// The numbers at its foot.
+    pub totals: TotalsView,
+    /// Once final: its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_number: Option<u64>,
+    /// For a return: the sale it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original_order_id: Option<String>,
+}
+
+/// A line as a client sees it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = CartLine)]
+pub struct LineView {
+    /// Its id within the cart.
+    pub line_id: String,
+    /// SKU.
+    pub sku: String,
+    /// Name as of the sale.
+    pub name: String,
+    /// How many.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+    /// Price per unit.
+    #[schema(value_type = String)]
+    pub unit_price: UnitPrice,
+    /// Whether that price was set by hand.
+    pub price_overridden: bool,
+    /// Free text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+    /// Discounts on this line.
+    pub discounts: Vec<AdjustmentView>,
+    /// Tax of this line.
+    pub tax: Vec<AdjustmentView>,
+    /// Quantity × price.
+    #[schema(value_type = MoneySchema)]
+    pub subtotal: Money,
+    /// Subtotal less discounts, plus tax.
+    #[schema(value_type = MoneySchema)]
+    pub total: Money,
+    /// For a return: what happens to the goods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DispositionInput>)]
+    pub disposition: Option<Disposition>,
+    /// For a return of a known sale: its line there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original_line_id: Option<String>,
+}
+
+/// A discount or a tax.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Adjustment)]
+pub struct AdjustmentView {
+    /// What changed the amount.
+    pub name: String,
+    /// By how much.
+    #[schema(value_type = MoneySchema)]
+    pub amount: Money,
+}
+
+/// A payment as a client sees it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Payment)]
+pub struct PaymentView {
+    /// Its id within the cart.
+    pub payment_id: String,
+    /// Tender.
+    pub tender: String,
+    /// Handed over.
+    #[schema(value_type = MoneySchema)]
+    pub amount: Money,
+    /// Given back.
+    #[schema(value_type = MoneySchema)]
+    pub change: Money,
+    /// On top.
+    #[schema(value_type = MoneySchema)]
+    pub tip: Money,
+    /// The terminal's reference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_reference: Option<String>,
+    /// How the card was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry_method: Option<String>,
+}
+
+/// The numbers at the foot of a cart.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Totals)]
+pub struct TotalsView {
+    /// Lines before discounts, without tax.
+    #[schema(value_type = MoneySchema)]
+    pub subtotal: Money,
+    /// Discounts.
+    #[schema(value_type = MoneySchema)]
+    pub discount: Money,
+    /// Tax.
+    #[schema(value_type = MoneySchema)]
+    pub tax: Money,
+    /// Tips.
+    #[schema(value_type = MoneySchema)]
+    pub tips: Money,
+    /// What is to be paid: payments less change when final.
+    #[schema(value_type = MoneySchema)]
+    pub total: Money,
+    /// Handed over.
+    #[schema(value_type = MoneySchema)]
+    pub paid: Money,
+    /// Given back.
+    #[schema(value_type = MoneySchema)]
+    pub change: Money,
+    /// Still to be paid.
+    #[schema(value_type = MoneySchema)]
+    pub due: Money,
+}
+
+impl TotalsView {
+    /// From the domain's totals.
+    pub fn of(totals: &tillstream_domain::cart::Totals, currency: Currency) -> Self {
+        let money = |amount| Money { amount, currency };
+        TotalsView {
+            subtotal: money(totals.subtotal),
+            discount: money(totals.discount),
+            tax: money(totals.tax),
+            tips: money(totals.tips),
+            total: money(totals.total),
+            paid: money(totals.paid),
+            change: money(totals.change),
+            due: money(totals.due),
+        }
+    }
+}
+
+/// An offline batch.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CommandBatch {
+    /// Envelopes, applied in order per cart; at most 1,000.
+    #[schema(value_type = Vec<Envelope>, max_items = 1000)]
+    pub commands: Vec<Value>,
+}
+
+/// What became of one command of a batch.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct CommandOutcome {
+    /// The command's key, if it had one.
+    pub idempotency_key: Option<String>,
+    /// HTTP status it would have had alone.
+    pub status: u16,
+    /// The reply without its cart, or the problem document.
+    #[schema(value_type = Object)]
+    pub body: Value,
+}
+
+/// What a batch answers.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct BatchReply {
+    /// One per command that was come to, in order.
+    pub outcomes: Vec<CommandOutcome>,
+    /// Where to go on, if time ran out: index of the first command that was not come to.
+    pub resume_from: Option<usize>,
+}
