@@ -22,6 +22,8 @@
 
 pub mod headers;
 mod identity;
+mod orders;
+mod pos;
 mod problem;
 
 use utoipa::OpenApi as _;
@@ -35,6 +37,8 @@ pub use self::problem::{FieldProblem, ProblemDocument};
 fn areas() -> Vec<OpenApi> {
     vec![
         identity::Api::openapi(),
+        orders::Api::openapi(),
+        pos::Api::openapi(),
     ]
 }
 
