@@ -39,9 +39,8 @@ pub struct Services {
 
 /// Its routes.
 pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
-    let routes = Router::new()
-        .route("/v1/orders", get(list).post(place_order))
-        .route("/v1/orders/{id}", get(order));
+    let routes =
+        Router::new().route("/v1/orders", get(list).post(place_order)).route("/v1/orders/{id}", get(order));
     http::router(FUNCTION, routes, services, authenticator)
 }
 

@@ -43,9 +43,8 @@ pub struct Services {
 
 /// Its routes.
 pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
-    let routes = Router::new()
-        .route("/v1/pos/command", post(command))
-        .route("/v1/pos/commands", post(commands));
+    let routes =
+        Router::new().route("/v1/pos/command", post(command)).route("/v1/pos/commands", post(commands));
     http::router(FUNCTION, routes, services, authenticator)
 }
 

@@ -12,7 +12,8 @@
 //! | stock | `<t>#holds#<location>#<sku>` | `<reservation>` | hold line |
 //! | stock | `<t>#reservation#<id>` | `reservation` | reservation header |
 //! | stock | `<t>#update#<scope>#<key>` | `update` | record of a stock update |
-//! | ledger | `<t>#stock#<location>#<sku>` | `<seq>` (12 digits), `head` | movement; verified part |
+//! | stock | `<t>#exceptions` | `<location>#<sku>` | open exception |
+//! | ledger | `<t>#stock#<location>#<sku>` | `<seq>` (12 digits), `<seq>#gap`, `head` | movement; closed gap after `seq`; verified part |
 //! | catalog | `<t>#product#<sku>` | `product`, `prices` | product; its price book entries |
 //! | catalog | `<t>#barcode#<gtin>` | `barcode` | SKU of a GTIN |
 //! | catalog | `<t>#location#<id>` | `location` | location |
@@ -23,6 +24,7 @@
 //! | analytics | `<t>#store#<store>` | `hour#<day>#<epoch>`, `products#<day>#<page>`, `day#<day>`, `complete` | pages, day descriptor, completeness |
 //! | dispatch | `<t>#delivery#<order>.<version>` | `delivery`, `attempt#<n>` | delivery; its attempts |
 //! | dispatch | `<t>#breaker#<destination>` | `breaker` | breaker |
+//! | dispatch | `<t>#replay#<idempotency key>` | `replay` | replay of many dead letters |
 //! | dispatch | `<t>#verified#<store>#<register>` | `verified` | deliveries known to be complete |
 //! | dispatch | `parked` | `<time>#<random>` | poison records |
 //! | identity | `jwks` | `jwks` | public keys |
@@ -132,9 +134,25 @@ impl TenantScope {
         self.key("update", &[scope, key], "update")
     }
 
+    /// Open exception of a stock item: less is there than is promised.
+    pub fn stock_exception(&self, location_id: &str, sku: &str) -> Key {
+        self.key("exceptions", &[], &format!("{}#{}", KeyPart(location_id), KeyPart(sku)))
+    }
+
+    /// All open stock exceptions.
+    pub fn stock_exceptions(&self) -> Partition {
+        Partition(self.pk("exceptions", &[]))
+    }
+
     /// Ledger row of one movement.
     pub fn ledger_row(&self, location_id: &str, sku: &str, seq: u64) -> Key {
         self.key("stock", &[location_id, sku], &padded(seq))
+    }
+
+    /// Row that stands for lost movements, from `from_seq` on. It sorts before the first of them, and has
+    /// a key of its own: a row that comes late after all takes nothing's place.
+    pub fn ledger_gap(&self, location_id: &str, sku: &str, from_seq: u64) -> Key {
+        self.key("stock", &[location_id, sku], &format!("{}#gap", padded(from_seq.saturating_sub(1))))
     }
 
     /// How far the ledger of a stock item is known to be whole.
@@ -262,6 +280,17 @@ impl TenantScope {
         Partition(self.pk("deliveries", &[status]))
     }
 
+    /// Index partition of all deliveries that wait for their destination (`due_pk`); `due_at` is since
+    /// when. A partition per tenant, so that no tenant's backlog stands before another's.
+    pub fn waiting_deliveries(&self, destination: &str) -> Partition {
+        Partition(self.pk("waiting", &[destination]))
+    }
+
+    /// What one replay of many dead letters took on.
+    pub fn replay_of_many(&self, idempotency_key: &str) -> Key {
+        self.key("replay", &[idempotency_key], "replay")
+    }
+
     /// Breaker of a destination.
     pub fn breaker(&self, destination: &str) -> Key {
         self.key("breaker", &[destination], "breaker")
@@ -277,6 +306,12 @@ impl TenantScope {
 /// each item names its tenant.
 pub fn due(kind: &str, shard: u64) -> Partition {
     Partition(format!("due#{kind}#{}", shard % DUE_SHARDS))
+}
+
+/// Tenant id in a key that this system wrote: what a keys-only index of all tenants' due work tells.
+pub fn tenant_in(key: &Key) -> &str {
+    // Tenant ids hold no `#` and nothing that would be escaped (`check_id`).
+    key.pk.split('#').next().unwrap_or_default()
 }
 
 /// The registry of tenants, for scheduled work.

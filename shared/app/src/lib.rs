@@ -1,9 +1,11 @@
 //! Use cases, and the ports they need. No AWS here: adapters are elsewhere.
 
+pub mod aggregation;
 pub mod capacity;
 pub mod catalog;
 pub mod cursor;
 pub mod database;
+pub mod dispatch;
 pub mod environment;
 pub mod error;
 pub mod facts;

@@ -4,7 +4,10 @@
 //! accepted and ignored.
 
 pub mod catalog;
+pub mod dispatch;
 pub mod events;
+pub mod hq;
+pub mod inventory;
 pub mod orders;
 pub mod pos;
 pub mod schema;

@@ -41,6 +41,23 @@ pub enum Unit {
     L,
 }
 
+impl Unit {
+    /// Its name, as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Piece => "piece",
+            Unit::Kg => "kg",
+            Unit::M => "m",
+            Unit::L => "l",
+        }
+    }
+
+    /// From its name.
+    pub fn parse(name: &str) -> Option<Unit> {
+        [Unit::Piece, Unit::Kg, Unit::M, Unit::L].into_iter().find(|unit| unit.name() == name)
+    }
+}
+
 /// A quantity in thousandths of the product's unit; may be negative in a movement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -67,6 +84,11 @@ impl Quantity {
     /// [`QuantityError::OutOfRange`] beyond ±1,000,000 pieces.
     pub fn from_pieces(pieces: i64) -> Result<Self, QuantityError> {
         pieces.checked_mul(1_000).ok_or(QuantityError::OutOfRange).and_then(Quantity::from_thousandths)
+    }
+
+    /// A counter or a sum of quantities, in thousandths; unlike one quantity it is not bounded.
+    pub fn of_counter(thousandths: i64) -> Self {
+        Quantity(thousandths)
     }
 
     /// Thousandths of the unit.

@@ -5,7 +5,7 @@
 //! All numbers are thousandths of the product's unit.
 
 use jiff::Timestamp;
-use tillstream_domain::quantity::Quantity;
+use tillstream_domain::quantity::{Quantity, QuantityInput, Unit};
 
 use crate::database::{Change, Condition, Item, Table, Write};
 use crate::error::Result;
@@ -99,13 +99,7 @@ pub fn stock_update(
         // A hold that is not there cannot be given back, whatever the caller believes.
         conditions.push(Condition::Ge("reserved", (-delta.reserved).into()));
     }
-    changes.extend([
-        Change::Add("on_hand", delta.on_hand),
-        Change::Add("reserved", delta.reserved),
-        Change::Add("damaged", delta.damaged),
-        Change::Add("available", delta.available()),
-        Change::Add("seq", 1),
-    ]);
+    changes.extend(counter_changes(delta, delta.available()));
     changes.extend(movement_changes(movement, delta));
     Write::Update {
         table: Table::Stock,
@@ -113,6 +107,80 @@ pub fn stock_update(
         changes,
         condition: Some(Condition::All(conditions)),
     }
+}
+
+/// What a count or a feed line says that a stock item is; `None` says nothing about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StockTarget {
+    /// On hand, in thousandths.
+    pub on_hand: Option<i64>,
+    /// Safety stock, in thousandths.
+    pub safety_stock: Option<i64>,
+    /// Reorder point, in thousandths.
+    pub reorder_point: Option<i64>,
+    /// Ordered from suppliers, in thousandths.
+    pub incoming: Option<i64>,
+    /// How the product is sold.
+    pub unit: Option<Unit>,
+}
+
+/// Sets a stock item to what was counted or said, and answers by how much that moves it. Conditional
+/// on the item being as `seen` (`None`: not there), so an older word never overwrites a newer one.
+/// The only write that may leave `available` below zero: what lies on the shelf is a fact.
+/// `changes` are further changes (a feed's version), to other attributes than those of the target.
+pub fn stock_set(
+    scope: &TenantScope,
+    location_id: &str,
+    sku: &str,
+    seen: Option<&Counters>,
+    target: StockTarget,
+    movement: &Movement,
+    mut changes: Vec<Change>,
+) -> (Write, Delta) {
+    let before = seen.copied().unwrap_or_default();
+    let safety_stock = target.safety_stock.unwrap_or(before.safety_stock);
+    let delta =
+        Delta { on_hand: target.on_hand.unwrap_or(before.on_hand) - before.on_hand, ..Delta::default() };
+    let condition = match seen {
+        None => Condition::NotExists,
+        Some(counters) => Condition::All(vec![
+            Condition::Eq("seq", counters.seq.into()),
+            Condition::Eq("layout", LAYOUT_WHOLE.into()),
+        ]),
+    };
+    changes.extend(
+        identity_changes(scope, location_id, sku)
+            .into_iter()
+            .filter(|change| !matches!(change, Change::SetIfAbsent("safety_stock", _))),
+    );
+    changes.push(Change::Set("safety_stock", safety_stock.into()));
+    changes.extend(target.reorder_point.map(|point| Change::Set("reorder_point", point.into())));
+    changes.extend(target.incoming.map(|incoming| Change::Set("incoming", incoming.into())));
+    changes.extend(target.unit.map(unit_change));
+    changes.extend(counter_changes(delta, delta.available() - (safety_stock - before.safety_stock)));
+    changes.extend(movement_changes(movement, delta));
+    let write = Write::Update {
+        table: Table::Stock,
+        key: scope.stock(location_id, sku),
+        changes,
+        condition: Some(condition),
+    };
+    (write, delta)
+}
+
+/// Notes how the product is sold, so that lists need not read it to show quantities in its form.
+pub fn unit_change(unit: Unit) -> Change {
+    Change::Set("unit", unit.name().into())
+}
+
+fn counter_changes(delta: Delta, available: i64) -> [Change; 5] {
+    [
+        Change::Add("on_hand", delta.on_hand),
+        Change::Add("reserved", delta.reserved),
+        Change::Add("damaged", delta.damaged),
+        Change::Add("available", available),
+        Change::Add("seq", 1),
+    ]
 }
 
 /// What makes a stock item findable; the same whenever it is written, so an existing item's indexes
@@ -164,12 +232,18 @@ pub struct Counters {
     pub safety_stock: i64,
     /// Where to order again; 0 where none is set.
     pub reorder_point: i64,
+    /// Ordered from suppliers.
+    pub incoming: i64,
+    /// On its way here from another location.
+    pub in_transit: i64,
     /// Count of changes: the version, and the sequence of the ledger.
     pub seq: i64,
     /// Epoch milliseconds before which no hold on it expires; `None` without holds.
     pub earliest_expiry: Option<i64>,
     /// Version of the feed line that set it last.
     pub sync_version: Option<i64>,
+    /// How the product is sold, where it is known.
+    pub unit: Option<Unit>,
 }
 
 impl Counters {
@@ -186,9 +260,27 @@ impl Counters {
             damaged: number("damaged"),
             safety_stock: number("safety_stock"),
             reorder_point: number("reorder_point"),
+            incoming: number("incoming"),
+            in_transit: number("in_transit"),
             seq: item.number("seq")?,
             earliest_expiry: item.opt_number("earliest_expiry"),
             sync_version: item.opt_number("sync_version"),
+            unit: item.opt_text("unit").and_then(Unit::parse),
         })
     }
+
+    /// Whether a hold on it may have expired by `now`.
+    pub fn may_have_expired_holds(&self, now: Timestamp) -> bool {
+        self.earliest_expiry.is_some_and(|earliest| earliest <= now.as_millisecond())
+    }
+
+    /// A number of this stock item as a client reads it.
+    pub fn shown(&self, thousandths: i64) -> QuantityInput {
+        shown(thousandths, self.unit)
+    }
+}
+
+/// Thousandths as a client reads them: by the product's unit; where it is not known, whole if it is.
+pub fn shown(thousandths: i64, unit: Option<Unit>) -> QuantityInput {
+    Quantity::of_counter(thousandths).display(unit.unwrap_or_default())
 }

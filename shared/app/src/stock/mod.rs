@@ -1,5 +1,20 @@
 //! Stock: counters, reservations, ledger.
 
+mod attempts;
+pub mod conservation;
 pub mod counters;
+pub mod exceptions;
 pub mod expiry;
+pub mod holds;
+pub mod ledger;
+pub mod ledger_gaps;
+pub mod listing;
+pub mod movements;
+pub mod read;
+mod references;
+mod request_identity;
+pub mod reservation_item;
 pub mod reservations;
+pub mod reserve;
+mod shortage;
+pub mod update;

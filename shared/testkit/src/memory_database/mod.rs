@@ -212,15 +212,9 @@ fn plan(state: &State, write: &Write) -> Result<Result<Planned, Fault>, Database
 fn commit(state: &mut State, planned: Planned, at: Timestamp, factor: u64) -> Vec<Consumed> {
     let lag = state.lag;
     match planned.outcome {
-        Some(new) => state.table(planned.table).replace(
-            planned.table,
-            &planned.pk,
-            &planned.sk,
-            new,
-            at,
-            lag,
-            factor,
-        ),
+        Some(new) => {
+            state.table(planned.table).replace(planned.table, &planned.pk, &planned.sk, new, at, lag, factor)
+        }
         None => {
             let bytes = state.item(planned.table, &planned.pk, &planned.sk).map_or(0, limits::item_size);
             let thousandths = limits::write_units(bytes).saturating_mul(factor);
@@ -257,11 +251,8 @@ impl Database for MemoryDatabase {
 
     async fn get_many(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
         check_gets(&gets)?;
-        let strong: BTreeSet<Table> = gets
-            .iter()
-            .filter(|get| get.consistency == Consistency::Strong)
-            .map(|get| get.table)
-            .collect();
+        let strong: BTreeSet<Table> =
+            gets.iter().filter(|get| get.consistency == Consistency::Strong).map(|get| get.table).collect();
         let mut all = Vec::with_capacity(gets.len());
         for round in gets.chunks(100) {
             let mut paid = BTreeSet::new();

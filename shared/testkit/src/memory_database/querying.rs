@@ -31,16 +31,16 @@ pub(super) fn run(table: Option<&TableState>, query: &Query) -> Result<(QueryPag
             } else {
                 table.stale_partition(partition)
             };
-            let placed = items.into_iter().map(|(sk, item)| ((Value::S(sk), String::new(), String::new()), item));
+            let placed =
+                items.into_iter().map(|(sk, item)| ((Value::S(sk), String::new(), String::new()), item));
             found.extend(placed);
         }
         (Some(table), Some(index)) => {
             let entries = table.entries.get(&index).into_iter().flatten();
             let of_partition = entries.filter(|((pk, _, _, _), _)| pk == partition);
             found.extend(
-                of_partition.map(|((_, sort, pk, sk), item)| {
-                    ((sort.clone(), pk.clone(), sk.clone()), item.clone())
-                }),
+                of_partition
+                    .map(|((_, sort, pk, sk), item)| ((sort.clone(), pk.clone(), sk.clone()), item.clone())),
             );
         }
     }
@@ -52,9 +52,9 @@ pub(super) fn run(table: Option<&TableState>, query: &Query) -> Result<(QueryPag
     }
     let (mut items, mut bytes, mut next) = (Vec::new(), 0, None);
     for (position, item) in rows {
-        let passed = after.as_ref().is_none_or(|after| {
-            if query.ascending { position > *after } else { position < *after }
-        });
+        let passed = after
+            .as_ref()
+            .is_none_or(|after| if query.ascending { position > *after } else { position < *after });
         if !passed {
             continue;
         }
@@ -97,9 +97,7 @@ fn check(query: &Query) -> Result<(), DatabaseError> {
         Range::BeginsWith(_) | Range::Between(..) if numeric => {
             invalid("the condition's type does not match the sort key's, a number")
         }
-        Range::Numbers(..) if !numeric => {
-            invalid("the condition's type does not match the sort key's, text")
-        }
+        Range::Numbers(..) if !numeric => invalid("the condition's type does not match the sort key's, text"),
         Range::BeginsWith(prefix) if prefix.is_empty() => invalid("an empty prefix"),
         Range::Between(from, to) if from.is_empty() || to.is_empty() => invalid("an empty bound"),
         Range::Between(from, to) if from > to => invalid("BETWEEN: the upper bound is below the lower"),

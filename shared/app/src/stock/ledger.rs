@@ -1,0 +1,162 @@
+//! The ledger: one append-only row per change of a stock item, made from the stock table's stream.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::database::{Item, Key, Range, Table};
+use crate::error::{Error, Result};
+use crate::ports::Ports;
+use crate::stock::counters::{Counters, Delta};
+use crate::tenancy::TenantScope;
+
+/// Kind of the row that stands for movements whose own rows were lost.
+pub const GAP_CLOSED: &str = "gap_closed";
+
+/// One ledger row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerRow {
+    /// Where.
+    pub location_id: String,
+    /// What.
+    pub sku: String,
+    /// Number of the movement; of a closed gap the last one.
+    pub seq: i64,
+    /// Of a closed gap: the first movement it stands for.
+    pub from_seq: Option<i64>,
+    /// What kind of movement.
+    pub kind: String,
+    /// Order, reservation or update that caused it.
+    pub reference: String,
+    /// Who.
+    pub actor: String,
+    /// When, as its cause told it.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: Option<String>,
+    /// By how much.
+    pub delta: Delta,
+    /// Counters after it. Only what a row keeps: on hand, reserved, available, damaged, safety stock, seq.
+    pub after: Counters,
+}
+
+impl LedgerRow {
+    /// Its item.
+    ///
+    /// # Errors
+    /// A bug if `seq` is not a number of a movement.
+    pub fn item(&self, scope: &TenantScope) -> Result<Item> {
+        let seq = |seq: i64| u64::try_from(seq).map_err(Error::bug);
+        let key = match self.from_seq {
+            None => scope.ledger_row(&self.location_id, &self.sku, seq(self.seq)?),
+            Some(from) => scope.ledger_gap(&self.location_id, &self.sku, seq(from)?),
+        };
+        Ok(Item::new(&key)
+            .with("tenant_id", scope.tenant_id())
+            .with("location_id", self.location_id.as_str())
+            .with("sku", self.sku.as_str())
+            .with("seq", self.seq)
+            .with_some("from_seq", self.from_seq)
+            .with("kind", self.kind.as_str())
+            .with("reference", self.reference.as_str())
+            .with("actor", self.actor.as_str())
+            .with("at", self.at.as_millisecond())
+            .with_some("reason", self.reason.as_deref())
+            .with("delta_on_hand", self.delta.on_hand)
+            .with("delta_reserved", self.delta.reserved)
+            .with("delta_damaged", self.delta.damaged)
+            .with("on_hand", self.after.on_hand)
+            .with("reserved", self.after.reserved)
+            .with("available", self.after.available)
+            .with("damaged", self.after.damaged)
+            .with("safety_stock", self.after.safety_stock)
+            .with_some("unit", self.after.unit.map(|unit| unit.name())))
+    }
+
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// A bug if the item is not one.
+    pub fn of(item: &Item) -> Result<Self> {
+        Ok(LedgerRow {
+            location_id: item.text("location_id")?.to_owned(),
+            sku: item.text("sku")?.to_owned(),
+            seq: item.number("seq")?,
+            from_seq: item.opt_number("from_seq"),
+            kind: item.text("kind")?.to_owned(),
+            reference: item.text("reference")?.to_owned(),
+            actor: item.text("actor")?.to_owned(),
+            at: Timestamp::from_millisecond(item.number("at")?).map_err(Error::bug)?,
+            reason: item.opt_text("reason").map(Into::into),
+            delta: Delta {
+                on_hand: item.number("delta_on_hand")?,
+                reserved: item.number("delta_reserved")?,
+                damaged: item.number("delta_damaged")?,
+            },
+            after: Counters::of(item)?,
+        })
+    }
+
+    /// Counters before it: known from the row alone, also where the row before it is lost. Safety stock
+    /// and `available` are not reckoned back: a row does not say by how much safety stock moved.
+    pub fn before(&self) -> Delta {
+        Delta {
+            on_hand: self.after.on_hand - self.delta.on_hand,
+            reserved: self.after.reserved - self.delta.reserved,
+            damaged: self.after.damaged - self.delta.damaged,
+        }
+    }
+}
+
+/// The sort keys of rows and closed gaps: they begin with digits, the head does not.
+pub(super) fn rows() -> Range {
+    Range::Between("0".to_owned(), ":".to_owned())
+}
+
+/// The row of one change of the stock table: its item before and after. `None` where the change moved
+/// nothing: it was no stock item, or only its earliest expiry was raised.
+///
+/// # Errors
+/// A bug if a stock item lacks what every movement writes.
+pub fn ledger_rows(old: Option<&Item>, new: Option<&Item>) -> Result<Option<Item>> {
+    let Some(new) = new.filter(|new| new.opt_number("seq").is_some()) else {
+        return Ok(None);
+    };
+    let after = Counters::of(new)?;
+    if old.and_then(|old| old.opt_number("seq")) == Some(after.seq) {
+        return Ok(None);
+    }
+    let row = LedgerRow {
+        location_id: new.text("location_id")?.to_owned(),
+        sku: new.text("sku")?.to_owned(),
+        seq: after.seq,
+        from_seq: None,
+        kind: new.text("last_kind")?.to_owned(),
+        reference: new.text("last_ref")?.to_owned(),
+        actor: new.text("last_actor")?.to_owned(),
+        at: Timestamp::from_millisecond(new.number("last_at")?).map_err(Error::bug)?,
+        reason: new.opt_text("last_reason").map(Into::into),
+        delta: Delta {
+            on_hand: new.number("last_on_hand")?,
+            reserved: new.number("last_reserved")?,
+            damaged: new.number("last_damaged")?,
+        },
+        after,
+    };
+    let scope = TenantScope::from_own_record(new.text("tenant_id")?);
+    row.item(&scope).map(Some)
+}
+
+/// Records rows, each as [`ledger_rows`] made it. A row that was recorded before is written again as it was.
+///
+/// # Errors
+/// As the database: record the whole batch again.
+pub async fn record(ports: &Ports, rows: Vec<Item>) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    // A batch must not name a key twice; a record that was delivered twice makes the same row.
+    let by_key =
+        rows.into_iter().map(|row| Ok((Key::of(&row)?, row))).collect::<Result<BTreeMap<Key, Item>>>()?;
+    Ok(ports.database.put_many(Table::Ledger, by_key.into_values().collect()).await?)
+}

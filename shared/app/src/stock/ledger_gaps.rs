@@ -1,0 +1,296 @@
+//! Closes gaps of the ledger: the stream keeps a day, and what it lost is closed by one row over the
+//! range, with the exact net change between known neighbours.
+//!
+//! A row that comes late after all is recorded under its own key and counts no longer: whoever adds up
+//! the ledger meets the closed gap first and passes over the rows it stands for.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::database::{
+    Cancellation, Condition, Consistency, DatabaseError, Get, Item, Query, Range, Table, Write,
+};
+use crate::error::{Error, Result};
+use crate::ports::Ports;
+use crate::stock::counters::{Counters, Delta};
+use crate::stock::ledger::{GAP_CLOSED, LedgerRow};
+use crate::stock::listing::{Among, Position, StockName, stock_names};
+use crate::tenancy::{Stores, TenantScope};
+
+/// For how long a missing row may merely be late. Measured from when it was first missed, since the time
+/// in a movement is its cause's and may lie days back.
+pub const LATE_MILLIS_MAX: i64 = 120_000;
+/// Ledger rows of one stock item that one visit verifies.
+const ROWS_PER_VISIT: u32 = 1_000;
+/// Gaps of one stock item that one visit closes: they go into one transaction with the head.
+const GAPS_PER_VISIT: usize = 90;
+/// Name of the walk over all stock items.
+const WALK: &str = "ledger";
+
+/// How far a ledger is known to be whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Head {
+    /// Verified up to this movement.
+    seq: i64,
+    /// Counters after it.
+    after: Delta,
+    /// Rows up to this movement were missed at [`Self::missed_at`].
+    missed_through: Option<i64>,
+    /// When that was, in epoch milliseconds.
+    missed_at: i64,
+}
+
+impl Head {
+    fn of(item: &Item) -> Result<Self> {
+        Ok(Head {
+            seq: item.number("verified_seq")?,
+            after: Delta {
+                on_hand: item.number("on_hand")?,
+                reserved: item.number("reserved")?,
+                damaged: item.number("damaged")?,
+            },
+            missed_through: item.opt_number("missed_through"),
+            missed_at: item.opt_number("missed_at").unwrap_or(0),
+        })
+    }
+
+    fn write(&self, scope: &TenantScope, name: &StockName, before: Option<Head>) -> Write {
+        let item = Item::new(&scope.ledger_head(&name.location_id, &name.sku))
+            .with("tenant_id", scope.tenant_id())
+            .with("verified_seq", self.seq)
+            .with("on_hand", self.after.on_hand)
+            .with("reserved", self.after.reserved)
+            .with("damaged", self.after.damaged)
+            .with_some("missed_through", self.missed_through)
+            .with_some("missed_at", self.missed_through.map(|_| self.missed_at));
+        // Two walks that meet must not close the same gap differently.
+        let condition = match before {
+            None => Condition::NotExists,
+            Some(before) => Condition::Eq("verified_seq", before.seq.into()),
+        };
+        Write::Put { table: Table::Ledger, item, condition: Some(condition) }
+    }
+
+    fn advance(&mut self, row: &LedgerRow) {
+        self.seq = row.seq;
+        self.after =
+            Delta { on_hand: row.after.on_hand, reserved: row.after.reserved, damaged: row.after.damaged };
+    }
+
+    /// The row that stands for the movements after the head up to `to`, after which the counters are
+    /// `after`.
+    fn gap(&self, name: &StockName, to: i64, after: Counters, now: Timestamp) -> LedgerRow {
+        LedgerRow {
+            location_id: name.location_id.clone(),
+            sku: name.sku.clone(),
+            seq: to,
+            from_seq: Some(self.seq + 1),
+            kind: GAP_CLOSED.to_owned(),
+            reference: format!("{}..{to}", self.seq + 1),
+            actor: "stock-keeper".to_owned(),
+            at: now,
+            reason: Some("rows of these movements were lost; this is their exact sum".to_owned()),
+            delta: Delta {
+                on_hand: after.on_hand - self.after.on_hand,
+                reserved: after.reserved - self.after.reserved,
+                damaged: after.damaged - self.after.damaged,
+            },
+            after: Counters { seq: to, ..after },
+        }
+    }
+}
+
+/// Verifies the ledger of one stock item on from its head, closes what has been missing for long enough,
+/// and moves the head. Answers how many gaps it closed.
+///
+/// # Errors
+/// As the database.
+pub async fn close_gaps(
+    ports: &Ports,
+    scope: &TenantScope,
+    name: &StockName,
+    stock: &Counters,
+    now: Timestamp,
+) -> Result<usize> {
+    let head_key = scope.ledger_head(&name.location_id, &name.sku);
+    let get = Get { table: Table::Ledger, key: head_key, consistency: Consistency::Strong };
+    let before = ports.database.get(get).await?.as_ref().map(Head::of).transpose()?;
+    let mut head = before.unwrap_or_default();
+    if head.seq >= stock.seq {
+        return Ok(0);
+    }
+    let may_close = head
+        .missed_through
+        .is_some_and(|_| now.as_millisecond().saturating_sub(head.missed_at) >= LATE_MILLIS_MAX);
+    let mut gaps = Vec::new();
+    let mut missed = false;
+    let (rows, complete) = rows_after(ports, scope, name, head.seq).await?;
+    for row in rows {
+        if row.seq <= head.seq {
+            continue;
+        }
+        // The rest at the next visit, whose time to wait is over already.
+        if gaps.len() >= GAPS_PER_VISIT {
+            missed = true;
+            break;
+        }
+        if row.seq > stock.seq {
+            break;
+        }
+        let first = row.from_seq.unwrap_or(row.seq);
+        if first > head.seq + 1 {
+            if !may_close {
+                missed = true;
+                break;
+            }
+            let known = row.before();
+            let after = Counters {
+                on_hand: known.on_hand,
+                reserved: known.reserved,
+                damaged: known.damaged,
+                // A row does not say by how much safety stock moved; what holds after it held before,
+                // unless one of the lost movements or this one set it.
+                safety_stock: row.after.safety_stock,
+                available: known.on_hand - known.reserved - row.after.safety_stock,
+                unit: row.after.unit,
+                ..Counters::default()
+            };
+            gaps.push(head.gap(name, first - 1, after, now));
+        }
+        head.advance(&row);
+    }
+    if complete && !missed && head.seq < stock.seq {
+        if may_close {
+            gaps.push(head.gap(name, stock.seq, *stock, now));
+            head.seq = stock.seq;
+            head.after = Delta { on_hand: stock.on_hand, reserved: stock.reserved, damaged: stock.damaged };
+        } else {
+            missed = true;
+        }
+    }
+    (head.missed_through, head.missed_at) = match (missed, head.missed_through) {
+        (false, _) => (None, 0),
+        // The time counts from when a row was first missed; what came meanwhile was not missing.
+        (true, Some(through)) if head.seq < through => (Some(through), head.missed_at),
+        (true, _) => (Some(stock.seq), now.as_millisecond()),
+    };
+    if before == Some(head) {
+        return Ok(0);
+    }
+    write_head(ports, scope, name, before, head, gaps).await
+}
+
+async fn write_head(
+    ports: &Ports,
+    scope: &TenantScope,
+    name: &StockName,
+    before: Option<Head>,
+    head: Head,
+    gaps: Vec<LedgerRow>,
+) -> Result<usize> {
+    let closed = gaps.len();
+    // The gaps first, then the head: a crash between repeats the same rows under the same keys only if
+    // nothing came meanwhile, so both go together wherever they fit.
+    let mut writes = vec![head.write(scope, name, before)];
+    for gap in &gaps {
+        writes.push(Write::Put { table: Table::Ledger, item: gap.item(scope)?, condition: None });
+    }
+    match ports.database.transact(writes).await {
+        Ok(()) => Ok(closed),
+        // Another walk was here.
+        Err(DatabaseError::Cancelled(reasons))
+            if matches!(reasons.first(), Some(Cancellation::ConditionFailed(_))) =>
+        {
+            Ok(0)
+        }
+        // The next visit finds what is left to do.
+        Err(error) if error.is_transient() => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Rows from the first after `seq`, at most [`ROWS_PER_VISIT`], and whether those are all.
+async fn rows_after(
+    ports: &Ports,
+    scope: &TenantScope,
+    name: &StockName,
+    seq: i64,
+) -> Result<(Vec<LedgerRow>, bool)> {
+    let from = scope.ledger_row(&name.location_id, &name.sku, u64::try_from(seq).map_err(Error::bug)?);
+    let query = Query {
+        range: Range::Between(from.sk().to_owned(), ":".to_owned()),
+        limit: ROWS_PER_VISIT,
+        ..Query::partition(Table::Ledger, scope.ledger(&name.location_id, &name.sku))
+    };
+    let page = ports.database.query(query).await?;
+    let rows = page.items.iter().map(LedgerRow::of).collect::<Result<Vec<_>>>()?;
+    Ok((rows, page.next.is_none()))
+}
+
+/// What a walk did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Walked {
+    /// Stock items looked at.
+    pub items: usize,
+    /// Gaps closed.
+    pub gaps_closed: usize,
+    /// Whether it came to the end and will begin anew.
+    pub wrapped: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WalkState {
+    position: Option<Position>,
+}
+
+/// Goes on over the stock items of a tenant where the last walk stopped, at most `budget` of them, and
+/// closes gaps. At the end the next walk begins anew.
+///
+/// # Errors
+/// As the database; what was closed stays closed.
+pub async fn walk_ledger_gaps(ports: &Ports, scope: &TenantScope, budget: u32) -> Result<Walked> {
+    let now = ports.environment.now();
+    let key = scope.walk(WALK);
+    let get = Get { table: Table::Catalog, key: key.clone(), consistency: Consistency::Strong };
+    let mut position = match ports.database.get(get).await? {
+        Some(item) => item.json::<WalkState>("state")?.position,
+        None => None,
+    };
+    let mut walked = Walked::default();
+    let everything = Among::Everything(Stores::All);
+    let database = ports.database.as_ref();
+    let budget = usize::try_from(budget).unwrap_or(usize::MAX);
+    while walked.items < budget {
+        let left = u32::try_from((budget - walked.items).min(100)).unwrap_or(100);
+        let found = stock_names(database, scope, &everything, position, left).await?;
+        // A step over empty locations costs too.
+        walked.items += found.names.len().max(1);
+        walked.gaps_closed += visit(ports, scope, &found.names, now).await?;
+        position = found.next;
+        if position.is_none() {
+            walked.wrapped = true;
+            break;
+        }
+    }
+    let item = Item::new(&key).with_json("state", &WalkState { position })?;
+    ports.database.write(Write::Put { table: Table::Catalog, item, condition: None }).await?;
+    Ok(walked)
+}
+
+async fn visit(ports: &Ports, scope: &TenantScope, names: &[StockName], now: Timestamp) -> Result<usize> {
+    let strong = |table, key| Get { table, key, consistency: Consistency::Strong };
+    let stocks = names.iter().map(|n| strong(Table::Stock, scope.stock(&n.location_id, &n.sku))).collect();
+    let heads =
+        names.iter().map(|n| strong(Table::Ledger, scope.ledger_head(&n.location_id, &n.sku))).collect();
+    let stocks = ports.database.get_many(stocks).await?;
+    let heads = ports.database.get_many(heads).await?;
+    let mut closed = 0;
+    for ((name, stock), head) in names.iter().zip(stocks).zip(heads) {
+        let Some(stock) = stock.as_ref().map(Counters::of).transpose()? else { continue };
+        let verified = head.as_ref().and_then(|head| head.opt_number("verified_seq")).unwrap_or(0);
+        if verified < stock.seq {
+            closed += close_gaps(ports, scope, name, &stock, now).await?;
+        }
+    }
+    Ok(closed)
+}

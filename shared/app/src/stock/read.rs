@@ -1,0 +1,260 @@
+//! Reading stock: one item, or lists by location, by SKU, or of everything in reach.
+
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use tillstream_contracts::inventory::{StockLevel, StockLevelPage, StockListQuery};
+
+use crate::catalog::items::{location_if_any, product_if_any};
+use crate::cursor::{PagedQuery, limit};
+use crate::database::{Consistency, Get, Table};
+use crate::error::{Error, Refusal, Result};
+use crate::ports::Ports;
+use crate::stock::counters::Counters;
+use crate::stock::expiry::free_expired;
+use crate::stock::holds::holds_on;
+use crate::stock::listing::{Among, Position, StockName, stock_names};
+use crate::stock::references::{check_location_id, check_sku_form, location_not_found};
+use crate::tenancy::{Caller, TenantScope};
+
+/// Stock items that one filtered page looks at before it answers with what it has.
+const LOOKED_AT_MAX: usize = 1_000;
+
+/// A stock item as a client reads it.
+pub fn level(location_id: &str, sku: &str, counters: &Counters) -> StockLevel {
+    StockLevel {
+        location_id: location_id.to_owned(),
+        sku: sku.to_owned(),
+        on_hand: counters.shown(counters.on_hand),
+        reserved: counters.shown(counters.reserved),
+        available: counters.shown(counters.available),
+        incoming: counters.shown(counters.incoming),
+        in_transit: counters.shown(counters.in_transit),
+        damaged: counters.shown(counters.damaged),
+        safety_stock: counters.shown(counters.safety_stock),
+        reorder_point: counters.shown(counters.reorder_point),
+        version: counters.seq,
+    }
+}
+
+/// One stock item, strongly consistent, its expired holds freed first.
+///
+/// # Errors
+/// 403 `store_out_of_reach`; 404 `stock_not_found`; 422 for malformed names.
+pub async fn one(ports: &Ports, caller: &Caller, location_id: &str, sku: &str) -> Result<StockLevel> {
+    match counters_of_one(ports, caller, location_id, sku).await? {
+        Some(counters) => Ok(level(location_id, sku, &counters)),
+        None => Err(Refusal::not_found(
+            "stock_not_found",
+            format!("there is no stock item of {sku} at {location_id}"),
+        )
+        .into()),
+    }
+}
+
+async fn counters_of_one(
+    ports: &Ports,
+    caller: &Caller,
+    location_id: &str,
+    sku: &str,
+) -> Result<Option<Counters>> {
+    check_location_id("location_id", location_id)?;
+    check_sku_form("sku", sku)?;
+    caller.require_store(location_id)?;
+    let now = ports.environment.now();
+    let read = || async {
+        let key = caller.scope.stock(location_id, sku);
+        let get = Get { table: Table::Stock, key, consistency: Consistency::Strong };
+        ports.database.get(get).await?.as_ref().map(Counters::of).transpose()
+    };
+    let counters = read().await?;
+    if counters.is_some_and(|counters| counters.may_have_expired_holds(now)) {
+        free_expired(ports, &caller.scope, location_id, sku, now).await?;
+        return read().await;
+    }
+    Ok(counters)
+}
+
+/// `GET /v1/inventory`.
+///
+/// # Errors
+/// 400 `cursor_malformed`; 403 `store_out_of_reach`; 422 for malformed names or a limit out of range.
+pub async fn list(ports: &Ports, caller: &Caller, query: &StockListQuery) -> Result<StockLevelPage> {
+    let among = match (&query.sku, &query.location_id) {
+        (Some(sku), Some(location_id)) => return just_one(ports, caller, location_id, sku, query).await,
+        (Some(sku), None) => {
+            check_sku_form("sku", sku)?;
+            Among::Sku(sku.clone())
+        }
+        (None, Some(location_id)) => {
+            check_location_id("location_id", location_id)?;
+            caller.require_store(location_id)?;
+            Among::Location(location_id.clone())
+        }
+        (None, None) => Among::Everything(caller.stores.clone()),
+    };
+    page(ports, caller, among, query.below_reorder_point, query.limit, query.cursor.as_deref()).await
+}
+
+/// The list of at most one item.
+async fn just_one(
+    ports: &Ports,
+    caller: &Caller,
+    location_id: &str,
+    sku: &str,
+    query: &StockListQuery,
+) -> Result<StockLevelPage> {
+    limit(query.limit)?;
+    if let Some(cursor) = &query.cursor {
+        // This list has one page, so it never answered a cursor.
+        PagedQuery::new(&caller.scope, "inventory-one", [location_id, sku]).position(cursor)?;
+    }
+    let found = counters_of_one(ports, caller, location_id, sku).await?;
+    let items = found
+        .filter(|counters| query.below_reorder_point.is_none_or(|wanted| wanted == is_below(counters)))
+        .map(|counters| level(location_id, sku, &counters));
+    Ok(StockLevelPage { items: items.into_iter().collect(), next_cursor: None })
+}
+
+/// Whether it is time to order again.
+fn is_below(counters: &Counters) -> bool {
+    counters.available < counters.reorder_point
+}
+
+/// `GET /v1/inventory/{sku}`: one item per location in reach.
+///
+/// # Errors
+/// As [`list`]; 404 `sku_not_found` where there is neither stock nor a product.
+pub async fn of_sku(
+    ports: &Ports,
+    caller: &Caller,
+    sku: &str,
+    limit: Option<u32>,
+    cursor: Option<&str>,
+) -> Result<StockLevelPage> {
+    check_sku_form("sku", sku)?;
+    let found = page(ports, caller, Among::Sku(sku.to_owned()), None, limit, cursor).await?;
+    if found.items.is_empty() && cursor.is_none() && found.next_cursor.is_none() {
+        let key = caller.scope.product(sku);
+        let get = Get { table: Table::Catalog, key, consistency: Consistency::Strong };
+        if product_if_any(ports.database.get(get).await?.as_ref())?.is_none() {
+            return Err(Refusal::not_found("sku_not_found", format!("there is no product {sku}")).into());
+        }
+    }
+    Ok(found)
+}
+
+/// `GET /v1/locations/{id}/inventory`.
+///
+/// # Errors
+/// As [`list`]; 404 `location_not_found`.
+pub async fn of_location(
+    ports: &Ports,
+    caller: &Caller,
+    location_id: &str,
+    limit: Option<u32>,
+    cursor: Option<&str>,
+) -> Result<StockLevelPage> {
+    check_location_id("location_id", location_id)?;
+    caller.require_store(location_id)?;
+    let found = page(ports, caller, Among::Location(location_id.to_owned()), None, limit, cursor).await?;
+    if found.items.is_empty() && cursor.is_none() {
+        let key = caller.scope.location(location_id);
+        let get = Get { table: Table::Catalog, key, consistency: Consistency::Strong };
+        if location_if_any(ports.database.get(get).await?.as_ref())?.is_none() {
+            return Err(location_not_found(location_id).into());
+        }
+    }
+    Ok(found)
+}
+
+async fn page(
+    ports: &Ports,
+    caller: &Caller,
+    among: Among,
+    below_reorder_point: Option<bool>,
+    asked: Option<u32>,
+    cursor: Option<&str>,
+) -> Result<StockLevelPage> {
+    let limit = limit(asked)?;
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (kind, of) = match &among {
+        Among::Location(location_id) => ("location", location_id.as_str()),
+        Among::Sku(sku) => ("sku", sku.as_str()),
+        Among::Everything(_) => ("everything", ""),
+    };
+    let filter = below_reorder_point.map_or("any", |below| if below { "below" } else { "not-below" });
+    let paged = PagedQuery::new(&caller.scope, "inventory", [kind, of, filter]);
+    let mut position: Option<Position> = match cursor {
+        None => None,
+        Some(cursor) => Some(serde_json::from_str(&paged.position(cursor)?).map_err(Error::bug)?),
+    };
+    let now = ports.environment.now();
+    let mut items = Vec::new();
+    let mut looked_at = 0;
+    loop {
+        let left = u32::try_from(wanted - items.len()).unwrap_or(limit);
+        let found = stock_names(ports.database.as_ref(), &caller.scope, &among, position, left).await?;
+        looked_at += found.names.len().max(1);
+        let in_reach =
+            found.names.into_iter().filter(|name| caller.reaches(&name.location_id)).collect::<Vec<_>>();
+        for (name, counters) in read_many(ports, &caller.scope, in_reach, now).await? {
+            if below_reorder_point.is_none_or(|wanted| wanted == is_below(&counters)) {
+                items.push(level(&name.location_id, &name.sku, &counters));
+            }
+        }
+        position = found.next;
+        let Some(next) = &position else {
+            return Ok(StockLevelPage { items, next_cursor: None });
+        };
+        // An unfiltered page is one step; a filter may leave little of each.
+        if items.len() >= wanted || looked_at >= LOOKED_AT_MAX {
+            let next = serde_json::to_string(next).map_err(Error::bug)?;
+            return Ok(StockLevelPage { items, next_cursor: Some(paged.cursor(&next)) });
+        }
+    }
+}
+
+/// Counters of many items, expired holds counted as free without writing.
+async fn read_many(
+    ports: &Ports,
+    scope: &TenantScope,
+    names: Vec<StockName>,
+    now: Timestamp,
+) -> Result<Vec<(StockName, Counters)>> {
+    let gets = names
+        .iter()
+        .map(|name| Get {
+            table: Table::Stock,
+            key: scope.stock(&name.location_id, &name.sku),
+            consistency: Consistency::Eventual,
+        })
+        .collect();
+    let items = ports.database.get_many(gets).await?;
+    let mut read = Vec::new();
+    for (name, item) in names.into_iter().zip(items) {
+        if let Some(item) = item {
+            read.push((name, Counters::of(&item)?));
+        }
+    }
+    let expired = read
+        .iter()
+        .filter(|(_, counters)| counters.may_have_expired_holds(now))
+        .map(|(name, _)| name.clone())
+        .collect::<Vec<_>>();
+    let expired = try_join_all(expired.into_iter().map(|name| async move {
+        let holds = holds_on(ports.database.as_ref(), scope, &name.location_id, &name.sku).await?;
+        let sum: i64 =
+            holds.iter().filter(|hold| hold.has_expired(now)).map(|hold| hold.quantity.thousandths()).sum();
+        Ok::<_, Error>((name, sum))
+    }))
+    .await?;
+    for (name, sum) in expired {
+        for (_, counters) in read.iter_mut().filter(|(other, _)| *other == name) {
+            // The counters and the holds are of two moments: never show less than nothing reserved.
+            let sum = sum.min(counters.reserved);
+            counters.reserved -= sum;
+            counters.available += sum;
+        }
+    }
+    Ok(read)
+}

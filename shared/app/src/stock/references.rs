@@ -1,0 +1,72 @@
+//! The products and locations that a stock request names.
+
+use std::collections::BTreeMap;
+
+use tillstream_domain::identifier::{check_id, check_sku};
+use tillstream_domain::product::Product;
+
+use crate::catalog::items::{catalog_get, location_if_any, product_if_any};
+use crate::database::{Consistency, Get};
+use crate::error::{Refusal, Result};
+use crate::ports::Ports;
+use crate::tenancy::TenantScope;
+
+/// Checks the form of a location id.
+pub(super) fn check_location_id(field: &str, location_id: &str) -> Result<()> {
+    check_id(location_id).map_err(|e| Refusal::field(field, "location_id_malformed", e.to_string()).into())
+}
+
+/// Checks the form of a SKU.
+pub(super) fn check_sku_form(field: &str, sku: &str) -> Result<()> {
+    check_sku(sku).map_err(|e| Refusal::field(field, "sku_malformed", e.to_string()).into())
+}
+
+/// 404: no such location.
+pub(super) fn location_not_found(location_id: &str) -> Refusal {
+    Refusal::not_found("location_not_found", format!("there is no location {location_id}"))
+}
+
+/// The products of `skus`, after checking that every one is there and stocked, and every location of
+/// `locations` is there. `field` names a SKU's field in a refusal.
+///
+/// # Errors
+/// 404 `location_not_found`; 422 `sku_unknown` or `sku_not_stocked`.
+pub(super) async fn resolve(
+    ports: &Ports,
+    scope: &TenantScope,
+    locations: &[&str],
+    skus: &[&str],
+    field: impl Fn(&str) -> String,
+) -> Result<BTreeMap<String, Product>> {
+    let gets: Vec<Get> = locations
+        .iter()
+        .map(|id| scope.location(id))
+        .chain(skus.iter().map(|sku| scope.product(sku)))
+        .map(catalog_get)
+        .collect();
+    let mut found = ports.database.get_many(gets.clone()).await?;
+    if found.iter().any(Option::is_none) {
+        // What was made a moment ago may not be there yet in an eventual read: only a strong read says no.
+        let strong = gets.into_iter().map(|get| Get { consistency: Consistency::Strong, ..get }).collect();
+        found = ports.database.get_many(strong).await?;
+    }
+    let mut found = found.into_iter();
+    for id in locations {
+        if location_if_any(found.next().flatten().as_ref())?.is_none() {
+            return Err(location_not_found(id).into());
+        }
+    }
+    let mut products = BTreeMap::new();
+    for (sku, item) in skus.iter().zip(found) {
+        let Some(product) = product_if_any(item.as_ref())? else {
+            let message = format!("there is no product {sku}; add it to the catalogue first");
+            return Err(Refusal::field(field(sku), "sku_unknown", message).into());
+        };
+        if !product.stocked {
+            let message = format!("no stock is kept of {sku}");
+            return Err(Refusal::field(field(sku), "sku_not_stocked", message).into());
+        }
+        products.insert((*sku).to_owned(), product);
+    }
+    Ok(products)
+}

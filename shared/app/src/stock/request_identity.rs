@@ -1,0 +1,55 @@
+//! What makes two requests the same: the scope of an idempotency key, and the fingerprint of what was
+//! sent under it.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Refusal, RefusalKind, Result};
+use crate::tenancy::Caller;
+
+/// Who sends: the register a token belongs to, else its subject.
+pub(super) fn sender(caller: &Caller) -> String {
+    match &caller.register_id {
+        Some(register_id) => format!("register:{register_id}"),
+        None => format!("sub:{}", caller.subject),
+    }
+}
+
+fn digest(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        // Length first, so that no two lists of parts read the same.
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    }
+    URL_SAFE_NO_PAD.encode(hash.finalize())
+}
+
+/// Fingerprint of an action with its payload.
+pub(super) fn fingerprint<T: Serialize>(action: &str, payload: &T) -> Result<String> {
+    let payload = serde_json::to_vec(payload).map_err(Error::bug)?;
+    Ok(digest(&[action.as_bytes(), &payload]))
+}
+
+/// The id of what a request creates without naming it: the same for the same sender and key.
+pub(super) fn derived_id(caller: &Caller, action: &str, idempotency_key: &str) -> String {
+    let hash = digest(&[
+        caller.scope.tenant_id().as_bytes(),
+        sender(caller).as_bytes(),
+        action.as_bytes(),
+        idempotency_key.as_bytes(),
+    ]);
+    format!("{action}-{}", hash.get(..24).unwrap_or(&hash))
+}
+
+/// 422: the key was used for something else.
+pub(super) fn key_reused() -> Error {
+    Refusal::new(
+        RefusalKind::Invalid,
+        "idempotency_key_reused",
+        "the idempotency key was used with another payload; send a new key with a new request",
+    )
+    .into()
+}

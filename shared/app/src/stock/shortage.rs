@@ -1,0 +1,108 @@
+//! The refusal that names what is left, what is coming and where else it is.
+
+use futures::future::try_join_all;
+use tillstream_contracts::inventory::{Elsewhere, ShortLine};
+use tillstream_domain::quantity::{Quantity, Unit};
+
+use crate::database::{Consistency, Get, Index, Query, Table};
+use crate::error::{Error, Refusal, Result};
+use crate::ports::Ports;
+use crate::stock::counters::{Counters, shown};
+use crate::tenancy::Caller;
+
+/// Most other locations that a refusal names.
+const ELSEWHERE_MAX: usize = 20;
+/// Most locations that are looked at for them.
+const LOCATIONS_MAX: u32 = 200;
+
+/// What was asked for and is not there.
+pub(super) struct Shortage<'a> {
+    /// Field of the request.
+    pub field: String,
+    pub location_id: &'a str,
+    pub sku: &'a str,
+    pub requested: Quantity,
+    pub unit: Unit,
+    /// The stock as it was read; `None` where there is none.
+    pub stock: Option<Counters>,
+}
+
+/// 409 `insufficient_stock`.
+///
+/// # Errors
+/// As the database.
+pub(super) async fn insufficient_stock(
+    ports: &Ports,
+    caller: &Caller,
+    shortages: &[Shortage<'_>],
+) -> Result<Refusal> {
+    let lines = try_join_all(shortages.iter().map(|shortage| async move {
+        let stock = shortage.stock.unwrap_or_default();
+        let unit = Some(shortage.unit);
+        Ok::<_, Error>(ShortLine {
+            location_id: shortage.location_id.to_owned(),
+            sku: shortage.sku.to_owned(),
+            requested: shortage.requested.display(shortage.unit),
+            available: shown(stock.available.max(0), unit),
+            incoming: shown(stock.incoming, unit),
+            elsewhere: elsewhere(ports, caller, shortage).await?,
+        })
+    }))
+    .await?;
+    let mut refusal = Refusal::conflict(
+        "insufficient_stock",
+        "not enough is available; `lines` says what is left, what is coming and where else it is",
+    )
+    .with_extra("lines", serde_json::to_value(&lines).map_err(Error::bug)?);
+    for (shortage, line) in shortages.iter().zip(&lines) {
+        let left = Quantity::of_counter(shortage.stock.map_or(0, |stock| stock.available.max(0)));
+        refusal = refusal.with_error(
+            shortage.field.as_str(),
+            "insufficient_stock",
+            format!("{} of {} at {} available", left, line.sku, line.location_id),
+        );
+    }
+    Ok(refusal)
+}
+
+async fn elsewhere(ports: &Ports, caller: &Caller, shortage: &Shortage<'_>) -> Result<Vec<Elsewhere>> {
+    let scope = &caller.scope;
+    let index = ports
+        .database
+        .query(Query {
+            limit: LOCATIONS_MAX,
+            ..Query::index(Table::Stock, Index::BySku, scope.sku_stock(shortage.sku))
+        })
+        .await?;
+    let mut locations = Vec::new();
+    for item in &index.items {
+        let location_id = item.text("sku_sk")?;
+        if location_id != shortage.location_id && caller.reaches(location_id) {
+            locations.push(location_id.to_owned());
+        }
+    }
+    let gets = locations
+        .iter()
+        .map(|location_id| Get {
+            table: Table::Stock,
+            key: scope.stock(location_id, shortage.sku),
+            consistency: Consistency::Eventual,
+        })
+        .collect();
+    let mut found = Vec::new();
+    for (location_id, item) in locations.into_iter().zip(ports.database.get_many(gets).await?) {
+        let available = item.map_or(Ok(0), |item| Counters::of(&item).map(|counters| counters.available))?;
+        if available > 0 {
+            found.push((available, location_id));
+        }
+    }
+    found.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    found.truncate(ELSEWHERE_MAX);
+    Ok(found
+        .into_iter()
+        .map(|(available, location_id)| Elsewhere {
+            location_id,
+            available: shown(available, Some(shortage.unit)),
+        })
+        .collect())
+}

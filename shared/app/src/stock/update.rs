@@ -1,0 +1,240 @@
+//! Adjustments and counts: one transaction of the stock item and the record of its idempotency key.
+
+use jiff::Timestamp;
+use tillstream_contracts::inventory::{StockUpdateKind, StockUpdateRequest, StockUpdated};
+use tillstream_domain::card_number::contains_card_number;
+use tillstream_domain::quantity::{Quantity, Unit};
+
+use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Item, Table, Write};
+use crate::error::{Refusal, Result};
+use crate::ports::Ports;
+use crate::stock::attempts::Attempts;
+use crate::stock::counters::{
+    Counters, Delta, Movement, StockTarget, shown, stock_set, stock_update, unit_change,
+};
+use crate::stock::exceptions::exception_write;
+use crate::stock::expiry::free_expired;
+use crate::stock::read::level;
+use crate::stock::references::{check_location_id, check_sku_form, resolve};
+use crate::stock::request_identity::{derived_id, fingerprint, key_reused, sender};
+use crate::stock::shortage::{Shortage, insufficient_stock};
+use crate::tenancy::Caller;
+
+/// Longest reason, in characters.
+pub const REASON_CHARS_MAX: usize = 200;
+
+/// What an update answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What it did.
+    pub updated: StockUpdated,
+    /// Whether it took effect before, and this is its answer again.
+    pub replayed: bool,
+}
+
+fn check(caller: &Caller, request: &StockUpdateRequest) -> Result<()> {
+    check_location_id("location_id", &request.location_id)?;
+    check_sku_form("sku", &request.sku)?;
+    let length = request.reason.chars().count();
+    if request.reason.trim().is_empty() || length > REASON_CHARS_MAX {
+        let message = format!("a reason is 1 to {REASON_CHARS_MAX} characters that say why");
+        return Err(Refusal::field("reason", "reason_invalid", message).into());
+    }
+    if contains_card_number(&request.reason) {
+        let message = "this looks like a card number; card numbers are never stored";
+        return Err(Refusal::field("reason", "card_number_refused", message).into());
+    }
+    if request.expected_version.is_some_and(|version| version < 0) {
+        let message = "expected_version is a stock item's version, or 0 where there is none";
+        return Err(Refusal::field("expected_version", "expected_version_invalid", message).into());
+    }
+    caller.require_store(&request.location_id)
+}
+
+fn quantity_of(request: &StockUpdateRequest, unit: Unit) -> Result<Quantity> {
+    let invalid = |message: String| Refusal::field("quantity", "quantity_invalid", message);
+    let quantity = request.quantity.resolve(unit).map_err(|e| invalid(e.to_string()))?;
+    match request.kind {
+        StockUpdateKind::Delta if quantity == Quantity::ZERO => {
+            Err(invalid("a delta of 0 changes nothing; send a signed quantity".into()).into())
+        }
+        StockUpdateKind::Set if quantity < Quantity::ZERO => {
+            Err(invalid("a count is 0 or more".into()).into())
+        }
+        _ => Ok(quantity),
+    }
+}
+
+fn answer_again(record: &Item, fingerprint: &str) -> Result<StockUpdated> {
+    if record.text("fingerprint")? == fingerprint { record.json("result") } else { Err(key_reused()) }
+}
+
+/// Applies an update.
+///
+/// Both kinds are conditional on the `seq` that was read, so that the answer, and with it the record in
+/// the same transaction, says exactly what the update left.
+///
+/// # Errors
+/// 403 `store_out_of_reach`; 404 `location_not_found`; 409 `version_conflict` with `current_version`, or
+/// `insufficient_stock` where a delta takes more than is available; 422 for what is not valid,
+/// `sku_unknown`, `sku_not_stocked`, `idempotency_key_reused`.
+pub async fn update(
+    ports: &Ports,
+    caller: &Caller,
+    idempotency_key: &str,
+    request: &StockUpdateRequest,
+) -> Result<Answer> {
+    let now = ports.environment.now();
+    check(caller, request)?;
+    let scope = &caller.scope;
+    let (location_id, sku) = (request.location_id.as_str(), request.sku.as_str());
+    let fingerprint = fingerprint("update", request)?;
+    let strong = |key| Get { table: Table::Stock, key, consistency: Consistency::Strong };
+    let record_key = scope.stock_update(&sender(caller), idempotency_key);
+    // Before the catalogue is asked: a replay must not depend on what became of a product.
+    if let Some(record) = ports.database.get(strong(record_key.clone())).await? {
+        return Ok(Answer { updated: answer_again(&record, &fingerprint)?, replayed: true });
+    }
+    let products = resolve(ports, scope, &[location_id], &[sku], |_| "sku".to_owned()).await?;
+    let unit = products.get(sku).map(|product| product.unit).unwrap_or_default();
+    let quantity = quantity_of(request, unit)?;
+    let movement = Movement {
+        kind: if request.kind == StockUpdateKind::Set { "count" } else { "adjustment" },
+        reference: derived_id(caller, "update", idempotency_key),
+        actor: caller.subject.clone(),
+        at: now,
+        reason: Some(request.reason.clone()),
+    };
+    let update = Update { request, quantity, unit, movement: &movement, now };
+    let mut looked_for_expired = false;
+    let mut outcome_unknown = false;
+    let mut attempts = Attempts::new(ports.environment.as_ref());
+    loop {
+        let mut read = ports
+            .database
+            .get_many(vec![strong(record_key.clone()), strong(scope.stock(location_id, sku))])
+            .await?
+            .into_iter();
+        if let Some(record) = read.next().flatten() {
+            // Where an answer of ours was lost, the record is our own: not a replay.
+            return Ok(Answer { updated: answer_again(&record, &fingerprint)?, replayed: !outcome_unknown });
+        }
+        let seen = read.next().flatten().as_ref().map(Counters::of).transpose()?;
+        update.require_version(seen)?;
+        if let Some(shortage) = update.shortage(seen) {
+            if !looked_for_expired && seen.is_some_and(|stock| stock.may_have_expired_holds(now)) {
+                looked_for_expired = true;
+                if free_expired(ports, scope, location_id, sku, now).await? {
+                    continue;
+                }
+            }
+            return Err(insufficient_stock(ports, caller, &[shortage]).await?.into());
+        }
+        let (updated, mut writes) = update.writes(caller, seen);
+        let record = Item::new(&record_key)
+            .with("tenant_id", scope.tenant_id())
+            .with("fingerprint", fingerprint.as_str())
+            .with("at", now.as_millisecond())
+            .with_json("result", &updated)?;
+        let record = Write::Put { table: Table::Stock, item: record, condition: Some(Condition::NotExists) };
+        writes.insert(0, record);
+        match ports.database.transact(writes).await {
+            Ok(()) => return Ok(Answer { updated, replayed: false }),
+            // The key was used meanwhile, or the stock moved: what we read next tells which.
+            Err(DatabaseError::Cancelled(reasons))
+                if reasons.iter().any(|r| matches!(r, Cancellation::ConditionFailed(_))) =>
+            {
+                attempts.after_a_wait("the stock changed while it was updated").await?;
+            }
+            Err(error) if error.is_transient() => {
+                outcome_unknown |= matches!(error, DatabaseError::Unavailable(_));
+                attempts.after_a_wait("updating stock").await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+struct Update<'a> {
+    request: &'a StockUpdateRequest,
+    quantity: Quantity,
+    unit: Unit,
+    movement: &'a Movement,
+    now: Timestamp,
+}
+
+impl<'a> Update<'a> {
+    fn require_version(&self, seen: Option<Counters>) -> Result<()> {
+        let current = seen.map_or(0, |stock| stock.seq);
+        match self.request.expected_version {
+            Some(expected) if expected != current => Err(Refusal::conflict(
+                "version_conflict",
+                format!("the stock item is at version {current}, not {expected}; read it and decide again"),
+            )
+            .with_extra("current_version", current)
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn shortage(&self, seen: Option<Counters>) -> Option<Shortage<'a>> {
+        let taken = -self.quantity.thousandths();
+        let available = seen.map_or(0, |stock| stock.available);
+        let short = self.request.kind == StockUpdateKind::Delta && taken > 0 && available < taken;
+        short.then(|| Shortage {
+            field: "quantity".to_owned(),
+            location_id: &self.request.location_id,
+            sku: &self.request.sku,
+            requested: Quantity::of_counter(taken),
+            unit: self.unit,
+            stock: seen,
+        })
+    }
+
+    /// What it leaves, and how it is written over what was `seen`.
+    fn writes(&self, caller: &Caller, seen: Option<Counters>) -> (StockUpdated, Vec<Write>) {
+        let (location_id, sku) = (self.request.location_id.as_str(), self.request.sku.as_str());
+        let scope = &caller.scope;
+        let (write, delta) = match self.request.kind {
+            StockUpdateKind::Set => {
+                let target = StockTarget {
+                    on_hand: Some(self.quantity.thousandths()),
+                    unit: Some(self.unit),
+                    ..StockTarget::default()
+                };
+                stock_set(scope, location_id, sku, seen.as_ref(), target, self.movement, Vec::new())
+            }
+            StockUpdateKind::Delta => {
+                let delta = Delta { on_hand: self.quantity.thousandths(), ..Delta::default() };
+                let as_seen = seen.map_or(Condition::NotExists, |s| Condition::Eq("seq", s.seq.into()));
+                let changes = vec![unit_change(self.unit)];
+                let write =
+                    stock_update(scope, location_id, sku, delta, self.movement, vec![as_seen], changes);
+                (write, delta)
+            }
+        };
+        let before = seen.unwrap_or_default();
+        let after = Counters {
+            on_hand: before.on_hand + delta.on_hand,
+            available: before.available + delta.available(),
+            seq: before.seq + 1,
+            unit: Some(self.unit),
+            ..before
+        };
+        let mut writes = vec![write];
+        writes.extend(exception_write(
+            scope,
+            location_id,
+            sku,
+            (before.available, after.available),
+            &self.movement.reference,
+            self.now,
+        ));
+        let updated = StockUpdated {
+            stock: level(location_id, sku, &after),
+            change: shown(delta.on_hand, Some(self.unit)),
+            exception_opened: after.available < 0 && delta.available() < 0,
+        };
+        (updated, writes)
+    }
+}

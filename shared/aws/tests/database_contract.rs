@@ -1,0 +1,21 @@
+//! The DynamoDB adapter keeps the contract of the port, on an emulator.
+
+use tillstream_testkit::database_contract::check_all;
+use tillstream_testkit::emulator::DynamoFixture;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn adapter_keeps_the_contract_on_dynoxide() {
+    let fixture = DynamoFixture::dynoxide().await.unwrap();
+    check_all(&*fixture.database, "dynoxide").await;
+}
+
+/// On any other DynamoDB, as `make run` starts one: `DYNAMODB_CONTRACT_ENDPOINT=http://127.0.0.1:4566`.
+#[tokio::test(flavor = "multi_thread")]
+async fn adapter_keeps_the_contract_at_the_given_endpoint() {
+    let Ok(endpoint) = std::env::var("DYNAMODB_CONTRACT_ENDPOINT") else {
+        println!("skipped: DYNAMODB_CONTRACT_ENDPOINT is not set");
+        return;
+    };
+    let fixture = DynamoFixture::at(&endpoint, None).await.unwrap();
+    check_all(&*fixture.database, "given").await;
+}

@@ -1,0 +1,370 @@
+//! Stock over HTTP: levels, updates, reservations, movements, conservation.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tillstream_domain::quantity::QuantityInput;
+use utoipa::ToSchema;
+
+use crate::schema::QuantitySchema;
+
+/// Stock of one SKU at one location.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StockLevel {
+    /// Where.
+    #[schema(example = "s-uk-1")]
+    pub location_id: String,
+    /// What.
+    #[schema(example = "85123A")]
+    pub sku: String,
+    /// Physically there and fit for sale.
+    #[schema(value_type = QuantitySchema)]
+    pub on_hand: QuantityInput,
+    /// Held by reservations.
+    #[schema(value_type = QuantitySchema)]
+    pub reserved: QuantityInput,
+    /// on hand − reserved − safety stock. Negative only after a count or a raised safety stock.
+    #[schema(value_type = QuantitySchema)]
+    pub available: QuantityInput,
+    /// Ordered from suppliers.
+    #[schema(value_type = QuantitySchema)]
+    pub incoming: QuantityInput,
+    /// On its way here from another location.
+    #[schema(value_type = QuantitySchema)]
+    pub in_transit: QuantityInput,
+    /// There, but not fit for sale; not part of on hand.
+    #[schema(value_type = QuantitySchema)]
+    pub damaged: QuantityInput,
+    /// Kept back from sale.
+    #[schema(value_type = QuantitySchema)]
+    pub safety_stock: QuantityInput,
+    /// Where to order again; 0 where none is set.
+    #[schema(value_type = QuantitySchema)]
+    pub reorder_point: QuantityInput,
+    /// Count of changes. `expected_version` of an update refers to it.
+    pub version: i64,
+}
+
+/// A page of stock levels. A page may hold fewer items than asked for although more follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StockLevelPage {
+    /// One item per location and SKU.
+    pub items: Vec<StockLevel>,
+    /// Where the next page begins; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// How an update changes on hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StockUpdateKind {
+    /// By a signed quantity; never below what is available.
+    Delta,
+    /// To a counted quantity (a physical count); may find less than is promised.
+    Set,
+}
+
+/// `POST /v1/inventory/update`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StockUpdateRequest {
+    /// Where.
+    #[schema(example = "s-uk-1", max_length = 64)]
+    pub location_id: String,
+    /// What.
+    #[schema(example = "85123A", max_length = 64)]
+    pub sku: String,
+    /// By or to.
+    pub kind: StockUpdateKind,
+    /// Signed for `delta` (not zero), zero or more for `set`.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+    /// Why, for the ledger.
+    #[schema(example = "cycle count", min_length = 1, max_length = 200)]
+    pub reason: String,
+    /// The `version` this update was decided on; 0 where there was no stock item. Without it the
+    /// update applies to whatever stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0)]
+    pub expected_version: Option<i64>,
+}
+
+/// What an update did. A replay answers the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StockUpdated {
+    /// The stock as this update left it.
+    #[serde(flatten)]
+    pub stock: StockLevel,
+    /// By how much on hand changed.
+    #[schema(value_type = QuantitySchema)]
+    pub change: QuantityInput,
+    /// Whether this update left less than is promised (`available` below zero): somebody must look.
+    pub exception_opened: bool,
+}
+
+/// One line of a reservation request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReserveLine {
+    /// Where.
+    #[schema(example = "s-uk-1", max_length = 64)]
+    pub location_id: String,
+    /// What.
+    #[schema(example = "85123A", max_length = 64)]
+    pub sku: String,
+    /// How many, above zero.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+}
+
+/// `POST /v1/inventory/reserve`: all lines or none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReserveRequest {
+    /// The reservation's id; derived from the idempotency key where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
+    pub reservation_id: Option<String>,
+    /// What to hold; lines of the same location and SKU are added up. At most 49 different ones.
+    #[schema(min_items = 1, max_items = 1000)]
+    pub lines: Vec<ReserveLine>,
+    /// For how long, in seconds.
+    #[schema(minimum = 1, maximum = 86400, example = 900)]
+    pub ttl_seconds: i64,
+    /// The order it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
+    pub order_id: Option<String>,
+}
+
+/// `POST /v1/inventory/reservations/{id}/extend`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExtendRequest {
+    /// For how long from now, in seconds. Never shortens.
+    #[schema(minimum = 1, maximum = 86400, example = 900)]
+    pub ttl_seconds: i64,
+}
+
+/// Where a reservation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReservationStatus {
+    /// Stock is held.
+    Active,
+    /// The held stock was sold.
+    Committed,
+    /// The held stock was given back.
+    Released,
+    /// Its time is over; the stock is free again.
+    Expired,
+}
+
+/// One held line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReservationLine {
+    /// Where.
+    pub location_id: String,
+    /// What.
+    pub sku: String,
+    /// How many.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+}
+
+/// A reservation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reservation {
+    /// Its id.
+    pub reservation_id: String,
+    /// Where it stands.
+    pub status: ReservationStatus,
+    /// What it holds, by location and SKU.
+    pub lines: Vec<ReservationLine>,
+    /// When it ends.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// The order it is for, if one was named.
+    pub order_id: Option<String>,
+}
+
+/// Other locations that have a SKU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Elsewhere {
+    /// Where.
+    pub location_id: String,
+    /// How many are available there.
+    #[schema(value_type = QuantitySchema)]
+    pub available: QuantityInput,
+}
+
+/// A line that could not be held: member `lines` of the `insufficient_stock` problem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShortLine {
+    /// Where.
+    pub location_id: String,
+    /// What.
+    pub sku: String,
+    /// How many were asked for, the request's lines added up.
+    #[schema(value_type = QuantitySchema)]
+    pub requested: QuantityInput,
+    /// How many are left.
+    #[schema(value_type = QuantitySchema)]
+    pub available: QuantityInput,
+    /// How many are ordered.
+    #[schema(value_type = QuantitySchema)]
+    pub incoming: QuantityInput,
+    /// Where else it is, the most first, among the locations that the token reaches.
+    pub elsewhere: Vec<Elsewhere>,
+}
+
+/// Changes of counters by one movement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MovementDelta {
+    /// On hand.
+    #[schema(value_type = QuantitySchema)]
+    pub on_hand: QuantityInput,
+    /// Reserved.
+    #[schema(value_type = QuantitySchema)]
+    pub reserved: QuantityInput,
+    /// Damaged.
+    #[schema(value_type = QuantitySchema)]
+    pub damaged: QuantityInput,
+}
+
+/// Counters after a movement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MovementCounters {
+    /// On hand.
+    #[schema(value_type = QuantitySchema)]
+    pub on_hand: QuantityInput,
+    /// Reserved.
+    #[schema(value_type = QuantitySchema)]
+    pub reserved: QuantityInput,
+    /// Available.
+    #[schema(value_type = QuantitySchema)]
+    pub available: QuantityInput,
+    /// Damaged.
+    #[schema(value_type = QuantitySchema)]
+    pub damaged: QuantityInput,
+    /// Safety stock.
+    #[schema(value_type = QuantitySchema)]
+    pub safety_stock: QuantityInput,
+}
+
+/// One ledger row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StockMovement {
+    /// Its number on this stock item, 1, 2, 3 ….
+    pub seq: i64,
+    /// For a row of kind `gap_closed`: the first of the movements it stands for; `seq` is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_seq: Option<i64>,
+    /// `sale`, `return`, `adjustment`, `count`, `hold`, `release`, `expire`, `commit`, `sync`, `gap_closed` ….
+    pub kind: String,
+    /// Order, reservation or update that caused it.
+    pub reference: String,
+    /// Who.
+    pub actor: String,
+    /// When, as its cause told it.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// Why, if a reason was given.
+    pub reason: Option<String>,
+    /// By how much.
+    pub delta: MovementDelta,
+    /// To what.
+    pub after: MovementCounters,
+}
+
+/// A page of movements, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StockMovementPage {
+    /// Rows.
+    pub items: Vec<StockMovement>,
+    /// Where the next page begins; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// Movements that one closed gap stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LedgerRange {
+    /// First.
+    pub from_seq: i64,
+    /// Last.
+    pub to_seq: i64,
+}
+
+/// The proof that counters are the sum of movements.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Conservation {
+    /// Where.
+    pub location_id: String,
+    /// What.
+    pub sku: String,
+    /// Whether, up to `seq_reached`, every counter is the sum of its movements, and available is on
+    /// hand − reserved − safety stock.
+    pub holds: bool,
+    /// The last movement up to which the ledger has every one.
+    pub seq_reached: i64,
+    /// The stock item's own count of movements; the ledger follows it within moments.
+    pub seq_current: i64,
+    /// Sums of the movements up to `seq_reached`.
+    pub sums: MovementDelta,
+    /// Counters at `seq_reached`; all zero at 0.
+    pub counters: MovementCounters,
+    /// Where single rows were lost and one row stands for several movements.
+    pub ranges: Vec<LedgerRange>,
+}
+
+/// Query of `GET /v1/inventory`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StockListQuery {
+    /// Only this SKU.
+    pub sku: Option<String>,
+    /// Only this location.
+    pub location_id: Option<String>,
+    /// `true`: only where available is below the reorder point; `false`: only where it is not.
+    pub below_reorder_point: Option<bool>,
+    /// At most so many, 1 to 200; 50 where absent.
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// Query of the lists below one SKU or one location.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// At most so many, 1 to 200; 50 where absent.
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// Query of `GET /v1/inventory/movements`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MovementQuery {
+    /// What.
+    pub sku: String,
+    /// Where.
+    pub location_id: String,
+    /// At most so many, 1 to 200; 50 where absent.
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// Query of `GET /v1/inventory/conservation`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConservationQuery {
+    /// What.
+    pub sku: String,
+    /// Where.
+    pub location_id: String,
+}
