@@ -1,14 +1,20 @@
 //! What becomes of a reservation: commit, release, extend. Each is one transaction, and the header keeps
 //! the idempotency keys that took effect.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::json;
 use tillstream_contracts::inventory::{self as wire, ExtendRequest};
+use tillstream_domain::cart::{Cart, StockMove};
 use tillstream_domain::identifier::check_id;
+use tillstream_domain::quantity::Quantity;
 
 use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Item, Table, Write};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
+use crate::pos::context::CommandContext;
+use crate::pos::finalize::movement_of;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
 use crate::stock::holds::Hold;
@@ -84,6 +90,65 @@ pub fn commit_actions(
         writes.extend(hold.commit(scope, commit.now, commit.movement));
     }
     Ok(writes)
+}
+
+/// What an order that is placed on a reservation writes besides itself: the reservation becomes its
+/// sale. The order must sell exactly what is held, all of it at its own store.
+///
+/// # Errors
+/// 403 where the reservation is out of reach; 404 `reservation_not_found`; 409 `reservation_not_active`,
+/// `reservation_expired`, `reservation_of_another_order`, `reservation_mismatch`, or
+/// `insufficient_stock` where a count found less than is held.
+pub async fn commit_into_order(
+    ports: &Ports,
+    context: &CommandContext,
+    reservation_id: &str,
+    cart: &Cart,
+    moves: &[StockMove],
+) -> Result<Vec<Write>> {
+    let caller = &context.caller;
+    let reservation = find_in_reach(ports, caller, reservation_id).await?;
+    require_active(&reservation, context.now)?;
+    if reservation.order_id.as_deref().is_some_and(|order_id| order_id != cart.id) {
+        return Err(Refusal::conflict(
+            "reservation_of_another_order",
+            format!("reservation {reservation_id} is for another order"),
+        )
+        .into());
+    }
+    let sold: BTreeMap<(String, String), Quantity> =
+        moves.iter().map(|sold| ((cart.store_id.clone(), sold.sku.clone()), sold.sellable)).collect();
+    if sold != reservation.quantities() {
+        return Err(Refusal::conflict(
+            "reservation_mismatch",
+            "the order's stocked lines must be exactly what the reservation holds, at the order's store",
+        )
+        .with_extra("reservation", serde_json::to_value(reservation.shown(context.now)).map_err(Error::bug)?)
+        .into());
+    }
+    // What would only be a lost race to the order's transaction is a plain answer here.
+    let standing = standing_holds(ports, &caller.scope, &reservation).await?;
+    if standing.len() < reservation.lines.len() {
+        return Err(expired(&reservation));
+    }
+    let gets = reservation.lines.iter().map(|line| Get {
+        table: Table::Stock,
+        key: caller.scope.stock(&line.location_id, &line.sku),
+        consistency: Consistency::Strong,
+    });
+    let stock = ports.database.get_many(gets.collect()).await?;
+    let shortages = count_shortages(&reservation, stock.iter().map(Option::as_ref).map(Some))?;
+    if !shortages.is_empty() {
+        return Err(insufficient_stock(ports, caller, &shortages).await?.into());
+    }
+    let commit = Commit {
+        now: context.now,
+        key: &format!("order:{}", cart.id),
+        fingerprint: "order",
+        order_id: Some(&cart.id),
+        movement: &movement_of(cart, &context.employee_id, context.occurred_at),
+    };
+    commit_actions(&caller.scope, &reservation, &commit)
 }
 
 /// Refuses unless the reservation is active and, where that matters, not over.
@@ -302,18 +367,32 @@ async fn refuse_commit(
     if ended.is_some() || matches!(reasons.first(), Some(Cancellation::ConditionFailed(_))) {
         return Ok(ended);
     }
+    let failed = reasons.iter().skip(2).step_by(2).map(|reason| match reason {
+        Cancellation::ConditionFailed(item) => Some(item.as_ref()),
+        _ => None,
+    });
+    let shortages = count_shortages(reservation, failed)?;
+    if shortages.is_empty() {
+        return Err(Error::Bug(format!(
+            "reservation {} holds more than its stock items have reserved",
+            reservation.id
+        )));
+    }
+    Err(insufficient_stock(ports, caller, &shortages).await?.into())
+}
+
+/// The lines of which less lies there than is held: a count found it. `items` are their stock items,
+/// `None` for those not to look at.
+fn count_shortages<'a, 'b>(
+    reservation: &'a Reservation,
+    items: impl Iterator<Item = Option<Option<&'b Item>>>,
+) -> Result<Vec<Shortage<'a>>> {
     let mut shortages = Vec::new();
-    for (position, (line, reason)) in
-        reservation.lines.iter().zip(reasons.iter().skip(2).step_by(2)).enumerate()
-    {
-        let Cancellation::ConditionFailed(item) = reason else { continue };
-        let stock = item.as_ref().map(|item: &Item| Counters::of(item)).transpose()?;
-        let on_hand = stock.map_or(0, |stock| stock.on_hand);
-        if on_hand >= line.quantity.thousandths() {
-            return Err(Error::Bug(format!(
-                "reservation {} holds more of {} at {} than the stock item has reserved",
-                reservation.id, line.sku, line.location_id
-            )));
+    for (position, (line, item)) in reservation.lines.iter().zip(items).enumerate() {
+        let Some(item) = item else { continue };
+        let stock = item.map(Counters::of).transpose()?;
+        if stock.is_some_and(|stock| stock.on_hand >= line.quantity.thousandths()) {
+            continue;
         }
         shortages.push(Shortage {
             field: format!("lines[{position}].quantity"),
@@ -325,5 +404,5 @@ async fn refuse_commit(
             stock: stock.map(|stock| Counters { available: stock.on_hand, ..stock }),
         });
     }
-    Err(insufficient_stock(ports, caller, &shortages).await?.into())
+    Ok(shortages)
 }

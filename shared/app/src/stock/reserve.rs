@@ -19,8 +19,9 @@ use crate::stock::reservation_item::{AppliedKey, HeldLine, Reservation, State};
 use crate::stock::shortage::{Shortage, insufficient_stock};
 use crate::tenancy::Caller;
 
-/// Most different location and SKU pairs in one reservation: the header, and two actions for each.
-pub const LINES_MAX: usize = (TRANSACTION_ACTIONS_MAX - 1) / 2;
+/// Most different location and SKU pairs in one reservation: two actions for each, and room for the
+/// header and, when it becomes an order, for the order and its lane in the same transaction.
+pub const LINES_MAX: usize = (TRANSACTION_ACTIONS_MAX - 3) / 2;
 /// Most lines in a request, before they are added up.
 pub const REQUEST_LINES_MAX: usize = 1_000;
 /// Longest time to hold, in seconds.
