@@ -18,9 +18,9 @@ use crate::pos::finalize::movement_of;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
 use crate::stock::holds::Hold;
-use crate::stock::request_identity::{fingerprint, key_reused};
-use crate::stock::reservation_item::{EXTENSIONS_MAX, Reservation, State};
-use crate::stock::reserve::{Answer, end_of_hold, now_kept};
+use crate::stock::request_identity::{fingerprint, request_number};
+use crate::stock::reservation_item::{EXTENSIONS_MAX, KeyedRequest, Reservation, State};
+use crate::stock::reserve::{Answer, answer_again, end_of_hold, now_kept};
 use crate::stock::shortage::{Shortage, insufficient_stock};
 use crate::tenancy::{Caller, TenantScope};
 
@@ -56,10 +56,8 @@ pub async fn get(ports: &Ports, caller: &Caller, id: &str) -> Result<wire::Reser
 pub struct Commit<'a> {
     /// The request's time: a hold that has ended by then is refused.
     pub now: Timestamp,
-    /// Idempotency key of the request, recorded in the header.
-    pub key: &'a str,
-    /// Fingerprint of the request.
-    pub fingerprint: &'a str,
+    /// The request, recorded in the header.
+    pub request: KeyedRequest<'a>,
     /// The order that takes the stock, if there is one.
     pub order_id: Option<&'a str>,
     /// What the ledger says of it.
@@ -78,13 +76,7 @@ pub fn commit_actions(
     reservation: &Reservation,
     commit: &Commit<'_>,
 ) -> Result<Vec<Write>> {
-    let next = reservation.next(
-        State::Committed,
-        reservation.expires_at,
-        commit.order_id,
-        commit.key,
-        commit.fingerprint,
-    );
+    let next = reservation.next(State::Committed, reservation.expires_at, commit.order_id, &commit.request);
     let mut writes = vec![next.overwrite(scope)?];
     for hold in reservation.holds() {
         writes.extend(hold.commit(scope, commit.now, commit.movement));
@@ -143,8 +135,11 @@ pub async fn commit_into_order(
     }
     let commit = Commit {
         now: context.now,
-        key: &format!("order:{}", cart.id),
-        fingerprint: "order",
+        request: KeyedRequest {
+            key: &format!("order:{}", cart.id),
+            fingerprint: "order",
+            number: request_number(ports.environment.as_ref()),
+        },
         order_id: Some(&cart.id),
         movement: &movement_of(cart, &context.employee_id, context.occurred_at),
     };
@@ -236,7 +231,11 @@ pub async fn extend(
 
 async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Action<'_>) -> Result<Answer> {
     let now = now_kept(ports)?;
-    let fingerprint = action.fingerprint()?;
+    let request = KeyedRequest {
+        key,
+        fingerprint: &action.fingerprint()?,
+        number: request_number(ports.environment.as_ref()),
+    };
     let movement = Movement {
         kind: action.name(),
         reference: id.to_owned(),
@@ -244,26 +243,19 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
         at: now,
         reason: None,
     };
-    let mut outcome_unknown = false;
     let mut attempts = Attempts::new(ports.environment.as_ref());
     // Version of the header whose holds were found ended by a clock ahead of ours.
     let mut ended_at_version = None;
     loop {
         let reservation = find_in_reach(ports, caller, id).await?;
-        if let Some(applied) = reservation.keys.iter().find(|applied| applied.key == key) {
-            return if applied.fingerprint == fingerprint {
-                let reservation = reservation.as_of(applied);
-                Ok(Answer { reservation, replayed: !outcome_unknown })
-            } else {
-                Err(key_reused())
-            };
+        if let Some(answer) = answer_again(&reservation, &request) {
+            return answer;
         }
         require_state(&reservation)?;
         if ended_at_version == Some(reservation.version) {
             return Err(expired(&reservation));
         }
-        let (next, writes) =
-            actions(ports, caller, &reservation, action, (key, &fingerprint), &movement, now).await?;
+        let (next, writes) = actions(ports, caller, &reservation, action, &request, &movement, now).await?;
         match ports.database.transact(writes).await {
             Ok(()) => return Ok(Answer { reservation: next.shown(now), replayed: false }),
             Err(DatabaseError::Cancelled(reasons))
@@ -280,7 +272,6 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
                 attempts.at_once("the reservation changed meanwhile")?;
             }
             Err(error) if error.is_transient() => {
-                outcome_unknown |= matches!(error, DatabaseError::Unavailable(_));
                 attempts.after_a_wait(action.name()).await?;
             }
             Err(error) => return Err(error.into()),
@@ -294,21 +285,21 @@ async fn actions(
     caller: &Caller,
     reservation: &Reservation,
     action: &Action<'_>,
-    (key, fingerprint): (&str, &str),
+    request: &KeyedRequest<'_>,
     movement: &Movement,
     now: Timestamp,
 ) -> Result<(Reservation, Vec<Write>)> {
     let scope = &caller.scope;
-    let next = |state, expires_at| reservation.next(state, expires_at, None, key, fingerprint);
+    let next = |state, expires_at| reservation.next(state, expires_at, None, request);
     match action {
         Action::Commit => {
             require_active(reservation, now)?;
-            let commit = Commit { now, key, fingerprint, order_id: None, movement };
+            let commit = Commit { now, request: *request, order_id: None, movement };
             let next = next(State::Committed, reservation.expires_at);
             Ok((next, commit_actions(scope, reservation, &commit)?))
         }
-        Action::Extend(request) => {
-            let expires_at = end_of_hold(now, request.ttl_seconds)?.max(reservation.expires_at);
+        Action::Extend(extend) => {
+            let expires_at = end_of_hold(now, extend.ttl_seconds)?.max(reservation.expires_at);
             require_active(reservation, now)?;
             if reservation.keys.len() > EXTENSIONS_MAX {
                 return Err(Refusal::conflict(
