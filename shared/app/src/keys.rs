@@ -17,12 +17,14 @@
 //! | catalog | `<t>#product#<sku>` | `product`, `prices` | product; its price book entries |
 //! | catalog | `<t>#barcode#<gtin>` | `barcode` | SKU of a GTIN |
 //! | catalog | `<t>#location#<id>` | `location` | location |
-//! | catalog | `<t>#sync#<entity>` | `state`, `parked#<time>#<line>` | feed state; parked bad lines |
+//! | catalog | `<t>#sync#<entity>` | `state`, `parked#<hash>#<part>` | feed state; parked bad lines |
+//! | catalog | `<t>#sync-entity#<entity>#<id>` | `entity` | version and place of a feed's part |
 //! | catalog | `tenants` | `<tenant>` | registry of tenants, for scheduled work |
 //! | catalog | `<t>#walk#<name>` | `walk` | where a scheduled walk stands |
 //! | analytics | `<t>#store#<store>` | `hour#<day>#<epoch>`, `products#<day>#<page>`, `day#<day>`, `complete` | pages, day descriptor, completeness |
 //! | dispatch | `<t>#delivery#<order>.<version>` | `delivery`, `attempt#<n>` | delivery; its attempts |
 //! | dispatch | `<t>#breaker#<destination>` | `breaker` | breaker |
+//! | dispatch | `<t>#replay#<idempotency key>` | `replay` | replay of many dead letters |
 //! | dispatch | `<t>#verified#<store>#<register>` | `verified` | deliveries known to be complete |
 //! | dispatch | `parked` | `<time>#<random>` | poison records |
 //! | identity | `jwks` | `jwks` | public keys |
@@ -88,6 +90,13 @@ impl TenantScope {
     /// Index partition of all orders of a store (`store_pk`).
     pub fn store_orders(&self, store_id: &str) -> Partition {
         Partition(self.pk("store-orders", &[store_id]))
+    }
+
+    /// The id in the key of an item of `kind` (`product`, `location`), if it is one of this tenant.
+    pub fn id_of(&self, kind: &str, key: &Key) -> Option<String> {
+        let id = key.pk.strip_prefix(&self.pk(kind, &[]))?.strip_prefix('#')?;
+        // What KeyPart wrote, read backwards: the per cent sign last.
+        (!id.contains('#')).then(|| id.replace("%23", "#").replace("%25", "%"))
     }
 
     /// Stock counters.
@@ -196,9 +205,14 @@ impl TenantScope {
         self.key("sync", &[entity], "state")
     }
 
-    /// A parked bad line of a feed.
-    pub fn sync_parked(&self, entity: &str, at_millis: i64, line: u64) -> Key {
-        self.key("sync", &[entity], &format!("parked#{at_millis:015}#{}", padded(line)))
+    /// A part of a parked bad line of a feed, by the line's hash: the same line is parked once.
+    pub fn sync_parked(&self, entity: &str, hash: &str, part: u32) -> Key {
+        self.key("sync", &[entity], &format!("parked#{hash}#{part:03}"))
+    }
+
+    /// Index partition of all parked lines of a feed (`list_pk`).
+    pub fn sync_parked_lines(&self, entity: &str) -> Partition {
+        Partition(self.pk("parked", &[entity]))
     }
 
     /// Version record of a feed's deleted or separate entity.
@@ -266,6 +280,17 @@ impl TenantScope {
         Partition(self.pk("deliveries", &[status]))
     }
 
+    /// Index partition of all deliveries that wait for their destination (`due_pk`); `due_at` is since
+    /// when. A partition per tenant, so that no tenant's backlog stands before another's.
+    pub fn waiting_deliveries(&self, destination: &str) -> Partition {
+        Partition(self.pk("waiting", &[destination]))
+    }
+
+    /// What one replay of many dead letters took on.
+    pub fn replay_of_many(&self, idempotency_key: &str) -> Key {
+        self.key("replay", &[idempotency_key], "replay")
+    }
+
     /// Breaker of a destination.
     pub fn breaker(&self, destination: &str) -> Key {
         self.key("breaker", &[destination], "breaker")
@@ -281,6 +306,12 @@ impl TenantScope {
 /// each item names its tenant.
 pub fn due(kind: &str, shard: u64) -> Partition {
     Partition(format!("due#{kind}#{}", shard % DUE_SHARDS))
+}
+
+/// Tenant id in a key that this system wrote: what a keys-only index of all tenants' due work tells.
+pub fn tenant_in(key: &Key) -> &str {
+    // Tenant ids hold no `#` and nothing that would be escaped (`check_id`).
+    key.pk.split('#').next().unwrap_or_default()
 }
 
 /// The registry of tenants, for scheduled work.
@@ -313,5 +344,10 @@ mod tests {
         let b = TenantScope::from_own_record("a#cart");
         assert_ne!(a.cart("cart#x").pk(), b.cart("x").pk());
         assert_ne!(a.stock("l", "x#y").pk(), a.stock("l#x", "y").pk());
+        for sku in ["x", "x#y", "%23", "50% #1 %2523"] {
+            assert_eq!(a.id_of("product", &a.product(sku)).as_deref(), Some(sku));
+            assert_eq!(b.id_of("product", &a.product(sku)), None);
+            assert_eq!(a.id_of("location", &a.product(sku)), None);
+        }
     }
 }

@@ -1,17 +1,22 @@
 //! Use cases, and the ports they need. No AWS here: adapters are elsewhere.
 
+pub mod aggregation;
 pub mod capacity;
 pub mod catalog;
 pub mod cursor;
 pub mod database;
+pub mod dispatch;
 pub mod environment;
 pub mod error;
 pub mod facts;
+pub mod keeper;
 pub mod keys;
 pub mod orders;
 pub mod ports;
 pub mod pos;
+pub mod relay;
 pub mod stock;
+pub mod sync;
 pub mod tenancy;
 
 pub use error::{Error, FieldError, Refusal, RefusalKind, Result};

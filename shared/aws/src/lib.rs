@@ -1,1 +1,13 @@
-//! Stub.
+//! Adapters of the ports on AWS. The only crate that names the AWS SDK.
+
+mod attribute_values;
+pub mod clients;
+pub mod dynamodb;
+pub mod environment;
+mod errors;
+mod expressions;
+pub mod kinesis;
+mod request_token;
+pub mod sqs;
+#[cfg(feature = "table-creation")]
+pub mod table_creation;

@@ -3,8 +3,15 @@
 //! One module per area. A type that a client sends denies unknown fields, so that a field is never
 //! accepted and ignored.
 
+pub mod catalog;
+pub mod dispatch;
 pub mod events;
 pub mod inventory;
+pub mod hq;
+pub mod identity;
+pub mod inventory;
+pub mod openapi;
 pub mod orders;
 pub mod pos;
 pub mod schema;
+pub mod sync;

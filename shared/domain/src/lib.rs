@@ -3,6 +3,8 @@
 //! Everything here is a function of its arguments. Time comes in as [`jiff::Timestamp`], randomness not
 //! at all, so that the same inputs give the same outputs in a till, in a rebuild and in a test.
 
+pub mod aggregates;
+pub mod breaker;
 pub mod business_day;
 pub mod card_number;
 pub mod cart;

@@ -342,3 +342,6 @@ fn caller(claims: Claims) -> Result<Caller, Error> {
         register_id: claims.register_id,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,9 @@
 pub mod auth;
 pub mod batch;
 mod caught;
+pub mod clients;
 pub mod config;
+pub mod counted_database;
 pub mod http;
 pub mod logging;
 pub mod problem;

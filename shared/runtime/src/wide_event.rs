@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
+use tillstream_app::capacity::{CapacityKind, CapacityObserver, Consumed, Operation};
 
 /// CloudWatch namespace of the metrics.
 pub const NAMESPACE: &str = "Tillstream";
@@ -54,15 +55,14 @@ pub struct Work {
     fields: Mutex<Map<String, Value>>,
 }
 
-/// What a unit of work asked of the database. Capacity units are counted in halves, as an eventually
-/// consistent read costs half of one.
+/// What a unit of work asked of the database. Capacity is counted in thousandths of a unit.
 #[derive(Debug, Default)]
 pub struct DatabaseUse {
     round_trips: AtomicU64,
     write_attempts: AtomicU64,
     writes_lost: AtomicU64,
-    read_half_units: AtomicU64,
-    write_half_units: AtomicU64,
+    read_thousandths: AtomicU64,
+    write_thousandths: AtomicU64,
 }
 
 static WARM: AtomicBool = AtomicBool::new(false);
@@ -105,7 +105,6 @@ impl Work {
         let mut event = self.fields.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let duration = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let tries = read(&self.database.write_attempts);
         let members = [
             ("function", json!(self.function)),
             ("request_id", json!(self.request_id)),
@@ -116,10 +115,10 @@ impl Work {
             ("duration_us", json!(duration)),
             ("count", json!(1)),
             ("round_trips", json!(read(&self.database.round_trips))),
-            ("write_attempts", json!(tries)),
-            ("attempts", json!(read(&self.database.writes_lost) + u64::from(tries > 0))),
-            ("read_units", halves(read(&self.database.read_half_units))),
-            ("write_units", halves(read(&self.database.write_half_units))),
+            ("attempts", json!(read(&self.database.write_attempts))),
+            ("writes_lost", json!(read(&self.database.writes_lost))),
+            ("read_units", units(read(&self.database.read_thousandths))),
+            ("write_units", units(read(&self.database.write_thousandths))),
         ];
         for (name, value) in members {
             event.insert(name.to_owned(), value);
@@ -131,16 +130,15 @@ impl Work {
 
     /// Ends: writes the event to standard output.
     pub fn end(&self, outcome: Outcome, status: Option<u16>, code: Option<&str>) {
-        // `println!` panics where standard output is gone; losing the line is then all there is.
-        use std::io::Write;
-        drop(writeln!(std::io::stdout().lock(), "{}", self.event(outcome, status, code)));
+        println!("{}", self.event(outcome, status, code));
     }
 }
 
-/// Half units as a JSON number with at most one place.
-fn halves(count: u64) -> Value {
-    let text = if count.is_multiple_of(2) { format!("{}", count / 2) } else { format!("{}.5", count / 2) };
-    serde_json::from_str(&text).unwrap_or(Value::Null)
+/// Thousandths as a JSON number.
+fn units(thousandths: u64) -> Value {
+    let text = format!("{}.{:03}", thousandths / 1_000, thousandths % 1_000);
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    serde_json::from_str(text).unwrap_or(Value::Null)
 }
 
 /// Which members are metrics, and by what they are told apart.
@@ -190,13 +188,20 @@ pub fn request_id() -> Option<String> {
     CURRENT.try_with(|work| work.request_id.clone()).ok()
 }
 
-/// Counts a call of the database and what it consumed, in half capacity units.
-pub fn database_call(read_half_units: u64, write_half_units: u64) {
-    let _ = CURRENT.try_with(|work| {
-        work.database.round_trips.fetch_add(1, Ordering::Relaxed);
-        work.database.read_half_units.fetch_add(read_half_units, Ordering::Relaxed);
-        work.database.write_half_units.fetch_add(write_half_units, Ordering::Relaxed);
-    });
+/// Counts what the database charged towards the unit of work that asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Metered;
+
+impl CapacityObserver for Metered {
+    fn consumed(&self, _: Operation, consumed: &[Consumed]) {
+        let sum = |kind| consumed.iter().filter(|one| one.kind == kind).map(|one| one.thousandths).sum();
+        let _ = CURRENT.try_with(|work| {
+            let database = &work.database;
+            database.round_trips.fetch_add(1, Ordering::Relaxed);
+            database.read_thousandths.fetch_add(sum(CapacityKind::Read), Ordering::Relaxed);
+            database.write_thousandths.fetch_add(sum(CapacityKind::Write), Ordering::Relaxed);
+        });
+    }
 }
 
 /// Counts an attempt to write, and whether it lost a race.
@@ -209,6 +214,8 @@ pub fn write_attempt(lost: bool) {
 
 #[cfg(test)]
 mod tests {
+    use tillstream_app::database::Table;
+
     use super::*;
 
     #[tokio::test]
@@ -217,8 +224,9 @@ mod tests {
         work.scope(async {
             action("POST /v1/orders");
             tenant("demo");
-            database_call(3, 0);
-            database_call(0, 4);
+            let one = |kind, thousandths| Consumed { table: Table::Orders, index: None, kind, thousandths };
+            Metered.consumed(Operation::GetMany, &[one(CapacityKind::Read, 1_000), one(CapacityKind::Read, 500)]);
+            Metered.consumed(Operation::Transact, &[one(CapacityKind::Write, 2_000)]);
             write_attempt(true);
             write_attempt(false);
         })
@@ -236,6 +244,7 @@ mod tests {
             ("read_units", json!(1.5)),
             ("write_units", json!(2)),
             ("attempts", json!(2)),
+            ("writes_lost", json!(1)),
         ] {
             assert_eq!(event[name], value, "{name}");
         }

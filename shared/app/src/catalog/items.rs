@@ -5,8 +5,10 @@ use tillstream_domain::location::Location;
 use tillstream_domain::product::{PriceEntry, Product};
 
 use crate::database::{Consistency, Get, Item, Table};
-use crate::error::Result;
+use crate::error::{Refusal, Result};
 use crate::tenancy::TenantScope;
+
+use super::standing::is_deleted;
 
 /// Item of a product.
 ///
@@ -32,9 +34,22 @@ pub fn product_item(scope: &TenantScope, product: &Product) -> Result<Item> {
 /// Reads a product's item.
 ///
 /// # Errors
-/// A bug if it is not one.
+/// 404 `sku_not_found` for one that was deleted; a bug if it is not a product.
 pub fn product_of(item: &Item) -> Result<Product> {
-    item.json("data")
+    if is_deleted(item) { Err(sku_not_found().into()) } else { item.json("data") }
+}
+
+/// Reads what may be a product: nothing where there is no item, or only the mark of a deleted one.
+///
+/// # Errors
+/// A bug if the item is not a product.
+pub fn product_if_any(item: Option<&Item>) -> Result<Option<Product>> {
+    item.filter(|item| !is_deleted(item)).map(product_of).transpose()
+}
+
+/// The refusal of a SKU that is not in the catalogue.
+pub fn sku_not_found() -> Refusal {
+    Refusal::not_found("sku_not_found", "no product has this SKU")
 }
 
 /// Reads a SKU's price book entries; none where there is no item.
@@ -61,9 +76,22 @@ pub fn location_item(scope: &TenantScope, location: &Location) -> Result<Item> {
 /// Reads a location's item.
 ///
 /// # Errors
-/// A bug if it is not one.
+/// 404 `location_not_found` for one that was deleted; a bug if it is not a location.
 pub fn location_of(item: &Item) -> Result<Location> {
-    item.json("data")
+    if is_deleted(item) { Err(location_not_found().into()) } else { item.json("data") }
+}
+
+/// Reads what may be a location: nothing where there is no item, or only the mark of a deleted one.
+///
+/// # Errors
+/// A bug if the item is not a location.
+pub fn location_if_any(item: Option<&Item>) -> Result<Option<Location>> {
+    item.filter(|item| !is_deleted(item)).map(location_of).transpose()
+}
+
+/// The refusal of an id that no location has.
+pub fn location_not_found() -> Refusal {
+    Refusal::not_found("location_not_found", "no location has this id")
 }
 
 /// Reads of catalogue items: eventual, since a price a moment old was right a moment ago.

@@ -1,3 +1,13 @@
 //! Products, prices and locations.
 
+pub(crate) mod attempt;
+pub mod barcodes;
+pub mod index_walk;
 pub mod items;
+pub mod location_rules;
+pub mod locations;
+pub mod product_list;
+pub mod product_rules;
+pub mod products;
+pub mod put_record;
+pub mod standing;

@@ -10,10 +10,11 @@ use tillstream_domain::lane::Lane;
 use tillstream_domain::location::{Location, LocationKind};
 use tillstream_domain::money::Money;
 
-use crate::catalog::items::{catalog_get, location_of, product_of};
-use crate::database::{Item, TRANSACTION_ACTIONS_MAX, Write};
+use crate::catalog::items::{catalog_get, location_if_any, product_if_any};
+use crate::database::{Item, TRANSACTION_ACTIONS_MAX};
 use crate::environment::Retries;
 use crate::error::{Error, Refusal, Result};
+use crate::orders::reserved::reserved_writes;
 use crate::ports::Ports;
 use crate::pos::cart_item::cart_of;
 use crate::pos::cart_write::{Executed, cart_get, cart_put, lost_race, replay};
@@ -173,7 +174,7 @@ async fn run(
         let stored_version = stored.as_ref().map(|existing| existing.version);
         let lane = LaneState::of(at(1))?;
         let movement = movement_of(&cart, &context.employee_id, context.occurred_at);
-        mark_final(&mut cart, &location, lane, &context.register_id, context.occurred_at)?;
+        mark_final(&mut cart, &location, lane, &context.register_id, context.occurred_at, context.now)?;
         if stored.is_none() {
             cart.applied.record_last(&context.identity, Outcome::Finalized);
         }
@@ -192,18 +193,6 @@ async fn run(
             }
         }
     }
-}
-
-/// The held stock of the order's reservation, as writes; `None` without a reservation.
-async fn reserved_writes(
-    ports: &Ports,
-    context: &CommandContext,
-    order: &PlaceOrder,
-    cart: &Cart,
-    moves: &[StockMove],
-) -> Result<Option<Vec<Write>>> {
-    let Some(reservation_id) = &order.reservation_id else { return Ok(None) };
-    crate::stock::reservations::commit_into_order(ports, context, reservation_id, cart, moves).await.map(Some)
 }
 
 /// An order of more SKUs than one transaction takes is first put as a cart that is tendering, then
@@ -231,7 +220,7 @@ async fn begin_long(
 
 fn web_store(context: &CommandContext, location: Option<&Item>) -> Result<Location> {
     let unknown = || Refusal::not_found("store_not_found", format!("there is no store {}", context.store_id));
-    let location = location_of(location.ok_or_else(unknown)?)?;
+    let location = location_if_any(location)?.ok_or_else(unknown)?;
     if location.kind == LocationKind::Store { Ok(location) } else { Err(unknown().into()) }
 }
 
@@ -253,7 +242,7 @@ fn build<'a>(
     for (position, line) in order.lines.iter().enumerate() {
         let field = |name: &str| format!("lines[{position}].{name}");
         let (found, prices) = product(&line.sku);
-        let found = product_of(found.ok_or_else(|| sku_not_found(&field("sku"), &line.sku))?)?;
+        let found = product_if_any(found)?.ok_or_else(|| sku_not_found(&field("sku"), &line.sku))?;
         let quantity = positive_quantity(&field("quantity"), &line.quantity, &found)?;
         let unit_price = match line.unit_price {
             Some(price) => price,

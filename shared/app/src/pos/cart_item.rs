@@ -80,6 +80,7 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         .with("channel", cart.channel.as_str())
         .with("employee_id", cart.employee_id.as_str())
         .with("currency", cart.currency.code())
+        .with("written_at", cart.written_at.to_string())
         .with("lines", i64::try_from(cart.lines.len()).map_err(Error::bug)?)
         .with("total", totals.total)
         .with_some("customer_id", cart.customer_id.as_deref())
@@ -147,6 +148,7 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         employee_id: item.text("employee_id")?.to_owned(),
         currency: item.text("currency")?.parse().map_err(Error::bug)?,
         opened_at: body.opened_at,
+        written_at: item.text("written_at")?.parse().map_err(Error::bug)?,
         lines: body.lines,
         payments: body.payments,
         numbers_used: body.numbers_used,

@@ -114,6 +114,7 @@ where
             _ => cart.applied.record(&context.identity, outcome, TENDER_COMMANDS)?,
         }
         cart.version += 1;
+        cart.written_at = context.now;
         match ports.database.write(cart_put(context, &cart, Some(stored))?).await {
             Ok(()) => return Ok(Executed { outcome, cart, replayed: false }),
             Err(error) => retries.again(&lost_race(error)?).await?,

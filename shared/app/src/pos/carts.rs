@@ -47,6 +47,7 @@ pub fn new_cart(context: &CommandContext, location: &Location, new: NewCart) -> 
         employee_id: context.employee_id.clone(),
         currency: location.currency,
         opened_at: context.occurred_at,
+        written_at: context.now,
         lines: Vec::new(),
         payments: Vec::new(),
         numbers_used: NumbersUsed::default(),

@@ -42,6 +42,7 @@ pub fn mark_final(
     lane: LaneState,
     register_id: &str,
     at: Timestamp,
+    now: Timestamp,
 ) -> Result<()> {
     let hour = location.calendar().and_then(|calendar| calendar.locate(at)).map_err(Error::bug)?;
     cart.finalize(Finalized {
@@ -54,6 +55,7 @@ pub fn mark_final(
         offset_seconds: hour.offset_seconds,
     });
     cart.version += 1;
+    cart.written_at = now;
     Ok(())
 }
 
@@ -219,7 +221,7 @@ pub async fn finalize(
         let stored = cart.version;
         let lane = LaneState::of(at(1))?;
         let movement = movement_of(&cart, &context.employee_id, context.occurred_at);
-        mark_final(&mut cart, &location, lane, &context.register_id, context.occurred_at)?;
+        mark_final(&mut cart, &location, lane, &context.register_id, context.occurred_at, context.now)?;
         cart.applied.record_last(&context.identity, Outcome::Finalized);
         let mut fixed = final_writes(scope, &cart, Some(stored), lane)?;
         fixed.extend(returned);

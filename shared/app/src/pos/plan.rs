@@ -273,7 +273,7 @@ pub async fn drive(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Times
             PlanState::Settled => return Ok(PlanEnd::Finalized),
             PlanState::Released => return Ok(PlanEnd::Released(plan.shortages)),
             PlanState::Reserving => match reserve(ports, scope, &plan, now).await? {
-                Step::Done => commit(ports, scope, &plan).await?,
+                Step::Done => commit(ports, scope, &plan, now).await?,
                 other => other,
             },
             PlanState::Committed => end_chunks(ports, scope, &plan, PlanState::Settled).await?,
@@ -378,7 +378,7 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
 }
 
 /// Makes the order final: plan, order, lane and what came back, in one transaction.
-async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan) -> Result<Step> {
+async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp) -> Result<Step> {
     let gets = vec![
         Get { table: Table::Orders, key: scope.cart(&plan.cart_id), consistency: Consistency::Strong },
         lane_get(scope, &plan.store_id, &plan.register_id),
@@ -401,7 +401,7 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan) -> Result<Step>
         Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
         Err(error) => return Err(error),
     };
-    mark_final(&mut cart, &location, lane, &plan.register_id, plan.terms.occurred_at)?;
+    mark_final(&mut cart, &location, lane, &plan.register_id, plan.terms.occurred_at, now)?;
     let identity = CommandIdentity { key: plan.terms.key, fingerprint: plan.terms.fingerprint };
     cart.applied.record_last(&identity, Outcome::Finalized);
     let mut writes = vec![plan.advance(scope, PlanState::Reserving, PlanState::Committed, Vec::new())];

@@ -395,5 +395,9 @@ fn count_shortages<'a, 'b>(
             stock: stock.map(|stock| Counters { available: stock.on_hand, ..stock }),
         });
     }
+<<<<<<< HEAD
     Ok(shortages)
+=======
+    Err(insufficient_stock(ports, caller, &shortages).await?.into())
+>>>>>>> main
 }

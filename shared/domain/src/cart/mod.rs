@@ -190,6 +190,9 @@ pub struct Cart {
     pub currency: Currency,
     /// When it was opened, as the register told it.
     pub opened_at: Timestamp,
+    /// Our clock at its last write. It makes the write of one request differ from that of another with
+    /// the same command, so that a duplicate loses on a condition instead of passing for the first.
+    pub written_at: Timestamp,
     /// Lines in the order they were added.
     pub lines: Vec<Line>,
     /// Payments, or for a return refunds.

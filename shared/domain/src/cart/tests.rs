@@ -16,6 +16,7 @@ fn cart(kind: CartKind) -> Cart {
         employee_id: "e-1".into(),
         currency: Currency::GBP,
         opened_at: Timestamp::UNIX_EPOCH,
+        written_at: Timestamp::UNIX_EPOCH,
         lines: vec![],
         payments: vec![],
         numbers_used: NumbersUsed::default(),

@@ -387,3 +387,6 @@ fn finish<S: Source>(
     work.end(if whole { Outcome::Ok } else { Outcome::Retryable }, None, None);
     Ok(result?)
 }
+
+#[cfg(test)]
+mod tests;

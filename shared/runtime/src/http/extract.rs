@@ -116,7 +116,11 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let error = error.into_inner();
-        if error.is_data() { field_invalid("field_invalid", &path, &error) } else { malformed(&error) }
+        // A wrong field in what is no JSON further on is still no JSON.
+        match serde_json::from_slice::<serde::de::IgnoredAny>(bytes) {
+            Ok(_) => field_invalid("field_invalid", &path, &error),
+            Err(error) => malformed(&error),
+        }
     })?;
     json.end().map_err(|error| malformed(&error))?;
     Ok(value)
@@ -130,11 +134,11 @@ fn malformed(error: &serde_json::Error) -> Refusal {
     )
 }
 
-/// A 422 about the field at `path`. Serde names missing and unknown fields in its message only.
+/// A 422 about the field at `path`. Serde names missing, unknown and repeated fields in its message only.
 fn field_invalid(code: &'static str, path: &str, error: &dyn std::fmt::Display) -> Refusal {
     let message = error.to_string();
     let message = message.split_once(" at line ").map_or(message.as_str(), |(before, _)| before);
-    let named = ["missing field `", "unknown field `"]
+    let named = ["missing field `", "unknown field `", "duplicate field `"]
         .into_iter()
         .find_map(|start| message.strip_prefix(start)?.split_once('`').map(|(name, _)| name));
     let field = match (path, named) {

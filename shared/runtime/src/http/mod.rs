@@ -83,3 +83,6 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
         format!("{} does not take {method}; /v1/openapi.json lists what it takes", uri.path()),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! What a location must be to be written.
+
+use std::collections::BTreeSet;
+
+use tillstream_contracts::catalog::LocationBody;
+use tillstream_domain::business_day::{CalendarError, StoreCalendar};
+use tillstream_domain::identifier::check_id;
+use tillstream_domain::location::{Location, LocationKind};
+
+use super::product_rules::{FieldErrors, is_plain_text};
+use crate::error::Refusal;
+
+/// Most registers of one location.
+pub const REGISTERS_MAX: usize = 200;
+/// Longest name, in characters.
+pub const NAME_CHARACTERS_MAX: usize = 200;
+/// Longest region, in characters.
+pub const REGION_CHARACTERS_MAX: usize = 64;
+/// Longest address or hours, in characters. These may have several lines.
+pub const TEXT_CHARACTERS_MAX: usize = 500;
+
+fn is_text(text: &str) -> bool {
+    !text.trim().is_empty()
+        && text.chars().count() <= TEXT_CHARACTERS_MAX
+        && !text.chars().any(|c| c.is_control() && c != '\n')
+}
+
+/// The location that `body` describes. Its version is set when it is written.
+///
+/// # Errors
+/// 422 `field_invalid` with every field that is wrong.
+pub fn location_from(body: LocationBody) -> Result<Location, Refusal> {
+    let mut errors = FieldErrors::default();
+    errors.demand(
+        check_id(&body.id).is_ok(),
+        "id",
+        "id_malformed",
+        "an id is 1 to 64 of A-Z a-z 0-9 . _ ~ : - and begins with a letter or digit",
+    );
+    errors.demand(
+        is_plain_text(&body.name, NAME_CHARACTERS_MAX),
+        "name",
+        "name_malformed",
+        "a name is 1 to 200 printable characters without leading or trailing spaces",
+    );
+    match StoreCalendar::new(&body.time_zone, &body.business_day_start) {
+        Ok(_) => {}
+        Err(CalendarError::MalformedStart) => errors.demand(
+            false,
+            "business_day_start",
+            "business_day_start_malformed",
+            "a business day starts at a local time such as \"00:00\" or \"04:30\"",
+        ),
+        Err(_) => errors.demand(
+            false,
+            "time_zone",
+            "time_zone_unknown",
+            "a time zone is an IANA name such as \"Europe/London\"",
+        ),
+    }
+    errors.demand(
+        body.region.as_deref().is_none_or(|r| is_plain_text(r, REGION_CHARACTERS_MAX)),
+        "region",
+        "region_malformed",
+        "a region is 1 to 64 printable characters without leading or trailing spaces",
+    );
+    errors.demand(
+        body.address.as_deref().is_none_or(is_text),
+        "address",
+        "address_malformed",
+        "an address is 1 to 500 printable characters",
+    );
+    errors.demand(
+        body.hours.as_deref().is_none_or(is_text),
+        "hours",
+        "hours_malformed",
+        "opening hours are 1 to 500 printable characters",
+    );
+    errors.demand(
+        body.capacity.is_none_or(|c| c >= 0),
+        "capacity",
+        "capacity_negative",
+        "a capacity is zero or more",
+    );
+    errors.demand(
+        body.registers.len() <= REGISTERS_MAX,
+        "registers",
+        "too_many_registers",
+        "a location has at most 200 registers",
+    );
+    errors.demand(
+        body.kind == LocationKind::Store || body.registers.is_empty(),
+        "registers",
+        "registers_not_allowed",
+        "only a store has registers",
+    );
+    let mut seen = BTreeSet::new();
+    for (position, register) in body.registers.iter().enumerate().take(REGISTERS_MAX) {
+        let field = format!("registers[{position}]");
+        errors.demand(
+            check_id(register).is_ok(),
+            &field,
+            "id_malformed",
+            "an id is 1 to 64 of A-Z a-z 0-9 . _ ~ : - and begins with a letter or digit",
+        );
+        errors.demand(seen.insert(register), &field, "register_repeated", "the register stands there twice");
+    }
+    errors.refuse()?;
+    Ok(Location {
+        id: body.id,
+        kind: body.kind,
+        name: body.name,
+        time_zone: body.time_zone,
+        currency: body.currency,
+        business_day_start: body.business_day_start,
+        region: body.region,
+        address: body.address,
+        capacity: body.capacity,
+        hours: body.hours,
+        registers: body.registers,
+        version: 0,
+    })
+}

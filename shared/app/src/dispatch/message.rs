@@ -1,0 +1,144 @@
+//! The message to HQ, made from the order.
+
+use tillstream_contracts::hq::{
+    HQ_MESSAGE_VERSION, HqEvent, HqLine, HqOrderMessage, HqPayment, HqReturn, HqTotals,
+};
+use tillstream_domain::cart::{Cart, CartKind};
+use tillstream_domain::money::Money;
+
+use crate::database::{Consistency, Get, Table};
+use crate::dispatch::delivery::Delivery;
+use crate::error::{Error, Result};
+use crate::ports::Ports;
+use crate::pos::cart_item::cart_of;
+
+/// Why a message could not be made: a fault of the delivery's own.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unsendable {
+    /// There is no such order.
+    #[error("order_missing: there is no order {0}")]
+    Missing(String),
+    /// The order has not reached this version: nothing uncommitted is sent.
+    #[error("order_not_final: the order is at version {is}, the delivery is of version {wanted}")]
+    NotFinal {
+        /// Version of the order; 0 while it is not final.
+        is: u32,
+        /// Version of the delivery.
+        wanted: u32,
+    },
+    /// The order cannot be read.
+    #[error("order_unreadable: {0}")]
+    Unreadable(String),
+}
+
+/// Reads the order and makes the message.
+///
+/// # Errors
+/// The outer result fails where the database is away, the inner where the message cannot be made.
+pub async fn read_message(ports: &Ports, delivery: &Delivery) -> Result<Result<HqOrderMessage, Unsendable>> {
+    let key = delivery.scope.cart(&delivery.order_id);
+    let item =
+        ports.database.get(Get { table: Table::Orders, key, consistency: Consistency::Strong }).await?;
+    let Some(item) = item else {
+        return Ok(Err(Unsendable::Missing(delivery.order_id.clone())));
+    };
+    Ok(match cart_of(&item) {
+        Ok(cart) => order_message(delivery, &cart),
+        Err(error) => Err(Unsendable::Unreadable(error.to_string())),
+    })
+}
+
+/// Makes the message of a delivery. It holds nothing that may change after the sale but the status,
+/// and that is the one of the delivery's version: sent again, it is the same to the byte.
+///
+/// # Errors
+/// [`Unsendable`].
+pub fn order_message(delivery: &Delivery, cart: &Cart) -> Result<HqOrderMessage, Unsendable> {
+    let wanted = delivery.order_version;
+    let done = match &cart.finalized {
+        Some(done) if done.order_version >= wanted => done,
+        other => {
+            return Err(Unsendable::NotFinal { is: other.as_ref().map_or(0, |d| d.order_version), wanted });
+        }
+    };
+    let unreadable = |error: Error| Unsendable::Unreadable(error.to_string());
+    let money = |amount| Money { amount, currency: cart.currency };
+    let totals = cart.totals().map_err(Error::bug).map_err(unreadable)?;
+    let lines = cart
+        .lines
+        .iter()
+        .map(|line| {
+            Ok(HqLine {
+                line_id: line.id(),
+                sku: line.sku.clone(),
+                name: line.name.clone(),
+                category: line.category.clone(),
+                quantity: line.quantity.display(line.unit),
+                unit: line.unit,
+                unit_price: line.unit_price,
+                price_overridden: line.price_overridden,
+                gross: money(line.gross(cart.currency).map_err(Error::bug)?),
+                notes: line.notes.clone(),
+                disposition: line.returned.as_ref().map(|returned| returned.disposition),
+                original_line_id: line
+                    .returned
+                    .as_ref()
+                    .and_then(|returned| returned.original_line)
+                    .map(|number| format!("l-{number}")),
+            })
+        })
+        .collect::<Result<Vec<_>>>()
+        .map_err(unreadable)?;
+    let payments = cart
+        .payments
+        .iter()
+        .map(|payment| HqPayment {
+            payment_id: payment.id(),
+            tender: payment.tender.clone(),
+            amount: money(payment.amount),
+            change: money(payment.change),
+            tip: money(payment.tip),
+            external_reference: payment.external_reference.clone(),
+            entry_method: payment.entry_method.clone(),
+        })
+        .collect();
+    Ok(HqOrderMessage {
+        version: HQ_MESSAGE_VERSION,
+        event: match (cart.kind, wanted) {
+            (CartKind::Sale, 1) => HqEvent::OrderCompleted,
+            (CartKind::Sale, _) => HqEvent::OrderChanged,
+            (CartKind::Return, 1) => HqEvent::ReturnCompleted,
+            (CartKind::Return, _) => HqEvent::ReturnChanged,
+        },
+        tenant_id: delivery.scope.tenant_id().to_owned(),
+        order_id: cart.id.clone(),
+        order_version: wanted,
+        status: delivery.order_status.clone(),
+        receipt_number: done.number.to_string(),
+        store_id: cart.store_id.clone(),
+        register_id: done.number.lane.register_id.clone(),
+        channel: cart.channel.clone(),
+        region: cart.region.clone(),
+        employee_id: cart.employee_id.clone(),
+        customer_id: cart.customer_id.clone(),
+        opened_at: cart.opened_at,
+        completed_at: done.at,
+        business_day: done.business_day,
+        offset_seconds: done.offset_seconds,
+        lines,
+        payments,
+        totals: HqTotals {
+            subtotal: money(totals.subtotal),
+            discount: money(totals.discount),
+            tax: money(totals.tax),
+            tips: money(totals.tips),
+            total: money(totals.total),
+            paid: money(totals.paid),
+            change: money(totals.change),
+        },
+        return_of: cart.return_of.as_ref().map(|head| HqReturn {
+            reason: head.reason.clone(),
+            original_order_id: head.original.as_ref().map(|sale| sale.order_id.clone()),
+        }),
+    })
+}

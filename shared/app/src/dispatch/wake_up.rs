@@ -1,0 +1,93 @@
+//! What a wake-up says: which delivery to look at. Nothing in it is believed but that.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tillstream_domain::identifier::check_id;
+
+use crate::dispatch::delivery::Delivery;
+use crate::error::{Error, Result};
+use crate::ports::WakeUp;
+use crate::tenancy::TenantScope;
+
+/// Longest message group and deduplication id (SQS: 128 characters).
+const ID_BYTES_MAX: usize = 128;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    version: u16,
+    tenant_id: String,
+    order_id: String,
+    order_version: u32,
+}
+
+/// The delivery a wake-up is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Subject {
+    pub scope: TenantScope,
+    pub order_id: String,
+    pub order_version: u32,
+}
+
+/// The wake-up of a delivery, as of its enqueue count.
+pub(super) fn wake_up(delivery: &Delivery) -> Result<WakeUp> {
+    let tenant = delivery.scope.tenant_id();
+    let body = Body {
+        version: 1,
+        tenant_id: tenant.to_owned(),
+        order_id: delivery.order_id.clone(),
+        order_version: delivery.order_version,
+    };
+    Ok(WakeUp {
+        group: bounded(format!("{tenant}/{}", delivery.order_id)),
+        deduplication: bounded(format!("{tenant}/{}#{}", delivery.id(), delivery.enqueue_count)),
+        body: serde_json::to_string(&body).map_err(Error::bug)?,
+    })
+}
+
+/// Which delivery a message is about; `None` if it is not one of ours.
+pub(super) fn parse(body: &str) -> Option<Subject> {
+    let body: Body = serde_json::from_str(body).ok()?;
+    let ours = body.version == 1
+        && body.order_version > 0
+        && check_id(&body.tenant_id).is_ok()
+        && check_id(&body.order_id).is_ok();
+    ours.then(|| Subject {
+        scope: TenantScope::from_own_record(&body.tenant_id),
+        order_id: body.order_id,
+        order_version: body.order_version,
+    })
+}
+
+fn bounded(id: String) -> String {
+    if id.len() <= ID_BYTES_MAX {
+        return id;
+    }
+    Sha256::digest(id.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_messages_are_read() {
+        assert!(parse(r#"{"version":1,"tenant_id":"t","order_id":"o","order_version":1}"#).is_some());
+        for body in [
+            "",
+            "{}",
+            r#"{"version":2,"tenant_id":"t","order_id":"o","order_version":1}"#,
+            r#"{"version":1,"tenant_id":"t#x","order_id":"o","order_version":1}"#,
+            r#"{"version":1,"tenant_id":"t","order_id":"o","order_version":0}"#,
+            r#"{"version":1,"tenant_id":"t","order_id":"o","order_version":1,"x":1}"#,
+        ] {
+            assert!(parse(body).is_none(), "{body}");
+        }
+    }
+
+    #[test]
+    fn long_ids_stay_within_the_queues_limit_and_apart() {
+        let (a, b) = (bounded("x".repeat(129)), bounded("x".repeat(130)));
+        assert!(a.len() <= 128 && a != b);
+    }
+}

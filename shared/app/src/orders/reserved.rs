@@ -1,0 +1,55 @@
+//! An order that takes the stock of a reservation: its holds become a sale in the order's transaction.
+
+use tillstream_contracts::orders::PlaceOrder;
+use tillstream_domain::cart::{Cart, StockMove};
+use tillstream_domain::quantity::Quantity;
+
+use crate::database::{TRANSACTION_ACTIONS_MAX, Write};
+use crate::error::{Refusal, Result};
+use crate::ports::Ports;
+use crate::pos::context::CommandContext;
+use crate::pos::finalize::movement_of;
+use crate::stock::reservations::{Commit, commit_actions, find, require_active};
+
+/// The writes that turn the order's reservation into its sale; `None` without one.
+///
+/// # Errors
+/// 404 `reservation_not_found`; 409 where it is no longer active; 422 `reservation_mismatch` where it
+/// does not hold exactly what the order takes from stock.
+pub async fn reserved_writes(
+    ports: &Ports,
+    context: &CommandContext,
+    order: &PlaceOrder,
+    cart: &Cart,
+    moves: &[StockMove],
+) -> Result<Option<Vec<Write>>> {
+    let Some(id) = &order.reservation_id else { return Ok(None) };
+    let scope = &context.caller.scope;
+    let reservation = find(ports, scope, id).await?.ok_or_else(|| {
+        Refusal::not_found("reservation_not_found", format!("there is no reservation {id}"))
+    })?;
+    require_active(&reservation, context.now)?;
+    let held = reservation.quantities();
+    let wanted: std::collections::BTreeMap<(String, String), Quantity> =
+        moves.iter().map(|m| ((cart.store_id.clone(), m.sku.clone()), m.sellable)).collect();
+    if held != wanted {
+        let message = "the reservation must hold exactly what the order takes from this store's stock";
+        return Err(Refusal::field("reservation_id", "reservation_mismatch", message).into());
+    }
+    let movement = movement_of(cart, &context.employee_id, context.occurred_at);
+    let key = format!("order:{}", cart.id);
+    let commit = Commit {
+        key: &key,
+        fingerprint: &cart.id,
+        order_id: Some(&cart.id),
+        now: context.now,
+        movement: &movement,
+    };
+    let writes = commit_actions(scope, &reservation, &commit)?;
+    // The order itself and its number are two actions more.
+    if writes.len() + 2 > TRANSACTION_ACTIONS_MAX {
+        let message = "an order takes a reservation of at most 48 lines; make several";
+        return Err(Refusal::field("reservation_id", "too_many_lines", message).into());
+    }
+    Ok(Some(writes))
+}

@@ -1,0 +1,156 @@
+//! One line of a feed: found in the body, read, and what may be wrong with it.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use tillstream_contracts::sync::{FeedLine, LineOperation};
+
+use crate::catalog::standing::FEED_VERSION_MAX;
+use crate::error::Refusal;
+
+/// Longest line, in bytes.
+pub const LINE_BYTES_MAX: usize = 64 * 1024;
+/// Longest id, in bytes.
+const ID_BYTES_MAX: usize = 200;
+/// Longest message kept of what was wrong, in characters.
+const MESSAGE_CHARACTERS_MAX: usize = 300;
+
+/// Why a line was not applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BadLine {
+    /// Stable code.
+    pub code: String,
+    /// What was wrong and what would be right.
+    pub message: String,
+}
+
+impl BadLine {
+    pub(crate) fn new(code: &str, message: impl AsRef<str>) -> Self {
+        let message = message.as_ref().chars().take(MESSAGE_CHARACTERS_MAX).collect();
+        BadLine { code: code.to_owned(), message }
+    }
+}
+
+impl From<Refusal> for BadLine {
+    fn from(refusal: Refusal) -> Self {
+        // The first field says more than "field_invalid".
+        let code = refusal.errors.first().map_or(refusal.code, |error| error.code.as_str());
+        BadLine::new(code, &refusal.detail)
+    }
+}
+
+/// A line that could be read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Line {
+    /// Id as the feed names it.
+    pub id: String,
+    /// Its version.
+    pub version: i64,
+    /// What to do.
+    pub operation: LineOperation,
+    /// Known fields of its data.
+    pub data: Option<Map<String, Value>>,
+    /// How many fields it had that nobody knows.
+    pub unknown_fields: u64,
+}
+
+/// The lines of a body with their numbers from 1, blank ones left out. A line ends with LF or CRLF; a
+/// byte order mark in front of the first is dropped.
+pub(crate) fn lines_of(body: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    (1..)
+        .zip(body.split(|byte| *byte == b'\n'))
+        .map(|(number, line)| (number, line.trim_ascii()))
+        .filter(|(_, line)| !line.is_empty())
+}
+
+fn drop_unknown(fields: &mut Map<String, Value>, known: &[&str]) -> u64 {
+    let before = fields.len();
+    fields.retain(|name, _| known.contains(&name.as_str()));
+    u64::try_from(before - fields.len()).unwrap_or(u64::MAX)
+}
+
+/// Reads a shape out of JSON fields, saying which field was wrong.
+fn shape<T: DeserializeOwned>(fields: Map<String, Value>, within: &str) -> Result<T, BadLine> {
+    serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
+        let path = error.path().to_string();
+        let place = if path == "." { within.to_owned() } else { format!("{within}.{path}") };
+        BadLine::new("line_invalid", format!("{}: {}", place.trim_start_matches('.'), error.inner()))
+    })
+}
+
+impl Line {
+    /// Reads a line; fields beside those of a line and `data_fields` are counted and dropped.
+    pub(crate) fn read(bytes: &[u8], data_fields: &[&str]) -> Result<Line, BadLine> {
+        if bytes.len() > LINE_BYTES_MAX {
+            return Err(BadLine::new("line_too_long", "a line has at most 64 KB"));
+        }
+        let mut fields = match serde_json::from_slice(bytes) {
+            Ok(Value::Object(fields)) => fields,
+            Ok(_) => return Err(BadLine::new("line_invalid", "a line is a JSON object")),
+            Err(error) => return Err(BadLine::new("line_not_json", format!("not JSON: {error}"))),
+        };
+        let mut unknown_fields = drop_unknown(&mut fields, FeedLine::FIELDS);
+        let mut line: FeedLine = shape(fields, "")?;
+        if line.id.is_empty() || line.id.len() > ID_BYTES_MAX || line.id.chars().any(char::is_control) {
+            return Err(BadLine::new("id_malformed", "id: an id is 1 to 200 bytes of printable text"));
+        }
+        let version = i64::try_from(line.version).ok().filter(|_| line.version <= FEED_VERSION_MAX);
+        let Some(version) = version else {
+            return Err(BadLine::new("version_out_of_range", "version: versions go from 0 to 2^53 - 1"));
+        };
+        if let Some(data) = &mut line.data {
+            unknown_fields += drop_unknown(data, data_fields);
+        }
+        Ok(Line { id: line.id, version, operation: line.op, data: line.data, unknown_fields })
+    }
+
+    /// Its data in shape; with `id_field` set to the line's id where the data does not say it.
+    pub(crate) fn data<T: DeserializeOwned>(&self, id_field: Option<&str>) -> Result<T, BadLine> {
+        let Some(mut data) = self.data.clone() else {
+            return Err(BadLine::new("line_invalid", "data: an upsert needs data"));
+        };
+        if let Some(field) = id_field {
+            data.entry(field).or_insert_with(|| self.id.as_str().into());
+        }
+        shape(data, "data")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_keep_their_numbers() {
+        let body = b"\xEF\xBB\xBF{1}\r\n\n  \n{2}\n";
+        let lines: Vec<_> = lines_of(body).collect();
+        assert_eq!(lines, [(1, b"{1}".as_slice()), (4, b"{2}".as_slice())]);
+    }
+
+    #[test]
+    fn unknown_fields_are_counted_and_wrong_ones_named() {
+        let read = |text: &str| Line::read(text.as_bytes(), &["sku"]);
+        let line =
+            read(r#"{"id":"A","version":1,"op":"upsert","x":1,"data":{"sku":"A","y":2,"z":3}}"#).unwrap();
+        assert_eq!(line.unknown_fields, 3);
+        assert_eq!(line.data.unwrap().len(), 1);
+        for (text, code) in [
+            ("{", "line_not_json"),
+            ("[]", "line_invalid"),
+            ("\u{7f}", "line_not_json"),
+            (r#"{"version":1,"op":"upsert"}"#, "line_invalid"),
+            (r#"{"id":"A","version":"1","op":"upsert"}"#, "line_invalid"),
+            (r#"{"id":"A","version":-1,"op":"upsert"}"#, "line_invalid"),
+            (r#"{"id":"A","version":1,"op":"merge"}"#, "line_invalid"),
+            (r#"{"id":"","version":1,"op":"upsert"}"#, "id_malformed"),
+            (r#"{"id":"A","version":9007199254740992,"op":"upsert"}"#, "version_out_of_range"),
+        ] {
+            assert_eq!(read(text).unwrap_err().code, code, "{text}");
+        }
+        assert!(
+            read(r#"{"id":"A","version":"1","op":"upsert"}"#).unwrap_err().message.starts_with("version: ")
+        );
+        let long = format!("\"{}\"", "x".repeat(LINE_BYTES_MAX));
+        assert_eq!(read(&long).unwrap_err().code, "line_too_long");
+    }
+}

@@ -1,0 +1,213 @@
+//! The inventory feed: HQ's word on what is on hand, exact beside sales that go on meanwhile.
+
+use tillstream_contracts::sync::{LineOperation, StockData};
+use tillstream_domain::identifier::{check_id, check_sku};
+use tillstream_domain::product::Product;
+use tillstream_domain::quantity::QuantityInput;
+
+use super::batch::{BatchRead, Feed, LineOutcome, apply_grouped, not_newer, read_again};
+use super::line::{BadLine, Line};
+use crate::catalog::attempt::{ATTEMPTS_MAX, Attempt, attempt, pause};
+use crate::catalog::items::{location_if_any, product_if_any};
+use crate::database::{Change, Condition, Item, Key, Table, Write};
+use crate::error::{Error, Result};
+use crate::stock::counters::{Counters, Delta, LAYOUT_WHOLE, Movement, identity_changes, movement_changes};
+use crate::tenancy::TenantScope;
+
+/// Kind of the movement a line makes.
+const MOVEMENT_KIND: &str = "sync";
+
+/// A line, checked as far as it can be without its product.
+struct StockLine<'a> {
+    line: &'a Line,
+    data: StockData,
+}
+
+/// A line with its quantities, in thousandths.
+struct Target<'a> {
+    location_id: &'a str,
+    sku: &'a str,
+    line_id: &'a str,
+    version: i64,
+    on_hand: i64,
+    safety_stock: Option<i64>,
+    reorder_point: Option<i64>,
+}
+
+fn stock_line<'a>(feed: Feed<'_>, line: &'a Line) -> Result<StockLine<'a>, BadLine> {
+    let data: StockData = line.data(None)?;
+    check_id(&data.location_id)
+        .map_err(|error| BadLine::new("id_malformed", format!("data.location_id: {error}")))?;
+    check_sku(&data.sku).map_err(|error| BadLine::new("sku_malformed", format!("data.sku: {error}")))?;
+    if !feed.caller.reaches(&data.location_id) {
+        let message = "data.location_id: the token does not reach this location";
+        return Err(BadLine::new("store_out_of_reach", message));
+    }
+    Ok(StockLine { line, data })
+}
+
+impl StockLine<'_> {
+    fn keys(&self, scope: &TenantScope) -> [(Table, Key); 3] {
+        [
+            (Table::Catalog, scope.location(&self.data.location_id)),
+            (Table::Catalog, scope.product(&self.data.sku)),
+            (Table::Stock, scope.stock(&self.data.location_id, &self.data.sku)),
+        ]
+    }
+
+    /// What to set, now that location and product are known. A delete needs neither: HQ knows of none
+    /// there any more, whatever became of them.
+    fn target(&self, scope: &TenantScope, read: &BatchRead) -> Result<Result<Target<'_>, BadLine>> {
+        let StockData { location_id, sku, on_hand, safety_stock, reorder_point } = &self.data;
+        let nothing = Target {
+            location_id,
+            sku,
+            line_id: &self.line.id,
+            version: self.line.version,
+            on_hand: 0,
+            safety_stock: None,
+            reorder_point: None,
+        };
+        if self.line.operation == LineOperation::Delete {
+            return Ok(Ok(nothing));
+        }
+        let location = location_if_any(read.get(Table::Catalog, &scope.location(location_id)))?;
+        if location.is_none() {
+            let message = format!("data.location_id: there is no location {location_id}; send it first");
+            return Ok(Err(BadLine::new("location_unknown", message)));
+        }
+        let Some(product) = product_if_any(read.get(Table::Catalog, &scope.product(sku)))? else {
+            let message = format!("data.sku: there is no product {sku}; send it first");
+            return Ok(Err(BadLine::new("product_unknown", message)));
+        };
+        if !product.stocked {
+            let message = format!("data.sku: no stock is kept of {sku}");
+            return Ok(Err(BadLine::new("product_not_stocked", message)));
+        }
+        let Some(on_hand) = on_hand else {
+            return Ok(Err(BadLine::new("line_invalid", "data: missing field `on_hand`")));
+        };
+        let optional = |field: &str, input: &Option<QuantityInput>| {
+            input.as_ref().map(|input| amount(&product, field, input)).transpose()
+        };
+        let amounts = || {
+            let on_hand = amount(&product, "on_hand", on_hand)?;
+            let safety_stock = optional("safety_stock", safety_stock)?;
+            Ok((on_hand, safety_stock, optional("reorder_point", reorder_point)?))
+        };
+        Ok(amounts().map(|(on_hand, safety_stock, reorder_point)| Target {
+            on_hand,
+            safety_stock,
+            reorder_point,
+            ..nothing
+        }))
+    }
+}
+
+fn amount(product: &Product, field: &str, input: &QuantityInput) -> Result<i64, BadLine> {
+    let quantity = input
+        .resolve(product.unit)
+        .map_err(|error| BadLine::new("quantity_invalid", format!("data.{field}: {error}")))?;
+    if quantity.thousandths() < 0 {
+        let message = format!("data.{field}: it must be zero or more");
+        return Err(BadLine::new("quantity_negative", message));
+    }
+    Ok(quantity.thousandths())
+}
+
+/// Applies a batch.
+///
+/// # Errors
+/// [`Error::Retryable`] where the database does not keep up.
+pub(super) async fn apply(feed: Feed<'_>, lines: &[Line]) -> Result<Vec<LineOutcome>> {
+    let scope = &feed.caller.scope;
+    let lines: Vec<_> = lines.iter().map(|line| stock_line(feed, line)).collect();
+    let read = BatchRead::of(feed.ports, lines.iter().flatten().flat_map(|line| line.keys(scope))).await?;
+    let mut targets = Vec::with_capacity(lines.len());
+    for line in &lines {
+        targets.push(match line {
+            Ok(line) => line.target(scope, &read)?,
+            Err(bad) => Err(bad.clone()),
+        });
+    }
+    let (targets, read) = (&targets, &read);
+    let group = |place: usize| match targets.get(place) {
+        Some(Ok(target)) => scope.stock(target.location_id, target.sku).pk().to_owned(),
+        _ => String::new(),
+    };
+    apply_grouped(targets.len(), group, |place, first| async move {
+        match targets.get(place) {
+            Some(Ok(target)) => apply_one(feed, target, first.then_some(read)).await,
+            Some(Err(bad)) => Ok(LineOutcome::Failed(bad.clone())),
+            None => Err(Error::bug("a place outside the batch")),
+        }
+    })
+    .await
+}
+
+/// Sets what is on hand as one conditional change: the movement is the difference to what was read, and
+/// holds only if nothing moved since (`seq`), so that a sale in between is never overwritten unseen.
+fn stock_write(feed: Feed<'_>, target: &Target<'_>, old: Option<&Item>) -> Result<Write> {
+    let scope = &feed.caller.scope;
+    let counters = old.map(Counters::of).transpose()?;
+    let before = counters.unwrap_or_default();
+    let delta = Delta { on_hand: target.on_hand - before.on_hand, ..Delta::default() };
+    let safety_stock = target.safety_stock.unwrap_or(before.safety_stock);
+    let condition = match counters {
+        None => Condition::NotExists,
+        Some(counters) => Condition::All(vec![
+            Condition::Eq("seq", counters.seq.into()),
+            Condition::Eq("layout", LAYOUT_WHOLE.into()),
+            Condition::Any(vec![
+                Condition::Lacks("sync_version"),
+                Condition::Lt("sync_version", target.version.into()),
+            ]),
+        ]),
+    };
+    let mut changes = identity_changes(scope, target.location_id, target.sku);
+    // An attribute changes once: the line's word stands instead of the default.
+    changes.retain(|change| !matches!(change, Change::SetIfAbsent("safety_stock", _)));
+    changes.extend([
+        Change::Add("on_hand", delta.on_hand),
+        Change::Add("reserved", 0),
+        Change::Add("damaged", 0),
+        Change::Set("safety_stock", safety_stock.into()),
+        Change::Set("available", (target.on_hand - before.reserved - safety_stock).into()),
+        Change::Add("seq", 1),
+        Change::Set("sync_version", target.version.into()),
+    ]);
+    changes.extend(target.reorder_point.map(|point| Change::Set("reorder_point", point.into())));
+    let movement = Movement {
+        kind: MOVEMENT_KIND,
+        reference: target.line_id.to_owned(),
+        actor: feed.caller.subject.clone(),
+        at: feed.now,
+        reason: None,
+    };
+    changes.extend(movement_changes(&movement, delta));
+    let key = scope.stock(target.location_id, target.sku);
+    Ok(Write::Update { table: Table::Stock, key, changes, condition: Some(condition) })
+}
+
+async fn apply_one(
+    feed: Feed<'_>,
+    target: &Target<'_>,
+    mut fresh: Option<&BatchRead>,
+) -> Result<LineOutcome> {
+    let key = feed.caller.scope.stock(target.location_id, target.sku);
+    let mut unknown = false;
+    for number in 1..=ATTEMPTS_MAX {
+        let old = read_again(feed.ports, fresh.take(), Table::Stock, &key).await?;
+        let standing = old.as_ref().and_then(|item| item.opt_number("sync_version"));
+        if standing.is_some_and(|version| version >= target.version) {
+            return Ok(not_newer(standing, target.version, unknown));
+        }
+        match attempt(feed.ports, vec![stock_write(feed, target, old.as_ref())?]).await? {
+            Attempt::Done => return Ok(LineOutcome::Applied),
+            Attempt::Unknown => unknown = true,
+            Attempt::Failed { .. } | Attempt::Busy => {}
+        }
+        pause(feed.ports, number).await;
+    }
+    Err(Error::retryable(format!("stock of {} is being changed by others", target.sku)))
+}

@@ -1,0 +1,411 @@
+//! Commands of the till: each effect once, every refusal its own code, nothing changed by one.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tillstream_app::database::Table;
+use tillstream_app::environment::Environment;
+use tillstream_app::pos::execute::{Answered, execute};
+use tillstream_app::tenancy::{Role, Stores};
+use tillstream_app::{Error, RefusalKind};
+use tillstream_testkit::memory_database::MemoryDatabase;
+use tillstream_testkit::shop::{STORE, Shop, caller, envelope};
+use tillstream_testkit::test_environment::TestEnvironment;
+
+async fn shop() -> (Shop, Arc<MemoryDatabase>) {
+    let environment: Arc<dyn Environment> = Arc::new(TestEnvironment::real(7));
+    let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
+    let shop = Shop::open(database.clone(), environment).await.unwrap();
+    for (sku, price, pieces) in [("A", "2.55", 100), ("B", "1", 100), ("LAST", "5", 1)] {
+        shop.product(STORE, sku, price, pieces).await.unwrap();
+    }
+    (shop, database)
+}
+
+fn result(answered: &Answered) -> Value {
+    serde_json::to_value(&answered.reply.result).unwrap()
+}
+
+#[tokio::test]
+async fn a_sale_from_open_to_receipt() {
+    let (shop, _) = shop().await;
+    shop.ready("r-1", "c-1", &[("A", 6), ("B", 2), ("A", 1)]).await.unwrap();
+    let answered = shop.finalize("r-1", "c-1").await.unwrap();
+    assert_eq!(result(&answered), json!({"order_id": "c-1", "receipt_number": 1, "document_ids": []}));
+    assert_eq!(answered.reply.consistency_token.as_deref(), Some("s-1/r-1:1"));
+    let cart = answered.reply.cart.unwrap();
+    assert_eq!((cart.state, cart.totals.total.amount, cart.line_count), ("finalized", 1_985, 3));
+    let a = shop.counters(STORE, "A").await.unwrap();
+    assert_eq!((a.on_hand, a.reserved, a.available), (93_000, 0, 93_000));
+    assert_eq!(a.seq, 2, "two lines of one SKU are one change of stock");
+}
+
+/// Every action, sent twenty times at once and once more later: one effect, equal answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn twenty_identical_commands_at_once_have_one_effect() {
+    let (shop, database) = shop().await;
+    let money = |amount: i64| json!({"amount": amount, "currency": "GBP"});
+    let returned = json!({"return_id": "r-1", "line_id": "l-1", "quantity": 1, "disposition": "restock"});
+    let script = [
+        ("create_cart", json!({"cart_id": "c-1"})),
+        ("set_customer", json!({"cart_id": "c-1", "customer_id": "17850"})),
+        ("add_line_item", json!({"cart_id": "c-1", "sku": "A", "quantity": 4})),
+        ("add_line_item", json!({"cart_id": "c-1", "sku": "B", "quantity": 1})),
+        ("update_line_item", json!({"cart_id": "c-1", "line_id": "l-1", "quantity": 2})),
+        ("remove_line_item", json!({"cart_id": "c-1", "line_id": "l-2"})),
+        ("set_tendering", json!({"cart_id": "c-1"})),
+        ("resume_editing", json!({"cart_id": "c-1"})),
+        ("set_tendering", json!({"cart_id": "c-1"})),
+        ("add_payment", json!({"cart_id": "c-1", "tender": "cash", "amount": money(1_000)})),
+        ("remove_payment", json!({"cart_id": "c-1", "payment_id": "p-1"})),
+        ("add_payment", json!({"cart_id": "c-1", "tender": "cash", "amount": money(1_000)})),
+        ("finalize_order", json!({"cart_id": "c-1"})),
+        ("create_cart", json!({})),
+        ("create_cart", json!({"cart_id": "c-2"})),
+        ("void_cart", json!({"cart_id": "c-2", "reason": "changed mind"})),
+        ("start_return", json!({"return_id": "r-1", "original_order_id": "c-1", "reason": "broken"})),
+        ("return_line_item", returned),
+        ("refund_tender", json!({"return_id": "r-1", "tender": "cash", "amount": money(255)})),
+        ("finalize_return", json!({"return_id": "r-1"})),
+        ("start_return", json!({"return_id": "r-2", "reason": "blind"})),
+        ("void_return", json!({"return_id": "r-2"})),
+    ];
+    for (n, (action, payload)) in script.into_iter().enumerate() {
+        let key = format!("key-{n}");
+        let mut tasks = Vec::new();
+        for _ in 0..20 {
+            let (shop, key, payload) = (shop.clone(), key.clone(), payload.clone());
+            tasks.push(tokio::spawn(async move { shop.command(&key, action, payload).await }));
+        }
+        let mut answers = Vec::new();
+        for task in tasks {
+            answers.push(task.await.unwrap().unwrap_or_else(|e| panic!("{action}: {e}")));
+        }
+        let effects = answers.iter().filter(|a| !a.replayed).count();
+        assert_eq!(effects, 1, "{action} took effect {effects} times");
+        let again = shop.command(&key, action, payload).await.unwrap();
+        assert!(again.replayed, "{action}");
+        for answer in &answers {
+            assert_eq!(result(answer), result(&again), "{action}");
+            assert_eq!(answer.reply.consistency_token, again.reply.consistency_token, "{action}");
+        }
+    }
+    let a = shop.counters(STORE, "A").await.unwrap();
+    assert_eq!((a.on_hand, a.seq), (99_000, 3), "opening, one sale of 2, one return of 1");
+    let lanes = database.items(Table::Orders).into_iter().filter(|i| i.opt_text("sk") == Some("lane"));
+    let last: Vec<_> = lanes.map(|lane| lane.number("last").unwrap()).collect();
+    assert_eq!(last, [2], "one sale, one return");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn twenty_different_lines_at_once_are_all_kept() {
+    let (shop, _) = shop().await;
+    shop.command("open", "create_cart", json!({"cart_id": "c-1"})).await.unwrap();
+    let tasks: Vec<_> = (0..20)
+        .map(|n| {
+            let shop = shop.clone();
+            tokio::spawn(async move {
+                let payload = json!({"cart_id": "c-1", "sku": "A", "quantity": 1});
+                shop.command(&format!("line-{n}"), "add_line_item", payload).await.unwrap()
+            })
+        })
+        .collect();
+    let mut ids = std::collections::BTreeSet::new();
+    for task in tasks {
+        ids.insert(task.await.unwrap().reply.result.line_id.unwrap());
+    }
+    assert_eq!(ids.len(), 20);
+    let cart =
+        shop.command("t", "set_tendering", json!({"cart_id": "c-1"})).await.unwrap().reply.cart.unwrap();
+    assert_eq!((cart.line_count, cart.totals.total.amount), (20, 5_100));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn twenty_carts_at_once_on_one_register_get_numbers_without_gap() {
+    let (shop, _) = shop().await;
+    for n in 0..20 {
+        shop.ready("r-1", &format!("c-{n}"), &[("A", 1)]).await.unwrap();
+    }
+    let tasks: Vec<_> = (0..20)
+        .map(|n| {
+            let shop = shop.clone();
+            tokio::spawn(async move { shop.finalize("r-1", &format!("c-{n}")).await.unwrap() })
+        })
+        .collect();
+    let mut numbers = Vec::new();
+    for task in tasks {
+        numbers.push(task.await.unwrap().reply.result.receipt_number.unwrap());
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=20).collect::<Vec<u64>>());
+    assert_eq!(shop.counters(STORE, "A").await.unwrap().on_hand, 80_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_last_piece_is_sold_once() {
+    let (shop, _) = shop().await;
+    for n in 0..20 {
+        shop.ready(&format!("r-{}", n % 4 + 1), &format!("c-{n}"), &[("LAST", 1)]).await.unwrap();
+    }
+    let tasks: Vec<_> = (0..20)
+        .map(|n| {
+            let shop = shop.clone();
+            tokio::spawn(async move { shop.finalize(&format!("r-{}", n % 4 + 1), &format!("c-{n}")).await })
+        })
+        .collect();
+    let mut sold = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(_) => sold += 1,
+            Err(Error::Rejected(refusal)) => {
+                assert_eq!((refusal.kind, refusal.code), (RefusalKind::Conflict, "insufficient_stock"));
+                assert_eq!(refusal.extra["lines"][0]["available"], json!(0));
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!(sold, 1);
+    let last = shop.counters(STORE, "LAST").await.unwrap();
+    assert_eq!((last.on_hand, last.available), (0, 0));
+}
+
+/// What is refused, and with which code. After each the whole database is as it was.
+#[tokio::test]
+async fn every_bad_command_has_its_own_answer_and_changes_nothing() {
+    let (shop, database) = shop().await;
+    shop.command("o1", "create_cart", json!({"cart_id": "open"})).await.unwrap();
+    shop.command("o2", "create_cart", json!({"cart_id": "empty"})).await.unwrap();
+    shop.command("o3", "add_line_item", json!({"cart_id": "open", "sku": "A", "quantity": 1})).await.unwrap();
+    shop.ready("r-1", "tendering", &[("A", 1)]).await.unwrap();
+    shop.ready("r-1", "done", &[("A", 1)]).await.unwrap();
+    shop.finalize("r-1", "done").await.unwrap();
+    shop.ready("r-1", "unpaid", &[("A", 1)]).await.unwrap();
+    shop.command("o4", "remove_payment", json!({"cart_id": "unpaid", "payment_id": "p-1"})).await.unwrap();
+    let before = snapshot(&database);
+
+    let gbp = |amount: i64| json!({"amount": amount, "currency": "GBP"});
+    let add = |members: Value| {
+        let mut payload = json!({"cart_id": "open", "sku": "A", "quantity": 1});
+        for (name, value) in members.as_object().unwrap() {
+            payload[name] = value.clone();
+        }
+        payload
+    };
+    let pay = |amount: Value| json!({"cart_id": "unpaid", "tender": "card", "amount": amount});
+    let of = |cart: &str| json!({"cart_id": cart});
+    let (invalid, conflict, missing) = (RefusalKind::Invalid, RefusalKind::Conflict, RefusalKind::NotFound);
+    let dear = json!({"unit_price_override": "999999.9999", "quantity": 1_000_000});
+    let shells = json!({"cart_id": "unpaid", "tender": "shells", "amount": gbp(1)});
+    let early = json!({"cart_id": "open", "tender": "card", "amount": gbp(1)});
+    let wrong_kind =
+        json!({"return_id": "open", "sku": "A", "quantity": 1, "disposition": "restock", "unit_price": "1"});
+    let pan = json!({"cart_id": "open", "customer_id": "4111111111111111"});
+    let cases: Vec<(&str, Value, RefusalKind, &str)> = vec![
+        ("dance", json!({}), invalid, "unknown_action"),
+        ("add_line_item", json!({"cart_id": "open", "sku": "A"}), invalid, "field_invalid"),
+        ("add_line_item", add(json!({"colour": "red"})), invalid, "field_invalid"),
+        ("add_line_item", add(json!({"quantity": 0})), invalid, "quantity_invalid"),
+        ("add_line_item", add(json!({"quantity": -1})), invalid, "quantity_invalid"),
+        ("add_line_item", add(json!({"quantity": 1.5})), invalid, "field_invalid"),
+        ("add_line_item", add(json!({"quantity": "1.5"})), invalid, "quantity_invalid"),
+        ("add_line_item", add(json!({"quantity": 1_000_000_000_000_i64})), invalid, "quantity_invalid"),
+        ("add_line_item", add(json!({"unit_price_override": "1.23456"})), invalid, "field_invalid"),
+        ("add_line_item", add(json!({"unit_price_override": "-1"})), invalid, "field_invalid"),
+        ("add_line_item", add(json!({"unit_price_override": "1000000"})), invalid, "field_invalid"),
+        ("add_line_item", add(dear), invalid, "amount_out_of_range"),
+        ("add_line_item", add(json!({"sku": "NOPE"})), missing, "sku_not_found"),
+        ("add_line_item", add(json!({"barcode": "4006381333931"})), invalid, "sku_or_barcode_required"),
+        ("add_line_item", add(json!({"cart_id": "nope"})), missing, "cart_not_found"),
+        ("add_line_item", add(json!({"cart_id": "a/b"})), invalid, "id_malformed"),
+        ("add_line_item", add(json!({"cart_id": "tendering"})), conflict, "wrong_cart_state"),
+        ("add_line_item", add(json!({"cart_id": "done"})), conflict, "wrong_cart_state"),
+        ("add_line_item", add(json!({"notes": "card 4111 1111 1111 1111"})), invalid, "card_number_refused"),
+        ("add_line_item", add(json!({"notes": "x".repeat(501)})), invalid, "text_too_long"),
+        ("set_customer", of("open"), invalid, "field_invalid"),
+        ("set_customer", pan, invalid, "card_number_refused"),
+        ("add_payment", pay(gbp(1_000)), conflict, "overpaid"),
+        ("add_payment", pay(gbp(0)), invalid, "amount_not_positive"),
+        ("add_payment", pay(gbp(-5)), invalid, "amount_not_positive"),
+        ("add_payment", pay(gbp(1_000_000_000_001)), invalid, "amount_out_of_range"),
+        ("add_payment", pay(json!({"amount": 1.5, "currency": "GBP"})), invalid, "field_invalid"),
+        ("add_payment", pay(json!({"amount": 1, "currency": "EUR"})), invalid, "currency_mismatch"),
+        ("add_payment", shells, invalid, "unknown_tender"),
+        ("add_payment", early, conflict, "wrong_cart_state"),
+        ("finalize_order", of("unpaid"), conflict, "underpaid"),
+        ("finalize_order", of("open"), conflict, "wrong_cart_state"),
+        ("finalize_order", of("done"), conflict, "wrong_cart_state"),
+        ("set_tendering", of("empty"), conflict, "cart_empty"),
+        ("resume_editing", of("tendering"), conflict, "payments_present"),
+        ("void_cart", of("done"), conflict, "wrong_cart_state"),
+        ("create_cart", of("open"), conflict, "cart_exists"),
+        ("return_line_item", wrong_kind, conflict, "wrong_cart_kind"),
+        ("start_return", json!({"original_order_id": "nope", "reason": "x"}), missing, "order_not_found"),
+        ("start_return", json!({"original_order_id": "open", "reason": "x"}), conflict, "order_not_final"),
+    ];
+    for (n, (action, payload, kind, code)) in cases.into_iter().enumerate() {
+        let shown = payload.to_string();
+        let error = shop.command(&format!("bad-{n}"), action, payload).await.expect_err(&shown);
+        let Error::Rejected(refusal) = error else { panic!("{action} {shown}: {error}") };
+        assert_eq!((refusal.kind, refusal.code), (kind, code), "{action} {shown}: {}", refusal.detail);
+        assert_eq!(refusal.extra["action"], json!(action), "{action} {shown}");
+        assert_eq!(refusal.extra["idempotency_key"], json!(format!("bad-{n}")));
+        assert!(!refusal.detail.contains("4111"), "a card number was repeated");
+    }
+    assert_eq!(snapshot(&database), before, "a refusal changed something");
+}
+
+fn snapshot(database: &MemoryDatabase) -> Vec<tillstream_app::database::Item> {
+    Table::ALL.into_iter().flat_map(|table| database.items(table)).collect()
+}
+
+#[tokio::test]
+async fn bad_envelopes_have_their_own_answers() {
+    let (shop, _) = shop().await;
+    let good = envelope(STORE, "r-1", "k", "create_cart", json!({}));
+    let with = |name: &str, value: Value| {
+        let mut sent = good.clone();
+        sent[name] = value;
+        sent
+    };
+    let mut keyless = good.clone();
+    keyless.as_object_mut().unwrap().remove("idempotency_key");
+    let cases = [
+        (json!([]), "json_malformed"),
+        (json!("x"), "json_malformed"),
+        (keyless, "idempotency_key_missing"),
+        (with("idempotency_key", json!("")), "idempotency_key_missing"),
+        (with("idempotency_key", json!("x".repeat(129))), "idempotency_key_malformed"),
+        (with("version", json!("2")), "unsupported_version"),
+        (with("version", json!(1)), "field_invalid"),
+        (with("store_id", json!("s-9")), "store_not_found"),
+        (with("register_id", json!("r-9")), "register_not_found"),
+        (with("store_id", json!(7)), "field_invalid"),
+        (with("occurred_at", json!("yesterday")), "field_invalid"),
+        (with("occurred_at", json!("2999-01-01T00:00:00Z")), "occurred_at_in_future"),
+        (with("extra", json!(1)), "field_invalid"),
+        (with("payload", json!(null)), "field_invalid"),
+        (with("reply", json!("short")), "field_invalid"),
+    ];
+    for (sent, code) in cases {
+        let shown = sent.to_string();
+        let error = execute(&shop.ports, &caller("demo", &[Role::Operator]), sent).await.expect_err(&shown);
+        assert_eq!(error.code(), Some(code), "{shown}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn another_store_or_register_does_not_reach_a_cart() {
+    let (shop, _) = shop().await;
+    shop.store("s-2").await.unwrap();
+    shop.command("open", "create_cart", json!({"cart_id": "c-1"})).await.unwrap();
+    let cases = [
+        ("s-2", "r-1", "cart_of_another_store"),
+        (STORE, "r-2", "cart_of_another_register"),
+        (STORE, "r-9", "register_not_found"),
+        ("s-9", "r-1", "store_not_found"),
+    ];
+    for (store, register, code) in cases {
+        let payload = json!({"cart_id": "c-1", "sku": "A", "quantity": 1});
+        let sent = envelope(store, register, "k", "add_line_item", payload);
+        let error = execute(&shop.ports, &caller("demo", &[Role::Operator]), sent).await.unwrap_err();
+        assert_eq!(error.code(), Some(code));
+    }
+}
+
+#[tokio::test]
+async fn a_token_reaches_its_own_stores_register_and_tenant_only() {
+    let (shop, _) = shop().await;
+    let sent = |key: &str| envelope(STORE, "r-1", key, "create_cart", json!({"cart_id": "mine"}));
+    let mut cashier = caller("demo", &[Role::Cashier]);
+    cashier.stores = Stores::Named(["s-2".to_owned()].into());
+    let code = |error: Error| error.code().unwrap();
+    assert_eq!(code(execute(&shop.ports, &cashier, sent("1")).await.unwrap_err()), "store_out_of_reach");
+    cashier.stores = Stores::All;
+    cashier.register_id = Some("r-2".to_owned());
+    assert_eq!(code(execute(&shop.ports, &cashier, sent("2")).await.unwrap_err()), "register_out_of_reach");
+    let analyst = caller("demo", &[Role::Analyst]);
+    assert_eq!(code(execute(&shop.ports, &analyst, sent("3")).await.unwrap_err()), "role_required");
+    execute(&shop.ports, &caller("demo", &[Role::Cashier]), sent("4")).await.unwrap();
+    let stranger = caller("other", &[Role::Operator]);
+    let line = json!({"cart_id": "mine", "sku": "A", "quantity": 1});
+    let line = envelope(STORE, "r-1", "5", "add_line_item", line);
+    assert_eq!(code(execute(&shop.ports, &stranger, line).await.unwrap_err()), "cart_not_found");
+}
+
+#[tokio::test]
+async fn what_needs_an_approval_is_refused_to_a_cashier() {
+    let (shop, _) = shop().await;
+    shop.command("open", "create_cart", json!({"cart_id": "c-1"})).await.unwrap();
+    let cashier = caller("demo", &[Role::Cashier]);
+    let manager = caller("demo", &[Role::StoreManager]);
+    let cheap = |key: &str| {
+        let payload = json!({"cart_id": "c-1", "sku": "A", "quantity": 1, "unit_price_override": "0"});
+        envelope(STORE, "r-1", key, "add_line_item", payload)
+    };
+    let blind = |key: &str| envelope(STORE, "r-1", key, "start_return", json!({"reason": "no receipt"}));
+    for sent in [cheap("1"), blind("2")] {
+        let error = execute(&shop.ports, &cashier, sent).await.unwrap_err();
+        assert_eq!(error.code(), Some("approval_required"));
+    }
+    execute(&shop.ports, &manager, cheap("3")).await.unwrap();
+    execute(&shop.ports, &manager, blind("4")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_used_for_another_payload_is_refused() {
+    let (shop, _) = shop().await;
+    shop.command("open", "create_cart", json!({"cart_id": "c-1"})).await.unwrap();
+    let line = |quantity: i64| json!({"cart_id": "c-1", "sku": "A", "quantity": quantity});
+    shop.command("k", "add_line_item", line(1)).await.unwrap();
+    let error = shop.command("k", "add_line_item", line(2)).await.unwrap_err();
+    assert_eq!(error.code(), Some("idempotency_key_reused"));
+    assert!(shop.command("k", "add_line_item", line(1)).await.unwrap().replayed);
+    // Another cart is another scope.
+    shop.command("open-2", "create_cart", json!({"cart_id": "c-2"})).await.unwrap();
+    let other = json!({"cart_id": "c-2", "sku": "A", "quantity": 1});
+    assert!(!shop.command("k", "add_line_item", other).await.unwrap().replayed);
+}
+
+#[tokio::test]
+async fn a_refused_key_may_succeed_later() {
+    let (shop, _) = shop().await;
+    shop.ready("r-1", "c-1", &[("LAST", 2)]).await.unwrap();
+    assert_eq!(shop.finalize("r-1", "c-1").await.unwrap_err().code(), Some("insufficient_stock"));
+    shop.product(STORE, "LAST", "5", 1).await.unwrap();
+    assert!(!shop.finalize("r-1", "c-1").await.unwrap().replayed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn twenty_returns_of_one_line_at_once_bring_back_what_was_sold() {
+    let (shop, _) = shop().await;
+    shop.ready("r-1", "c-1", &[("A", 3)]).await.unwrap();
+    shop.finalize("r-1", "c-1").await.unwrap();
+    for n in 0..20 {
+        let id = format!("ret-{n}");
+        let start = json!({"return_id": id, "original_order_id": "c-1", "reason": "x"});
+        shop.command(&format!("s{n}"), "start_return", start).await.unwrap();
+        let line = json!({"return_id": id, "line_id": "l-1", "quantity": 1, "disposition": "restock"});
+        shop.command(&format!("l{n}"), "return_line_item", line).await.unwrap();
+        let refund = json!({"return_id": id, "tender": "card", "amount": {"amount": 255, "currency": "GBP"}});
+        shop.command(&format!("f{n}"), "refund_tender", refund).await.unwrap();
+    }
+    let tasks: Vec<_> = (0..20)
+        .map(|n| {
+            let shop = shop.clone();
+            tokio::spawn(async move {
+                let payload = json!({"return_id": format!("ret-{n}")});
+                shop.command(&format!("done{n}"), "finalize_return", payload).await
+            })
+        })
+        .collect();
+    let mut returned = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(_) => returned += 1,
+            Err(error) => assert_eq!(error.code(), Some("return_above_sold")),
+        }
+    }
+    assert_eq!(returned, 3);
+    assert_eq!(shop.counters(STORE, "A").await.unwrap().on_hand, 100_000);
+}

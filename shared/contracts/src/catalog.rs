@@ -1,0 +1,311 @@
+//! Bodies of products and locations.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tillstream_domain::location::{Location, LocationKind};
+use tillstream_domain::money::{Currency, UnitPrice};
+use tillstream_domain::product::{PriceEntry, Product};
+use tillstream_domain::quantity::Unit;
+use utoipa::ToSchema;
+
+/// How a product is sold: by the piece, or by kilogram, metre or litre.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Unit)]
+pub enum UnitSchema {
+    /// Whole pieces.
+    Piece,
+    /// Kilograms.
+    Kg,
+    /// Metres.
+    M,
+    /// Litres.
+    L,
+}
+
+/// What a location is for.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = LocationKind)]
+pub enum LocationKindSchema {
+    /// Sells to people, has registers.
+    Store,
+    /// Holds stock only.
+    Warehouse,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn midnight() -> String {
+    "00:00".to_owned()
+}
+
+/// A product as it is sent: the body of `PUT /v1/products/{sku}` and the data of a catalogue line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProductBody {
+    /// Stock keeping unit; where given, the one that is addressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "85123A", max_length = 64)]
+    pub sku: Option<String>,
+    /// What people call it.
+    #[schema(example = "WHITE HANGING HEART T-LIGHT HOLDER", min_length = 1, max_length = 200)]
+    pub name: String,
+    /// Price per unit in major units, up to four decimals.
+    #[schema(value_type = String, example = "2.55")]
+    pub unit_price: UnitPrice,
+    /// ISO 4217 code.
+    #[schema(value_type = String, example = "GBP")]
+    pub currency: Currency,
+    /// Whether stock of it is kept.
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub stocked: bool,
+    /// How it is sold.
+    #[serde(default)]
+    #[schema(value_type = UnitSchema)]
+    pub unit: Unit,
+    /// Category, for reports and filters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
+    pub category: Option<String>,
+    /// GTINs that stand for it; each stands for one product only.
+    #[serde(default)]
+    #[schema(max_items = 20)]
+    pub barcodes: Vec<String>,
+    /// Free attributes (size, colour, heat); at most 50.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl ProductBody {
+    /// Its fields by name: what a feed's line may hold besides is tolerated and counted.
+    pub const FIELDS: &'static [&'static str] =
+        &["sku", "name", "unit_price", "currency", "stocked", "unit", "category", "barcodes", "attributes"];
+}
+
+/// A product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProductReply {
+    /// Stock keeping unit.
+    pub sku: String,
+    /// What people call it.
+    pub name: String,
+    /// Price per unit where no price book entry is valid.
+    #[schema(value_type = String, example = "2.55")]
+    pub unit_price: UnitPrice,
+    /// ISO 4217 code.
+    #[schema(value_type = String, example = "GBP")]
+    pub currency: Currency,
+    /// Whether stock of it is kept.
+    pub stocked: bool,
+    /// How it is sold.
+    #[schema(value_type = UnitSchema)]
+    pub unit: Unit,
+    /// Category.
+    pub category: Option<String>,
+    /// GTINs that stand for it.
+    pub barcodes: Vec<String>,
+    /// Free attributes.
+    pub attributes: BTreeMap<String, String>,
+    /// Grows with every change; the `ETag` holds it.
+    pub version: u64,
+}
+
+impl From<Product> for ProductReply {
+    fn from(product: Product) -> Self {
+        ProductReply {
+            sku: product.sku,
+            name: product.name,
+            unit_price: product.unit_price,
+            currency: product.currency,
+            stocked: product.stocked,
+            unit: product.unit,
+            category: product.category,
+            barcodes: product.barcodes,
+            attributes: product.attributes,
+            version: product.version,
+        }
+    }
+}
+
+/// One entry of the price book.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PriceReply {
+    /// Id of the entry in the feed.
+    pub id: String,
+    /// Version of the feed line that wrote it.
+    pub version: u64,
+    /// Price per unit in major units.
+    #[schema(value_type = String, example = "2.10")]
+    pub unit_price: UnitPrice,
+    /// ISO 4217 code.
+    #[schema(value_type = String, example = "GBP")]
+    pub currency: Currency,
+    /// The location it is for; all where null.
+    pub location_id: Option<String>,
+    /// First instant it is valid; always where null.
+    #[schema(value_type = Option<String>)]
+    pub valid_from: Option<Timestamp>,
+    /// First instant it is no longer valid; never where null.
+    #[schema(value_type = Option<String>)]
+    pub valid_to: Option<Timestamp>,
+}
+
+impl From<PriceEntry> for PriceReply {
+    fn from(entry: PriceEntry) -> Self {
+        PriceReply {
+            id: entry.id,
+            version: entry.version,
+            unit_price: entry.unit_price,
+            currency: entry.currency,
+            location_id: entry.location_id,
+            valid_from: entry.valid_from,
+            valid_to: entry.valid_to,
+        }
+    }
+}
+
+/// A product with its price book entries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProductDetailReply {
+    /// The product.
+    #[serde(flatten)]
+    pub product: ProductReply,
+    /// Its price book entries: past, valid and future ones.
+    pub prices: Vec<PriceReply>,
+}
+
+/// A page of products.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProductList {
+    /// Products. A page may be short, or empty, although there are more: `next_cursor` says so.
+    pub items: Vec<ProductReply>,
+    /// Where the next page begins; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// A location as it is sent: the body of `POST /v1/locations` and the data of a location line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LocationBody {
+    /// Its id, unique in the tenant.
+    #[schema(example = "s-uk-1", max_length = 64)]
+    pub id: String,
+    /// Store or warehouse.
+    #[schema(value_type = LocationKindSchema)]
+    pub kind: LocationKind,
+    /// What people call it.
+    #[schema(min_length = 1, max_length = 200)]
+    pub name: String,
+    /// IANA time zone.
+    #[schema(example = "Europe/London")]
+    pub time_zone: String,
+    /// The currency it sells in.
+    #[schema(value_type = String, example = "GBP")]
+    pub currency: Currency,
+    /// Local time at which its business day begins.
+    #[serde(default = "midnight")]
+    #[schema(example = "00:00", pattern = "^[0-2][0-9]:[0-5][0-9]$")]
+    pub business_day_start: String,
+    /// Region, for reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
+    pub region: Option<String>,
+    /// Postal address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500)]
+    pub address: Option<String>,
+    /// How much it holds, in the unit the tenant counts in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0)]
+    pub capacity: Option<i64>,
+    /// Opening hours as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500)]
+    pub hours: Option<String>,
+    /// Ids of its registers; only a store has some.
+    #[serde(default)]
+    #[schema(max_items = 200)]
+    pub registers: Vec<String>,
+}
+
+impl LocationBody {
+    /// Its fields by name.
+    pub const FIELDS: &'static [&'static str] = &[
+        "id",
+        "kind",
+        "name",
+        "time_zone",
+        "currency",
+        "business_day_start",
+        "region",
+        "address",
+        "capacity",
+        "hours",
+        "registers",
+    ];
+}
+
+/// A location.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LocationReply {
+    /// Its id.
+    pub id: String,
+    /// Store or warehouse.
+    #[schema(value_type = LocationKindSchema)]
+    pub kind: LocationKind,
+    /// What people call it.
+    pub name: String,
+    /// IANA time zone.
+    pub time_zone: String,
+    /// The currency it sells in.
+    #[schema(value_type = String, example = "GBP")]
+    pub currency: Currency,
+    /// Local time at which its business day begins.
+    pub business_day_start: String,
+    /// Region.
+    pub region: Option<String>,
+    /// Postal address.
+    pub address: Option<String>,
+    /// How much it holds.
+    pub capacity: Option<i64>,
+    /// Opening hours.
+    pub hours: Option<String>,
+    /// Ids of its registers.
+    pub registers: Vec<String>,
+    /// Grows with every change; the `ETag` holds it.
+    pub version: u64,
+}
+
+impl From<Location> for LocationReply {
+    fn from(location: Location) -> Self {
+        LocationReply {
+            id: location.id,
+            kind: location.kind,
+            name: location.name,
+            time_zone: location.time_zone,
+            currency: location.currency,
+            business_day_start: location.business_day_start,
+            region: location.region,
+            address: location.address,
+            capacity: location.capacity,
+            hours: location.hours,
+            registers: location.registers,
+            version: location.version,
+        }
+    }
+}
+
+/// A page of locations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LocationList {
+    /// Locations. A page may be short, or empty, although there are more: `next_cursor` says so.
+    pub items: Vec<LocationReply>,
+    /// Where the next page begins; null at the end.
+    pub next_cursor: Option<String>,
+}

@@ -1,0 +1,196 @@
+//! What HQ gets: one message per version of an order, as JSON.
+//!
+//! `POST <HQ>/orders`, signed after the Standard Webhooks specification 1.0.0 (`webhook-id`,
+//! `webhook-timestamp`, `webhook-signature: v1,<base64 HMAC-SHA256 of id.timestamp.body>`), with
+//! `Idempotency-Key: <tenant>/<order id>.<order version>`: HQ serves all tenants at one address, and
+//! order ids are unique only within a tenant.
+//!
+//! Answers: any 2xx is acceptance; 409 with the code [`ALREADY_ACCEPTED`] too. The message is at fault
+//! for 4xx, except where the status is about the door and not the letter (401, 403, 404, 405, 407, 408,
+//! 421, 425, 429); these, 3xx, 5xx, timeouts and broken connections are HQ's own failures.
+//!
+//! The body of a version never changes, however often it is sent.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use tillstream_domain::cart::Disposition;
+use tillstream_domain::money::{Money, UnitPrice};
+use tillstream_domain::quantity::{QuantityInput, Unit};
+use utoipa::ToSchema;
+
+use crate::schema::{MoneySchema, QuantitySchema};
+
+/// Version of [`HqOrderMessage`] that this build writes.
+pub const HQ_MESSAGE_VERSION: u16 = 1;
+
+/// Code in the body of a 409 by which HQ says that it has this version of the order already.
+pub const ALREADY_ACCEPTED: &str = "already_accepted";
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum HqEvent {
+    /// A sale became final.
+    #[serde(rename = "order.completed")]
+    OrderCompleted,
+    /// A final sale changed its status.
+    #[serde(rename = "order.changed")]
+    OrderChanged,
+    /// A return became final.
+    #[serde(rename = "return.completed")]
+    ReturnCompleted,
+    /// A final return changed its status.
+    #[serde(rename = "return.changed")]
+    ReturnChanged,
+}
+
+/// One version of an order. Amounts are positive for sales and returns alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HqOrderMessage {
+    /// [`HQ_MESSAGE_VERSION`].
+    pub version: u16,
+    /// What happened.
+    pub event: HqEvent,
+    /// Whose order.
+    pub tenant_id: String,
+    /// The order.
+    pub order_id: String,
+    /// Counts the versions of the order, from 1. One that is below what HQ has is old news.
+    pub order_version: u32,
+    /// Where the order stood at this version (`completed`, `placed`, `paid`, `returned`, …).
+    pub status: String,
+    /// Register and number, unique in the tenant (`s-uk-1/r-1:42`).
+    pub receipt_number: String,
+    /// Store.
+    pub store_id: String,
+    /// Register, or virtual lane.
+    pub register_id: String,
+    /// `pos`, `web`, ….
+    pub channel: String,
+    /// The store's region as of the sale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Who sold.
+    pub employee_id: String,
+    /// Customer, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<String>,
+    /// When the cart was opened, as the register told it.
+    #[schema(value_type = String, format = DateTime)]
+    pub opened_at: Timestamp,
+    /// The time of the sale, as the register told it.
+    #[schema(value_type = String, format = DateTime)]
+    pub completed_at: Timestamp,
+    /// The store's business day of that time.
+    #[schema(value_type = String, format = Date)]
+    pub business_day: Date,
+    /// The store's offset from UTC at that time, in seconds.
+    pub offset_seconds: i32,
+    /// Lines in order.
+    pub lines: Vec<HqLine>,
+    /// Payments, or refunds.
+    pub payments: Vec<HqPayment>,
+    /// The numbers at its foot.
+    pub totals: HqTotals,
+    /// For a return.
+    #[serde(rename = "return", skip_serializing_if = "Option::is_none")]
+    pub return_of: Option<HqReturn>,
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HqLine {
+    /// Id within the order.
+    pub line_id: String,
+    /// SKU.
+    pub sku: String,
+    /// Name as of the sale.
+    pub name: String,
+    /// Category as of the sale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// How many.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+    /// How it is sold (`piece`, `kg`, `m`, `l`).
+    #[schema(value_type = String)]
+    pub unit: Unit,
+    /// Price per unit, major units.
+    #[schema(value_type = String, example = "2.55")]
+    pub unit_price: UnitPrice,
+    /// Whether that price was set by hand.
+    pub price_overridden: bool,
+    /// Quantity × price, before discounts, without tax.
+    #[schema(value_type = MoneySchema)]
+    pub gross: Money,
+    /// Free text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+    /// For a return: what happens to the goods (`restock`, `damaged`, `none`).
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disposition: Option<Disposition>,
+    /// For a return of a known sale: the line of the sale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original_line_id: Option<String>,
+}
+
+/// One payment, or refund.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HqPayment {
+    /// Id within the order.
+    pub payment_id: String,
+    /// `cash`, `card`, ….
+    pub tender: String,
+    /// Handed over.
+    #[schema(value_type = MoneySchema)]
+    pub amount: Money,
+    /// Given back out of `amount`.
+    #[schema(value_type = MoneySchema)]
+    pub change: Money,
+    /// On top of `amount`.
+    #[schema(value_type = MoneySchema)]
+    pub tip: Money,
+    /// The terminal's or provider's reference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_reference: Option<String>,
+    /// `chip`, `contactless`, ….
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry_method: Option<String>,
+}
+
+/// The numbers at the foot of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HqTotals {
+    /// Lines before discounts, without tax.
+    #[schema(value_type = MoneySchema)]
+    pub subtotal: Money,
+    /// Discounts.
+    #[schema(value_type = MoneySchema)]
+    pub discount: Money,
+    /// Tax.
+    #[schema(value_type = MoneySchema)]
+    pub tax: Money,
+    /// Tips, on top of the total.
+    #[schema(value_type = MoneySchema)]
+    pub tips: Money,
+    /// subtotal − discount + tax.
+    #[schema(value_type = MoneySchema)]
+    pub total: Money,
+    /// Handed over, change included.
+    #[schema(value_type = MoneySchema)]
+    pub paid: Money,
+    /// Given back.
+    #[schema(value_type = MoneySchema)]
+    pub change: Money,
+}
+
+/// What a return is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HqReturn {
+    /// Why.
+    pub reason: String,
+    /// The sale, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original_order_id: Option<String>,
+}

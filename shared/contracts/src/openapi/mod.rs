@@ -1,0 +1,202 @@
+//! The OpenAPI 3.1 document, made from the wire types.
+//!
+//! Each area is a module with an `Api`:
+//!
+//! ```ignore
+//! #[derive(OpenApi)]
+//! #[openapi(paths(list_orders, get_order))]
+//! pub struct Api;
+//!
+//! /// Lists orders of a store.
+//! #[utoipa::path(get, path = "/v1/orders", tag = "orders", params(OrderListQuery),
+//!     responses((status = 200, body = OrderList), (status = 403, description = "…")))]
+//! fn list_orders() {}
+//! ```
+//!
+//! An area is added by one line in [`areas`]. What all routes share is added here: the body of every
+//! refusal, the answers to a missing or invalid token, 500 and 503. A route without token says
+//! `security(())`; a route that changes something lists [`headers::IdempotencyHeader`] or carries its
+//! key in the body.
+
+#![allow(dead_code, reason = "the functions under `utoipa::path` only carry their declarations")]
+
+pub mod headers;
+mod identity;
+mod problem;
+
+use utoipa::OpenApi as _;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response};
+
+pub use self::problem::{FieldProblem, ProblemDocument};
+
+/// The areas.
+fn areas() -> Vec<OpenApi> {
+    vec![
+        identity::Api::openapi(),
+    ]
+}
+
+/// Media type of a refusal's body.
+const PROBLEM_JSON: &str = "application/problem+json";
+
+/// The whole document.
+pub fn document() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("Tillstream")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Serverless retail back end: tills, orders, stock, analytics, dispatch."));
+    let mut document = OpenApiBuilder::new()
+        .info(info.build())
+        .security(Some([SecurityRequirement::new::<_, [String; 0], String>("bearer", [])]))
+        .build();
+    document.merge(problem::Api::openapi());
+    for area in areas() {
+        document.merge(area);
+    }
+    let bearer = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+    document
+        .components
+        .get_or_insert_with(Components::new)
+        .add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    for item in document.paths.paths.values_mut() {
+        for operation in operations(item) {
+            complete(operation);
+        }
+    }
+    document
+}
+
+/// Method and path of every route in the document.
+pub fn routes() -> Vec<(&'static str, String)> {
+    let mut document = document();
+    let mut routes = Vec::new();
+    for (path, item) in &mut document.paths.paths {
+        let methods = [
+            ("GET", &item.get),
+            ("PUT", &item.put),
+            ("POST", &item.post),
+            ("PATCH", &item.patch),
+            ("DELETE", &item.delete),
+        ];
+        routes.extend(
+            methods.iter().filter(|(_, operation)| operation.is_some()).map(|(method, _)| (*method, path.clone())),
+        );
+    }
+    routes
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
+}
+
+/// Adds what all routes share.
+fn complete(operation: &mut Operation) {
+    let open = operation.security.as_ref().is_some_and(|required| {
+        required.is_empty() || required.iter().any(|one| *one == SecurityRequirement::default())
+    });
+    let shared = [
+        ("401", "No token, or none that holds: the code says why.", !open),
+        ("413", "The body has more than 4 MB (`body_too_large`).", operation.request_body.is_some()),
+        ("500", "Ours to mend; logged under the id in `instance`.", true),
+        ("503", "Busy; safe to repeat after `Retry-After` seconds.", true),
+    ];
+    let responses = &mut operation.responses.responses;
+    for (status, description, applies) in shared {
+        if applies {
+            responses
+                .entry(status.to_owned())
+                .or_insert_with(|| RefOr::T(Response::new(description)));
+        }
+    }
+    for (status, response) in responses.iter_mut() {
+        if let RefOr::T(response) = response
+            && status.starts_with(['4', '5'])
+            && response.content.is_empty()
+        {
+            let schema = Ref::from_schema_name("Problem");
+            let content = ContentBuilder::new().schema(Some(schema)).build();
+            response.content.insert(PROBLEM_JSON.to_owned(), RefOr::T(content));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn json() -> Value {
+        serde_json::to_value(document()).unwrap()
+    }
+
+    fn references(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(members) => {
+                for (name, member) in members {
+                    match member {
+                        Value::String(target) if name == "$ref" => {
+                            found.insert(target.clone());
+                        }
+                        other => references(other, found),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn it_is_openapi_3_1_and_every_reference_leads_somewhere() {
+        let document = json();
+        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+        let mut found = BTreeSet::new();
+        references(&document, &mut found);
+        assert!(found.contains("#/components/schemas/Problem"));
+        for reference in found {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+        }
+    }
+
+    #[test]
+    fn every_refusal_is_a_problem_document_and_every_operation_has_a_name_of_its_own() {
+        let document = json();
+        let mut ids = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let id = operation["operationId"].as_str().unwrap();
+                assert!(ids.insert(id.to_owned()), "operation id {id} is used twice");
+                assert!(operation["summary"].is_string(), "{method} {path} has no summary");
+                let responses = operation["responses"].as_object().unwrap();
+                assert!(responses.keys().any(|status| status.starts_with(['2', '3'])), "{method} {path}");
+                for (status, response) in responses.iter().filter(|(status, _)| status.starts_with(['4', '5'])) {
+                    let schema = response.pointer("/content/application~1problem+json/schema/$ref");
+                    assert!(schema.is_some(), "{method} {path} {status} is no problem document");
+                }
+                let open = operation.get("security").is_some();
+                assert_eq!(responses.contains_key("401"), !open, "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn open_routes_are_those_that_are_meant_to_be() {
+        let document = json();
+        assert_eq!(document["security"], serde_json::json!([{"bearer": []}]));
+        let open: BTreeSet<&String> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(_, item)| item.as_object().unwrap().values().any(|op| op.get("security").is_some()))
+            .map(|(path, _)| path)
+            .collect();
+        let expected = ["/.well-known/jwks.json", "/v1/health", "/v1/openapi.json"];
+        assert_eq!(open.into_iter().map(String::as_str).collect::<Vec<_>>(), expected);
+    }
+}

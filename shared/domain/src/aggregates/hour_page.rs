@@ -1,0 +1,175 @@
+//! A store's hour: totals and six ways to group them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::NO_TENDER;
+use super::apportion::apportion;
+use super::fact::SaleFact;
+use super::folded::Folded;
+use super::metrics::Metrics;
+use crate::money::Currency;
+
+/// Metrics by the name of a register, an employee, ….
+pub type Groups = BTreeMap<String, Metrics>;
+
+/// A way to group an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dimension {
+    /// Register, or virtual lane.
+    Register,
+    /// Employee.
+    Employee,
+    /// Product category as of the sale.
+    Category,
+    /// Tender.
+    PaymentMethod,
+    /// Channel.
+    Channel,
+    /// Customer segment as of the sale.
+    Segment,
+}
+
+/// Totals and groups, in one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Figures {
+    /// All of it.
+    pub total: Metrics,
+    register: Groups,
+    employee: Groups,
+    category: Groups,
+    payment_method: Groups,
+    channel: Groups,
+    segment: Groups,
+}
+
+impl Figures {
+    /// The groups of a dimension.
+    pub fn groups(&self, dimension: Dimension) -> &Groups {
+        match dimension {
+            Dimension::Register => &self.register,
+            Dimension::Employee => &self.employee,
+            Dimension::Category => &self.category,
+            Dimension::PaymentMethod => &self.payment_method,
+            Dimension::Channel => &self.channel,
+            Dimension::Segment => &self.segment,
+        }
+    }
+
+    /// Adds `other`, such as another hour of the same day.
+    pub fn add(&mut self, other: &Figures) {
+        self.total.add(&other.total);
+        for (into, from) in [
+            (&mut self.register, &other.register),
+            (&mut self.employee, &other.employee),
+            (&mut self.category, &other.category),
+            (&mut self.payment_method, &other.payment_method),
+            (&mut self.channel, &other.channel),
+            (&mut self.segment, &other.segment),
+        ] {
+            for (name, metrics) in from {
+                add_to(into, name, metrics);
+            }
+        }
+    }
+
+    fn fold(&mut self, fact: &SaleFact) {
+        let mut order = fact.count();
+        let mut categories = BTreeMap::<&str, Metrics>::new();
+        for line in &fact.lines {
+            let metrics = fact.line_metrics(line);
+            order.add(&metrics);
+            categories
+                .entry(line.category.as_deref().unwrap_or_default())
+                .or_insert_with(|| fact.count())
+                .add(&metrics);
+        }
+        for payment in &fact.payments {
+            order.tips = order.tips.saturating_add(fact.tip(payment));
+        }
+        self.total.add(&order);
+        add_to(&mut self.register, &fact.register_id, &order);
+        add_to(&mut self.employee, &fact.employee_id, &order);
+        add_to(&mut self.channel, &fact.channel, &order);
+        add_to(&mut self.segment, fact.segment.as_deref().unwrap_or_default(), &order);
+        for (category, metrics) in &categories {
+            add_to(&mut self.category, category, metrics);
+        }
+        fold_tenders(&mut self.payment_method, fact, &order);
+    }
+}
+
+/// Shares an order out to the tenders that paid it.
+fn fold_tenders(into: &mut Groups, fact: &SaleFact, order: &Metrics) {
+    // Tender → amount and tip, in the order of their names, so that the odd penny goes the same way
+    // whatever the order of payments.
+    let mut tenders = BTreeMap::<&str, (i64, i64)>::new();
+    for payment in fact.payments.iter().filter(|p| p.amount > 0) {
+        let (amount, tip) = tenders.entry(&payment.tender).or_default();
+        *amount = amount.saturating_add(payment.amount);
+        *tip = tip.saturating_add(fact.tip(payment));
+    }
+    match tenders.first_key_value() {
+        None => add_to(into, NO_TENDER, order),
+        Some((tender, _)) if tenders.len() == 1 => add_to(into, tender, order),
+        Some(_) => {
+            let weights: Vec<i64> = tenders.values().map(|(amount, _)| *amount).collect();
+            let gross = apportion(order.gross, &weights);
+            let discounts = apportion(order.discounts, &weights);
+            let returns = apportion(order.returns, &weights);
+            let tax = apportion(order.tax, &weights);
+            let units = apportion(order.units, &weights);
+            let stray = order.tips - tenders.values().map(|(_, tip)| tip).sum::<i64>();
+            let shares = gross.into_iter().zip(discounts).zip(returns).zip(tax).zip(units);
+            for (at, ((tender, (_, tip)), ((((gross, discounts), returns), tax), units))) in
+                tenders.iter().zip(shares).enumerate()
+            {
+                // A tip on a payment whose whole amount went back as change is no tender's own: it
+                // goes to the first, so that tips sum to the order's.
+                let tips = if at == 0 { tip + stray } else { *tip };
+                let share = Metrics { gross, discounts, returns, tax, tips, units, ..fact.count() };
+                add_to(into, tender, &share);
+            }
+        }
+    }
+}
+
+fn add_to(groups: &mut Groups, name: &str, metrics: &Metrics) {
+    // Looked up before entering it, so that a name is copied only the first time it is seen.
+    match groups.get_mut(name) {
+        Some(sum) => sum.add(metrics),
+        None => {
+            groups.insert(name.to_owned(), *metrics);
+        }
+    }
+}
+
+/// The page of a store's hour.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HourPage {
+    /// The facts in it.
+    pub folded: Folded,
+    /// The store's offset from UTC at that hour, in seconds: the largest that a fact told, should a
+    /// store's zone have been changed within the hour.
+    pub offset_seconds: i32,
+    /// By currency: a store sells in one, but a change of it must not add pounds to euros.
+    pub figures: BTreeMap<Currency, Figures>,
+}
+
+impl HourPage {
+    /// Folds a fact of this hour; says whether it was new.
+    pub fn fold(&mut self, fact: &SaleFact) -> bool {
+        if self.folded.contains(&fact.lane, fact.number) {
+            return false;
+        }
+        self.offset_seconds = if self.figures.is_empty() {
+            fact.offset_seconds
+        } else {
+            self.offset_seconds.max(fact.offset_seconds)
+        };
+        self.folded.insert(&fact.lane, fact.number);
+        self.figures.entry(fact.currency).or_default().fold(fact);
+        true
+    }
+}

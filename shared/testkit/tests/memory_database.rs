@@ -1,0 +1,9 @@
+//! The database in memory keeps the contract of the port.
+
+use tillstream_testkit::database_contract::check_all;
+use tillstream_testkit::memory_database::MemoryDatabase;
+
+#[tokio::test]
+async fn memory_keeps_the_contract() {
+    check_all(&MemoryDatabase::new(), "memory").await;
+}
