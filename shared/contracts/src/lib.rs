@@ -6,7 +6,6 @@
 pub mod catalog;
 pub mod dispatch;
 pub mod events;
-pub mod inventory;
 pub mod hq;
 pub mod identity;
 pub mod inventory;

@@ -58,6 +58,6 @@ pub(super) fn key_reused() -> Error {
 /// A number of this one request. Written with what it does, it tells our own write, whose answer was
 /// lost, from that of a twin with the same key; and it makes the database's own request token, a hash of
 /// all parameters, cover this request only.
-pub(super) fn request_number(environment: &dyn Environment) -> i64 {
+pub fn request_number(environment: &dyn Environment) -> i64 {
     i64::try_from(environment.random() >> 1).unwrap_or(i64::MAX)
 }

@@ -1,25 +1,21 @@
 //! What becomes of a reservation: commit, release, extend. Each is one transaction, and the header keeps
 //! the idempotency keys that took effect.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde_json::json;
 use tillstream_contracts::inventory::{self as wire, ExtendRequest};
-use tillstream_domain::cart::{Cart, StockMove};
 use tillstream_domain::identifier::check_id;
-use tillstream_domain::quantity::Quantity;
 
 use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Item, Table, Write};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
-use crate::pos::context::CommandContext;
-use crate::pos::finalize::movement_of;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
 use crate::stock::holds::Hold;
-use crate::stock::request_identity::{fingerprint, request_number};
-use crate::stock::reservation_item::{EXTENSIONS_MAX, KeyedRequest, Reservation, State};
+use crate::stock::request_identity::fingerprint;
+pub use crate::stock::request_identity::request_number;
+pub use crate::stock::reservation_item::KeyedRequest;
+use crate::stock::reservation_item::{EXTENSIONS_MAX, Reservation, State};
 use crate::stock::reserve::{Answer, answer_again, end_of_hold, now_kept};
 use crate::stock::shortage::{Shortage, insufficient_stock};
 use crate::tenancy::{Caller, TenantScope};
@@ -84,44 +80,21 @@ pub fn commit_actions(
     Ok(writes)
 }
 
-/// What an order that is placed on a reservation writes besides itself: the reservation becomes its
-/// sale. The order must sell exactly what is held, all of it at its own store.
+/// Refuses unless the reservation can be committed now: what would be a lost race to a transaction that
+/// holds [`commit_actions`] is a plain answer here.
 ///
 /// # Errors
-/// 403 where the reservation is out of reach; 404 `reservation_not_found`; 409 `reservation_not_active`,
-/// `reservation_expired`, `reservation_of_another_order`, `reservation_mismatch`, or
-/// `insufficient_stock` where a count found less than is held.
-pub async fn commit_into_order(
+/// As [`require_active`]; 409 `reservation_expired` where a hold was freed, `insufficient_stock` where a
+/// count found less than is held.
+pub async fn require_committable(
     ports: &Ports,
-    context: &CommandContext,
-    reservation_id: &str,
-    cart: &Cart,
-    moves: &[StockMove],
-) -> Result<Vec<Write>> {
-    let caller = &context.caller;
-    let reservation = find_in_reach(ports, caller, reservation_id).await?;
-    require_active(&reservation, context.now)?;
-    if reservation.order_id.as_deref().is_some_and(|order_id| order_id != cart.id) {
-        return Err(Refusal::conflict(
-            "reservation_of_another_order",
-            format!("reservation {reservation_id} is for another order"),
-        )
-        .into());
-    }
-    let sold: BTreeMap<(String, String), Quantity> =
-        moves.iter().map(|sold| ((cart.store_id.clone(), sold.sku.clone()), sold.sellable)).collect();
-    if sold != reservation.quantities() {
-        return Err(Refusal::conflict(
-            "reservation_mismatch",
-            "the order's stocked lines must be exactly what the reservation holds, at the order's store",
-        )
-        .with_extra("reservation", serde_json::to_value(reservation.shown(context.now)).map_err(Error::bug)?)
-        .into());
-    }
-    // What would only be a lost race to the order's transaction is a plain answer here.
-    let standing = standing_holds(ports, &caller.scope, &reservation).await?;
-    if standing.len() < reservation.lines.len() {
-        return Err(expired(&reservation));
+    caller: &Caller,
+    reservation: &Reservation,
+    now: Timestamp,
+) -> Result<()> {
+    require_active(reservation, now)?;
+    if standing_holds(ports, &caller.scope, reservation).await?.len() < reservation.lines.len() {
+        return Err(expired(reservation));
     }
     let gets = reservation.lines.iter().map(|line| Get {
         table: Table::Stock,
@@ -129,21 +102,11 @@ pub async fn commit_into_order(
         consistency: Consistency::Strong,
     });
     let stock = ports.database.get_many(gets.collect()).await?;
-    let shortages = count_shortages(&reservation, stock.iter().map(Option::as_ref).map(Some))?;
-    if !shortages.is_empty() {
-        return Err(insufficient_stock(ports, caller, &shortages).await?.into());
+    let shortages = count_shortages(reservation, stock.iter().map(Option::as_ref).map(Some))?;
+    if shortages.is_empty() {
+        return Ok(());
     }
-    let commit = Commit {
-        now: context.now,
-        request: KeyedRequest {
-            key: &format!("order:{}", cart.id),
-            fingerprint: "order",
-            number: request_number(ports.environment.as_ref()),
-        },
-        order_id: Some(&cart.id),
-        movement: &movement_of(cart, &context.employee_id, context.occurred_at),
-    };
-    commit_actions(&caller.scope, &reservation, &commit)
+    Err(insufficient_stock(ports, caller, &shortages).await?.into())
 }
 
 /// Refuses unless the reservation is active and, where that matters, not over.
@@ -395,9 +358,5 @@ fn count_shortages<'a, 'b>(
             stock: stock.map(|stock| Counters { available: stock.on_hand, ..stock }),
         });
     }
-<<<<<<< HEAD
     Ok(shortages)
-=======
-    Err(insufficient_stock(ports, caller, &shortages).await?.into())
->>>>>>> main
 }
