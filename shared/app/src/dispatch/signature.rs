@@ -15,8 +15,8 @@ use sha2::Sha256;
 /// How far a message's time may be from the receiver's.
 pub const TOLERANCE: Duration = Duration::from_secs(300);
 
-/// Fewest bytes of a secret.
-pub const SECRET_BYTES_MIN: usize = 16;
+/// Fewest bytes of a secret (the specification's own bound).
+pub const SECRET_BYTES_MIN: usize = 24;
 
 /// Why a secret or a signature was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn verifies_only_what_was_signed_and_is_recent() {
-        let secret = SigningSecret::parse("sixteen bytes or more").unwrap();
+        let secret = SigningSecret::parse("twenty-four bytes or more").unwrap();
         let at = Timestamp::from_second(1_000_000).unwrap();
         let good = secret.sign("id", at, b"body").unwrap();
         let verify = |id, stamp: &str, signature: &str, body: &[u8], now| {
@@ -140,7 +140,7 @@ mod tests {
         assert!(SigningSecret::parse("short").is_err());
         assert!(SigningSecret::parse("whsec_c2hvcnQ=").is_err());
         assert!(
-            !format!("{:?}", SigningSecret::parse("sixteen bytes or more").unwrap()).contains("bytes or")
+            !format!("{:?}", SigningSecret::parse("twenty-four bytes or more").unwrap()).contains("bytes or")
         );
     }
 }
