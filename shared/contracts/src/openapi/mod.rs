@@ -29,7 +29,9 @@ mod problem;
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response};
+use utoipa::openapi::{
+    Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response,
+};
 
 pub use self::problem::{FieldProblem, ProblemDocument};
 
@@ -40,6 +42,7 @@ fn areas() -> Vec<OpenApi> {
         orders::Api::openapi(),
         pos::Api::openapi(),
     ]
+    vec![identity::Api::openapi()]
 }
 
 /// Media type of a refusal's body.
@@ -85,7 +88,10 @@ pub fn routes() -> Vec<(&'static str, String)> {
             ("DELETE", &item.delete),
         ];
         routes.extend(
-            methods.iter().filter(|(_, operation)| operation.is_some()).map(|(method, _)| (*method, path.clone())),
+            methods
+                .iter()
+                .filter(|(_, operation)| operation.is_some())
+                .map(|(method, _)| (*method, path.clone())),
         );
     }
     routes
@@ -109,9 +115,7 @@ fn complete(operation: &mut Operation) {
     let responses = &mut operation.responses.responses;
     for (status, description, applies) in shared {
         if applies {
-            responses
-                .entry(status.to_owned())
-                .or_insert_with(|| RefOr::T(Response::new(description)));
+            responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(Response::new(description)));
         }
     }
     for (status, response) in responses.iter_mut() {
@@ -179,7 +183,9 @@ mod tests {
                 assert!(operation["summary"].is_string(), "{method} {path} has no summary");
                 let responses = operation["responses"].as_object().unwrap();
                 assert!(responses.keys().any(|status| status.starts_with(['2', '3'])), "{method} {path}");
-                for (status, response) in responses.iter().filter(|(status, _)| status.starts_with(['4', '5'])) {
+                for (status, response) in
+                    responses.iter().filter(|(status, _)| status.starts_with(['4', '5']))
+                {
                     let schema = response.pointer("/content/application~1problem+json/schema/$ref");
                     assert!(schema.is_some(), "{method} {path} {status} is no problem document");
                 }
