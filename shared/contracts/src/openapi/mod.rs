@@ -42,7 +42,6 @@ fn areas() -> Vec<OpenApi> {
         orders::Api::openapi(),
         pos::Api::openapi(),
     ]
-    vec![identity::Api::openapi()]
 }
 
 /// Media type of a refusal's body.
