@@ -21,9 +21,10 @@ use tillstream_app::database::{
 use tillstream_app::environment::Environment;
 
 use crate::test_environment::TestEnvironment;
+pub(crate) use limits::item_size;
 pub use storage::StreamChange;
-pub(crate) use storage::shard_of;
 use storage::{Lag, TableState};
+pub(crate) use storage::{STREAM_SHARDS, shard_of};
 
 /// How long a client request token is remembered (API reference of TransactWriteItems).
 const TOKEN_LIFE: SignedDuration = SignedDuration::from_mins(10);
