@@ -136,7 +136,7 @@ impl MemoryDatabase {
                 .map(|(pk, sk, _)| (pk.clone(), sk.clone()))
                 .collect();
             for (pk, sk) in expired {
-                state.table(table).replace(table, &pk, &sk, None, now, lag, 1);
+                state.table(table).replace((table, &pk, &sk), None, now, lag, 1);
             }
         }
     }
@@ -214,7 +214,7 @@ fn commit(state: &mut State, planned: Planned, at: Timestamp, factor: u64) -> Ve
     let lag = state.lag;
     match planned.outcome {
         Some(new) => {
-            state.table(planned.table).replace(planned.table, &planned.pk, &planned.sk, new, at, lag, factor)
+            state.table(planned.table).replace((planned.table, &planned.pk, &planned.sk), new, at, lag, factor)
         }
         None => {
             let bytes = state.item(planned.table, &planned.pk, &planned.sk).map_or(0, limits::item_size);

@@ -87,9 +87,7 @@ impl TableState {
     /// Puts `new` in place of what is there, maintains indexes and stream, and says what it cost.
     pub(super) fn replace(
         &mut self,
-        table: Table,
-        pk: &str,
-        sk: &str,
+        (table, pk, sk): (Table, &str, &str),
         new: Option<Item>,
         at: Timestamp,
         lag: Lag,
