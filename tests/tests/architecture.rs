@@ -145,7 +145,9 @@ fn a_tenants_scope_comes_from_where_it_may_come_from() {
         "shared/app/src/dispatch/delivery.rs",
         "shared/app/src/dispatch/sweeper.rs",
         "shared/app/src/dispatch/wake_up.rs",
+        "shared/app/src/keeper/mod.rs",
         "shared/app/src/pos/plan.rs",
+        "shared/app/src/relay.rs",
         "shared/app/src/stock/expiry.rs",
         "shared/app/src/stock/ledger.rs",
     ];
