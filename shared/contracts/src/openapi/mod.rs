@@ -20,9 +20,11 @@
 
 #![allow(dead_code, reason = "the functions under `utoipa::path` only carry their declarations")]
 
+mod catalog;
 pub mod headers;
 mod identity;
 mod problem;
+mod sync;
 
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
@@ -34,7 +36,9 @@ pub use self::problem::{FieldProblem, ProblemDocument};
 /// The areas.
 fn areas() -> Vec<OpenApi> {
     vec![
+        catalog::Api::openapi(),
         identity::Api::openapi(),
+        sync::Api::openapi(),
     ]
 }
 
