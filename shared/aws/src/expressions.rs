@@ -54,7 +54,9 @@ impl Placeholders {
         | Condition::Ge(name, value) = condition
             && matches!(value, Value::Bool(_) | Value::L(_) | Value::M(_))
         {
-            return Err(DatabaseError::Invalid(format!("incorrect operand type of the comparison with {name}")));
+            return Err(DatabaseError::Invalid(format!(
+                "incorrect operand type of the comparison with {name}"
+            )));
         }
         let mut compare = |name: &str, operator: &str, value| {
             let name = self.name(name);

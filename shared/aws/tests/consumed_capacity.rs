@@ -27,7 +27,8 @@ async fn workload(database: &dyn Database, meter: &CapacityMeter) -> Vec<(&'stat
             .with("store_sk", n)
             .with("status", status)
     };
-    let update = |n: &str, changes| Write::Update { table: Table::Orders, key: key(n), changes, condition: None };
+    let update =
+        |n: &str, changes| Write::Update { table: Table::Orders, key: key(n), changes, condition: None };
     let delete = |n: &str| Write::Delete { table: Table::Orders, key: key(n), condition: None };
     let get = |n: &str, consistency| Get { table: Table::Orders, key: key(n), consistency };
 

@@ -422,11 +422,7 @@ impl Dispatcher {
             backoff(self.ports.environment.as_ref(), next.attempts, policy.backoff, policy.backoff_max)
                 .max(retry_after.unwrap_or_default().min(policy.backoff_max));
         let until = later(now, wait);
-<<<<<<< HEAD
-        let slack = if self.until(now, until) == Next::Ack { Duration::ZERO } else { OVERDUE_AFTER };
-=======
         let slack = if self.until(now, until) == Next::Done { Duration::ZERO } else { OVERDUE_AFTER };
->>>>>>> main
         next.deferred(now, until, slack)
     }
 
@@ -438,19 +434,6 @@ impl Dispatcher {
         }
     }
 
-<<<<<<< HEAD
-    /// Keeps a message that is not ours, whole, for a person to look at.
-    async fn park(&self, body: &str, why: &str) -> Result<Next> {
-        let now = self.ports.environment.now();
-        let key = keys::parked_record(now.as_millisecond(), self.ports.environment.random());
-        let item = Item::new(&key).with("source", "hq-queue").with("reason", why).with("record", body);
-        self.ports.database.write(Write::Put { table: Table::Dispatch, item, condition: None }).await?;
-        tracing::error!(reason = why, "message parked");
-        Ok(Next::Ack)
-    }
-
-=======
->>>>>>> main
     async fn pause(&self, attempt: u32) {
         let environment = self.ports.environment.as_ref();
         let wait = backoff(environment, attempt, Duration::from_millis(20), Duration::from_secs(1));

@@ -1,26 +1,22 @@
 //! What becomes of a reservation: commit, release, extend. Each is one transaction, and the header keeps
 //! the idempotency keys that took effect.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde_json::json;
 use tillstream_contracts::inventory::{self as wire, ExtendRequest};
-use tillstream_domain::cart::{Cart, StockMove};
 use tillstream_domain::identifier::check_id;
-use tillstream_domain::quantity::Quantity;
 
 use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Item, Table, Write};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
-use crate::pos::context::CommandContext;
-use crate::pos::finalize::movement_of;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
 use crate::stock::holds::Hold;
-use crate::stock::request_identity::{fingerprint, key_reused};
+use crate::stock::request_identity::fingerprint;
+pub use crate::stock::request_identity::request_number;
+pub use crate::stock::reservation_item::KeyedRequest;
 use crate::stock::reservation_item::{EXTENSIONS_MAX, Reservation, State};
-use crate::stock::reserve::{Answer, end_of_hold, now_kept};
+use crate::stock::reserve::{Answer, answer_again, end_of_hold, now_kept};
 use crate::stock::shortage::{Shortage, insufficient_stock};
 use crate::tenancy::{Caller, TenantScope};
 
@@ -56,10 +52,8 @@ pub async fn get(ports: &Ports, caller: &Caller, id: &str) -> Result<wire::Reser
 pub struct Commit<'a> {
     /// The request's time: a hold that has ended by then is refused.
     pub now: Timestamp,
-    /// Idempotency key of the request, recorded in the header.
-    pub key: &'a str,
-    /// Fingerprint of the request.
-    pub fingerprint: &'a str,
+    /// The request, recorded in the header.
+    pub request: KeyedRequest<'a>,
     /// The order that takes the stock, if there is one.
     pub order_id: Option<&'a str>,
     /// What the ledger says of it.
@@ -78,13 +72,7 @@ pub fn commit_actions(
     reservation: &Reservation,
     commit: &Commit<'_>,
 ) -> Result<Vec<Write>> {
-    let next = reservation.next(
-        State::Committed,
-        reservation.expires_at,
-        commit.order_id,
-        commit.key,
-        commit.fingerprint,
-    );
+    let next = reservation.next(State::Committed, reservation.expires_at, commit.order_id, &commit.request);
     let mut writes = vec![next.overwrite(scope)?];
     for hold in reservation.holds() {
         writes.extend(hold.commit(scope, commit.now, commit.movement));
@@ -92,44 +80,21 @@ pub fn commit_actions(
     Ok(writes)
 }
 
-/// What an order that is placed on a reservation writes besides itself: the reservation becomes its
-/// sale. The order must sell exactly what is held, all of it at its own store.
+/// Refuses unless the reservation can be committed now: what would be a lost race to a transaction that
+/// holds [`commit_actions`] is a plain answer here.
 ///
 /// # Errors
-/// 403 where the reservation is out of reach; 404 `reservation_not_found`; 409 `reservation_not_active`,
-/// `reservation_expired`, `reservation_of_another_order`, `reservation_mismatch`, or
-/// `insufficient_stock` where a count found less than is held.
-pub async fn commit_into_order(
+/// As [`require_active`]; 409 `reservation_expired` where a hold was freed, `insufficient_stock` where a
+/// count found less than is held.
+pub async fn require_committable(
     ports: &Ports,
-    context: &CommandContext,
-    reservation_id: &str,
-    cart: &Cart,
-    moves: &[StockMove],
-) -> Result<Vec<Write>> {
-    let caller = &context.caller;
-    let reservation = find_in_reach(ports, caller, reservation_id).await?;
-    require_active(&reservation, context.now)?;
-    if reservation.order_id.as_deref().is_some_and(|order_id| order_id != cart.id) {
-        return Err(Refusal::conflict(
-            "reservation_of_another_order",
-            format!("reservation {reservation_id} is for another order"),
-        )
-        .into());
-    }
-    let sold: BTreeMap<(String, String), Quantity> =
-        moves.iter().map(|sold| ((cart.store_id.clone(), sold.sku.clone()), sold.sellable)).collect();
-    if sold != reservation.quantities() {
-        return Err(Refusal::conflict(
-            "reservation_mismatch",
-            "the order's stocked lines must be exactly what the reservation holds, at the order's store",
-        )
-        .with_extra("reservation", serde_json::to_value(reservation.shown(context.now)).map_err(Error::bug)?)
-        .into());
-    }
-    // What would only be a lost race to the order's transaction is a plain answer here.
-    let standing = standing_holds(ports, &caller.scope, &reservation).await?;
-    if standing.len() < reservation.lines.len() {
-        return Err(expired(&reservation));
+    caller: &Caller,
+    reservation: &Reservation,
+    now: Timestamp,
+) -> Result<()> {
+    require_active(reservation, now)?;
+    if standing_holds(ports, &caller.scope, reservation).await?.len() < reservation.lines.len() {
+        return Err(expired(reservation));
     }
     let gets = reservation.lines.iter().map(|line| Get {
         table: Table::Stock,
@@ -137,18 +102,11 @@ pub async fn commit_into_order(
         consistency: Consistency::Strong,
     });
     let stock = ports.database.get_many(gets.collect()).await?;
-    let shortages = count_shortages(&reservation, stock.iter().map(Option::as_ref).map(Some))?;
-    if !shortages.is_empty() {
-        return Err(insufficient_stock(ports, caller, &shortages).await?.into());
+    let shortages = count_shortages(reservation, stock.iter().map(Option::as_ref).map(Some))?;
+    if shortages.is_empty() {
+        return Ok(());
     }
-    let commit = Commit {
-        now: context.now,
-        key: &format!("order:{}", cart.id),
-        fingerprint: "order",
-        order_id: Some(&cart.id),
-        movement: &movement_of(cart, &context.employee_id, context.occurred_at),
-    };
-    commit_actions(&caller.scope, &reservation, &commit)
+    Err(insufficient_stock(ports, caller, &shortages).await?.into())
 }
 
 /// Refuses unless the reservation is active and, where that matters, not over.
@@ -236,7 +194,11 @@ pub async fn extend(
 
 async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Action<'_>) -> Result<Answer> {
     let now = now_kept(ports)?;
-    let fingerprint = action.fingerprint()?;
+    let request = KeyedRequest {
+        key,
+        fingerprint: &action.fingerprint()?,
+        number: request_number(ports.environment.as_ref()),
+    };
     let movement = Movement {
         kind: action.name(),
         reference: id.to_owned(),
@@ -244,26 +206,19 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
         at: now,
         reason: None,
     };
-    let mut outcome_unknown = false;
     let mut attempts = Attempts::new(ports.environment.as_ref());
     // Version of the header whose holds were found ended by a clock ahead of ours.
     let mut ended_at_version = None;
     loop {
         let reservation = find_in_reach(ports, caller, id).await?;
-        if let Some(applied) = reservation.keys.iter().find(|applied| applied.key == key) {
-            return if applied.fingerprint == fingerprint {
-                let reservation = reservation.as_of(applied);
-                Ok(Answer { reservation, replayed: !outcome_unknown })
-            } else {
-                Err(key_reused())
-            };
+        if let Some(answer) = answer_again(&reservation, &request) {
+            return answer;
         }
         require_state(&reservation)?;
         if ended_at_version == Some(reservation.version) {
             return Err(expired(&reservation));
         }
-        let (next, writes) =
-            actions(ports, caller, &reservation, action, (key, &fingerprint), &movement, now).await?;
+        let (next, writes) = actions(ports, caller, &reservation, action, &request, &movement, now).await?;
         match ports.database.transact(writes).await {
             Ok(()) => return Ok(Answer { reservation: next.shown(now), replayed: false }),
             Err(DatabaseError::Cancelled(reasons))
@@ -280,7 +235,6 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
                 attempts.at_once("the reservation changed meanwhile")?;
             }
             Err(error) if error.is_transient() => {
-                outcome_unknown |= matches!(error, DatabaseError::Unavailable(_));
                 attempts.after_a_wait(action.name()).await?;
             }
             Err(error) => return Err(error.into()),
@@ -294,21 +248,21 @@ async fn actions(
     caller: &Caller,
     reservation: &Reservation,
     action: &Action<'_>,
-    (key, fingerprint): (&str, &str),
+    request: &KeyedRequest<'_>,
     movement: &Movement,
     now: Timestamp,
 ) -> Result<(Reservation, Vec<Write>)> {
     let scope = &caller.scope;
-    let next = |state, expires_at| reservation.next(state, expires_at, None, key, fingerprint);
+    let next = |state, expires_at| reservation.next(state, expires_at, None, request);
     match action {
         Action::Commit => {
             require_active(reservation, now)?;
-            let commit = Commit { now, key, fingerprint, order_id: None, movement };
+            let commit = Commit { now, request: *request, order_id: None, movement };
             let next = next(State::Committed, reservation.expires_at);
             Ok((next, commit_actions(scope, reservation, &commit)?))
         }
-        Action::Extend(request) => {
-            let expires_at = end_of_hold(now, request.ttl_seconds)?.max(reservation.expires_at);
+        Action::Extend(extend) => {
+            let expires_at = end_of_hold(now, extend.ttl_seconds)?.max(reservation.expires_at);
             require_active(reservation, now)?;
             if reservation.keys.len() > EXTENSIONS_MAX {
                 return Err(Refusal::conflict(
