@@ -79,3 +79,138 @@ async fn feed_status(
 ) -> Result<impl IntoResponse, Problem> {
     Ok(Json(status::status(&services.ports, &caller).await?))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use axum::http::header::AUTHORIZATION;
+    use axum::http::response::Parts;
+    use serde_json::{Value, json};
+    use tillstream_app::database::Database;
+    use tillstream_app::environment::Environment;
+    use tillstream_testkit::memory_database::MemoryDatabase;
+    use tillstream_testkit::test_environment::TestEnvironment;
+    use tillstream_testkit::tokens::{AUDIENCE, Claims, ISSUER, TokenIssuer};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    struct Service {
+        app: Router,
+        issuer: TokenIssuer,
+        environment: Arc<TestEnvironment>,
+    }
+
+    async fn service() -> Service {
+        let environment = Arc::new(TestEnvironment::new(1));
+        let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
+        let issuer = TokenIssuer::new("k").unwrap();
+        database.write(TokenIssuer::publish(&[&issuer])).await.unwrap();
+        let authenticator = Authenticator::new(database.clone(), environment.clone(), ISSUER, AUDIENCE);
+        let ports = Ports { database, environment: environment.clone() };
+        Service { app: router(Services { ports }, Arc::new(authenticator)), issuer, environment }
+    }
+
+    impl Service {
+        async fn send(&self, role: &str, mut request: Request<Body>) -> (Parts, Value) {
+            let claims = Claims::new("demo", &[role], self.environment.now());
+            let token = format!("Bearer {}", self.issuer.token(&claims).unwrap());
+            request.headers_mut().insert(AUTHORIZATION, token.parse().unwrap());
+            let (parts, body) = self.app.clone().oneshot(request).await.unwrap().into_parts();
+            let bytes = to_bytes(body, usize::MAX).await.unwrap();
+            (parts, serde_json::from_slice(&bytes).unwrap())
+        }
+
+        /// A sample event as API Gateway sends it.
+        async fn event(&self, role: &str, event: &str) -> (Parts, Value) {
+            let request = lambda_http::request::from_str(event).unwrap();
+            self.send(role, tillstream_runtime::http::request_of(request)).await
+        }
+    }
+
+    #[tokio::test]
+    async fn the_sample_events_are_answered() {
+        let service = service().await;
+        let event = |name: &'static str| match name {
+            "catalog" => include_str!("../../../events/hq-sync/upload.json"),
+            "bad" => include_str!("../../../events/hq-sync/upload-with-a-bad-line.json"),
+            "locations" => include_str!("../../../events/hq-sync/upload-locations.json"),
+            "inventory" => include_str!("../../../events/hq-sync/upload-inventory.json"),
+            "prices" => include_str!("../../../events/hq-sync/upload-prices.json"),
+            _ => include_str!("../../../events/hq-sync/status.json"),
+        };
+        // Beside it: applied, skipped, failed.
+        for (name, counts) in [
+            ("bad", [2, 0, 1]),
+            ("catalog", [0, 2, 0]),
+            ("inventory", [0, 0, 1]),
+            ("locations", [1, 0, 0]),
+            ("inventory", [1, 0, 0]),
+            ("prices", [1, 0, 0]),
+            ("prices", [0, 1, 0]),
+        ] {
+            let (parts, reply) = service.event("integration", event(name)).await;
+            assert_eq!(parts.status, 200, "{reply}");
+            let told = ["applied", "skipped", "failed"].map(|count| reply[count].as_u64().unwrap());
+            assert_eq!(told, counts, "{name}: {reply}");
+            assert_eq!(reply["next_from"], Value::Null);
+            if name == "bad" {
+                assert_eq!((&reply["errors"][0]["line"], &reply["unknown_fields"]), (&json!(2), &json!(1)));
+            }
+        }
+        let (parts, status) = service.event("operator", event("status")).await;
+        assert_eq!(parts.status, 200);
+        let catalog = &status["items"][0];
+        assert_eq!((&catalog["entity"], &catalog["parked"]), (&json!("catalog"), &json!(1)));
+        assert_eq!((&catalog["checkpoint"], &catalog["lag_seconds"]), (&json!(2), &json!(0)));
+        assert_eq!(catalog["last_error"]["code"], "line_not_json");
+    }
+
+    #[tokio::test]
+    async fn refusals_are_problem_documents_with_their_status() {
+        let service = service().await;
+        let post = |path: &str| Request::post(path).body(Body::from("{}")).unwrap();
+        let get = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+        let large =
+            Request::post("/v1/sync/catalog").body(Body::from(vec![b' '; 4 * 1024 * 1024 + 1])).unwrap();
+        for (role, request, status, code) in [
+            ("store_manager", post("/v1/sync/catalog"), 403, "role_required"),
+            ("integration", post("/v1/sync/weather"), 404, "unknown_entity"),
+            ("integration", post("/v1/sync/customers"), 422, "entity_not_supported"),
+            ("integration", post("/v1/sync/catalog?from=0"), 422, "from_out_of_range"),
+            ("integration", post("/v1/sync/catalog?from=x"), 422, "query_invalid"),
+            ("integration", post("/v1/sync/catalog?form=1"), 422, "query_invalid"),
+            ("integration", large, 413, "body_too_large"),
+            ("cashier", get("/v1/sync/status"), 403, "role_required"),
+        ] {
+            let shown = format!("{} {}", request.method(), request.uri());
+            let (parts, problem) = service.send(role, request).await;
+            assert_eq!(
+                (parts.status.as_u16(), &problem["code"]),
+                (status, &json!(code)),
+                "{shown}: {problem}"
+            );
+        }
+        let anonymous = service.app.clone().oneshot(get("/v1/sync/status")).await.unwrap();
+        assert_eq!(anonymous.status(), 401);
+    }
+
+    #[tokio::test]
+    async fn an_upload_ends_before_the_function_does() {
+        let service = service().await;
+        let lines: String = (0..250)
+            .map(|n| {
+                let data = json!({"name": "A", "unit_price": "1", "currency": "GBP"});
+                format!("{}\n", json!({"id": format!("A{n}"), "version": 1, "op": "upsert", "data": data}))
+            })
+            .collect();
+        let mut request = Request::post("/v1/sync/catalog").body(Body::from(lines)).unwrap();
+        let end = service.environment.now().checked_add(BATCH_RESERVE).unwrap();
+        request.extensions_mut().insert(Deadline(Some(end)));
+        let (_, reply) = service.send("integration", request).await;
+        assert_eq!((&reply["applied"], &reply["next_from"]), (&json!(100), &json!(101)));
+    }
+}
