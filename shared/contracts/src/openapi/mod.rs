@@ -20,11 +20,13 @@
 
 #![allow(dead_code, reason = "the functions under `utoipa::path` only carry their declarations")]
 
+mod catalog;
 pub mod headers;
 mod identity;
 mod orders;
 mod pos;
 mod problem;
+mod sync;
 
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
@@ -38,9 +40,11 @@ pub use self::problem::{FieldProblem, ProblemDocument};
 /// The areas.
 fn areas() -> Vec<OpenApi> {
     vec![
+        catalog::Api::openapi(),
         identity::Api::openapi(),
         orders::Api::openapi(),
         pos::Api::openapi(),
+        sync::Api::openapi(),
     ]
 }
 
