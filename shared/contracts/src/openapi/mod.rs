@@ -22,6 +22,7 @@
 
 pub mod headers;
 mod identity;
+mod inventory;
 mod problem;
 
 use utoipa::OpenApi as _;
