@@ -23,6 +23,8 @@
 pub mod headers;
 mod identity;
 mod inventory;
+mod orders;
+mod pos;
 mod problem;
 
 use utoipa::OpenApi as _;
@@ -36,7 +38,12 @@ pub use self::problem::{FieldProblem, ProblemDocument};
 
 /// The areas.
 fn areas() -> Vec<OpenApi> {
-    vec![identity::Api::openapi()]
+    vec![
+        identity::Api::openapi(),
+        inventory::Api::openapi(),
+        orders::Api::openapi(),
+        pos::Api::openapi(),
+    ]
 }
 
 /// Media type of a refusal's body.
