@@ -1,1 +1,74 @@
 //! Locations, stock, reservations, movements.
+
+mod locations;
+mod reservations;
+mod stock;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use tillstream_app::Ports;
+use tillstream_app::tenancy::Role;
+use tillstream_runtime::auth::Authenticator;
+use tillstream_runtime::config::{self, Variable};
+use tillstream_runtime::http;
+
+/// Name in logs and metrics.
+pub const FUNCTION: &str = "inventory";
+
+/// What it reads from its environment, beside what every function reads.
+pub const VARIABLES: &[Variable] = &[
+    config::STOCK_TABLE,
+    config::LEDGER_TABLE,
+    config::CATALOG_TABLE,
+    config::IDENTITY_TABLE,
+    config::TOKEN_ISSUER,
+    config::TOKEN_AUDIENCE,
+];
+
+/// Who may adjust and count; an operator may everything.
+const UPDATERS: [Role; 3] = [Role::StoreManager, Role::WarehouseStaff, Role::Integration];
+/// Who may hold stock, and end holds.
+const RESERVERS: [Role; 4] = [Role::Cashier, Role::StoreManager, Role::WarehouseStaff, Role::Integration];
+/// Who may read: any role that this build knows.
+const READERS: [Role; 6] = [
+    Role::Cashier,
+    Role::StoreManager,
+    Role::WarehouseStaff,
+    Role::FranchiseOwner,
+    Role::Analyst,
+    Role::Integration,
+];
+
+/// What its handlers need.
+#[derive(Clone)]
+pub struct Services {
+    /// Tables, time and chance.
+    pub ports: Ports,
+}
+
+/// Its routes.
+pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
+    let routes = Router::new()
+        .route("/v1/locations", get(locations::list).post(locations::create))
+        .route("/v1/locations/{id}", get(locations::one))
+        .route("/v1/locations/{id}/inventory", get(stock::of_location))
+        .route("/v1/warehouses", get(locations::warehouses))
+        .route("/v1/retail-locations", get(locations::retail_locations))
+        .route("/v1/inventory", get(stock::list))
+        .route("/v1/inventory/update", post(stock::update))
+        .route("/v1/inventory/movements", get(stock::movements))
+        .route("/v1/inventory/conservation", get(stock::conservation))
+        .route("/v1/inventory/reserve", post(reservations::reserve))
+        .route("/v1/inventory/reservations/{id}", get(reservations::one))
+        .route("/v1/inventory/reservations/{id}/commit", post(reservations::commit))
+        .route("/v1/inventory/reservations/{id}/release", post(reservations::release))
+        .route("/v1/inventory/reservations/{id}/extend", post(reservations::extend))
+        .route("/v1/inventory/{sku}", get(stock::of_sku))
+        .route("/v1/inventory/{location_id}/{sku}", get(stock::one));
+    http::router(FUNCTION, routes, services, authenticator)
+}
+
+#[cfg(test)]
+mod tests;

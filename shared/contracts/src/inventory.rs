@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::quantity::QuantityInput;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::schema::QuantitySchema;
 
@@ -144,6 +144,11 @@ pub struct ExtendRequest {
     #[schema(minimum = 1, maximum = 86400, example = 900)]
     pub ttl_seconds: i64,
 }
+
+/// The body of a commit or release: none, or an empty object.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoFields {}
 
 /// Where a reservation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -320,8 +325,9 @@ pub struct Conservation {
 }
 
 /// Query of `GET /v1/inventory`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct StockListQuery {
     /// Only this SKU.
     pub sku: Option<String>,
@@ -330,38 +336,44 @@ pub struct StockListQuery {
     /// `true`: only where available is below the reorder point; `false`: only where it is not.
     pub below_reorder_point: Option<bool>,
     /// At most so many, 1 to 200; 50 where absent.
+    #[param(minimum = 1, maximum = 200, default = 50)]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
 }
 
 /// Query of the lists below one SKU or one location.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// At most so many, 1 to 200; 50 where absent.
+    #[param(minimum = 1, maximum = 200, default = 50)]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
 }
 
 /// Query of `GET /v1/inventory/movements`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct MovementQuery {
     /// What.
     pub sku: String,
     /// Where.
     pub location_id: String,
     /// At most so many, 1 to 200; 50 where absent.
+    #[param(minimum = 1, maximum = 200, default = 50)]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
 }
 
 /// Query of `GET /v1/inventory/conservation`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ConservationQuery {
     /// What.
     pub sku: String,

@@ -105,17 +105,21 @@ async fn one_page(
             (sort_name, &after),
         ])
     });
-    let page = database
-        .query(Query { limit, start, ..Query::index(Table::Stock, index, partition.clone()) })
-        .await?;
-    let names =
-        page.items.iter().map(|item| Ok(name(item.text(sort_name)?))).collect::<Result<Vec<StockName>>>()?;
-    let next = match (page.next, names.last()) {
-        (Some(_), Some(last)) => {
-            Some(Position { location_id: last.location_id.clone(), sku: Some(last.sku.clone()) })
-        }
-        _ => None,
+    // One more than wanted, so that a full page knows whether it is the last.
+    let query = Query {
+        limit: limit.saturating_add(1),
+        start,
+        ..Query::index(Table::Stock, index, partition.clone())
     };
+    let page = database.query(query).await?;
+    let mut names =
+        page.items.iter().map(|item| Ok(name(item.text(sort_name)?))).collect::<Result<Vec<StockName>>>()?;
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = names.len() > wanted || page.next.is_some();
+    names.truncate(wanted);
+    let next = names.last().filter(|_| more);
+    let next =
+        next.map(|last| Position { location_id: last.location_id.clone(), sku: Some(last.sku.clone()) });
     Ok(Names { names, next })
 }
 

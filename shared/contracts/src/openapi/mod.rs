@@ -23,6 +23,7 @@
 mod catalog;
 pub mod headers;
 mod identity;
+mod inventory;
 mod orders;
 mod pos;
 mod problem;
@@ -42,6 +43,7 @@ fn areas() -> Vec<OpenApi> {
     vec![
         catalog::Api::openapi(),
         identity::Api::openapi(),
+        inventory::Api::openapi(),
         orders::Api::openapi(),
         pos::Api::openapi(),
         sync::Api::openapi(),

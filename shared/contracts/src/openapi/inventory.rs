@@ -1,0 +1,232 @@
+//! Locations, stock, reservations, movements.
+
+use utoipa::OpenApi;
+
+use super::headers::IdempotencyHeader;
+use crate::catalog::{LocationBody, LocationList, LocationReply};
+use crate::inventory::{
+    Conservation, ConservationQuery, ExtendRequest, MovementQuery, NoFields, PageQuery, Reservation,
+    ReserveRequest, ShortLine, StockLevel, StockLevelPage, StockListQuery, StockMovementPage,
+    StockUpdateRequest, StockUpdated,
+};
+
+/// This area.
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        list_locations,
+        create_location,
+        get_location,
+        location_inventory,
+        list_warehouses,
+        list_retail_locations,
+        list_stock,
+        sku_stock,
+        one_stock,
+        update_stock,
+        reserve,
+        get_reservation,
+        commit_reservation,
+        release_reservation,
+        extend_reservation,
+        list_movements,
+        prove_conservation
+    ),
+    components(schemas(ShortLine))
+)]
+pub struct Api;
+
+/// All locations in reach, by id.
+#[utoipa::path(get, path = "/v1/locations", tag = "locations", params(PageQuery),
+    responses(
+        (status = 200, description = "A page", body = LocationList),
+        (status = 400, description = "`cursor_malformed`"),
+        (status = 422, description = "`limit_out_of_range`, `query_invalid`"),
+    ))]
+fn list_locations() {}
+
+/// Makes a location. Roles: store manager, integration, operator.
+#[utoipa::path(post, path = "/v1/locations", tag = "locations", params(IdempotencyHeader),
+    request_body = LocationBody,
+    responses(
+        (status = 201, description = "Made; the `ETag` holds its version", body = LocationReply),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 403, description = "`role_required`, `store_out_of_reach`"),
+        (status = 409, description = "`location_exists`"),
+        (status = 422, description = "`field_invalid`, `idempotency_key_reused`"),
+    ))]
+fn create_location() {}
+
+/// One location.
+#[utoipa::path(get, path = "/v1/locations/{id}", tag = "locations",
+    params(("id" = String, Path, description = "Location")),
+    responses(
+        (status = 200, description = "It; the `ETag` holds its version", body = LocationReply),
+        (status = 403, description = "`store_out_of_reach`"),
+        (status = 404, description = "`location_not_found`"),
+    ))]
+fn get_location() {}
+
+/// The stock of a location, by SKU.
+#[utoipa::path(get, path = "/v1/locations/{id}/inventory", tag = "inventory",
+    params(("id" = String, Path, description = "Location"), PageQuery),
+    responses(
+        (status = 200, description = "A page", body = StockLevelPage),
+        (status = 400, description = "`cursor_malformed`"),
+        (status = 403, description = "`store_out_of_reach`"),
+        (status = 404, description = "`location_not_found`"),
+        (status = 422, description = "`limit_out_of_range`, `location_id_malformed`, `query_invalid`"),
+    ))]
+fn location_inventory() {}
+
+/// The warehouses in reach.
+#[utoipa::path(get, path = "/v1/warehouses", tag = "locations", params(PageQuery),
+    responses(
+        (status = 200, description = "A page", body = LocationList),
+        (status = 400, description = "`cursor_malformed`"),
+        (status = 422, description = "`limit_out_of_range`, `query_invalid`"),
+    ))]
+fn list_warehouses() {}
+
+/// The stores in reach.
+#[utoipa::path(get, path = "/v1/retail-locations", tag = "locations", params(PageQuery),
+    responses(
+        (status = 200, description = "A page", body = LocationList),
+        (status = 400, description = "`cursor_malformed`"),
+        (status = 422, description = "`limit_out_of_range`, `query_invalid`"),
+    ))]
+fn list_retail_locations() {}
+
+/// Stock of all locations in reach, filtered. A page may be short, or empty, although there are more.
+/// Lists are a moment behind; expired holds count as free.
+#[utoipa::path(get, path = "/v1/inventory", tag = "inventory", params(StockListQuery),
+    responses(
+        (status = 200, description = "A page, by location and SKU", body = StockLevelPage),
+        (status = 400, description = "`cursor_malformed`"),
+        (status = 403, description = "`store_out_of_reach`"),
+        (status = 422, description = "`limit_out_of_range`, `location_id_malformed`, `sku_malformed`, `query_invalid`"),
+    ))]
+fn list_stock() {}
+
+/// Stock of a SKU at every location in reach.
+#[utoipa::path(get, path = "/v1/inventory/{sku}", tag = "inventory",
+    params(("sku" = String, Path, description = "SKU. One named as a route beside (`movements`, `conservation`): `GET /v1/inventory?sku=`"), PageQuery),
+    responses(
+        (status = 200, description = "A page, by location", body = StockLevelPage),
+        (status = 400, description = "`cursor_malformed`"),
+        (status = 404, description = "`sku_not_found`"),
+        (status = 422, description = "`limit_out_of_range`, `sku_malformed`, `query_invalid`"),
+    ))]
+fn sku_stock() {}
+
+/// Stock of a SKU at a location, as of now, its expired holds freed.
+#[utoipa::path(get, path = "/v1/inventory/{location_id}/{sku}", tag = "inventory",
+    params(("location_id" = String, Path, description = "Location"), ("sku" = String, Path, description = "SKU")),
+    responses(
+        (status = 200, description = "It; the `ETag` holds its version", body = StockLevel),
+        (status = 403, description = "`store_out_of_reach`"),
+        (status = 404, description = "`stock_not_found`"),
+        (status = 422, description = "`location_id_malformed`, `sku_malformed`"),
+    ))]
+fn one_stock() {}
+
+/// Adjusts on hand by a signed quantity, or sets it to what was counted. A delta never takes more than
+/// is available; a count may find less than is promised, and then opens an exception. Roles: store
+/// manager, warehouse staff, integration, operator.
+#[utoipa::path(post, path = "/v1/inventory/update", tag = "inventory", params(IdempotencyHeader),
+    request_body = StockUpdateRequest,
+    responses(
+        (status = 200, description = "Done; a replay answers the same", body = StockUpdated),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 403, description = "`role_required`, `store_out_of_reach`"),
+        (status = 404, description = "`location_not_found`"),
+        (status = 409, description = "`version_conflict` with `current_version`; `insufficient_stock` with `lines` (ShortLine)"),
+        (status = 422, description = "`field_invalid`, `quantity_invalid`, `reason_invalid`, `card_number_refused`, `sku_unknown`, `sku_not_stocked`, `idempotency_key_reused`"),
+    ))]
+fn update_stock() {}
+
+/// Holds stock for a time: all lines or none. Roles: cashier, store manager, warehouse staff,
+/// integration, operator.
+#[utoipa::path(post, path = "/v1/inventory/reserve", tag = "reservations", params(IdempotencyHeader),
+    request_body = ReserveRequest,
+    responses(
+        (status = 201, description = "Held; a replay answers the same", body = Reservation),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 403, description = "`role_required`, `store_out_of_reach`"),
+        (status = 404, description = "`location_not_found`"),
+        (status = 409, description = "`insufficient_stock` with `lines` (ShortLine): what is available, coming, elsewhere; `reservation_exists`"),
+        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `too_many_lines`, `ttl_out_of_range`, `quantity_invalid`, `id_malformed`, `sku_unknown`, `sku_not_stocked`, `idempotency_key_reused`"),
+    ))]
+fn reserve() {}
+
+/// One reservation.
+#[utoipa::path(get, path = "/v1/inventory/reservations/{id}", tag = "reservations",
+    params(("id" = String, Path, description = "Reservation")),
+    responses(
+        (status = 200, description = "It", body = Reservation),
+        (status = 403, description = "`store_out_of_reach`"),
+        (status = 404, description = "`reservation_not_found`"),
+    ))]
+fn get_reservation() {}
+
+/// Sells what is held: on hand falls.
+#[utoipa::path(post, path = "/v1/inventory/reservations/{id}/commit", tag = "reservations",
+    params(("id" = String, Path, description = "Reservation"), IdempotencyHeader),
+    request_body = Option<NoFields>,
+    responses(
+        (status = 200, description = "Committed; a replay answers the same", body = Reservation),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 403, description = "`role_required`, `store_out_of_reach`"),
+        (status = 404, description = "`reservation_not_found`"),
+        (status = 409, description = "`reservation_not_active`, `reservation_expired`; `insufficient_stock` where a count found less than is held"),
+        (status = 422, description = "`field_invalid`, `idempotency_key_reused`"),
+    ))]
+fn commit_reservation() {}
+
+/// Gives back what is held.
+#[utoipa::path(post, path = "/v1/inventory/reservations/{id}/release", tag = "reservations",
+    params(("id" = String, Path, description = "Reservation"), IdempotencyHeader),
+    request_body = Option<NoFields>,
+    responses(
+        (status = 200, description = "Released; a replay answers the same", body = Reservation),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 403, description = "`role_required`, `store_out_of_reach`"),
+        (status = 404, description = "`reservation_not_found`"),
+        (status = 409, description = "`reservation_not_active`"),
+        (status = 422, description = "`field_invalid`, `idempotency_key_reused`"),
+    ))]
+fn release_reservation() {}
+
+/// Holds for longer; never shortens.
+#[utoipa::path(post, path = "/v1/inventory/reservations/{id}/extend", tag = "reservations",
+    params(("id" = String, Path, description = "Reservation"), IdempotencyHeader),
+    request_body = ExtendRequest,
+    responses(
+        (status = 200, description = "Extended; a replay answers the same", body = Reservation),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 403, description = "`role_required`, `store_out_of_reach`"),
+        (status = 404, description = "`reservation_not_found`"),
+        (status = 409, description = "`reservation_not_active`, `reservation_expired`, `too_many_extensions`"),
+        (status = 422, description = "`field_invalid`, `ttl_out_of_range`, `idempotency_key_reused`"),
+    ))]
+fn extend_reservation() {}
+
+/// The movements of a SKU at a location, newest first; moments behind the stock itself.
+#[utoipa::path(get, path = "/v1/inventory/movements", tag = "inventory", params(MovementQuery),
+    responses(
+        (status = 200, description = "A page", body = StockMovementPage),
+        (status = 400, description = "`cursor_malformed`"),
+        (status = 403, description = "`store_out_of_reach`"),
+        (status = 422, description = "`limit_out_of_range`, `location_id_malformed`, `sku_malformed`, `query_invalid`"),
+    ))]
+fn list_movements() {}
+
+/// The proof that the counters are the sum of the movements.
+#[utoipa::path(get, path = "/v1/inventory/conservation", tag = "inventory", params(ConservationQuery),
+    responses(
+        (status = 200, description = "Whether it holds, and up to where", body = Conservation),
+        (status = 403, description = "`store_out_of_reach`"),
+        (status = 404, description = "`stock_not_found`"),
+        (status = 422, description = "`location_id_malformed`, `sku_malformed`, `query_invalid`"),
+    ))]
+fn prove_conservation() {}
