@@ -55,8 +55,11 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
-/// Name and dependencies of each package of the workspace: `normal` or `dev`.
-fn packages() -> Vec<(String, String, Vec<(String, String)>)> {
+/// A dependency and its kind: `normal` or `dev`.
+type Dependency = (String, String);
+
+/// Name, manifest and dependencies of each package of the workspace.
+fn packages() -> Vec<(String, String, Vec<Dependency>)> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(root())
