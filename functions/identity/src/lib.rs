@@ -146,7 +146,8 @@ mod tests {
         let (response, document) = get_json(app.clone(), "/v1/openapi.json").await;
         assert!(document["paths"]["/v1/health"]["get"].is_object());
         let tag = response.headers()["etag"].clone();
-        let request = Request::get("/v1/openapi.json").header(IF_NONE_MATCH, tag).body(Body::empty()).unwrap();
+        let request =
+            Request::get("/v1/openapi.json").header(IF_NONE_MATCH, tag).body(Body::empty()).unwrap();
         assert_eq!(app.oneshot(request).await.unwrap().status(), 304);
     }
 }

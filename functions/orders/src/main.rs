@@ -1,3 +1,12 @@
 //! Wires `orders` to the Lambda runtime.
 
-fn main() {}
+use orders::Services;
+use lambda_http::Error;
+use tillstream_runtime::{clients, http};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let clients = clients::start(orders::VARIABLES).await?;
+    let authenticator = clients.authenticator()?;
+    http::serve(orders::router(Services { ports: clients.ports }, authenticator)).await
+}

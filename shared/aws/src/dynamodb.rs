@@ -316,6 +316,11 @@ impl Database for DynamoDb {
         };
         match &query.range {
             Range::All => {}
+            Range::BeginsWith(bound) | Range::Between(bound, _) | Range::Between(_, bound)
+                if bound.is_empty() =>
+            {
+                return Err(DatabaseError::Invalid("a sort key cannot be empty".into()));
+            }
             Range::Between(from, to) => {
                 condition += &bounds(AttributeValue::S(from.clone()), AttributeValue::S(to.clone()));
             }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use tillstream_app::database::{Change, Condition, DatabaseError};
+use tillstream_app::database::{Change, Condition, DatabaseError, Value};
 
 use crate::attribute_values::to_attribute;
 
@@ -46,8 +46,18 @@ impl Placeholders {
     /// A condition expression.
     ///
     /// # Errors
-    /// [`DatabaseError::Invalid`] for an empty list of conditions.
+    /// [`DatabaseError::Invalid`] for an empty list of conditions, and for an order of what has none.
     pub(crate) fn condition(&mut self, condition: &Condition) -> Result<String, DatabaseError> {
+        if let Condition::Lt(name, value)
+        | Condition::Le(name, value)
+        | Condition::Gt(name, value)
+        | Condition::Ge(name, value) = condition
+            && matches!(value, Value::Bool(_) | Value::L(_) | Value::M(_))
+        {
+            return Err(DatabaseError::Invalid(format!(
+                "incorrect operand type of the comparison with {name}"
+            )));
+        }
         let mut compare = |name: &str, operator: &str, value| {
             let name = self.name(name);
             let value = self.value(to_attribute(value));

@@ -1,6 +1,6 @@
 //! The DynamoDB adapter keeps the contract of the port, on an emulator.
 
-use tillstream_testkit::database_contract::check_all;
+use tillstream_testkit::database_contract::{check_all, check_semantics};
 use tillstream_testkit::emulator::DynamoFixture;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -10,6 +10,7 @@ async fn adapter_keeps_the_contract_on_dynoxide() {
 }
 
 /// On any other DynamoDB, as `make run` starts one: `DYNAMODB_CONTRACT_ENDPOINT=http://127.0.0.1:4566`.
+/// Without the refusals: MiniStack lets malformed requests through, which is why dynoxide is the judge.
 #[tokio::test(flavor = "multi_thread")]
 async fn adapter_keeps_the_contract_at_the_given_endpoint() {
     let Ok(endpoint) = std::env::var("DYNAMODB_CONTRACT_ENDPOINT") else {
@@ -17,5 +18,5 @@ async fn adapter_keeps_the_contract_at_the_given_endpoint() {
         return;
     };
     let fixture = DynamoFixture::at(&endpoint, None).await.unwrap();
-    check_all(&*fixture.database, "given").await;
+    check_semantics(&*fixture.database, "given").await;
 }

@@ -99,8 +99,10 @@ pub struct DeliveryView {
     pub order_id: String,
     /// Its version.
     pub order_version: u32,
-    /// Register and number of the order.
-    pub receipt_number: String,
+    /// Receipt number of the order, unique on its lane.
+    pub receipt_number: u64,
+    /// Lane that gave the number (`s-uk-1/r-1`).
+    pub lane: String,
     /// The order's store.
     pub store_id: String,
     /// Where it stands.

@@ -59,8 +59,10 @@ pub struct HqOrderMessage {
     pub order_version: u32,
     /// Where the order stood at this version (`completed`, `placed`, `paid`, `returned`, …).
     pub status: String,
-    /// Register and number, unique in the tenant (`s-uk-1/r-1:42`).
-    pub receipt_number: String,
+    /// Receipt number, unique on its lane.
+    pub receipt_number: u64,
+    /// Lane that gave the number (`s-uk-1/r-1`).
+    pub lane: String,
     /// Store.
     pub store_id: String,
     /// Register, or virtual lane.

@@ -25,12 +25,7 @@ pub struct BreakerRules {
 
 impl Default for BreakerRules {
     fn default() -> Self {
-        BreakerRules {
-            failures_to_open: 5,
-            cool_down: 5_000,
-            cool_down_max: 60_000,
-            probe_lease: 30_000,
-        }
+        BreakerRules { failures_to_open: 5, cool_down: 5_000, cool_down_max: 60_000, probe_lease: 30_000 }
     }
 }
 

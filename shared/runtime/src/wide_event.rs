@@ -225,7 +225,10 @@ mod tests {
             action("POST /v1/orders");
             tenant("demo");
             let one = |kind, thousandths| Consumed { table: Table::Orders, index: None, kind, thousandths };
-            Metered.consumed(Operation::GetMany, &[one(CapacityKind::Read, 1_000), one(CapacityKind::Read, 500)]);
+            Metered.consumed(
+                Operation::GetMany,
+                &[one(CapacityKind::Read, 1_000), one(CapacityKind::Read, 500)],
+            );
             Metered.consumed(Operation::Transact, &[one(CapacityKind::Write, 2_000)]);
             write_attempt(true);
             write_attempt(false);

@@ -19,22 +19,33 @@ use tillstream_app::tenancy::TenantScope;
 
 /// Runs all checks. `run` makes the tenants of this run unique.
 pub async fn check_all(database: &dyn Database, run: &str) {
+    check_semantics(database, run).await;
+    check_refusals(database, run).await;
+}
+
+/// What reads, writes, conditions, transactions and queries do.
+pub async fn check_semantics(database: &dyn Database, run: &str) {
     let scope = |name: &str| TenantScope::from_own_record(&format!("{run}-{name}"));
     values_come_back_as_they_were(database, &scope("values")).await;
     conditions_compare_as_dynamodb_does(database, &scope("conditions")).await;
     single_writes_change_and_refuse(database, &scope("writes")).await;
     changes_apply(database, &scope("changes")).await;
-    malformed_writes_are_refused(database, &scope("malformed")).await;
-    sizes_are_limited(database, &scope("sizes")).await;
     many_reads_answer_by_position(database, &scope("reads")).await;
     transactions_are_all_or_none(database, &scope("transactions")).await;
-    transactions_refuse_what_dynamodb_refuses(database, &scope("refusals")).await;
     the_same_transaction_takes_effect_once(database, &scope("token")).await;
     partitions_are_queried_in_order(database, &scope("query")).await;
     pages_go_on_where_they_ended(database, &scope("pages")).await;
     indexes_hold_what_has_their_keys(database, &scope("indexes")).await;
-    queries_refuse_what_dynamodb_refuses(database, &scope("bounds")).await;
     batches_put_all(database, &scope("batches")).await;
+}
+
+/// What must be refused because it is malformed or too large. Some emulators let it through.
+pub async fn check_refusals(database: &dyn Database, run: &str) {
+    let scope = |name: &str| TenantScope::from_own_record(&format!("{run}-{name}"));
+    malformed_writes_are_refused(database, &scope("malformed")).await;
+    sizes_are_limited(database, &scope("sizes")).await;
+    transactions_refuse_what_dynamodb_refuses(database, &scope("refusals")).await;
+    queries_refuse_what_dynamodb_refuses(database, &scope("bounds")).await;
 }
 
 fn get(table: Table, key: &Key) -> Get {
@@ -417,9 +428,10 @@ pub async fn pages_go_on_where_they_ended(database: &dyn Database, scope: &Tenan
     }
     let query = Query::partition(Table::Stock, scope.holds("l", "large"));
     let first = database.query(query.clone()).await.unwrap();
-    assert_eq!(sort_keys(&first), ["0", "1", "2", "3"]);
-    let rest = database.query(Query { start: first.next, ..query }).await.unwrap();
-    assert_eq!((sort_keys(&rest), rest.next.clone()), (vec!["4"], None));
+    assert!((3..=4).contains(&first.items.len()), "{:?}", sort_keys(&first));
+    let rest = database.query(Query { start: first.next.clone(), ..query }).await.unwrap();
+    assert_eq!([sort_keys(&first), sort_keys(&rest)].concat(), ["0", "1", "2", "3", "4"]);
+    assert_eq!(rest.next, None);
 }
 
 /// The page of an index once it has `count` items: indexes are eventually consistent.

@@ -59,6 +59,21 @@ pub(crate) async fn attempt(ports: &Ports, mut writes: Vec<Write>) -> Result<Att
     }
 }
 
+/// Makes a write that may be made any number of times: without a condition, or with one that holds
+/// against its own repetition.
+///
+/// # Errors
+/// [`Error::Retryable`] where the database does not keep up.
+pub(crate) async fn insist(ports: &Ports, write: Write) -> Result<()> {
+    for number in 1..=ATTEMPTS_MAX {
+        match attempt(ports, vec![write.clone()]).await? {
+            Attempt::Done | Attempt::Failed { .. } => return Ok(()),
+            Attempt::Busy | Attempt::Unknown => pause(ports, number).await,
+        }
+    }
+    Err(Error::retryable("the catalogue table does not keep up"))
+}
+
 /// Waits before the next attempt.
 pub(crate) async fn pause(ports: &Ports, attempt: u32) {
     let environment = ports.environment.as_ref();

@@ -73,12 +73,16 @@ pub fn location_item(scope: &TenantScope, location: &Location) -> Result<Item> {
         .with_json("data", location)
 }
 
-/// Reads a location's item.
+/// Reads a location's item, also a deleted one's: what was begun there must come to its end. What
+/// begins must ask [`location_if_any`].
 ///
 /// # Errors
-/// 404 `location_not_found` for one that was deleted; a bug if it is not a location.
+/// 404 `location_not_found` for one that was deleted before it was known; a bug if it is not a location.
 pub fn location_of(item: &Item) -> Result<Location> {
-    if is_deleted(item) { Err(location_not_found().into()) } else { item.json("data") }
+    if is_deleted(item) && item.get("data").is_none() {
+        return Err(location_not_found().into());
+    }
+    item.json("data")
 }
 
 /// Reads what may be a location: nothing where there is no item, or only the mark of a deleted one.

@@ -10,7 +10,7 @@ use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::tenancy::{Caller, TenantScope};
 
-use super::attempt::{ATTEMPTS_MAX, Attempt, attempt, pause};
+use super::attempt::{ATTEMPTS_MAX, Attempt, attempt, insist, pause};
 use super::index_walk::{IndexWalk, Page};
 use super::items::{location_if_any, location_item, location_not_found};
 use super::location_rules::location_from;
@@ -128,5 +128,5 @@ pub(crate) async fn write_location(ports: &Ports, old: Option<&Item>, item: Item
 /// [`Error::Retryable`].
 pub(crate) async fn register_tenant(ports: &Ports, scope: &TenantScope) -> Result<()> {
     let item = Item::new(&scope.registry_entry()).with("kind", "tenant").with("tenant_id", scope.tenant_id());
-    Ok(ports.database.write(Write::Put { table: Table::Catalog, item, condition: None }).await?)
+    insist(ports, Write::Put { table: Table::Catalog, item, condition: None }).await
 }

@@ -1,7 +1,7 @@
 //! How a product or location stands before it is written: there, deleted, or never heard of.
 //!
-//! A deleted one leaves its item behind as a tombstone: key and versions, nothing else. So an older
-//! line of the feed that arrives later meets the version that took it away, and every write is one
+//! A deleted one leaves its item behind as a tombstone: key and versions, outside of all lists. So an
+//! older line of the feed that arrives later meets the version that took it away, and every write is one
 //! condition on one item.
 
 use crate::database::{Condition, Item, Key};

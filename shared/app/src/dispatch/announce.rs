@@ -91,7 +91,8 @@ async fn make_records(ports: &Ports, mut facts: Vec<(usize, Fact)>) -> Made {
             made.failed.push(position);
             continue;
         }
-        match make_record(ports, &fact).await.and_then(|delivery| delivery.as_ref().map(wake_up).transpose()) {
+        match make_record(ports, &fact).await.and_then(|delivery| delivery.as_ref().map(wake_up).transpose())
+        {
             Ok(Some(wake_up)) => made.wake_ups.push((position, wake_up)),
             Ok(None) => {}
             Err(error) => {
@@ -138,7 +139,8 @@ async fn make_record(ports: &Ports, fact: &Fact) -> Result<Option<Delivery>> {
             // have been sent, so it is sent (again) unless somebody has answered it.
             Err(DatabaseError::ConditionFailed(_)) => {
                 let there =
-                    load(ports, fact.scope.delivery(&delivery_id(&fact.order_id, fact.order_version))).await?;
+                    load(ports, fact.scope.delivery(&delivery_id(&fact.order_id, fact.order_version)))
+                        .await?;
                 return Ok(there.filter(|there| there.status == DeliveryStatus::Pending));
             }
             Err(error) if error.is_transient() && attempt < TRIES => {

@@ -22,8 +22,7 @@ const TRIES: u32 = 8;
 
 /// The breaker as it stands, and the count of its writes (0: never written).
 pub(super) async fn load(ports: &Ports, scope: &TenantScope) -> Result<(Breaker, i64)> {
-    let get =
-        Get { table: Table::Dispatch, key: scope.breaker(HQ), consistency: Consistency::Strong };
+    let get = Get { table: Table::Dispatch, key: scope.breaker(HQ), consistency: Consistency::Strong };
     match ports.database.get(get).await? {
         None => Ok((Breaker::default(), 0)),
         Some(item) => Ok((item.json("state")?, item.number("rev")?)),

@@ -9,7 +9,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tillstream_contracts::dispatch::{AttemptOutcome, AttemptView, DeliveryStatus, DeliveryView, DiscardView};
+use tillstream_contracts::dispatch::{
+    AttemptOutcome, AttemptView, DeliveryStatus, DeliveryView, DiscardView,
+};
 use tillstream_domain::lane::LaneNumber;
 
 use crate::database::{Condition, Consistency, Get, Item, Key, Table, Write};
@@ -251,7 +253,10 @@ impl Delivery {
             .with("order_version", i64::from(self.order_version))
             .with("order_status", self.order_status.as_str())
             .with("lane", lane.to_string())
-            .with("lane_pk", self.scope.lane_deliveries(&lane.store_id, &lane.register_id, lane.epoch).value())
+            .with(
+                "lane_pk",
+                self.scope.lane_deliveries(&lane.store_id, &lane.register_id, lane.epoch).value(),
+            )
             .with("lane_number", i64::try_from(self.lane_number.number).map_err(Error::bug)?)
             .with("occurred_at", self.occurred_at.as_millisecond())
             .with("status", self.status.name())
@@ -273,8 +278,7 @@ impl Delivery {
             Some(discarded) => item.with_json("discarded", discarded)?,
             None => item,
         };
-        let item =
-            if self.actions.is_empty() { item } else { item.with_json("actions", &self.actions)? };
+        let item = if self.actions.is_empty() { item } else { item.with_json("actions", &self.actions)? };
         let due = match self.status {
             DeliveryStatus::Pending => keys::due("delivery", spread(&self.key())),
             DeliveryStatus::Waiting => self.scope.waiting_deliveries(HQ),
@@ -317,7 +321,8 @@ impl Delivery {
             last_error: item.opt_text("last_error").map(Into::into),
             created_at: millis(item, "created_at")?,
             updated_at: millis(item, "updated_at")?,
-            due_at: Timestamp::from_millisecond(item.opt_number("due_at").unwrap_or(0)).map_err(Error::bug)?,
+            due_at: Timestamp::from_millisecond(item.opt_number("due_at").unwrap_or(0))
+                .map_err(Error::bug)?,
             discarded: item.opt_text("discarded").map(|_| item.json("discarded")).transpose()?,
             actions: match item.opt_text("actions") {
                 Some(_) => item.json("actions")?,
@@ -334,7 +339,8 @@ impl Delivery {
             destination: HQ.to_owned(),
             order_id: self.order_id.clone(),
             order_version: self.order_version,
-            receipt_number: self.lane_number.to_string(),
+            receipt_number: self.lane_number.number,
+            lane: self.lane_number.lane.to_string(),
             store_id: self.lane_number.lane.store_id.clone(),
             status: self.status,
             attempts: self.attempts,

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use tillstream_contracts::dispatch::{AttemptOutcome, DeliveryStatus};
 use tillstream_domain::breaker::{Admission, Breaker, BreakerRules, Phase};
 
-use crate::database::{Cancellation, DatabaseError, Item, Table, Write};
+use crate::database::{Cancellation, Consistency, DatabaseError, Get, Table};
 use crate::dispatch::delivery::{Attempt, Delivery, OVERDUE_AFTER, delivery_id, later, load};
 use crate::dispatch::message::{Unsendable, read_message};
 use crate::dispatch::signature::SigningSecret;
@@ -24,7 +24,6 @@ use crate::dispatch::wake_up::{Subject, parse};
 use crate::dispatch::{breaker_record, sweeper};
 use crate::environment::backoff;
 use crate::error::{Error, Result};
-use crate::keys;
 use crate::ports::{Ports, WakeUpQueue};
 use crate::tenancy::TenantScope;
 
@@ -71,8 +70,6 @@ impl Default for Policy {
 /// A message as the queue gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
-    /// The queue's id of it.
-    pub message_id: String,
     /// Its group.
     pub group: String,
     /// What it is postponed by.
@@ -82,12 +79,25 @@ pub struct Received {
 }
 
 /// What becomes of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It has done its work.
+    Done,
+    /// It comes back.
+    Again(String),
+    /// It is none of ours, or older than our records: to be parked, whole.
+    Stray(&'static str),
+}
+
+/// What follows from a look at a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
-    /// It has done its work.
-    Ack,
+    /// The wake-up has done its work.
+    Done,
     /// It comes back after this time.
-    Retry(Duration),
+    Again(Duration),
+    /// It is about nothing that we know.
+    Stray(&'static str),
 }
 
 /// Sends to HQ. Cheap to clone.
@@ -106,46 +116,52 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Acts on a batch; answers the message ids that must come back. Groups go side by side, so that
-    /// one that hangs delays no other; within a group in order, and after one that must come back none
+    /// Acts on a batch; answers what becomes of each message, by position. Groups go side by side, so
+    /// that one that hangs delays no other; within a group in order, and after one that comes back none
     /// is begun.
-    pub async fn handle_batch(&self, messages: Vec<Received>) -> Vec<String> {
+    pub async fn handle_batch(&self, messages: &[Received]) -> Vec<Fate> {
         let begun = self.ports.environment.now();
-        let mut groups = BTreeMap::<String, Vec<Received>>::new();
-        for message in messages {
-            groups.entry(message.group.clone()).or_default().push(message);
+        let mut groups = BTreeMap::<&str, Vec<(usize, &Received)>>::new();
+        for (position, message) in messages.iter().enumerate() {
+            groups.entry(&message.group).or_default().push((position, message));
         }
         let groups: FuturesUnordered<_> =
             groups.into_values().map(|group| self.handle_group(begun, group)).collect();
-        groups.collect::<Vec<_>>().await.into_iter().flatten().collect()
+        let mut fates: Vec<(usize, Fate)> = groups.collect::<Vec<_>>().await.into_iter().flatten().collect();
+        fates.sort_by_key(|(position, _)| *position);
+        fates.into_iter().map(|(_, fate)| fate).collect()
     }
 
-    async fn handle_group(&self, begun: Timestamp, group: Vec<Received>) -> Vec<String> {
-        let mut back = Vec::new();
-        let mut stopped = None;
-        for message in group {
+    async fn handle_group(&self, begun: Timestamp, group: Vec<(usize, &Received)>) -> Vec<(usize, Fate)> {
+        let mut fates = Vec::with_capacity(group.len());
+        let mut stopped: Option<(Duration, String)> = None;
+        for (position, message) in group {
             if stopped.is_none() && self.since(begun) >= self.policy.batch_time {
-                stopped = Some(Duration::ZERO);
+                stopped = Some((Duration::ZERO, "the batch's time is over".to_owned()));
             }
             if stopped.is_none() {
                 match self.handle(&message.body).await {
-                    Ok(Next::Ack) => continue,
-                    Ok(Next::Retry(wait)) => stopped = Some(wait),
-                    Err(error) => {
-                        tracing::warn!(message_id = message.message_id, %error, "wake-up failed");
-                        stopped = Some(AFTER_ERROR);
+                    Ok(Next::Done) => {
+                        fates.push((position, Fate::Done));
+                        continue;
                     }
+                    Ok(Next::Stray(why)) => {
+                        fates.push((position, Fate::Stray(why)));
+                        continue;
+                    }
+                    Ok(Next::Again(wait)) => stopped = Some((wait, "not delivered yet".to_owned())),
+                    Err(error) => stopped = Some((AFTER_ERROR, error.to_string())),
                 }
             }
             // Those behind wait as long: left alone they would keep the group shut until the queue's own
             // time is over.
-            let wait = stopped.unwrap_or_default();
+            let (wait, why) = stopped.clone().unwrap_or_default();
             if let Err(error) = self.queue.postpone(&message.receipt, wait).await {
-                tracing::warn!(message_id = message.message_id, %error, "wake-up not postponed");
+                tracing::warn!(%error, "wake-up not postponed; it comes back when the queue likes");
             }
-            back.push(message.message_id);
+            fates.push((position, Fate::Again(why)));
         }
-        back
+        fates
     }
 
     fn since(&self, begun: Timestamp) -> Duration {
@@ -154,27 +170,27 @@ impl Dispatcher {
 
     async fn handle(&self, body: &str) -> Result<Next> {
         let Some(subject) = parse(body) else {
-            return self.park(body, "not a wake-up").await;
+            return Ok(Next::Stray("not a wake-up"));
         };
         // A lost race begins again from what is there now.
         for attempt in 1..=8 {
-            if let Some(next) = self.step(&subject, body).await? {
+            if let Some(next) = self.step(&subject).await? {
                 return Ok(next);
             }
             self.pause(attempt).await;
         }
-        Ok(Next::Retry(self.policy.backoff))
+        Ok(Next::Again(self.policy.backoff))
     }
 
     /// One look at the record and what follows from it; `None` where a race was lost.
-    async fn step(&self, subject: &Subject, body: &str) -> Result<Option<Next>> {
+    async fn step(&self, subject: &Subject) -> Result<Option<Next>> {
         let id = delivery_id(&subject.order_id, subject.order_version);
         let Some(delivery) = load(&self.ports, subject.scope.delivery(&id)).await? else {
             // The record comes first, always; a wake-up without one is from before a restore.
-            return self.park(body, "no delivery record").await.map(Some);
+            return Ok(Some(Next::Stray("there is no such delivery")));
         };
         if delivery.status != DeliveryStatus::Pending {
-            return Ok(Some(Next::Ack));
+            return Ok(Some(Next::Done));
         }
         let now = self.ports.environment.now();
         if delivery.next_attempt_at > now {
@@ -194,7 +210,7 @@ impl Dispatcher {
         let (admission, breaker) =
             breaker_record::admit(&self.ports, &delivery.scope, rules, now, &id).await?;
         if let Admission::Wait { .. } = admission {
-            return Ok(self.store(&mut delivery.waiting(now)).await?.then_some(Next::Ack));
+            return Ok(self.store(&mut delivery.waiting(now)).await?.then_some(Next::Done));
         }
         self.send(delivery, breaker, request).await.map(Some)
     }
@@ -214,14 +230,14 @@ impl Dispatcher {
 
     async fn defer(&self, delivery: &Delivery, now: Timestamp, until: Timestamp) -> Result<Option<Next>> {
         let next = self.until(now, until);
-        let slack = if next == Next::Ack { Duration::ZERO } else { OVERDUE_AFTER };
+        let slack = if next == Next::Done { Duration::ZERO } else { OVERDUE_AFTER };
         Ok(self.store(&mut delivery.deferred(now, until, slack)).await?.then_some(next))
     }
 
     /// Who waits until then: short waits are the queue's, long ones the sweeper's.
     fn until(&self, now: Timestamp, until: Timestamp) -> Next {
         let wait = Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO);
-        if wait <= self.policy.queue_wait_max { Next::Retry(wait) } else { Next::Ack }
+        if wait <= self.policy.queue_wait_max { Next::Again(wait) } else { Next::Done }
     }
 
     fn request(&self, delivery: &Delivery, now: Timestamp, body: Vec<u8>) -> Result<HqRequest> {
@@ -290,7 +306,7 @@ impl Dispatcher {
     fn after(&self, delivery: &Delivery) -> Next {
         match delivery.status {
             DeliveryStatus::Pending => self.until(self.ports.environment.now(), delivery.next_attempt_at),
-            _ => Next::Ack,
+            _ => Next::Done,
         }
     }
 
@@ -365,22 +381,17 @@ impl Dispatcher {
 
     /// Whether the attempt stored under `number` is this one: a write whose answer was lost.
     async fn is_own(&self, delivery: &Delivery, number: u32, attempt: &Attempt) -> Result<bool> {
-        let get = crate::database::Get {
+        let get = Get {
             table: Table::Dispatch,
             key: delivery.scope.delivery_attempt(&delivery.id(), number),
-            consistency: crate::database::Consistency::Strong,
+            consistency: Consistency::Strong,
         };
         let stored = self.ports.database.get(get).await?;
         Ok(stored.and_then(|item| item.opt_number("nonce")) == Some(attempt.nonce))
     }
 
     /// The record after an attempt.
-    fn after_attempt(
-        &self,
-        before: &Delivery,
-        attempt: &Attempt,
-        retry_after: Option<Duration>,
-    ) -> Delivery {
+    fn after_attempt(&self, before: &Delivery, attempt: &Attempt, retry_after: Option<Duration>) -> Delivery {
         let policy = &self.policy;
         let now = self.ports.environment.now();
         let mut next = Delivery {
@@ -407,16 +418,11 @@ impl Dispatcher {
             next.status = DeliveryStatus::Dead;
             return next;
         }
-        let wait = backoff(
-            self.ports.environment.as_ref(),
-            next.attempts,
-            policy.backoff,
-            policy.backoff_max,
-        )
-        .max(retry_after.unwrap_or_default().min(policy.backoff_max));
+        let wait =
+            backoff(self.ports.environment.as_ref(), next.attempts, policy.backoff, policy.backoff_max)
+                .max(retry_after.unwrap_or_default().min(policy.backoff_max));
         let until = later(now, wait);
-        let slack =
-            if self.until(now, until) == Next::Ack { Duration::ZERO } else { OVERDUE_AFTER };
+        let slack = if self.until(now, until) == Next::Done { Duration::ZERO } else { OVERDUE_AFTER };
         next.deferred(now, until, slack)
     }
 
@@ -426,17 +432,6 @@ impl Dispatcher {
             Err(DatabaseError::ConditionFailed(_) | DatabaseError::Conflict(_)) => Ok(false),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Keeps a message that is not ours, whole, for a person to look at.
-    async fn park(&self, body: &str, why: &str) -> Result<Next> {
-        let now = self.ports.environment.now();
-        let key = keys::parked_record(now.as_millisecond(), self.ports.environment.random());
-        let item =
-            Item::new(&key).with("source", "hq-queue").with("reason", why).with("record", body);
-        self.ports.database.write(Write::Put { table: Table::Dispatch, item, condition: None }).await?;
-        tracing::error!(reason = why, "message parked");
-        Ok(Next::Ack)
     }
 
     async fn pause(&self, attempt: u32) {

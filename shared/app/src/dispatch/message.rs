@@ -9,8 +9,8 @@ use tillstream_domain::money::Money;
 use crate::database::{Consistency, Get, Table};
 use crate::dispatch::delivery::Delivery;
 use crate::error::{Error, Result};
-use crate::pos::cart_item::cart_of;
 use crate::ports::Ports;
+use crate::pos::cart_item::cart_of;
 
 /// Why a message could not be made: a fault of the delivery's own.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,7 +114,8 @@ pub fn order_message(delivery: &Delivery, cart: &Cart) -> Result<HqOrderMessage,
         order_id: cart.id.clone(),
         order_version: wanted,
         status: delivery.order_status.clone(),
-        receipt_number: done.number.to_string(),
+        receipt_number: done.number.number,
+        lane: done.number.lane.to_string(),
         store_id: cart.store_id.clone(),
         register_id: done.number.lane.register_id.clone(),
         channel: cart.channel.clone(),

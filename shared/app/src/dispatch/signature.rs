@@ -15,8 +15,8 @@ use sha2::Sha256;
 /// How far a message's time may be from the receiver's.
 pub const TOLERANCE: Duration = Duration::from_secs(300);
 
-/// Fewest bytes of a secret.
-pub const SECRET_BYTES_MIN: usize = 16;
+/// Fewest bytes of a secret (the specification's own bound).
+pub const SECRET_BYTES_MIN: usize = 24;
 
 /// Why a secret or a signature was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,8 +62,7 @@ impl SigningSecret {
     }
 
     fn mac(&self, id: &str, seconds: i64, body: &[u8]) -> Result<Hmac<Sha256>, SignatureError> {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&self.0).map_err(|_| SignatureError::MalformedSecret)?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).map_err(|_| SignatureError::MalformedSecret)?;
         mac.update(format!("{id}.{seconds}.").as_bytes());
         mac.update(body);
         Ok(mac)
@@ -120,7 +119,7 @@ mod tests {
 
     #[test]
     fn verifies_only_what_was_signed_and_is_recent() {
-        let secret = SigningSecret::parse("sixteen bytes or more").unwrap();
+        let secret = SigningSecret::parse("twenty-four bytes or more").unwrap();
         let at = Timestamp::from_second(1_000_000).unwrap();
         let good = secret.sign("id", at, b"body").unwrap();
         let verify = |id, stamp: &str, signature: &str, body: &[u8], now| {
@@ -140,6 +139,8 @@ mod tests {
     fn short_secrets_are_refused_and_none_is_shown() {
         assert!(SigningSecret::parse("short").is_err());
         assert!(SigningSecret::parse("whsec_c2hvcnQ=").is_err());
-        assert!(!format!("{:?}", SigningSecret::parse("sixteen bytes or more").unwrap()).contains("bytes or"));
+        assert!(
+            !format!("{:?}", SigningSecret::parse("twenty-four bytes or more").unwrap()).contains("bytes or")
+        );
     }
 }

@@ -205,11 +205,8 @@ async fn wake(
     now: Timestamp,
 ) -> Result<(usize, usize)> {
     // In the order given, so that an order's versions keep theirs.
-    let woken: Vec<Result<Option<Delivery>>> = futures::stream::iter(keys)
-        .map(|key| wake_one(ports, key, now))
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
+    let woken: Vec<Result<Option<Delivery>>> =
+        futures::stream::iter(keys).map(|key| wake_one(ports, key, now)).buffered(AT_ONCE).collect().await;
     let (mut wake_ups, mut failed) = (Vec::new(), 0);
     for delivery in woken {
         match delivery.and_then(|delivery| delivery.as_ref().map(wake_up).transpose()) {

@@ -1,16 +1,12 @@
 //! What a wake-up says: which delivery to look at. Nothing in it is believed but that.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tillstream_domain::identifier::check_id;
 
 use crate::dispatch::delivery::Delivery;
 use crate::error::{Error, Result};
 use crate::ports::WakeUp;
 use crate::tenancy::TenantScope;
-
-/// Longest message group and deduplication id (SQS: 128 characters).
-const ID_BYTES_MAX: usize = 128;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,8 +35,8 @@ pub(super) fn wake_up(delivery: &Delivery) -> Result<WakeUp> {
         order_version: delivery.order_version,
     };
     Ok(WakeUp {
-        group: bounded(format!("{tenant}/{}", delivery.order_id)),
-        deduplication: bounded(format!("{tenant}/{}#{}", delivery.id(), delivery.enqueue_count)),
+        group: format!("{tenant}/{}", delivery.order_id),
+        deduplication: format!("{tenant}/{}#{}", delivery.id(), delivery.enqueue_count),
         body: serde_json::to_string(&body).map_err(Error::bug)?,
     })
 }
@@ -57,13 +53,6 @@ pub(super) fn parse(body: &str) -> Option<Subject> {
         order_id: body.order_id,
         order_version: body.order_version,
     })
-}
-
-fn bounded(id: String) -> String {
-    if id.len() <= ID_BYTES_MAX {
-        return id;
-    }
-    Sha256::digest(id.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -83,11 +72,5 @@ mod tests {
         ] {
             assert!(parse(body).is_none(), "{body}");
         }
-    }
-
-    #[test]
-    fn long_ids_stay_within_the_queues_limit_and_apart() {
-        let (a, b) = (bounded("x".repeat(129)), bounded("x".repeat(130)));
-        assert!(a.len() <= 128 && a != b);
     }
 }

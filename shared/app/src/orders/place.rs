@@ -10,7 +10,7 @@ use tillstream_domain::lane::Lane;
 use tillstream_domain::location::{Location, LocationKind};
 use tillstream_domain::money::Money;
 
-use crate::catalog::items::{catalog_get, location_of, product_of};
+use crate::catalog::items::{catalog_get, location_if_any, product_if_any};
 use crate::database::{Item, TRANSACTION_ACTIONS_MAX};
 use crate::environment::Retries;
 use crate::error::{Error, Refusal, Result};
@@ -220,7 +220,7 @@ async fn begin_long(
 
 fn web_store(context: &CommandContext, location: Option<&Item>) -> Result<Location> {
     let unknown = || Refusal::not_found("store_not_found", format!("there is no store {}", context.store_id));
-    let location = location_of(location.ok_or_else(unknown)?)?;
+    let location = location_if_any(location)?.ok_or_else(unknown)?;
     if location.kind == LocationKind::Store { Ok(location) } else { Err(unknown().into()) }
 }
 
@@ -242,7 +242,7 @@ fn build<'a>(
     for (position, line) in order.lines.iter().enumerate() {
         let field = |name: &str| format!("lines[{position}].{name}");
         let (found, prices) = product(&line.sku);
-        let found = product_of(found.ok_or_else(|| sku_not_found(&field("sku"), &line.sku))?)?;
+        let found = product_if_any(found)?.ok_or_else(|| sku_not_found(&field("sku"), &line.sku))?;
         let quantity = positive_quantity(&field("quantity"), &line.quantity, &found)?;
         let unit_price = match line.unit_price {
             Some(price) => price,

@@ -9,7 +9,7 @@ use tillstream_contracts::pos::PaymentView;
 use tillstream_domain::cart::{Cart, CartKind};
 use tillstream_domain::location::Location;
 
-use crate::catalog::items::{catalog_get, location_of};
+use crate::catalog::items::{catalog_get, location_if_any};
 use crate::cursor::{self, PagedQuery};
 use crate::database::{Consistency, Get, Index, Item, Key, Query, Range, StartKey, Table};
 use crate::error::{Error, Refusal, RefusalKind, Result};
@@ -195,7 +195,8 @@ async fn stores(ports: &Ports, caller: &Caller, named: Option<&str>) -> Result<V
         let detail = format!("there is no store {store_id}");
         return Err(Refusal::new(RefusalKind::NotFound, "store_not_found", detail).into());
     }
-    found.iter().flatten().map(location_of).collect()
+    // One that was deleted meanwhile has no list any more.
+    found.iter().filter_map(|item| location_if_any(item.as_ref()).transpose()).collect()
 }
 
 async fn all_location_ids(ports: &Ports, scope: &TenantScope) -> Result<Vec<String>> {

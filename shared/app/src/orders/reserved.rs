@@ -9,12 +9,15 @@ use crate::error::{Refusal, Result};
 use crate::ports::Ports;
 use crate::pos::context::CommandContext;
 use crate::pos::finalize::movement_of;
-use crate::stock::reservations::{Commit, commit_actions, find, require_active};
+use crate::stock::reservations::{
+    Commit, KeyedRequest, commit_actions, find, request_number, require_active, require_committable,
+};
 
 /// The writes that turn the order's reservation into its sale; `None` without one.
 ///
 /// # Errors
-/// 404 `reservation_not_found`; 409 where it is no longer active; 422 `reservation_mismatch` where it
+/// 403 where it is out of reach; 404 `reservation_not_found`; 409 where it is no longer active, is for
+/// another order, or a count found less than it holds; 422 `reservation_mismatch` where it
 /// does not hold exactly what the order takes from stock.
 pub async fn reserved_writes(
     ports: &Ports,
@@ -28,7 +31,14 @@ pub async fn reserved_writes(
     let reservation = find(ports, scope, id).await?.ok_or_else(|| {
         Refusal::not_found("reservation_not_found", format!("there is no reservation {id}"))
     })?;
+    for line in &reservation.lines {
+        context.caller.require_store(&line.location_id)?;
+    }
     require_active(&reservation, context.now)?;
+    if reservation.order_id.as_deref().is_some_and(|order_id| order_id != cart.id) {
+        let detail = format!("reservation {id} is for another order");
+        return Err(Refusal::conflict("reservation_of_another_order", detail).into());
+    }
     let held = reservation.quantities();
     let wanted: std::collections::BTreeMap<(String, String), Quantity> =
         moves.iter().map(|m| ((cart.store_id.clone(), m.sku.clone()), m.sellable)).collect();
@@ -36,11 +46,15 @@ pub async fn reserved_writes(
         let message = "the reservation must hold exactly what the order takes from this store's stock";
         return Err(Refusal::field("reservation_id", "reservation_mismatch", message).into());
     }
+    require_committable(ports, &context.caller, &reservation, context.now).await?;
     let movement = movement_of(cart, &context.employee_id, context.occurred_at);
     let key = format!("order:{}", cart.id);
     let commit = Commit {
-        key: &key,
-        fingerprint: &cart.id,
+        request: KeyedRequest {
+            key: &key,
+            fingerprint: &cart.id,
+            number: request_number(ports.environment.as_ref()),
+        },
         order_id: Some(&cart.id),
         now: context.now,
         movement: &movement,

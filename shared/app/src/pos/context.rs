@@ -5,7 +5,7 @@ use tillstream_domain::cart::Cart;
 use tillstream_domain::cart::applied::CommandIdentity;
 use tillstream_domain::location::{Location, LocationKind};
 
-use crate::catalog::items::{catalog_get, location_of};
+use crate::catalog::items::{catalog_get, location_if_any};
 use crate::database::Item;
 use crate::error::{Refusal, Result};
 use crate::ports::Ports;
@@ -84,7 +84,7 @@ impl CommandContext {
     pub fn till(&self, location: Option<&Item>) -> Result<Location> {
         let unknown =
             || Refusal::not_found("store_not_found", format!("there is no store {}", self.store_id));
-        let location = location_of(location.ok_or_else(unknown)?)?;
+        let location = location_if_any(location)?.ok_or_else(unknown)?;
         if location.kind != LocationKind::Store {
             return Err(unknown().into());
         }

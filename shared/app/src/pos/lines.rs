@@ -11,7 +11,7 @@ use tillstream_domain::quantity::{Quantity, QuantityInput};
 use super::cart_write::{Executed, change_cart};
 use super::context::CommandContext;
 use super::envelope::{TEXT_CHARS_MAX, sku as check_sku, text};
-use crate::catalog::items::{catalog_get, prices_of, product_of};
+use crate::catalog::items::{catalog_get, prices_of, product_if_any};
 use crate::database::Item;
 use crate::error::{Refusal, RefusalKind, Result};
 use crate::ports::Ports;
@@ -78,7 +78,7 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
         // State before content: a client that adds to a final cart learns that first.
         cart.require(CartKind::Sale)?;
         let product = more.first().and_then(Option::as_ref);
-        let product = product_of(product.ok_or_else(|| sku_not_found("payload.sku", &sku))?)?;
+        let product = product_if_any(product)?.ok_or_else(|| sku_not_found("payload.sku", &sku))?;
         let quantity = positive_quantity("payload.quantity", &payload.quantity, &product)?;
         let unit_price = match payload.unit_price_override {
             Some(price) => price,

@@ -16,7 +16,7 @@ use super::context::CommandContext;
 use super::envelope::{id, sku as check_sku, text};
 use super::identity::derived_id;
 use super::lines::{positive_quantity, sku_not_found};
-use crate::catalog::items::{catalog_get, product_of};
+use crate::catalog::items::{catalog_get, product_if_any};
 use crate::database::{Consistency, Get, Item, Table};
 use crate::error::{Refusal, RefusalKind, Result};
 use crate::ports::Ports;
@@ -159,7 +159,7 @@ pub async fn add_line(ports: &Ports, context: &CommandContext, payload: ReturnLi
             change_cart(ports, context, &payload.return_id, more, |cart, more| {
                 cart.require(CartKind::Return)?;
                 let product = more.first().and_then(Option::as_ref);
-                let product = product_of(product.ok_or_else(|| sku_not_found("payload.sku", sku))?)?;
+                let product = product_if_any(product)?.ok_or_else(|| sku_not_found("payload.sku", sku))?;
                 let quantity = positive_quantity("payload.quantity", &payload.quantity, &product)?;
                 let line = NewLine {
                     sku: product.sku,

@@ -23,28 +23,28 @@ pub struct StockException {
     pub opened_at: Timestamp,
 }
 
-/// What a write that moves `available` from `before` to `after` has to do about the item's exception, in
-/// its own transaction. `None`: nothing.
+/// What a count or feed line that leaves `available` at this has to write beside the stock item, in its
+/// own transaction: the exception opens, or closes if there was one.
 pub fn exception_write(
     scope: &TenantScope,
     location_id: &str,
     sku: &str,
-    (before, after): (i64, i64),
+    available: i64,
     reference: &str,
     now: Timestamp,
-) -> Option<Write> {
+) -> Write {
     let key = scope.stock_exception(location_id, sku);
-    if after < 0 {
-        let item = Item::new(&key)
-            .with("tenant_id", scope.tenant_id())
-            .with("location_id", location_id)
-            .with("sku", sku)
-            .with("available", after)
-            .with("reference", reference)
-            .with("opened_at", now.as_millisecond());
-        return Some(Write::Put { table: Table::Stock, item, condition: None });
+    if available >= 0 {
+        return Write::Delete { table: Table::Stock, key, condition: None };
     }
-    (before < 0).then_some(Write::Delete { table: Table::Stock, key, condition: None })
+    let item = Item::new(&key)
+        .with("tenant_id", scope.tenant_id())
+        .with("location_id", location_id)
+        .with("sku", sku)
+        .with("available", available)
+        .with("reference", reference)
+        .with("opened_at", now.as_millisecond());
+    Write::Put { table: Table::Stock, item, condition: None }
 }
 
 /// The open exceptions of a tenant, at most `limit`.

@@ -4,6 +4,7 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use tillstream_contracts::inventory::{StockLevel, StockLevelPage, StockListQuery};
 
+use crate::catalog::items::{location_if_any, product_if_any};
 use crate::cursor::{PagedQuery, limit};
 use crate::database::{Consistency, Get, Table};
 use crate::error::{Error, Refusal, Result};
@@ -135,7 +136,7 @@ pub async fn of_sku(
     if found.items.is_empty() && cursor.is_none() && found.next_cursor.is_none() {
         let key = caller.scope.product(sku);
         let get = Get { table: Table::Catalog, key, consistency: Consistency::Strong };
-        if ports.database.get(get).await?.is_none() {
+        if product_if_any(ports.database.get(get).await?.as_ref())?.is_none() {
             return Err(Refusal::not_found("sku_not_found", format!("there is no product {sku}")).into());
         }
     }
@@ -159,7 +160,7 @@ pub async fn of_location(
     if found.items.is_empty() && cursor.is_none() {
         let key = caller.scope.location(location_id);
         let get = Get { table: Table::Catalog, key, consistency: Consistency::Strong };
-        if ports.database.get(get).await?.is_none() {
+        if location_if_any(ports.database.get(get).await?.as_ref())?.is_none() {
             return Err(location_not_found(location_id).into());
         }
     }

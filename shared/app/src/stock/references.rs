@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tillstream_domain::identifier::{check_id, check_sku};
 use tillstream_domain::product::Product;
 
-use crate::catalog::items::{catalog_get, product_of};
+use crate::catalog::items::{catalog_get, location_if_any, product_if_any};
 use crate::database::{Consistency, Get};
 use crate::error::{Refusal, Result};
 use crate::ports::Ports;
@@ -52,17 +52,16 @@ pub(super) async fn resolve(
     }
     let mut found = found.into_iter();
     for id in locations {
-        if found.next().flatten().is_none() {
+        if location_if_any(found.next().flatten().as_ref())?.is_none() {
             return Err(location_not_found(id).into());
         }
     }
     let mut products = BTreeMap::new();
     for (sku, item) in skus.iter().zip(found) {
-        let Some(item) = item else {
+        let Some(product) = product_if_any(item.as_ref())? else {
             let message = format!("there is no product {sku}; add it to the catalogue first");
             return Err(Refusal::field(field(sku), "sku_unknown", message).into());
         };
-        let product = product_of(&item)?;
         if !product.stocked {
             let message = format!("no stock is kept of {sku}");
             return Err(Refusal::field(field(sku), "sku_not_stocked", message).into());

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::environment::Environment;
 use crate::error::{Error, Refusal, RefusalKind, Result};
 use crate::tenancy::Caller;
 
@@ -52,4 +53,11 @@ pub(super) fn key_reused() -> Error {
         "the idempotency key was used with another payload; send a new key with a new request",
     )
     .into()
+}
+
+/// A number of this one request. Written with what it does, it tells our own write, whose answer was
+/// lost, from that of a twin with the same key; and it makes the database's own request token, a hash of
+/// all parameters, cover this request only.
+pub fn request_number(environment: &dyn Environment) -> i64 {
+    i64::try_from(environment.random() >> 1).unwrap_or(i64::MAX)
 }

@@ -58,6 +58,8 @@ pub struct AppliedKey {
     pub key: String,
     /// Fingerprint of action and payload.
     pub fingerprint: String,
+    /// Number of the request, to know its own write by.
+    pub request: i64,
     /// State it left.
     pub state: State,
     /// End it left.
@@ -65,6 +67,17 @@ pub struct AppliedKey {
     /// Order that was named by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_id: Option<String>,
+}
+
+/// A request that changes a reservation.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyedRequest<'a> {
+    /// Idempotency key.
+    pub key: &'a str,
+    /// Fingerprint of action and payload.
+    pub fingerprint: &'a str,
+    /// A number of this one request.
+    pub number: i64,
 }
 
 /// A reservation.
@@ -155,8 +168,7 @@ impl Reservation {
         state: State,
         expires_at: Timestamp,
         order_id: Option<&str>,
-        key: &str,
-        fingerprint: &str,
+        request: &KeyedRequest<'_>,
     ) -> Self {
         let order_id = order_id.map(str::to_owned).or_else(|| self.order_id.clone());
         let mut next = self.clone();
@@ -165,8 +177,9 @@ impl Reservation {
         next.expires_at = expires_at;
         next.order_id.clone_from(&order_id);
         next.keys.push(AppliedKey {
-            key: key.to_owned(),
-            fingerprint: fingerprint.to_owned(),
+            key: request.key.to_owned(),
+            fingerprint: request.fingerprint.to_owned(),
+            request: request.number,
             state,
             expires_at,
             order_id,

@@ -12,9 +12,11 @@ use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
 use crate::stock::holds::Hold;
-use crate::stock::request_identity::{fingerprint, key_reused};
+use crate::stock::request_identity::fingerprint;
+pub use crate::stock::request_identity::request_number;
+pub use crate::stock::reservation_item::KeyedRequest;
 use crate::stock::reservation_item::{EXTENSIONS_MAX, Reservation, State};
-use crate::stock::reserve::{Answer, end_of_hold, now_kept};
+use crate::stock::reserve::{Answer, answer_again, end_of_hold, now_kept};
 use crate::stock::shortage::{Shortage, insufficient_stock};
 use crate::tenancy::{Caller, TenantScope};
 
@@ -50,10 +52,8 @@ pub async fn get(ports: &Ports, caller: &Caller, id: &str) -> Result<wire::Reser
 pub struct Commit<'a> {
     /// The request's time: a hold that has ended by then is refused.
     pub now: Timestamp,
-    /// Idempotency key of the request, recorded in the header.
-    pub key: &'a str,
-    /// Fingerprint of the request.
-    pub fingerprint: &'a str,
+    /// The request, recorded in the header.
+    pub request: KeyedRequest<'a>,
     /// The order that takes the stock, if there is one.
     pub order_id: Option<&'a str>,
     /// What the ledger says of it.
@@ -72,18 +72,41 @@ pub fn commit_actions(
     reservation: &Reservation,
     commit: &Commit<'_>,
 ) -> Result<Vec<Write>> {
-    let next = reservation.next(
-        State::Committed,
-        reservation.expires_at,
-        commit.order_id,
-        commit.key,
-        commit.fingerprint,
-    );
+    let next = reservation.next(State::Committed, reservation.expires_at, commit.order_id, &commit.request);
     let mut writes = vec![next.overwrite(scope)?];
     for hold in reservation.holds() {
         writes.extend(hold.commit(scope, commit.now, commit.movement));
     }
     Ok(writes)
+}
+
+/// Refuses unless the reservation can be committed now: what would be a lost race to a transaction that
+/// holds [`commit_actions`] is a plain answer here.
+///
+/// # Errors
+/// As [`require_active`]; 409 `reservation_expired` where a hold was freed, `insufficient_stock` where a
+/// count found less than is held.
+pub async fn require_committable(
+    ports: &Ports,
+    caller: &Caller,
+    reservation: &Reservation,
+    now: Timestamp,
+) -> Result<()> {
+    require_active(reservation, now)?;
+    if standing_holds(ports, &caller.scope, reservation).await?.len() < reservation.lines.len() {
+        return Err(expired(reservation));
+    }
+    let gets = reservation.lines.iter().map(|line| Get {
+        table: Table::Stock,
+        key: caller.scope.stock(&line.location_id, &line.sku),
+        consistency: Consistency::Strong,
+    });
+    let stock = ports.database.get_many(gets.collect()).await?;
+    let shortages = count_shortages(reservation, stock.iter().map(Option::as_ref).map(Some))?;
+    if shortages.is_empty() {
+        return Ok(());
+    }
+    Err(insufficient_stock(ports, caller, &shortages).await?.into())
 }
 
 /// Refuses unless the reservation is active and, where that matters, not over.
@@ -171,7 +194,11 @@ pub async fn extend(
 
 async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Action<'_>) -> Result<Answer> {
     let now = now_kept(ports)?;
-    let fingerprint = action.fingerprint()?;
+    let request = KeyedRequest {
+        key,
+        fingerprint: &action.fingerprint()?,
+        number: request_number(ports.environment.as_ref()),
+    };
     let movement = Movement {
         kind: action.name(),
         reference: id.to_owned(),
@@ -179,26 +206,19 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
         at: now,
         reason: None,
     };
-    let mut outcome_unknown = false;
     let mut attempts = Attempts::new(ports.environment.as_ref());
     // Version of the header whose holds were found ended by a clock ahead of ours.
     let mut ended_at_version = None;
     loop {
         let reservation = find_in_reach(ports, caller, id).await?;
-        if let Some(applied) = reservation.keys.iter().find(|applied| applied.key == key) {
-            return if applied.fingerprint == fingerprint {
-                let reservation = reservation.as_of(applied);
-                Ok(Answer { reservation, replayed: !outcome_unknown })
-            } else {
-                Err(key_reused())
-            };
+        if let Some(answer) = answer_again(&reservation, &request) {
+            return answer;
         }
         require_state(&reservation)?;
         if ended_at_version == Some(reservation.version) {
             return Err(expired(&reservation));
         }
-        let (next, writes) =
-            actions(ports, caller, &reservation, action, (key, &fingerprint), &movement, now).await?;
+        let (next, writes) = actions(ports, caller, &reservation, action, &request, &movement, now).await?;
         match ports.database.transact(writes).await {
             Ok(()) => return Ok(Answer { reservation: next.shown(now), replayed: false }),
             Err(DatabaseError::Cancelled(reasons))
@@ -215,7 +235,6 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
                 attempts.at_once("the reservation changed meanwhile")?;
             }
             Err(error) if error.is_transient() => {
-                outcome_unknown |= matches!(error, DatabaseError::Unavailable(_));
                 attempts.after_a_wait(action.name()).await?;
             }
             Err(error) => return Err(error.into()),
@@ -229,21 +248,21 @@ async fn actions(
     caller: &Caller,
     reservation: &Reservation,
     action: &Action<'_>,
-    (key, fingerprint): (&str, &str),
+    request: &KeyedRequest<'_>,
     movement: &Movement,
     now: Timestamp,
 ) -> Result<(Reservation, Vec<Write>)> {
     let scope = &caller.scope;
-    let next = |state, expires_at| reservation.next(state, expires_at, None, key, fingerprint);
+    let next = |state, expires_at| reservation.next(state, expires_at, None, request);
     match action {
         Action::Commit => {
             require_active(reservation, now)?;
-            let commit = Commit { now, key, fingerprint, order_id: None, movement };
+            let commit = Commit { now, request: *request, order_id: None, movement };
             let next = next(State::Committed, reservation.expires_at);
             Ok((next, commit_actions(scope, reservation, &commit)?))
         }
-        Action::Extend(request) => {
-            let expires_at = end_of_hold(now, request.ttl_seconds)?.max(reservation.expires_at);
+        Action::Extend(extend) => {
+            let expires_at = end_of_hold(now, extend.ttl_seconds)?.max(reservation.expires_at);
             require_active(reservation, now)?;
             if reservation.keys.len() > EXTENSIONS_MAX {
                 return Err(Refusal::conflict(
@@ -302,18 +321,32 @@ async fn refuse_commit(
     if ended.is_some() || matches!(reasons.first(), Some(Cancellation::ConditionFailed(_))) {
         return Ok(ended);
     }
+    let failed = reasons.iter().skip(2).step_by(2).map(|reason| match reason {
+        Cancellation::ConditionFailed(item) => Some(item.as_ref()),
+        _ => None,
+    });
+    let shortages = count_shortages(reservation, failed)?;
+    if shortages.is_empty() {
+        return Err(Error::Bug(format!(
+            "reservation {} holds more than its stock items have reserved",
+            reservation.id
+        )));
+    }
+    Err(insufficient_stock(ports, caller, &shortages).await?.into())
+}
+
+/// The lines of which less lies there than is held: a count found it. `items` are their stock items,
+/// `None` for those not to look at.
+fn count_shortages<'a, 'b>(
+    reservation: &'a Reservation,
+    items: impl Iterator<Item = Option<Option<&'b Item>>>,
+) -> Result<Vec<Shortage<'a>>> {
     let mut shortages = Vec::new();
-    for (position, (line, reason)) in
-        reservation.lines.iter().zip(reasons.iter().skip(2).step_by(2)).enumerate()
-    {
-        let Cancellation::ConditionFailed(item) = reason else { continue };
-        let stock = item.as_ref().map(|item: &Item| Counters::of(item)).transpose()?;
-        let on_hand = stock.map_or(0, |stock| stock.on_hand);
-        if on_hand >= line.quantity.thousandths() {
-            return Err(Error::Bug(format!(
-                "reservation {} holds more of {} at {} than the stock item has reserved",
-                reservation.id, line.sku, line.location_id
-            )));
+    for (position, (line, item)) in reservation.lines.iter().zip(items).enumerate() {
+        let Some(item) = item else { continue };
+        let stock = item.map(Counters::of).transpose()?;
+        if stock.is_some_and(|stock| stock.on_hand >= line.quantity.thousandths()) {
+            continue;
         }
         shortages.push(Shortage {
             field: format!("lines[{position}].quantity"),
@@ -325,5 +358,5 @@ async fn refuse_commit(
             stock: stock.map(|stock| Counters { available: stock.on_hand, ..stock }),
         });
     }
-    Err(insufficient_stock(ports, caller, &shortages).await?.into())
+    Ok(shortages)
 }

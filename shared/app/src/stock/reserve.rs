@@ -7,20 +7,21 @@ use tillstream_contracts::inventory::{self as wire, ReserveRequest};
 use tillstream_domain::identifier::check_id;
 use tillstream_domain::quantity::{Quantity, Unit};
 
-use crate::database::{Cancellation, Consistency, DatabaseError, Get, TRANSACTION_ACTIONS_MAX, Table};
+use crate::database::{Cancellation, Consistency, DatabaseError, Get, Item, TRANSACTION_ACTIONS_MAX, Table};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
 use crate::stock::expiry::free_expired;
 use crate::stock::references::{check_location_id, check_sku_form, resolve};
-use crate::stock::request_identity::{derived_id, fingerprint, key_reused};
-use crate::stock::reservation_item::{AppliedKey, HeldLine, Reservation, State};
+use crate::stock::request_identity::{derived_id, fingerprint, key_reused, request_number};
+use crate::stock::reservation_item::{AppliedKey, HeldLine, KeyedRequest, Reservation, State};
 use crate::stock::shortage::{Shortage, insufficient_stock};
 use crate::tenancy::Caller;
 
-/// Most different location and SKU pairs in one reservation: the header, and two actions for each.
-pub const LINES_MAX: usize = (TRANSACTION_ACTIONS_MAX - 1) / 2;
+/// Most different location and SKU pairs in one reservation: two actions for each, and room for the
+/// header and, when it becomes an order, for the order and its lane in the same transaction.
+pub const LINES_MAX: usize = (TRANSACTION_ACTIONS_MAX - 3) / 2;
 /// Most lines in a request, before they are added up.
 pub const REQUEST_LINES_MAX: usize = 1_000;
 /// Longest time to hold, in seconds.
@@ -124,19 +125,28 @@ async fn add_up(ports: &Ports, caller: &Caller, request: &ReserveRequest) -> Res
     Ok(wanted.into_values().collect())
 }
 
-/// The answer of a request whose reservation is there already.
-fn answer_again(standing: &Reservation, key: &str, fingerprint: &str) -> Result<Answer> {
-    match standing.keys.iter().find(|applied| applied.key == key) {
-        Some(applied) if applied.fingerprint == fingerprint => {
-            Ok(Answer { reservation: standing.as_of(applied), replayed: true })
-        }
-        Some(_) => Err(key_reused()),
-        None => Err(Refusal::conflict(
+/// The answer of a request that took effect before.
+pub(super) fn answer_again(standing: &Reservation, request: &KeyedRequest<'_>) -> Option<Result<Answer>> {
+    let applied = standing.keys.iter().find(|applied| applied.key == request.key)?;
+    Some(if applied.fingerprint == request.fingerprint {
+        // Our own write, whose answer was lost, is not a replay.
+        let replayed = applied.request != request.number;
+        Ok(Answer { reservation: standing.as_of(applied), replayed })
+    } else {
+        Err(key_reused())
+    })
+}
+
+/// The answer where the reservation is there already.
+fn answer_of_standing(item: &Item, request: &KeyedRequest<'_>) -> Result<Answer> {
+    let standing = Reservation::of(item)?;
+    answer_again(&standing, request).unwrap_or_else(|| {
+        Err(Refusal::conflict(
             "reservation_exists",
             format!("there is a reservation {} already; choose another id or none", standing.id),
         )
-        .into()),
-    }
+        .into())
+    })
 }
 
 /// Reserves all lines or none.
@@ -157,12 +167,16 @@ pub async fn reserve(
         Some(id) => id.clone(),
         None => derived_id(caller, "reserve", idempotency_key),
     };
-    let fingerprint = fingerprint("reserve", request)?;
+    let keyed = KeyedRequest {
+        key: idempotency_key,
+        fingerprint: &fingerprint("reserve", request)?,
+        number: request_number(ports.environment.as_ref()),
+    };
     let header =
         Get { table: Table::Stock, key: caller.scope.reservation(&id), consistency: Consistency::Strong };
     // Before the catalogue is asked: a replay must not depend on what became of a product.
     if let Some(item) = ports.database.get(header.clone()).await? {
-        return answer_again(&Reservation::of(&item)?, idempotency_key, &fingerprint);
+        return answer_of_standing(&item, &keyed);
     }
     let wanted = add_up(ports, caller, request).await?;
     let reservation = Reservation {
@@ -183,8 +197,9 @@ pub async fn reserve(
         created_by: caller.subject.clone(),
         order_id: request.order_id.clone(),
         keys: vec![AppliedKey {
-            key: idempotency_key.to_owned(),
-            fingerprint: fingerprint.clone(),
+            key: keyed.key.to_owned(),
+            fingerprint: keyed.fingerprint.to_owned(),
+            request: keyed.number,
             state: State::Active,
             expires_at,
             order_id: request.order_id.clone(),
@@ -204,15 +219,11 @@ pub async fn reserve(
         consistency: Consistency::Strong,
     }));
     let mut looked_for_expired = BTreeSet::new();
-    let mut outcome_unknown = false;
     let mut attempts = Attempts::new(ports.environment.as_ref());
     loop {
         let mut read = ports.database.get_many(gets.clone()).await?.into_iter();
         if let Some(item) = read.next().flatten() {
-            let mut answer = answer_again(&Reservation::of(&item)?, idempotency_key, &fingerprint)?;
-            // Made by this very request, whose answer was lost: not a replay, as far as we can tell.
-            answer.replayed &= !outcome_unknown;
-            return Ok(answer);
+            return answer_of_standing(&item, &keyed);
         }
         let stock =
             read.map(|item| item.as_ref().map(Counters::of).transpose()).collect::<Result<Vec<_>>>()?;
@@ -263,7 +274,6 @@ pub async fn reserve(
                 attempts.at_once("the stock changed while it was reserved")?;
             }
             Err(error) if error.is_transient() => {
-                outcome_unknown |= matches!(error, DatabaseError::Unavailable(_));
                 attempts.after_a_wait("reserving").await?;
             }
             Err(error) => return Err(error.into()),

@@ -16,7 +16,7 @@ use crate::stock::exceptions::exception_write;
 use crate::stock::expiry::free_expired;
 use crate::stock::read::level;
 use crate::stock::references::{check_location_id, check_sku_form, resolve};
-use crate::stock::request_identity::{derived_id, fingerprint, key_reused, sender};
+use crate::stock::request_identity::{derived_id, fingerprint, key_reused, request_number, sender};
 use crate::stock::shortage::{Shortage, insufficient_stock};
 use crate::tenancy::Caller;
 
@@ -65,8 +65,12 @@ fn quantity_of(request: &StockUpdateRequest, unit: Unit) -> Result<Quantity> {
     }
 }
 
-fn answer_again(record: &Item, fingerprint: &str) -> Result<StockUpdated> {
-    if record.text("fingerprint")? == fingerprint { record.json("result") } else { Err(key_reused()) }
+fn answer_again(record: &Item, fingerprint: &str, number: i64) -> Result<Answer> {
+    if record.text("fingerprint")? != fingerprint {
+        return Err(key_reused());
+    }
+    // Our own write, whose answer was lost, is not a replay.
+    Ok(Answer { updated: record.json("result")?, replayed: record.number("request")? != number })
 }
 
 /// Applies an update.
@@ -89,11 +93,12 @@ pub async fn update(
     let scope = &caller.scope;
     let (location_id, sku) = (request.location_id.as_str(), request.sku.as_str());
     let fingerprint = fingerprint("update", request)?;
+    let number = request_number(ports.environment.as_ref());
     let strong = |key| Get { table: Table::Stock, key, consistency: Consistency::Strong };
     let record_key = scope.stock_update(&sender(caller), idempotency_key);
     // Before the catalogue is asked: a replay must not depend on what became of a product.
     if let Some(record) = ports.database.get(strong(record_key.clone())).await? {
-        return Ok(Answer { updated: answer_again(&record, &fingerprint)?, replayed: true });
+        return answer_again(&record, &fingerprint, number);
     }
     let products = resolve(ports, scope, &[location_id], &[sku], |_| "sku".to_owned()).await?;
     let unit = products.get(sku).map(|product| product.unit).unwrap_or_default();
@@ -107,7 +112,6 @@ pub async fn update(
     };
     let update = Update { request, quantity, unit, movement: &movement, now };
     let mut looked_for_expired = false;
-    let mut outcome_unknown = false;
     let mut attempts = Attempts::new(ports.environment.as_ref());
     loop {
         let mut read = ports
@@ -116,8 +120,7 @@ pub async fn update(
             .await?
             .into_iter();
         if let Some(record) = read.next().flatten() {
-            // Where an answer of ours was lost, the record is our own: not a replay.
-            return Ok(Answer { updated: answer_again(&record, &fingerprint)?, replayed: !outcome_unknown });
+            return answer_again(&record, &fingerprint, number);
         }
         let seen = read.next().flatten().as_ref().map(Counters::of).transpose()?;
         update.require_version(seen)?;
@@ -134,6 +137,7 @@ pub async fn update(
         let record = Item::new(&record_key)
             .with("tenant_id", scope.tenant_id())
             .with("fingerprint", fingerprint.as_str())
+            .with("request", number)
             .with("at", now.as_millisecond())
             .with_json("result", &updated)?;
         let record = Write::Put { table: Table::Stock, item: record, condition: Some(Condition::NotExists) };
@@ -147,7 +151,6 @@ pub async fn update(
                 attempts.after_a_wait("the stock changed while it was updated").await?;
             }
             Err(error) if error.is_transient() => {
-                outcome_unknown |= matches!(error, DatabaseError::Unavailable(_));
                 attempts.after_a_wait("updating stock").await?;
             }
             Err(error) => return Err(error.into()),
@@ -221,20 +224,13 @@ impl<'a> Update<'a> {
             unit: Some(self.unit),
             ..before
         };
-        let mut writes = vec![write];
-        writes.extend(exception_write(
-            scope,
-            location_id,
-            sku,
-            (before.available, after.available),
-            &self.movement.reference,
-            self.now,
-        ));
+        let reference = &self.movement.reference;
+        let exception = exception_write(scope, location_id, sku, after.available, reference, self.now);
         let updated = StockUpdated {
             stock: level(location_id, sku, &after),
             change: shown(delta.on_hand, Some(self.unit)),
             exception_opened: after.available < 0 && delta.available() < 0,
         };
-        (updated, writes)
+        (updated, vec![write, exception])
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tillstream_contracts::sync::LastError;
 
 use super::entities::Entity;
-use crate::catalog::attempt::{ATTEMPTS_MAX, Attempt, attempt, pause};
+use crate::catalog::attempt::insist;
 use crate::database::{Change, Condition, Table, Write};
 use crate::error::{Error, Result};
 use crate::ports::Ports;
@@ -80,11 +80,5 @@ pub(super) async fn advance(
         changes,
         condition: Some(Condition::Ne("last_batch", token.into())),
     };
-    for number in 1..=ATTEMPTS_MAX {
-        match attempt(ports, vec![write.clone()]).await? {
-            Attempt::Done | Attempt::Failed { .. } => return Ok(()),
-            Attempt::Busy | Attempt::Unknown => pause(ports, number).await,
-        }
-    }
-    Err(Error::retryable(format!("the checkpoint of {} does not move", entity.name())))
+    insist(ports, write).await
 }

@@ -83,7 +83,10 @@ async fn apply_one(
             return Ok(not_newer(standing.feed_version(), change.version, unknown));
         }
         let item = match &change.location {
-            None => standing.tombstone(&key, change.version),
+            // Keeps what it was, for sales that are on their way there.
+            None => standing
+                .tombstone(&key, change.version)
+                .with_some("data", old.as_ref().and_then(|item| item.opt_text("data"))),
             Some(location) => {
                 let version = standing.next_version(Some(change.version));
                 let version = u64::try_from(version).map_err(Error::bug)?;

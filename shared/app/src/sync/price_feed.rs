@@ -2,6 +2,8 @@
 //! once; a record per entry remembers its version and SKU, also after it is deleted or moved to
 //! another SKU. Both are one transaction.
 
+use std::collections::HashMap;
+
 use tillstream_contracts::sync::{LineOperation, PriceData};
 use tillstream_domain::identifier::{check_id, check_sku};
 use tillstream_domain::product::PriceEntry;
@@ -77,14 +79,23 @@ pub(super) async fn apply(feed: Feed<'_>, lines: &[Line]) -> Result<Vec<LineOutc
     let records = changes.iter().flatten().map(|change| (Table::Catalog, record_key(scope, change.id)));
     let records = BatchRead::of(feed.ports, records).await?;
     let changes = &changes;
-    // What changes one SKU's item goes one after another: beside each other they would only race.
+    // What changes one SKU's item goes one after another: beside each other they would only race. Lines
+    // of one entry stay together, wherever it moves.
+    let mut groups: HashMap<&str, String> = HashMap::new();
+    for change in changes.iter().flatten() {
+        let sku = change.entry.as_ref().map(|(sku, _)| sku.clone());
+        if let Some(sku) = sku {
+            groups.entry(change.id).or_insert(sku);
+        }
+    }
     let group = |place: usize| match changes.get(place) {
-        Some(Ok(Change { entry: Some((sku, _)), .. })) => sku.clone(),
-        Some(Ok(change)) => records
-            .get(Table::Catalog, &record_key(scope, change.id))
-            .and_then(|record| record.opt_text("sku"))
-            .unwrap_or(change.id)
-            .to_owned(),
+        Some(Ok(change)) => groups.get(change.id).cloned().unwrap_or_else(|| {
+            records
+                .get(Table::Catalog, &record_key(scope, change.id))
+                .and_then(|record| record.opt_text("sku"))
+                .unwrap_or(change.id)
+                .to_owned()
+        }),
         _ => String::new(),
     };
     apply_grouped(lines.len(), group, |place, _| async move {

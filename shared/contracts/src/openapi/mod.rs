@@ -22,12 +22,16 @@
 
 pub mod headers;
 mod identity;
+mod orders;
+mod pos;
 mod problem;
 
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response};
+use utoipa::openapi::{
+    Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response,
+};
 
 pub use self::problem::{FieldProblem, ProblemDocument};
 
@@ -35,6 +39,8 @@ pub use self::problem::{FieldProblem, ProblemDocument};
 fn areas() -> Vec<OpenApi> {
     vec![
         identity::Api::openapi(),
+        orders::Api::openapi(),
+        pos::Api::openapi(),
     ]
 }
 
@@ -81,7 +87,10 @@ pub fn routes() -> Vec<(&'static str, String)> {
             ("DELETE", &item.delete),
         ];
         routes.extend(
-            methods.iter().filter(|(_, operation)| operation.is_some()).map(|(method, _)| (*method, path.clone())),
+            methods
+                .iter()
+                .filter(|(_, operation)| operation.is_some())
+                .map(|(method, _)| (*method, path.clone())),
         );
     }
     routes
@@ -105,9 +114,7 @@ fn complete(operation: &mut Operation) {
     let responses = &mut operation.responses.responses;
     for (status, description, applies) in shared {
         if applies {
-            responses
-                .entry(status.to_owned())
-                .or_insert_with(|| RefOr::T(Response::new(description)));
+            responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(Response::new(description)));
         }
     }
     for (status, response) in responses.iter_mut() {
@@ -175,7 +182,9 @@ mod tests {
                 assert!(operation["summary"].is_string(), "{method} {path} has no summary");
                 let responses = operation["responses"].as_object().unwrap();
                 assert!(responses.keys().any(|status| status.starts_with(['2', '3'])), "{method} {path}");
-                for (status, response) in responses.iter().filter(|(status, _)| status.starts_with(['4', '5'])) {
+                for (status, response) in
+                    responses.iter().filter(|(status, _)| status.starts_with(['4', '5']))
+                {
                     let schema = response.pointer("/content/application~1problem+json/schema/$ref");
                     assert!(schema.is_some(), "{method} {path} {status} is no problem document");
                 }

@@ -227,7 +227,9 @@ async fn only_one_bearer_header_will_do() {
         }
         headers
     };
-    for values in [vec![], vec![format!("Basic {token}")], vec![token.clone()], vec![format!("Bearer {token}"); 2]] {
+    for values in
+        [vec![], vec![format!("Basic {token}")], vec![token.clone()], vec![format!("Bearer {token}"); 2]]
+    {
         let error = scene.authenticator.authenticate(&ask(&values)).await.unwrap_err();
         assert_eq!(error.code(), Some("token_missing"), "{values:?}");
     }

@@ -176,8 +176,14 @@ async fn poison_is_parked_whole_and_the_stream_goes_on() {
     let mut foreign = kinesis(2, "x");
     foreign["kinesis"]["data"] = json!("*** no base64 ***");
     let rubbish = json!({"hello": ["world"]});
-    let records =
-        [kinesis(0, "ok"), kinesis(1, "poison"), foreign.clone(), rubbish.clone(), json!(7), kinesis(5, "ok-2")];
+    let records = [
+        kinesis(0, "ok"),
+        kinesis(1, "poison"),
+        foreign.clone(),
+        rubbish.clone(),
+        json!(7),
+        kinesis(5, "ok-2"),
+    ];
     let run = run_each::<Kinesis, _>(&batches, &handler, &event(&records)).await;
     assert!(identifiers(run).is_empty());
     assert_eq!(handler.seen(), ["ok", "poison", "ok-2"]);
@@ -237,7 +243,8 @@ async fn what_cannot_be_parked_comes_again() {
 async fn a_whole_batch_answers_which_failed_first() {
     let (database, batches, handler) = scene();
     let run =
-        run_whole::<Kinesis, _>(&batches, &handler, &stream(&["ok", "poison", "busy", "poison", "busy"])).await;
+        run_whole::<Kinesis, _>(&batches, &handler, &stream(&["ok", "poison", "busy", "poison", "busy"]))
+            .await;
     assert_eq!(identifiers(run), ["2"]);
     assert_eq!(handler.seen().len(), 5);
     assert_eq!(parked(&database).len(), 1, "what comes again is not parked yet");
@@ -347,7 +354,9 @@ async fn a_change_carries_the_item_before_and_after() {
     removed["eventName"] = json!("REMOVE");
     removed["dynamodb"].as_object_mut().unwrap().remove("NewImage");
     assert_eq!(Changes::read(&removed.to_string()).unwrap().new, None);
-    for foreign in [json!({"N": "1.5"}), json!({"NULL": true}), json!({"SS": ["a"]}), json!({"B": "*"}), json!(1)] {
+    for foreign in
+        [json!({"N": "1.5"}), json!({"NULL": true}), json!({"SS": ["a"]}), json!({"B": "*"}), json!(1)]
+    {
         let mut record = record.clone();
         record["dynamodb"]["NewImage"]["version"] = foreign.clone();
         assert!(Changes::read(&record.to_string()).is_err(), "{foreign}");

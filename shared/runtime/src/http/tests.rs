@@ -59,7 +59,10 @@ async fn app() -> (Router, TokenIssuer, TestEnvironment) {
         Arc::new(Authenticator::new(database, Arc::new(TestEnvironment::new(1)), ISSUER, AUDIENCE));
     let routes = Router::new()
         .route("/v1/order", post(order))
-        .route("/v1/page", get(|QueryParams(page): QueryParams<Page>| async move { format!("{:?}", page.limit) }))
+        .route(
+            "/v1/page",
+            get(|QueryParams(page): QueryParams<Page>| async move { format!("{:?}", page.limit) }),
+        )
         .route("/v1/key", post(|IdempotencyKey(key): IdempotencyKey| async { (Replayed(true), key) }))
         .route("/v1/me", get(|Authenticated(caller): Authenticated| async { caller.subject }))
         .route("/v1/fail/{kind}", get(failing))
@@ -250,7 +253,9 @@ async fn versions_travel_as_entity_tags() {
     assert!(IfMatch::Any.check(None).is_err() && IfMatch::Absent.check(None).is_ok());
     let mut headers = axum::http::HeaderMap::new();
     headers.insert("if-none-match", "\"1\", W/\"7\"".parse().unwrap());
-    assert!(EntityTag::of_version(7).is_known_to(&headers) && !EntityTag::of_version(8).is_known_to(&headers));
+    assert!(
+        EntityTag::of_version(7).is_known_to(&headers) && !EntityTag::of_version(8).is_known_to(&headers)
+    );
 }
 
 /// An event as API Gateway sends it, with a body in base64.

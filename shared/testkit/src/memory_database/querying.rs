@@ -58,12 +58,16 @@ pub(super) fn run(table: Option<&TableState>, query: &Query) -> Result<(QueryPag
         if !passed {
             continue;
         }
-        bytes += item_size(&item);
-        let key = start_key(query, &item);
+        let size = item_size(&item);
+        if bytes + size > PAGE_BYTES_MAX {
+            next = items.last().map(|last| start_key(query, last));
+            break;
+        }
+        bytes += size;
         items.push(item);
         // As DynamoDB: a full page says where to go on, also where nothing follows.
-        if items.len() >= usize::try_from(query.limit).unwrap_or(usize::MAX) || bytes >= PAGE_BYTES_MAX {
-            next = Some(key);
+        if items.len() >= usize::try_from(query.limit).unwrap_or(usize::MAX) {
+            next = items.last().map(|last| start_key(query, last));
             break;
         }
     }

@@ -1,0 +1,244 @@
+//! Completeness of lanes: every number that a lane gave out must be in the figures and have a delivery
+//! to HQ. What is missing is sent again from the orders themselves, so the loss of a stream costs
+//! delay, never facts.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tillstream_domain::interval_set::IntervalSet;
+use tillstream_domain::lane::Lane;
+use tillstream_domain::location::{Location, LocationKind};
+
+use crate::aggregation::completeness;
+use crate::database::{
+    Condition, Consistency, DatabaseError, Get, Index, Item, Key, Query, Range, Table, Write,
+};
+use crate::error::{Error, Result};
+use crate::ports::{EventStream, Ports, WakeUpQueue};
+use crate::pos::lane_write::{LaneState, lane_get};
+use crate::relay::{Relayed, of_stored, send};
+use crate::tenancy::TenantScope;
+
+/// A number is sent again when it was missing at two checks at least this far apart: what is only on
+/// its way is left alone.
+const PATIENCE_MILLIS: i64 = 20_000;
+
+/// Most numbers of one lane sent again in one run.
+const SENT_AGAIN_MAX: u64 = 1_000;
+
+/// Numbers that were missing at an earlier check, per lane, as closed intervals.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Missing {
+    /// Epoch milliseconds of that check.
+    at: i64,
+    /// Not in the figures.
+    figures: BTreeMap<String, Vec<(u64, u64)>>,
+    /// Without a delivery.
+    deliveries: BTreeMap<String, Vec<(u64, u64)>>,
+}
+
+impl Missing {
+    fn is_empty(&self) -> bool {
+        self.figures.is_empty() && self.deliveries.is_empty()
+    }
+}
+
+/// Checks the lanes of a store; answers how many facts were sent again.
+///
+/// # Errors
+/// [`Error::Retryable`]; what was sent again is harmless.
+pub async fn check(
+    ports: &Ports,
+    stream: &dyn EventStream,
+    queue: &dyn WakeUpQueue,
+    scope: &TenantScope,
+    store: &Location,
+    now: Timestamp,
+) -> Result<usize> {
+    if store.kind != LocationKind::Store {
+        return Ok(0);
+    }
+    let lanes = lanes_of(ports, scope, store).await?;
+    if lanes.is_empty() {
+        return Ok(0);
+    }
+    let complete = completeness::read(ports, scope, &store.id).await?;
+    let mut missing = Missing { at: now.as_millisecond(), ..Missing::default() };
+    for (lane, last) in &lanes {
+        let folded = complete.content.folded.of(&lane.register_id, lane.epoch);
+        let gaps = folded.map_or_else(|| vec![(1, *last)], |folded| folded.gaps_up_to(*last));
+        if !gaps.is_empty() {
+            missing.figures.insert(lane.to_string(), gaps);
+        }
+        let gaps = missing_deliveries(ports, scope, lane, *last).await?;
+        if !gaps.is_empty() {
+            missing.deliveries.insert(lane.to_string(), gaps);
+        }
+    }
+    let Some(before) = remember(ports, scope, &store.id, &missing).await? else { return Ok(0) };
+    let mut sent = 0;
+    for (lane, _) in &lanes {
+        let name = lane.to_string();
+        let of = |now: &Missing, then: &Missing, pick: fn(&Missing) -> &BTreeMap<String, Vec<(u64, u64)>>| {
+            both(pick(now).get(&name), pick(then).get(&name))
+        };
+        let figures = of(&missing, &before, |m| &m.figures);
+        let deliveries = of(&missing, &before, |m| &m.deliveries);
+        let mut numbers: Vec<u64> = figures.iter().chain(&deliveries).copied().collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        for chunk in numbers.chunks(100) {
+            let orders = orders_of(ports, scope, lane, chunk).await?;
+            let mut changes = Vec::new();
+            for order in &orders {
+                let number =
+                    order.number("lane_number").ok().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+                let stored = of_stored(order)?;
+                changes.push(Relayed {
+                    event: stored.event.filter(|_| figures.binary_search(&number).is_ok()),
+                    fact: stored.fact.filter(|_| deliveries.binary_search(&number).is_ok()),
+                });
+            }
+            sent += changes.len();
+            tracing::warn!(lane = %lane, facts = changes.len(), "facts are sent again");
+            let failed = send(ports, stream, queue, changes).await?;
+            sent -= failed.len();
+        }
+    }
+    Ok(sent)
+}
+
+/// Lanes that gave out numbers, with their last.
+async fn lanes_of(ports: &Ports, scope: &TenantScope, store: &Location) -> Result<Vec<(Lane, u64)>> {
+    let registers: Vec<String> = store.registers.iter().cloned().chain(Lane::virtual_registers()).collect();
+    let gets = registers.iter().map(|register| lane_get(scope, &store.id, register)).collect();
+    let items = ports.database.get_many(gets).await?;
+    let mut lanes = Vec::new();
+    for (register, item) in registers.iter().zip(&items) {
+        let state = LaneState::of(item.as_ref())?;
+        if state.last > 0 {
+            let lane = Lane { epoch: state.epoch, ..Lane::new(store.id.as_str(), register.as_str()) };
+            lanes.push((lane, state.last));
+        }
+    }
+    Ok(lanes)
+}
+
+/// Numbers up to `last` without a delivery. How far it is known to be whole is kept, so that each number
+/// is looked at about once.
+async fn missing_deliveries(
+    ports: &Ports,
+    scope: &TenantScope,
+    lane: &Lane,
+    last: u64,
+) -> Result<Vec<(u64, u64)>> {
+    let key = scope.verified_deliveries(&lane.store_id, &lane.register_id);
+    let get = Get { table: Table::Dispatch, key: key.clone(), consistency: Consistency::Strong };
+    let known = ports.database.get(get).await?;
+    let same_epoch = |item: &&Item| item.opt_number("epoch") == Some(i64::from(lane.epoch));
+    let verified = known.as_ref().filter(same_epoch).and_then(|item| item.opt_number("through")).unwrap_or(0);
+    let verified = u64::try_from(verified).map_err(Error::bug)?;
+    if verified >= last {
+        return Ok(Vec::new());
+    }
+    let last = last.min(verified + SENT_AGAIN_MAX);
+    let partition = scope.lane_deliveries(&lane.store_id, &lane.register_id, lane.epoch);
+    let mut query = Query {
+        range: numbers(verified + 1, last)?,
+        ..Query::index(Table::Dispatch, Index::ByLane, partition)
+    };
+    let mut found = IntervalSet::new();
+    loop {
+        let page = ports.database.query(query.clone()).await?;
+        for item in &page.items {
+            found.insert(u64::try_from(item.number("lane_number")?).map_err(Error::bug)? - verified);
+        }
+        match page.next {
+            Some(next) => query.start = Some(next),
+            None => break,
+        }
+    }
+    if found.through() > 0 {
+        let item = Item::new(&key)
+            .with("epoch", i64::from(lane.epoch))
+            .with("through", i64::try_from(verified + found.through()).map_err(Error::bug)?);
+        ports.database.write(Write::Put { table: Table::Dispatch, item, condition: None }).await?;
+    }
+    let gaps = found.gaps_up_to(last - verified);
+    Ok(gaps.into_iter().map(|(from, to)| (from + verified, to + verified)).collect())
+}
+
+fn numbers(from: u64, to: u64) -> Result<Range> {
+    Ok(Range::Numbers(i64::try_from(from).map_err(Error::bug)?, i64::try_from(to).map_err(Error::bug)?))
+}
+
+/// Keeps what is missing now; answers what was missing before, if that was long enough ago. A check that
+/// follows another too closely changes nothing, or patience would never end.
+async fn remember(
+    ports: &Ports,
+    scope: &TenantScope,
+    store_id: &str,
+    missing: &Missing,
+) -> Result<Option<Missing>> {
+    let key = scope.walk(&format!("missing#{store_id}"));
+    let get = Get { table: Table::Catalog, key: key.clone(), consistency: Consistency::Strong };
+    let before: Option<Missing> = match ports.database.get(get).await? {
+        Some(item) => Some(item.json("missing")?),
+        None => None,
+    };
+    match before {
+        None if missing.is_empty() => return Ok(None),
+        Some(before) if before.is_empty() && missing.is_empty() => return Ok(None),
+        Some(before)
+            if !before.is_empty() && missing.at - before.at < PATIENCE_MILLIS && !missing.is_empty() =>
+        {
+            return Ok(None);
+        }
+        _ => {}
+    }
+    let item = Item::new(&key).with("at", missing.at).with_json("missing", missing)?;
+    let condition = match &before {
+        Some(before) => Condition::Eq("at", before.at.into()),
+        None => Condition::NotExists,
+    };
+    let put = Write::Put { table: Table::Catalog, item, condition: Some(condition) };
+    match ports.database.write(put).await {
+        Ok(()) => Ok(before.filter(|before| missing.at - before.at >= PATIENCE_MILLIS)),
+        // Another run is at it.
+        Err(DatabaseError::ConditionFailed(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Numbers that are in both lists of intervals, ascending, at most [`SENT_AGAIN_MAX`].
+fn both(now: Option<&Vec<(u64, u64)>>, then: Option<&Vec<(u64, u64)>>) -> Vec<u64> {
+    let (Some(now), Some(then)) = (now, then) else { return Vec::new() };
+    let was = |number: u64| then.iter().any(|(from, to)| (*from..=*to).contains(&number));
+    let numbers = now.iter().flat_map(|(from, to)| *from..=*to).filter(|number| was(*number));
+    numbers.take(usize::try_from(SENT_AGAIN_MAX).unwrap_or(usize::MAX)).collect()
+}
+
+/// The orders with these numbers of a lane.
+async fn orders_of(ports: &Ports, scope: &TenantScope, lane: &Lane, wanted: &[u64]) -> Result<Vec<Item>> {
+    let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else { return Ok(Vec::new()) };
+    let partition = scope.lane_orders(&lane.store_id, &lane.register_id, lane.epoch);
+    let mut query =
+        Query { range: numbers(*first, *last)?, ..Query::index(Table::Orders, Index::ByLane, partition) };
+    let mut gets = Vec::new();
+    loop {
+        let page = ports.database.query(query.clone()).await?;
+        for item in &page.items {
+            let number = u64::try_from(item.number("lane_number")?).map_err(Error::bug)?;
+            if wanted.binary_search(&number).is_ok() {
+                let key = Key::of(item)?;
+                gets.push(Get { table: Table::Orders, key, consistency: Consistency::Strong });
+            }
+        }
+        match page.next {
+            Some(next) => query.start = Some(next),
+            None => break,
+        }
+    }
+    Ok(ports.database.get_many(gets).await?.into_iter().flatten().collect())
+}

@@ -1,0 +1,137 @@
+//! Scheduled work: what a crash, a lost stream or an outage left undone is found and finished.
+//!
+//! Everything here may run twice at once and may be left out once. A task that fails is logged, the
+//! others go on, and the run as a whole fails so that it is seen.
+
+pub mod lanes;
+
+use jiff::Timestamp;
+
+use crate::catalog::items::location_of;
+use crate::database::{Consistency, Database, Get, Index, Query, Table};
+use crate::dispatch::sweeper;
+use crate::error::{Error, Result};
+use crate::ports::{EventStream, Ports, WakeUpQueue};
+use crate::pos::plan;
+use crate::stock::expiry::sweep_expired;
+use crate::stock::ledger_gaps::walk_ledger_gaps;
+use crate::tenancy::TenantScope;
+use tillstream_domain::location::Location;
+
+/// Plans looked at in one run.
+const PLANS_MAX: usize = 200;
+/// Expired reservations freed in one run.
+const EXPIRED_MAX: u32 = 2_000;
+/// Stock items whose ledger is looked at in one run, per tenant.
+const LEDGER_ITEMS: u32 = 2_000;
+
+/// What a run did, for its log.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Plans looked at.
+    pub plans: usize,
+    /// Holds freed.
+    pub holds: usize,
+    /// Facts sent again.
+    pub sent_again: usize,
+    /// Wake-ups sent.
+    pub woken: usize,
+    /// Gaps of the ledger closed.
+    pub ledger_gaps: usize,
+    /// Tasks that failed.
+    pub failed: Vec<String>,
+}
+
+impl Report {
+    fn note<T>(&mut self, task: &str, result: Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                tracing::error!(task, %error, "scheduled task failed");
+                self.failed.push(task.to_owned());
+                None
+            }
+        }
+    }
+}
+
+/// One run of all tasks.
+///
+/// # Errors
+/// [`Error::Retryable`] naming the tasks that failed, after all were tried.
+pub async fn run(
+    ports: &Ports,
+    stream: &dyn EventStream,
+    queue: &dyn WakeUpQueue,
+    deadline: Timestamp,
+) -> Result<Report> {
+    let now = ports.environment.now();
+    let mut report = Report::default();
+    report.plans = report.note("plans", plan::recover(ports, now, PLANS_MAX).await).unwrap_or(0);
+    report.holds = report.note("holds", sweep_expired(ports, now, EXPIRED_MAX).await).unwrap_or(0);
+    let swept = sweeper::sweep(ports, queue, now, sweeper::Budget::default()).await;
+    report.woken = report.note("deliveries", swept).map_or(0, |swept| swept.woken);
+    let tenants = report.note("tenants", tenants(ports).await).unwrap_or_default();
+    for scope in tenants {
+        if ports.environment.now() >= deadline {
+            break;
+        }
+        let stores = report.note("locations", locations(ports, &scope).await).unwrap_or_default();
+        for location in &stores {
+            let checked = lanes::check(ports, stream, queue, &scope, location, now).await;
+            report.sent_again += report.note("lanes", checked).unwrap_or(0);
+        }
+        let walked = walk_ledger_gaps(ports, &scope, LEDGER_ITEMS).await;
+        report.ledger_gaps += report.note("ledger", walked).map_or(0, |walked| walked.gaps_closed);
+    }
+    if report.failed.is_empty() {
+        Ok(report)
+    } else {
+        Err(Error::retryable(format!("tasks failed: {}", report.failed.join(", "))))
+    }
+}
+
+/// All tenants, from the registry.
+///
+/// # Errors
+/// As the database.
+pub async fn tenants(ports: &Ports) -> Result<Vec<TenantScope>> {
+    let mut scopes = Vec::new();
+    let mut query = Query::partition(Table::Catalog, crate::keys::tenant_registry());
+    loop {
+        let page = ports.database.query(query.clone()).await?;
+        for item in &page.items {
+            scopes.push(TenantScope::from_own_record(item.text("sk")?));
+        }
+        match page.next {
+            Some(next) => query.start = Some(next),
+            None => return Ok(scopes),
+        }
+    }
+}
+
+/// All locations of a tenant.
+///
+/// # Errors
+/// As the database.
+pub async fn locations(ports: &Ports, scope: &TenantScope) -> Result<Vec<Location>> {
+    let mut locations = Vec::new();
+    let mut query = Query::index(Table::Catalog, Index::ByList, scope.list_of("locations"));
+    loop {
+        let page = ports.database.query(query.clone()).await?;
+        let gets = page.items.iter().map(|item| {
+            let key = crate::database::Key::of(item)?;
+            Ok(Get { table: Table::Catalog, key, consistency: Consistency::Eventual })
+        });
+        let found = read_all(ports.database.as_ref(), gets.collect::<Result<_>>()?).await?;
+        locations.extend(found);
+        match page.next {
+            Some(next) => query.start = Some(next),
+            None => return Ok(locations),
+        }
+    }
+}
+
+async fn read_all(database: &dyn Database, gets: Vec<Get>) -> Result<Vec<Location>> {
+    database.get_many(gets).await?.iter().flatten().map(location_of).collect()
+}

@@ -1,0 +1,104 @@
+//! From the tables' streams to the sales stream and HQ: only final facts, each once a version.
+//!
+//! The order item is the outbox: what is final is relayed, what is not never is. The filter of the event
+//! source looks at the new image only; what is new in it is found here, by comparing with the old one.
+
+use crate::database::Item;
+use crate::dispatch::announce::{Fact, announce};
+use crate::error::{Error, Result};
+use crate::facts::{sale_event, stream_record};
+use crate::ports::{EventStream, Ports, StreamRecord, WakeUpQueue};
+use crate::pos::cart_item::cart_of;
+use crate::tenancy::TenantScope;
+
+/// What one change of the orders table says.
+#[derive(Debug, Default)]
+pub struct Relayed {
+    /// For the sales stream, if the number is new.
+    pub event: Option<StreamRecord>,
+    /// For HQ, if the version is new.
+    pub fact: Option<Fact>,
+}
+
+/// Compares the images of an order.
+///
+/// # Errors
+/// A bug if the new image has a number but is not an order of ours.
+pub fn relayed(old: Option<&Item>, new: Option<&Item>) -> Result<Relayed> {
+    let Some(new) = new else { return Ok(Relayed::default()) };
+    if new.opt_number("lane_number").is_none() || new.opt_text("sk") != Some("cart") {
+        return Ok(Relayed::default());
+    }
+    let scope = TenantScope::from_own_record(new.text("tenant_id")?);
+    let known = |name: &str| old.and_then(|item| item.opt_number(name));
+    let mut relayed = Relayed::default();
+    let new_number = known("lane_number") != new.opt_number("lane_number");
+    let new_version = known("order_version") != new.opt_number("order_version");
+    if !new_number && !new_version {
+        return Ok(relayed);
+    }
+    let cart = cart_of(new)?;
+    let done = cart.finalized.as_ref().ok_or_else(|| Error::bug("an order with a number is final"))?;
+    if new_version {
+        relayed.fact = Some(Fact {
+            scope: scope.clone(),
+            order_id: cart.id.clone(),
+            order_version: done.order_version,
+            status: done.status.clone(),
+            lane_number: done.number.clone(),
+            at: done.at,
+        });
+    }
+    if new_number {
+        relayed.event = Some(stream_record(sale_event(&scope, &cart)?)?);
+    }
+    Ok(relayed)
+}
+
+/// The fact and the event of a stored order, for re-emission.
+///
+/// # Errors
+/// A bug if the item is not a final order.
+pub fn of_stored(item: &Item) -> Result<Relayed> {
+    relayed(None, Some(item))
+}
+
+/// Sends what changes said. Answers, by position, which did not get through completely; to send those
+/// again does no harm.
+///
+/// # Errors
+/// [`Error::Retryable`] where nothing can be known of any.
+pub async fn send(
+    ports: &Ports,
+    stream: &dyn EventStream,
+    queue: &dyn WakeUpQueue,
+    changes: Vec<Relayed>,
+) -> Result<Vec<usize>> {
+    let mut failed = vec![false; changes.len()];
+    let (mut records, mut record_of) = (Vec::new(), Vec::new());
+    let (mut facts, mut fact_of) = (Vec::new(), Vec::new());
+    for (position, change) in changes.into_iter().enumerate() {
+        if let Some(event) = change.event {
+            records.push(event);
+            record_of.push(position);
+        }
+        if let Some(fact) = change.fact {
+            facts.push(fact);
+            fact_of.push(position);
+        }
+    }
+    let mut mark = |positions: &[usize], of: &[usize]| {
+        for position in positions {
+            if let Some(slot) = of.get(*position).and_then(|p| failed.get_mut(*p)) {
+                *slot = true;
+            }
+        }
+    };
+    if !facts.is_empty() {
+        mark(&announce(ports, queue, facts).await?, &fact_of);
+    }
+    if !records.is_empty() {
+        mark(&stream.publish(&records).await?, &record_of);
+    }
+    Ok(failed.iter().enumerate().filter_map(|(position, failed)| failed.then_some(position)).collect())
+}

@@ -1,0 +1,118 @@
+//! Locations by API.
+
+mod feeds;
+
+use std::sync::atomic::Ordering;
+
+use feeds::{World, caller, delete, reaching, world};
+use futures::future::join_all;
+use serde_json::{Value, json};
+use tillstream_app::catalog::locations::{create, get, list};
+use tillstream_app::catalog::products::PutOutcome;
+use tillstream_app::database::Table;
+use tillstream_app::sync::entities::Entity;
+use tillstream_app::tenancy::Role;
+use tillstream_app::{Error, Result};
+use tillstream_domain::location::{Location, LocationKind};
+
+async fn make(world: &World, id: &str, key: &str, more: Value) -> Result<PutOutcome<Location>> {
+    let mut body = json!({"id": id, "kind": "store", "name": "Leeds", "time_zone": "Europe/London",
+        "currency": "GBP", "registers": ["r-1", "r-2"]});
+    for (name, value) in more.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    create(&world.ports, &world.caller, serde_json::from_value(body).unwrap(), key).await
+}
+
+#[tokio::test]
+async fn a_location_is_made_once_and_its_tenant_is_registered() {
+    let world = world(1);
+    let made = make(&world, "s-1", "k", json!({})).await.unwrap();
+    assert_eq!((made.replayed, made.now.version, made.now.business_day_start.as_str()), (false, 1, "00:00"));
+    let again = make(&world, "s-1", "k", json!({})).await.unwrap();
+    assert_eq!((again.created, again.replayed), (true, true));
+    let code = |result: Result<_>| result.map(|_: PutOutcome<Location>| ()).unwrap_err().code();
+    assert_eq!(code(make(&world, "s-1", "k", json!({"name": "x"})).await), Some("idempotency_key_reused"));
+    assert_eq!(code(make(&world, "s-1", "k2", json!({})).await), Some("location_exists"));
+    assert_eq!(get(&world.ports, world.scope(), "s-1").await.unwrap(), made.now);
+    let entry = world.item(Table::Catalog, world.scope().registry_entry()).await.unwrap();
+    assert_eq!(entry.text("tenant_id").unwrap(), "t");
+    world.send(Entity::Locations, &[delete("s-1", 3)]).await;
+    assert_eq!(get(&world.ports, world.scope(), "s-1").await.unwrap_err().code(), Some("location_not_found"));
+    let anew = make(&world, "s-1", "k3", json!({})).await.unwrap();
+    assert_eq!((anew.created, anew.now.version), (true, 4), "versions never begin again");
+}
+
+#[tokio::test]
+async fn one_request_sent_many_times_at_once_makes_one_location() {
+    for seed in 0..30 {
+        let world = world(seed);
+        world.shaky.lost_answers.store(4, Ordering::SeqCst);
+        for outcome in join_all((0..20).map(|_| make(&world, "s-1", "k", json!({})))).await {
+            assert_eq!(outcome.unwrap().now.version, 1, "seed {seed}");
+        }
+        let rivals = ["a", "b", "c"].map(|key| make(&world, "s-2", key, json!({})));
+        let outcomes = join_all(rivals).await;
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_fields_are_named() {
+    let world = world(2);
+    let many: Vec<_> = (0..201).map(|n| format!("r-{n}")).collect();
+    for (more, field) in [
+        (json!({"time_zone": "Europe/Leeds"}), "time_zone"),
+        (json!({"business_day_start": "24:00"}), "business_day_start"),
+        (json!({"business_day_start": "4:30"}), "business_day_start"),
+        (json!({"name": ""}), "name"),
+        (json!({"capacity": -1}), "capacity"),
+        (json!({"registers": many}), "registers"),
+        (json!({"registers": ["r-1", "r-1"]}), "registers[1]"),
+        (json!({"registers": ["a b"]}), "registers[0]"),
+        (json!({"kind": "warehouse"}), "registers"),
+        (json!({"id": "a/b"}), "id"),
+    ] {
+        let error = make(&world, "s-1", "k", more.clone()).await.unwrap_err();
+        let Error::Rejected(refusal) = error else { panic!("not a refusal") };
+        assert_eq!((refusal.code, refusal.errors[0].field.as_str()), ("field_invalid", field), "{more}");
+    }
+    let currency = serde_json::from_value::<tillstream_contracts::catalog::LocationBody>(
+        json!({"id": "a", "kind": "store", "name": "A", "time_zone": "UTC", "currency": "pounds"}),
+    );
+    assert!(currency.is_err());
+    let mut cashier = world.clone();
+    cashier.caller = caller("t", &[Role::Cashier]);
+    assert_eq!(make(&cashier, "s-1", "k", json!({})).await.unwrap_err().code(), Some("role_required"));
+    let mut elsewhere = world.clone();
+    elsewhere.caller = reaching(&world.caller, &["s-2"]);
+    assert_eq!(make(&elsewhere, "s-1", "k", json!({})).await.unwrap_err().code(), Some("store_out_of_reach"));
+}
+
+#[tokio::test]
+async fn lists_tell_kinds_apart_and_go_on_where_they_stopped() {
+    let world = world(3);
+    for n in 0..7 {
+        let kind = if n % 2 == 0 { json!({}) } else { json!({"kind": "warehouse", "registers": []}) };
+        make(&world, &format!("l-{n}"), &n.to_string(), kind).await.unwrap();
+    }
+    world.send(Entity::Locations, &[delete("l-2", 1)]).await;
+    let ids = async |kind: Option<LocationKind>| {
+        let (mut ids, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let (found, next) =
+                list(&world.ports, world.scope(), kind, Some(2), cursor.as_deref()).await.unwrap();
+            ids.extend(found.into_iter().map(|location| location.id));
+            match next {
+                Some(next) => cursor = Some(next),
+                None => return ids.join(" "),
+            }
+        }
+    };
+    assert_eq!(ids(None).await, "l-0 l-1 l-3 l-4 l-5 l-6");
+    assert_eq!(ids(Some(LocationKind::Store)).await, "l-0 l-4 l-6");
+    assert_eq!(ids(Some(LocationKind::Warehouse)).await, "l-1 l-3 l-5");
+    let (_, next) = list(&world.ports, world.scope(), None, Some(2), None).await.unwrap();
+    let other = list(&world.ports, world.scope(), Some(LocationKind::Store), Some(2), next.as_deref()).await;
+    assert_eq!(other.unwrap_err().code(), Some("cursor_malformed"));
+}

@@ -1,0 +1,14 @@
+//! Stock: reservations, updates, expiry, ledger, on the database in memory.
+
+#[path = "stock/fixture.rs"]
+mod fixture;
+#[path = "stock/ledger_tests.rs"]
+mod ledger_tests;
+#[path = "stock/lifecycle_tests.rs"]
+mod lifecycle_tests;
+#[path = "stock/read_tests.rs"]
+mod read_tests;
+#[path = "stock/reservation_tests.rs"]
+mod reservation_tests;
+#[path = "stock/update_tests.rs"]
+mod update_tests;

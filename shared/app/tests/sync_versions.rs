@@ -1,0 +1,199 @@
+//! Versions: an older line never overwrites a newer one, whatever the order, however many upload at
+//! once, and also when answers get lost.
+
+mod feeds;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use feeds::{World, counts, delete, location, price, product, shuffled, stock, world};
+use futures::future::join_all;
+use serde_json::{Value, json};
+use tillstream_app::catalog::items::prices_of;
+use tillstream_app::catalog::products::{PutProduct, put};
+use tillstream_app::catalog::{locations, products};
+use tillstream_app::database::Table;
+use tillstream_app::sync::entities::Entity;
+
+const UPLOADS: u64 = 20;
+const THINGS: u64 = 12;
+
+/// Twenty uploads at once, each with every thing at a version of its own, in an order of its own; the
+/// replies' counts added up.
+async fn twenty_at_once(world: &World, entity: Entity, line: impl Fn(u64, u64) -> Value) -> (u64, u64) {
+    let uploads = (0..UPLOADS).map(|upload| {
+        // Versions 1..=20 of a thing are spread over the uploads, differently for each thing.
+        let lines = (0..THINGS).map(|thing| line(thing, (upload * 7 + thing * 3) % UPLOADS + 1)).collect();
+        let lines = shuffled(lines, &world.environment);
+        async move {
+            let reply = world.send(entity, &lines).await;
+            assert_eq!(reply.failed, 0, "{:?}", reply.errors);
+            (reply.applied, reply.skipped)
+        }
+    });
+    join_all(uploads).await.into_iter().fold((0, 0), |(a, s), (applied, skipped)| (a + applied, s + skipped))
+}
+
+#[tokio::test]
+async fn the_newest_stands_after_twenty_uploads_at_once() {
+    for seed in 0..20 {
+        let world = world(seed);
+        let setup: Vec<_> = (0..THINGS).map(|n| product(&format!("S{n}"), 1, &json!({}))).collect();
+        world.send(Entity::Catalog, &setup).await;
+        world.send(Entity::Locations, &[location("s-1", 1)]).await;
+        world.shaky.lost_answers.store(if seed % 2 == 0 { 0 } else { 25 }, Ordering::SeqCst);
+        // A SKU has at most 200 entries; all of these are of one, so that they meet in one item.
+        let total = UPLOADS * THINGS;
+        for entity in Entity::ALL {
+            let (applied, skipped) = twenty_at_once(&world, entity, |thing, version| match entity {
+                Entity::Catalog => product(&format!("P{thing}"), version, &json!({})),
+                Entity::Locations => location(&format!("l-{thing}"), version),
+                Entity::Inventory => stock("s-1", &format!("S{thing}"), version, version * 10),
+                Entity::PriceBook => price(&format!("p{thing}"), version, "S0", &format!("{version}.5")),
+            })
+            .await;
+            assert_eq!(applied + skipped, total);
+            assert!(applied >= THINGS && skipped > 0, "seed {seed}: {applied} applied, {skipped} skipped");
+        }
+        for thing in 0..THINGS {
+            let (found, _) = products::get(&world.ports, world.scope(), &format!("P{thing}")).await.unwrap();
+            assert_eq!(found.name, format!("P{thing} v20"), "seed {seed}");
+            let found = locations::get(&world.ports, world.scope(), &format!("l-{thing}")).await.unwrap();
+            assert_eq!(found.name, format!("l-{thing} v20"), "seed {seed}");
+            let found =
+                world.item(Table::Stock, world.scope().stock("s-1", &format!("S{thing}"))).await.unwrap();
+            assert_eq!(found.number("on_hand").unwrap(), 200_000, "seed {seed}");
+            assert_eq!(found.number("sync_version").unwrap(), 20);
+        }
+        let book = world.item(Table::Catalog, world.scope().prices("S0")).await;
+        let entries: BTreeMap<_, _> = prices_of(book.as_ref())
+            .unwrap()
+            .into_iter()
+            .map(|entry| (entry.id, (entry.version, entry.unit_price.to_string())))
+            .collect();
+        assert_eq!(entries.len(), usize::try_from(THINGS).unwrap());
+        assert!(entries.values().all(|entry| *entry == (20, "20.50".to_owned())), "seed {seed}: {entries:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_upload_again_changes_nothing() {
+    let world = world(1);
+    world.send(Entity::Catalog, &[product("A", 1, &json!({}))]).await;
+    world.send(Entity::Locations, &[location("s-1", 1)]).await;
+    for (entity, lines) in [
+        (Entity::Catalog, vec![product("B", 1, &json!({})), product("B", 2, &json!({})), delete("C", 4)]),
+        (Entity::Locations, vec![location("s-2", 0), location("s-3", 9)]),
+        (Entity::PriceBook, vec![price("p", 1, "A", "1"), price("q", 1, "A", "1"), delete("q", 2)]),
+        (Entity::Inventory, vec![stock("s-1", "A", 1, 5), stock("s-1", "A", 2, 6)]),
+    ] {
+        let count = u64::try_from(lines.len()).unwrap();
+        assert_eq!(counts(&world.send(entity, &lines).await), (count, 0, 0), "{entity:?}");
+        let before = (world.memory.items(Table::Stock), products_and_prices(&world));
+        assert_eq!(counts(&world.send(entity, &lines).await), (0, count, 0), "{entity:?}");
+        assert_eq!(before, (world.memory.items(Table::Stock), products_and_prices(&world)));
+    }
+}
+
+fn products_and_prices(world: &World) -> Vec<tillstream_app::database::Item> {
+    let mut items = world.memory.items(Table::Catalog);
+    items.retain(|item| item.opt_text("kind") != Some("feed_state"));
+    items
+}
+
+#[tokio::test]
+async fn what_was_deleted_stays_out_until_a_newer_line() {
+    let world = world(2);
+    world.send(Entity::Catalog, &[product("S", 1, &json!({}))]).await;
+    world.send(Entity::Locations, &[location("s-1", 1)]).await;
+    let no_stock = |version| json!({"id": "x", "version": version, "op": "delete", "data": {"location_id": "s-1", "sku": "S"}});
+    let cases: [(Entity, [Value; 2], fn(u64) -> Value); 4] = [
+        (Entity::Catalog, [delete("A", 5), delete("A", 7)], |v| product("A", v, &json!({}))),
+        (Entity::Locations, [delete("l-1", 5), delete("l-1", 7)], |v| location("l-1", v)),
+        (Entity::PriceBook, [delete("p", 5), delete("p", 7)], |v| price("p", v, "S", "1")),
+        (Entity::Inventory, [no_stock(5), no_stock(7)], |v| stock("s-1", "S", v, 9)),
+    ];
+    for (entity, [first, second], upsert) in cases {
+        let is_there = async || match entity {
+            Entity::Catalog => products::get(&world.ports, world.scope(), "A").await.is_ok(),
+            Entity::Locations => locations::get(&world.ports, world.scope(), "l-1").await.is_ok(),
+            Entity::PriceBook => {
+                let (_, prices) = products::get(&world.ports, world.scope(), "S").await.unwrap();
+                !prices.is_empty()
+            }
+            Entity::Inventory => {
+                let item = world.item(Table::Stock, world.scope().stock("s-1", "S")).await;
+                item.is_some_and(|item| item.number("on_hand").unwrap() > 0)
+            }
+        };
+        let send = async |line: Value| counts(&world.send(entity, &[line]).await);
+        assert_eq!(send(first).await, (1, 0, 0), "{entity:?}: a delete is remembered before it is known");
+        assert_eq!(send(upsert(4)).await, (0, 1, 0), "{entity:?}");
+        assert!(!is_there().await, "{entity:?}");
+        assert_eq!(send(upsert(6)).await, (1, 0, 0), "{entity:?}");
+        assert!(is_there().await, "{entity:?}");
+        assert_eq!(send(second.clone()).await, (1, 0, 0), "{entity:?}");
+        assert_eq!(send(second).await, (0, 1, 0), "{entity:?}");
+        assert_eq!(send(upsert(6)).await, (0, 1, 0), "{entity:?}");
+        assert!(!is_there().await, "{entity:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_by_api_neither_hides_hqs_next_line_nor_lets_an_old_one_back() {
+    let world = world(3);
+    let by_api = async |key: &str, name: &str| {
+        let body =
+            serde_json::from_value(json!({"name": name, "unit_price": "1", "currency": "GBP"})).unwrap();
+        let request = PutProduct { sku: "A".into(), body, idempotency_key: key.into() };
+        put(&world.ports, &world.caller, request, |_| Ok(())).await.unwrap()
+    };
+    world.send(Entity::Catalog, &[product("A", 3, &json!({}))]).await;
+    for n in 0..5 {
+        by_api(&n.to_string(), "local").await;
+    }
+    assert_eq!(counts(&world.send(Entity::Catalog, &[product("A", 3, &json!({}))]).await), (0, 1, 0));
+    assert_eq!(counts(&world.send(Entity::Catalog, &[product("A", 4, &json!({}))]).await), (1, 0, 0));
+    let (found, _) = products::get(&world.ports, world.scope(), "A").await.unwrap();
+    assert_eq!((found.name.as_str(), found.version), ("A v4", 9), "3, five changes, one more");
+    world.send(Entity::Catalog, &[delete("A", 6)]).await;
+    assert!(by_api("again", "made anew").await.created);
+    assert_eq!(counts(&world.send(Entity::Catalog, &[product("A", 5, &json!({}))]).await), (0, 1, 0));
+    let (found, _) = products::get(&world.ports, world.scope(), "A").await.unwrap();
+    assert_eq!(found.name, "made anew");
+}
+
+#[tokio::test]
+async fn prices_move_between_skus_and_are_bounded() {
+    let world = world(4);
+    world.send(Entity::Catalog, &[product("A", 1, &json!({})), product("B", 1, &json!({}))]).await;
+    let ids = async |sku: &str| {
+        let (_, prices) = products::get(&world.ports, world.scope(), sku).await.unwrap();
+        prices.into_iter().map(|entry| entry.id).collect::<Vec<_>>()
+    };
+    world.send(Entity::PriceBook, &[price("p", 1, "A", "1"), price("p", 2, "B", "2")]).await;
+    assert_eq!((ids("A").await, ids("B").await), (vec![], vec!["p".to_owned()]));
+    let many: Vec<_> = (0..201).map(|n| price(&format!("a{n}"), 1, "A", "1")).collect();
+    let reply = world.send(Entity::PriceBook, &many).await;
+    assert_eq!((counts(&reply), reply.errors[0].code.as_str()), ((200, 0, 1), "too_many_prices"));
+    world.send(Entity::PriceBook, &[delete("a0", 2), price("a200", 1, "A", "1")]).await;
+    assert_eq!(ids("A").await.len(), 200);
+}
+
+#[tokio::test]
+async fn a_barcode_moves_within_an_upload_in_either_order_and_is_never_shared() {
+    let code = "4006381333931";
+    for order in [[0, 1], [1, 0]] {
+        let world = world(5);
+        world.send(Entity::Catalog, &[product("A", 1, &json!({"barcodes": [code]}))]).await;
+        let refused = world.send(Entity::Catalog, &[product("C", 1, &json!({"barcodes": [code]}))]).await;
+        assert_eq!((counts(&refused), refused.errors[0].code.as_str()), ((0, 0, 1), "barcode_taken"));
+        let lines = [product("A", 2, &json!({})), product("B", 1, &json!({"barcodes": [code]}))];
+        let reply = world.send(Entity::Catalog, &order.map(|n: usize| lines[n].clone())).await;
+        assert_eq!(counts(&reply), (2, 0, 0), "{:?}", reply.errors);
+        let item = world.item(Table::Catalog, world.scope().barcode(code)).await.unwrap();
+        assert_eq!(item.text("sku").unwrap(), "B");
+        world.send(Entity::Catalog, &[delete("B", 2)]).await;
+        assert!(world.item(Table::Catalog, world.scope().barcode(code)).await.is_none());
+    }
+}

@@ -1,0 +1,44 @@
+//! Orders.
+
+use utoipa::OpenApi;
+
+use super::headers::IdempotencyHeader;
+use crate::orders::{OrderFilter, OrderPage, OrderView, PlaceOrder, PlacedOrder};
+
+/// This area.
+#[derive(OpenApi)]
+#[openapi(paths(place_order, list_orders, get_order))]
+pub struct Api;
+
+/// Places a whole order.
+#[utoipa::path(post, path = "/v1/orders", tag = "orders", params(IdempotencyHeader), request_body = PlaceOrder,
+    responses(
+        (status = 201, description = "It is placed, now or before", body = PlacedOrder, headers(("Idempotent-Replayed" = Option<bool>, description = "`true` where it took effect before"))),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 403, description = "`role_required`, `store_out_of_reach`, `approval_required`"),
+        (status = 404, description = "`store_not_found`, `sku_not_found`, `reservation_not_found`"),
+        (status = 409, description = "`insufficient_stock` with `lines`, `order_exists`, `underpaid`, `overpaid`, `reservation_not_active`, `reservation_expired`"),
+        (status = 422, description = "`field_invalid`, `idempotency_key_reused`, `quantity_invalid`, `reservation_mismatch`, `too_many_lines`, …"),
+    ))]
+fn place_order() {}
+
+/// Lists orders and returns, newest first.
+#[utoipa::path(get, path = "/v1/orders", tag = "orders", params(OrderFilter),
+    responses(
+        (status = 200, description = "A page, without lines", body = OrderPage),
+        (status = 400, description = "`cursor_malformed`"),
+        (status = 403, description = "`role_required`, `store_out_of_reach`"),
+        (status = 404, description = "`store_not_found`"),
+        (status = 422, description = "`limit_out_of_range`, `time_malformed`, `id_malformed`, `store_required`, `query_invalid`"),
+    ))]
+fn list_orders() {}
+
+/// An order or return with its lines.
+#[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", params(("id" = String, Path, description = "Its id")),
+    responses(
+        (status = 200, description = "The order", body = OrderView),
+        (status = 403, description = "`role_required`"),
+        (status = 404, description = "`order_not_found`"),
+        (status = 422, description = "`id_malformed`"),
+    ))]
+fn get_order() {}
