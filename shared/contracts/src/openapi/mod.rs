@@ -37,11 +37,7 @@ pub use self::problem::{FieldProblem, ProblemDocument};
 
 /// The areas.
 fn areas() -> Vec<OpenApi> {
-    vec![
-        identity::Api::openapi(),
-        orders::Api::openapi(),
-        pos::Api::openapi(),
-    ]
+    vec![identity::Api::openapi(), orders::Api::openapi(), pos::Api::openapi()]
 }
 
 /// Media type of a refusal's body.
