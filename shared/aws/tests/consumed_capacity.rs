@@ -1,5 +1,6 @@
 //! The database in memory charges what the adapter reports, so that a benchmark in memory tells the
 //! price of a request.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::sync::Arc;
 

@@ -1,10 +1,14 @@
 //! Fakes that behave as the real thing, faults to inject, and pollers with AWS's semantics.
 
-#[cfg(feature = "emulator")]
 pub mod database_contract;
+#[cfg(feature = "emulator")]
 pub mod emulator;
+pub mod event_payloads;
+pub mod faults;
 pub mod hq_stand_in;
 pub mod memory_database;
+pub mod memory_messaging;
+pub mod poller;
 pub mod shop;
 pub mod test_environment;
 pub mod tokens;

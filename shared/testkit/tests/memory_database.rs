@@ -1,4 +1,5 @@
 //! The database in memory keeps the contract of the port.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use tillstream_testkit::database_contract::check_all;
 use tillstream_testkit::memory_database::MemoryDatabase;

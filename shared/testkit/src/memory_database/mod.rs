@@ -21,9 +21,10 @@ use tillstream_app::database::{
 use tillstream_app::environment::Environment;
 
 use crate::test_environment::TestEnvironment;
+pub(crate) use limits::item_size;
 pub use storage::StreamChange;
-pub(crate) use storage::shard_of;
 use storage::{Lag, TableState};
+pub(crate) use storage::{STREAM_SHARDS, shard_of};
 
 /// How long a client request token is remembered (API reference of TransactWriteItems).
 const TOKEN_LIFE: SignedDuration = SignedDuration::from_mins(10);
@@ -135,7 +136,7 @@ impl MemoryDatabase {
                 .map(|(pk, sk, _)| (pk.clone(), sk.clone()))
                 .collect();
             for (pk, sk) in expired {
-                state.table(table).replace(table, &pk, &sk, None, now, lag, 1);
+                state.table(table).replace((table, &pk, &sk), None, now, lag, 1);
             }
         }
     }
@@ -213,7 +214,7 @@ fn commit(state: &mut State, planned: Planned, at: Timestamp, factor: u64) -> Ve
     let lag = state.lag;
     match planned.outcome {
         Some(new) => {
-            state.table(planned.table).replace(planned.table, &planned.pk, &planned.sk, new, at, lag, factor)
+            state.table(planned.table).replace((planned.table, &planned.pk, &planned.sk), new, at, lag, factor)
         }
         None => {
             let bytes = state.item(planned.table, &planned.pk, &planned.sk).map_or(0, limits::item_size);

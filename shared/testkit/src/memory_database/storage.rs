@@ -8,8 +8,8 @@ use tillstream_app::database::{Index, Item, Table, Value};
 
 use super::limits::{item_size, write_units};
 
-/// Most shards of a table's stream.
-const STREAM_SHARDS: usize = 4;
+/// Shards of a table's stream.
+pub(crate) const STREAM_SHARDS: usize = 4;
 
 /// One change on a table's stream, with both images.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,9 +87,7 @@ impl TableState {
     /// Puts `new` in place of what is there, maintains indexes and stream, and says what it cost.
     pub(super) fn replace(
         &mut self,
-        table: Table,
-        pk: &str,
-        sk: &str,
+        (table, pk, sk): (Table, &str, &str),
         new: Option<Item>,
         at: Timestamp,
         lag: Lag,

@@ -1,0 +1,291 @@
+//! What AWS does now and then and no emulator ever does: throttling, conflicts, answers that never
+//! come. Chosen by a seed, or by a script.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tillstream_app::capacity::Operation;
+use tillstream_app::database::{
+    Cancellation, Database, DatabaseError, Get, Item, Query, QueryPage, Table, Write,
+};
+
+use crate::test_environment::{SPLIT_MIX_STEP, split_mix};
+
+/// What goes wrong with one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// Throttled; nothing was done. In a transaction: one of its items was.
+    Throttled,
+    /// Another transaction has the item; nothing was done. In a transaction: one of its items was. A
+    /// read or a batch of single writes meets no conflict: it is throttled instead.
+    Conflict,
+    /// No answer in time, and nothing was done.
+    TimedOutBefore,
+    /// It took effect, and the answer was lost.
+    AnswerLost,
+    /// The process dies before the call arrives: the call never returns. The test drops the task.
+    DiesBefore,
+    /// The process dies after it took effect: the call never returns. The test drops the task.
+    DiesAfter,
+}
+
+/// How often, in thousandths of calls, each fault happens by chance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// [`Fault::Throttled`].
+    pub throttled: u64,
+    /// [`Fault::Conflict`].
+    pub conflict: u64,
+    /// [`Fault::TimedOutBefore`].
+    pub timed_out_before: u64,
+    /// [`Fault::AnswerLost`].
+    pub answer_lost: u64,
+}
+
+impl Rates {
+    /// Each fault at this rate.
+    pub fn each(thousandths: u64) -> Self {
+        Rates {
+            throttled: thousandths,
+            conflict: thousandths,
+            timed_out_before: thousandths,
+            answer_lost: thousandths,
+        }
+    }
+
+    fn pick(&self, draw: u64) -> Option<Fault> {
+        let mut left = draw % 1000;
+        for (rate, fault) in [
+            (self.throttled, Fault::Throttled),
+            (self.conflict, Fault::Conflict),
+            (self.timed_out_before, Fault::TimedOutBefore),
+            (self.answer_lost, Fault::AnswerLost),
+        ] {
+            if left < rate {
+                return Some(fault);
+            }
+            left -= rate;
+        }
+        None
+    }
+}
+
+#[derive(Default)]
+struct Plan {
+    script: BTreeMap<Operation, VecDeque<Option<Fault>>>,
+    rates: Rates,
+    random: u64,
+    injected: BTreeMap<(Operation, Fault), u64>,
+}
+
+/// A database that fails as told.
+pub struct FaultyDatabase {
+    inner: Arc<dyn Database>,
+    plan: Mutex<Plan>,
+}
+
+impl FaultyDatabase {
+    /// Fails never, until told to.
+    pub fn new(inner: Arc<dyn Database>) -> Self {
+        FaultyDatabase { inner, plan: Mutex::default() }
+    }
+
+    /// Fails by chance.
+    pub fn random(inner: Arc<dyn Database>, seed: u64, rates: Rates) -> Self {
+        let faulty = FaultyDatabase::new(inner);
+        faulty.lock().random = seed;
+        faulty.set_rates(rates);
+        faulty
+    }
+
+    /// From now on fails by chance at these rates.
+    pub fn set_rates(&self, rates: Rates) {
+        self.lock().rates = rates;
+    }
+
+    /// The next calls of `operation` go as `script` says, one after the other; `None` goes well. After
+    /// the script, chance decides again.
+    pub fn script(&self, operation: Operation, script: impl IntoIterator<Item = Option<Fault>>) {
+        self.lock().script.entry(operation).or_default().extend(script);
+    }
+
+    /// The next call of `operation` fails so.
+    pub fn fail_next(&self, operation: Operation, fault: Fault) {
+        self.script(operation, [Some(fault)]);
+    }
+
+    /// How often which fault was injected: a test that needs faults asserts that there were some.
+    pub fn injected(&self) -> BTreeMap<(Operation, Fault), u64> {
+        self.lock().injected.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The fault of this call, and a number to choose a position by.
+    fn next(&self, operation: Operation) -> (Option<Fault>, u64) {
+        let mut plan = self.lock();
+        plan.random = plan.random.wrapping_add(SPLIT_MIX_STEP);
+        let draw = split_mix(plan.random);
+        let scripted = plan.script.get_mut(&operation).and_then(VecDeque::pop_front);
+        let fault = scripted.unwrap_or_else(|| plan.rates.pick(draw));
+        if let Some(fault) = fault {
+            *plan.injected.entry((operation, fault)).or_default() += 1;
+        }
+        (fault, draw / 1000)
+    }
+}
+
+/// Goes through with a call as the fault says. `refusal` is what throttling or a conflict looks like.
+async fn go_through<T>(
+    fault: Option<Fault>,
+    call: impl Future<Output = Result<T, DatabaseError>>,
+    refusal: impl FnOnce(Fault) -> DatabaseError,
+) -> Result<T, DatabaseError> {
+    let unanswered = || DatabaseError::Unavailable("injected: no answer in time".into());
+    match fault {
+        None => call.await,
+        Some(fault @ (Fault::Throttled | Fault::Conflict)) => Err(refusal(fault)),
+        Some(Fault::TimedOutBefore) => Err(unanswered()),
+        Some(Fault::AnswerLost) => {
+            // Whatever it was, success or refusal: the caller does not learn it.
+            let _ = call.await;
+            Err(unanswered())
+        }
+        Some(Fault::DiesBefore) => std::future::pending().await,
+        Some(Fault::DiesAfter) => {
+            let _ = call.await;
+            std::future::pending().await
+        }
+    }
+}
+
+fn throttled() -> DatabaseError {
+    DatabaseError::Throttled("injected: throttled".into())
+}
+
+#[async_trait]
+impl Database for FaultyDatabase {
+    async fn get(&self, get: Get) -> Result<Option<Item>, DatabaseError> {
+        let (fault, _) = self.next(Operation::Get);
+        go_through(fault, self.inner.get(get), |_| throttled()).await
+    }
+
+    async fn get_many(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
+        let (fault, _) = self.next(Operation::GetMany);
+        go_through(fault, self.inner.get_many(gets), |_| throttled()).await
+    }
+
+    async fn get_together(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
+        let (fault, _) = self.next(Operation::GetTogether);
+        go_through(fault, self.inner.get_together(gets), |fault| match fault {
+            Fault::Conflict => DatabaseError::Conflict("injected: an item is being written".into()),
+            _ => throttled(),
+        })
+        .await
+    }
+
+    async fn query(&self, query: Query) -> Result<QueryPage, DatabaseError> {
+        let (fault, _) = self.next(Operation::Query);
+        go_through(fault, self.inner.query(query), |_| throttled()).await
+    }
+
+    async fn write(&self, write: Write) -> Result<(), DatabaseError> {
+        let (fault, _) = self.next(Operation::Write);
+        go_through(fault, self.inner.write(write), |fault| match fault {
+            Fault::Conflict => DatabaseError::Conflict("injected: a transaction has the item".into()),
+            _ => throttled(),
+        })
+        .await
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<(), DatabaseError> {
+        let (fault, draw) = self.next(Operation::Transact);
+        let actions = writes.len();
+        go_through(fault, self.inner.transact(writes), |fault| {
+            let at = usize::try_from(draw).unwrap_or(0) % actions.max(1);
+            let reason = |position| match (position == at, fault) {
+                (true, Fault::Conflict) => Cancellation::Conflict,
+                (true, _) => Cancellation::Throttled,
+                (false, _) => Cancellation::None,
+            };
+            DatabaseError::Cancelled((0..actions).map(reason).collect())
+        })
+        .await
+    }
+
+    async fn put_many(&self, table: Table, items: Vec<Item>) -> Result<(), DatabaseError> {
+        let (fault, draw) = self.next(Operation::PutMany);
+        if fault == Some(Fault::AnswerLost) && !items.is_empty() {
+            // Some were put and some were not: that is what a batch is.
+            let count = 1 + usize::try_from(draw).unwrap_or(0) % items.len();
+            let some = items.into_iter().take(count).collect();
+            let put = self.inner.put_many(table, some);
+            return go_through(fault, put, |_| throttled()).await;
+        }
+        go_through(fault, self.inner.put_many(table, items), |_| throttled()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tillstream_app::database::{Change, Consistency};
+    use tillstream_app::tenancy::TenantScope;
+
+    use super::*;
+    use crate::memory_database::MemoryDatabase;
+
+    fn add(key: &tillstream_app::database::Key, n: i64) -> Write {
+        let changes = vec![Change::Add("n", n)];
+        Write::Update { table: Table::Orders, key: key.clone(), changes, condition: None }
+    }
+
+    #[tokio::test]
+    async fn faults_happen_as_scripted() {
+        let memory = Arc::new(MemoryDatabase::new());
+        let faulty = FaultyDatabase::new(memory.clone());
+        let key = TenantScope::from_own_record("t").cart("1");
+        let n = async || {
+            let get = Get { table: Table::Orders, key: key.clone(), consistency: Consistency::Strong };
+            memory.get(get).await.unwrap().map_or(0, |item| item.number("n").unwrap())
+        };
+        faulty.script(
+            Operation::Write,
+            [None, Some(Fault::Throttled), Some(Fault::Conflict), Some(Fault::TimedOutBefore)],
+        );
+        faulty.fail_next(Operation::Write, Fault::AnswerLost);
+        faulty.write(add(&key, 1)).await.unwrap();
+        assert!(matches!(faulty.write(add(&key, 1)).await, Err(DatabaseError::Throttled(_))));
+        assert!(matches!(faulty.write(add(&key, 1)).await, Err(DatabaseError::Conflict(_))));
+        assert!(matches!(faulty.write(add(&key, 1)).await, Err(DatabaseError::Unavailable(_))));
+        assert_eq!(n().await, 1);
+        assert!(matches!(faulty.write(add(&key, 1)).await, Err(DatabaseError::Unavailable(_))));
+        assert_eq!(n().await, 2, "a lost answer took effect");
+        faulty.fail_next(Operation::Transact, Fault::Conflict);
+        let conflict = faulty.transact(vec![add(&key, 5)]).await;
+        assert_eq!(conflict, Err(DatabaseError::Cancelled(vec![Cancellation::Conflict])));
+        assert_eq!((n().await, faulty.injected().len()), (2, 5));
+        faulty.fail_next(Operation::Write, Fault::DiesAfter);
+        let write = faulty.write(add(&key, 1));
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(20), write).await.is_err());
+        assert_eq!(n().await, 3);
+    }
+
+    #[tokio::test]
+    async fn chance_is_seeded() {
+        let outcomes = async |seed| {
+            let faulty = FaultyDatabase::random(Arc::new(MemoryDatabase::new()), seed, Rates::each(100));
+            let key = TenantScope::from_own_record("t").cart("1");
+            let mut outcomes = Vec::new();
+            for n in 0..200 {
+                outcomes.push(faulty.transact(vec![add(&key, n)]).await);
+            }
+            assert_eq!(faulty.injected().len(), 4, "{:?}", faulty.injected());
+            outcomes
+        };
+        assert_eq!(outcomes(7).await, outcomes(7).await);
+        assert_ne!(outcomes(7).await, outcomes(8).await);
+    }
+}

@@ -1,0 +1,397 @@
+//! The sales stream and the dispatcher's queue in memory, with the side that receives.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use tillstream_app::environment::Environment;
+use tillstream_app::ports::{EventStream, StreamRecord, WakeUp, WakeUpQueue};
+use tillstream_app::{Error, Result};
+
+use crate::memory_database::shard_of;
+
+/// Most bytes of a record, its partition key included (Kinesis).
+const RECORD_BYTES_MAX: usize = 1024 * 1024;
+/// How long a deduplication id is remembered (SQS FIFO).
+const DEDUPLICATION: SignedDuration = SignedDuration::from_mins(5);
+/// Longest time a message can be hidden (SQS).
+const HIDDEN_MAX: Duration = Duration::from_secs(43_200);
+
+/// What the next calls of a sender meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendFault {
+    /// The call fails; nothing was taken.
+    CallFails,
+    /// All was taken, and the answer was lost.
+    AnswerLost,
+    /// These positions are not taken.
+    Refuses(BTreeSet<usize>),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A record on a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardRecord {
+    /// Rises within the shard.
+    pub sequence: u64,
+    /// What chose the shard.
+    pub partition_key: String,
+    /// Bytes.
+    pub data: Vec<u8>,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// A Kinesis stream in memory.
+pub struct MemoryStream {
+    shards: Mutex<Vec<Vec<ShardRecord>>>,
+    faults: Mutex<VecDeque<SendFault>>,
+    environment: Arc<dyn Environment>,
+}
+
+impl MemoryStream {
+    /// A stream of so many shards.
+    pub fn new(shards: usize, environment: Arc<dyn Environment>) -> Self {
+        MemoryStream {
+            shards: Mutex::new(vec![Vec::new(); shards.max(1)]),
+            faults: Mutex::default(),
+            environment,
+        }
+    }
+
+    /// The next call meets this; more are queued.
+    pub fn fail_next(&self, fault: SendFault) {
+        lock(&self.faults).push_back(fault);
+    }
+
+    /// How many shards.
+    pub fn shards(&self) -> usize {
+        lock(&self.shards).len()
+    }
+
+    /// Records of a shard after sequence number `after`.
+    pub fn records(&self, shard: usize, after: u64) -> Vec<ShardRecord> {
+        let shards = lock(&self.shards);
+        let records = shards.get(shard).map(Vec::as_slice).unwrap_or_default();
+        records.iter().filter(|record| record.sequence > after).cloned().collect()
+    }
+
+    /// All records of all shards.
+    pub fn all(&self) -> Vec<ShardRecord> {
+        lock(&self.shards).iter().flatten().cloned().collect()
+    }
+}
+
+#[async_trait]
+impl EventStream for MemoryStream {
+    async fn publish(&self, records: &[StreamRecord]) -> Result<Vec<usize>> {
+        let size = |record: &StreamRecord| record.partition_key.len() + record.data.len();
+        if let Some(position) = records.iter().position(|record| size(record) > RECORD_BYTES_MAX) {
+            return Err(Error::Bug(format!("record {position} is above {RECORD_BYTES_MAX} bytes")));
+        }
+        if records.iter().any(|record| record.partition_key.is_empty() || record.partition_key.len() > 256) {
+            return Err(Error::Bug("a partition key has 1 to 256 characters".into()));
+        }
+        let fault = if records.is_empty() { None } else { lock(&self.faults).pop_front() };
+        let refused = match &fault {
+            Some(SendFault::CallFails) => return Err(Error::retryable("injected: kinesis does not answer")),
+            Some(SendFault::Refuses(positions)) => positions.clone(),
+            Some(SendFault::AnswerLost) | None => BTreeSet::new(),
+        };
+        let mut shards = lock(&self.shards);
+        let count = shards.len();
+        for (position, record) in records.iter().enumerate() {
+            let Some(shard) = shards.get_mut(shard_of(&record.partition_key, count)) else { continue };
+            if !refused.contains(&position) {
+                shard.push(ShardRecord {
+                    sequence: u64::try_from(shard.len()).map_err(Error::bug)? + 1,
+                    partition_key: record.partition_key.clone(),
+                    data: record.data.clone(),
+                    at: self.environment.now(),
+                });
+            }
+        }
+        drop(shards);
+        match fault {
+            Some(SendFault::AnswerLost) => Err(Error::retryable("injected: the answer was lost")),
+            _ => Ok(refused.into_iter().filter(|position| *position < records.len()).collect()),
+        }
+    }
+}
+
+/// A received message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceivedMessage {
+    /// Its id.
+    pub message_id: String,
+    /// What deletes or hides it, until it is visible again.
+    pub receipt: String,
+    /// Message group.
+    pub group: String,
+    /// Deduplication id.
+    pub deduplication: String,
+    /// Body.
+    pub body: String,
+    /// How often it was received, this time included.
+    pub receive_count: u32,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// When it was received first.
+    pub first_received_at: Timestamp,
+    /// Its place in the queue.
+    pub sequence: u64,
+}
+
+struct Message {
+    received: ReceivedMessage,
+    hidden_until: Option<Timestamp>,
+}
+
+#[derive(Default)]
+struct QueueState {
+    sent: u64,
+    receipts: u64,
+    messages: VecDeque<Message>,
+    deduplicated: BTreeMap<String, Timestamp>,
+    backstop: Vec<ReceivedMessage>,
+    faults: VecDeque<SendFault>,
+}
+
+/// An SQS FIFO queue in memory.
+pub struct MemoryQueue {
+    state: Mutex<QueueState>,
+    environment: Arc<dyn Environment>,
+    visibility: SignedDuration,
+    receives_max: u32,
+    retention: SignedDuration,
+}
+
+impl MemoryQueue {
+    /// A queue as the template makes it: hidden for 360 s after a receive, redriven after 100 receives,
+    /// kept for 14 days.
+    pub fn new(environment: Arc<dyn Environment>) -> Self {
+        MemoryQueue {
+            state: Mutex::default(),
+            environment,
+            visibility: SignedDuration::from_secs(360),
+            receives_max: 100,
+            retention: SignedDuration::from_hours(14 * 24),
+        }
+    }
+
+    /// The next call meets this; more are queued.
+    pub fn fail_next(&self, fault: SendFault) {
+        lock(&self.state).faults.push_back(fault);
+    }
+
+    /// Up to `most` (10 on SQS) visible messages, in order within a group. A group with a hidden message
+    /// gives nothing.
+    pub fn receive(&self, most: usize) -> Vec<ReceivedMessage> {
+        let now = self.environment.now();
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        state.messages.retain(|message| now.duration_since(message.received.sent_at) < self.retention);
+        let is_hidden = |message: &Message| message.hidden_until.is_some_and(|until| until > now);
+        // A message that was received too often goes aside instead of being received again.
+        let (mut kept, mut spent) = (VecDeque::new(), Vec::new());
+        for message in state.messages.drain(..) {
+            if !is_hidden(&message) && message.received.receive_count >= self.receives_max {
+                spent.push(message.received);
+            } else {
+                kept.push_back(message);
+            }
+        }
+        state.messages = kept;
+        state.backstop.extend(spent);
+        let closed: BTreeSet<String> = state
+            .messages
+            .iter()
+            .filter(|message| is_hidden(message))
+            .map(|message| message.received.group.clone())
+            .collect();
+        let mut given = Vec::new();
+        for message in &mut state.messages {
+            if given.len() >= most {
+                break;
+            }
+            if closed.contains(&message.received.group) {
+                continue;
+            }
+            state.receipts += 1;
+            let received = &mut message.received;
+            if received.receive_count == 0 {
+                received.first_received_at = now;
+            }
+            received.receive_count += 1;
+            received.receipt = format!("receipt-{}", state.receipts);
+            message.hidden_until = Some(now.saturating_add(self.visibility).unwrap_or(Timestamp::MAX));
+            given.push(received.clone());
+        }
+        given
+    }
+
+    /// Deletes a received message; `false` where the receipt is of an earlier receive or the message is
+    /// visible again.
+    pub fn delete(&self, receipt: &str) -> bool {
+        let now = self.environment.now();
+        let mut state = lock(&self.state);
+        let before = state.messages.len();
+        state.messages.retain(|message| {
+            message.received.receipt != receipt || message.hidden_until.is_none_or(|until| until <= now)
+        });
+        state.messages.len() < before
+    }
+
+    /// Messages in the queue, hidden ones too.
+    pub fn len(&self) -> usize {
+        lock(&self.state).messages.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// When the next hidden message is visible again.
+    pub fn next_visible(&self) -> Option<Timestamp> {
+        lock(&self.state).messages.iter().filter_map(|message| message.hidden_until).min()
+    }
+
+    /// What was received too often.
+    pub fn backstop(&self) -> Vec<ReceivedMessage> {
+        lock(&self.state).backstop.clone()
+    }
+}
+
+#[async_trait]
+impl WakeUpQueue for MemoryQueue {
+    async fn send(&self, wake_ups: &[WakeUp]) -> Result<Vec<usize>> {
+        let now = self.environment.now();
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        let fault = if wake_ups.is_empty() { None } else { state.faults.pop_front() };
+        let refused = match &fault {
+            Some(SendFault::CallFails) => return Err(Error::retryable("injected: sqs does not answer")),
+            Some(SendFault::Refuses(positions)) => positions.clone(),
+            Some(SendFault::AnswerLost) | None => BTreeSet::new(),
+        };
+        state.deduplicated.retain(|_, at| now.duration_since(*at) < DEDUPLICATION);
+        for (position, wake_up) in wake_ups.iter().enumerate() {
+            // A duplicate is taken, and goes nowhere.
+            if refused.contains(&position) || state.deduplicated.contains_key(&wake_up.deduplication) {
+                continue;
+            }
+            state.deduplicated.insert(wake_up.deduplication.clone(), now);
+            state.sent += 1;
+            state.messages.push_back(Message {
+                received: ReceivedMessage {
+                    message_id: format!("message-{}", state.sent),
+                    receipt: String::new(),
+                    group: wake_up.group.clone(),
+                    deduplication: wake_up.deduplication.clone(),
+                    body: wake_up.body.clone(),
+                    receive_count: 0,
+                    sent_at: now,
+                    first_received_at: now,
+                    sequence: state.sent,
+                },
+                hidden_until: None,
+            });
+        }
+        match fault {
+            Some(SendFault::AnswerLost) => Err(Error::retryable("injected: the answer was lost")),
+            _ => Ok(refused.into_iter().filter(|position| *position < wake_ups.len()).collect()),
+        }
+    }
+
+    async fn postpone(&self, receipt: &str, delay: Duration) -> Result<()> {
+        let now = self.environment.now();
+        let mut state = lock(&self.state);
+        let message = state.messages.iter_mut().find(|message| {
+            message.received.receipt == receipt && message.hidden_until.is_some_and(|until| until > now)
+        });
+        let Some(message) = message else {
+            return Err(Error::Bug("the receipt is of no message in flight".into()));
+        };
+        message.hidden_until = Some(now.saturating_add(delay.min(HIDDEN_MAX)).unwrap_or(Timestamp::MAX));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_environment::TestEnvironment;
+
+    fn wake_up(group: &str, deduplication: &str) -> WakeUp {
+        WakeUp { group: group.into(), deduplication: deduplication.into(), body: "{}".into() }
+    }
+
+    fn ids(messages: &[ReceivedMessage]) -> Vec<&str> {
+        messages.iter().map(|message| message.deduplication.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn queue_keeps_groups_in_order() {
+        let environment = Arc::new(TestEnvironment::new(1));
+        let queue = MemoryQueue::new(environment.clone());
+        let all = [wake_up("a", "a1"), wake_up("a", "a2"), wake_up("b", "b1"), wake_up("a", "a1")];
+        assert_eq!(queue.send(&all).await.unwrap(), Vec::<usize>::new());
+        let first = queue.receive(1);
+        assert_eq!(ids(&first), ["a1"]);
+        assert_eq!(ids(&queue.receive(10)), ["b1"], "group a waits for its first");
+        assert!(queue.delete(&first[0].receipt));
+        let second = queue.receive(10);
+        assert_eq!(ids(&second), ["a2"]);
+        queue.postpone(&second[0].receipt, Duration::from_secs(10)).await.unwrap();
+        environment.advance(Duration::from_secs(9));
+        assert!(queue.receive(10).is_empty());
+        environment.advance(Duration::from_secs(1));
+        let again = queue.receive(10);
+        assert_eq!((ids(&again), again[0].receive_count), (vec!["a2"], 2));
+        assert!(!queue.delete(&second[0].receipt), "an old receipt");
+        assert!(queue.postpone(&second[0].receipt, Duration::ZERO).await.is_err());
+        // Five minutes later the same id is another message.
+        environment.advance(Duration::from_secs(300));
+        queue.send(&[wake_up("c", "a1")]).await.unwrap();
+        assert_eq!(queue.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn queue_puts_aside_what_is_received_too_often() {
+        let environment = Arc::new(TestEnvironment::new(1));
+        let queue = MemoryQueue::new(environment.clone());
+        queue.send(&[wake_up("a", "a1")]).await.unwrap();
+        for _ in 0..100 {
+            assert_eq!(queue.receive(10).len(), 1);
+            environment.advance(Duration::from_secs(360));
+        }
+        assert!(queue.receive(10).is_empty());
+        assert_eq!((ids(&queue.backstop()), queue.len()), (vec!["a1"], 0));
+    }
+
+    #[tokio::test]
+    async fn stream_refuses_by_position() {
+        let stream = MemoryStream::new(3, Arc::new(TestEnvironment::new(1)));
+        let records: Vec<StreamRecord> =
+            (0..9_u8).map(|n| StreamRecord { partition_key: format!("k{}", n % 3), data: vec![n] }).collect();
+        stream.fail_next(SendFault::Refuses([1, 5].into()));
+        assert_eq!(stream.publish(&records).await.unwrap(), [1, 5]);
+        assert_eq!(stream.all().len(), 7);
+        stream.fail_next(SendFault::CallFails);
+        stream.fail_next(SendFault::AnswerLost);
+        assert!(stream.publish(&records[..1]).await.is_err());
+        assert_eq!(stream.all().len(), 7);
+        assert!(stream.publish(&records[..1]).await.is_err());
+        assert_eq!(stream.all().len(), 8);
+        let shards_of_k0 = (0..3)
+            .filter(|shard| stream.records(*shard, 0).iter().any(|record| record.partition_key == "k0"))
+            .count();
+        assert_eq!(shards_of_k0, 1);
+    }
+}
