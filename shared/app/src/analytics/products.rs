@@ -155,7 +155,10 @@ async fn sums(
 ) -> Result<BTreeMap<(Bucket, Currency), BTreeMap<String, Metrics>>> {
     let none = Completeness::default();
     let none = &none;
-    let mut reads = stream::iter(reader.stores)
+    // Collected first: the closure's type would make the whole no future of an HTTP handler.
+    let reads: Vec<_> = reader
+        .stores
+        .iter()
         .map(|store| async move {
             let id = store.location.id.as_str();
             let range = span.of_store(&store.calendar, reader.seen.watermark.as_of)?;
@@ -163,7 +166,8 @@ async fn sums(
             let figures = StoreFigures { ports: reader.ports, scope: reader.scope, store_id: id, record };
             Ok::<_, Error>((reader.begin(store, span)?, figures.products(range.first, range.last).await?))
         })
-        .buffer_unordered(STORES_AT_ONCE);
+        .collect();
+    let mut reads = stream::iter(reads).buffer_unordered(STORES_AT_ONCE);
     let mut sums = BTreeMap::<(Bucket, Currency), BTreeMap<String, Metrics>>::new();
     while let Some(read) = reads.next().await {
         let (bucket, products) = read?;

@@ -126,14 +126,18 @@ impl Reader<'_> {
 
     /// The hours of all stores.
     pub(super) async fn hours(&self, span: Span) -> Result<Vec<StoreHourRead<'_>>> {
-        let mut reads = stream::iter(self.stores)
+        // Collected first: the closure's type would make the whole no future of an HTTP handler.
+        let reads: Vec<_> = self
+            .stores
+            .iter()
             .map(|store| async move {
                 let range = span.of_store(&store.calendar, self.now())?;
                 let id = store.location.id.as_str();
                 let hours = reading::hours(self.ports, self.scope, id, range.first, range.last).await?;
                 Ok::<_, Error>((store, hours))
             })
-            .buffer_unordered(STORES_AT_ONCE);
+            .collect();
+        let mut reads = stream::iter(reads).buffer_unordered(STORES_AT_ONCE);
         let mut all = Vec::new();
         while let Some(read) = reads.next().await {
             let (store, hours) = read?;
@@ -150,9 +154,13 @@ impl Reader<'_> {
         group_by: Option<GroupBy>,
     ) -> Result<Rows> {
         let mut rows = Rows::default();
-        let mut reads = stream::iter(self.stores)
+        // Collected first: the closure's type would make the whole no future of an HTTP handler.
+        let reads: Vec<_> = self
+            .stores
+            .iter()
             .map(|store| async move { (store, self.parts(store, span, granularity).await) })
-            .buffer_unordered(STORES_AT_ONCE);
+            .collect();
+        let mut reads = stream::iter(reads).buffer_unordered(STORES_AT_ONCE);
         while let Some((store, parts)) = reads.next().await {
             for part in parts? {
                 for (currency, figures) in &part.figures {
@@ -166,9 +174,13 @@ impl Reader<'_> {
     /// Sums by group over the whole span: one bucket a store calendar, at the span's begin.
     pub(super) async fn whole(&self, span: Span, group_by: GroupBy) -> Result<Rows> {
         let mut rows = Rows::default();
-        let mut reads = stream::iter(self.stores)
+        // Collected first: the closure's type would make the whole no future of an HTTP handler.
+        let reads: Vec<_> = self
+            .stores
+            .iter()
             .map(|store| async move { (store, self.parts(store, span, Granularity::Day).await) })
-            .buffer_unordered(STORES_AT_ONCE);
+            .collect();
+        let mut reads = stream::iter(reads).buffer_unordered(STORES_AT_ONCE);
         while let Some((store, parts)) = reads.next().await {
             let bucket = self.begin(store, span)?;
             for part in parts? {
