@@ -513,3 +513,107 @@ proptest! {
         })?;
     }
 }
+
+#[test]
+fn a_month_that_ends_without_sales_is_settled_too() {
+    run(async {
+        let events = sales(2, 30);
+        let (fine, _) = shop().await;
+        let (live, database) = shop().await;
+        fold_all(&fine.ports, &events).await;
+        fold_all(&live.ports, &events).await;
+        for through in [day(1), "2010-12-30".parse().unwrap(), "2010-12-31".parse().unwrap()] {
+            assert_eq!(coarse::refresh(&live.ports, &live.scope, STORE, through, 9).await.unwrap(), 0);
+            assert_eq!(answers(&live.ports).await, answers(&fine.ports).await);
+        }
+        let months = database
+            .items(Table::Analytics)
+            .iter()
+            .filter(|i| i.text("sk").unwrap().contains("products-month"))
+            .count();
+        assert!(months > 0, "the month's products were made");
+    });
+}
+
+/// A database in which something else happens before the call of a number.
+struct Interposed {
+    process: Arc<Process>,
+    calls: std::sync::atomic::AtomicU32,
+    before_call: u32,
+    late: Vec<SaleEvent>,
+}
+
+impl Interposed {
+    async fn step(&self) {
+        if self.calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == self.before_call {
+            fold_all(&ports(self.process.database.clone()), &self.late).await;
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Database for Interposed {
+    async fn get(&self, get: Get) -> std::result::Result<Option<Item>, DatabaseError> {
+        self.step().await;
+        self.process.get(get).await
+    }
+    async fn get_many(&self, gets: Vec<Get>) -> std::result::Result<Vec<Option<Item>>, DatabaseError> {
+        self.step().await;
+        self.process.get_many(gets).await
+    }
+    async fn get_together(&self, gets: Vec<Get>) -> std::result::Result<Vec<Option<Item>>, DatabaseError> {
+        self.process.get_together(gets).await
+    }
+    async fn query(&self, query: Query) -> std::result::Result<QueryPage, DatabaseError> {
+        self.step().await;
+        self.process.query(query).await
+    }
+    async fn write(&self, write: Write) -> std::result::Result<(), DatabaseError> {
+        self.step().await;
+        self.process.write(write).await
+    }
+    async fn transact(&self, writes: Vec<Write>) -> std::result::Result<(), DatabaseError> {
+        self.process.transact(writes).await
+    }
+    async fn put_many(&self, table: Table, items: Vec<Item>) -> std::result::Result<(), DatabaseError> {
+        self.process.put_many(table, items).await
+    }
+}
+
+#[test]
+fn a_fact_that_comes_at_any_step_of_a_refresh_is_not_lost() {
+    run(async {
+        let events = sales(8, 12);
+        let (fine, _) = shop().await;
+        fold_all(&fine.ports, &events).await;
+        let expected = answers(&fine.ports).await;
+        let through = "2010-12-31".parse().unwrap();
+        // The refresh closes the days, or they are closed and one was changed.
+        for closed_before in [false, true] {
+            let mut step = 0;
+            loop {
+                let (live, database) = shop().await;
+                fold_all(&live.ports, &events[..5]).await;
+                if closed_before {
+                    coarse::refresh(&live.ports, &live.scope, STORE, through, 9).await.unwrap();
+                    fold_all(&live.ports, &events[5..8]).await;
+                }
+                let late = if closed_before { &events[8..] } else { &events[5..] };
+                let interposed = Arc::new(Interposed {
+                    process: Process::new(&database, u32::MAX, false),
+                    calls: 0.into(),
+                    before_call: step,
+                    late: late.to_vec(),
+                });
+                let _lost_race =
+                    coarse::refresh(&ports(interposed.clone()), &live.scope, STORE, through, 9).await;
+                if interposed.calls.load(std::sync::atomic::Ordering::SeqCst) <= step {
+                    break;
+                }
+                assert!(answers(&live.ports).await == expected, "late facts before step {step} are lost");
+                step += 1;
+            }
+            assert!(step > 20, "{step} steps");
+        }
+    });
+}
