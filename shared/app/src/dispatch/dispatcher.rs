@@ -423,7 +423,6 @@ impl Dispatcher {
                 .max(retry_after.unwrap_or_default().min(policy.backoff_max));
         let until = later(now, wait);
         let slack = if self.until(now, until) == Next::Done { Duration::ZERO } else { OVERDUE_AFTER };
-        let slack = if self.until(now, until) == Next::Ack { Duration::ZERO } else { OVERDUE_AFTER };
         next.deferred(now, until, slack)
     }
 
@@ -433,16 +432,6 @@ impl Dispatcher {
             Err(DatabaseError::ConditionFailed(_) | DatabaseError::Conflict(_)) => Ok(false),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Keeps a message that is not ours, whole, for a person to look at.
-    async fn park(&self, body: &str, why: &str) -> Result<Next> {
-        let now = self.ports.environment.now();
-        let key = keys::parked_record(now.as_millisecond(), self.ports.environment.random());
-        let item = Item::new(&key).with("source", "hq-queue").with("reason", why).with("record", body);
-        self.ports.database.write(Write::Put { table: Table::Dispatch, item, condition: None }).await?;
-        tracing::error!(reason = why, "message parked");
-        Ok(Next::Ack)
     }
 
     async fn pause(&self, attempt: u32) {

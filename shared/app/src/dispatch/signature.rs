@@ -141,7 +141,6 @@ mod tests {
         assert!(SigningSecret::parse("whsec_c2hvcnQ=").is_err());
         assert!(
             !format!("{:?}", SigningSecret::parse("twenty-four bytes or more").unwrap()).contains("bytes or")
-            !format!("{:?}", SigningSecret::parse("sixteen bytes or more").unwrap()).contains("bytes or")
         );
     }
 }

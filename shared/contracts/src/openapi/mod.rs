@@ -22,7 +22,6 @@
 
 mod catalog;
 pub mod headers;
-mod catalog;
 mod identity;
 mod inventory;
 mod orders;
@@ -49,7 +48,6 @@ fn areas() -> Vec<OpenApi> {
         pos::Api::openapi(),
         sync::Api::openapi(),
     ]
-    vec![identity::Api::openapi(), orders::Api::openapi(), pos::Api::openapi()]
 }
 
 /// Media type of a refusal's body.
