@@ -2,7 +2,7 @@
 //!
 //! Each area is a module with an `Api`:
 //!
-//! ```ignore
+//! ```text
 //! #[derive(OpenApi)]
 //! #[openapi(paths(list_orders, get_order))]
 //! pub struct Api;
