@@ -20,6 +20,7 @@
 
 #![allow(dead_code, reason = "the functions under `utoipa::path` only carry their declarations")]
 
+mod analytics;
 mod catalog;
 pub mod headers;
 mod identity;
@@ -41,6 +42,7 @@ pub use self::problem::{FieldProblem, ProblemDocument};
 /// The areas.
 fn areas() -> Vec<OpenApi> {
     vec![
+        analytics::Api::openapi(),
         catalog::Api::openapi(),
         identity::Api::openapi(),
         inventory::Api::openapi(),
