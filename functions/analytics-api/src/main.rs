@@ -1,3 +1,11 @@
 //! Wires `analytics-api` to the Lambda runtime.
 
-fn main() {}
+use analytics_api::{Services, VARIABLES, router};
+use tillstream_runtime::{clients, http};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    let clients = clients::start(VARIABLES).await?;
+    let authenticator = clients.authenticator()?;
+    http::serve(router(Services { ports: clients.ports }, authenticator)).await
+}

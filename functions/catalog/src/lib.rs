@@ -1,1 +1,216 @@
 //! Products.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use tillstream_app::Ports;
+use tillstream_app::catalog::product_list::{self, ProductFilter};
+use tillstream_app::catalog::products::{self, PutProduct};
+use tillstream_contracts::catalog::{ProductBody, ProductDetailReply, ProductList, ProductReply};
+use tillstream_runtime::Problem;
+use tillstream_runtime::auth::Authenticator;
+use tillstream_runtime::config::{self, Variable};
+use tillstream_runtime::http::etag::{EntityTag, IfMatch};
+use tillstream_runtime::http::{
+    self, Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, Replayed,
+};
+
+/// Name in logs and metrics.
+pub const FUNCTION: &str = "catalog";
+
+/// What it reads from its environment, beside what every function reads.
+pub const VARIABLES: &[Variable] =
+    &[config::CATALOG_TABLE, config::IDENTITY_TABLE, config::TOKEN_ISSUER, config::TOKEN_AUDIENCE];
+
+/// What its handlers need.
+#[derive(Clone)]
+pub struct Services {
+    /// Tables, time and chance.
+    pub ports: Ports,
+}
+
+/// Its routes.
+pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
+    let routes = Router::new()
+        .route("/v1/products", get(list))
+        .route("/v1/products/{sku}", get(product).put(put_product));
+    http::router(FUNCTION, routes, services, authenticator)
+}
+
+async fn list(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    // Pairs, since attributes are filtered by names of the tenant's choice.
+    QueryParams(parameters): QueryParams<Vec<(String, String)>>,
+) -> Result<impl IntoResponse, Problem> {
+    let (filter, limit, cursor) = ProductFilter::from_query(parameters)?;
+    let (items, next_cursor) =
+        product_list::list(&services.ports, &caller.scope, &filter, limit, cursor.as_deref()).await?;
+    Ok(Json(ProductList { items: items.into_iter().map(ProductReply::from).collect(), next_cursor }))
+}
+
+async fn product(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    PathParams(sku): PathParams<String>,
+) -> Result<impl IntoResponse, Problem> {
+    let (product, prices) = products::get(&services.ports, &caller.scope, &sku).await?;
+    let prices = prices.into_iter().map(Into::into).collect();
+    let tag = EntityTag::of_version(product.version);
+    Ok((tag, Json(ProductDetailReply { product: product.into(), prices })))
+}
+
+async fn put_product(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    PathParams(sku): PathParams<String>,
+    IdempotencyKey(idempotency_key): IdempotencyKey,
+    if_match: IfMatch,
+    JsonBody(body): JsonBody<ProductBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let request = PutProduct { sku, body, idempotency_key };
+    let outcome = products::put(&services.ports, &caller, request, |current| if_match.check(current)).await?;
+    let status = if outcome.created { StatusCode::CREATED } else { StatusCode::OK };
+    let tag = EntityTag::of_version(outcome.now.version);
+    Ok((status, tag, Replayed(outcome.replayed), Json(ProductReply::from(outcome.now))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use axum::http::header::AUTHORIZATION;
+    use axum::http::response::Parts;
+    use serde_json::{Value, json};
+    use tillstream_app::database::Database;
+    use tillstream_app::environment::Environment;
+    use tillstream_testkit::memory_database::MemoryDatabase;
+    use tillstream_testkit::test_environment::TestEnvironment;
+    use tillstream_testkit::tokens::{AUDIENCE, Claims, ISSUER, TokenIssuer};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    struct Service {
+        app: Router,
+        issuer: TokenIssuer,
+        environment: Arc<TestEnvironment>,
+    }
+
+    async fn service() -> Service {
+        let environment = Arc::new(TestEnvironment::new(1));
+        let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
+        let issuer = TokenIssuer::new("k").unwrap();
+        database.write(TokenIssuer::publish(&[&issuer])).await.unwrap();
+        let authenticator = Authenticator::new(database.clone(), environment.clone(), ISSUER, AUDIENCE);
+        let ports = Ports { database, environment: environment.clone() };
+        Service { app: router(Services { ports }, Arc::new(authenticator)), issuer, environment }
+    }
+
+    impl Service {
+        async fn send(&self, role: &str, mut request: Request<Body>) -> (Parts, Value) {
+            let claims = Claims::new("demo", &[role], self.environment.now());
+            let token = format!("Bearer {}", self.issuer.token(&claims).unwrap());
+            request.headers_mut().insert(AUTHORIZATION, token.parse().unwrap());
+            let (parts, body) = self.app.clone().oneshot(request).await.unwrap().into_parts();
+            let bytes = to_bytes(body, usize::MAX).await.unwrap();
+            (parts, serde_json::from_slice(&bytes).unwrap())
+        }
+
+        /// A sample event as API Gateway sends it.
+        async fn event(&self, role: &str, event: &str) -> (Parts, Value) {
+            let request = lambda_http::request::from_str(event).unwrap();
+            self.send(role, tillstream_runtime::http::request_of(request)).await
+        }
+    }
+
+    const PUT: &str = include_str!("../../../events/catalog/put.json");
+
+    fn put(sku: &str, key: &str, body: Value) -> Request<Body> {
+        let request = Request::put(format!("/v1/products/{sku}")).header("idempotency-key", key);
+        request.body(Body::from(body.to_string())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_sample_events_are_answered() {
+        let service = service().await;
+        let (parts, made) = service.event("store_manager", PUT).await;
+        assert_eq!((parts.status.as_u16(), &parts.headers["etag"]), (201, &"\"1\"".parse().unwrap()));
+        assert_eq!(
+            (&made["sku"], &made["unit"], &made["stocked"]),
+            (&json!("85123A"), &json!("piece"), &json!(true))
+        );
+        let (parts, again) = service.event("store_manager", PUT).await;
+        assert_eq!(
+            (parts.status.as_u16(), &parts.headers["idempotent-replayed"]),
+            (201, &"true".parse().unwrap())
+        );
+        assert_eq!(again, made);
+        let charges =
+            json!({"sku": "BANK CHARGES", "name": "Bank charges", "unit_price": "15", "currency": "GBP"});
+        let (parts, _) = service.send("operator", put("BANK%20CHARGES", "k", charges)).await;
+        assert_eq!(parts.status, 201);
+        let (parts, one) = service.event("cashier", include_str!("../../../events/catalog/get.json")).await;
+        assert_eq!((parts.status.as_u16(), &parts.headers["etag"]), (200, &"\"1\"".parse().unwrap()));
+        assert_eq!((&one["name"], &one["prices"]), (&json!("Bank charges"), &json!([])));
+        let (parts, page) = service.event("analyst", include_str!("../../../events/catalog/list.json")).await;
+        assert_eq!(parts.status, 200);
+        assert_eq!(page, json!({"items": [made], "next_cursor": null}));
+    }
+
+    #[tokio::test]
+    async fn refusals_are_problem_documents_with_their_status() {
+        let service = service().await;
+        let body = json!({"name": "A", "unit_price": "1", "currency": "GBP"});
+        service.send("integration", put("A", "1", body.clone())).await;
+        let taken = json!({"name": "B", "unit_price": "1", "currency": "GBP", "barcodes": ["96385074"]});
+        service.send("integration", put("B", "1", taken.clone())).await;
+        let mut unknown = body.clone();
+        unknown["colour"] = "red".into();
+        let mut stale = put("A", "2", body.clone());
+        stale.headers_mut().insert("if-match", "\"9\"".parse().unwrap());
+        let get = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+        let keyless = Request::put("/v1/products/A").body(Body::from(body.to_string())).unwrap();
+        let cases = [
+            ("cashier", put("A", "3", body.clone()), 403, "role_required"),
+            ("integration", keyless, 400, "idempotency_key_missing"),
+            ("integration", put("A", "3", unknown), 422, "field_invalid"),
+            (
+                "integration",
+                put("A", "1", json!({"name": "Z", "unit_price": "1", "currency": "GBP"})),
+                422,
+                "idempotency_key_reused",
+            ),
+            (
+                "integration",
+                put("A", "3", json!({"sku": "B", "name": "A", "unit_price": "1", "currency": "GBP"})),
+                422,
+                "field_invalid",
+            ),
+            ("integration", stale, 412, "version_mismatch"),
+            ("integration", put("C", "3", taken), 409, "barcode_taken"),
+            ("cashier", get("/v1/products/NONE"), 404, "sku_not_found"),
+            ("cashier", get("/v1/products?colour=red"), 422, "query_invalid"),
+            ("cashier", get("/v1/products?limit=201"), 422, "limit_out_of_range"),
+            ("cashier", get("/v1/products?cursor=abc"), 400, "cursor_malformed"),
+        ];
+        for (role, request, status, code) in cases {
+            let shown = format!("{} {}", request.method(), request.uri());
+            let (parts, problem) = service.send(role, request).await;
+            assert_eq!(
+                (parts.status.as_u16(), &problem["code"]),
+                (status, &json!(code)),
+                "{shown}: {problem}"
+            );
+            assert_eq!(parts.headers["content-type"], "application/problem+json");
+        }
+        let anonymous = service.app.clone().oneshot(get("/v1/products")).await.unwrap();
+        assert_eq!(anonymous.status(), 401);
+    }
+}

@@ -98,5 +98,6 @@ fn outcome_of(command: &Value, outcome: batch::Outcome) -> CommandOutcome {
 }
 
 fn told(problem: Problem) -> (u16, Value) {
+    problem.log();
     (problem.status().as_u16(), problem.document())
 }

@@ -22,6 +22,7 @@
 //! | catalog | `tenants` | `<tenant>` | registry of tenants, for scheduled work |
 //! | catalog | `<t>#walk#<name>` | `walk` | where a scheduled walk stands |
 //! | analytics | `<t>#store#<store>` | `hour#<day>#<epoch>`, `products#<day>#<page>`, `day#<day>`, `complete` | pages, day descriptor, completeness |
+//! | analytics | `<t>#store#<store>` | `coarse-month#<first>`, `coarse-products-day#<day>#<part>`, `coarse-products-month#<first>#<part>` | coarse pages of closed days |
 //! | dispatch | `<t>#delivery#<order>.<version>` | `delivery`, `attempt#<n>` | delivery; its attempts |
 //! | dispatch | `<t>#breaker#<destination>` | `breaker` | breaker |
 //! | dispatch | `<t>#replay#<idempotency key>` | `replay` | replay of many dead letters |
@@ -248,6 +249,21 @@ impl TenantScope {
     /// How a store's day is paged.
     pub fn day_descriptor(&self, store_id: &str, day: Date) -> Key {
         self.key("store", &[store_id], &format!("day#{day}"))
+    }
+
+    /// Coarse page of a store's month of figures; `month` is its first day.
+    pub fn sales_of_month(&self, store_id: &str, month: Date) -> Key {
+        self.key("store", &[store_id], &format!("coarse-month#{month}"))
+    }
+
+    /// Part of the coarse page of a store's closed day of products.
+    pub fn products_of_day(&self, store_id: &str, day: Date, part: u32) -> Key {
+        self.key("store", &[store_id], &format!("coarse-products-day#{day}#{part:02}"))
+    }
+
+    /// Part of the coarse page of a store's closed month of products; `month` is its first day.
+    pub fn products_of_month(&self, store_id: &str, month: Date, part: u32) -> Key {
+        self.key("store", &[store_id], &format!("coarse-products-month#{month}#{part:02}"))
     }
 
     /// Completeness record of a store.

@@ -1,6 +1,7 @@
 //! Use cases, and the ports they need. No AWS here: adapters are elsewhere.
 
 pub mod aggregation;
+pub mod analytics;
 pub mod capacity;
 pub mod catalog;
 pub mod cursor;

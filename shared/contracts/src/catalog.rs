@@ -8,7 +8,7 @@ use tillstream_domain::location::{Location, LocationKind};
 use tillstream_domain::money::{Currency, UnitPrice};
 use tillstream_domain::product::{PriceEntry, Product};
 use tillstream_domain::quantity::Unit;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// How a product is sold: by the piece, or by kilogram, metre or litre.
 #[derive(Debug, Serialize, ToSchema)]
@@ -308,4 +308,39 @@ pub struct LocationList {
     pub items: Vec<LocationReply>,
     /// Where the next page begins; null at the end.
     pub next_cursor: Option<String>,
+}
+
+/// Query of a list of products. Beside these, `attr.<name>=<value>` filters by an attribute, at most ten
+/// times.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ProductListQuery {
+    /// Of this category.
+    #[param(max_length = 64)]
+    pub category: Option<String>,
+    /// Whose name begins so, whatever the case.
+    #[param(max_length = 200)]
+    pub q: Option<String>,
+    /// For which this GTIN stands.
+    pub barcode: Option<String>,
+    /// With these attributes: written `attr.size=M`.
+    #[param(value_type = Option<Object>, rename = "attr.<name>")]
+    pub attributes: Option<BTreeMap<String, String>>,
+    /// Most items of the page; 50 where absent.
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<u32>,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+}
+
+/// Query of a list of locations.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LocationListQuery {
+    /// Most items of the page; 50 where absent.
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<u32>,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
 }

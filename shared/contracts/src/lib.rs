@@ -3,6 +3,7 @@
 //! One module per area. A type that a client sends denies unknown fields, so that a field is never
 //! accepted and ignored.
 
+pub mod analytics;
 pub mod catalog;
 pub mod dispatch;
 pub mod events;

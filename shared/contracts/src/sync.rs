@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::money::{Currency, UnitPrice};
 use tillstream_domain::quantity::QuantityInput;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::schema::QuantitySchema;
 
@@ -97,6 +97,16 @@ impl StockData {
     /// Its fields by name.
     pub const FIELDS: &'static [&'static str] =
         &["location_id", "sku", "on_hand", "safety_stock", "reorder_point"];
+}
+
+/// Query of an upload.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct UploadQuery {
+    /// The line to begin with, from 1 (the default): to go on where an upload of this body stopped.
+    #[param(minimum = 1)]
+    pub from: Option<u64>,
 }
 
 /// A line that was not applied.

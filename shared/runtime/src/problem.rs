@@ -87,6 +87,19 @@ impl Problem {
         self.internal.as_deref()
     }
 
+    /// Logs what only the log may know. For a problem that is told within an answer; one that is an
+    /// answer is logged by the router.
+    pub fn log(&self) {
+        if let Some(cause) = &self.internal {
+            let request_id = wide_event::request_id().unwrap_or_default();
+            if self.status.is_server_error() && self.status != StatusCode::SERVICE_UNAVAILABLE {
+                tracing::error!(request_id, code = self.code, cause, "request failed");
+            } else {
+                tracing::warn!(request_id, code = self.code, cause, "request can be repeated");
+            }
+        }
+    }
+
     /// The document.
     pub fn document(&self) -> Value {
         let mut document = self.extra.clone();

@@ -23,6 +23,12 @@ pub struct DayDescriptor {
     pub product_pages: u32,
 }
 
+impl Default for DayDescriptor {
+    fn default() -> Self {
+        DayDescriptor { product_pages: PAGES_DEFAULT }
+    }
+}
+
 impl DayDescriptor {
     /// Reads a descriptor's item.
     ///
@@ -56,7 +62,7 @@ pub async fn fix(
         return DayDescriptor::of(&item);
     }
     let item = Item::new(&scope.day_descriptor(store_id, day))
-        .with("pages", i64::from(PAGES_DEFAULT))
+        .with("pages", i64::from(DayDescriptor::default().product_pages))
         .with("encoding", ENCODING);
     let put =
         Write::Put { table: Table::Analytics, item: item.clone(), condition: Some(Condition::NotExists) };

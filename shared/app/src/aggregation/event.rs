@@ -11,8 +11,11 @@ use crate::error::{Error, Result};
 /// [`Error::Bug`] for bytes that are no event, or of a version that this build does not know: poison,
 /// to be parked whole.
 pub fn parse_event(data: &[u8]) -> Result<SaleEvent> {
-    let event: SaleEvent =
-        serde_json::from_slice(data).map_err(|e| Error::Bug(format!("not a sale event: {e}")))?;
+    let event: SaleEvent = serde_json::from_slice(data).map_err(|error| {
+        // Without serde's own words: they may quote personal data, and this goes to the log.
+        let (kind, column) = (error.classify(), error.column());
+        Error::Bug(format!("not a sale event: {kind:?} error at line {}, column {column}", error.line()))
+    })?;
     check(&event)?;
     Ok(event)
 }

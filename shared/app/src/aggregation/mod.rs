@@ -9,5 +9,6 @@ pub mod day_descriptor;
 pub mod event;
 pub mod fold;
 pub mod pages;
+pub mod reading;
 pub mod rebuild;
 pub mod stored;

@@ -36,6 +36,13 @@ impl Page {
         Page::Hour { day: fact.business_day, start: fact.hour_start }
     }
 
+    /// Its business day.
+    pub fn day(&self) -> Date {
+        match self {
+            Page::Hour { day, .. } | Page::Products { day, .. } => *day,
+        }
+    }
+
     /// Its key.
     pub fn key(&self, scope: &TenantScope, store_id: &str) -> Key {
         match self {

@@ -55,12 +55,33 @@ pub(crate) struct Line {
 
 /// The lines of a body with their numbers from 1, blank ones left out. A line ends with LF or CRLF; a
 /// byte order mark in front of the first is dropped.
-pub(crate) fn lines_of(body: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    (1..)
-        .zip(body.split(|byte| *byte == b'\n'))
-        .map(|(number, line)| (number, line.trim_ascii()))
-        .filter(|(_, line)| !line.is_empty())
+pub(crate) struct Lines<'a> {
+    rest: Option<&'a [u8]>,
+    number: u64,
+}
+
+impl<'a> Lines<'a> {
+    /// Of a body.
+    pub(crate) fn of(body: &'a [u8]) -> Self {
+        Lines { rest: Some(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)), number: 0 }
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = (u64, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let rest = self.rest?;
+            let mut parts = rest.splitn(2, |byte| *byte == b'\n');
+            let line = parts.next().unwrap_or_default().trim_ascii();
+            self.rest = parts.next();
+            self.number += 1;
+            if !line.is_empty() {
+                return Some((self.number, line));
+            }
+        }
+    }
 }
 
 fn drop_unknown(fields: &mut Map<String, Value>, known: &[&str]) -> u64 {
@@ -123,7 +144,7 @@ mod tests {
     #[test]
     fn lines_keep_their_numbers() {
         let body = b"\xEF\xBB\xBF{1}\r\n\n  \n{2}\n";
-        let lines: Vec<_> = lines_of(body).collect();
+        let lines: Vec<_> = Lines::of(body).collect();
         assert_eq!(lines, [(1, b"{1}".as_slice()), (4, b"{2}".as_slice())]);
     }
 

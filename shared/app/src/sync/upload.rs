@@ -6,7 +6,7 @@ use tillstream_contracts::sync::{LastError, LineError, UploadReply};
 use super::batch::{Feed, LineOutcome};
 use super::checkpoint::{AppliedBatch, BatchCounts, advance};
 use super::entities::Entity;
-use super::line::{BadLine, Line, lines_of};
+use super::line::{BadLine, Line, Lines};
 use super::parking::{hex_digest, park};
 use super::{catalog_feed, location_feed, price_feed, stock_feed};
 use crate::error::{Error, Refusal, RefusalKind, Result};
@@ -63,13 +63,15 @@ pub async fn upload(ports: &Ports, caller: &Caller, upload: Upload<'_>) -> Resul
         errors: Vec::new(),
         next_from: None,
     };
-    let mut lines = lines_of(upload.body).filter(|(number, _)| *number >= upload.from).peekable();
-    while let Some((number, _)) = lines.peek() {
+    let mut lines = Lines::of(upload.body);
+    loop {
+        let batch: Vec<_> =
+            lines.by_ref().filter(|(number, _)| *number >= upload.from).take(BATCH_LINES).collect();
+        let Some((number, _)) = batch.first() else { break };
         if reply.lines > 0 && ports.environment.now() >= upload.deadline {
             reply.next_from = Some(*number);
             break;
         }
-        let batch: Vec<_> = lines.by_ref().take(BATCH_LINES).collect();
         let done = apply_batch(feed, upload.entity, &hash, &batch).await?;
         reply.lines += done.counts.lines;
         reply.applied += done.counts.applied;

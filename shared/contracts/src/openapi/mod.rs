@@ -2,7 +2,7 @@
 //!
 //! Each area is a module with an `Api`:
 //!
-//! ```ignore
+//! ```text
 //! #[derive(OpenApi)]
 //! #[openapi(paths(list_orders, get_order))]
 //! pub struct Api;
@@ -20,12 +20,15 @@
 
 #![allow(dead_code, reason = "the functions under `utoipa::path` only carry their declarations")]
 
+mod analytics;
+mod catalog;
 pub mod headers;
 mod identity;
 mod inventory;
 mod orders;
 mod pos;
 mod problem;
+mod sync;
 
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
@@ -39,10 +42,13 @@ pub use self::problem::{FieldProblem, ProblemDocument};
 /// The areas.
 fn areas() -> Vec<OpenApi> {
     vec![
+        analytics::Api::openapi(),
+        catalog::Api::openapi(),
         identity::Api::openapi(),
         inventory::Api::openapi(),
         orders::Api::openapi(),
         pos::Api::openapi(),
+        sync::Api::openapi(),
     ]
 }
 

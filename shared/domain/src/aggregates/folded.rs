@@ -37,4 +37,16 @@ impl Folded {
             epochs.iter().map(move |(epoch, set)| (register.as_str(), *epoch, set))
         })
     }
+
+    /// Whether all of `other` is in it.
+    pub fn contains_all(&self, other: &Folded) -> bool {
+        other.lanes().all(|(register, epoch, theirs)| {
+            // Intervals are maximal, so one of theirs lies within one of ours or is not in it.
+            let ours = self.of(register, epoch).map(IntervalSet::intervals).unwrap_or_default();
+            theirs
+                .intervals()
+                .iter()
+                .all(|(start, end)| ours.iter().any(|(from, to)| from <= start && end <= to))
+        })
+    }
 }

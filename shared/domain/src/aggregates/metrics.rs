@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::money::divide_rounding;
+use crate::money::{divide_rounding, format_decimal};
+use crate::quantity::QuantityInput;
 
 /// Sums over facts. Amounts in minor units of one currency, units in thousandths.
 ///
@@ -51,9 +52,19 @@ impl Metrics {
         per_order(self.gross.saturating_sub(self.discounts), self.orders)
     }
 
-    /// Units ÷ orders in thousandths, rounded half away from zero; `None` without orders.
-    pub fn units_per_order(&self) -> Option<i64> {
-        per_order(self.units, self.orders)
+    /// Units ÷ orders as a decimal of up to 3 places, rounded half away from zero; `None` without orders.
+    pub fn units_per_order(&self) -> Option<String> {
+        per_order(self.units, self.orders).map(|thousandths| format_decimal(thousandths, 3, 0))
+    }
+
+    /// Units as a client reads them: an integer where they are whole, else a decimal string. A sum of
+    /// pieces and of kilograms is what it is.
+    pub fn units_shown(&self) -> QuantityInput {
+        if self.units % 1_000 == 0 {
+            QuantityInput::Whole(self.units / 1_000)
+        } else {
+            QuantityInput::Decimal(format_decimal(self.units, 3, 0))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use tillstream_app::database::{Item, Value};
 
-use super::Source;
+use super::{Source, seconds_to_millis};
 
 /// A table's stream as event source.
 #[derive(Debug, Clone, Copy)]
@@ -118,6 +118,10 @@ impl Source for Changes {
             old: image(record.dynamodb.old_image)?.map(Item),
             new: image(record.dynamodb.new_image)?.map(Item),
         })
+    }
+
+    fn arrived_millis(raw: &Json) -> Option<i64> {
+        seconds_to_millis(raw.pointer("/dynamodb/ApproximateCreationDateTime")?)
     }
 
     fn identifier(raw: &Json) -> Option<String> {

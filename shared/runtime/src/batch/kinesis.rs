@@ -4,7 +4,7 @@ use aws_lambda_events::kinesis::KinesisEventRecord;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Source;
+use super::{Source, seconds_to_millis};
 
 /// A Kinesis stream as event source.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +37,10 @@ impl Source for Kinesis {
             arrived_at: Timestamp::from_millisecond(arrived_at).map_err(|error| error.to_string())?,
             data: record.kinesis.data.0,
         })
+    }
+
+    fn arrived_millis(raw: &Value) -> Option<i64> {
+        seconds_to_millis(raw.pointer("/kinesis/approximateArrivalTimestamp")?)
     }
 
     fn identifier(raw: &Value) -> Option<String> {

@@ -23,7 +23,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tillstream_app::{Error, Ports};
 
-pub use self::parked::ParkedRecords;
+pub use self::parked::{Parcel, ParkedRecords};
 use crate::caught::caught;
 use crate::config::{BATCH_FAILURES, Config};
 use crate::wide_event::{self, Outcome, Work};
@@ -78,6 +78,9 @@ pub trait Source {
 
     /// The identifier by which a failure is told, if even that can be read.
     fn identifier(raw: &Value) -> Option<String>;
+
+    /// When it arrived, in epoch milliseconds, if even that can be read. The same when it comes again.
+    fn arrived_millis(raw: &Value) -> Option<i64>;
 
     /// The message group, where there are such.
     fn group(_record: &Self::Record) -> Option<&str> {
@@ -147,7 +150,18 @@ struct Event<'a> {
 struct Arrived<'a, R> {
     raw: &'a str,
     identifier: Option<String>,
+    arrived_millis: Option<i64>,
     record: Result<R, String>,
+}
+
+impl<R> Arrived<'_, R> {
+    fn as_parcel(&self) -> Parcel<'_> {
+        Parcel {
+            identifier: self.identifier.as_deref(),
+            arrived_millis: self.arrived_millis,
+            record: self.raw,
+        }
+    }
 }
 
 /// Runs a batch record by record.
@@ -254,14 +268,26 @@ async fn handle_whole<R: Send + Sync, H: BatchHandler<R> + ?Sized>(
 fn arrivals<S: Source>(event: &str) -> Result<Vec<Arrived<'_, S::Record>>, BatchFailed> {
     let event: Event<'_> = serde_json::from_str(event)
         .map_err(|error| BatchFailed(format!("the event is no batch of records: {error}")))?;
-    let read = |raw: &RawValue| -> Option<String> {
-        S::identifier(&serde_json::from_str(raw.get()).ok()?).filter(|identifier| !identifier.is_empty())
+    let arrived = |raw: &'_ RawValue| {
+        let value: Value = serde_json::from_str(raw.get()).unwrap_or_default();
+        (S::identifier(&value).filter(|identifier| !identifier.is_empty()), S::arrived_millis(&value))
     };
     Ok(event
         .records
         .into_iter()
-        .map(|raw| Arrived { raw: raw.get(), identifier: read(raw), record: S::read(raw.get()) })
+        .map(|raw| {
+            let (identifier, arrived_millis) = arrived(raw);
+            Arrived { raw: raw.get(), identifier, arrived_millis, record: S::read(raw.get()) }
+        })
         .collect())
+}
+
+/// Seconds, with or without places, as milliseconds to the second.
+fn seconds_to_millis(seconds: &Value) -> Option<i64> {
+    // Read as text: what matters is whole seconds, and floats are for nobody here.
+    let text = seconds.as_number()?.to_string();
+    let whole = seconds.as_i64().or_else(|| text.split('.').next()?.parse().ok())?;
+    whole.checked_mul(1_000)
 }
 
 /// How a batch ends.
@@ -304,7 +330,7 @@ impl Ending {
         let reason = match result {
             Ok(()) => return,
             Err(Failure::Transient(reason)) => reason,
-            Err(Failure::Poison(reason)) => match parked.park(S::NAME, arrival.raw, &reason).await {
+            Err(Failure::Poison(reason)) => match parked.park(S::NAME, &arrival.as_parcel(), &reason).await {
                 Ok(()) => {
                     tracing::error!(position, identifier = arrival.identifier, reason, "record parked");
                     self.parked += 1;

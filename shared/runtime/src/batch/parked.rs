@@ -1,12 +1,25 @@
 //! Parked records: poison, kept whole until a person has looked at it.
 
-use tillstream_app::database::{Condition, Item, Table, Write};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use tillstream_app::database::{Condition, DatabaseError, Item, Table, Write};
 use tillstream_app::{Ports, Result, keys};
 
 use crate::wide_event;
 
 /// Longest piece of a record in one item, in bytes: below DynamoDB's 400 KB for the whole item.
 const PIECE_BYTES_MAX: usize = 300 * 1024;
+
+/// A record as it arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Parcel<'a> {
+    /// What its source calls it, if that could be read.
+    pub identifier: Option<&'a str>,
+    /// When it arrived, in epoch milliseconds, if that could be read.
+    pub arrived_millis: Option<i64>,
+    /// The whole of it.
+    pub record: &'a str,
+}
 
 /// Where poison records go.
 #[derive(Clone)]
@@ -21,19 +34,20 @@ impl ParkedRecords {
         ParkedRecords { function, ports }
     }
 
-    /// Parks a record of `source` whole, in as many items as it takes, with the reason.
+    /// Parks a record of `source` whole, in as many items as it takes, with the reason. Parking it again
+    /// changes nothing.
     ///
     /// # Errors
-    /// Those of the database: then the record is not parked, and must come again.
-    pub async fn park(&self, source: &str, record: &str, reason: &str) -> Result<()> {
+    /// Those of the database: then the record may not be parked, and must come again.
+    pub async fn park(&self, source: &str, parcel: &Parcel<'_>, reason: &str) -> Result<()> {
         let now = self.ports.environment.now();
-        let id = format!("{:016x}", self.ports.environment.random());
-        let pieces = pieces(record);
+        let arrived_millis = parcel.arrived_millis.unwrap_or_else(|| now.as_millisecond());
+        let pieces = pieces(parcel.record);
         for (number, piece) in pieces.iter().enumerate() {
-            let key = keys::parked_record(now.as_millisecond(), self.ports.environment.random());
+            let key = keys::parked_record(arrived_millis, identity(source, parcel, number));
             let item = Item::new(&key)
                 .with("kind", "parked_record")
-                .with("record_id", id.as_str())
+                .with("record_id", format!("{:016x}", identity(source, parcel, 0)))
                 .with("function", self.function)
                 .with("source", source)
                 .with("reason", reason.chars().take(1_000).collect::<String>())
@@ -43,10 +57,22 @@ impl ParkedRecords {
                 .with("record", *piece)
                 .with_some("request_id", wide_event::request_id());
             let write = Write::Put { table: Table::Dispatch, item, condition: Some(Condition::NotExists) };
-            self.ports.database.write(write).await?;
+            match self.ports.database.write(write).await {
+                // Parked before, perhaps by a write whose answer was lost.
+                Ok(()) | Err(DatabaseError::ConditionFailed(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
+}
+
+/// A number for a piece of a record, the same whenever the record comes again. Of a record without
+/// identifier the content is its identity; with one it need not be, a message counts its receives.
+fn identity(source: &str, parcel: &Parcel<'_>, piece: usize) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (source, parcel.identifier.unwrap_or(parcel.record), piece).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Cuts text into pieces of at most [`PIECE_BYTES_MAX`], between characters.

@@ -45,6 +45,10 @@ impl Source for Sqs {
         })
     }
 
+    fn arrived_millis(raw: &Value) -> Option<i64> {
+        raw.pointer("/attributes/SentTimestamp")?.as_str()?.parse().ok()
+    }
+
     fn identifier(raw: &Value) -> Option<String> {
         raw.get("messageId")?.as_str().map(str::to_owned)
     }

@@ -195,13 +195,36 @@ async fn poison_is_parked_whole_and_the_stream_goes_on() {
 }
 
 #[tokio::test]
+async fn what_comes_again_is_parked_once() {
+    let (database, batches, handler) = scene();
+    let batch = stream(&["poison", "busy"]);
+    for _ in 0..3 {
+        assert_eq!(identifiers(run_each::<Kinesis, _>(&batches, &handler, &batch).await), ["1"]);
+    }
+    assert_eq!(parked(&database).len(), 1);
+    let mut message = sqs(1, None, "poison");
+    for receives in ["1", "2"] {
+        message["attributes"]["ApproximateReceiveCount"] = json!(receives);
+        run_each::<Sqs, _>(&batches, &handler, &event(&[message.clone()])).await.unwrap();
+    }
+    assert_eq!(parked(&database).len(), 2);
+    for (seconds, millis) in [
+        (json!(1_479_499_740), Some(1_479_499_740_000)),
+        (json!(1_545_084_650.987), Some(1_545_084_650_000)),
+        (json!("soon"), None),
+    ] {
+        assert_eq!(seconds_to_millis(&seconds), millis);
+    }
+}
+
+#[tokio::test]
 async fn a_panic_is_that_records_alone() {
     let (database, batches, handler) = scene();
     let run = run_each::<Kinesis, _>(&batches, &handler, &stream(&["ok", "panic", "ok-2"])).await;
     assert!(identifiers(run).is_empty());
     assert_eq!(parked(&database)[0].0, "panic: told to panic");
-    let run = run_whole::<Kinesis, _>(&batches, &handler, &stream(&["ok", "panic", "busy", "ok"])).await;
-    assert_eq!(identifiers(run), ["2"]);
+    let run = run_whole::<Kinesis, _>(&batches, &handler, &stream(&["ok", "ok", "panic", "busy"])).await;
+    assert_eq!(identifiers(run), ["3"]);
     assert_eq!(parked(&database).len(), 2);
 }
 

@@ -213,9 +213,13 @@ fn plan(state: &State, write: &Write) -> Result<Result<Planned, Fault>, Database
 fn commit(state: &mut State, planned: Planned, at: Timestamp, factor: u64) -> Vec<Consumed> {
     let lag = state.lag;
     match planned.outcome {
-        Some(new) => {
-            state.table(planned.table).replace((planned.table, &planned.pk, &planned.sk), new, at, lag, factor)
-        }
+        Some(new) => state.table(planned.table).replace(
+            (planned.table, &planned.pk, &planned.sk),
+            new,
+            at,
+            lag,
+            factor,
+        ),
         None => {
             let bytes = state.item(planned.table, &planned.pk, &planned.sk).map_or(0, limits::item_size);
             let thousandths = limits::write_units(bytes).saturating_mul(factor);

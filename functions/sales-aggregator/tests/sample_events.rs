@@ -1,0 +1,70 @@
+//! The sample events of this function, through its handler.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sales_aggregator::{Aggregator, FUNCTION};
+use tillstream_app::Ports;
+use tillstream_app::aggregation::completeness;
+use tillstream_app::aggregation::reading::hours;
+use tillstream_app::database::Table;
+use tillstream_app::tenancy::TenantScope;
+use tillstream_runtime::batch::kinesis::Kinesis;
+use tillstream_runtime::batch::{BatchResponse, Batches, Failures, run_whole};
+use tillstream_testkit::memory_database::MemoryDatabase;
+use tillstream_testkit::test_environment::TestEnvironment;
+
+struct Fixture {
+    database: Arc<MemoryDatabase>,
+    ports: Ports,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let database = Arc::new(MemoryDatabase::new());
+        let environment = Arc::new(TestEnvironment::new(1));
+        Fixture { database: database.clone(), ports: Ports { database, environment } }
+    }
+
+    async fn run(&self, sample: &str) -> BatchResponse {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/sales-aggregator").join(sample);
+        let event = std::fs::read_to_string(path).unwrap();
+        let batches = Batches::telling(FUNCTION, &self.ports, Failures::Report);
+        let handler = Aggregator { ports: self.ports.clone() };
+        run_whole::<Kinesis, _>(&batches, &handler, &event).await.unwrap()
+    }
+
+    /// Orders counted, and numbers complete up to.
+    async fn counted(&self) -> (u64, u64) {
+        let scope = TenantScope::from_own_record("demo");
+        let day = "2010-12-01".parse().unwrap();
+        let hours = hours(&self.ports, &scope, "s-uk-1", day, day).await.unwrap();
+        let orders = hours.iter().flat_map(|h| h.page.figures.values()).map(|f| f.total.orders).sum();
+        let record = completeness::read(&self.ports, &scope, "s-uk-1").await.unwrap().content;
+        (orders, record.folded.of("r-1", 0).map_or(0, |set| set.through()))
+    }
+}
+
+#[tokio::test]
+async fn a_sale_is_counted() {
+    let fixture = Fixture::new();
+    assert!(fixture.run("sale.json").await.batch_item_failures.is_empty());
+    assert_eq!(fixture.counted().await, (1, 1));
+}
+
+#[tokio::test]
+async fn a_duplicate_is_counted_once() {
+    let fixture = Fixture::new();
+    for _ in 0..2 {
+        assert!(fixture.run("duplicate.json").await.batch_item_failures.is_empty());
+        assert_eq!(fixture.counted().await, (2, 2));
+    }
+}
+
+#[tokio::test]
+async fn poison_is_parked_and_the_rest_is_counted() {
+    let fixture = Fixture::new();
+    assert!(fixture.run("poison.json").await.batch_item_failures.is_empty());
+    assert_eq!(fixture.counted().await, (1, 0));
+    assert_eq!(fixture.database.items(Table::Dispatch).len(), 2, "both are parked whole");
+}

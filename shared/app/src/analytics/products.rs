@@ -1,0 +1,206 @@
+//! Products by what they sold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{self, StreamExt};
+use serde::{Deserialize, Serialize};
+use tillstream_contracts::analytics::{Direction, Granularity, ProductOrder, ProductsQuery, ProductsReply};
+use tillstream_domain::aggregates::Metrics;
+use tillstream_domain::lane::LaneNumber;
+use tillstream_domain::money::Currency;
+
+use super::Answer;
+use super::buckets::Bucket;
+use super::figures::StoreFigures;
+use super::rows::row;
+use super::sales::{Reader, STORES_AT_ONCE};
+use super::span::Span;
+use super::stores::stores;
+use super::watermark::see;
+use crate::aggregation::completeness::Completeness;
+use crate::cursor::{PagedQuery, limit};
+use crate::database::{Index, Query, Table};
+use crate::error::{Error, Refusal, Result};
+use crate::ports::Ports;
+use crate::tenancy::Caller;
+
+/// Most products of a category that a query filters by.
+const CATEGORY_SKUS_MAX: usize = 50_000;
+
+/// Where a page ended: it goes on after this place of the ranking, whatever has been sold since.
+#[derive(Debug, Serialize, Deserialize)]
+struct Position {
+    value: i64,
+    sku: String,
+    bucket: String,
+    currency: Currency,
+}
+
+/// A product on its place of the ranking.
+struct Ranked {
+    value: i64,
+    sku: String,
+    bucket: Bucket,
+    currency: Currency,
+    metrics: Metrics,
+}
+
+/// One page of products.
+///
+/// # Errors
+/// Refusals of role, reach, span, limit and cursor; [`Error::Retryable`].
+pub async fn products(
+    ports: &Ports,
+    caller: &Caller,
+    query: &ProductsQuery,
+    token: Option<&LaneNumber>,
+) -> Result<Answer<ProductsReply>> {
+    let span = Span::of(query.from.as_deref(), query.to.as_deref())?;
+    if matches!(span, Span::Instants(..)) {
+        let message = "products are counted by business day: give days such as 2010-12-01";
+        return Err(Refusal::field("from", "range_not_days", message).into());
+    }
+    let limit = usize::try_from(limit(query.limit)?).map_err(Error::bug)?;
+    let paged = paged_query(caller, query)?;
+    let after = match &query.cursor {
+        None => None,
+        Some(cursor) => {
+            let position = paged.position(cursor)?;
+            Some(serde_json::from_str::<Position>(&position).map_err(Error::bug)?)
+        }
+    };
+    let stores = stores(ports, caller, query.store_id.as_deref()).await?;
+    span.check(Granularity::Day, stores.len())?;
+    let only = match &query.category {
+        None => None,
+        Some(category) => Some(skus_of_category(ports, caller, category).await?),
+    };
+    let seen = see(ports, caller, &stores, token).await?;
+    let reader = Reader { ports, scope: &caller.scope, stores: &stores, seen: &seen };
+    let mut ranked = rank(sums(&reader, span, only.as_ref()).await?, query.order_by);
+    let ascending = query.direction == Direction::Asc;
+    ranked.sort_by(|a, b| {
+        let by_value = if ascending { a.value.cmp(&b.value) } else { b.value.cmp(&a.value) };
+        by_value.then_with(|| place(a).cmp(&place(b)))
+    });
+    if let Some(after) = after {
+        ranked.retain(|product| {
+            let (value, than) = (product.value, after.value);
+            let is_further = if ascending { value > than } else { value < than };
+            let same_place = (after.sku.as_str(), after.bucket.as_str(), after.currency);
+            is_further || (value == than && place(product) > same_place)
+        });
+    }
+    let is_more = ranked.len() > limit;
+    ranked.truncate(limit);
+    let next_cursor = match ranked.last().filter(|_| is_more) {
+        None => None,
+        Some(last) => {
+            let position = Position {
+                value: last.value,
+                sku: last.sku.clone(),
+                bucket: last.bucket.text.clone(),
+                currency: last.currency,
+            };
+            Some(paged.cursor(&serde_json::to_string(&position).map_err(Error::bug)?))
+        }
+    };
+    let rows = ranked
+        .into_iter()
+        .map(|p| row(&p.bucket, vec![("sku", Some(p.sku))], p.currency, &p.metrics))
+        .collect();
+    let satisfied = seen.satisfied;
+    Ok(Answer { reply: ProductsReply { rows, next_cursor, watermark: seen.watermark }, satisfied })
+}
+
+/// Orders products of the same value.
+fn place(product: &Ranked) -> (&str, &str, Currency) {
+    (&product.sku, &product.bucket.text, product.currency)
+}
+
+fn paged_query(caller: &Caller, query: &ProductsQuery) -> Result<PagedQuery> {
+    let order = serde_json::to_string(&(query.order_by, query.direction)).map_err(Error::bug)?;
+    // An absent filter is not an empty one.
+    let filters = [&query.store_id, &query.from, &query.to, &query.category];
+    let filters = serde_json::to_string(&filters).map_err(Error::bug)?;
+    Ok(PagedQuery::new(&caller.scope, "analytics/products", [order.as_str(), filters.as_str()]))
+}
+
+fn rank(sums: BTreeMap<(Bucket, Currency), BTreeMap<String, Metrics>>, by: ProductOrder) -> Vec<Ranked> {
+    let value = |metrics: &Metrics| match by {
+        ProductOrder::NetSales => metrics.net(),
+        ProductOrder::GrossSales => metrics.gross,
+        ProductOrder::Discounts => metrics.discounts,
+        ProductOrder::Returns => metrics.returns,
+        ProductOrder::Units => metrics.units,
+        ProductOrder::Orders => i64::try_from(metrics.orders).unwrap_or(i64::MAX),
+    };
+    sums.into_iter()
+        .flat_map(|((bucket, currency), skus)| {
+            skus.into_iter().map(move |(sku, metrics)| Ranked {
+                value: value(&metrics),
+                sku,
+                bucket: bucket.clone(),
+                currency,
+                metrics,
+            })
+        })
+        .collect()
+}
+
+async fn sums(
+    reader: &Reader<'_>,
+    span: Span,
+    only: Option<&BTreeSet<String>>,
+) -> Result<BTreeMap<(Bucket, Currency), BTreeMap<String, Metrics>>> {
+    let none = Completeness::default();
+    let none = &none;
+    // Collected first: the closure's type would make the whole no future of an HTTP handler.
+    let reads: Vec<_> = reader
+        .stores
+        .iter()
+        .map(|store| async move {
+            let id = store.location.id.as_str();
+            let range = span.of_store(&store.calendar, reader.seen.watermark.as_of)?;
+            let record = reader.seen.records.get(id).unwrap_or(none);
+            let figures = StoreFigures { ports: reader.ports, scope: reader.scope, store_id: id, record };
+            Ok::<_, Error>((reader.begin(store, span)?, figures.products(range.first, range.last).await?))
+        })
+        .collect();
+    let mut reads = stream::iter(reads).buffer_unordered(STORES_AT_ONCE);
+    let mut sums = BTreeMap::<(Bucket, Currency), BTreeMap<String, Metrics>>::new();
+    while let Some(read) = reads.next().await {
+        let (bucket, products) = read?;
+        for (currency, skus) in products {
+            let into = sums.entry((bucket.clone(), currency)).or_default();
+            for (sku, metrics) in skus {
+                if only.is_none_or(|only| only.contains(&sku)) {
+                    into.entry(sku).or_default().add(&metrics);
+                }
+            }
+        }
+    }
+    Ok(sums)
+}
+
+async fn skus_of_category(ports: &Ports, caller: &Caller, category: &str) -> Result<BTreeSet<String>> {
+    if category.is_empty() || category.len() > 256 {
+        return Err(Refusal::field("category", "category_malformed", "1 to 256 bytes of text").into());
+    }
+    let mut query = Query::index(Table::Catalog, Index::ByCategory, caller.scope.category(category));
+    let mut skus = BTreeSet::new();
+    loop {
+        let page = ports.database.query(query.clone()).await?;
+        for item in &page.items {
+            skus.insert(item.text("category_sk")?.to_owned());
+        }
+        if skus.len() > CATEGORY_SKUS_MAX {
+            let message = format!("a category to filter by has at most {CATEGORY_SKUS_MAX} products");
+            return Err(Refusal::field("category", "category_too_large", message).into());
+        }
+        match page.next {
+            Some(next) => query.start = Some(next),
+            None => return Ok(skus),
+        }
+    }
+}

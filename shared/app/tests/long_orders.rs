@@ -1,0 +1,237 @@
+//! Orders of more SKUs than a transaction takes: exact, and whole again after a death at every step.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tillstream_app::capacity::Operation;
+use tillstream_app::database::{Database, Item, Table};
+use tillstream_app::environment::Environment;
+use tillstream_app::pos::plan;
+use tillstream_app::{Ports, RefusalKind};
+use tillstream_testkit::faults::{Fault, FaultyDatabase, Rates};
+use tillstream_testkit::memory_database::MemoryDatabase;
+use tillstream_testkit::shop::{STORE, Shop};
+use tillstream_testkit::test_environment::TestEnvironment;
+
+/// Two chunks.
+const SKUS: usize = 130;
+
+struct World {
+    shop: Shop,
+    database: Arc<MemoryDatabase>,
+    environment: Arc<TestEnvironment>,
+}
+
+fn sku(n: usize) -> String {
+    format!("SKU-{n:04}")
+}
+
+/// A shop with `pieces` of each of [`SKUS`] products, and a cart `long` of one of each, ready. Made once
+/// and copied, since a hundred tests begin with it.
+async fn world(pieces: i64) -> World {
+    static MADE: tokio::sync::Mutex<BTreeMap<i64, Vec<(Table, Vec<Item>)>>> =
+        tokio::sync::Mutex::const_new(BTreeMap::new());
+    let mut made = MADE.lock().await;
+    if !made.contains_key(&pieces) {
+        let (database, _, shop) = empty().await;
+        for n in 0..SKUS {
+            shop.product(STORE, &sku(n), "1.00", pieces).await.unwrap();
+        }
+        ready(&shop, "long").await;
+        made.insert(pieces, Table::ALL.into_iter().map(|table| (table, database.items(table))).collect());
+    }
+    let (database, environment, shop) = empty().await;
+    for (table, items) in &made[&pieces] {
+        database.put_many(*table, items.clone()).await.unwrap();
+    }
+    World { shop, database, environment }
+}
+
+async fn empty() -> (Arc<MemoryDatabase>, Arc<TestEnvironment>, Shop) {
+    let environment = Arc::new(TestEnvironment::new(11));
+    let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
+    let shop = Shop::open(database.clone(), environment.clone()).await.unwrap();
+    (database, environment, shop)
+}
+
+async fn ready(shop: &Shop, cart: &str) {
+    let skus: Vec<String> = (0..SKUS).map(sku).collect();
+    let lines: Vec<(&str, i64)> = skus.iter().map(|sku| (sku.as_str(), 1)).collect();
+    shop.ready("r-1", cart, &lines).await.unwrap();
+}
+
+/// On hand and reserved of every SKU, which must be the same for all.
+async fn stock(shop: &Shop) -> (i64, i64) {
+    let first = shop.counters(STORE, &sku(0)).await.unwrap();
+    for n in 0..SKUS {
+        let c = shop.counters(STORE, &sku(n)).await.unwrap();
+        assert_eq!(c.available, c.on_hand - c.reserved, "{}", sku(n));
+        assert_eq!((c.on_hand, c.reserved), (first.on_hand, first.reserved), "{} differs", sku(n));
+    }
+    (first.on_hand, first.reserved)
+}
+
+fn numbers(database: &MemoryDatabase) -> Vec<i64> {
+    let mut numbers: Vec<i64> = database
+        .items(Table::Orders)
+        .iter()
+        .filter(|item| item.opt_text("sk") == Some("cart"))
+        .filter_map(|item| item.opt_number("lane_number"))
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[tokio::test]
+async fn a_long_order_is_one_order_with_one_number() {
+    let w = world(5).await;
+    let answered = w.shop.finalize("r-1", "long").await.unwrap();
+    assert_eq!(answered.reply.result.receipt_number, Some(1));
+    assert_eq!(stock(&w.shop).await, (4_000, 0));
+    let again = w.shop.finalize("r-1", "long").await.unwrap();
+    assert!(again.replayed);
+    assert_eq!(again.reply.result, answered.reply.result);
+    assert_eq!(plan::recover(&w.shop.ports, w.environment.now(), 10).await.unwrap(), 0, "nothing left over");
+}
+
+#[tokio::test]
+async fn what_is_short_is_named_and_all_is_given_back() {
+    let w = world(1).await;
+    // Somebody else takes one product of the last chunk.
+    let taken = sku(SKUS - 1);
+    w.shop.ready("r-2", "other", &[(&taken, 1)]).await.unwrap();
+    w.shop.finalize("r-2", "other").await.unwrap();
+    let error = w.shop.finalize("r-1", "long").await.unwrap_err();
+    let tillstream_app::Error::Rejected(refusal) = error else { panic!("{error}") };
+    assert_eq!((refusal.kind, refusal.code), (RefusalKind::Conflict, "insufficient_stock"));
+    assert_eq!(refusal.extra["lines"][0]["sku"], json!(taken));
+    for n in 0..SKUS - 1 {
+        let c = w.shop.counters(STORE, &sku(n)).await.unwrap();
+        assert_eq!((c.on_hand, c.reserved, c.available), (1_000, 0, 1_000));
+    }
+    // The cart is free again, and a second attempt succeeds once there is stock.
+    w.shop.product(STORE, &taken, "1.00", 1).await.unwrap();
+    assert_eq!(w.shop.finalize("r-1", "long").await.unwrap().reply.result.receipt_number, Some(1));
+    assert_eq!(stock(&w.shop).await, (0, 0));
+}
+
+#[tokio::test]
+async fn while_a_plan_runs_other_changes_of_the_cart_are_refused() {
+    let w = world(5).await;
+    let faulty = Arc::new(FaultyDatabase::new(w.database.clone()));
+    faulty.script(Operation::Transact, [None, Some(Fault::DiesBefore)]);
+    die(&w, faulty).await;
+    let error = w.shop.command("k", "remove_payment", json!({"cart_id": "long", "payment_id": "p-1"})).await;
+    assert_eq!(error.unwrap_err().code(), Some("finalize_in_progress"));
+    assert_eq!(w.shop.finalize("r-1", "long").await.unwrap().reply.result.receipt_number, Some(1));
+}
+
+/// Runs the finalise until the fault kills it.
+async fn die(w: &World, database: Arc<dyn Database>) {
+    let environment: Arc<dyn Environment> = w.environment.clone();
+    let shop = Shop { ports: Ports { database, environment }, scope: w.shop.scope.clone() };
+    let task = tokio::spawn(async move { shop.finalize("r-1", "long").await });
+    // A call that never returns leaves the task idle: a few turns of the scheduler are enough.
+    for _ in 0..50_000 {
+        if task.is_finished() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    task.abort();
+    let _ = task.await;
+}
+
+/// Every database call of a long finalise is a place to die, before and after it takes effect. What is
+/// left is finished by the schedule alone, or by the till's repeat alone; either way exactly once.
+#[tokio::test]
+async fn a_death_at_every_step_is_recovered_from() {
+    let mut deaths = 0;
+    for operation in [Operation::Transact, Operation::GetMany, Operation::Get, Operation::Write] {
+        for fault in [Fault::DiesBefore, Fault::DiesAfter] {
+            for step in 0..40 {
+                let w = world(5).await;
+                let faulty = Arc::new(FaultyDatabase::new(w.database.clone()));
+                faulty.script(operation, std::iter::repeat_n(None, step).chain([Some(fault)]));
+                die(&w, faulty.clone()).await;
+                if faulty.injected().is_empty() {
+                    break;
+                }
+                deaths += 1;
+                let label = format!("{operation:?} {fault:?} at call {step}");
+                if step % 2 == 0 {
+                    w.environment.advance(Duration::from_secs(60));
+                    plan::recover(&w.shop.ports, w.environment.now(), 10).await.unwrap();
+                }
+                let answered =
+                    w.shop.finalize("r-1", "long").await.unwrap_or_else(|e| panic!("{label}: {e}"));
+                assert_eq!(answered.reply.result.receipt_number, Some(1), "{label}");
+                w.environment.advance(Duration::from_secs(60));
+                plan::recover(&w.shop.ports, w.environment.now(), 10).await.unwrap();
+                assert_eq!(stock(&w.shop).await, (4_000, 0), "{label}");
+                assert_eq!(numbers(&w.database), [1], "{label}");
+            }
+        }
+    }
+    assert!(deaths >= 20, "only {deaths} deaths: the test no longer reaches the steps");
+}
+
+/// The same for a plan that has to give everything back.
+#[tokio::test]
+async fn a_death_while_giving_back_is_recovered_from() {
+    for fault in [Fault::DiesBefore, Fault::DiesAfter] {
+        for step in 0..12 {
+            let w = world(1).await;
+            let taken = sku(SKUS - 1);
+            w.shop.ready("r-2", "other", &[(&taken, 1)]).await.unwrap();
+            w.shop.finalize("r-2", "other").await.unwrap();
+            let faulty = Arc::new(FaultyDatabase::new(w.database.clone()));
+            faulty.script(Operation::Transact, std::iter::repeat_n(None, step).chain([Some(fault)]));
+            die(&w, faulty).await;
+            w.environment.advance(Duration::from_secs(60));
+            plan::recover(&w.shop.ports, w.environment.now(), 10).await.unwrap();
+            for n in 0..SKUS - 1 {
+                let c = w.shop.counters(STORE, &sku(n)).await.unwrap();
+                assert_eq!(
+                    (c.on_hand, c.reserved, c.available),
+                    (1_000, 0, 1_000),
+                    "{fault:?} {step} {}",
+                    sku(n)
+                );
+            }
+            assert_eq!(numbers(&w.database), [1], "{fault:?} {step}: only the other order has a number");
+            let error = w.shop.finalize("r-1", "long").await.unwrap_err();
+            assert_eq!(error.code(), Some("insufficient_stock"), "{fault:?} {step}");
+        }
+    }
+}
+
+/// Several tills' repeats and the schedule at once, with everything that AWS does now and then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_drive_one_plan_at_once_under_faults() {
+    for seed in 0..12 {
+        let w = world(5).await;
+        let faulty: Arc<dyn Database> =
+            Arc::new(FaultyDatabase::random(w.database.clone(), seed, Rates::each(40)));
+        let environment: Arc<dyn Environment> = w.environment.clone();
+        let shop = Shop { ports: Ports { database: faulty, environment }, scope: w.shop.scope.clone() };
+        let mut tasks = Vec::new();
+        for _ in 0..6 {
+            let shop = shop.clone();
+            tasks.push(tokio::spawn(async move { shop.finalize("r-1", "long").await }));
+        }
+        for task in tasks {
+            if let Ok(answered) = task.await.unwrap() {
+                assert_eq!(answered.reply.result.receipt_number, Some(1), "seed {seed}");
+            }
+        }
+        assert_eq!(w.shop.finalize("r-1", "long").await.unwrap().reply.result.receipt_number, Some(1));
+        w.environment.advance(Duration::from_secs(60));
+        plan::recover(&w.shop.ports, w.environment.now(), 10).await.unwrap();
+        assert_eq!(stock(&w.shop).await, (4_000, 0), "seed {seed}");
+        assert_eq!(numbers(&w.database), [1], "seed {seed}");
+    }
+}

@@ -1,0 +1,37 @@
+//! Feeds from HQ.
+
+use utoipa::OpenApi;
+
+use crate::sync::{FeedLine, PriceData, StockData, SyncStatus, UploadQuery, UploadReply};
+
+/// This area.
+#[derive(OpenApi)]
+#[openapi(paths(upload_feed, feed_status), components(schemas(PriceData, StockData)))]
+pub struct Api;
+
+/// Takes an NDJSON feed: `catalog`, `locations`, `inventory` or `price_book`.
+///
+/// One line is one `FeedLine`, its `data` a `ProductBody`, `LocationBody`, `StockData` or `PriceData`. It
+/// needs no idempotency key: a line that is not newer than what is there is skipped, so an upload may be
+/// repeated. Bad lines are parked and listed, the rest is applied; fields that nobody knows are tolerated
+/// and counted. Where the call's time does not suffice, `next_from` says with which line to go on.
+///
+/// For `integration` and `operator`.
+#[utoipa::path(post, path = "/v1/sync/{entity}", tag = "sync",
+    params(("entity" = String, Path, description = "Which feed", example = "catalog"), UploadQuery),
+    request_body(content = FeedLine, content_type = "application/x-ndjson",
+        description = "Lines of at most 64 KB, 4 MB in all"),
+    responses((status = 200, description = "Read, bad lines or not", body = UploadReply),
+        (status = 403, description = "The token's roles do not allow it (`role_required`)."),
+        (status = 404, description = "There is no such feed (`unknown_entity`)."),
+        (status = 422, description = "The feed is not taken yet (`entity_not_supported`), or `from` is wrong \
+            (`query_invalid`, `from_out_of_range`).")))]
+fn upload_feed() {}
+
+/// Where each feed stands: checkpoint, lag, counts, last error, parked lines.
+///
+/// For `store_manager`, `integration` and `operator`.
+#[utoipa::path(get, path = "/v1/sync/status", tag = "sync",
+    responses((status = 200, description = "One entry per feed", body = SyncStatus),
+        (status = 403, description = "The token's roles do not allow it (`role_required`).")))]
+fn feed_status() {}
