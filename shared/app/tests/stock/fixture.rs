@@ -38,11 +38,16 @@ pub enum Fault {
 /// Decides about each write from its number.
 pub type Faults = Arc<dyn Fn(u64) -> Fault + Send + Sync>;
 
+/// What somebody else does.
+pub type Meanwhile = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// The database with faults on writes. Every call yields, so that tasks interleave between calls.
 pub struct FaultyDatabase {
     pub memory: Arc<MemoryDatabase>,
     pub faults: std::sync::Mutex<Option<Faults>>,
     pub writes: AtomicU64,
+    /// Done once, just before the next write: what somebody else did between our read and our write.
+    pub meanwhile: std::sync::Mutex<Option<Meanwhile>>,
 }
 
 impl FaultyDatabase {
@@ -56,6 +61,10 @@ impl FaultyDatabase {
         write: F,
     ) -> Result<(), DatabaseError> {
         tokio::task::yield_now().await;
+        let meanwhile = self.meanwhile.lock().unwrap().take();
+        if let Some(meanwhile) = meanwhile {
+            meanwhile.await;
+        }
         match self.fault() {
             Fault::None => write.await,
             Fault::Conflict => Err(DatabaseError::Conflict("injected".into())),
@@ -153,6 +162,7 @@ impl Fixture {
             memory: memory.clone(),
             faults: std::sync::Mutex::new(None),
             writes: AtomicU64::new(0),
+            meanwhile: std::sync::Mutex::new(None),
         });
         let caller = caller("demo", Role::Operator, Stores::All);
         for id in LOCATIONS {
@@ -186,6 +196,12 @@ impl Fixture {
 
     pub fn inject(&self, faults: impl Fn(u64) -> Fault + Send + Sync + 'static) {
         *self.faulty.faults.lock().unwrap() = Some(Arc::new(faults));
+    }
+
+    /// Lets somebody else do something just before our next write. They have ports of their own.
+    pub fn meanwhile<F: Future<Output = ()> + Send + 'static>(&self, act: impl FnOnce(Ports, Caller) -> F) {
+        let ports = Ports { database: self.memory.clone(), environment: self.environment.clone() };
+        *self.faulty.meanwhile.lock().unwrap() = Some(Box::pin(act(ports, self.caller.clone())));
     }
 
     pub fn heal(&self) {

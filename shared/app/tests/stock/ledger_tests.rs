@@ -2,7 +2,7 @@
 
 use tillstream_app::database::{Change, Database, Table, Write};
 use tillstream_app::stock::ledger_gaps::walk_ledger_gaps;
-use tillstream_app::stock::{conservation, movements, reservations};
+use tillstream_app::stock::{conservation, ledger, movements, reservations};
 use tillstream_contracts::inventory::{Conservation, LedgerRange, MovementQuery};
 use tillstream_domain::quantity::QuantityInput;
 
@@ -89,9 +89,37 @@ async fn a_counter_or_row_that_was_tampered_with_is_found() {
         fixture.memory.write(mend).await.unwrap();
         assert!(prove(&fixture).await.holds);
     }
-    let row = fixture.scope().ledger_row("s-leeds", A, 4);
-    fixture.memory.write(tamper(Table::Ledger, row, "delta_reserved")).await.unwrap();
+    // The end may be right and a moment before it wrong.
+    let row = || fixture.scope().ledger_row("s-leeds", A, 4);
+    fixture.memory.write(tamper(Table::Ledger, row(), "on_hand")).await.unwrap();
     assert!(!prove(&fixture).await.holds);
+    let mend = Write::Update {
+        table: Table::Ledger,
+        key: row(),
+        changes: vec![Change::Add("on_hand", -1_000)],
+        condition: None,
+    };
+    fixture.memory.write(mend).await.unwrap();
+    assert!(prove(&fixture).await.holds);
+    fixture.memory.write(tamper(Table::Ledger, row(), "delta_reserved")).await.unwrap();
+    assert!(!prove(&fixture).await.holds);
+}
+
+#[tokio::test]
+async fn only_movements_make_rows() {
+    let fixture = lived().await;
+    fixture.pass(600);
+    let seq = fixture.stock("s-leeds", A).await.seq;
+    tillstream_app::stock::read::one(&fixture.ports, &fixture.caller, "s-leeds", A).await.unwrap();
+    // The read freed one hold, and raised the earliest expiry: two changes, one movement.
+    let rows = fixture
+        .memory
+        .changes(Table::Stock, 0)
+        .iter()
+        .filter_map(|change| ledger::ledger_rows(change.old.as_ref(), change.new.as_ref()).unwrap())
+        .map(|row| row.number("seq").unwrap())
+        .collect::<Vec<_>>();
+    assert_eq!(rows, (1..=seq + 1).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -133,9 +161,8 @@ async fn rows_that_come_late_after_all_are_not_counted_twice() {
     assert_eq!(walk_ledger_gaps(&fixture.ports, scope, 100).await.unwrap().gaps_closed, 1);
     // The stream delivers everything once more, with what was lost.
     for change in fixture.memory.changes(Table::Stock, 0) {
-        let row =
-            tillstream_app::stock::ledger::ledger_rows(change.old.as_ref(), change.new.as_ref()).unwrap();
-        tillstream_app::stock::ledger::record(&fixture.ports, row.into_iter().collect()).await.unwrap();
+        let row = ledger::ledger_rows(change.old.as_ref(), change.new.as_ref()).unwrap();
+        ledger::record(&fixture.ports, row.into_iter().collect()).await.unwrap();
     }
     fixture.count("s-leeds", A, 30).await;
     fixture.relay(|seq| seq == 8).await;
@@ -152,9 +179,8 @@ async fn a_late_row_that_arrives_in_time_closes_nothing() {
     fixture.relay(|seq| seq < 5).await;
     walk_ledger_gaps(&fixture.ports, scope, 100).await.unwrap();
     for change in fixture.memory.changes(Table::Stock, 0) {
-        let row =
-            tillstream_app::stock::ledger::ledger_rows(change.old.as_ref(), change.new.as_ref()).unwrap();
-        tillstream_app::stock::ledger::record(&fixture.ports, row.into_iter().collect()).await.unwrap();
+        let row = ledger::ledger_rows(change.old.as_ref(), change.new.as_ref()).unwrap();
+        ledger::record(&fixture.ports, row.into_iter().collect()).await.unwrap();
     }
     fixture.pass(121);
     assert_eq!(walk_ledger_gaps(&fixture.ports, scope, 100).await.unwrap().gaps_closed, 0);

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use serde_json::json;
 use tillstream_app::Error;
 use tillstream_app::database::Table;
+use tillstream_app::stock::counters::{Delta, Movement, stock_update};
 use tillstream_app::stock::{expiry, read, reservations};
 use tillstream_app::tenancy::Role;
 use tillstream_contracts::inventory::{ExtendRequest, ReservationStatus};
-use tillstream_domain::quantity::QuantityInput;
+use tillstream_domain::quantity::{Quantity, QuantityInput};
 
 use crate::fixture::{BY_WEIGHT, Fault, Fixture, SKUS, caller, named, refusal, request};
 
@@ -339,4 +340,83 @@ async fn a_reservation_as_large_as_allowed_lives_its_whole_life() {
         assert_eq!(fixture.stock("s-leeds", sku).await.on_hand, 0);
     }
     fixture.check_invariants();
+}
+
+#[tokio::test]
+async fn a_hold_that_is_extended_while_it_is_freed_stays() {
+    let fixture = Fixture::new(13).await;
+    fixture.count("s-leeds", A, 10).await;
+    let made = fixture.reserve("k", &request(&[("s-leeds", A, 2)], 60)).await.unwrap().reservation;
+    let (id, ahead) = (made.reservation_id, made.expires_at);
+    fixture.meanwhile(|ports, caller| async move {
+        let longer = ExtendRequest { ttl_seconds: 600 };
+        reservations::extend(&ports, &caller, "x", &id, &longer).await.unwrap();
+    });
+    // Somebody whose clock is ahead finds it expired, and loses to the extension.
+    expiry::free_expired(&fixture.ports, fixture.scope(), "s-leeds", A, ahead).await.unwrap();
+    assert_eq!(fixture.stock("s-leeds", A).await.reserved, 2_000);
+    fixture.check_invariants();
+}
+
+#[tokio::test]
+async fn two_extensions_at_once_are_both_remembered() {
+    let fixture = Fixture::new(14).await;
+    let (ports, who) = (&fixture.ports, &fixture.caller);
+    fixture.count("s-leeds", A, 10).await;
+    let id =
+        fixture.reserve("k", &request(&[("s-leeds", A, 2)], 60)).await.unwrap().reservation.reservation_id;
+    let (short, long) = (ExtendRequest { ttl_seconds: 300 }, ExtendRequest { ttl_seconds: 600 });
+    let (their_id, theirs) = (id.clone(), long.clone());
+    fixture.meanwhile(|ports, caller| async move {
+        reservations::extend(&ports, &caller, "theirs", &their_id, &theirs).await.unwrap();
+    });
+    let ours = reservations::extend(ports, who, "ours", &id, &short).await.unwrap().reservation;
+    for (key, request) in [("ours", &short), ("theirs", &long)] {
+        let again = reservations::extend(ports, who, key, &id, request).await.unwrap();
+        assert!(again.replayed, "{key} was forgotten");
+        assert_eq!(again.reservation.expires_at, ours.expires_at);
+    }
+}
+
+#[tokio::test]
+async fn the_writes_alone_refuse_what_is_over_or_not_held() {
+    let fixture = Fixture::new(15).await;
+    let database = &fixture.ports.database;
+    fixture.count("s-leeds", A, 10).await;
+    let id =
+        fixture.reserve("k", &request(&[("s-leeds", A, 2)], 60)).await.unwrap().reservation.reservation_id;
+    let reservation = reservations::find(&fixture.ports, fixture.scope(), &id).await.unwrap().unwrap();
+    let movement = Movement {
+        kind: "sale",
+        reference: "o-1".into(),
+        actor: "e-7".into(),
+        at: reservation.created_at,
+        reason: None,
+    };
+    let commit = |now| {
+        let keyed = reservations::KeyedRequest { key: "order:o-1", fingerprint: "o-1", number: 1 };
+        let commit = reservations::Commit { now, request: keyed, order_id: Some("o-1"), movement: &movement };
+        reservations::commit_actions(fixture.scope(), &reservation, &commit).unwrap()
+    };
+    assert!(database.transact(commit(reservation.expires_at)).await.is_err(), "its time was over");
+    let not_held = Delta::release(Quantity::from_pieces(3).unwrap());
+    let write = stock_update(fixture.scope(), "s-leeds", A, not_held, &movement, Vec::new(), Vec::new());
+    assert!(database.write(write).await.is_err(), "more was given back than was held");
+    database.transact(commit(reservation.created_at)).await.unwrap();
+    let shown = reservations::get(&fixture.ports, &fixture.caller, &id).await.unwrap();
+    assert_eq!((shown.status, shown.order_id.as_deref()), (ReservationStatus::Committed, Some("o-1")));
+    assert_eq!(fixture.stock("s-leeds", A).await.on_hand, 8_000);
+    fixture.check_invariants();
+}
+
+#[tokio::test]
+async fn elsewhere_names_only_what_is_in_reach() {
+    let fixture = Fixture::new(16).await;
+    fixture.count("w-hull", A, 7).await;
+    fixture.count("s-york", A, 3).await;
+    let who = caller("demo", Role::Cashier, named(&["s-leeds", "s-york"]));
+    let wanted = request(&[("s-leeds", A, 1)], 60);
+    let refused = tillstream_app::stock::reserve::reserve(&fixture.ports, &who, "k", &wanted).await;
+    let lines = refusal(refused.unwrap_err()).extra["lines"].clone();
+    assert_eq!(lines[0]["elsewhere"], json!([{ "location_id": "s-york", "available": 3 }]));
 }

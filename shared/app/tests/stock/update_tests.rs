@@ -49,6 +49,8 @@ async fn the_same_update_at_once_and_again_has_one_effect_and_one_answer() {
         versions.entry(key).or_default().insert(answer.unwrap().updated.stock.version);
     }
     assert!(versions.values().all(|seen| seen.len() == 1), "{versions:?}");
+    let different: std::collections::BTreeSet<i64> = versions.into_values().flatten().collect();
+    assert_eq!(different, (1..=20).collect(), "each answer says what its own update left");
     let stock = fixture.stock("s-leeds", A).await;
     assert_eq!((stock.on_hand, stock.seq), (40_000, 20));
 

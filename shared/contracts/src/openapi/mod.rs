@@ -22,6 +22,7 @@
 
 mod analytics;
 mod catalog;
+mod dispatch;
 pub mod headers;
 mod identity;
 mod inventory;
@@ -50,6 +51,7 @@ fn areas() -> Vec<OpenApi> {
         pos::Api::openapi(),
         sync::Api::openapi(),
     ]
+    vec![identity::Api::openapi(), dispatch::Api::openapi(), orders::Api::openapi(), pos::Api::openapi()]
 }
 
 /// Media type of a refusal's body.
