@@ -45,13 +45,13 @@ fn areas() -> Vec<OpenApi> {
     vec![
         analytics::Api::openapi(),
         catalog::Api::openapi(),
+        dispatch::Api::openapi(),
         identity::Api::openapi(),
         inventory::Api::openapi(),
         orders::Api::openapi(),
         pos::Api::openapi(),
         sync::Api::openapi(),
     ]
-    vec![identity::Api::openapi(), dispatch::Api::openapi(), orders::Api::openapi(), pos::Api::openapi()]
 }
 
 /// Media type of a refusal's body.
