@@ -154,12 +154,12 @@ class EndToEnd:
                 log.append(name)
 
     def trouble_hq(self, log: list, over: threading.Event) -> None:
-        self.hq_control({"failure_percent": 30})
+        self.hq_control({"mode": "accept", "fail_percent": 30})
         over.wait(5)
         # Down: nobody listens. What it received is in its memory, so it is silenced, not ended.
-        self.hq_control({"down": True})
+        self.hq_control({"mode": "down"})
         over.wait(10)
-        self.hq_control({"down": False, "failure_percent": 0})
+        self.hq_control({"mode": "accept", "fail_percent": 0})
 
     def renew_stream(self, log: list, over: threading.Event) -> None:
         cloud = self.stack.cloud()
@@ -195,7 +195,7 @@ class EndToEnd:
 
     def hq_orders(self) -> dict[str, int]:
         """Order -> how many of its versions HQ accepted."""
-        return {order["order_id"]: order["accepted"] for order in self.hq_request("GET", "/received")["orders"]}
+        return {order["order_id"]: order["accepted"] for order in self.hq_request("GET", "/accepted")["orders"]}
 
     def hq_request(self, method: str, path: str, body: dict | None = None) -> dict:
         request = urllib.request.Request(

@@ -39,7 +39,20 @@ def expand(template: dict, parameters: dict) -> dict:
     for name, resource in list(expanded["Resources"].items()):
         if resource["Type"] == "AWS::ApiGatewayV2::Api" and "Body" in resource["Properties"]:
             expanded["Resources"].update(explicit_routes(name, resource))
+    grant_batch_sends(expanded["Resources"])
     return expanded
+
+
+def grant_batch_sends(node) -> None:
+    """On AWS sqs:SendMessage covers SendMessageBatch, and there is no such action as sqs:SendMessageBatch
+    (Service Authorization Reference, Amazon SQS). The emulator asks for one."""
+    if isinstance(node, dict):
+        actions = node.get("Action")
+        if isinstance(actions, list) and "sqs:SendMessage" in actions:
+            actions.append("sqs:SendMessageBatch")
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    for child in children:
+        grant_batch_sends(child)
 
 
 def explicit_routes(api: str, resource: dict) -> dict:

@@ -28,7 +28,7 @@ os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(
 PORT = 4580
 HQ_PORT = 4581
 SAMPLE_DAY = ROOT / "tests" / "data" / "online-retail" / "2010-12-01.csv"
-HQ_SIGNING_SECRET = "local-hq-signing-secret"
+HQ_SIGNING_SECRET = "local-stack-hq-signing-secret"
 
 
 class LocalStack:
@@ -104,7 +104,7 @@ class LocalStack:
             "LogLevel": os.environ.get("LOG_LEVEL", "warn"),
             "TokenIssuer": ISSUER,
             "TokenAudience": AUDIENCE,
-            "HqUrl": f"http://{processes.HOST}:{self.hq_port}",
+            "HqUrl": f"http://{processes.HOST}:{self.hq_port}/orders",
             "HqSigningSecret": HQ_SIGNING_SECRET,
             # The emulator's stream sources take a report of failed records for success.
             "BatchFailures": "raise",
