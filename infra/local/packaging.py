@@ -27,7 +27,7 @@ def cargo_target_directory() -> Path:
     return Path(json.loads(shown.stdout)["target_directory"])
 
 
-def build(template: dict, profile: str = "local") -> Path:
+def build(template: dict, profile: str = "dev") -> Path:
     """Builds every function and the HQ stand-in. Returns the directory with the binaries."""
     binaries = function_names(template) + [HQ_STAND_IN]
     command = ["cargo", "build", "--locked", "--workspace", "--profile", profile]

@@ -73,7 +73,7 @@ class LocalStack:
         import packaging
 
         template = expand.load(ROOT / "template.yaml")
-        profile = os.environ.get("PROFILE", "local")
+        profile = os.environ.get("PROFILE", "dev")
         if build:
             with step(f"Functions (cargo build, profile {profile}; minutes the first time)"):
                 binaries = packaging.build(template, profile)

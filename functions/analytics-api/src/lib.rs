@@ -62,7 +62,7 @@ async fn dashboard(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let token = token(&headers)?;
-    respond(&headers, dashboard::dashboard(&services.ports, &caller, &query, token.as_ref()).await?)
+    Ok(respond(&headers, dashboard::dashboard(&services.ports, &caller, &query, token.as_ref()).await?)?)
 }
 
 async fn sales(
@@ -72,7 +72,7 @@ async fn sales(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let token = token(&headers)?;
-    respond(&headers, sales::sales(&services.ports, &caller, &query, token.as_ref()).await?)
+    Ok(respond(&headers, sales::sales(&services.ports, &caller, &query, token.as_ref()).await?)?)
 }
 
 async fn products(
@@ -82,7 +82,7 @@ async fn products(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let token = token(&headers)?;
-    respond(&headers, products::products(&services.ports, &caller, &query, token.as_ref()).await?)
+    Ok(respond(&headers, products::products(&services.ports, &caller, &query, token.as_ref()).await?)?)
 }
 
 async fn categories(
@@ -92,17 +92,17 @@ async fn categories(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let token = token(&headers)?;
-    respond(&headers, sales::categories(&services.ports, &caller, &query, token.as_ref()).await?)
+    Ok(respond(&headers, sales::categories(&services.ports, &caller, &query, token.as_ref()).await?)?)
 }
 
-fn token(headers: &HeaderMap) -> Result<Option<LaneNumber>, Problem> {
+fn token(headers: &HeaderMap) -> tillstream_app::Result<Option<LaneNumber>> {
     let Some(value) = headers.get(CONSISTENCY_TOKEN) else { return Ok(None) };
     // What is not text is no token either.
-    Ok(Some(consistency_token(value.to_str().unwrap_or_default())?))
+    consistency_token(value.to_str().unwrap_or_default()).map(Some)
 }
 
 /// The answer with its headers, or 304 where the client has it already.
-fn respond<T: Serialize>(headers: &HeaderMap, answer: Answer<T>) -> Result<Response, Problem> {
+fn respond<T: Serialize>(headers: &HeaderMap, answer: Answer<T>) -> tillstream_app::Result<Response> {
     let body = serde_json::to_value(&answer.reply).map_err(Error::bug)?;
     let tag = entity_tag(&body)?;
     let is_known = tag.is_known_to(headers);
@@ -123,12 +123,12 @@ fn respond<T: Serialize>(headers: &HeaderMap, answer: Answer<T>) -> Result<Respo
 }
 
 /// Tag of the content: everything but the time at which it was read.
-fn entity_tag(body: &serde_json::Value) -> Result<EntityTag, Problem> {
+fn entity_tag(body: &serde_json::Value) -> tillstream_app::Result<EntityTag> {
     let mut content = body.clone();
     if let Some(watermark) = content.get_mut("watermark").and_then(serde_json::Value::as_object_mut) {
         watermark.remove("as_of");
     }
     let digest = Sha256::digest(content.to_string());
     let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    EntityTag::of_digest(&hex).ok_or_else(|| Problem::internal("a digest is no entity tag"))
+    EntityTag::of_digest(&hex).ok_or_else(|| Error::bug("a digest is no entity tag"))
 }

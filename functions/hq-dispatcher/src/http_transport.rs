@@ -79,11 +79,7 @@ fn retry_after(response: &Response) -> Option<Duration> {
 }
 
 fn no_answer(error: &reqwest::Error) -> HqTransportError {
-    if error.is_timeout() {
-        HqTransportError::Timeout
-    } else {
-        HqTransportError::Connection(describe(error))
-    }
+    if error.is_timeout() { HqTransportError::Timeout } else { HqTransportError::Connection(describe(error)) }
 }
 
 /// The innermost cause; the outer ones repeat the URL.

@@ -16,6 +16,7 @@ pub mod orders;
 pub mod ports;
 pub mod pos;
 pub mod relay;
+pub mod request_token;
 pub mod stock;
 pub mod sync;
 pub mod tenancy;

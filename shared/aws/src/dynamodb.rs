@@ -20,6 +20,7 @@ use tillstream_app::database::{
     StartKey, TRANSACTION_ACTIONS_MAX, Table, Write,
 };
 use tillstream_app::environment::{Environment, backoff};
+use tillstream_app::request_token::request_token;
 
 use crate::attribute_values::{key_attributes, to_attribute, to_attributes, to_item};
 use crate::clients::{TableNames, no_retries};
@@ -27,7 +28,6 @@ use crate::errors::{
     database_error, delete_error, put_error, transaction_error, transaction_read_error, update_error,
 };
 use crate::expressions::Placeholders;
-use crate::request_token::request_token;
 
 /// Most keys of one BatchGetItem.
 const BATCH_READS_MAX: usize = 100;

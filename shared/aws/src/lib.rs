@@ -7,7 +7,6 @@ pub mod environment;
 mod errors;
 mod expressions;
 pub mod kinesis;
-mod request_token;
 pub mod sqs;
 #[cfg(feature = "table-creation")]
 pub mod table_creation;

@@ -332,15 +332,3 @@ pub struct ProductListQuery {
     /// Where the page before ended.
     pub cursor: Option<String>,
 }
-
-/// Query of a list of locations.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct LocationListQuery {
-    /// Most items of the page; 50 where absent.
-    #[param(minimum = 1, maximum = 200)]
-    pub limit: Option<u32>,
-    /// Where the page before ended.
-    pub cursor: Option<String>,
-}

@@ -74,11 +74,12 @@ impl MemoryStream {
         lock(&self.shards).len()
     }
 
-    /// Records of a shard after sequence number `after`.
-    pub fn records(&self, shard: usize, after: u64) -> Vec<ShardRecord> {
+    /// Up to `most` records of a shard after sequence number `after`: they count from 1.
+    pub fn records(&self, shard: usize, after: u64, most: usize) -> Vec<ShardRecord> {
+        let after = usize::try_from(after).unwrap_or(usize::MAX);
         let shards = lock(&self.shards);
-        let records = shards.get(shard).map(Vec::as_slice).unwrap_or_default();
-        records.iter().filter(|record| record.sequence > after).cloned().collect()
+        let records = shards.get(shard).and_then(|records| records.get(after..)).unwrap_or_default();
+        records.iter().take(most).cloned().collect()
     }
 
     /// All records of all shards.
@@ -390,7 +391,7 @@ mod tests {
         assert!(stream.publish(&records[..1]).await.is_err());
         assert_eq!(stream.all().len(), 8);
         let shards_of_k0 = (0..3)
-            .filter(|shard| stream.records(*shard, 0).iter().any(|record| record.partition_key == "k0"))
+            .filter(|shard| stream.records(*shard, 0, 9).iter().any(|record| record.partition_key == "k0"))
             .count();
         assert_eq!(shards_of_k0, 1);
     }

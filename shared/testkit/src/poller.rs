@@ -39,8 +39,8 @@ pub trait RecordSource: Send + Sync {
     /// How many shards.
     fn shards(&self) -> usize;
 
-    /// Records of a shard after a sequence number, in order.
-    fn records(&self, shard: usize, after: u64) -> Vec<PolledRecord>;
+    /// Up to `most` records of a shard after a sequence number, in order.
+    fn records(&self, shard: usize, after: u64, most: usize) -> Vec<PolledRecord>;
 
     /// A sequence number as the source writes it.
     fn sequence_text(&self, sequence: u64) -> String;
@@ -59,8 +59,8 @@ impl RecordSource for MemoryStream {
         MemoryStream::shards(self)
     }
 
-    fn records(&self, shard: usize, after: u64) -> Vec<PolledRecord> {
-        MemoryStream::records(self, shard, after)
+    fn records(&self, shard: usize, after: u64, most: usize) -> Vec<PolledRecord> {
+        MemoryStream::records(self, shard, after, most)
             .into_iter()
             .map(|record| PolledRecord {
                 payload: kinesis_record(shard, &record),
@@ -96,14 +96,14 @@ impl RecordSource for TableChanges {
         crate::memory_database::STREAM_SHARDS
     }
 
-    fn records(&self, shard: usize, after: u64) -> Vec<PolledRecord> {
+    fn records(&self, shard: usize, after: u64, most: usize) -> Vec<PolledRecord> {
         let pk = |change: &StreamChange| {
             let image = change.new.as_ref().or(change.old.as_ref());
             image.and_then(|image| image.opt_text("pk")).unwrap_or_default().to_owned()
         };
-        let changes = self.database.changes(self.table, after).into_iter();
+        let changes = self.database.shard_changes(self.table, shard, after, most);
         changes
-            .filter(|change| change.shard == shard)
+            .into_iter()
             .map(|change| PolledRecord {
                 sequence: change.sequence,
                 partition_key: pk(&change),
@@ -293,17 +293,22 @@ impl Lane {
     }
 
     fn fetch(&mut self, source: &dyn RecordSource, settings: &StreamSettings, shard: usize, part: usize) {
-        let mut records = Vec::new();
-        for record in source.records(shard, self.position) {
-            let mine = shard_of(&record.partition_key, settings.parallelization_factor) == part;
-            if mine && source.lets_through(&record) {
-                records.push(record);
-                if records.len() >= settings.batch_size {
-                    break;
+        let (mut records, mut read_up_to) = (Vec::new(), self.position);
+        loop {
+            let read = source.records(shard, read_up_to, settings.batch_size);
+            let Some(last) = read.last() else { break };
+            read_up_to = last.sequence;
+            for record in read {
+                let mine = shard_of(&record.partition_key, settings.parallelization_factor) == part;
+                if mine && source.lets_through(&record) && records.len() < settings.batch_size {
+                    records.push(record);
+                } else if records.is_empty() {
+                    // Filtered out, or another's: passed by.
+                    self.position = record.sequence;
                 }
-            } else if records.is_empty() {
-                // Filtered out, or another's: passed by.
-                self.position = record.sequence;
+            }
+            if records.len() >= settings.batch_size {
+                break;
             }
         }
         if !records.is_empty() {

@@ -119,7 +119,7 @@ async fn bisecting_leaves_one_bad_record_whose_address_alone_is_kept() {
 #[tokio::test]
 async fn a_batch_that_always_fails_holds_up_its_shard_only() {
     let stream = stream_of(3, 60, 12).await;
-    let held_up: Vec<u8> = stream.records(0, 0).iter().map(|record| record.data[0]).collect();
+    let held_up: Vec<u8> = stream.records(0, 0, 60).iter().map(|record| record.data[0]).collect();
     assert!(!held_up.is_empty() && held_up.len() < 60);
     let mut poller = StreamPoller::new(stream, StreamSettings::default());
     let done = RefCell::new(BTreeSet::new());

@@ -154,7 +154,6 @@ impl Reader<'_> {
         group_by: Option<GroupBy>,
     ) -> Result<Rows> {
         let mut rows = Rows::default();
-        // Collected first: the closure's type would make the whole no future of an HTTP handler.
         let reads: Vec<_> = self
             .stores
             .iter()
@@ -174,7 +173,6 @@ impl Reader<'_> {
     /// Sums by group over the whole span: one bucket a store calendar, at the span's begin.
     pub(super) async fn whole(&self, span: Span, group_by: GroupBy) -> Result<Rows> {
         let mut rows = Rows::default();
-        // Collected first: the closure's type would make the whole no future of an HTTP handler.
         let reads: Vec<_> = self
             .stores
             .iter()

@@ -158,6 +158,23 @@ async fn a_replay_has_one_effect_per_key() {
     assert_eq!((world.queue.len(), world.accepted("bad-0").unwrap().accepted), (0, 1));
 }
 
+/// Of many who act on one letter at once one does it.
+#[tokio::test]
+async fn of_many_at_once_one_acts() {
+    let world = world_with(0, 10).await;
+    world.database.interleaves.store(true, std::sync::atomic::Ordering::SeqCst);
+    for n in 0..10 {
+        let id = format!("bad-{n}.1");
+        let (by, request) = (operator(), DiscardRequest { reason: "why".into() });
+        let keys: Vec<String> = (0..6).map(|n| format!("k-{n}")).collect();
+        let replays = keys.iter().map(|key| replay(&world.ports, world.queue.as_ref(), &by, &id, key));
+        let (replays, discarded) =
+            tokio::join!(futures::future::join_all(replays), discard(&world.ports, &by, &id, "d", &request),);
+        let acted = replays.iter().filter(|result| result.is_ok()).count() + usize::from(discarded.is_ok());
+        assert_eq!(acted, 1);
+    }
+}
+
 /// The same under a database that loses answers: one effect, and at most one answer that it is new.
 #[tokio::test]
 async fn replays_hold_when_answers_are_lost() {

@@ -206,3 +206,46 @@ async fn a_failing_database_loses_and_doubles_nothing() {
         assert!(u64::from(attempts) <= world.hq.requests());
     }
 }
+
+/// Dispatchers with doubled wake-ups, the sweeper and the relay, all at once: no write undoes another.
+#[tokio::test]
+async fn no_attempt_is_lost_between_those_who_write_at_once() {
+    for seed in 0..5 {
+        let world = World::new(seed).await;
+        world.hq.control(tillstream_testkit::hq_stand_in::Control {
+            fail_percent: Some(40),
+            ..Default::default()
+        });
+        let orders: Vec<String> = (0..12).map(|n| format!("o-{n}")).collect();
+        let mut facts = Vec::new();
+        for order in &orders {
+            facts.push(world.sale(order).await);
+        }
+        world.announce(facts.clone()).await;
+        world.database.interleaves.store(true, Ordering::SeqCst);
+        for _ in 0..20 {
+            // Every wake-up is overdue, and comes from several sides.
+            world.environment.advance(3 * MINUTE);
+            let batch = world.queue.receive(10);
+            let again: Vec<_> = batch.iter().rev().cloned().collect();
+            let now = world.environment.now();
+            let (fates, ..) = tokio::join!(
+                world.dispatcher.handle_batch(&batch),
+                world.dispatcher.handle_batch(&again),
+                sweep(&world.ports, world.queue.as_ref(), now, Budget::default()),
+                announce(&world.ports, world.queue.as_ref(), facts.clone()),
+            );
+            for (message, fate) in batch.iter().zip(fates) {
+                if fate == Fate::Done {
+                    world.queue.delete(&message.receipt);
+                }
+            }
+        }
+        world.database.interleaves.store(false, Ordering::SeqCst);
+        world.run_until_settled(30 * MINUTE).await;
+        world.assert_all_accepted_once(&orders);
+        let counted: u32 = world.deliveries().iter().map(|delivery| delivery.attempts).sum();
+        assert_eq!(u64::from(counted), world.hq.requests(), "seed {seed}");
+        assert_eq!(world.attempts_written(), usize::try_from(counted).unwrap(), "seed {seed}");
+    }
+}

@@ -2,9 +2,9 @@
 
 mod administration;
 mod crashes;
-mod fifo_queue;
 mod outages;
 mod poison;
 mod troubled_database;
+mod troubled_queue;
 mod wake_ups;
 mod world;

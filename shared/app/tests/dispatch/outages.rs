@@ -50,7 +50,7 @@ async fn hq_fails_for_a_third_then_is_down_then_back() {
         let spent = world.run_until_settled(30 * MINUTE).await;
         assert!(spent < 12 * MINUTE, "it took {spent:?} to drain");
         world.assert_all_accepted_once(&orders);
-        assert!(world.queue.most_received() < 20, "the queue would have moved a message aside");
+        assert!(!world.queue.gave_up(), "the queue would have moved a message aside");
         let attempts: u32 = world.deliveries().iter().map(|delivery| delivery.attempts).sum();
         assert_eq!(u64::from(attempts), world.hq.requests());
         assert_eq!(world.attempts_written(), usize::try_from(attempts).unwrap());

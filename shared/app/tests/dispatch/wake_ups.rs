@@ -1,13 +1,17 @@
 //! Wake-ups lost, doubled, late, out of order, or not ours.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tillstream_app::Ports;
+use tillstream_app::capacity::Operation;
 use tillstream_app::dispatch::announce::announce;
 use tillstream_app::dispatch::dispatcher::{Fate, Received};
 use tillstream_app::dispatch::transport::{HqAnswer, HqRequest, HqTransport, HqTransportError};
 use tillstream_app::environment::Environment;
 use tillstream_contracts::dispatch::DeliveryStatus;
+use tillstream_testkit::faults::{Fault, FaultyDatabase};
 use tillstream_testkit::hq_stand_in::Mode;
 
 use crate::world::World;
@@ -24,11 +28,11 @@ async fn doubled_and_reordered_wake_ups_deliver_once() {
         facts.push(world.sale(&format!("o-{n}")).await);
     }
     world.announce(facts.clone()).await;
-    let sent = world.queue.bodies();
-    for (group, body) in sent.iter().rev().chain(&sent) {
-        world.queue.inject(group, body);
+    let sent = world.queue.sent();
+    for wake_up in sent.iter().rev().chain(&sent) {
+        world.queue.inject(&wake_up.group, &wake_up.body).await;
         // Another group too: as if order did not hold.
-        world.queue.inject(&format!("{group}-elsewhere"), body);
+        world.queue.inject(&format!("{}-elsewhere", wake_up.group), &wake_up.body).await;
     }
     facts.reverse();
     world.announce(facts).await;
@@ -89,6 +93,22 @@ async fn an_announcement_that_is_repeated_makes_one_record_and_says_what_failed(
     assert_eq!(world.queue.len(), 0);
 }
 
+/// Where the record of a version could not be made, the next version is not announced: it would arrive
+/// first.
+#[tokio::test]
+async fn a_version_is_not_announced_before_the_one_it_follows() {
+    let world = World::new(10).await;
+    let facts = vec![world.sale("o").await, world.next_version("o", "returned").await];
+    let faulty = FaultyDatabase::new(world.memory.clone());
+    faulty.script(Operation::Write, [Some(Fault::TimedOutBefore); 4]);
+    let ports = Ports { database: Arc::new(faulty), environment: world.environment.clone() };
+    let failed = announce(&ports, world.queue.as_ref(), facts.clone()).await.unwrap();
+    assert_eq!((failed, world.deliveries().len(), world.queue.len()), (vec![0, 1], 0, 0));
+    world.announce(facts).await;
+    world.run_until_settled(MINUTE).await;
+    assert_eq!(world.accepted("o").unwrap().versions, [1, 2]);
+}
+
 #[tokio::test]
 async fn what_is_not_ours_is_not_tried_for_ever() {
     let world = World::new(5).await;
@@ -117,9 +137,9 @@ async fn versions_of_an_order_arrive_in_order() {
     let second = world.next_version("o", "returned").await;
     world.announce(vec![second]).await;
     // The later version's wake-up comes by itself, and again and again.
-    let (_, body) = world.queue.bodies().pop().unwrap();
+    let body = world.queue.sent().pop().unwrap().body;
     for n in 0..50 {
-        world.queue.inject(&format!("elsewhere-{n}"), &body);
+        world.queue.inject(&format!("elsewhere-{n}"), &body).await;
         world.run(Duration::from_secs(2)).await;
     }
     assert_eq!(world.delivery("o.2").await.attempts, 0, "a later version overtook");
@@ -183,7 +203,7 @@ impl HqTransport for Busy {
 #[tokio::test]
 async fn hq_says_when_it_wants_to_be_asked_again() {
     let mut world = World::new(9).await;
-    world.dispatcher.transport = std::sync::Arc::new(Busy);
+    world.dispatcher.transport = Arc::new(Busy);
     world.sell("o").await;
     world.run(Duration::from_secs(5)).await;
     let delivery = world.delivery("o.1").await;

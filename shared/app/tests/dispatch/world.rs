@@ -21,8 +21,8 @@ use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::shop::{STORE, Shop};
 use tillstream_testkit::test_environment::TestEnvironment;
 
-use crate::fifo_queue::FifoQueue;
 use crate::troubled_database::TroubledDatabase;
+use crate::troubled_queue::TroubledQueue;
 
 pub const SECRET: &str = "a secret between tillstream and hq";
 
@@ -31,7 +31,7 @@ pub struct World {
     pub memory: Arc<MemoryDatabase>,
     pub database: Arc<TroubledDatabase>,
     pub ports: Ports,
-    pub queue: Arc<FifoQueue>,
+    pub queue: Arc<TroubledQueue>,
     pub hq: Arc<HqStandIn>,
     pub dispatcher: Dispatcher,
     pub shop: Shop,
@@ -48,7 +48,7 @@ impl World {
         let ports = Ports { database: database.clone(), environment: environment.clone() };
         let secret = SigningSecret::parse(SECRET).unwrap();
         let hq = Arc::new(HqStandIn::new(secret.clone(), environment.clone()));
-        let queue = Arc::new(FifoQueue::new(environment.clone()));
+        let queue = Arc::new(TroubledQueue::new(environment.clone()));
         let dispatcher = Dispatcher {
             ports: ports.clone(),
             queue: queue.clone(),

@@ -22,6 +22,7 @@
 
 mod analytics;
 mod catalog;
+mod dispatch;
 pub mod headers;
 mod identity;
 mod inventory;
@@ -44,6 +45,7 @@ fn areas() -> Vec<OpenApi> {
     vec![
         analytics::Api::openapi(),
         catalog::Api::openapi(),
+        dispatch::Api::openapi(),
         identity::Api::openapi(),
         inventory::Api::openapi(),
         orders::Api::openapi(),

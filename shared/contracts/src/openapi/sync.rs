@@ -2,11 +2,12 @@
 
 use utoipa::OpenApi;
 
+use crate::catalog::LocationBody;
 use crate::sync::{FeedLine, PriceData, StockData, SyncStatus, UploadQuery, UploadReply};
 
 /// This area.
 #[derive(OpenApi)]
-#[openapi(paths(upload_feed, feed_status), components(schemas(PriceData, StockData)))]
+#[openapi(paths(upload_feed, feed_status), components(schemas(LocationBody, PriceData, StockData)))]
 pub struct Api;
 
 /// Takes an NDJSON feed: `catalog`, `locations`, `inventory` or `price_book`.

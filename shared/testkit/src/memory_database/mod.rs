@@ -8,7 +8,7 @@ mod limits;
 mod querying;
 mod storage;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -19,6 +19,7 @@ use tillstream_app::database::{
     TRANSACTION_ACTIONS_MAX, Table, Write,
 };
 use tillstream_app::environment::Environment;
+use tillstream_app::request_token::request_token;
 
 use crate::test_environment::TestEnvironment;
 pub(crate) use limits::item_size;
@@ -32,14 +33,24 @@ const TOKEN_LIFE: SignedDuration = SignedDuration::from_mins(10);
 #[derive(Default)]
 struct State {
     tables: BTreeMap<Table, TableState>,
-    /// Transactions that took effect, for as long as their token is remembered.
-    done: Vec<(Timestamp, Vec<Write>)>,
+    /// Tokens of transactions that took effect, for as long as they are remembered.
+    tokens: BTreeSet<String>,
+    /// The same, by when they took effect.
+    token_times: VecDeque<(Timestamp, String)>,
     lag: Lag,
 }
 
 impl State {
     fn table(&mut self, table: Table) -> &mut TableState {
         self.tables.entry(table).or_default()
+    }
+
+    fn forget_tokens(&mut self, now: Timestamp) {
+        while self.token_times.front().is_some_and(|(at, _)| now.duration_since(*at) >= TOKEN_LIFE) {
+            if let Some((_, token)) = self.token_times.pop_front() {
+                self.tokens.remove(&token);
+            }
+        }
     }
 
     fn item(&self, table: Table, pk: &str, sk: &str) -> Option<&Item> {
@@ -109,8 +120,20 @@ impl MemoryDatabase {
     /// The changes of a streamed table (orders, stock) after sequence number `after`, in order.
     pub fn changes(&self, table: Table, after: u64) -> Vec<StreamChange> {
         let state = self.lock();
+        state.tables.get(&table).map_or_else(Vec::new, |table| table.changes(after).cloned().collect())
+    }
+
+    /// Up to `most` changes of one shard of a streamed table after sequence number `after`, in order.
+    pub(crate) fn shard_changes(
+        &self,
+        table: Table,
+        shard: usize,
+        after: u64,
+        most: usize,
+    ) -> Vec<StreamChange> {
+        let state = self.lock();
         state.tables.get(&table).map_or_else(Vec::new, |table| {
-            table.stream.iter().filter(|change| change.sequence > after).cloned().collect()
+            table.changes(after).filter(|change| change.shard == shard).take(most).cloned().collect()
         })
     }
 
@@ -347,10 +370,10 @@ impl Database for MemoryDatabase {
         }
         let now = self.environment.now();
         let mut state = self.lock();
-        state.done.retain(|(at, _)| now.duration_since(*at) < TOKEN_LIFE);
-        // The adapter's client request token is a hash of all parameters: the same request again,
-        // within ten minutes of having taken effect, succeeds without effect.
-        if state.done.iter().any(|(_, done)| *done == writes) {
+        state.forget_tokens(now);
+        // The same request again, within ten minutes of having taken effect, succeeds without effect.
+        let token = request_token(&writes, |table| format!("{table:?}"));
+        if state.tokens.contains(&token) {
             return Ok(());
         }
         let mut planned = Vec::with_capacity(writes.len());
@@ -372,7 +395,8 @@ impl Database for MemoryDatabase {
         for one in planned {
             consumed.extend(commit(&mut state, one, now, 2));
         }
-        state.done.push((now, writes));
+        state.tokens.insert(token.clone());
+        state.token_times.push_back((now, token));
         drop(state);
         self.tell(Operation::Transact, &consumed);
         Ok(())

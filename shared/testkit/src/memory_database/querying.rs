@@ -1,7 +1,5 @@
 //! Queries as DynamoDB answers them: page limits, where to go on, prices.
 
-use std::collections::BTreeMap;
-
 use tillstream_app::capacity::{CapacityKind, Consumed};
 use tillstream_app::database::{
     Consistency, DatabaseError, Index, Item, Query, QueryPage, Range, StartKey, Value,
@@ -22,31 +20,20 @@ pub(super) fn run(table: Option<&TableState>, query: &Query) -> Result<(QueryPag
     check(query)?;
     let strong = query.consistency == Consistency::Strong;
     let partition = query.partition.value();
-    let mut found: BTreeMap<Position, Item> = BTreeMap::new();
-    match (table, query.index) {
-        (None, _) => {}
+    let stale = if strong { None } else { table.and_then(|table| table.stale_partition(partition)) };
+    let mut rows: Vec<(Position, &Item)> = match (table, query.index) {
+        (None, _) => Vec::new(),
         (Some(table), None) => {
-            let items = if strong {
-                table.items.get(partition).cloned().unwrap_or_default()
-            } else {
-                table.stale_partition(partition)
-            };
-            let placed =
-                items.into_iter().map(|(sk, item)| ((Value::S(sk), String::new(), String::new()), item));
-            found.extend(placed);
+            let items = stale.as_ref().or_else(|| table.items.get(partition)).into_iter().flatten();
+            items.map(|(sk, item)| ((Value::S(sk.clone()), String::new(), String::new()), item)).collect()
         }
-        (Some(table), Some(index)) => {
-            let entries = table.entries.get(&index).into_iter().flatten();
-            let of_partition = entries.filter(|((pk, _, _, _), _)| pk == partition);
-            found.extend(
-                of_partition
-                    .map(|((_, sort, pk, sk), item)| ((sort.clone(), pk.clone(), sk.clone()), item.clone())),
-            );
-        }
-    }
+        (Some(table), Some(index)) => table
+            .index_partition(index, partition)
+            .map(|((_, sort, pk, sk), item)| ((sort.clone(), pk.clone(), sk.clone()), item))
+            .collect(),
+    };
+    rows.retain(|((sort, _, _), _)| in_range(&query.range, sort));
     let after = query.start.as_ref().map(|start| start_position(query, start)).transpose()?;
-    let mut rows: Vec<(Position, Item)> =
-        found.into_iter().filter(|((sort, _, _), _)| in_range(&query.range, sort)).collect();
     if !query.ascending {
         rows.reverse();
     }
@@ -58,13 +45,13 @@ pub(super) fn run(table: Option<&TableState>, query: &Query) -> Result<(QueryPag
         if !passed {
             continue;
         }
-        let size = item_size(&item);
+        let size = item_size(item);
         if bytes + size > PAGE_BYTES_MAX {
             next = items.last().map(|last| start_key(query, last));
             break;
         }
         bytes += size;
-        items.push(item);
+        items.push(item.clone());
         // As DynamoDB: a full page says where to go on, also where nothing follows.
         if items.len() >= usize::try_from(query.limit).unwrap_or(usize::MAX) {
             next = items.last().map(|last| start_key(query, last));

@@ -29,7 +29,7 @@ pub struct StreamChange {
 }
 
 /// Where an item stands in an index.
-type IndexPosition = (String, Value, String, String);
+pub(super) type IndexPosition = (String, Value, String, String);
 
 /// A change of an index that may not have reached it yet.
 struct IndexChange {
@@ -44,13 +44,13 @@ pub(super) struct TableState {
     /// Items by partition and sort key.
     pub(super) items: BTreeMap<String, BTreeMap<String, Item>>,
     /// Index entries as an index query sees them.
-    pub(super) entries: BTreeMap<Index, BTreeMap<IndexPosition, Item>>,
+    entries: BTreeMap<Index, BTreeMap<IndexPosition, Item>>,
     /// Index changes that have not arrived, in order.
     pending: VecDeque<IndexChange>,
     /// What was there before the latest writes, oldest first, for reads that are behind.
     undo: VecDeque<(String, String, Option<Item>)>,
     /// The stream, if the table has one.
-    pub(super) stream: Vec<StreamChange>,
+    stream: Vec<StreamChange>,
 }
 
 /// How far behind eventual reads and indexes are, in writes.
@@ -64,6 +64,12 @@ impl TableState {
         self.items.get(pk)?.get(sk)
     }
 
+    /// Changes after a sequence number: they count from 1.
+    pub(super) fn changes(&self, after: u64) -> std::slice::Iter<'_, StreamChange> {
+        let after = usize::try_from(after).unwrap_or(usize::MAX);
+        self.stream.get(after..).unwrap_or_default().iter()
+    }
+
     /// The item as a read that is behind sees it.
     pub(super) fn stale_item(&self, pk: &str, sk: &str) -> Option<&Item> {
         match self.undo.iter().find(|(p, s, _)| p == pk && s == sk) {
@@ -72,8 +78,11 @@ impl TableState {
         }
     }
 
-    /// A partition as a read that is behind sees it.
-    pub(super) fn stale_partition(&self, pk: &str) -> BTreeMap<String, Item> {
+    /// A partition as a read that is behind sees it, where that is not as it is.
+    pub(super) fn stale_partition(&self, pk: &str) -> Option<BTreeMap<String, Item>> {
+        if self.undo.is_empty() {
+            return None;
+        }
         let mut items = self.items.get(pk).cloned().unwrap_or_default();
         for (_, sk, old) in self.undo.iter().rev().filter(|(p, _, _)| p == pk) {
             match old {
@@ -81,7 +90,21 @@ impl TableState {
                 None => items.remove(sk),
             };
         }
-        items
+        Some(items)
+    }
+
+    /// The entries of a partition of an index: sort value, primary key, what the index holds.
+    pub(super) fn index_partition(
+        &self,
+        index: Index,
+        pk: &str,
+    ) -> impl Iterator<Item = (&IndexPosition, &Item)> {
+        // The least of all values is the empty text.
+        let from = (pk.to_owned(), Value::S(String::new()), String::new(), String::new());
+        let entries =
+            self.entries.get(&index).into_iter().flat_map(move |entries| entries.range(from.clone()..));
+        let pk = pk.to_owned();
+        entries.take_while(move |(position, _)| position.0 == pk)
     }
 
     /// Puts `new` in place of what is there, maintains indexes and stream, and says what it cost.

@@ -6,10 +6,11 @@
 //! version).
 
 use sha2::{Digest, Sha256};
-use tillstream_app::database::{Change, Condition, Item, Key, Table, Value, Write};
+use crate::database::{Change, Condition, Item, Key, Table, Value, Write};
 
-/// 32 hexadecimal digits; DynamoDB takes up to 36 characters.
-pub(crate) fn request_token(writes: &[Write], table_name: impl Fn(Table) -> String) -> String {
+/// The token of these writes: 32 hexadecimal digits (DynamoDB takes up to 36 characters). `table_name`
+/// says what a table is called in this deployment.
+pub fn request_token(writes: &[Write], table_name: impl Fn(Table) -> String) -> String {
     let mut token = Token(Sha256::new());
     for write in writes {
         token.write(write, &table_name);
