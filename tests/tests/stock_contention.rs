@@ -1,5 +1,7 @@
 //! Stock on DynamoDB's own semantics (an emulator behind the real adapter): no oversell, whole lives.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "in a test the panic is the report")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

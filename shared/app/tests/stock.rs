@@ -1,5 +1,7 @@
 //! Stock: reservations, updates, expiry, ledger, on the database in memory.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "in a test the panic is the report")]
+
 #[path = "stock/fixture.rs"]
 mod fixture;
 #[path = "stock/ledger_tests.rs"]

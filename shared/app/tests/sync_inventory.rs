@@ -10,6 +10,7 @@ use serde_json::json;
 use tillstream_app::database::{DatabaseError, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::stock::counters::{Counters, Delta, Movement, stock_update};
+use tillstream_app::stock::exceptions::open_exceptions;
 use tillstream_app::sync::entities::Entity;
 use tillstream_domain::quantity::Quantity;
 
@@ -118,4 +119,24 @@ async fn a_count_keeps_holds_and_what_it_does_not_name() {
     world.send(Entity::Inventory, &[line(3, json!({"on_hand": "1"}))]).await;
     let item = world.item(Table::Stock, world.scope().stock("s-1", "KG")).await.unwrap();
     assert_eq!(Counters::of(&item).unwrap().available, -2_500);
+}
+
+#[tokio::test]
+async fn a_line_that_leaves_less_than_is_promised_opens_an_exception() {
+    let world = world(1);
+    world.send(Entity::Locations, &[location("s-1", 1)]).await;
+    world.send(Entity::Catalog, &[product("A", 1, &json!({}))]).await;
+    world.send(Entity::Inventory, &[stock("s-1", "A", 1, 10)]).await;
+    let open = || open_exceptions(&world.ports, world.scope(), 10);
+    assert!(open().await.unwrap().is_empty());
+    let mut line = stock("s-1", "A", 2, 10);
+    line["data"]["safety_stock"] = 12.into();
+    world.send(Entity::Inventory, &[line.clone()]).await;
+    assert_eq!(open().await.unwrap().first().map(|exception| exception.available), Some(-2_000));
+    line["version"] = 3.into();
+    line["data"]["on_hand"] = 12.into();
+    assert_eq!(world.send(Entity::Inventory, &[line]).await.failed, 0);
+    assert!(open().await.unwrap().is_empty());
+    let items = world.memory.items(Table::Stock);
+    assert!(items.iter().any(|item| item.opt_text("unit") == Some("piece")), "lists show it by its unit");
 }

@@ -3,15 +3,16 @@
 use tillstream_contracts::sync::{LineOperation, StockData};
 use tillstream_domain::identifier::{check_id, check_sku};
 use tillstream_domain::product::Product;
-use tillstream_domain::quantity::QuantityInput;
+use tillstream_domain::quantity::{QuantityInput, Unit};
 
 use super::batch::{BatchRead, Feed, LineOutcome, apply_grouped, not_newer, read_again};
 use super::line::{BadLine, Line};
 use crate::catalog::attempt::{ATTEMPTS_MAX, Attempt, attempt, pause};
 use crate::catalog::items::{location_if_any, product_if_any};
-use crate::database::{Change, Condition, Item, Key, Table, Write};
+use crate::database::{Change, Item, Key, Table, Write};
 use crate::error::{Error, Result};
-use crate::stock::counters::{Counters, Delta, LAYOUT_WHOLE, Movement, identity_changes, movement_changes};
+use crate::stock::counters::{Counters, Movement, StockTarget, stock_set};
+use crate::stock::exceptions::exception_write;
 use crate::tenancy::TenantScope;
 
 /// Kind of the movement a line makes.
@@ -32,6 +33,7 @@ struct Target<'a> {
     on_hand: i64,
     safety_stock: Option<i64>,
     reorder_point: Option<i64>,
+    unit: Option<Unit>,
 }
 
 fn stock_line<'a>(feed: Feed<'_>, line: &'a Line) -> Result<StockLine<'a>, BadLine> {
@@ -67,6 +69,7 @@ impl StockLine<'_> {
             on_hand: 0,
             safety_stock: None,
             reorder_point: None,
+            unit: None,
         };
         if self.line.operation == LineOperation::Delete {
             return Ok(Ok(nothing));
@@ -99,6 +102,7 @@ impl StockLine<'_> {
             on_hand,
             safety_stock,
             reorder_point,
+            unit: Some(product.unit),
             ..nothing
         }))
     }
@@ -146,37 +150,11 @@ pub(super) async fn apply(feed: Feed<'_>, lines: &[Line]) -> Result<Vec<LineOutc
 }
 
 /// Sets what is on hand as one conditional change: the movement is the difference to what was read, and
-/// holds only if nothing moved since (`seq`), so that a sale in between is never overwritten unseen.
-fn stock_write(feed: Feed<'_>, target: &Target<'_>, old: Option<&Item>) -> Result<Write> {
+/// holds only if nothing moved since (`seq`), so that a sale in between is never overwritten unseen. Where
+/// that leaves less than is promised, an exception opens in the same transaction.
+fn stock_writes(feed: Feed<'_>, target: &Target<'_>, old: Option<&Item>) -> Result<Vec<Write>> {
     let scope = &feed.caller.scope;
-    let counters = old.map(Counters::of).transpose()?;
-    let before = counters.unwrap_or_default();
-    let delta = Delta { on_hand: target.on_hand - before.on_hand, ..Delta::default() };
-    let safety_stock = target.safety_stock.unwrap_or(before.safety_stock);
-    let condition = match counters {
-        None => Condition::NotExists,
-        Some(counters) => Condition::All(vec![
-            Condition::Eq("seq", counters.seq.into()),
-            Condition::Eq("layout", LAYOUT_WHOLE.into()),
-            Condition::Any(vec![
-                Condition::Lacks("sync_version"),
-                Condition::Lt("sync_version", target.version.into()),
-            ]),
-        ]),
-    };
-    let mut changes = identity_changes(scope, target.location_id, target.sku);
-    // An attribute changes once: the line's word stands instead of the default.
-    changes.retain(|change| !matches!(change, Change::SetIfAbsent("safety_stock", _)));
-    changes.extend([
-        Change::Add("on_hand", delta.on_hand),
-        Change::Add("reserved", 0),
-        Change::Add("damaged", 0),
-        Change::Set("safety_stock", safety_stock.into()),
-        Change::Set("available", (target.on_hand - before.reserved - safety_stock).into()),
-        Change::Add("seq", 1),
-        Change::Set("sync_version", target.version.into()),
-    ]);
-    changes.extend(target.reorder_point.map(|point| Change::Set("reorder_point", point.into())));
+    let seen = old.map(Counters::of).transpose()?;
     let movement = Movement {
         kind: MOVEMENT_KIND,
         reference: target.line_id.to_owned(),
@@ -184,9 +162,24 @@ fn stock_write(feed: Feed<'_>, target: &Target<'_>, old: Option<&Item>) -> Resul
         at: feed.now,
         reason: None,
     };
-    changes.extend(movement_changes(&movement, delta));
-    let key = scope.stock(target.location_id, target.sku);
-    Ok(Write::Update { table: Table::Stock, key, changes, condition: Some(condition) })
+    let says = StockTarget {
+        on_hand: Some(target.on_hand),
+        safety_stock: target.safety_stock,
+        reorder_point: target.reorder_point,
+        incoming: None,
+        unit: target.unit,
+    };
+    let version = vec![Change::Set("sync_version", target.version.into())];
+    let (location_id, sku) = (target.location_id, target.sku);
+    let (write, _) = stock_set(scope, location_id, sku, seen.as_ref(), says, &movement, version);
+    let before = seen.unwrap_or_default();
+    let after = target.on_hand - before.reserved - target.safety_stock.unwrap_or(before.safety_stock);
+    let mut writes = vec![write];
+    // Nearly every line neither opens nor closes one, and then pays for no second write.
+    if before.available < 0 || after < 0 {
+        writes.push(exception_write(scope, location_id, sku, after, target.line_id, feed.now));
+    }
+    Ok(writes)
 }
 
 async fn apply_one(
@@ -202,7 +195,7 @@ async fn apply_one(
         if standing.is_some_and(|version| version >= target.version) {
             return Ok(not_newer(standing, target.version, unknown));
         }
-        match attempt(feed.ports, vec![stock_write(feed, target, old.as_ref())?]).await? {
+        match attempt(feed.ports, stock_writes(feed, target, old.as_ref())?).await? {
             Attempt::Done => return Ok(LineOutcome::Applied),
             Attempt::Unknown => unknown = true,
             Attempt::Failed { .. } | Attempt::Busy => {}
