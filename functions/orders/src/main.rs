@@ -1,7 +1,7 @@
 //! Wires `orders` to the Lambda runtime.
 
-use orders::Services;
 use lambda_http::Error;
+use orders::Services;
 use tillstream_runtime::{clients, http};
 
 #[tokio::main(flavor = "current_thread")]

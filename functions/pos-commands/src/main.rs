@@ -1,7 +1,7 @@
 //! Wires `pos-commands` to the Lambda runtime.
 
-use pos_commands::Services;
 use lambda_http::Error;
+use pos_commands::Services;
 use tillstream_runtime::{clients, http};
 
 #[tokio::main(flavor = "current_thread")]

@@ -5,8 +5,8 @@
 //! without effect: two requests that must both take effect must differ in something (a time, an id, a
 //! version).
 
-use sha2::{Digest, Sha256};
 use crate::database::{Change, Condition, Item, Key, Table, Value, Write};
+use sha2::{Digest, Sha256};
 
 /// The token of these writes: 32 hexadecimal digits (DynamoDB takes up to 36 characters). `table_name`
 /// says what a table is called in this deployment.
