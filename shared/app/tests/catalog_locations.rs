@@ -1,4 +1,5 @@
 //! Locations by API.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod feeds;
 
