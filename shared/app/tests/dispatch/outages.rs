@@ -179,7 +179,7 @@ async fn what_the_index_hid_is_found_after() {
     world.environment.advance(MINUTE);
     world.sell("o-12").await;
     world.batch().await;
-    assert_eq!(world.hq.accepted().len(), 1, "the probe");
+    assert!(!world.hq.accepted().is_empty(), "the probe");
     world.sweep().await;
     assert!(world.count(DeliveryStatus::Waiting) >= 7);
     world.memory.set_lag(0);
