@@ -94,7 +94,7 @@ async fn apply_one(
                 let product =
                     Product { version: u64::try_from(version).map_err(Error::bug)?, ..product.clone() };
                 let item = product_item(scope, &product)?.with("feed_version", change.version);
-                (item, &*product_barcodes(change))
+                (item, product_barcodes(change))
             }
         };
         let item = Puts::of(old.as_ref())?.into_item(item)?;
