@@ -104,7 +104,7 @@ class LocalStack:
             "LogLevel": os.environ.get("LOG_LEVEL", "warn"),
             "TokenIssuer": ISSUER,
             "TokenAudience": AUDIENCE,
-            "HqUrl": f"http://{processes.HOST}:{self.hq_port}/orders",
+            "HqUrl": f"http://{processes.HOST}:{self.hq_port}",
             "HqSigningSecret": HQ_SIGNING_SECRET,
             # The emulator's stream sources take a report of failed records for success.
             "BatchFailures": "raise",

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use tillstream_app::Refusal;
 use tillstream_app::stock::{reservations, reserve as reserving};
 use tillstream_contracts::inventory::{ExtendRequest, NoFields, ReserveRequest};
 use tillstream_runtime::Problem;
@@ -13,7 +14,7 @@ use tillstream_runtime::http::{Authenticated, IdempotencyKey, JsonBody, PathPara
 use crate::{READERS, RESERVERS, Services};
 
 /// A body that says nothing may be left out; a field in it is refused rather than ignored.
-fn no_fields(body: &RawBody) -> Result<(), Problem> {
+fn no_fields(body: &RawBody) -> Result<(), Refusal> {
     if !body.0.is_empty() {
         parse_json::<NoFields>(&body.0)?;
     }

@@ -1,5 +1,5 @@
 //! Products by API: written once per request, listed by what fits, barcodes never shared.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod feeds;
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,19 +30,20 @@ fn sku(n: usize) -> String {
     format!("SKU-{n:04}")
 }
 
+type Tables = Vec<(Table, Vec<Item>)>;
+
 /// A shop with `pieces` of each of [`SKUS`] products, and a cart `long` of one of each, ready. Made once
 /// and copied, since a hundred tests begin with it.
 async fn world(pieces: i64) -> World {
-    static MADE: tokio::sync::Mutex<BTreeMap<i64, Vec<(Table, Vec<Item>)>>> =
-        tokio::sync::Mutex::const_new(BTreeMap::new());
+    static MADE: tokio::sync::Mutex<BTreeMap<i64, Tables>> = tokio::sync::Mutex::const_new(BTreeMap::new());
     let mut made = MADE.lock().await;
-    if !made.contains_key(&pieces) {
+    if let Entry::Vacant(entry) = made.entry(pieces) {
         let (database, _, shop) = empty().await;
         for n in 0..SKUS {
             shop.product(STORE, &sku(n), "1.00", pieces).await.unwrap();
         }
         ready(&shop, "long").await;
-        made.insert(pieces, Table::ALL.into_iter().map(|table| (table, database.items(table))).collect());
+        entry.insert(Table::ALL.into_iter().map(|table| (table, database.items(table))).collect());
     }
     let (database, environment, shop) = empty().await;
     for (table, items) in &made[&pieces] {

@@ -1,5 +1,5 @@
 //! The inventory feed beside sales: every movement is exact.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod feeds;
 

@@ -1,5 +1,5 @@
 //! The checkpoint moves only behind what is applied; an upload that broke off goes on.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod feeds;
 

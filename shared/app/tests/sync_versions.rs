@@ -1,6 +1,6 @@
 //! Versions: an older line never overwrites a newer one, whatever the order, however many upload at
 //! once, and also when answers get lost.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod feeds;
 
@@ -108,7 +108,8 @@ async fn what_was_deleted_stays_out_until_a_newer_line() {
     world.send(Entity::Catalog, &[product("S", 1, &json!({}))]).await;
     world.send(Entity::Locations, &[location("s-1", 1)]).await;
     let no_stock = |version| json!({"id": "x", "version": version, "op": "delete", "data": {"location_id": "s-1", "sku": "S"}});
-    let cases: [(Entity, [Value; 2], fn(u64) -> Value); 4] = [
+    type Line = fn(u64) -> Value;
+    let cases: [(Entity, [Value; 2], Line); 4] = [
         (Entity::Catalog, [delete("A", 5), delete("A", 7)], |v| product("A", v, &json!({}))),
         (Entity::Locations, [delete("l-1", 5), delete("l-1", 7)], |v| location("l-1", v)),
         (Entity::PriceBook, [delete("p", 5), delete("p", 7)], |v| price("p", v, "S", "1")),

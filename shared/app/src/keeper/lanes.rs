@@ -27,15 +27,18 @@ const PATIENCE_MILLIS: i64 = 20_000;
 /// Most numbers of one lane sent again in one run.
 const SENT_AGAIN_MAX: u64 = 1_000;
 
+/// Per lane the numbers that are missing, as closed intervals.
+type Gaps = BTreeMap<String, Vec<(u64, u64)>>;
+
 /// Numbers that were missing at an earlier check, per lane, as closed intervals.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Missing {
     /// Epoch milliseconds of that check.
     at: i64,
     /// Not in the figures.
-    figures: BTreeMap<String, Vec<(u64, u64)>>,
+    figures: Gaps,
     /// Without a delivery.
-    deliveries: BTreeMap<String, Vec<(u64, u64)>>,
+    deliveries: Gaps,
 }
 
 impl Missing {
@@ -80,11 +83,8 @@ pub async fn check(
     let mut sent = 0;
     for (lane, _) in &lanes {
         let name = lane.to_string();
-        let of = |now: &Missing, then: &Missing, pick: fn(&Missing) -> &BTreeMap<String, Vec<(u64, u64)>>| {
-            both(pick(now).get(&name), pick(then).get(&name))
-        };
-        let figures = of(&missing, &before, |m| &m.figures);
-        let deliveries = of(&missing, &before, |m| &m.deliveries);
+        let figures = both(missing.figures.get(&name), before.figures.get(&name));
+        let deliveries = both(missing.deliveries.get(&name), before.deliveries.get(&name));
         let mut numbers: Vec<u64> = figures.iter().chain(&deliveries).copied().collect();
         numbers.sort_unstable();
         numbers.dedup();

@@ -7,6 +7,7 @@ pub mod lanes;
 
 use jiff::Timestamp;
 
+use crate::aggregation::coarse;
 use crate::catalog::items::location_of;
 use crate::database::{Consistency, Database, Get, Index, Query, Table};
 use crate::dispatch::sweeper;
@@ -16,7 +17,7 @@ use crate::pos::plan;
 use crate::stock::expiry::sweep_expired;
 use crate::stock::ledger_gaps::walk_ledger_gaps;
 use crate::tenancy::TenantScope;
-use tillstream_domain::location::Location;
+use tillstream_domain::location::{Location, LocationKind};
 
 /// Plans looked at in one run.
 const PLANS_MAX: usize = 200;
@@ -24,6 +25,9 @@ const PLANS_MAX: usize = 200;
 const EXPIRED_MAX: u32 = 2_000;
 /// Stock items whose ledger is looked at in one run, per tenant.
 const LEDGER_ITEMS: u32 = 2_000;
+
+/// Days of one store whose coarse pages are made in one run.
+const COARSE_DAYS_MAX: usize = 31;
 
 /// What a run did, for its log.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -81,6 +85,10 @@ pub async fn run(
             let checked = lanes::check(ports, stream, queue, &scope, location, now).await;
             report.sent_again += report.note("lanes", checked).unwrap_or(0);
         }
+        for location in &stores {
+            let refreshed = refresh_coarse(ports, &scope, location, now).await;
+            report.note("coarse pages", refreshed);
+        }
         let walked = walk_ledger_gaps(ports, &scope, LEDGER_ITEMS).await;
         report.ledger_gaps += report.note("ledger", walked).map_or(0, |walked| walked.gaps_closed);
     }
@@ -88,6 +96,24 @@ pub async fn run(
         Ok(report)
     } else {
         Err(Error::retryable(format!("tasks failed: {}", report.failed.join(", "))))
+    }
+}
+
+/// Makes the coarse pages of days that are closed by now. Another run at the same store is no failure.
+async fn refresh_coarse(
+    ports: &Ports,
+    scope: &TenantScope,
+    location: &Location,
+    now: Timestamp,
+) -> Result<()> {
+    if location.kind != LocationKind::Store {
+        return Ok(());
+    }
+    let calendar = location.calendar().map_err(Error::bug)?;
+    let today = calendar.business_day(now).map_err(Error::bug)?;
+    match coarse::refresh(ports, scope, &location.id, coarse::last_closed(today)?, COARSE_DAYS_MAX).await {
+        Err(Error::Conflict(_)) => Ok(()),
+        other => other.map(|_| ()),
     }
 }
 

@@ -160,6 +160,33 @@ impl tillstream_app::dispatch::transport::HqTransport for Slow {
     }
 }
 
+/// An index that is far behind hides what waits while the breaker closes; it is found later.
+#[tokio::test]
+async fn what_the_index_hid_is_found_after() {
+    let world = World::new(9).await;
+    world.hq.set_mode(Mode::Down);
+    for n in 0..5 {
+        world.sell(&format!("o-{n}")).await;
+    }
+    world.batch().await;
+    world.memory.set_lag(10_000);
+    for n in 5..12 {
+        world.sell(&format!("o-{n}")).await;
+    }
+    world.batch().await;
+    assert!(world.count(DeliveryStatus::Waiting) >= 7);
+    world.hq.set_mode(Mode::Accept);
+    world.environment.advance(MINUTE);
+    world.sell("o-12").await;
+    world.batch().await;
+    assert!(!world.hq.accepted().is_empty(), "the probe");
+    world.sweep().await;
+    assert!(world.count(DeliveryStatus::Waiting) >= 7);
+    world.memory.set_lag(0);
+    world.run_until_settled(20 * MINUTE).await;
+    world.assert_all_accepted_once(&(0..13).map(|n| format!("o-{n}")).collect::<Vec<_>>());
+}
+
 /// Of two tenants that waited, neither stands behind the other's backlog.
 #[tokio::test]
 async fn tenants_take_turns() {

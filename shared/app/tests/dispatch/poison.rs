@@ -95,6 +95,8 @@ async fn an_order_that_hq_fails_on_dies_alone_while_others_pass() {
 async fn an_order_that_fails_alone_is_kept_and_opens_no_breaker() {
     let world = World::new(2).await;
     world.fail(&["bad"]);
+    // That HQ was well before says nothing.
+    trade_without_delay(&world, "before", 2, Duration::from_secs(3)).await;
     world.sell("bad").await;
     world.run(300 * MINUTE).await;
     let bad = world.delivery("bad.1").await;

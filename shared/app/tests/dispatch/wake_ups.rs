@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tillstream_app::Ports;
 use tillstream_app::capacity::Operation;
+use tillstream_app::database::Database;
 use tillstream_app::dispatch::announce::announce;
 use tillstream_app::dispatch::dispatcher::{Fate, Received};
 use tillstream_app::dispatch::transport::{HqAnswer, HqRequest, HqTransport, HqTransportError};
@@ -210,7 +211,12 @@ async fn hq_says_when_it_wants_to_be_asked_again() {
     assert_eq!((delivery.attempts, delivery.last_status), (1, Some(429)));
     let wait = delivery.next_attempt_at.duration_since(delivery.updated_at);
     assert_eq!(wait.as_secs(), 200);
-    world.run(Duration::from_secs(180)).await;
+    // Another wake-up does not make it sooner.
+    let body = world.queue.sent().pop().unwrap().body;
+    for n in 0..9 {
+        world.queue.inject(&format!("elsewhere-{n}"), &body).await;
+        world.run(Duration::from_secs(20)).await;
+    }
     assert_eq!(world.delivery("o.1").await.attempts, 1);
 }
 
@@ -228,4 +234,19 @@ async fn a_batch_begins_nothing_after_its_time() {
     // In virtual time sleeps add up, so a few hanging requests take all of it.
     assert!(world.environment.now() < begun + Duration::from_secs(60));
     assert!(fates.iter().any(|fate| matches!(fate, Fate::Again(why) if why.contains("time"))));
+}
+
+/// The index says that it is overdue, the record knows better.
+#[tokio::test]
+async fn the_sweeper_believes_the_record_and_not_the_index() {
+    let world = World::new(11).await;
+    world.sell("o").await;
+    world.environment.advance(5 * MINUTE);
+    world.memory.set_lag(10_000);
+    let now = world.environment.now();
+    let mut deferred = world.delivery("o.1").await.deferred(now, now, 2 * MINUTE);
+    world.memory.write(deferred.write().unwrap()).await.unwrap();
+    assert_eq!(world.sweep().await.woken, 0);
+    world.environment.advance(3 * MINUTE);
+    assert_eq!(world.sweep().await.woken, 1);
 }

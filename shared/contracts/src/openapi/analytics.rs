@@ -9,7 +9,16 @@ use crate::analytics::{
 
 /// This area.
 #[derive(OpenApi)]
-#[openapi(paths(dashboard, sales, products, categories))]
+#[openapi(
+    paths(dashboard, sales, products, categories),
+    components(schemas(
+        crate::analytics::Granularity,
+        crate::analytics::GroupBy,
+        crate::analytics::Compare,
+        crate::analytics::ProductOrder,
+        crate::analytics::Direction
+    ))
+)]
 pub struct Api;
 
 /// Headers of every query of figures.
