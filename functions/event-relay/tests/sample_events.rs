@@ -64,9 +64,10 @@ async fn streamed() -> (Value, Value) {
     shop.finalize("r-1", "c-1").await.unwrap();
     let last = |table| change_record(w.database.changes(table, 0).last().unwrap());
     let order = w.database.changes(Table::Orders, 0);
-    let order = order.iter().rev().find(|change| {
-        change.new.as_ref().is_some_and(|item| item.opt_text("sk") == Some("cart"))
-    });
+    let order = order
+        .iter()
+        .rev()
+        .find(|change| change.new.as_ref().is_some_and(|item| item.opt_text("sk") == Some("cart")));
     (change_record(order.unwrap()), last(Table::Stock))
 }
 
