@@ -216,6 +216,8 @@ class EndToEnd:
 
 
 SCENARIOS = ["from_empty", "again", "killed", "hq", "stream", "busiest"]
+# `killed` is chosen by name: a killed dispatcher hides its messages for six minutes, for which `hq` would wait.
+DEFAULT = ["from_empty", "again", "hq", "stream"]
 
 
 def function_processes(emulator: int) -> list[tuple[int, str]]:
@@ -276,7 +278,7 @@ def main() -> int:
     unknown = set(chosen.scenarios) - set(SCENARIOS)
     if unknown:
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
-    names = [name for name in SCENARIOS if name in chosen.scenarios or not chosen.scenarios]
+    names = [name for name in SCENARIOS if name in (chosen.scenarios or DEFAULT)]
     try:
         prerequisites.enter_environment()
         return run(names, not chosen.no_build, chosen.keep)
