@@ -164,7 +164,7 @@ async fn every_wake_up_is_heard_in_the_order_of_its_group() {
     };
     for _ in 0..200 {
         if !poller.poll(&handler).await {
-            bed.environment.advance(Duration::from_secs(360));
+            bed.environment.advance(Duration::from_secs(150));
         }
     }
     assert!(queue.is_empty());

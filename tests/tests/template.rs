@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tillstream_app::database::{Index, Table};
+use tillstream_app::dispatch::dispatcher::Policy;
+use tillstream_app::dispatch::transport;
 use tillstream_runtime::config;
 
 mod template_file;
@@ -317,6 +319,15 @@ fn batches_fail_in_part_and_what_is_given_up_is_kept() {
         }
     }
     assert!(streams >= 3 && queues >= 1 && schedules >= 1, "{streams} {queues} {schedules}");
+}
+
+/// What is left of the timeout after the longest attempt is for writing down what came of it.
+#[test]
+fn a_batch_of_wake_ups_is_over_before_its_dispatchers_time_is() {
+    let dispatcher = functions().into_iter().find(|function| function.name == "hq-dispatcher").unwrap();
+    let timeout = dispatcher.properties["Timeout"].as_u64().unwrap();
+    let longest = Policy::default().batch_time + transport::TIMEOUT;
+    assert!(longest.as_secs() + 3 <= timeout, "{longest:?} of {timeout} s");
 }
 
 #[test]

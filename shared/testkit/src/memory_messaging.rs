@@ -173,13 +173,13 @@ pub struct MemoryQueue {
 }
 
 impl MemoryQueue {
-    /// A queue as the template makes it: hidden for 360 s after a receive, redriven after 100 receives,
+    /// A queue as the template makes it: hidden for 150 s after a receive, redriven after 100 receives,
     /// kept for 14 days.
     pub fn new(environment: Arc<dyn Environment>) -> Self {
         MemoryQueue {
             state: Mutex::default(),
             environment,
-            visibility: SignedDuration::from_secs(360),
+            visibility: SignedDuration::from_secs(150),
             receives_max: 100,
             retention: SignedDuration::from_hours(14 * 24),
         }
@@ -370,7 +370,7 @@ mod tests {
         queue.send(&[wake_up("a", "a1")]).await.unwrap();
         for _ in 0..100 {
             assert_eq!(queue.receive(10).len(), 1);
-            environment.advance(Duration::from_secs(360));
+            environment.advance(Duration::from_secs(150));
         }
         assert!(queue.receive(10).is_empty());
         assert_eq!((ids(&queue.backstop()), queue.len()), (vec!["a1"], 0));

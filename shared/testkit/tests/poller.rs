@@ -242,7 +242,7 @@ async fn a_queue_brings_back_what_failed_and_what_was_not_deleted() {
             if queue.is_empty() {
                 break;
             }
-            environment.advance(Duration::from_secs(360));
+            environment.advance(Duration::from_secs(150));
         }
     }
     assert!(queue.is_empty());

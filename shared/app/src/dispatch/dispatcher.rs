@@ -44,7 +44,8 @@ pub struct Policy {
     /// Waits up to this long are the queue's, since it is exact; longer ones the sweeper's, since the
     /// queue counts receipts and moves a message aside that was received too often.
     pub queue_wait_max: Duration,
-    /// No wake-up of a batch is begun after this time.
+    /// No wake-up of a batch is begun after this time: with the longest attempt behind it, a batch must be
+    /// over before the function's timeout, which the template sets.
     pub batch_time: Duration,
     /// How many waiting deliveries a probe that succeeded wakes at once; the rest is the sweeper's.
     pub woken_by_probe: usize,
@@ -60,7 +61,7 @@ impl Default for Policy {
             backoff: Duration::from_secs(1),
             backoff_max: Duration::from_secs(300),
             queue_wait_max: Duration::from_secs(60),
-            batch_time: Duration::from_secs(40),
+            batch_time: Duration::from_secs(10),
             woken_by_probe: 20,
             breaker: BreakerRules::default(),
         }
