@@ -29,7 +29,7 @@ logs: ## what the functions logged: [LINES=200] [FOLLOW=1]
 token: ## only a token: [TENANT=demo] [ROLE=store_manager] [STORES=a,b or *] [REGISTER=r-1]
 	@$(LOCAL) token --tenant '$(or $(TENANT),demo)' --role '$(or $(ROLE),store_manager)' --stores '$(or $(STORES),*)' $(if $(REGISTER),--register '$(REGISTER)')
 
-test: ## every test; the end-to-end ones start a stack of their own: [SCENARIOS="from_empty again"]
+test: ## every test; the end-to-end ones start a stack of their own: [SCENARIOS="from_empty killed"]
 	cargo test --workspace --locked
 	$(PYTHON) infra/local/prerequisites.py -m unittest discover --start-directory infra/local
 	$(PYTHON) infra/local/end_to_end.py $(SCENARIOS)
