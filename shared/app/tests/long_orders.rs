@@ -92,6 +92,7 @@ async fn a_long_order_is_one_order_with_one_number() {
     let w = world(5).await;
     let answered = w.shop.finalize("r-1", "long").await.unwrap();
     assert_eq!(answered.reply.result.receipt_number, Some(1));
+    assert!(!answered.replayed, "its own plan made it final");
     assert_eq!(stock(&w.shop).await, (4_000, 0));
     let again = w.shop.finalize("r-1", "long").await.unwrap();
     assert!(again.replayed);
@@ -236,4 +237,51 @@ async fn many_drive_one_plan_at_once_under_faults() {
         assert_eq!(stock(&w.shop).await, (4_000, 0), "seed {seed}");
         assert_eq!(numbers(&w.database), [1], "seed {seed}");
     }
+}
+
+/// A driver is frozen before a write, another goes on and dies, and the first goes on when the database
+/// no longer knows its writes from new ones: a transaction's token is forgotten after ten minutes.
+#[tokio::test]
+async fn a_driver_that_wakes_much_later_does_nothing_twice() {
+    let (mut frozen_at, mut both) = (0, 0);
+    for step in 0..12 {
+        for other in 0..12 {
+            let w = world(5).await;
+            let frozen = Arc::new(FaultyDatabase::new(w.database.clone()));
+            frozen.script(Operation::Transact, std::iter::repeat_n(None, step).chain([Some(Fault::Freezes)]));
+            let environment: Arc<dyn Environment> = w.environment.clone();
+            let ports = Ports { database: frozen.clone(), environment };
+            let shop = Shop { ports, scope: w.shop.scope.clone() };
+            let mut task = tokio::spawn(async move { shop.finalize("r-1", "long").await });
+            while frozen.injected().is_empty() && !task.is_finished() {
+                tokio::task::yield_now().await;
+            }
+            if frozen.injected().is_empty() {
+                break;
+            }
+            frozen_at = step;
+            let dying = Arc::new(FaultyDatabase::new(w.database.clone()));
+            dying.script(
+                Operation::Transact,
+                std::iter::repeat_n(None, other).chain([Some(Fault::DiesBefore)]),
+            );
+            die(&w, dying.clone()).await;
+            w.environment.advance(Duration::from_secs(11 * 60));
+            frozen.thaw();
+            // It may have run out of time; what it left is continued.
+            let _ = (&mut task).await.unwrap();
+            let label = format!("frozen at {step}, the other died at {other}");
+            let answered = w.shop.finalize("r-1", "long").await.unwrap_or_else(|e| panic!("{label}: {e}"));
+            assert_eq!(answered.reply.result.receipt_number, Some(1), "{label}");
+            w.environment.advance(Duration::from_secs(60));
+            plan::recover(&w.shop.ports, w.environment.now(), 10).await.unwrap();
+            assert_eq!(stock(&w.shop).await, (4_000, 0), "{label}");
+            assert_eq!(numbers(&w.database), [1], "{label}");
+            if dying.injected().is_empty() {
+                break;
+            }
+            both += 1;
+        }
+    }
+    assert!(frozen_at >= 5 && both >= 15, "frozen at {frozen_at}, {both} others died");
 }

@@ -9,6 +9,7 @@ use tillstream_app::capacity::Operation;
 use tillstream_app::database::{
     Cancellation, Database, DatabaseError, Get, Item, Query, QueryPage, Table, Write,
 };
+use tokio::sync::Notify;
 
 use crate::test_environment::{SPLIT_MIX_STEP, split_mix};
 
@@ -28,6 +29,9 @@ pub enum Fault {
     DiesBefore,
     /// The process dies after it took effect: the call never returns. The test drops the task.
     DiesAfter,
+    /// The process is frozen before the call, as Lambda may do with one: it goes on at
+    /// [`FaultyDatabase::thaw`], however late.
+    Freezes,
 }
 
 /// How often, in thousandths of calls, each fault happens by chance.
@@ -83,12 +87,13 @@ struct Plan {
 pub struct FaultyDatabase {
     inner: Arc<dyn Database>,
     plan: Mutex<Plan>,
+    thaw: Notify,
 }
 
 impl FaultyDatabase {
     /// Fails never, until told to.
     pub fn new(inner: Arc<dyn Database>) -> Self {
-        FaultyDatabase { inner, plan: Mutex::default() }
+        FaultyDatabase { inner, plan: Mutex::default(), thaw: Notify::new() }
     }
 
     /// Fails by chance.
@@ -124,8 +129,22 @@ impl FaultyDatabase {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets a call that is frozen, or the next that would be, go on.
+    pub fn thaw(&self) {
+        self.thaw.notify_one();
+    }
+
     /// The fault of this call, and a number to choose a position by.
-    fn next(&self, operation: Operation) -> (Option<Fault>, u64) {
+    async fn next(&self, operation: Operation) -> (Option<Fault>, u64) {
+        let (fault, draw) = self.draw(operation);
+        if fault == Some(Fault::Freezes) {
+            self.thaw.notified().await;
+            return (None, draw);
+        }
+        (fault, draw)
+    }
+
+    fn draw(&self, operation: Operation) -> (Option<Fault>, u64) {
         let mut plan = self.lock();
         plan.random = plan.random.wrapping_add(SPLIT_MIX_STEP);
         let draw = split_mix(plan.random);
@@ -146,7 +165,7 @@ async fn go_through<T>(
 ) -> Result<T, DatabaseError> {
     let unanswered = || DatabaseError::Unavailable("injected: no answer in time".into());
     match fault {
-        None => call.await,
+        None | Some(Fault::Freezes) => call.await,
         Some(fault @ (Fault::Throttled | Fault::Conflict)) => Err(refusal(fault)),
         Some(Fault::TimedOutBefore) => Err(unanswered()),
         Some(Fault::AnswerLost) => {
@@ -169,17 +188,17 @@ fn throttled() -> DatabaseError {
 #[async_trait]
 impl Database for FaultyDatabase {
     async fn get(&self, get: Get) -> Result<Option<Item>, DatabaseError> {
-        let (fault, _) = self.next(Operation::Get);
+        let (fault, _) = self.next(Operation::Get).await;
         go_through(fault, self.inner.get(get), |_| throttled()).await
     }
 
     async fn get_many(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
-        let (fault, _) = self.next(Operation::GetMany);
+        let (fault, _) = self.next(Operation::GetMany).await;
         go_through(fault, self.inner.get_many(gets), |_| throttled()).await
     }
 
     async fn get_together(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
-        let (fault, _) = self.next(Operation::GetTogether);
+        let (fault, _) = self.next(Operation::GetTogether).await;
         go_through(fault, self.inner.get_together(gets), |fault| match fault {
             Fault::Conflict => DatabaseError::Conflict("injected: an item is being written".into()),
             _ => throttled(),
@@ -188,12 +207,12 @@ impl Database for FaultyDatabase {
     }
 
     async fn query(&self, query: Query) -> Result<QueryPage, DatabaseError> {
-        let (fault, _) = self.next(Operation::Query);
+        let (fault, _) = self.next(Operation::Query).await;
         go_through(fault, self.inner.query(query), |_| throttled()).await
     }
 
     async fn write(&self, write: Write) -> Result<(), DatabaseError> {
-        let (fault, _) = self.next(Operation::Write);
+        let (fault, _) = self.next(Operation::Write).await;
         go_through(fault, self.inner.write(write), |fault| match fault {
             Fault::Conflict => DatabaseError::Conflict("injected: a transaction has the item".into()),
             _ => throttled(),
@@ -202,7 +221,7 @@ impl Database for FaultyDatabase {
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), DatabaseError> {
-        let (fault, draw) = self.next(Operation::Transact);
+        let (fault, draw) = self.next(Operation::Transact).await;
         let actions = writes.len();
         go_through(fault, self.inner.transact(writes), |fault| {
             let at = usize::try_from(draw).unwrap_or(0) % actions.max(1);
@@ -217,7 +236,7 @@ impl Database for FaultyDatabase {
     }
 
     async fn put_many(&self, table: Table, items: Vec<Item>) -> Result<(), DatabaseError> {
-        let (fault, draw) = self.next(Operation::PutMany);
+        let (fault, draw) = self.next(Operation::PutMany).await;
         if fault == Some(Fault::AnswerLost) && !items.is_empty() {
             // Some were put and some were not: that is what a batch is.
             let count = 1 + usize::try_from(draw).unwrap_or(0) % items.len();

@@ -12,7 +12,6 @@ use tillstream_domain::money::Money;
 
 use crate::catalog::items::{catalog_get, location_if_any, product_if_any};
 use crate::database::{Item, TRANSACTION_ACTIONS_MAX};
-use crate::environment::Retries;
 use crate::error::{Error, Refusal, Result};
 use crate::orders::reserved::reserved_writes;
 use crate::ports::Ports;
@@ -21,12 +20,10 @@ use crate::pos::cart_write::{Executed, cart_get, cart_put, lost_race, replay};
 use crate::pos::carts::{NewCart, new_cart};
 use crate::pos::context::CommandContext;
 use crate::pos::envelope::{customer, id, sku as check_sku, text};
-use crate::pos::finalize::{Attempt, commit, continue_plan, final_writes, mark_final, movement_of};
+use crate::pos::finalize::{Rounds, StoreRead, continue_plan};
 use crate::pos::identity::{command_identity, derived_id, spread};
-use crate::pos::lane_write::{LaneState, lane_get};
+use crate::pos::lane_write::lane_get;
 use crate::pos::lines::{positive_quantity, price_of, sku_not_found};
-use crate::pos::plan;
-use crate::pos::shortage::{free_expired_holds, insufficient_stock};
 use crate::tenancy::{Caller, Role};
 
 /// Roles that may place orders.
@@ -105,8 +102,7 @@ async fn run(
     order: &PlaceOrder,
 ) -> Result<Executed> {
     let scope = &context.caller.scope;
-    let mut retries = Retries::new(ports.environment.as_ref(), context.now);
-    let mut freed = false;
+    let mut rounds = Rounds::new(ports, context);
     loop {
         let mut gets = vec![
             cart_get(context, order_id),
@@ -121,21 +117,14 @@ async fn run(
             gets.push(catalog_get(scope.product(sku)));
             gets.push(catalog_get(scope.prices(sku)));
         }
-        let read = match ports.database.get_many(gets).await {
-            Ok(read) => read,
-            Err(error) if error.is_transient() => {
-                retries.again(&error.to_string()).await?;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let Some(read) = rounds.read(gets).await? else { continue };
         let at = |position: usize| read.get(position).and_then(Option::as_ref);
         let stored = match at(0) {
             Some(item) => {
                 let existing = cart_of(item)?;
                 if let Some(executed) = replay(context, &existing)? {
                     if existing.plan_attempt.is_none() && existing.finalized.is_some() {
-                        return Ok(Executed { outcome: Outcome::Finalized, ..executed });
+                        return Ok(rounds.found(Executed { outcome: Outcome::Finalized, ..executed }));
                     }
                     // Ours, from an attempt that needed a plan.
                     Some(existing)
@@ -168,29 +157,16 @@ async fn run(
             None => (Vec::new(), moves),
         };
         if moves.len() + reserved.len() + 2 > TRANSACTION_ACTIONS_MAX {
-            begin_long(ports, context, &mut retries, cart, stored.is_some(), &moves).await?;
+            begin_long(ports, context, &mut rounds, cart, stored.is_some(), &moves).await?;
             continue;
         }
         let stored_version = stored.as_ref().map(|existing| existing.version);
-        let lane = LaneState::of(at(1))?;
-        let movement = movement_of(&cart, &context.employee_id, context.occurred_at);
-        mark_final(&mut cart, &location, lane, &context.register_id, context.occurred_at, context.now)?;
         if stored.is_none() {
             cart.applied.record_last(&context.identity, Outcome::Finalized);
         }
-        let mut fixed = final_writes(scope, &cart, stored_version, lane)?;
-        fixed.extend(reserved);
-        match commit(ports, scope, &cart, fixed, &moves, &movement).await? {
-            Attempt::Done => return Ok(Executed { outcome: Outcome::Finalized, cart, replayed: false }),
-            Attempt::LostRace(why) => retries.again(&why).await?,
-            Attempt::Short(shortages) => {
-                let free = !freed
-                    && free_expired_holds(ports, scope, &cart.store_id, &shortages, context.now).await?;
-                if !free {
-                    return Err(insufficient_stock(&cart, &shortages).into());
-                }
-                freed = true;
-            }
+        let read = StoreRead { location: &location, lane: at(1) };
+        if let Some(executed) = rounds.commit(cart, stored_version, &read, &moves, reserved).await? {
+            return Ok(executed);
         }
     }
 }
@@ -200,7 +176,7 @@ async fn run(
 async fn begin_long(
     ports: &Ports,
     context: &CommandContext,
-    retries: &mut Retries<'_>,
+    rounds: &mut Rounds<'_>,
     mut cart: Cart,
     exists: bool,
     moves: &[StockMove],
@@ -209,13 +185,10 @@ async fn begin_long(
         cart.state = CartState::Tendering;
         cart.applied.record_last(&context.identity, Outcome::Created);
         if let Err(error) = ports.database.write(cart_put(context, &cart, None)?).await {
-            return retries.again(&lost_race(error)?).await;
+            return rounds.again(&lost_race(error)?).await;
         }
     }
-    match plan::begin(ports, context, &cart, moves).await? {
-        Some(why) => retries.again(&why).await,
-        None => continue_plan(ports, &context.caller.scope, &cart, context.now).await,
-    }
+    rounds.plan(&cart, moves).await
 }
 
 fn web_store(context: &CommandContext, location: Option<&Item>) -> Result<Location> {

@@ -14,7 +14,9 @@ use super::refusals::cart_not_found;
 use super::returns::{returned_get, returned_of};
 use super::shortage::{Shortage, free_expired_holds, insufficient_stock};
 use crate::catalog::items::catalog_get;
-use crate::database::{Cancellation, Condition, DatabaseError, Item, TRANSACTION_ACTIONS_MAX, Table, Write};
+use crate::database::{
+    Cancellation, Condition, DatabaseError, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write,
+};
 use crate::environment::Retries;
 use crate::error::{Error, Result};
 use crate::ports::Ports;
@@ -166,6 +168,113 @@ pub fn read_reasons(reasons: &[Cancellation], first_move: usize, moves: &[StockM
     Ok(Attempt::Short(short))
 }
 
+/// The rounds of one request that makes a cart final: read, decide, write, and again where a race was
+/// lost. A long order takes at least two: one that runs its plan, one that finds it final.
+pub struct Rounds<'a> {
+    ports: &'a Ports,
+    context: &'a CommandContext,
+    retries: Retries<'a>,
+    /// Expired holds were freed for this request already.
+    freed: bool,
+    /// This request put the plan that makes the cart final.
+    planned: bool,
+}
+
+impl<'a> Rounds<'a> {
+    /// Before the first round.
+    pub fn new(ports: &'a Ports, context: &'a CommandContext) -> Self {
+        let retries = Retries::new(ports.environment.as_ref(), context.now);
+        Rounds { ports, context, retries, freed: false, planned: false }
+    }
+
+    /// Reads, by position; `None` where that is worth another round.
+    ///
+    /// # Errors
+    /// Those of the database that repeating would not change; [`Error::Conflict`] after too many rounds.
+    pub async fn read(&mut self, gets: Vec<Get>) -> Result<Option<Vec<Option<Item>>>> {
+        match self.ports.database.get_many(gets).await {
+            Ok(read) => Ok(Some(read)),
+            Err(error) if error.is_transient() => {
+                self.retries.again(&error.to_string()).await?;
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What is found final is a replay, unless it is by this request's own plan.
+    pub fn found(&self, executed: Executed) -> Executed {
+        Executed { replayed: executed.replayed && !self.planned, ..executed }
+    }
+
+    /// Makes `cart` final by a plan. The next round finds it so.
+    ///
+    /// # Errors
+    /// Those of [`plan::begin`] and [`continue_plan`]; [`Error::Conflict`] after too many rounds.
+    pub async fn plan(&mut self, cart: &Cart, moves: &[StockMove]) -> Result<()> {
+        if let Some(why) = plan::begin(self.ports, self.context, cart, moves).await? {
+            return self.retries.again(&why).await;
+        }
+        self.planned = true;
+        continue_plan(self.ports, &self.context.caller.scope, cart, self.context.now).await
+    }
+
+    /// Another round, after a lost race.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] after too many.
+    pub async fn again(&mut self, why: &str) -> Result<()> {
+        self.retries.again(why).await
+    }
+
+    /// Numbers `cart`, which was stored as `stored` (`None`: not yet), and writes it, its lane, its stock
+    /// and `more` in one transaction. `None`: another round.
+    ///
+    /// # Errors
+    /// 409 `insufficient_stock`; [`Error::Conflict`] after too many rounds; a bug if the database refuses
+    /// the request itself.
+    pub async fn commit(
+        &mut self,
+        mut cart: Cart,
+        stored: Option<u64>,
+        read: &StoreRead<'_>,
+        moves: &[StockMove],
+        more: Vec<Write>,
+    ) -> Result<Option<Executed>> {
+        let (ports, context) = (self.ports, self.context);
+        let scope = &context.caller.scope;
+        let movement = movement_of(&cart, &context.employee_id, context.occurred_at);
+        let lane = LaneState::of(read.lane)?;
+        let (at, now) = (context.occurred_at, context.now);
+        mark_final(&mut cart, read.location, lane, &context.register_id, at, now)?;
+        let mut fixed = final_writes(scope, &cart, stored, lane)?;
+        fixed.extend(more);
+        match commit(ports, scope, &cart, fixed, moves, &movement).await? {
+            Attempt::Done => {
+                return Ok(Some(Executed { outcome: Outcome::Finalized, cart, replayed: false }));
+            }
+            Attempt::LostRace(why) => self.retries.again(&why).await?,
+            Attempt::Short(shortages) => {
+                let free =
+                    !self.freed && free_expired_holds(ports, scope, &cart.store_id, &shortages, now).await?;
+                if !free {
+                    return Err(insufficient_stock(&cart, &shortages).into());
+                }
+                self.freed = true;
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What a commit needs to know of the store.
+pub struct StoreRead<'a> {
+    /// It.
+    pub location: &'a Location,
+    /// The lane's record, if it gave a number before.
+    pub lane: Option<&'a Item>,
+}
+
 /// `finalize_order` and `finalize_return`.
 ///
 /// # Errors
@@ -179,63 +288,39 @@ pub async fn finalize(
     kind: CartKind,
 ) -> Result<Executed> {
     let scope = &context.caller.scope;
-    let mut retries = Retries::new(ports.environment.as_ref(), context.now);
-    let mut freed = false;
+    let mut rounds = Rounds::new(ports, context);
     loop {
         let gets = vec![
             cart_get(context, cart_id),
             lane_get(scope, &context.store_id, &context.register_id),
             catalog_get(scope.location(&context.store_id)),
         ];
-        let read = match ports.database.get_many(gets).await {
-            Ok(read) => read,
-            Err(error) if error.is_transient() => {
-                retries.again(&error.to_string()).await?;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let Some(read) = rounds.read(gets).await? else { continue };
         let at = |position: usize| read.get(position).and_then(Option::as_ref);
         let mut cart = cart_of(at(0).ok_or_else(|| cart_not_found(cart_id))?)?;
         context.require_own(ports, &cart).await?;
         if let Some(executed) = replay(context, &cart)? {
-            return Ok(executed);
+            return Ok(rounds.found(executed));
         }
+        cart.check_finalizable(kind)?;
         if cart.plan_attempt.is_some() {
             // Somebody began a long finalise; whoever meets it continues it.
-            cart.check_finalizable(kind)?;
             continue_plan(ports, scope, &cart, context.now).await?;
             continue;
         }
-        cart.check_finalizable(kind)?;
         let location = context.till(at(2))?;
         let moves = cart.stock_moves();
         let returned = returned_write(ports, scope, &cart).await?;
         if moves.len() + 2 + usize::from(returned.is_some()) > TRANSACTION_ACTIONS_MAX {
-            match plan::begin(ports, context, &cart, &moves).await? {
-                Some(why) => retries.again(&why).await?,
-                None => continue_plan(ports, scope, &cart, context.now).await?,
-            }
+            rounds.plan(&cart, &moves).await?;
             continue;
         }
-        let stored = cart.version;
-        let lane = LaneState::of(at(1))?;
-        let movement = movement_of(&cart, &context.employee_id, context.occurred_at);
-        mark_final(&mut cart, &location, lane, &context.register_id, context.occurred_at, context.now)?;
+        let stored = Some(cart.version);
         cart.applied.record_last(&context.identity, Outcome::Finalized);
-        let mut fixed = final_writes(scope, &cart, Some(stored), lane)?;
-        fixed.extend(returned);
-        match commit(ports, scope, &cart, fixed, &moves, &movement).await? {
-            Attempt::Done => return Ok(Executed { outcome: Outcome::Finalized, cart, replayed: false }),
-            Attempt::LostRace(why) => retries.again(&why).await?,
-            Attempt::Short(shortages) => {
-                let free = !freed
-                    && free_expired_holds(ports, scope, &cart.store_id, &shortages, context.now).await?;
-                if !free {
-                    return Err(insufficient_stock(&cart, &shortages).into());
-                }
-                freed = true;
-            }
+        let read = StoreRead { location: &location, lane: at(1) };
+        let more = returned.into_iter().collect();
+        if let Some(executed) = rounds.commit(cart, stored, &read, &moves, more).await? {
+            return Ok(executed);
         }
     }
 }
