@@ -8,6 +8,7 @@ use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use tillstream_app::ports::{EventStream, StreamRecord};
 use tillstream_app::{Error, Result};
 
+use crate::calls::send_in_calls;
 use crate::errors::sending_error;
 
 /// Most records of one PutRecords (API reference).
@@ -65,23 +66,6 @@ fn size(record: &StreamRecord) -> usize {
     record.partition_key.len().saturating_add(record.data.len())
 }
 
-/// Cuts positions `0..sizes.len()` into runs of at most `most` that sum to at most `bytes_max`.
-pub(crate) fn runs(sizes: &[usize], most: usize, bytes_max: usize) -> Vec<std::ops::Range<usize>> {
-    let (mut runs, mut start, mut bytes) = (Vec::new(), 0, 0_usize);
-    for (position, size) in sizes.iter().enumerate() {
-        let full = position - start >= most || bytes.saturating_add(*size) > bytes_max;
-        if full && position > start {
-            runs.push(start..position);
-            (start, bytes) = (position, 0);
-        }
-        bytes = bytes.saturating_add(*size);
-    }
-    if start < sizes.len() {
-        runs.push(start..sizes.len());
-    }
-    runs
-}
-
 #[async_trait]
 impl EventStream for KinesisStream {
     async fn publish(&self, records: &[StreamRecord]) -> Result<Vec<usize>> {
@@ -89,37 +73,6 @@ impl EventStream for KinesisStream {
         if let Some(position) = sizes.iter().position(|size| *size > RECORD_BYTES_MAX) {
             return Err(Error::Bug(format!("record {position} is above {RECORD_BYTES_MAX} bytes")));
         }
-        let calls = runs(&sizes, RECORDS_MAX, CALL_BYTES_MAX);
-        let (mut failed, mut failure, mut answered) = (Vec::new(), None, false);
-        for call in calls {
-            match self.put(records.get(call.clone()).unwrap_or_default()).await {
-                Ok(positions) => {
-                    answered = true;
-                    failed.extend(positions.into_iter().map(|position| call.start + position));
-                }
-                Err(error @ Error::Retryable { .. }) => {
-                    failed.extend(call);
-                    failure = Some(error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        match failure {
-            Some(error) if !answered => Err(error),
-            _ => Ok(failed),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::runs;
-
-    #[test]
-    fn calls_stay_within_count_and_bytes() {
-        assert_eq!(runs(&[], 2, 10), Vec::<std::ops::Range<usize>>::new());
-        assert_eq!(runs(&[1, 1, 1], 2, 10), vec![0..2, 2..3]);
-        assert_eq!(runs(&[6, 6, 4], 9, 10), vec![0..1, 1..3]);
-        assert_eq!(runs(&[20], 9, 10), vec![0..1]);
+        send_in_calls(records, &sizes, RECORDS_MAX, CALL_BYTES_MAX, |call| Box::pin(self.put(call))).await
     }
 }

@@ -1,6 +1,7 @@
 //! Adapters of the ports on AWS. The only crate that names the AWS SDK.
 
 mod attribute_values;
+mod calls;
 pub mod clients;
 pub mod dynamodb;
 pub mod environment;

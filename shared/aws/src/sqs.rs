@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use tillstream_app::ports::{WakeUp, WakeUpQueue};
 use tillstream_app::{Error, Result};
 
+use crate::calls::send_in_calls;
 use crate::errors::sending_error;
-use crate::kinesis::runs;
 
 /// Most messages of one SendMessageBatch (API reference).
 const MESSAGES_MAX: usize = 10;
@@ -71,24 +71,8 @@ fn fifo_id(id: &str) -> String {
 impl WakeUpQueue for SqsQueue {
     async fn send(&self, wake_ups: &[WakeUp]) -> Result<Vec<usize>> {
         let sizes: Vec<usize> = wake_ups.iter().map(|wake_up| wake_up.body.len()).collect();
-        let (mut failed, mut failure, mut answered) = (Vec::new(), None, false);
-        for call in runs(&sizes, MESSAGES_MAX, CALL_BYTES_MAX) {
-            match self.send_batch(wake_ups.get(call.clone()).unwrap_or_default()).await {
-                Ok(positions) => {
-                    answered = true;
-                    failed.extend(positions.into_iter().map(|position| call.start + position));
-                }
-                Err(error @ Error::Retryable { .. }) => {
-                    failed.extend(call);
-                    failure = Some(error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        match failure {
-            Some(error) if !answered => Err(error),
-            _ => Ok(failed),
-        }
+        send_in_calls(wake_ups, &sizes, MESSAGES_MAX, CALL_BYTES_MAX, |call| Box::pin(self.send_batch(call)))
+            .await
     }
 
     async fn postpone(&self, receipt: &str, delay: Duration) -> Result<()> {
