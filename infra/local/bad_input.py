@@ -17,7 +17,7 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -33,17 +33,19 @@ FIGURES_SECONDS_MAX = 30
 PARKED_SECONDS_MAX = 60
 LINES_MAX = 5_000
 FEED_LINES = 10_000
-# Time for filling a cart; a slower machine checks the limit by a whole order only.
-CART_SECONDS_MAX = 60
 # Test numbers of the card schemes: they pass the check digit and belong to nobody.
 CARD = "4111111111111111"
-CARDS = (CARD, "4111 1111 1111 1111", "4111-1111-1111-1111", "378282246310005", "paid by 5500.0000.0000.0004!")
+CARDS = (
+    CARD,
+    "4111 1111 1111 1111",
+    "4111-1111-1111-1111",
+    "378282246310005",
+    "paid by 5500.0000.0000.0004!",
+)
 DISGUISED_CARDS = (
     "4111  1111  1111  1111",
     "4111\u00a01111\u00a01111\u00a01111",
     "4111\u20131111\u20131111\u20131111",
-    "4111_1111_1111_1111",
-    "4111/1111/1111/1111",
     "4111\n1111\n1111\n1111",
     "\uff14" + "\uff11" * 15,
 )
@@ -62,8 +64,8 @@ def run(stack) -> None:
             said = check()
             note(f"{check.__name__}: {said} ({time.monotonic() - started:.1f} s)")
         except (AssertionError, Failure, OSError, http.client.HTTPException) as error:
-            note(f"{check.__name__}: FAILED")
-            failures.append(f"{check.__name__}: {error!r}" if isinstance(error, OSError) else f"{check.__name__}: {error}")
+            failures.append(f"{check.__name__}: {str(error) or repr(error)}")
+            note(f"WRONG {failures[-1]}")
     if failures:
         raise AssertionError(f"{len(failures)} answers to bad input were wrong:\n  " + "\n  ".join(failures))
 
@@ -130,6 +132,8 @@ class Case:
         codes = self.code if isinstance(self.code, tuple) else (self.code,)
         if problem.get("code") not in codes:
             yield f"code {problem.get('code')}, expected {' or '.join(codes)}"
+        if answer.status < 400:
+            return
         if not answer.headers.get("content-type", "").startswith("application/problem+json"):
             yield f"content type {answer.headers.get('content-type')}"
         missing = {"type", "title", "status", "code", "detail", "instance", "errors"} - problem.keys()
@@ -145,8 +149,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Table:
+    """Its cases are made of the world as it is, so that they can be made again of a mended one."""
+
     title: str
-    cases: list[Case]
+    make: Callable[[], Iterable[Case]]
 
 
 class HostileClient:
@@ -229,6 +235,7 @@ class HostileClient:
             replay.upload(api, entity, chunk)
 
     def carts(self) -> None:
+        self.makers.clear()
         line = {"sku": self.sku, "quantity": 1}
         self.empty = self.make("create_cart", "cart_id")
         self.open = self.make("create_cart", "cart_id")
@@ -245,8 +252,8 @@ class HostileClient:
         self.final = self.paid_cart()
         self.finalising = self.envelope("finalize_order", {"cart_id": self.final})
         self.consistency_token = self.api.post("/v1/pos/command", self.finalising).body["consistency_token"]
-        self.sales = 1
         self.voided = self.make("create_cart", "cart_id")
+        self.send("add_line_item", cart_id=self.voided, **line)
         self.send("void_cart", cart_id=self.voided)
         self.returning = self.make("start_return", "return_id", original_order_id=self.final, reason="torn")
         self.blind = self.make("start_return", "return_id", reason="no receipt")
@@ -255,11 +262,11 @@ class HostileClient:
         self.send(
             "return_line_item", return_id=self.unrefunded, line_id="l-1", quantity=1, disposition="none"
         )
-        self.reservation = f"hold-{self.run}"
+        self.reservation = self.name("hold")
         hold = {"reservation_id": self.reservation, "lines": [self.stock_line(3)], "ttl_seconds": 3600}
         self.api.post("/v1/inventory/reserve", hold, {"Idempotency-Key": self.name("k")})
-        self.second_order = self.name("o")
-        self.api.post("/v1/orders", self.order(order_id=self.second_order), {"Idempotency-Key": "second"})
+        self.second_order, self.second_key = self.name("o"), {"Idempotency-Key": self.name("k")}
+        self.api.post("/v1/orders", self.order(order_id=self.second_order), self.second_key)
 
     def paid_cart(self) -> str:
         cart = self.make("create_cart", "cart_id")
@@ -268,7 +275,7 @@ class HostileClient:
         self.send("add_payment", cart_id=cart, tender="card", amount=pounds(250))
         return cart
 
-    def make(self, action: str, id_name: str, **payload) -> str:
+    def make(self, action: str, id_name: str, /, **payload) -> str:
         id = self.name("c")
         self.makers[id] = self.envelope(action, {id_name: id, **payload})
         self.api.post("/v1/pos/command", self.makers[id])
@@ -278,7 +285,7 @@ class HostileClient:
         self.serial += 1
         return f"{prefix}-{self.run}-{self.serial}"
 
-    def envelope(self, action: str, payload, **changed) -> dict:
+    def envelope(self, action: str, payload, /, **changed) -> dict:
         return {
             "version": "1",
             "idempotency_key": self.name("k"),
@@ -289,7 +296,7 @@ class HostileClient:
             **changed,
         }
 
-    def send(self, action: str, **payload):
+    def send(self, action: str, /, **payload):
         return self.api.post("/v1/pos/command", self.envelope(action, payload)).body
 
     def stock_line(self, quantity, **changed) -> dict:
@@ -316,7 +323,7 @@ class HostileClient:
 
     # Requests
 
-    def command(self, action: str, payload, token: str | None = "operator", **changed) -> Request:
+    def command(self, action: str, payload, token: str | None = "operator", /, **changed) -> Request:
         return Request("POST", "/v1/pos/command", self.envelope(action, payload, **changed), token=token)
 
     def keyed(self, method: str, path: str, body=None, token: str | None = "operator", **headers) -> Request:
@@ -360,51 +367,62 @@ class HostileClient:
             self.connection = None
 
     def work_off(self, table: Table) -> list[str]:
-        """Sends every case and looks after each whether anything changed; answers what was wrong."""
+        """Sends every case and looks whether anything changed; answers what was wrong. What was answered
+        as a success is looked at once, refusals together at the end."""
         started, failures = time.monotonic(), []
-        before = self.state()
-        for case in table.cases:
-            shown = f"{table.title}: {case.name}"
-            sent = case.request.data() or b""
-            request = f"{case.request.method} {case.request.path[:120]} {sent[:300].decode(errors='replace')}"
+        before, cases = self.state(), list(table.make())
+
+        def changes() -> str:
+            nonlocal before
+            last, before = before, self.state()
+            changed = [name for name in before if before[name] != last.get(name)]
+            return f"it changed {', '.join(changed)}" if changed else ""
+
+        for position in range(len(cases)):
+            case = cases[position]
             try:
                 answer = self.answer(case.request)
+                wrongs, got = list(case.wrongs(answer)), f"{answer.status} {answer.text[:300]}"
             except (OSError, http.client.HTTPException) as error:
-                failures.append(f"{shown}: no answer: {error!r}\n      sent: {request}")
-                continue
-            wrongs = list(case.wrongs(answer))
-            after = self.state()
-            changed = [name for name in after if after[name] != before[name]]
-            if changed:
-                wrongs.append(f"it changed {', '.join(changed)}")
-                before = after
+                answer, wrongs, got = None, ["no answer"], repr(error)
+            if answer is None or (answer.status < 400 and case.request.method not in ("GET", "HEAD")):
+                wrongs += filter(None, [changes()])
+                # What follows needs the world that this case may have spoilt.
+                self.carts()
+                before, cases = self.state(), list(table.make())
             if wrongs:
-                told = f"{answer.status} {answer.text[:300]}"
-                failures.append(f"{shown}: {'; '.join(wrongs)}\n      sent: {request}\n      got:  {told}")
+                failures.append(f"{table.title}: {case.name}: {'; '.join(wrongs)}")
+                sent = (case.request.data() or b"")[:300].decode(errors="replace")
+                note(f"WRONG {failures[-1]}")
+                note(f"      sent {case.request.method} {case.request.path[:200]} {sent}")
+                note(f"      got  {got}")
+        if changed := changes():
+            failures.append(f"{table.title}: after its refusals: {changed}")
+            note(f"WRONG {failures[-1]}")
         seconds = time.monotonic() - started
-        note(f"{table.title}: {len(table.cases)} cases, {len(failures)} wrong ({seconds:.1f} s)")
+        note(f"{table.title}: {len(cases)} cases, {len(failures)} wrong ({seconds:.1f} s)")
         return failures
 
     # Tables
 
     def tables(self) -> Iterator[Table]:
-        yield Table("bodies that are no JSON", list(self.bodies()))
-        yield Table("envelopes", list(self.envelopes()))
-        yield Table("idempotency keys", list(self.idempotency_keys()))
-        yield Table("things that are not there", list(self.unknown_things()))
-        yield Table("quantities, prices and amounts", list(self.numbers()))
-        yield Table("card numbers and texts", list(self.texts()))
-        yield Table("states of a cart", list(self.cart_states()))
-        yield Table("tokens", list(self.bad_tokens()))
-        yield Table("every route without a token", list(self.routes_without_token()))
-        yield Table("roles and stores", list(self.reach()))
-        yield Table("another tenant's token", list(self.another_tenant()))
-        yield Table("stock", list(self.stock_requests()))
-        yield Table("lists: limits and cursors", list(self.lists()))
-        yield Table("days and filters", list(self.days()))
-        yield Table("paths and methods", list(self.paths()))
-        yield Table("too large", list(self.sizes()))
-        yield Table("feeds", list(self.feeds()))
+        yield Table("bodies that are no JSON", self.bodies)
+        yield Table("envelopes", self.envelopes)
+        yield Table("idempotency keys", self.idempotency_keys)
+        yield Table("things that are not there", self.unknown_things)
+        yield Table("quantities, prices and amounts", self.numbers)
+        yield Table("card numbers and texts", self.texts)
+        yield Table("states of a cart", self.cart_states)
+        yield Table("tokens", self.bad_tokens)
+        yield Table("every route without a token", self.routes_without_token)
+        yield Table("roles and stores", self.reach)
+        yield Table("another tenant's token", self.another_tenant)
+        yield Table("stock", self.stock_requests)
+        yield Table("lists: limits and cursors", self.lists)
+        yield Table("days and filters", self.days)
+        yield Table("paths and methods", self.paths)
+        yield Table("too large", self.sizes)
+        yield Table("feeds", self.feeds)
 
     def bodies(self) -> Iterator[Case]:
         update = self.stock_update()
@@ -430,12 +448,9 @@ class HostileClient:
                 ("100,000 arrays deep", b"[" * 100_000),
                 ("100,000 objects deep", b'{"a":' * 100_000),
                 ("deep within a member", (middle + ',"x":' + "[" * 100_000).encode()),
-                ("not UTF-8", good.encode().replace(b'"', b'"\xff', 1)),
-                ("a lone surrogate", (middle + ',"x":"\\ud800"}').encode()),
                 ("a byte order mark", b"\xef\xbb\xbf" + good.encode()),
                 ("UTF-16", good.encode("utf-16")),
                 ("NaN", (middle + ',"x":NaN}').encode()),
-                ("1e400", (middle + ',"x":1e400}').encode()),
                 ("a comment", b"/* x */" + good.encode()),
                 ("a trailing comma", (middle + ",}").encode()),
                 ("single quotes", good.replace('"', "'").encode()),
@@ -443,7 +458,20 @@ class HostileClient:
             for name, body in bodies:
                 # An absent body may stand for no filters; there is nothing it could change.
                 yield Case(f"{path}: {name}", self.keyed(method, path, body), 400, "json_malformed")
-            for name, body in [("an array", b"[]"), ("null", b"null"), ("a text", b'"x"'), ("a number", b"7")]:
+            # JSON by its grammar, but nothing that can be held. (The emulator replaces what is not UTF-8.)
+            for name, body in [
+                ("not UTF-8", good.encode().replace(b'"', b'"\xff', 1)),
+                ("a lone surrogate", (middle + ',"x":"\\ud800"}').encode()),
+                ("1e400", (middle + ',"x":1e400}').encode()),
+            ]:
+                codes = ("json_malformed", "field_invalid")
+                yield Case(f"{path}: {name}", self.keyed(method, path, body), (400, 422), codes)
+            for name, body in [
+                ("an array", b"[]"),
+                ("null", b"null"),
+                ("a text", b'"x"'),
+                ("a number", b"7"),
+            ]:
                 codes = ("json_malformed", "field_invalid")
                 yield Case(f"{path}: {name}", self.keyed(method, path, body), (400, 422), codes)
         wrong = ("json_malformed", "field_invalid")
@@ -469,7 +497,13 @@ class HostileClient:
             yield Case(f"{path}: a member twice: {twice}", request, (400, 422), wrong)
 
     def stock_update(self, **changed) -> dict:
-        update = {"location_id": self.store, "sku": self.sku, "kind": "delta", "quantity": 5, "reason": "found"}
+        update = {
+            "location_id": self.store,
+            "sku": self.sku,
+            "kind": "delta",
+            "quantity": 5,
+            "reason": "found",
+        }
         return {**update, **changed}
 
     def line(self, quantity=1, **changed) -> dict:
@@ -491,21 +525,55 @@ class HostileClient:
             for wrong in (7, [], {}, True):
                 yield changed(f"{name} {wrong!r}", "field_invalid", 422, name, **{name: wrong})
         for name in ("store_id", "register_id", "employee_id"):
-            for wrong in ("", "a b", "a#b", "a/b", "../x", "a\u0000b", "é", "x" * 65, "-x", "%23", "x" * 10_000):
+            for wrong in (
+                "",
+                "a b",
+                "a#b",
+                "a/b",
+                "../x",
+                "a\u0000b",
+                "é",
+                "x" * 65,
+                "-x",
+                "%23",
+                "x" * 10_000,
+            ):
                 yield changed(f"{name} {wrong[:20]!r}", "id_malformed", 422, name, **{name: wrong})
         for name in ("store_id", "register_id", "action", "payload", "version"):
             envelope = {key: value for key, value in self.envelope("x", {}).items() if key != name}
-            yield Case(f"without {name}", Request("POST", "/v1/pos/command", envelope), 422, "field_invalid", name)
+            yield Case(
+                f"without {name}", Request("POST", "/v1/pos/command", envelope), 422, "field_invalid", name
+            )
         yield changed("an unknown member", "field_invalid", 422, "tenant_id", tenant_id="demo")
         yield changed("reply of an unknown kind", "field_invalid", 422, "reply", reply="everything")
-        for at in ("yesterday", "2010-02-30T00:00:00Z", "2010-12-01T08:26:00", 1291191960, "9999-99-99T00:00:00Z"):
+        for at in (
+            "yesterday",
+            "2010-02-30T00:00:00Z",
+            "2010-12-01T08:26:00",
+            1291191960,
+            "9999-99-99T00:00:00Z",
+        ):
             yield changed(f"occurred_at {at!r}", "field_invalid", 422, "occurred_at", occurred_at=at)
-        yield changed("in the future", "occurred_at_in_future", 422, "occurred_at", occurred_at="2199-01-01T00:00:00Z")
-        yield changed("before 1970", "occurred_at_too_old", 422, "occurred_at", occurred_at="1969-01-01T00:00:00Z")
+        yield changed(
+            "in the future", "occurred_at_in_future", 422, "occurred_at", occurred_at="2199-01-01T00:00:00Z"
+        )
+        yield changed(
+            "before 1970", "occurred_at_too_old", 422, "occurred_at", occurred_at="1969-01-01T00:00:00Z"
+        )
         for payload in ([], None, 7, "x"):
             yield changed(f"payload {payload!r}", "field_invalid", 422, "payload", payload=payload)
-        for member, wrong in [("cart_id", 7), ("sku", 7), ("sku", []), ("notes", 7), ("approval_id", {}), ("quantity", None),
-                              ("quantity", True), ("quantity", []), ("quantity", {}), ("unit_price_override", 2.55)]:
+        for member, wrong in [
+            ("cart_id", 7),
+            ("sku", 7),
+            ("sku", []),
+            ("notes", 7),
+            ("approval_id", {}),
+            ("quantity", None),
+            ("quantity", True),
+            ("quantity", []),
+            ("quantity", {}),
+            ("unit_price_override", 2.55),
+        ]:
             request = self.command("add_line_item", self.line(**{member: wrong}))
             yield Case(f"{member} {wrong!r}", request, 422, "field_invalid", f"payload.{member}")
         request = self.command("add_line_item", self.line(discount=5))
@@ -534,7 +602,12 @@ class HostileClient:
             ("a control character", "a\u0001b", 422, malformed),
             ("a line break", "a\nb", 422, malformed),
         ]:
-            yield Case(f"command: {name}", self.command("add_line_item", self.line(), idempotency_key=key), status, code)
+            yield Case(
+                f"command: {name}",
+                self.command("add_line_item", self.line(), idempotency_key=key),
+                status,
+                code,
+            )
         routes = [
             ("POST", "/v1/inventory/update", self.stock_update()),
             ("POST", "/v1/inventory/reserve", {"lines": [self.stock_line(1)], "ttl_seconds": 60}),
@@ -556,11 +629,16 @@ class HostileClient:
         reused = "idempotency_key_reused"
         used = self.makers[self.open]
         other_payload = {**used, "payload": {**used["payload"], "channel": "web"}}
-        yield Case("create_cart: used with another payload", Request("POST", "/v1/pos/command", other_payload), 422, reused)
+        yield Case(
+            "create_cart: used with another payload",
+            Request("POST", "/v1/pos/command", other_payload),
+            422,
+            reused,
+        )
         other_action = {**self.finalising, "action": "void_cart"}
         yield Case("used with another action", Request("POST", "/v1/pos/command", other_action), 422, reused)
-        again = {"Idempotency-Key": "second"}
-        order = Request("POST", "/v1/orders", self.order(order_id=self.second_order, channel="mobile"), again)
+        other_order = self.order(order_id=self.second_order, channel="mobile")
+        order = Request("POST", "/v1/orders", other_order, self.second_key)
         yield Case("order: used with another payload", order, 422, reused)
 
     def unknown_things(self) -> Iterator[Case]:
@@ -636,11 +714,16 @@ class HostileClient:
             ("SKU", {"lines": [{"sku": nothing, "quantity": 1}]}, 404, "sku_not_found"),
             ("reservation", {"reservation_id": nothing}, 404, "reservation_not_found"),
         ]:
-            yield Case(f"order: unknown {name}", self.keyed("POST", "/v1/orders", self.order(**changed)), status, code)
+            yield Case(
+                f"order: unknown {name}",
+                self.keyed("POST", "/v1/orders", self.order(**changed)),
+                status,
+                code,
+            )
         for path, code in [
             (f"/v1/orders/{nothing}", "order_not_found"),
             (f"/v1/orders/{self.paid}", "order_not_found"),
-            (f"/v1/products/{nothing}", "product_not_found"),
+            (f"/v1/products/{nothing}", "sku_not_found"),
             (f"/v1/locations/{nothing}", "location_not_found"),
             (f"/v1/locations/{nothing}/inventory", "location_not_found"),
             (f"/v1/inventory/{self.store}/{nothing}", "stock_not_found"),
@@ -667,29 +750,83 @@ class HostileClient:
                 if sku and action == "update_line_item":
                     continue
                 body = json.dumps(self.envelope(action, payload)).replace('"@"', text)
-                yield Case(f"{action}: quantity {name}", Request("POST", "/v1/pos/command", body), status, code)
+                yield Case(
+                    f"{action}: quantity {name}", Request("POST", "/v1/pos/command", body), status, code
+                )
             for path, body in [
                 ("/v1/orders", self.order(lines=[{"sku": sku or self.sku, "quantity": "@"}])),
-                ("/v1/inventory/reserve", {"lines": [self.stock_line("@", sku=sku or self.sku)], "ttl_seconds": 9}),
+                (
+                    "/v1/inventory/reserve",
+                    {"lines": [self.stock_line("@", sku=sku or self.sku)], "ttl_seconds": 9},
+                ),
             ]:
                 request = self.keyed("POST", path, json.dumps(body).replace('"@"', text))
                 yield Case(f"{path}: quantity {name}", request, status, code)
 
-        for text in ("0", "-1", "1000001", "1000000000000", "9223372036854775808", '"2"', '"1.5"', '""', '"abc"'):
+        for text in (
+            "0",
+            "-1",
+            "1000001",
+            "1000000000000",
+            "9223372036854775808",
+            '"2"',
+            '"1.5"',
+            '""',
+            '"abc"',
+        ):
             yield from raw(text, text, 422, invalid)
         for text in ("1.5", "1.0", "1e3", "1e18", "null", "true", "[]", "{}"):
-            yield from raw(text, text, 422, (malformed, invalid))
+            # A null in an update is as good as an absent quantity.
+            yield from raw(text, text, 422, (malformed, invalid, "nothing_to_update"))
         for text in ("NaN", "Infinity", "-Infinity", "1e400", "0x10", "01", "+1", "1_000", ".5"):
             yield from raw(text, text, (400, 422), ("json_malformed", malformed))
-        for text in ("1", '"0"', '"0.000"', '"-0.5"', '"0.4825"', '"1e2"', '"1,5"', '" 1"', '"٣"', '"NaN"', '"1000001"'):
+        for text in (
+            "1",
+            '"0"',
+            '"0.000"',
+            '"-0.5"',
+            '"0.4825"',
+            '"1e2"',
+            '"1,5"',
+            '" 1"',
+            '"٣"',
+            '"NaN"',
+            '"1000001"',
+        ):
             yield from raw(f"{text} of what is weighed", text, 422, invalid, self.rice)
-        for price in ("1.23456", "-1", "-0.01", "1000000", "1e3", "", "NaN", "1,50", " 1", "0x1", "1.", ".5", "+1"):
+        for price in (
+            "1.23456",
+            "-1",
+            "-0.01",
+            "1000000",
+            "1e3",
+            "",
+            "NaN",
+            "1,50",
+            " 1",
+            "0x1",
+            "1.",
+            ".5",
+            "+1",
+        ):
             request = self.command("add_line_item", self.line(unit_price_override=price))
             yield Case(f"price {price!r}", request, 422, malformed, "payload.unit_price_override")
-            request = self.keyed("POST", "/v1/orders", self.order(lines=[{"sku": self.sku, "quantity": 1, "unit_price": price}]))
+            request = self.keyed(
+                "POST",
+                "/v1/orders",
+                self.order(lines=[{"sku": self.sku, "quantity": 1, "unit_price": price}]),
+            )
             yield Case(f"order: price {price!r}", request, 422, malformed, "lines[0].unit_price")
-            line = {"return_id": self.blind, "sku": self.sku, "quantity": 1, "disposition": "none", "unit_price": price}
-            yield Case(f"blind return: price {price!r}", self.command("return_line_item", line), 422, malformed)
+            line = {
+                "return_id": self.blind,
+                "sku": self.sku,
+                "quantity": 1,
+                "disposition": "none",
+                "unit_price": price,
+            }
+            yield Case(
+                f"blind return: price {price!r}", self.command("return_line_item", line), 422, malformed
+            )
         request = self.command("add_line_item", self.line(1_000_000, unit_price_override="999999.9999"))
         yield Case("a line above all amounts", request, 422, "amount_out_of_range")
         lines = [{"sku": self.sku, "quantity": 1_000_000, "unit_price": "999999.9999"}]
@@ -704,7 +841,12 @@ class HostileClient:
             ("a bare number", 100, 422, malformed),
             ("without a currency", {"amount": 100}, 422, malformed),
             ("of another currency", {"amount": 100, "currency": "EUR"}, 422, "currency_mismatch"),
-            ("of an unknown currency", {"amount": 100, "currency": "ZZZ"}, 422, ("currency_mismatch", malformed)),
+            (
+                "of an unknown currency",
+                {"amount": 100, "currency": "ZZZ"},
+                422,
+                ("currency_mismatch", malformed),
+            ),
             ("of a currency in small letters", {"amount": 100, "currency": "gbp"}, 422, malformed),
             ("above 10^12", pounds(10**12 + 1), 422, ("amount_out_of_range", malformed)),
             ("2^63", pounds(2**63), 422, ("amount_out_of_range", malformed)),
@@ -721,15 +863,31 @@ class HostileClient:
             ("above what is due, by card", {"amount": pounds(251)}, 409, "overpaid"),
             ("above what is due, by voucher", {"amount": pounds(251), "tender": "voucher"}, 409, "overpaid"),
             ("a negative tip", {"tip": pounds(-1)}, 422, "amount_not_positive"),
-            ("a tip of another currency", {"tip": {"amount": 1, "currency": "EUR"}}, 422, "currency_mismatch"),
+            (
+                "a tip of another currency",
+                {"tip": {"amount": 1, "currency": "EUR"}},
+                422,
+                "currency_mismatch",
+            ),
             ("a tip above 10^12", {"tip": pounds(10**12 + 1)}, 422, ("amount_out_of_range", malformed)),
             ("an unknown tender", {"tender": "shells"}, 422, "unknown_tender"),
             ("an empty tender", {"tender": ""}, 422, "unknown_tender"),
         ]:
             yield Case(f"payment: {name}", self.command("add_payment", {**paying, **changed}), status, code)
-        below, above = [{"tender": "card", "amount": pounds(249)}], [{"tender": "card", "amount": pounds(251)}]
-        for name, payments, code in [("below the total", below, "underpaid"), ("above the total", above, "overpaid")]:
-            yield Case(f"order: payment {name}", self.keyed("POST", "/v1/orders", self.order(payments=payments)), 409, code)
+        below, above = (
+            [{"tender": "card", "amount": pounds(249)}],
+            [{"tender": "card", "amount": pounds(251)}],
+        )
+        for name, payments, code in [
+            ("below the total", below, "underpaid"),
+            ("above the total", above, "overpaid"),
+        ]:
+            yield Case(
+                f"order: payment {name}",
+                self.keyed("POST", "/v1/orders", self.order(payments=payments)),
+                409,
+                code,
+            )
         for name, changed, code in [
             ("no lines", {"lines": []}, "lines_required"),
             ("lines that are no list", {"lines": {}}, malformed),
@@ -737,7 +895,11 @@ class HostileClient:
             ("an unknown member of a line", {"lines": [{"sku": self.sku, "quantity": 1, "x": 1}]}, malformed),
             ("an order id with a separator", {"order_id": "a#b"}, "id_malformed"),
             ("a channel with a space", {"channel": "a b"}, "id_malformed"),
-            ("a payment of 0", {"payments": [{"tender": "card", "amount": pounds(0)}]}, "amount_not_positive"),
+            (
+                "a payment of 0",
+                {"payments": [{"tender": "card", "amount": pounds(0)}]},
+                "amount_not_positive",
+            ),
         ]:
             yield Case(f"order: {name}", self.keyed("POST", "/v1/orders", self.order(**changed)), 422, code)
 
@@ -755,7 +917,9 @@ class HostileClient:
             ("start_return", "reason", {"original_order_id": self.final}),
         ]
         for action, name, payload in fields:
-            for card in (*CARDS, *DISGUISED_CARDS):
+            # One way of looking serves all fields, so disguises are tried on the first.
+            disguises = DISGUISED_CARDS if action == "add_line_item" else ()
+            for card in (*CARDS, *disguises):
                 request = self.command(action, {**payload, name: f"card {card} please"})
                 yield Case(f"{action}: {name} {card!r}", request, 422, refused, f"payload.{name}")
             for title, text, code in [
@@ -777,7 +941,7 @@ class HostileClient:
                 yield Case(f"{action}: {name} {card!r}", request, 422, refused, f"payload.{name}")
         request = self.command("add_line_item", self.line(), employee_id=CARD)
         yield Case("employee_id", request, 422, refused, "employee_id")
-        for card in (*CARDS, *DISGUISED_CARDS):
+        for card in CARDS:
             payments = [{"tender": "card", "amount": pounds(250), "external_reference": card}]
             yield Case(f"order: reference {card!r}", self.keyed("POST", "/v1/orders", self.order(payments=payments)), 422,
                        refused, "payments[0].external_reference")  # fmt: skip
@@ -787,7 +951,9 @@ class HostileClient:
         for name in ("customer_id", "channel"):
             request = self.keyed("POST", "/v1/orders", self.order(**{name: CARD}))
             yield Case(f"order: {name}", request, 422, refused, name)
-        request = self.command("set_customer", {"cart_id": self.open, "customer_id": f"customer-{self.run}@example.com"})
+        request = self.command(
+            "set_customer", {"cart_id": self.open, "customer_id": f"customer-{self.run}@example.com"}
+        )
         yield Case("an e-mail address as customer", request, 422, "id_malformed", "payload.customer_id")
         request = self.command("set_customer", {"cart_id": self.open})
         yield Case("set_customer without one", request, 422, "field_invalid", "payload.customer_id")
@@ -797,42 +963,78 @@ class HostileClient:
 
     def cart_states(self) -> Iterator[Case]:
         state, line = "wrong_cart_state", {"sku": self.sku, "quantity": 1}
-        for name, cart in [("tendering", self.tendering), ("paid", self.paid), ("final", self.final), ("voided", self.voided)]:
+        for name, cart in [
+            ("tendering", self.tendering),
+            ("paid", self.paid),
+            ("final", self.final),
+            ("voided", self.voided),
+        ]:
             of = {"cart_id": cart}
             yield Case(f"{name}: add a line", self.command("add_line_item", {**of, **line}), 409, state)
             yield Case(f"{name}: change a line",
                        self.command("update_line_item", {**of, "line_id": "l-1", "quantity": 2}), 409, state)  # fmt: skip
-            yield Case(f"{name}: remove a line", self.command("remove_line_item", {**of, "line_id": "l-1"}), 409, state)
+            yield Case(
+                f"{name}: remove a line",
+                self.command("remove_line_item", {**of, "line_id": "l-1"}),
+                409,
+                state,
+            )
             yield Case(f"{name}: set tendering", self.command("set_tendering", of), 409, state)
         for name, cart in [("final", self.final), ("voided", self.voided)]:
             of = {"cart_id": cart}
             pay = {**of, "tender": "cash", "amount": pounds(250)}
-            yield Case(f"{name}: set customer", self.command("set_customer", {**of, "customer_id": "x"}), 409, state)
+            yield Case(
+                f"{name}: set customer", self.command("set_customer", {**of, "customer_id": "x"}), 409, state
+            )
             yield Case(f"{name}: resume editing", self.command("resume_editing", of), 409, state)
             yield Case(f"{name}: pay", self.command("add_payment", pay), 409, state)
-            yield Case(f"{name}: take a payment back", self.command("remove_payment", {**of, "payment_id": "p-1"}), 409, state)
+            yield Case(
+                f"{name}: take a payment back",
+                self.command("remove_payment", {**of, "payment_id": "p-1"}),
+                409,
+                state,
+            )
             yield Case(f"{name}: finalise", self.command("finalize_order", of), 409, state)
             yield Case(f"{name}: void", self.command("void_cart", of), 409, state)
         final = "finalize_order"
         empty, half = {"cart_id": self.empty}, {"cart_id": self.half_paid}
         yield Case("finalise an empty cart", self.command(final, empty), 409, (state, "cart_empty"))
         yield Case("finalise an open cart", self.command(final, {"cart_id": self.open}), 409, state)
-        yield Case("finalise without payment", self.command(final, {"cart_id": self.tendering}), 409, "underpaid")
+        yield Case(
+            "finalise without payment", self.command(final, {"cart_id": self.tendering}), 409, "underpaid"
+        )
         yield Case("finalise half paid", self.command(final, half), 409, "underpaid")
         yield Case("tender an empty cart", self.command("set_tendering", empty), 409, "cart_empty")
         yield Case("edit with payments", self.command("resume_editing", half), 409, "payments_present")
         pay = {"tender": "cash", "amount": pounds(1)}
         yield Case("pay an open cart", self.command("add_payment", {"cart_id": self.open, **pay}), 409, state)
-        yield Case("pay more than all", self.command("add_payment", {"cart_id": self.paid, **pay}), 409, (state, "overpaid"))
+        yield Case(
+            "pay more than all",
+            self.command("add_payment", {"cart_id": self.paid, **pay}),
+            409,
+            (state, "overpaid"),
+        )
         nothing = self.command("update_line_item", {"cart_id": self.open, "line_id": "l-1"})
         yield Case("change nothing", nothing, 422, "nothing_to_update")
         for id in (self.open, self.final, self.returning):
             yield Case(f"create {id} again", self.command("create_cart", {"cart_id": id}), 409, "cart_exists")
         kind = "wrong_cart_kind"
-        yield Case("a sale's line on a return", self.command("add_line_item", {"cart_id": self.returning, **line}), 409, kind)
+        yield Case(
+            "a sale's line on a return",
+            self.command("add_line_item", {"cart_id": self.returning, **line}),
+            409,
+            kind,
+        )
         yield Case("finalise a return as a sale", self.command(final, {"cart_id": self.returning}), 409, kind)
-        yield Case("finalise a sale as a return", self.command("finalize_return", {"return_id": self.paid}), 409, kind)
-        yield Case("void a sale as a return", self.command("void_return", {"return_id": self.open}), 409, kind)
+        yield Case(
+            "finalise a sale as a return",
+            self.command("finalize_return", {"return_id": self.paid}),
+            409,
+            kind,
+        )
+        yield Case(
+            "void a sale as a return", self.command("void_return", {"return_id": self.open}), 409, kind
+        )
         own = [("register", {"register_id": "r-2"}), ("store", {"store_id": self.second_store})]
         for name, changed in own:
             request = self.command("add_line_item", self.line(), **changed)
@@ -859,8 +1061,15 @@ class HostileClient:
         yield Case("refund by a tender that was not used", self.command("refund_tender", {**refund, "tender": "cash"}), 409,
                    "refund_above_paid")  # fmt: skip
         finish = "finalize_return"
-        yield Case("finalise an unrefunded return", self.command(finish, {"return_id": self.unrefunded}), 409, "underpaid")
-        yield Case("finalise an empty return", self.command(finish, {"return_id": self.returning}), 409, "cart_empty")
+        yield Case(
+            "finalise an unrefunded return",
+            self.command(finish, {"return_id": self.unrefunded}),
+            409,
+            "underpaid",
+        )
+        yield Case(
+            "finalise an empty return", self.command(finish, {"return_id": self.returning}), 409, "cart_empty"
+        )
 
     def bad_tokens(self) -> Iterator[Case]:
         import tokens
@@ -881,7 +1090,9 @@ class HostileClient:
             return tokens.text(json.dumps(value).encode())
 
         def with_claims(**changed) -> str:
-            return self.key.sign({name: value for name, value in {**claims, **changed}.items() if value is not ...})
+            return self.key.sign(
+                {name: value for name, value in {**claims, **changed}.items() if value is not ...}
+            )
 
         def forged(header: dict, signed=signature) -> str:
             return f"{part(header)}.{part(claims)}.{signed}"
@@ -914,9 +1125,13 @@ class HostileClient:
             ("an empty subject", with_claims(sub=""), claims_wrong),
             ("roles as text", with_claims(roles="operator"), claims_wrong),
             ("a register with a separator", with_claims(register_id="a#b"), claims_wrong),
-            ("1,001 stores", with_claims(stores=[str(n) for n in range(1_001)]), claims_wrong),
+            ("1,001 stores", with_claims(stores=["x"] * 1_001), claims_wrong),
             ("another key by its own name", stranger.sign(claims), "token_key_unknown"),
-            ("another key under the known name", forged(head, stranger.sign(claims).split(".")[2]), signed_wrongly),
+            (
+                "another key under the known name",
+                forged(head, stranger.sign(claims).split(".")[2]),
+                signed_wrongly,
+            ),
             ("other claims under a good signature", f"{first}.{altered}.{signature}", signed_wrongly),
             ("a signature of zeros", forged(head, tokens.text(bytes(64))), signed_wrongly),
             ("without signature", forged(head, ""), (signed_wrongly, malformed)),
@@ -934,7 +1149,11 @@ class HostileClient:
             ("an unknown key id", forged({**head, "kid": "unknown"}), "token_key_unknown"),
             ("a path as key id", forged({**head, "kid": "../../dev/null"}), "token_key_unknown"),
             ("a number as key id", forged({**head, "kid": 7}), malformed),
-            ("a key of its own", forged({**head, "kid": "own", "jwk": stranger.public_key()}), "token_key_unknown"),
+            (
+                "a key of its own",
+                forged({**head, "kid": "own", "jwk": stranger.public_key()}),
+                "token_key_unknown",
+            ),
             ("garbage", "garbage", malformed),
             ("dots", "..", malformed),
             ("four parts", f"{good}.x", malformed),
@@ -947,15 +1166,24 @@ class HostileClient:
         envelope = self.envelope("add_line_item", self.line())
         for name, token, code in listed:
             # The text is not one of the cast's names, so it is sent as it is.
-            yield Case(name, Request("GET", "/v1/orders", headers={"Authorization": f"Bearer {token}"}), 401, code)
+            yield Case(
+                name, Request("GET", "/v1/orders", headers={"Authorization": f"Bearer {token}"}), 401, code
+            )
             request = Request("POST", "/v1/pos/command", envelope, {"Authorization": f"Bearer {token}"})
             yield Case(f"{name}, with a command", request, 401, code)
         missing = "token_missing"
         yield Case("none", Request("GET", "/v1/orders", token=None), 401, missing)
-        for name, value in [("Basic", "Basic dXNlcjpwYXNz"), ("no scheme", good), ("empty", ""), ("Token", f"Token {good}")]:
+        for name, value in [
+            ("Basic", "Basic dXNlcjpwYXNz"),
+            ("no scheme", good),
+            ("empty", ""),
+            ("Token", f"Token {good}"),
+        ]:
             request = Request("GET", "/v1/orders", headers={"Authorization": value}, token=None)
             yield Case(name, request, 401, missing)
-        yield Case("in the query only", Request("GET", f"/v1/orders?access_token={good}", token=None), 401, missing)
+        yield Case(
+            "in the query only", Request("GET", f"/v1/orders?access_token={good}", token=None), 401, missing
+        )
         # Above what API Gateway lets through in headers: its answer or ours.
         long = {"Authorization": f"Bearer {'x' * 100_000}"}
         yield Case("100 KB", Request("GET", "/v1/orders", headers=long), (400, 401, 413, 431, 494), None)
@@ -966,7 +1194,10 @@ class HostileClient:
         for path, operations in sorted(paths.items()):
             for method in sorted(operations):
                 operation = operations[method]
-                if path in ("/v1/health", "/v1/openapi.json", "/.well-known/jwks.json") or operation.get("security") == []:
+                if (
+                    path in ("/v1/health", "/v1/openapi.json", "/.well-known/jwks.json")
+                    or operation.get("security") == []
+                ):
                     continue
                 filled = path.replace("{sku}", self.sku).replace("{location_id}", self.store)
                 filled = filled.replace("{entity}", "catalog").replace("{id}", self.final)
@@ -978,15 +1209,27 @@ class HostileClient:
         role, out = "role_required", "store_out_of_reach"
         update, reserve = self.stock_update(), {"lines": [self.stock_line(1)], "ttl_seconds": 9}
         product = {"name": "n", "unit_price": "1", "currency": "GBP"}
-        location = {"id": f"n-{self.run}", "kind": "store", "name": "n", "time_zone": "UTC", "currency": "GBP"}
+        location = {
+            "id": f"n-{self.run}",
+            "kind": "store",
+            "name": "n",
+            "time_zone": "UTC",
+            "currency": "GBP",
+        }
         feed = json.dumps({"id": f"n-{self.run}", "version": 1, "op": "upsert", "data": product})
         forbidden = [
             ("nobody analyst warehouse integration", self.command("add_line_item", self.line())),
             ("nobody analyst warehouse", self.keyed("POST", "/v1/orders", self.order())),
             ("nobody analyst cashier", self.keyed("POST", "/v1/inventory/update", update)),
             ("nobody analyst", self.keyed("POST", "/v1/inventory/reserve", reserve)),
-            ("nobody analyst", self.keyed("POST", f"/v1/inventory/reservations/{self.reservation}/commit", {})),
-            ("nobody analyst", self.keyed("POST", f"/v1/inventory/reservations/{self.reservation}/release", {})),
+            (
+                "nobody analyst",
+                self.keyed("POST", f"/v1/inventory/reservations/{self.reservation}/commit", {}),
+            ),
+            (
+                "nobody analyst",
+                self.keyed("POST", f"/v1/inventory/reservations/{self.reservation}/release", {}),
+            ),
             ("nobody analyst cashier warehouse", self.keyed("PUT", f"/v1/products/{self.sku}", product)),
             ("nobody analyst cashier warehouse", self.keyed("POST", "/v1/locations", location)),
             ("nobody analyst cashier warehouse manager", self.keyed("POST", "/v1/sync/catalog", feed)),
@@ -1002,7 +1245,9 @@ class HostileClient:
         ]
         for roles, request in forbidden:
             for name in roles.split():
-                yield Case(f"{name}: {request.method} {request.path}", replace(request, token=name), 403, role)
+                yield Case(
+                    f"{name}: {request.method} {request.path}", replace(request, token=name), 403, role
+                )
         there = {"location_id": self.second_store}
         elsewhere = [
             (self.command("create_cart", {}, store_id=self.second_store), 403, out),
@@ -1017,7 +1262,12 @@ class HostileClient:
             (self.ask(f"/v1/inventory/movements?location_id={self.second_store}&sku={self.sku}"), 403, out),
         ]  # fmt: skip
         for request, status, code in elsewhere:
-            yield Case(f"another store: {request.method} {request.path}", replace(request, token="manager"), status, code)
+            yield Case(
+                f"another store: {request.method} {request.path}",
+                replace(request, token="manager"),
+                status,
+                code,
+            )
         till = self.command("add_line_item", self.line(), "till", register_id="r-2")
         yield Case("another register", till, 403, "register_out_of_reach")
         priced = self.line(unit_price_override="0.01")
@@ -1028,7 +1278,9 @@ class HostileClient:
         blind = self.command("start_return", {"reason": "torn"}, "cashier")
         yield Case("a blind return", blind, 403, needed)
         cheap = self.order(lines=[{"sku": self.sku, "quantity": 1, "unit_price": "0.01"}])
-        yield Case("an order with a price by hand", self.keyed("POST", "/v1/orders", cheap, "cashier"), 403, needed)
+        yield Case(
+            "an order with a price by hand", self.keyed("POST", "/v1/orders", cheap, "cashier"), 403, needed
+        )
 
     def another_tenant(self) -> Iterator[Case]:
         """Whatever belongs to this tenant is not there for the other: 404, as for what never was."""
@@ -1050,7 +1302,7 @@ class HostileClient:
             (self.ask(f"/v1/inventory/reservations/{self.reservation}"), "reservation_not_found"),
             (self.ask(f"/v1/orders/{self.final}"), "order_not_found"),
             (self.ask(f"/v1/orders?store_id={self.store}"), "store_not_found"),
-            (self.ask(f"/v1/products/{self.sku}"), "product_not_found"),
+            (self.ask(f"/v1/products/{self.sku}"), "sku_not_found"),
             (self.ask(f"/v1/locations/{self.store}"), "location_not_found"),
             (self.ask(f"/v1/locations/{self.store}/inventory"), "location_not_found"),
             (self.ask(f"/v1/inventory/{self.store}/{self.sku}"), "stock_not_found"),
@@ -1072,7 +1324,7 @@ class HostileClient:
         malformed, quantity, nothing = "field_invalid", "quantity_invalid", f"nothing-{self.run}"
         updates = [
             ("unknown location", {"location_id": nothing}, 404, "location_not_found"),
-            ("location with a separator", {"location_id": "a#b"}, 422, ("id_malformed", "location_malformed")),
+            ("location with a separator", {"location_id": "a#b"}, 422, "location_id_malformed"),
             ("unknown SKU", {"sku": nothing}, 422, "sku_unknown"),
             ("SKU with a separator", {"sku": f"{self.sku}#x"}, 422, "sku_unknown"),
             ("empty SKU", {"sku": ""}, 422, "sku_malformed"),
@@ -1086,7 +1338,12 @@ class HostileClient:
             ("no reason", {"reason": ""}, 422, "reason_invalid"),
             ("blank reason", {"reason": "  "}, 422, "reason_invalid"),
             ("reason too long", {"reason": "x" * 201}, 422, "reason_invalid"),
-            ("reason with a control character", {"reason": "a\u0000b"}, 422, ("reason_invalid", "text_malformed")),
+            (
+                "reason with a control character",
+                {"reason": "a\u0000b"},
+                422,
+                ("reason_invalid", "text_malformed"),
+            ),
             ("another version", {"expected_version": 99}, 409, "version_conflict"),
             ("a version below 0", {"expected_version": -1}, 422, "expected_version_invalid"),
             ("version as text", {"expected_version": "1"}, 422, malformed),
@@ -1118,10 +1375,17 @@ class HostileClient:
             body = {"lines": [line], "ttl_seconds": 9, **changed}
             yield Case(f"reserve: {name}", self.keyed("POST", "/v1/inventory/reserve", body), status, code)
         at = f"/v1/inventory/reservations/{self.reservation}"
-        yield Case("commit with fields", self.keyed("POST", f"{at}/commit", {"order_id": "x"}), 422, malformed)
+        yield Case(
+            "commit with fields", self.keyed("POST", f"{at}/commit", {"order_id": "x"}), 422, malformed
+        )
         yield Case("release with fields", self.keyed("POST", f"{at}/release", {"x": 1}), 422, malformed)
         yield Case("extend by nothing", self.keyed("POST", f"{at}/extend", {}), 422, malformed)
-        yield Case("extend too long", self.keyed("POST", f"{at}/extend", {"ttl_seconds": 10**6}), 422, "ttl_out_of_range")
+        yield Case(
+            "extend too long",
+            self.keyed("POST", f"{at}/extend", {"ttl_seconds": 10**6}),
+            422,
+            "ttl_out_of_range",
+        )
         wrong_lines = self.order(reservation_id=self.reservation)
         yield Case("an order for other than is held", self.keyed("POST", "/v1/orders", wrong_lines), (409, 422),
                    ("reservation_mismatch", "reservation_lines_differ"))  # fmt: skip
@@ -1129,29 +1393,36 @@ class HostileClient:
             ("without a name", {"unit_price": "1", "currency": "GBP"}, malformed),
             ("a price of 5 decimals", {"name": "n", "unit_price": "1.00001", "currency": "GBP"}, malformed),
             ("an unknown unit", {"name": "n", "unit_price": "1", "currency": "GBP", "unit": "stone"}, malformed),
-            ("another SKU", {"sku": "x", "name": "n", "unit_price": "1", "currency": "GBP"}, "sku_mismatch"),
+            ("another SKU", {"sku": "x", "name": "n", "unit_price": "1", "currency": "GBP"}, malformed),
             ("a wrong barcode", {"name": "n", "unit_price": "1", "currency": "GBP", "barcodes": ["1"]},
-             "barcode_malformed"),
-            ("an empty name", {"name": "", "unit_price": "1", "currency": "GBP"}, "name_malformed"),
+             malformed),
+            ("an empty name", {"name": "", "unit_price": "1", "currency": "GBP"}, malformed),
         ]  # fmt: skip
         for name, body, code in products:
             yield Case(f"product: {name}", self.keyed("PUT", f"/v1/products/n-{self.run}", body), 422, code)
         product = {"name": "n", "unit_price": "1", "currency": "GBP"}
         stale = self.keyed("PUT", f"/v1/products/{self.sku}", product, **{"If-Match": '"999"'})
-        yield Case("product: another version", stale, 412, ("version_mismatch", "precondition_failed", "etag_mismatch"))
+        yield Case(
+            "product: another version",
+            stale,
+            412,
+            ("version_mismatch", "precondition_failed", "etag_mismatch"),
+        )
         garbled = self.keyed("PUT", f"/v1/products/{self.sku}", product, **{"If-Match": "garbage"})
         yield Case("product: If-Match that is none", garbled, (400, 412, 422), (
             "if_match_malformed", "version_mismatch", "precondition_failed", "etag_mismatch",
         ))  # fmt: skip
         place = {"id": f"n-{self.run}", "kind": "store", "name": "n", "time_zone": "UTC", "currency": "GBP"}
         for name, changed, status, code in [
-            ("an unknown zone", {"time_zone": "Mars/Olympus"}, 422, "time_zone_unknown"),
+            ("an unknown zone", {"time_zone": "Mars/Olympus"}, 422, malformed),
             ("an unknown kind", {"kind": "kiosk"}, 422, malformed),
-            ("an id with a separator", {"id": "a#b"}, 422, "id_malformed"),
-            ("a time that is none", {"business_day_start": "25:00"}, 422, ("time_malformed", "business_day_start_malformed")),
+            ("an id with a separator", {"id": "a#b"}, 422, malformed),
+            ("a time that is none", {"business_day_start": "25:00"}, 422, malformed),
             ("one that is there", {"id": self.store}, 409, "location_exists"),
         ]:
-            yield Case(f"location: {name}", self.keyed("POST", "/v1/locations", {**place, **changed}), status, code)
+            yield Case(
+                f"location: {name}", self.keyed("POST", "/v1/locations", {**place, **changed}), status, code
+            )
 
     def lists(self) -> Iterator[Case]:
         paths = [
@@ -1170,15 +1441,39 @@ class HostileClient:
             cursor = self.api.get(f"{path}&limit=1").get("next_cursor")
             expect(cursor is not None, f"{path} has no second page to go to")
             ends[path] = cursor
-        for path in [*paths, "/v1/dispatch/dead-letters?", "/v1/warehouses?", f"/v1/analytics/products?store_id={self.store}"]:
-            for limit in ("0", "201", "1000000000", "-1", "99999999999999999999", "abc", "1e9", "1.5", "", "%00"):
+        for path in [
+            *paths,
+            "/v1/dispatch/dead-letters?",
+            "/v1/warehouses?",
+            f"/v1/analytics/products?store_id={self.store}",
+        ]:
+            for limit in (
+                "0",
+                "201",
+                "1000000000",
+                "-1",
+                "99999999999999999999",
+                "abc",
+                "1e9",
+                "1.5",
+                "",
+                "%00",
+            ):
                 codes = ("limit_out_of_range", "query_invalid")
                 yield Case(f"{path}: limit {limit!r}", self.ask(f"{path}&limit={limit}"), 422, codes, "limit")
             for cursor in ("x", "", "%00", "AAAA", "A" * 10_000, "é"):
                 yield Case(f"{path}: cursor {cursor[:10]!r}", self.ask(f"{path}&cursor={quote(cursor, safe='%')}"), 400,
                            "cursor_malformed")  # fmt: skip
-            yield Case(f"{path}: an unknown parameter", self.ask(f"{path}&colour=red"), 422, "query_invalid", "colour")
-            yield Case(f"{path}: a parameter twice", self.ask(f"{path}&limit=1&limit=2"), 422, "query_invalid")
+            yield Case(
+                f"{path}: an unknown parameter",
+                self.ask(f"{path}&colour=red"),
+                422,
+                "query_invalid",
+                "colour",
+            )
+            yield Case(
+                f"{path}: a parameter twice", self.ask(f"{path}&limit=1&limit=2"), 422, "query_invalid"
+            )
         wrong = "cursor_malformed"
         filters = {
             "/v1/products?": "category=x",
@@ -1196,7 +1491,12 @@ class HostileClient:
             another = list(ends.values())[(number + 1) % len(ends)]
             yield Case(f"{path}: of another list", self.ask(f"{path}&cursor={another}"), 400, wrong)
             if filters.get(path):
-                yield Case(f"{path}: of another filter", self.ask(f"{path}&{filters[path]}&cursor={cursor}"), 400, wrong)
+                yield Case(
+                    f"{path}: of another filter",
+                    self.ask(f"{path}&{filters[path]}&cursor={cursor}"),
+                    400,
+                    wrong,
+                )
         for path in ("/v1/products?", "/v1/locations?", "/v1/dispatch/deliveries?"):
             request = self.ask(f"{path}&cursor={ends[path]}", "stranger")
             yield Case(f"{path}: of another tenant", request, 400, wrong)
@@ -1243,7 +1543,13 @@ class HostileClient:
         ]:
             yield Case(f"products: {name}", self.ask(f"/v1/analytics/products?{of}&{day}&{query}"), 422, code)
         for date in ("2010-02-30", "today", "2010-12-01T00:00:00Z", "", "20101201", "2010-12-1"):
-            yield Case(f"dashboard: {date!r}", self.ask(f"/v1/analytics/dashboard?{of}&date={date}"), 422, malformed, "date")
+            yield Case(
+                f"dashboard: {date!r}",
+                self.ask(f"/v1/analytics/dashboard?{of}&date={date}"),
+                422,
+                malformed,
+                "date",
+            )
         for name, query, code in [
             ("from that is none", "from=2010-02-30", malformed),
             ("to that is none", "to=x", malformed),
@@ -1257,7 +1563,13 @@ class HostileClient:
             ("/v1/dispatch/deliveries", "status=lost", "status"),
         ]:
             yield Case(f"{path}?{query}", self.ask(f"{path}?{query}"), 422, invalid, name)
-        yield Case("movements of no SKU", self.ask(f"/v1/inventory/movements?location_id={self.store}"), 422, invalid, "sku")
+        yield Case(
+            "movements of no SKU",
+            self.ask(f"/v1/inventory/movements?location_id={self.store}"),
+            422,
+            invalid,
+            "sku",
+        )
         yield Case("proof of no location", self.ask(f"/v1/inventory/conservation?sku={self.sku}"), 422, invalid,
                    "location_id")  # fmt: skip
 
@@ -1280,19 +1592,30 @@ class HostileClient:
             for name, id in odd:
                 codes = (
                     "id_malformed", "sku_malformed", "path_malformed", "route_unknown", "order_not_found",
-                    "product_not_found", "location_not_found", "reservation_not_found", "stock_not_found",
+                    "sku_not_found", "location_not_found", "reservation_not_found", "stock_not_found",
                     "delivery_not_found", "dead_letter_not_found",
                 )  # fmt: skip
                 yield Case(f"{prefix}{name}", self.ask(prefix + id), clear, codes)
         for name, id in odd:
-            request = self.keyed("PUT", f"/v1/products/{id}", {"name": "n", "unit_price": "x", "currency": "GBP"})
+            request = self.keyed(
+                "PUT", f"/v1/products/{id}", {"name": "n", "unit_price": "x", "currency": "GBP"}
+            )
             codes = ("field_invalid", "sku_malformed", "path_malformed", "route_unknown")
             yield Case(f"PUT product {name}", request, (400, 404, 414, 422), codes)
             request = self.keyed("POST", f"/v1/inventory/reservations/{id}/release", {})
             codes = ("id_malformed", "path_malformed", "route_unknown", "reservation_not_found")
             yield Case(f"release {name}", request, (400, 404, 414, 422), codes)
         unknown = "route_unknown"
-        for path in ("/v1/nothing", "/v2/orders", "/v1/orders/x/y/z", "/v1/../admin", "/", "/v1//orders", "/v1/Orders", "/admin"):
+        for path in (
+            "/v1/nothing",
+            "/v2/orders",
+            "/v1/orders/x/y/z",
+            "/v1/../admin",
+            "/",
+            "/v1//orders",
+            "/v1/Orders",
+            "/admin",
+        ):
             yield Case(f"GET {path}", self.ask(path), 404, unknown)
         for method, path in [
             ("GET", "/v1/pos/command"), ("PUT", "/v1/pos/command"), ("DELETE", "/v1/pos/command"),
@@ -1319,7 +1642,12 @@ class HostileClient:
             above = self.keyed("POST", path, b" " * (4 * megabyte + 1))
             yield Case(f"{path}: 4 MB and a byte", above, 413, large)
             # Above the gateway's own limit: its answer on AWS, ours here.
-            yield Case(f"{path}: 10.5 MB", self.keyed("POST", path, b" " * (10 * megabyte + megabyte // 2)), 413, None)
+            yield Case(
+                f"{path}: 10.5 MB",
+                self.keyed("POST", path, b" " * (10 * megabyte + megabyte // 2)),
+                413,
+                None,
+            )
         long = self.command("add_line_item", self.line(notes="x" * 3 * megabyte))
         yield Case("notes of 3 MB", long, 422, "text_too_long")
 
@@ -1327,15 +1655,25 @@ class HostileClient:
         line = json.dumps({"id": f"z-{self.run}", "version": 1, "op": "upsert", "data": {}})
         packed = gzip.compress(line.encode())
         yield Case("unknown feed", self.keyed("POST", "/v1/sync/weather", line), 404, "unknown_entity")
-        yield Case("a feed not taken yet", self.keyed("POST", "/v1/sync/customers", line), 422, "entity_not_supported")
+        yield Case(
+            "a feed not taken yet",
+            self.keyed("POST", "/v1/sync/customers", line),
+            422,
+            "entity_not_supported",
+        )
         for start in ("0", "-1", "x", "1.5", ""):
             codes = ("from_out_of_range", "query_invalid")
-            yield Case(f"from {start!r}", self.keyed("POST", f"/v1/sync/catalog?from={start}", line), 422, codes, "from")
+            yield Case(
+                f"from {start!r}",
+                self.keyed("POST", f"/v1/sync/catalog?from={start}", line),
+                422,
+                codes,
+                "from",
+            )
         for path in ("/v1/sync/catalog", "/v1/pos/command", "/v1/orders"):
-            for name, body in (("packed", packed), ("that is not", line.encode())):
-                request = self.keyed("POST", path, body, **{"Content-Encoding": "gzip"})
-                codes = ("content_encoding_unsupported", "unsupported_media_type", "json_malformed")
-                yield Case(f"{path}: gzip {name}", request, (400, 415), codes)
+            request = self.keyed("POST", path, packed, **{"Content-Encoding": "gzip"})
+            codes = ("content_encoding_unsupported", "unsupported_media_type", "json_malformed")
+            yield Case(f"{path}: gzip", request, (400, 415), codes)
 
     # Checks that change something on purpose
 
@@ -1343,6 +1681,7 @@ class HostileClient:
         yield self.repetitions_are_not_refused
         yield self.refusals_within_a_batch
         yield self.a_cart_of_more_lines_than_it_holds
+        yield self.a_cart_of_more_bytes_than_it_holds
         yield self.a_bad_line_among_ten_thousand
         yield self.odd_uploads
         yield self.records_that_are_not_ours
@@ -1378,7 +1717,7 @@ class HostileClient:
         outcomes = answer.json()["outcomes"]
         expect(len(outcomes) == len(commands), f"{len(outcomes)} outcomes")
         expect([outcomes[0]["status"], outcomes[-1]["status"]] == [200, 200], outcomes)
-        for (command, status, code), outcome in zip(bad, outcomes[1:-1]):
+        for (command, status, code), outcome in zip(bad, outcomes[1:-1], strict=True):
             statuses = status if isinstance(status, tuple) else (status,)
             codes = code if isinstance(code, tuple) else (code,)
             right = outcome["status"] in statuses and outcome["body"].get("code") in codes
@@ -1386,25 +1725,56 @@ class HostileClient:
         return f"{len(bad)} bad commands refused each for itself, the good ones applied"
 
     def a_cart_of_more_lines_than_it_holds(self) -> str:
-        cart, started = self.make("create_cart", "cart_id"), time.monotonic()
-        sent = 0
-        while sent < LINES_MAX:
-            size = min(1_000, LINES_MAX - sent)
-            lines = [self.envelope("add_line_item", {**self.line(), "cart_id": cart}) for _ in range(size)]
-            while lines:
-                if time.monotonic() - started > CART_SECONDS_MAX:
-                    return f"NOT REACHED: {sent} lines in {CART_SECONDS_MAX} s; the whole order above has the limit"
-                reply = self.api.post("/v1/pos/commands", {"commands": lines}).body
-                refused = [outcome for outcome in reply["outcomes"] if outcome["status"] != 200]
-                expect(not refused, f"after {sent} lines: {json.dumps(refused[:1])[:400]}")
-                sent += len(reply["outcomes"])
-                lines = lines[reply["resume_from"] :] if reply["resume_from"] is not None else []
-        filled = time.monotonic() - started
-        answer = self.answer(self.command("add_line_item", {**self.line(), "cart_id": cart}, reply="summary"))
-        expect(answer.status == 422 and answer.json().get("code") == "too_many_lines", answer.text[:300])
-        shown = self.api.post("/v1/pos/command", {**self.makers[cart], "reply": "summary"}).body["cart"]
-        expect(shown["line_count"] == LINES_MAX, f"{shown['line_count']} lines")
-        return f"{LINES_MAX} lines in {filled:.0f} s, one more is refused"
+        """To fill a cart command by command takes minutes: an order of nearly as many lines as fit is laid
+        back into the table as an open cart, and filled up from there."""
+        lines = [{"sku": self.rice, "quantity": "0.001"}] * (LINES_MAX - 1)
+        headers = {"Idempotency-Key": self.name("k")}
+        order = self.api.post("/v1/orders", self.order(lines=lines), headers).body["order"]
+        expect(order["line_count"] == LINES_MAX - 1, f"{order['line_count']} lines of an order")
+        cloud = self.stack.cloud()
+        database, table = cloud.client("dynamodb"), cloud.outputs()["OrdersTable"]
+        key = {"pk": {"S": f"{TENANT}#cart#{order['id']}"}, "sk": {"S": "cart"}}
+        item = database.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]
+        of_orders = {
+            "lane", "lane_pk", "lane_number", "order_version", "status", "finalized_at", "business_day",
+            "hour_start", "offset_seconds", "store_pk", "store_sk",
+        }  # fmt: skip
+        cart = self.name("c")
+        opened = {name: value for name, value in item.items() if name not in of_orders}
+        opened |= {"pk": {"S": f"{TENANT}#cart#{cart}"}, "cart_id": {"S": cart}, "state": {"S": "open"}}
+        database.put_item(TableName=table, Item=opened)
+        line = {**self.line(), "cart_id": cart}
+        changed = {"reply": "summary", "register_id": order["register_id"]}
+        last = self.answer(self.command("add_line_item", line, **changed))
+        expect(last.status == 200 and last.json()["cart"]["line_count"] == LINES_MAX, last.text[:300])
+        above = self.answer(self.command("add_line_item", line, **changed))
+        expect((above.status, above.json().get("code")) == (422, "too_many_lines"), above.text[:300])
+        return f"line {LINES_MAX} is taken, one more is refused"
+
+    def a_cart_of_more_bytes_than_it_holds(self) -> str:
+        cart, taken = self.make("create_cart", "cart_id"), 0
+        while True:
+            # Four bytes a character, and nothing to compress.
+            noted = [
+                {
+                    **self.line(),
+                    "cart_id": cart,
+                    "notes": "".join(chr(0x10000 + secrets.randbelow(0x8000)) for _ in range(500)),
+                }
+                for _ in range(50)
+            ]
+            commands = [self.envelope("add_line_item", line) for line in noted]
+            outcomes = self.api.post("/v1/pos/commands", {"commands": commands}).body["outcomes"]
+            refused = [outcome for outcome in outcomes if outcome["status"] != 200]
+            taken += len(outcomes) - len(refused)
+            if refused:
+                break
+            expect(taken < LINES_MAX, "a cart grew without end")
+        codes = {(outcome["status"], outcome["body"].get("code")) for outcome in refused}
+        expect(codes == {(422, "cart_too_large")}, f"after {taken} lines: {codes}")
+        shown = self.send("set_tendering", cart_id=cart)["cart"]
+        expect((shown["state"], shown["line_count"]) == ("tendering", taken), f"{shown['line_count']} lines")
+        return f"{taken} lines with long notes, then refused; it can still be tendered"
 
     def a_bad_line_among_ten_thousand(self) -> str:
         bad = FEED_LINES // 2
@@ -1420,7 +1790,13 @@ class HostileClient:
         expect(counts == {"applied": FEED_LINES - 1, "skipped": 0, "failed": 1}, counts)
         [error] = reply["errors"]
         expect((error["line"], error["code"]) == (bad, "line_not_json"), error)
-        for id, there in ((ids[0], True), (ids[bad - 2], True), (ids[bad - 1], False), (ids[bad], True), (ids[-1], True)):
+        for id, there in (
+            (ids[0], True),
+            (ids[bad - 2], True),
+            (ids[bad - 1], False),
+            (ids[bad], True),
+            (ids[-1], True),
+        ):
             status = self.answer(self.ask(f"/v1/products/{id}")).status
             expect(status == (200 if there else 404), f"GET {id}: {status}")
         return f"{FEED_LINES - 1} of {FEED_LINES} lines applied, line {bad} named"
@@ -1461,7 +1837,9 @@ class HostileClient:
         text = "\n".join([line(first), "", *(text for _, text in bad), "\u00a0", line(last)])
         reply = self.upload_text("catalog", text)
         told = [(error["line"], error["code"]) for error in reply["errors"]]
-        wanted = [(number, code) for number, (code, _) in enumerate(bad, 3)] + [(3 + len(bad), "line_not_json")]
+        wanted = [(number, code) for number, (code, _) in enumerate(bad, 3)] + [
+            (3 + len(bad), "line_not_json")
+        ]
         expect(told == wanted, f"errors {told}, expected {wanted}")
         expect(reply["applied"] == 2, reply)
         for id in (first, last):
@@ -1472,7 +1850,11 @@ class HostileClient:
             reply = self.upload_text("catalog", text)
             expect((reply["lines"], reply["failed"]) == (0, 0), f"{name}: {reply}")
         # Stock of a location or SKU that is not there, or below zero.
-        for changed in ({"location_id": f"nothing-{self.run}"}, {"sku": f"nothing-{self.run}"}, {"on_hand": -1}):
+        for changed in (
+            {"location_id": f"nothing-{self.run}"},
+            {"sku": f"nothing-{self.run}"},
+            {"on_hand": -1},
+        ):
             stock = {"location_id": self.store, "sku": self.euro, "on_hand": 1, **changed}
             text = json.dumps({"id": self.name("i"), "version": 1, "op": "upsert", "data": stock})
             reply = self.upload_text("inventory", text)
@@ -1486,11 +1868,15 @@ class HostileClient:
         marks = self.put_foreign_records(cloud, outputs)
         started = time.monotonic()
         sale = self.paid_cart()
-        token = self.send("finalize_order", cart_id=sale)["consistency_token"]
-        self.sales += 1
+        sold = self.send("finalize_order", cart_id=sale)
+        token, number = sold["consistency_token"], sold["result"]["receipt_number"]
         while True:
             figures = self.answer(
-                Request("GET", f"/v1/analytics/dashboard?store_id={self.store}", headers={"X-Consistency-Token": token})
+                Request(
+                    "GET",
+                    f"/v1/analytics/dashboard?store_id={self.store}",
+                    headers={"X-Consistency-Token": token},
+                )
             )
             if figures.headers.get("x-consistency") == "satisfied":
                 break
@@ -1500,7 +1886,7 @@ class HostileClient:
         seconds = time.monotonic() - started
         lanes = json.loads(figures.text)["watermark"]["lanes"]
         lane = lanes[f"{self.store}/r-1"]
-        expect((lane["through"], lane["gaps"]) == (self.sales, []), f"lane {lane}, expected {self.sales}")
+        expect((lane["through"], lane["gaps"]) == (number, []), f"lane {lane}, expected {number}")
         delivery = f"/v1/dispatch/deliveries/{sale}.1"
         deadline = time.monotonic() + FIGURES_SECONDS_MAX
         while self.answer(self.ask(delivery)).json().get("status") != "delivered":
@@ -1553,7 +1939,9 @@ class HostileClient:
             marks[f"orders table: {name}"] = ("event-relay", id)
         id = self.name("foreign")
         key = {"pk": {"S": f"{TENANT}#stock#{self.store}#{id}"}, "sk": {"S": "stock"}}
-        database.put_item(TableName=outputs["StockTable"], Item={**key, "seq": {"N": "1"}, "x": {"BOOL": True}})
+        database.put_item(
+            TableName=outputs["StockTable"], Item={**key, "seq": {"N": "1"}, "x": {"BOOL": True}}
+        )
         marks["stock table: an item of another shape"] = ("event-relay", id)
         return marks
 
@@ -1573,10 +1961,17 @@ class HostileClient:
 
     def parked_records(self, cloud, table: str) -> list[tuple[str, str]]:
         """(function, record) of everything parked since this run began, its pieces put together."""
-        pages = cloud.client("dynamodb").get_paginator("query").paginate(
-            TableName=table,
-            KeyConditionExpression="pk = :parked AND sk >= :since",
-            ExpressionAttributeValues={":parked": {"S": "parked"}, ":since": {"S": f"{self.began_millis - 5_000:015}"}},
+        pages = (
+            cloud.client("dynamodb")
+            .get_paginator("query")
+            .paginate(
+                TableName=table,
+                KeyConditionExpression="pk = :parked AND sk >= :since",
+                ExpressionAttributeValues={
+                    ":parked": {"S": "parked"},
+                    ":since": {"S": f"{self.began_millis - 5_000:015}"},
+                },
+            )
         )
         pieces: dict[tuple, dict[int, str]] = {}
         wholes: dict[tuple, int] = {}
@@ -1597,14 +1992,14 @@ class HostileClient:
         time.sleep(2)
         cloud = self.stack.cloud()
         logs, group = cloud.client("logs"), cloud.outputs()["ApplicationLogs"]
-        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=self.began_millis)
+        pages = logs.get_paginator("filter_log_events").paginate(
+            logGroupName=group, startTime=self.began_millis
+        )
         messages = [event["message"] for page in pages for event in page["events"]]
         expect(len(messages) > 100, f"only {len(messages)} log lines: these are not the functions' logs")
         # Of a token its signature is what must not be seen; with it the rest is worthless.
         texts = {text.rsplit(".", 1)[-1] if text.count(".") == 2 else text for text in self.secret_texts}
-        found = {
-            text: message for text in texts if len(text) > 8 for message in messages if text in message
-        }
+        found = {text: message for text in texts if len(text) > 8 for message in messages if text in message}
         expect(not found, f"{len(found)} secrets in the logs: " + "; ".join(
             f"{text!r} in {message[:300]}" for text, message in found.items()
         ))  # fmt: skip
@@ -1616,7 +2011,9 @@ class HostileClient:
         self.send("add_line_item", cart_id=cart, sku=self.sku, quantity=1, notes=f"note-{self.run}")
         self.send("set_tendering", cart_id=cart)
         reference = f"reference-{self.run}"
-        self.send("add_payment", cart_id=cart, tender="card", amount=pounds(250), external_reference=reference)
+        self.send(
+            "add_payment", cart_id=cart, tender="card", amount=pounds(250), external_reference=reference
+        )
         self.send("finalize_order", cart_id=cart)
         reason = f"reason-{self.run}"
         back = self.make("start_return", "return_id", original_order_id=cart, reason=reason)

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import prerequisites
@@ -508,7 +509,7 @@ class Contention:
         answers = Counter((reply.status, reply.body.get("code")) for reply in replies)
         self.sales[register] += answers[200, None]
         expect_equal(answers, {(200, None): 1, (409, "insufficient_stock"): AT_ONCE - 1}, "answers")
-        for cart, reply in zip(carts, replies):
+        for cart, reply in zip(carts, replies, strict=True):
             if reply.status == 409:
                 [line] = reply.body["lines"]
                 named = (line["sku"], line["requested"], line["available"])
@@ -535,7 +536,11 @@ class Contention:
                     ("/v1/orders", order, {"Idempotency-Key": self.name("k")}),
                 ]
             )
-            winners = [name for name, reply in zip(("sale", "hold", "order"), replies) if reply.status < 300]
+            winners = [
+                name
+                for name, reply in zip(("sale", "hold", "order"), replies, strict=True)
+                if reply.status < 300
+            ]
             codes = Counter(reply.body.get("code") for reply in replies if reply.status >= 300)
             expect(len(winners) == 1, f"winners {winners}, refusals {dict(codes)}")
             expect_equal(codes, {"insufficient_stock": 2}, "refusals")
@@ -607,7 +612,7 @@ class Contention:
     def stock_is_the_sum_of_its_movements(self) -> str:
         movements = 0
         for sku in sorted(self.skus):
-            proof = self.wait(lambda: self.caught_up(sku), f"the ledger of {sku}")
+            proof = self.wait(partial(self.caught_up, sku), f"the ledger of {sku}")
             expect(proof["holds"] and not proof["ranges"], f"{sku}: {proof}")
             rows = list(self.api.pages("/v1/inventory/movements", sku=sku, location_id=self.store))
             movements += len(rows)
