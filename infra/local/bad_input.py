@@ -186,9 +186,14 @@ class HostileClient:
         self.makers: dict[str, dict] = {}
         # Texts that no log may hold.
         self.secret_texts = [
-            *self.tokens.values(), *CARDS[:4], f"jane-doe-{self.run}", f"note-{self.run}",
-            f"reason-{self.run}", f"reference-{self.run}", f"customer-{self.run}@example.com",
-        ]  # fmt: skip
+            *self.tokens.values(),
+            *CARDS[:4],
+            f"jane-doe-{self.run}",
+            f"note-{self.run}",
+            f"reason-{self.run}",
+            f"reference-{self.run}",
+            f"customer-{self.run}@example.com",
+        ]
 
     # The world before
 
@@ -201,10 +206,19 @@ class HostileClient:
             (self.warehouse, "warehouse", []),
         ]
         locations = [
-            (id, {"id": id, "kind": kind, "name": id, "time_zone": "Europe/London", "currency": "GBP",
-                  "registers": registers})
+            (
+                id,
+                {
+                    "id": id,
+                    "kind": kind,
+                    "name": id,
+                    "time_zone": "Europe/London",
+                    "currency": "GBP",
+                    "registers": registers,
+                },
+            )
             for id, kind, registers in places
-        ]  # fmt: skip
+        ]
         products = [(self.sku, "piece", "GBP"), (self.rice, "kg", "GBP"), (self.euro, "piece", "EUR")]
         self.upload(self.api, "locations", locations)
         self.upload(
@@ -454,7 +468,7 @@ class HostileClient:
                 ("a comment", b"/* x */" + good.encode()),
                 ("a trailing comma", (middle + ",}").encode()),
                 ("single quotes", good.replace('"', "'").encode()),
-            ]  # fmt: skip
+            ]
             for name, body in bodies:
                 # An absent body may stand for no filters; there is nothing it could change.
                 yield Case(f"{path}: {name}", self.keyed(method, path, body), 400, "json_malformed")
@@ -485,11 +499,19 @@ class HostileClient:
         repeated = [
             ("/v1/inventory/update", update, '"quantity": 5', '"quantity": 5, "quantity": 50'),
             ("/v1/orders", self.order(), '"quantity": 1', '"quantity": 1, "quantity": 2'),
-            ("/v1/pos/command", self.envelope("add_line_item", self.line(1)),
-             '"quantity": 1', '"quantity": 1, "quantity": 2'),
-            ("/v1/pos/command", self.envelope("void_cart", {"cart_id": self.open}),
-             '"action": "void_cart"', '"action": "set_tendering", "action": "void_cart"'),
-        ]  # fmt: skip
+            (
+                "/v1/pos/command",
+                self.envelope("add_line_item", self.line(1)),
+                '"quantity": 1',
+                '"quantity": 1, "quantity": 2',
+            ),
+            (
+                "/v1/pos/command",
+                self.envelope("void_cart", {"cart_id": self.open}),
+                '"action": "void_cart"',
+                '"action": "set_tendering", "action": "void_cart"',
+            ),
+        ]
         for path, good, once, twice in repeated:
             text = json.dumps(good)
             expect(once in text, f"{once} is not in {text}")
@@ -616,10 +638,13 @@ class HostileClient:
             ("POST", f"/v1/inventory/reservations/{self.reservation}/extend", {"ttl_seconds": 7200}),
             ("POST", "/v1/orders", self.order()),
             ("POST", "/v1/dispatch/dead-letters/replay", {}),
-            ("POST", "/v1/locations", {"id": f"n-{self.run}", "kind": "store", "name": "n", "time_zone": "UTC",
-                                       "currency": "GBP"}),
+            (
+                "POST",
+                "/v1/locations",
+                {"id": f"n-{self.run}", "kind": "store", "name": "n", "time_zone": "UTC", "currency": "GBP"},
+            ),
             ("PUT", f"/v1/products/n-{self.run}", {"name": "n", "unit_price": "1", "currency": "GBP"}),
-        ]  # fmt: skip
+        ]
         for method, path, body in routes:
             yield Case(f"{path}: none", Request(method, path, body), 400, missing)
             for name, key in [("empty", ""), ("129 characters", "x" * 129), ("not ASCII", b"\xc3\xa9")]:
@@ -688,13 +713,25 @@ class HostileClient:
             ("SKU with a space behind", {**line, "sku": f"{self.sku} "}, 422, "sku_malformed"),
             ("no SKU and no barcode", {"cart_id": self.open, "quantity": 1}, 422, "sku_or_barcode_required"),
             ("SKU and barcode", {**line, "barcode": "4006381333931"}, 422, "sku_or_barcode_required"),
-            ("unknown barcode", {"cart_id": self.open, "barcode": "4006381333931", "quantity": 1}, 404,
-             "barcode_not_found"),
-            ("wrong check digit", {"cart_id": self.open, "barcode": "4006381333932", "quantity": 1}, 422,
-             "barcode_malformed"),
-            ("SKU priced in another currency", {**line, "sku": self.euro}, 422,
-             ("product_unpriced", "currency_mismatch")),
-        ]:  # fmt: skip
+            (
+                "unknown barcode",
+                {"cart_id": self.open, "barcode": "4006381333931", "quantity": 1},
+                404,
+                "barcode_not_found",
+            ),
+            (
+                "wrong check digit",
+                {"cart_id": self.open, "barcode": "4006381333932", "quantity": 1},
+                422,
+                "barcode_malformed",
+            ),
+            (
+                "SKU priced in another currency",
+                {**line, "sku": self.euro},
+                422,
+                ("product_unpriced", "currency_mismatch"),
+            ),
+        ]:
             yield Case(name, self.command("add_line_item", payload), status, code)
         for line_id in ("l-2", "l-0", "x", "", "l-99999999999999999999", "l--1"):
             for action, more in (("update_line_item", {"quantity": 2}), ("remove_line_item", {})):
@@ -830,8 +867,12 @@ class HostileClient:
         request = self.command("add_line_item", self.line(1_000_000, unit_price_override="999999.9999"))
         yield Case("a line above all amounts", request, 422, "amount_out_of_range")
         lines = [{"sku": self.sku, "quantity": 1_000_000, "unit_price": "999999.9999"}]
-        yield Case("an order above all amounts", self.keyed("POST", "/v1/orders", self.order(lines=lines)), 422,
-                   "amount_out_of_range")  # fmt: skip
+        yield Case(
+            "an order above all amounts",
+            self.keyed("POST", "/v1/orders", self.order(lines=lines)),
+            422,
+            "amount_out_of_range",
+        )
         for name, amount, status, code in [
             ("0", pounds(0), 422, "amount_not_positive"),
             ("-1", pounds(-1), 422, "amount_not_positive"),
@@ -943,11 +984,20 @@ class HostileClient:
         yield Case("employee_id", request, 422, refused, "employee_id")
         for card in CARDS:
             payments = [{"tender": "card", "amount": pounds(250), "external_reference": card}]
-            yield Case(f"order: reference {card!r}", self.keyed("POST", "/v1/orders", self.order(payments=payments)), 422,
-                       refused, "payments[0].external_reference")  # fmt: skip
-            yield Case(f"stock update: reason {card!r}",
-                       self.keyed("POST", "/v1/inventory/update", self.stock_update(reason=card)), 422, refused,
-                       "reason")  # fmt: skip
+            yield Case(
+                f"order: reference {card!r}",
+                self.keyed("POST", "/v1/orders", self.order(payments=payments)),
+                422,
+                refused,
+                "payments[0].external_reference",
+            )
+            yield Case(
+                f"stock update: reason {card!r}",
+                self.keyed("POST", "/v1/inventory/update", self.stock_update(reason=card)),
+                422,
+                refused,
+                "reason",
+            )
         for name in ("customer_id", "channel"):
             request = self.keyed("POST", "/v1/orders", self.order(**{name: CARD}))
             yield Case(f"order: {name}", request, 422, refused, name)
@@ -971,8 +1021,12 @@ class HostileClient:
         ]:
             of = {"cart_id": cart}
             yield Case(f"{name}: add a line", self.command("add_line_item", {**of, **line}), 409, state)
-            yield Case(f"{name}: change a line",
-                       self.command("update_line_item", {**of, "line_id": "l-1", "quantity": 2}), 409, state)  # fmt: skip
+            yield Case(
+                f"{name}: change a line",
+                self.command("update_line_item", {**of, "line_id": "l-1", "quantity": 2}),
+                409,
+                state,
+            )
             yield Case(
                 f"{name}: remove a line",
                 self.command("remove_line_item", {**of, "line_id": "l-1"}),
@@ -1045,21 +1099,45 @@ class HostileClient:
             ("nothing", {**back, "quantity": 0}, 422, "quantity_invalid"),
             ("an unknown line", {**back, "line_id": "l-9", "quantity": 1}, 404, "line_not_found"),
             ("an unknown disposition", {**back, "quantity": 1, "disposition": "eaten"}, 422, "field_invalid"),
-            ("by SKU of a known sale",
-             {"return_id": self.returning, "sku": self.sku, "unit_price": "99", "quantity": 1, "disposition": "none"},
-             (409, 422), "original_line_required"),
-            ("by line of a blind one", {**back, "return_id": self.blind, "quantity": 1}, (409, 422),
-             "sku_and_price_required"),
-            ("a blind one without a price",
-             {"return_id": self.blind, "sku": self.sku, "quantity": 1, "disposition": "none"}, 422,
-             "line_or_sku_required"),
-        ]:  # fmt: skip
+            (
+                "by SKU of a known sale",
+                {
+                    "return_id": self.returning,
+                    "sku": self.sku,
+                    "unit_price": "99",
+                    "quantity": 1,
+                    "disposition": "none",
+                },
+                (409, 422),
+                "original_line_required",
+            ),
+            (
+                "by line of a blind one",
+                {**back, "return_id": self.blind, "quantity": 1},
+                (409, 422),
+                "sku_and_price_required",
+            ),
+            (
+                "a blind one without a price",
+                {"return_id": self.blind, "sku": self.sku, "quantity": 1, "disposition": "none"},
+                422,
+                "line_or_sku_required",
+            ),
+        ]:
             yield Case(f"return: {name}", self.command("return_line_item", payload), status, code)
         refund = {"return_id": self.unrefunded, "tender": "card", "amount": pounds(250)}
-        yield Case("refund above the return", self.command("refund_tender", {**refund, "amount": pounds(251)}), 409,
-                   ("overpaid", "refund_above_paid"))  # fmt: skip
-        yield Case("refund by a tender that was not used", self.command("refund_tender", {**refund, "tender": "cash"}), 409,
-                   "refund_above_paid")  # fmt: skip
+        yield Case(
+            "refund above the return",
+            self.command("refund_tender", {**refund, "amount": pounds(251)}),
+            409,
+            ("overpaid", "refund_above_paid"),
+        )
+        yield Case(
+            "refund by a tender that was not used",
+            self.command("refund_tender", {**refund, "tender": "cash"}),
+            409,
+            "refund_above_paid",
+        )
         finish = "finalize_return"
         yield Case(
             "finalise an unrefunded return",
@@ -1076,9 +1154,16 @@ class HostileClient:
 
         now = int(time.time())
         claims = {
-            "iss": tokens.ISSUER, "aud": tokens.AUDIENCE, "sub": "hostile", "iat": now, "exp": now + 600,
-            "tenant_id": TENANT, "roles": ["operator"], "stores": ["*"], "scope": "",
-        }  # fmt: skip
+            "iss": tokens.ISSUER,
+            "aud": tokens.AUDIENCE,
+            "sub": "hostile",
+            "iat": now,
+            "exp": now + 600,
+            "tenant_id": TENANT,
+            "roles": ["operator"],
+            "stores": ["*"],
+            "scope": "",
+        }
         with tempfile.TemporaryDirectory() as directory:
             stranger = tokens.SigningKey(Path(directory) / "key.pem")
         public = self.key.public_key()
@@ -1253,14 +1338,25 @@ class HostileClient:
             (self.command("create_cart", {}, store_id=self.second_store), 403, out),
             (self.keyed("POST", "/v1/orders", self.order(store_id=self.second_store)), 403, out),
             (self.keyed("POST", "/v1/inventory/update", {**update, **there}), 403, out),
-            (self.keyed("POST", "/v1/inventory/reserve",
-                        {"lines": [{**self.stock_line(1), **there}], "ttl_seconds": 9}), 403, out),
+            (
+                self.keyed(
+                    "POST",
+                    "/v1/inventory/reserve",
+                    {"lines": [{**self.stock_line(1), **there}], "ttl_seconds": 9},
+                ),
+                403,
+                out,
+            ),
             (self.ask(f"/v1/inventory/{self.second_store}/{self.sku}"), (403, 404), (out, "stock_not_found")),
-            (self.ask(f"/v1/locations/{self.second_store}/inventory"), (403, 404), (out, "location_not_found")),
+            (
+                self.ask(f"/v1/locations/{self.second_store}/inventory"),
+                (403, 404),
+                (out, "location_not_found"),
+            ),
             (self.ask(f"/v1/analytics/dashboard?store_id={self.second_store}"), 403, out),
             (self.ask(f"/v1/orders?store_id={self.second_store}"), 403, out),
             (self.ask(f"/v1/inventory/movements?location_id={self.second_store}&sku={self.sku}"), 403, out),
-        ]  # fmt: skip
+        ]
         for request, status, code in elsewhere:
             yield Case(
                 f"another store: {request.method} {request.path}",
@@ -1289,16 +1385,33 @@ class HostileClient:
             (self.command("void_cart", {"cart_id": self.open}), "cart_not_found"),
             (self.command("finalize_order", {"cart_id": self.paid}), "cart_not_found"),
             (self.command("create_cart", {}), "store_not_found"),
-            (self.command("start_return", {"original_order_id": self.final, "reason": "torn"},
-                          store_id=f"x-{self.run}"), "order_not_found"),
-            (self.command("finalize_return", {"return_id": self.unrefunded}), ("cart_not_found", "return_not_found")),
+            (
+                self.command(
+                    "start_return",
+                    {"original_order_id": self.final, "reason": "torn"},
+                    store_id=f"x-{self.run}",
+                ),
+                "order_not_found",
+            ),
+            (
+                self.command("finalize_return", {"return_id": self.unrefunded}),
+                ("cart_not_found", "return_not_found"),
+            ),
             (self.keyed("POST", "/v1/orders", self.order()), "store_not_found"),
             (self.keyed("POST", "/v1/inventory/update", self.stock_update()), "location_not_found"),
-            (self.keyed("POST", "/v1/inventory/reserve", {"lines": [self.stock_line(1)], "ttl_seconds": 9}),
-             "location_not_found"),
-            *((self.keyed("POST", f"/v1/inventory/reservations/{self.reservation}/{action}", body),
-               "reservation_not_found")
-              for action, body in (("commit", {}), ("release", {}), ("extend", {"ttl_seconds": 9}))),
+            (
+                self.keyed(
+                    "POST", "/v1/inventory/reserve", {"lines": [self.stock_line(1)], "ttl_seconds": 9}
+                ),
+                "location_not_found",
+            ),
+            *(
+                (
+                    self.keyed("POST", f"/v1/inventory/reservations/{self.reservation}/{action}", body),
+                    "reservation_not_found",
+                )
+                for action, body in (("commit", {}), ("release", {}), ("extend", {"ttl_seconds": 9}))
+            ),
             (self.ask(f"/v1/inventory/reservations/{self.reservation}"), "reservation_not_found"),
             (self.ask(f"/v1/orders/{self.final}"), "order_not_found"),
             (self.ask(f"/v1/orders?store_id={self.store}"), "store_not_found"),
@@ -1306,14 +1419,18 @@ class HostileClient:
             (self.ask(f"/v1/locations/{self.store}"), "location_not_found"),
             (self.ask(f"/v1/locations/{self.store}/inventory"), "location_not_found"),
             (self.ask(f"/v1/inventory/{self.store}/{self.sku}"), "stock_not_found"),
-            (self.ask(f"/v1/inventory/movements?location_id={self.store}&sku={self.sku}"),
-             ("stock_not_found", "location_not_found")),
-            (self.ask(f"/v1/inventory/conservation?location_id={self.store}&sku={self.sku}"),
-             ("stock_not_found", "location_not_found")),
+            (
+                self.ask(f"/v1/inventory/movements?location_id={self.store}&sku={self.sku}"),
+                ("stock_not_found", "location_not_found"),
+            ),
+            (
+                self.ask(f"/v1/inventory/conservation?location_id={self.store}&sku={self.sku}"),
+                ("stock_not_found", "location_not_found"),
+            ),
             (self.ask(f"/v1/dispatch/deliveries/{self.final}.1"), "delivery_not_found"),
             (self.ask(f"/v1/analytics/dashboard?store_id={self.store}"), "store_not_found"),
             (self.ask(f"/v1/analytics/sales?store_id={self.store}"), "store_not_found"),
-        ]  # fmt: skip
+        ]
         for request, code in listed:
             shown = request.path
             if shown == "/v1/pos/command":
@@ -1356,7 +1473,12 @@ class HostileClient:
         reserves = [
             ("no lines", {"lines": []}, 422, "lines_out_of_range"),
             ("1,001 lines", {"lines": [line] * 1_001}, 422, "lines_out_of_range"),
-            ("49 different lines", {"lines": [{**line, "sku": f"x{n}"} for n in range(49)]}, 422, "too_many_lines"),
+            (
+                "49 different lines",
+                {"lines": [{**line, "sku": f"x{n}"} for n in range(49)]},
+                422,
+                "too_many_lines",
+            ),
             ("unknown location", {"lines": [{**line, "location_id": nothing}]}, 404, "location_not_found"),
             ("unknown SKU", {"lines": [{**line, "sku": nothing}]}, 422, "sku_unknown"),
             ("0 seconds", {"ttl_seconds": 0}, 422, "ttl_out_of_range"),
@@ -1367,10 +1489,19 @@ class HostileClient:
             ("an id with a separator", {"reservation_id": "a#b"}, 422, "id_malformed"),
             ("an id that is taken", {"reservation_id": self.reservation}, 409, "reservation_exists"),
             ("more than there is", {"lines": [self.stock_line(100_000)]}, 409, "insufficient_stock"),
-            ("one line short of two", {"lines": [line, {**line, "sku": self.rice, "quantity": "999"}]}, 409,
-             "insufficient_stock"),
-            ("two lines that together are too many", {"lines": [self.stock_line(600)] * 2}, 409, "insufficient_stock"),
-        ]  # fmt: skip
+            (
+                "one line short of two",
+                {"lines": [line, {**line, "sku": self.rice, "quantity": "999"}]},
+                409,
+                "insufficient_stock",
+            ),
+            (
+                "two lines that together are too many",
+                {"lines": [self.stock_line(600)] * 2},
+                409,
+                "insufficient_stock",
+            ),
+        ]
         for name, changed, status, code in reserves:
             body = {"lines": [line], "ttl_seconds": 9, **changed}
             yield Case(f"reserve: {name}", self.keyed("POST", "/v1/inventory/reserve", body), status, code)
@@ -1387,17 +1518,28 @@ class HostileClient:
             "ttl_out_of_range",
         )
         wrong_lines = self.order(reservation_id=self.reservation)
-        yield Case("an order for other than is held", self.keyed("POST", "/v1/orders", wrong_lines), (409, 422),
-                   ("reservation_mismatch", "reservation_lines_differ"))  # fmt: skip
+        yield Case(
+            "an order for other than is held",
+            self.keyed("POST", "/v1/orders", wrong_lines),
+            (409, 422),
+            ("reservation_mismatch", "reservation_lines_differ"),
+        )
         products = [
             ("without a name", {"unit_price": "1", "currency": "GBP"}, malformed),
             ("a price of 5 decimals", {"name": "n", "unit_price": "1.00001", "currency": "GBP"}, malformed),
-            ("an unknown unit", {"name": "n", "unit_price": "1", "currency": "GBP", "unit": "stone"}, malformed),
+            (
+                "an unknown unit",
+                {"name": "n", "unit_price": "1", "currency": "GBP", "unit": "stone"},
+                malformed,
+            ),
             ("another SKU", {"sku": "x", "name": "n", "unit_price": "1", "currency": "GBP"}, malformed),
-            ("a wrong barcode", {"name": "n", "unit_price": "1", "currency": "GBP", "barcodes": ["1"]},
-             malformed),
+            (
+                "a wrong barcode",
+                {"name": "n", "unit_price": "1", "currency": "GBP", "barcodes": ["1"]},
+                malformed,
+            ),
             ("an empty name", {"name": "", "unit_price": "1", "currency": "GBP"}, malformed),
-        ]  # fmt: skip
+        ]
         for name, body, code in products:
             yield Case(f"product: {name}", self.keyed("PUT", f"/v1/products/n-{self.run}", body), 422, code)
         product = {"name": "n", "unit_price": "1", "currency": "GBP"}
@@ -1409,9 +1551,17 @@ class HostileClient:
             ("version_mismatch", "precondition_failed", "etag_mismatch"),
         )
         garbled = self.keyed("PUT", f"/v1/products/{self.sku}", product, **{"If-Match": "garbage"})
-        yield Case("product: If-Match that is none", garbled, (400, 412, 422), (
-            "if_match_malformed", "version_mismatch", "precondition_failed", "etag_mismatch",
-        ))  # fmt: skip
+        yield Case(
+            "product: If-Match that is none",
+            garbled,
+            (400, 412, 422),
+            (
+                "if_match_malformed",
+                "version_mismatch",
+                "precondition_failed",
+                "etag_mismatch",
+            ),
+        )
         place = {"id": f"n-{self.run}", "kind": "store", "name": "n", "time_zone": "UTC", "currency": "GBP"}
         for name, changed, status, code in [
             ("an unknown zone", {"time_zone": "Mars/Olympus"}, 422, malformed),
@@ -1462,8 +1612,12 @@ class HostileClient:
                 codes = ("limit_out_of_range", "query_invalid")
                 yield Case(f"{path}: limit {limit!r}", self.ask(f"{path}&limit={limit}"), 422, codes, "limit")
             for cursor in ("x", "", "%00", "AAAA", "A" * 10_000, "é"):
-                yield Case(f"{path}: cursor {cursor[:10]!r}", self.ask(f"{path}&cursor={quote(cursor, safe='%')}"), 400,
-                           "cursor_malformed")  # fmt: skip
+                yield Case(
+                    f"{path}: cursor {cursor[:10]!r}",
+                    self.ask(f"{path}&cursor={quote(cursor, safe='%')}"),
+                    400,
+                    "cursor_malformed",
+                )
             yield Case(
                 f"{path}: an unknown parameter",
                 self.ask(f"{path}&colour=red"),
@@ -1535,8 +1689,12 @@ class HostileClient:
         ]:
             query = query if "from=" in query else f"{day}&{query}"
             yield Case(f"sales: {name}", self.ask(f"{sales}&{query}"), 422, code)
-        yield Case("before the calendar", self.ask(f"{sales}&from=-009999-01-01&to=-009999-01-01&compare=previous_period"),
-                   422, ("time_out_of_range", malformed))  # fmt: skip
+        yield Case(
+            "before the calendar",
+            self.ask(f"{sales}&from=-009999-01-01&to=-009999-01-01&compare=previous_period"),
+            422,
+            ("time_out_of_range", malformed),
+        )
         for name, query, code in [
             ("order by colour", "order_by=colour", invalid),
             ("direction sideways", "direction=sideways", invalid),
@@ -1570,8 +1728,13 @@ class HostileClient:
             invalid,
             "sku",
         )
-        yield Case("proof of no location", self.ask(f"/v1/inventory/conservation?sku={self.sku}"), 422, invalid,
-                   "location_id")  # fmt: skip
+        yield Case(
+            "proof of no location",
+            self.ask(f"/v1/inventory/conservation?sku={self.sku}"),
+            422,
+            invalid,
+            "location_id",
+        )
 
     def paths(self) -> Iterator[Case]:
         odd = [
@@ -1587,14 +1750,29 @@ class HostileClient:
             ("a quote", "%22%27%3b--"),
         ]
         clear = (400, 404, 414, 422)
-        for prefix in ("/v1/orders/", "/v1/products/", "/v1/locations/", "/v1/inventory/reservations/",
-                       f"/v1/inventory/{self.store}/", "/v1/dispatch/deliveries/", "/v1/dispatch/dead-letters/"):  # fmt: skip
+        for prefix in (
+            "/v1/orders/",
+            "/v1/products/",
+            "/v1/locations/",
+            "/v1/inventory/reservations/",
+            f"/v1/inventory/{self.store}/",
+            "/v1/dispatch/deliveries/",
+            "/v1/dispatch/dead-letters/",
+        ):
             for name, id in odd:
                 codes = (
-                    "id_malformed", "sku_malformed", "path_malformed", "route_unknown", "order_not_found",
-                    "sku_not_found", "location_not_found", "reservation_not_found", "stock_not_found",
-                    "delivery_not_found", "dead_letter_not_found",
-                )  # fmt: skip
+                    "id_malformed",
+                    "sku_malformed",
+                    "path_malformed",
+                    "route_unknown",
+                    "order_not_found",
+                    "sku_not_found",
+                    "location_not_found",
+                    "reservation_not_found",
+                    "stock_not_found",
+                    "delivery_not_found",
+                    "dead_letter_not_found",
+                )
                 yield Case(f"{prefix}{name}", self.ask(prefix + id), clear, codes)
         for name, id in odd:
             request = self.keyed(
@@ -1618,13 +1796,22 @@ class HostileClient:
         ):
             yield Case(f"GET {path}", self.ask(path), 404, unknown)
         for method, path in [
-            ("GET", "/v1/pos/command"), ("PUT", "/v1/pos/command"), ("DELETE", "/v1/pos/command"),
-            ("DELETE", "/v1/orders"), ("PATCH", "/v1/orders"), ("DELETE", f"/v1/orders/{self.final}"),
-            ("POST", "/v1/inventory"), ("GET", "/v1/inventory/reserve"), ("DELETE", f"/v1/products/{self.sku}"),
-            ("POST", f"/v1/products/{self.sku}"), ("PUT", "/v1/locations"), ("POST", "/v1/analytics/sales"),
-            ("POST", "/v1/health"), ("DELETE", f"/v1/inventory/reservations/{self.reservation}"),
+            ("GET", "/v1/pos/command"),
+            ("PUT", "/v1/pos/command"),
+            ("DELETE", "/v1/pos/command"),
+            ("DELETE", "/v1/orders"),
+            ("PATCH", "/v1/orders"),
+            ("DELETE", f"/v1/orders/{self.final}"),
+            ("POST", "/v1/inventory"),
+            ("GET", "/v1/inventory/reserve"),
+            ("DELETE", f"/v1/products/{self.sku}"),
+            ("POST", f"/v1/products/{self.sku}"),
+            ("PUT", "/v1/locations"),
+            ("POST", "/v1/analytics/sales"),
+            ("POST", "/v1/health"),
+            ("DELETE", f"/v1/inventory/reservations/{self.reservation}"),
             ("BREW", "/v1/orders"),
-        ]:  # fmt: skip
+        ]:
             request = self.keyed(method, path, None if method in ("GET", "DELETE") else {})
             # GET /v1/inventory/reserve reads the stock of a SKU that happens to be called so.
             codes = (unknown, "method_not_allowed", "sku_not_found", "stock_not_found", "product_not_found")
@@ -1736,9 +1923,18 @@ class HostileClient:
         key = {"pk": {"S": f"{TENANT}#cart#{order['id']}"}, "sk": {"S": "cart"}}
         item = database.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]
         of_orders = {
-            "lane", "lane_pk", "lane_number", "order_version", "status", "finalized_at", "business_day",
-            "hour_start", "offset_seconds", "store_pk", "store_sk",
-        }  # fmt: skip
+            "lane",
+            "lane_pk",
+            "lane_number",
+            "order_version",
+            "status",
+            "finalized_at",
+            "business_day",
+            "hour_start",
+            "offset_seconds",
+            "store_pk",
+            "store_sk",
+        }
         cart = self.name("c")
         opened = {name: value for name, value in item.items() if name not in of_orders}
         opened |= {"pk": {"S": f"{TENANT}#cart#{cart}"}, "cart_id": {"S": cart}, "state": {"S": "open"}}
@@ -1780,10 +1976,16 @@ class HostileClient:
         bad = FEED_LINES // 2
         ids = [f"feed-{self.run}-{number}" for number in range(1, FEED_LINES + 1)]
         lines = [
-            json.dumps({"id": id, "version": 1, "op": "upsert",
-                        "data": {"sku": id, "name": id, "unit_price": "1", "currency": "GBP"}})
+            json.dumps(
+                {
+                    "id": id,
+                    "version": 1,
+                    "op": "upsert",
+                    "data": {"sku": id, "name": id, "unit_price": "1", "currency": "GBP"},
+                }
+            )
             for id in ids
-        ]  # fmt: skip
+        ]
         lines[bad - 1] = f'{{"id": "{ids[bad - 1]}", "version": 1, "op"'
         reply = self.upload_text("catalog", "\n".join(lines) + "\n")
         counts = {name: reply[name] for name in ("applied", "skipped", "failed")}
@@ -1902,8 +2104,12 @@ class HostileClient:
         database = cloud.client("dynamodb")
         marks = {}
         large = "x" * 400_000
+        personal = f"customer-{self.run}@example.com"
         for name, data in [
             ("text", f"not an event {self.run}".encode()),
+            # What a parser says of a wrong value repeats the value; neither may be logged.
+            ("a name for a version", json.dumps({"version": personal}).encode()),
+            ("a name for an amount", json.dumps({"version": 1, "net_sales": personal}).encode()),
             ("no UTF-8", b"\xff\xfe" + self.run.encode()),
             ("nothing", b" " + self.run.encode() + b" "),
             ("another event", json.dumps({"detail-type": "order.created", "run": self.run}).encode()),
@@ -1914,12 +2120,27 @@ class HostileClient:
             marks[f"stream: {name}"] = ("sales-aggregator", base64.b64encode(data).decode())
         for name, body in [
             ("text", f"not a wake-up {self.run}"),
+            ("a name for a version", json.dumps({"version": personal, "tenant_id": TENANT})),
             ("another message", json.dumps({"Type": "Notification", "run": self.run})),
-            ("a wake-up with more in it", json.dumps({"version": 1, "tenant_id": TENANT, "order_id": self.final,
-                                                      "order_version": 1, "run": self.run})),
-            ("a wake-up of a later version", json.dumps({"version": 99, "tenant_id": TENANT,
-                                                         "order_id": f"o-{self.run}", "order_version": 1})),
-        ]:  # fmt: skip
+            (
+                "a wake-up with more in it",
+                json.dumps(
+                    {
+                        "version": 1,
+                        "tenant_id": TENANT,
+                        "order_id": self.final,
+                        "order_version": 1,
+                        "run": self.run,
+                    }
+                ),
+            ),
+            (
+                "a wake-up of a later version",
+                json.dumps(
+                    {"version": 99, "tenant_id": TENANT, "order_id": f"o-{self.run}", "order_version": 1}
+                ),
+            ),
+        ]:
             queue.send_message(
                 QueueUrl=outputs["HqQueueUrl"],
                 MessageBody=body,
@@ -1930,6 +2151,10 @@ class HostileClient:
             marks[f"queue: {name}"] = ("hq-dispatcher", json.dumps(body)[1:-1])
         for name, item in [
             ("an order of another shape", {"lane_number": {"N": "7"}, "text": {"S": "foreign"}}),
+            (
+                "an order with a name for a state",
+                {"lane_number": {"N": "7"}, "tenant_id": {"S": TENANT}, "state": {"S": personal}},
+            ),
             ("an order of types that nobody writes", {"lane_number": {"N": "7"}, "set": {"SS": ["a", "b"]}}),
             ("an order with a fraction for a number", {"lane_number": {"N": "1.5"}, "none": {"NULL": True}}),
         ]:
@@ -2000,9 +2225,11 @@ class HostileClient:
         # Of a token its signature is what must not be seen; with it the rest is worthless.
         texts = {text.rsplit(".", 1)[-1] if text.count(".") == 2 else text for text in self.secret_texts}
         found = {text: message for text in texts if len(text) > 8 for message in messages if text in message}
-        expect(not found, f"{len(found)} secrets in the logs: " + "; ".join(
-            f"{text!r} in {message[:300]}" for text, message in found.items()
-        ))  # fmt: skip
+        told = [
+            f"{text!r} in …{message[max(0, message.index(text) - 200) :][:400]}…"
+            for text, message in found.items()
+        ]
+        expect(not found, f"{len(found)} secrets in the logs: {'; '.join(told)}")
         return f"{len(messages)} lines, none holds any of {len(texts)} secrets"
 
     def personal_sale(self) -> None:
