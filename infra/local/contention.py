@@ -82,6 +82,7 @@ class Contention:
         yield self.identical_commands
         yield self.identical_requests_on_stock
         yield self.identical_orders
+        yield self.identical_requests_for_the_last_piece
         yield self.different_lines_on_one_cart
         yield self.different_carts_on_one_register
         yield self.different_orders_on_virtual_lanes
@@ -403,6 +404,52 @@ class Contention:
             self.sales[replies[0].body["order"]["lane"].partition("/")[2]] += 1
             expect_equal(self.stock(sku)["on_hand"], before - 2, "order: on hand afterwards")
         return f"{AT_ONCE} identical orders, one effect"
+
+    def identical_requests_for_the_last_piece(self) -> str:
+        """What takes all there is leaves nothing for its own repetitions to find: they must know their
+        own effect before they look at what is left. The moment is short, so there are several rounds."""
+        register, failures = self.registers[8], Counter()
+        for _ in range(ROUNDS):
+            for what in ("finalize_order", "finalize_return", "update", "reserve", "commit", "order"):
+                sku = self.product(self.name("last"), 1)
+                path, body, after = self.taking_the_last(what, sku, register)
+                headers = {} if path == "/v1/pos/command" else {"Idempotency-Key": self.name("same")}
+                replies = self.at_once([(path, body, headers)] * AT_ONCE)
+                done = [reply.body for reply in replies if reply.status < 300]
+                if what == "order" and done:
+                    self.sales[done[0]["order"]["lane"].partition("/")[2]] += 1
+                self.sales[register] += bool(done) and what == "finalize_order"
+                self.returns[register] += bool(done) and what == "finalize_return"
+                stock = self.stock(sku)
+                found = (stock["on_hand"], stock["reserved"])
+                expect_equal(found, after, f"{what}: on hand and reserved afterwards")
+                try:
+                    self.expect_one_effect(what, replies, lambda reply: reply.get("result", reply))
+                except AssertionError as error:
+                    failures[str(error)] += 1
+        told = "; ".join(f"{error} (in {count} of {ROUNDS} rounds)" for error, count in failures.items())
+        expect(not failures, told)
+        return f"{ROUNDS} rounds of {AT_ONCE} identical requests that take all there is, one effect each"
+
+    def taking_the_last(self, what: str, sku: str, register: str) -> tuple[str, dict, tuple]:
+        """Path and body of the request, and (on hand, reserved) afterwards."""
+        line = {"location_id": self.store, "sku": sku, "quantity": 1}
+        if what == "finalize_order":
+            payload = {"cart_id": self.paid_cart(register, 1, sku)}
+            return "/v1/pos/command", self.envelope(what, payload, register, self.name("same")), (0, 0)
+        if what == "finalize_return":
+            payload = {"return_id": self.open_return(register, self.sold_cart(register), 1, refunded=True)}
+            # Its stock is another product's: this one stays as it is.
+            return "/v1/pos/command", self.envelope(what, payload, register, self.name("same")), (1, 0)
+        if what == "update":
+            return "/v1/inventory/update", {**line, "kind": "delta", "quantity": -1, "reason": "lost"}, (0, 0)
+        if what == "order":
+            return "/v1/orders", self.order_of(sku, 1), (0, 0)
+        hold = {"lines": [line], "ttl_seconds": 900}
+        if what == "reserve":
+            return "/v1/inventory/reserve", hold, (1, 1)
+        held = self.api.post("/v1/inventory/reserve", hold, {"Idempotency-Key": self.name("k")}).body
+        return f"/v1/inventory/reservations/{held['reservation_id']}/commit", {}, (0, 0)
 
     def different_lines_on_one_cart(self) -> str:
         register = self.registers[1]
