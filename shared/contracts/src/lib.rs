@@ -14,4 +14,5 @@ pub mod openapi;
 pub mod orders;
 pub mod pos;
 pub mod schema;
+pub mod strict_json;
 pub mod sync;
