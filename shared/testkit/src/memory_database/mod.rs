@@ -123,6 +123,11 @@ impl MemoryDatabase {
         state.tables.get(&table).map_or_else(Vec::new, |table| table.changes(after).cloned().collect())
     }
 
+    /// Sequence number of the last change of a streamed table; 0 before the first.
+    pub fn last_change(&self, table: Table) -> u64 {
+        self.lock().tables.get(&table).map_or(0, TableState::last_change)
+    }
+
     /// Up to `most` changes of one shard of a streamed table after sequence number `after`, in order.
     pub(crate) fn shard_changes(
         &self,
