@@ -1,8 +1,8 @@
 //! What runs beside the tills and after them: event sources, the keeper, and the clock.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tillstream_app::database::Table;
@@ -17,9 +17,10 @@ use crate::day::Day;
 use crate::functions::Functions;
 use crate::tills::{Tills, Told};
 
-/// A table's stream that can be lost: what was not read by then never is.
+/// A table's stream that can stop being read, and be lost: what was not read by then never is.
 struct Losable {
     changes: TableChanges,
+    is_out: AtomicBool,
     begins_after: AtomicU64,
 }
 
@@ -29,6 +30,9 @@ impl RecordSource for Losable {
     }
 
     fn records(&self, shard: usize, after: u64, most: usize) -> Vec<PolledRecord> {
+        if self.is_out.load(Ordering::SeqCst) {
+            return Vec::new();
+        }
         self.changes.records(shard, after.max(self.begins_after.load(Ordering::SeqCst)), most)
     }
 
@@ -48,21 +52,56 @@ impl RecordSource for Losable {
 impl Losable {
     fn new(database: Arc<MemoryDatabase>, table: Table, filter: &'static str) -> Arc<Self> {
         let changes = TableChanges { database, table, new_image_has: Some(filter) };
-        Arc::new(Losable { changes, begins_after: AtomicU64::new(0) })
+        Arc::new(Losable { changes, is_out: AtomicBool::new(false), begins_after: AtomicU64::new(0) })
     }
 
     fn last(&self) -> u64 {
         self.changes.database.last_change(self.changes.table)
     }
 
-    /// Makes the stream anew; answers how many records after `unread_after`, of those that the filter
-    /// lets through, nobody will read.
+    /// Makes the stream anew after it was out; answers how many records after `unread_after`, of those
+    /// that the filter lets through, nobody will read.
     fn lose(&self, unread_after: u64) -> usize {
         let last = self.last();
         self.begins_after.store(last, Ordering::SeqCst);
+        self.is_out.store(false, Ordering::SeqCst);
         let all = usize::try_from(last).unwrap();
         let unread = (0..self.shards()).flat_map(|shard| self.changes.records(shard, unread_after, all));
         unread.filter(|record| record.sequence <= last && self.lets_through(record)).count()
+    }
+}
+
+/// In hundredths of the day's invoices: from when to when an outage lasts.
+const OUTAGE: std::ops::Range<usize> = 35..60;
+
+/// The loss of both tables' streams with what came on them during an outage.
+pub struct StreamLoss {
+    orders: Arc<Losable>,
+    stock: Arc<Losable>,
+    /// The last changes of orders and stock before the outage.
+    before: Mutex<Option<(u64, u64)>>,
+    lost: OnceLock<(usize, usize)>,
+}
+
+impl StreamLoss {
+    /// To be told how far the day is.
+    pub fn at(&self, percent_done: usize) {
+        if percent_done >= OUTAGE.start {
+            let mut before = self.before.lock().unwrap();
+            let (orders, stock) = *before.get_or_insert_with(|| {
+                self.orders.is_out.store(true, Ordering::SeqCst);
+                self.stock.is_out.store(true, Ordering::SeqCst);
+                (self.orders.last(), self.stock.last())
+            });
+            if percent_done >= OUTAGE.end {
+                self.lost.get_or_init(|| (self.orders.lose(orders), self.stock.lose(stock)));
+            }
+        }
+    }
+
+    /// How many final orders and movements of stock were lost.
+    pub fn lost(&self) -> (usize, usize) {
+        self.lost.get().copied().unwrap_or_default()
     }
 }
 
@@ -85,10 +124,6 @@ pub struct Pipeline {
     unproven: BTreeSet<(String, String)>,
 }
 
-/// When the streams of the tables are not read, in hundredths of the day's invoices; at the end of it
-/// they are lost and made anew.
-pub const OUTAGE: std::ops::Range<usize> = 35..60;
-
 impl Pipeline {
     /// With the streams of `memory`, if the tables have some.
     pub fn new(functions: Arc<Functions>, memory: Option<Arc<MemoryDatabase>>, day: &Day) -> Self {
@@ -102,8 +137,7 @@ impl Pipeline {
             goes_back: 50,
             seed: functions.environment.random(),
         };
-        let sizes = [7, 19, 40, 100];
-        let size = || sizes[usize::try_from(functions.environment.random() % 4).unwrap()];
+        let size = || 3 + usize::try_from(functions.environment.random() % 20).unwrap();
         let tables = memory.map(|memory| {
             let orders = Losable::new(memory.clone(), Table::Orders, "lane_number");
             let stock = Losable::new(memory, Table::Stock, "seq");
@@ -119,7 +153,7 @@ impl Pipeline {
     }
 
     /// Everything that there is to do once; answers how many batches there were.
-    async fn round(&mut self, are_tables_read: bool) -> usize {
+    async fn round(&mut self) -> usize {
         let functions = &*self.functions;
         if functions.trouble.batches > 0 && functions.happens(10) {
             let refused =
@@ -138,7 +172,7 @@ impl Pipeline {
         let relay = async |event: String| functions.relay(event).await;
         let aggregate = async |event: String| functions.aggregate(event).await;
         let dispatch = async |event: String| functions.dispatch(event).await;
-        let tables = self.tables.as_mut().filter(|_| are_tables_read);
+        let tables = self.tables.as_mut();
         let relayed = async {
             let Some(tables) = tables else { return 0 };
             let (orders, stock) =
@@ -153,7 +187,7 @@ impl Pipeline {
     /// Until nothing is left to do without waiting.
     async fn drain(&mut self) {
         for _ in 0..20_000 {
-            if self.round(true).await == 0 {
+            if self.round().await == 0 {
                 return;
             }
         }
@@ -167,24 +201,19 @@ impl Pipeline {
         let _ = self.functions.keep().await;
     }
 
-    /// All of it while the tills work. Answers what the tills were told, and how many final orders were
-    /// on the stream that was lost, if it is to be lost.
-    pub async fn run_beside(&mut self, tills: Arc<Tills>, is_stream_lost: bool) -> (Told, usize) {
-        let work = tokio::spawn(tills.clone().work());
-        let (mut rounds, mut unread_after, mut lost) = (0_u64, None, None);
+    /// A loss of the tables' streams that is still to come.
+    pub fn stream_loss(&self) -> Option<Arc<StreamLoss>> {
+        let TableStreams { orders, stock, .. } = self.tables.as_ref()?;
+        let (before, lost) = (Mutex::default(), OnceLock::new());
+        Some(Arc::new(StreamLoss { orders: orders.clone(), stock: stock.clone(), before, lost }))
+    }
+
+    /// All of it while the tills work. Answers what the tills were told.
+    pub async fn run_beside(&mut self, tills: Arc<Tills>) -> Told {
+        let work = tokio::spawn(tills.work());
+        let mut rounds = 0_u64;
         while !work.is_finished() {
-            let done = tills.percent_done();
-            let is_out = is_stream_lost && OUTAGE.contains(&done);
-            if let Some(tables) = self.tables.as_ref().filter(|_| is_stream_lost) {
-                if is_out && unread_after.is_none() {
-                    unread_after = Some(tables.orders.last());
-                }
-                if let Some(after) = unread_after.filter(|_| done >= OUTAGE.end && lost.is_none()) {
-                    lost = Some(tables.orders.lose(after));
-                    tables.stock.lose(tables.stock.last());
-                }
-            }
-            let sent = self.round(!is_out).await;
+            let sent = self.round().await;
             rounds += 1;
             if rounds.is_multiple_of(25) {
                 self.keep_after(Duration::from_secs(7)).await;
@@ -193,7 +222,7 @@ impl Pipeline {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         }
-        (work.await.unwrap(), lost.unwrap_or(0))
+        work.await.unwrap()
     }
 
     /// All of it until everything has arrived everywhere, and some more, for what comes late.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::day::{Adjustment, Day, Invoice, is_stocked, pounds};
 use crate::functions::Functions;
+use crate::pipeline::StreamLoss;
 
 /// Registers that work at once.
 const AT_ONCE: usize = 16;
@@ -34,12 +35,14 @@ pub struct Tills {
     next: AtomicUsize,
     done: AtomicUsize,
     told: Mutex<Told>,
+    loss: Option<Arc<StreamLoss>>,
 }
 
 impl Tills {
-    pub fn new(functions: Arc<Functions>, day: Arc<Day>) -> Arc<Self> {
+    /// In whose course the streams may be lost.
+    pub fn new(functions: Arc<Functions>, day: Arc<Day>, loss: Option<Arc<StreamLoss>>) -> Arc<Self> {
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Tills { functions, day, next, done, told: Mutex::default() })
+        Arc::new(Tills { functions, day, next, done, told: Mutex::default(), loss })
     }
 
     /// Works the day off; invoices begin in file order, and the commands of one follow each other.
@@ -49,11 +52,6 @@ impl Tills {
             task.await.unwrap();
         }
         std::mem::take(&mut self.told.lock().unwrap())
-    }
-
-    /// How many in a hundred of the invoices are done.
-    pub fn percent_done(&self) -> usize {
-        self.done.load(Ordering::Relaxed) * 100 / self.items()
     }
 
     fn items(&self) -> usize {
@@ -71,7 +69,10 @@ impl Tills {
             } else {
                 return;
             }
-            self.done.fetch_add(1, Ordering::Relaxed);
+            let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+            if let Some(loss) = &self.loss {
+                loss.at(done * 100 / self.items());
+            }
         }
     }
 
