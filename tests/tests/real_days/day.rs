@@ -155,6 +155,11 @@ pub struct Day {
 impl Day {
     /// Reads the file of a date.
     pub fn read(date: &str) -> Day {
+        Day::read_until(date, "24:00")
+    }
+
+    /// Reads the file of a date as if the shops had closed at a time of day (`HH:MM`).
+    pub fn read_until(date: &str, closing: &str) -> Day {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/online-retail");
         let mut reader = csv::Reader::from_path(folder.join(format!("{date}.csv"))).unwrap();
         let columns = [
@@ -175,6 +180,9 @@ impl Day {
             let record = record.unwrap();
             let [number, sku, description, quantity, time, price, customer, country] =
                 std::array::from_fn(|column| record[column].to_owned());
+            if &time[11..] >= closing {
+                continue;
+            }
             day.rows += 1;
             if number.starts_with('A') {
                 day.skipped += 1;
