@@ -123,17 +123,24 @@ impl MemoryDatabase {
         state.tables.get(&table).map_or_else(Vec::new, |table| table.changes(after).cloned().collect())
     }
 
-    /// Up to `most` changes of one shard of a streamed table after sequence number `after`, in order.
-    pub(crate) fn shard_changes(
+    /// Sequence number of the last change of a streamed table; 0 before the first.
+    pub fn last_change(&self, table: Table) -> u64 {
+        self.lock().tables.get(&table).map_or(0, TableState::last_change)
+    }
+
+    /// What `read` makes of up to `most` changes of one shard of a streamed table after sequence number
+    /// `after`, in order. A change holds two whole items, so whoever needs less of it copies less.
+    pub(crate) fn shard_changes<T>(
         &self,
         table: Table,
         shard: usize,
         after: u64,
         most: usize,
-    ) -> Vec<StreamChange> {
+        read: impl Fn(&StreamChange) -> T,
+    ) -> Vec<T> {
         let state = self.lock();
         state.tables.get(&table).map_or_else(Vec::new, |table| {
-            table.changes(after).filter(|change| change.shard == shard).take(most).cloned().collect()
+            table.changes(after).filter(|change| change.shard == shard).take(most).map(read).collect()
         })
     }
 

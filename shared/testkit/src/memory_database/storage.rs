@@ -70,6 +70,11 @@ impl TableState {
         self.stream.get(after..).unwrap_or_default().iter()
     }
 
+    /// Sequence number of the last change.
+    pub(super) fn last_change(&self) -> u64 {
+        u64::try_from(self.stream.len()).unwrap_or(u64::MAX)
+    }
+
     /// The item as a read that is behind sees it.
     pub(super) fn stale_item(&self, pk: &str, sk: &str) -> Option<&Item> {
         match self.undo.iter().find(|(p, s, _)| p == pk && s == sk) {
