@@ -53,8 +53,8 @@ async fn command(
     Authenticated(caller): Authenticated,
     JsonBody(sent): JsonBody<Value>,
 ) -> Result<impl IntoResponse, Problem> {
-    if let Some(action) = sent.get("action").and_then(Value::as_str) {
-        wide_event::note("pos_action", action.chars().take(64).collect::<String>());
+    if let Some(action) = execute::known_action(&sent) {
+        wide_event::note("pos_action", action);
     }
     let answered = execute::execute(&services.ports, &caller, sent).await?;
     Ok((Replayed(answered.replayed), axum::Json(answered.reply)))

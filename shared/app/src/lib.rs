@@ -10,6 +10,7 @@ pub mod dispatch;
 pub mod environment;
 pub mod error;
 pub mod facts;
+pub mod fields;
 pub mod keeper;
 pub mod keys;
 pub mod orders;

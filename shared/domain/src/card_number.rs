@@ -1,26 +1,54 @@
 //! Finds payment card numbers in text, so that they can be refused (PCI DSS 4.0, requirement 3.3).
 
-/// Whether `text` holds what looks like a primary account number: 13 to 19 digits, spaces and hyphens
-/// between them allowed, beginning as card schemes do (2 to 6), with a correct Luhn check digit
-/// (ISO/IEC 7812-1, annex B).
+/// Characters between two digits that still read as one number: a number is written in groups, and what
+/// divides them may be anything that looks like a gap.
+const GAP_MAX: usize = 3;
+
+/// Whether `text` holds what looks like a primary account number: 13 to 19 digits of any script, with
+/// gaps between them, beginning as card schemes do (2 to 6), with a correct Luhn check digit (ISO/IEC
+/// 7812-1, annex B).
 pub fn contains_card_number(text: &str) -> bool {
     let mut digits: Vec<u8> = Vec::new();
-    let mut separators = 0;
+    let mut gap = 0;
     for c in text.chars().chain(std::iter::once('|')) {
-        if let Some(d) = c.to_digit(10) {
-            digits.push(u8::try_from(d).unwrap_or(0));
-            separators = 0;
-        } else if matches!(c, ' ' | '-' | '.') && separators == 0 && !digits.is_empty() {
-            separators = 1;
+        if let Some(digit) = digit(c) {
+            digits.push(digit);
+            gap = 0;
+        } else if is_gap(c) && gap < GAP_MAX && !digits.is_empty() {
+            gap += 1;
         } else {
             if any_window_is_card(&digits) {
                 return true;
             }
             digits.clear();
-            separators = 0;
+            gap = 0;
         }
     }
     false
+}
+
+/// First digits of the scripts that people may type or paste: ASCII, Arabic-Indic and its eastern form,
+/// Devanagari, fullwidth, and the mathematical styles (Unicode 16, general category Nd).
+const ZEROS: [u32; 10] = [0x30, 0x660, 0x6F0, 0x966, 0xFF10, 0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6];
+
+fn digit(c: char) -> Option<u8> {
+    let code = u32::from(c);
+    ZEROS
+        .iter()
+        .find_map(|zero| code.checked_sub(*zero).filter(|d| *d < 10))
+        .and_then(|d| u8::try_from(d).ok())
+}
+
+/// White space, dashes, full stops, and what takes no room.
+fn is_gap(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(
+            c,
+            '-' | '.' | '_' | '\u{AD}' | '\u{B7}' | '\u{2010}'
+                ..='\u{2015}' | '\u{2212}' | '\u{FF0D}' | '\u{FF0E}'
+        )
+        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}')
 }
 
 /// A longer run may hide a number (a date before it, an expiry after it), so every window is tried.
@@ -71,6 +99,14 @@ mod tests {
             "5500-0000-0000-0004",
             "378282246310005",
             "6011111111111117x",
+            "4111  1111  1111  1111",
+            "4111\u{a0}1111\u{a0}1111\u{a0}1111",
+            "4111\u{2013}1111\u{2013}1111\u{2013}1111",
+            "4111 - 1111 - 1111 - 1111",
+            "4111\n1111\r\n1111\t1111",
+            "4\u{200b}111111111111111",
+            "\u{ff14}\u{ff11}\u{ff11}\u{ff11}111111111111",
+            "\u{664}\u{661}\u{661}\u{661}111111111111",
         ] {
             assert!(contains_card_number(text), "{text}");
         }
@@ -78,7 +114,14 @@ mod tests {
 
     #[test]
     fn other_numbers_pass() {
-        for text in ["", "4111111111111112", "gate 12, order 536365", "2010-12-01T08:26:00", "17850"] {
+        for text in [
+            "",
+            "4111111111111112",
+            "gate 12, order 536365",
+            "2010-12-01T08:26:00",
+            "17850",
+            "4111, 1111, 1111, 1111",
+        ] {
             assert!(!contains_card_number(text), "{text}");
         }
     }

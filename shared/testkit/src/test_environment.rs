@@ -10,6 +10,9 @@ use tillstream_app::environment::Environment;
 /// 2026-03-02T09:00:00Z, a Monday, in nanoseconds of the epoch.
 const START_NANOS: i64 = 1_772_442_000_000_000_000;
 
+/// Turns of the scheduler in which what others do at once, a few database calls, is done.
+const TURNS_BEFORE_TIME_PASSES: usize = 128;
+
 enum Clock {
     /// Stands still but for [`TestEnvironment::advance`] and sleeps; nanoseconds of the epoch.
     Virtual(AtomicI64),
@@ -24,8 +27,8 @@ pub struct TestEnvironment {
 }
 
 impl TestEnvironment {
-    /// A clock that starts on 2026-03-02T09:00:00Z and moves only when told: a sleep moves it at once
-    /// by its length, and lets other tasks run.
+    /// A clock that starts on 2026-03-02T09:00:00Z and moves only when told: a sleep lets other tasks run,
+    /// then moves it to its end.
     pub fn new(seed: u64) -> Self {
         TestEnvironment { clock: Clock::Virtual(AtomicI64::new(START_NANOS)), state: AtomicU64::new(seed) }
     }
@@ -79,9 +82,15 @@ impl Environment for TestEnvironment {
 
     async fn sleep(&self, time: Duration) {
         match &self.clock {
-            Clock::Virtual(_) => {
-                self.advance(time);
-                tokio::task::yield_now().await;
+            Clock::Virtual(nanos) => {
+                // Nothing but sleep takes time here: who sleeps lets others get to theirs, so that sleeps at
+                // once overlap.
+                let length = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+                let end = nanos.load(Ordering::SeqCst).saturating_add(length);
+                for _ in 0..TURNS_BEFORE_TIME_PASSES {
+                    tokio::task::yield_now().await;
+                }
+                nanos.fetch_max(end, Ordering::SeqCst);
             }
             Clock::Real => tokio::time::sleep(time).await,
         }

@@ -19,8 +19,8 @@ use crate::dispatch::listing::{SCAN_MAX, Selection, StatusPage, find, no_dead_le
 use crate::dispatch::wake_up::wake_up;
 use crate::environment::backoff;
 use crate::error::{Error, Refusal, RefusalKind, Result};
+use crate::fields;
 use crate::ports::{Ports, WakeUpQueue};
-use crate::pos::envelope;
 use crate::pos::identity::reused_key;
 use crate::tenancy::{Caller, Role};
 
@@ -89,7 +89,7 @@ pub async fn discard(
     if reason.is_empty() {
         return Err(Refusal::field("reason", "reason_missing", "say why it is given up").into());
     }
-    envelope::text("reason", reason, REASON_CHARS_MAX)?;
+    fields::text("reason", reason, REASON_CHARS_MAX)?;
     let action = Action::new(key, &["discard", reason]);
     let (delivery, replayed) = act(ports, caller, id, &action, |delivery| {
         let discard = DiscardView { reason: reason.to_owned(), by: caller.subject.clone() };

@@ -9,8 +9,8 @@ use crate::dispatch::HQ;
 use crate::dispatch::delivery::{Delivery, attempt_view, delivery_id, load};
 use crate::dispatch::message::read_message;
 use crate::error::{Error, Refusal, RefusalKind, Result};
+use crate::fields;
 use crate::ports::Ports;
-use crate::pos::envelope;
 use crate::tenancy::{Caller, Role, TenantScope};
 
 /// Roles that may see deliveries, beside the operator.
@@ -39,9 +39,9 @@ impl Selection<'_> {
             );
         }
         if let Some(order_id) = self.order_id {
-            envelope::id("order_id", order_id)?;
+            fields::id("order_id", order_id)?;
         }
-        self.store_id.map_or(Ok(()), |store_id| envelope::id("store_id", store_id))
+        self.store_id.map_or(Ok(()), |store_id| fields::id("store_id", store_id))
     }
 
     /// As parts of a query's identity.

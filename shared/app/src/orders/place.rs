@@ -13,13 +13,13 @@ use tillstream_domain::money::Money;
 use crate::catalog::items::{catalog_get, location_if_any, product_if_any};
 use crate::database::{Item, TRANSACTION_ACTIONS_MAX};
 use crate::error::{Error, Refusal, Result};
+use crate::fields::{id, sku as check_sku, text, typed_id};
 use crate::orders::reserved::reserved_writes;
 use crate::ports::Ports;
 use crate::pos::cart_item::cart_of;
 use crate::pos::cart_write::{Executed, cart_get, cart_put, lost_race, replay};
 use crate::pos::carts::{NewCart, new_cart};
 use crate::pos::context::CommandContext;
-use crate::pos::envelope::{customer, id, sku as check_sku, text};
 use crate::pos::finalize::{Rounds, StoreRead, continue_plan};
 use crate::pos::identity::{command_identity, derived_id, spread};
 use crate::pos::lane_write::lane_get;
@@ -70,9 +70,9 @@ fn check(order: &PlaceOrder) -> Result<()> {
         id("order_id", order_id)?;
     }
     id("store_id", &order.store_id)?;
-    id("channel", &order.channel)?;
+    typed_id("channel", &order.channel)?;
     if let Some(customer_id) = &order.customer_id {
-        customer("customer_id", customer_id)?;
+        typed_id("customer_id", customer_id)?;
     }
     if let Some(reservation_id) = &order.reservation_id {
         id("reservation_id", reservation_id)?;

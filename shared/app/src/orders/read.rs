@@ -13,9 +13,9 @@ use crate::catalog::items::{catalog_get, location_if_any};
 use crate::cursor::{self, PagedQuery};
 use crate::database::{Consistency, Get, Index, Item, Key, Query, Range, StartKey, Table};
 use crate::error::{Error, Refusal, RefusalKind, Result};
+use crate::fields::id;
 use crate::ports::Ports;
 use crate::pos::cart_item::{cart_of, store_sort_key};
-use crate::pos::envelope::id;
 use crate::pos::view::cart_view;
 use crate::tenancy::{Caller, Role, Stores, TenantScope};
 
@@ -105,6 +105,9 @@ pub async fn list(ports: &Ports, caller: &Caller, filter: OrderFilter) -> Result
     let after = filter.cursor.as_deref().map(|cursor| paged.position(cursor)).transpose()?;
     let from = filter.from.as_deref().map(|text| Bound::parse("from", text)).transpose()?;
     let to = filter.to.as_deref().map(|text| Bound::parse("to", text)).transpose()?;
+    if let (Some(from), Some(to)) = (from, to) {
+        check_order(from, to)?;
+    }
     let mut walks = Vec::new();
     for location in stores(ports, caller, filter.store_id.as_deref()).await? {
         let range = sort_range(&location, from, to, after.as_deref())?;
@@ -124,6 +127,19 @@ pub async fn list(ports: &Ports, caller: &Caller, filter: OrderFilter) -> Result
         }
     }
     Ok(OrderPage { items, next_cursor: position.map(|position| paged.cursor(&position)) })
+}
+
+/// A day and an instant compare only in a store's zone; there an empty range is no mistake to tell.
+fn check_order(from: Bound, to: Bound) -> Result<()> {
+    let reversed = match (from, to) {
+        (Bound::Day(from), Bound::Day(to)) => from > to,
+        (Bound::Instant(from), Bound::Instant(to)) => from > to,
+        _ => false,
+    };
+    if reversed {
+        return Err(Refusal::field("to", "range_reversed", "to is not before from").into());
+    }
+    Ok(())
 }
 
 #[derive(Debug, Clone, Copy)]

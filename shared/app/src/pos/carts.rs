@@ -7,11 +7,11 @@ use tillstream_domain::location::Location;
 use super::cart_item::cart_of;
 use super::cart_write::{Executed, cart_get, change_cart, create_cart, replay};
 use super::context::CommandContext;
-use super::envelope::{customer, id, text};
 use super::identity::derived_id;
 use super::returns::REASON_CHARS_MAX;
 use crate::catalog::items::catalog_get;
 use crate::error::{Refusal, Result};
+use crate::fields::{id, text, typed_id};
 use crate::ports::Ports;
 
 /// What a new cart says of itself.
@@ -70,9 +70,9 @@ pub async fn create(
     key: &str,
 ) -> Result<Executed> {
     let channel = payload.channel.unwrap_or_else(|| "pos".to_owned());
-    id("payload.channel", &channel)?;
+    typed_id("payload.channel", &channel)?;
     if let Some(customer_id) = &payload.customer_id {
-        customer("payload.customer_id", customer_id)?;
+        typed_id("payload.customer_id", customer_id)?;
     }
     let cart_id = match payload.cart_id {
         Some(cart_id) => {
@@ -107,7 +107,7 @@ pub async fn create(
 /// 422 for the id; the cart's own refusals.
 pub async fn set_customer(ports: &Ports, context: &CommandContext, payload: SetCustomer) -> Result<Executed> {
     if let Some(customer_id) = &payload.customer_id {
-        customer("payload.customer_id", customer_id)?;
+        typed_id("payload.customer_id", customer_id)?;
     }
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
         cart.set_customer(payload.customer_id.clone())?;

@@ -4,32 +4,28 @@ use jiff::{Span, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tillstream_contracts::pos::{ACTIONS, Command, ENVELOPE_VERSION, Envelope};
-use tillstream_domain::card_number::contains_card_number;
-use tillstream_domain::identifier::{check_id, check_sku};
+use tillstream_contracts::strict_json;
 
 use super::identity::{check_key, missing_key};
 use crate::error::{Refusal, RefusalKind, Result};
+use crate::fields::{id, typed_id};
 
 /// How far a register's clock may be ahead of ours.
 const CLOCK_AHEAD_MINUTES: i64 = 5;
-
-/// Longest free text of a line or a reason, in characters.
-pub const TEXT_CHARS_MAX: usize = 500;
 
 /// Reads `value` as `T`, naming the field that is wrong.
 ///
 /// # Errors
 /// 422 `field_invalid` with the field's path below `root`.
 pub fn typed<T: DeserializeOwned>(root: &str, value: Value) -> Result<T> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let field = match (root, path.as_str()) {
-            ("", "." | "") => "body".to_owned(),
-            ("", path) => path.to_owned(),
-            (root, "." | "") => root.to_owned(),
-            (root, path) => format!("{root}.{path}"),
+    strict_json::typed(value).map_err(|fault| {
+        let field = match (root, fault.field.as_str()) {
+            ("", "") => "body".to_owned(),
+            ("", field) => field.to_owned(),
+            (root, "") => root.to_owned(),
+            (root, field) => format!("{root}.{field}"),
         };
-        Refusal::field(field, "field_invalid", error.into_inner().to_string()).into()
+        Refusal::field(field, "field_invalid", fault.message).into()
     })
 }
 
@@ -63,7 +59,7 @@ pub fn envelope(value: Value, now: Timestamp) -> Result<Envelope> {
     id("store_id", &envelope.store_id)?;
     id("register_id", &envelope.register_id)?;
     if let Some(employee) = &envelope.employee_id {
-        id("employee_id", employee)?;
+        typed_id("employee_id", employee)?;
     }
     if let Some(at) = envelope.occurred_at {
         let latest = now.checked_add(Span::new().minutes(CLOCK_AHEAD_MINUTES)).unwrap_or(Timestamp::MAX);
@@ -105,55 +101,4 @@ pub fn command(action: &str, payload: Value) -> Result<Command> {
             return Err(Refusal::field("action", "unknown_action", message).into());
         }
     })
-}
-
-/// Checks an id in a request.
-///
-/// # Errors
-/// 422 `id_malformed`.
-pub fn id(field: &str, value: &str) -> Result<()> {
-    check_id(value).map_err(|e| Refusal::field(field, "id_malformed", e.to_string()).into())
-}
-
-/// Checks a SKU in a request.
-///
-/// # Errors
-/// 422 `sku_malformed`.
-pub fn sku(field: &str, value: &str) -> Result<()> {
-    check_sku(value).map_err(|e| Refusal::field(field, "sku_malformed", e.to_string()).into())
-}
-
-/// Checks free text: bounded, without control characters and card numbers.
-///
-/// # Errors
-/// 422 `text_too_long`, `text_malformed`, `card_number_refused`. The text itself is never repeated.
-pub fn text(field: &str, value: &str, chars_max: usize) -> Result<()> {
-    if value.chars().count() > chars_max {
-        return Err(Refusal::field(field, "text_too_long", format!("at most {chars_max} characters")).into());
-    }
-    if value.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
-        return Err(Refusal::field(field, "text_malformed", "no control characters").into());
-    }
-    no_card_number(field, value)
-}
-
-/// Refuses payment card numbers.
-///
-/// # Errors
-/// 422 `card_number_refused`.
-pub fn no_card_number(field: &str, value: &str) -> Result<()> {
-    if contains_card_number(value) {
-        let message = "card numbers are not stored; send the terminal's reference";
-        return Err(Refusal::field(field, "card_number_refused", message).into());
-    }
-    Ok(())
-}
-
-/// Checks a customer id: an id that is no card number.
-///
-/// # Errors
-/// 422 `id_malformed`, `card_number_refused`.
-pub fn customer(field: &str, value: &str) -> Result<()> {
-    id(field, value)?;
-    no_card_number(field, value)
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tillstream_contracts::pos::{Command, CommandReply, CommandResult, Envelope, ReplyKind};
+use tillstream_contracts::pos::{ACTIONS, Command, CommandReply, CommandResult, Envelope, ReplyKind};
 use tillstream_domain::cart::{CartKind, Outcome};
 use tillstream_domain::money::Money;
 
@@ -12,6 +12,7 @@ use super::identity::command_identity;
 use super::view::cart_view;
 use super::{carts, envelope, finalize, lines, returns, tenders};
 use crate::error::{Error, Result};
+use crate::fields;
 use crate::ports::Ports;
 use crate::tenancy::Caller;
 
@@ -30,8 +31,8 @@ pub struct Answered {
 /// # Errors
 /// Whatever the envelope, the token's reach and the action refuse.
 pub async fn execute(ports: &Ports, caller: &Caller, sent: Value) -> Result<Answered> {
-    let echo = |name: &str| sent.get(name).and_then(Value::as_str).map(str::to_owned);
-    let (key, action) = (echo("idempotency_key"), echo("action"));
+    let key = sent.get("idempotency_key").and_then(Value::as_str).map(str::to_owned);
+    let action = known_action(&sent).map(str::to_owned);
     run(ports, caller, sent).await.map_err(|error| match error {
         Error::Rejected(mut refusal) => {
             for (name, value) in [("idempotency_key", key), ("action", action)] {
@@ -43,6 +44,12 @@ pub async fn execute(ports: &Ports, caller: &Caller, sent: Value) -> Result<Answ
         }
         other => other,
     })
+}
+
+/// The action of a command, if it is one: whatever else stands there is not repeated, nor logged.
+pub fn known_action(sent: &Value) -> Option<&'static str> {
+    let sent = sent.get("action")?.as_str()?;
+    ACTIONS.into_iter().find(|action| *action == sent)
 }
 
 async fn run(ports: &Ports, caller: &Caller, sent: Value) -> Result<Answered> {
@@ -109,7 +116,7 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
         Command::VoidReturn(p) => Some(("payload.return_id", &p.return_id)),
     };
     if let Some((field, id)) = named {
-        envelope::id(field, id)?;
+        fields::id(field, id)?;
     }
     match command {
         Command::CreateCart(p) => carts::create(ports, context, p, key).await,

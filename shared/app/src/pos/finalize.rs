@@ -202,6 +202,16 @@ impl<'a> Rounds<'a> {
         }
     }
 
+    /// Whether the cart was written since it was read.
+    ///
+    /// # Errors
+    /// Those of the database.
+    async fn is_outdated(&self, cart: &Cart) -> Result<bool> {
+        let item = self.ports.database.get(cart_get(self.context, &cart.id)).await?;
+        let version = item.as_ref().map(cart_of).transpose()?.map(|now| now.version);
+        Ok(version != Some(cart.version))
+    }
+
     /// What is found final is a replay, unless it is by this request's own plan.
     pub fn found(&self, executed: Executed) -> Executed {
         Executed { replayed: executed.replayed && !self.planned, ..executed }
@@ -310,7 +320,11 @@ pub async fn finalize(
         }
         let location = context.till(at(2))?;
         let moves = cart.stock_moves();
-        let returned = returned_write(ports, scope, &cart).await?;
+        let returned = match returned_write(ports, scope, &cart).await {
+            // What came back was read after the cart: it may hold this very return.
+            Err(Error::Rejected(_)) if rounds.is_outdated(&cart).await? => continue,
+            returned => returned?,
+        };
         if moves.len() + 2 + usize::from(returned.is_some()) > TRANSACTION_ACTIONS_MAX {
             rounds.plan(&cart, &moves).await?;
             continue;

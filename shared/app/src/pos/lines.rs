@@ -10,10 +10,10 @@ use tillstream_domain::quantity::{Quantity, QuantityInput};
 
 use super::cart_write::{Executed, change_cart};
 use super::context::CommandContext;
-use super::envelope::{TEXT_CHARS_MAX, sku as check_sku, text};
 use crate::catalog::items::{catalog_get, prices_of, product_if_any};
 use crate::database::Item;
 use crate::error::{Refusal, RefusalKind, Result};
+use crate::fields::{TEXT_CHARS_MAX, sku as check_sku, text};
 use crate::ports::Ports;
 
 /// The refusal of an unknown SKU.

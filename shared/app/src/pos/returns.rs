@@ -13,12 +13,12 @@ use super::cart_item::cart_of;
 use super::cart_write::{Executed, cart_get, change_cart, create_cart, replay};
 use super::carts::{NewCart, new_cart};
 use super::context::CommandContext;
-use super::envelope::{id, sku as check_sku, text};
 use super::identity::derived_id;
 use super::lines::{positive_quantity, sku_not_found};
 use crate::catalog::items::{catalog_get, product_if_any};
 use crate::database::{Consistency, Get, Item, Table};
 use crate::error::{Refusal, RefusalKind, Result};
+use crate::fields::{id, sku as check_sku, text};
 use crate::ports::Ports;
 use crate::tenancy::TenantScope;
 

@@ -5,8 +5,8 @@ use tillstream_domain::cart::{Outcome, PaymentInput};
 
 use super::cart_write::{Executed, change_cart};
 use super::context::CommandContext;
-use super::envelope::{id, text};
 use crate::error::Result;
+use crate::fields::{text, typed_id};
 use crate::ports::Ports;
 
 /// Longest reference of a terminal or provider, in characters.
@@ -21,7 +21,7 @@ pub async fn pay(ports: &Ports, context: &CommandContext, payload: AddPayment) -
         text("payload.external_reference", reference, REFERENCE_CHARS_MAX)?;
     }
     if let Some(method) = &payload.entry_method {
-        id("payload.entry_method", method)?;
+        typed_id("payload.entry_method", method)?;
     }
     let input = PaymentInput {
         tender: payload.tender,

@@ -91,6 +91,25 @@ pub async fn sum_ledger(
     Ok(summed)
 }
 
+/// A stock item, as it is now.
+///
+/// # Errors
+/// 404 `stock_not_found`.
+pub(super) async fn stock_of(
+    ports: &Ports,
+    scope: &TenantScope,
+    location_id: &str,
+    sku: &str,
+) -> Result<Counters> {
+    let key = scope.stock(location_id, sku);
+    let get = Get { table: Table::Stock, key, consistency: Consistency::Strong };
+    let missing = || {
+        let detail = format!("there is no stock item of {sku} at {location_id}");
+        Refusal::not_found("stock_not_found", detail)
+    };
+    Counters::of(&ports.database.get(get).await?.ok_or_else(missing)?)
+}
+
 /// `GET /v1/inventory/conservation`.
 ///
 /// # Errors
@@ -99,16 +118,7 @@ pub async fn prove(ports: &Ports, caller: &Caller, location_id: &str, sku: &str)
     check_location_id("location_id", location_id)?;
     check_sku_form("sku", sku)?;
     caller.require_store(location_id)?;
-    let key = caller.scope.stock(location_id, sku);
-    let get = Get { table: Table::Stock, key, consistency: Consistency::Strong };
-    let Some(item) = ports.database.get(get).await? else {
-        return Err(Refusal::not_found(
-            "stock_not_found",
-            format!("there is no stock item of {sku} at {location_id}"),
-        )
-        .into());
-    };
-    let stock = Counters::of(&item)?;
+    let stock = stock_of(ports, &caller.scope, location_id, sku).await?;
     let summed = sum_ledger(ports, &caller.scope, location_id, sku, &stock).await?;
     let ranges =
         summed.ranges.iter().map(|(from, to)| LedgerRange { from_seq: *from, to_seq: *to }).collect();

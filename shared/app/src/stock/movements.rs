@@ -9,6 +9,7 @@ use crate::cursor::{PagedQuery, limit};
 use crate::database::{Key, Query, StartKey, Table, Value};
 use crate::error::Result;
 use crate::ports::Ports;
+use crate::stock::conservation::stock_of;
 use crate::stock::counters::{Counters, Delta, shown};
 use crate::stock::ledger::{LedgerRow, rows};
 use crate::stock::references::{check_location_id, check_sku_form};
@@ -37,7 +38,7 @@ pub(super) fn shown_counters(counters: &Counters, unit: Option<Unit>) -> Movemen
 /// `GET /v1/inventory/movements`. The ledger follows the stock item within moments.
 ///
 /// # Errors
-/// 400 `cursor_malformed`; 403 `store_out_of_reach`; 422 for malformed names or a limit out of range.
+/// 400 `cursor_malformed`; 403 `store_out_of_reach`; 404 `stock_not_found`; 422 for malformed names or a limit out of range.
 pub async fn list(ports: &Ports, caller: &Caller, query: &MovementQuery) -> Result<StockMovementPage> {
     check_location_id("location_id", &query.location_id)?;
     check_sku_form("sku", &query.sku)?;
@@ -70,6 +71,10 @@ pub async fn list(ports: &Ports, caller: &Caller, query: &MovementQuery) -> Resu
         .iter()
         .map(|item| LedgerRow::of(item).map(shown_row))
         .collect::<Result<Vec<StockMovement>>>()?;
+    if items.is_empty() && query.cursor.is_none() {
+        // Nothing has moved yet, or there is no such item: not the same to whoever asks.
+        stock_of(ports, scope, &query.location_id, &query.sku).await?;
+    }
     let next_cursor = match (page.next, page.items.last()) {
         (Some(_), Some(last)) => Some(paged.cursor(Key::of(last)?.sk())),
         _ => None,

@@ -212,7 +212,7 @@ pub async fn reserve(
         at: now,
         reason: None,
     };
-    let mut gets = vec![header];
+    let mut gets = vec![header.clone()];
     gets.extend(wanted.iter().map(|line| Get {
         table: Table::Stock,
         key: caller.scope.stock(&line.location_id, &line.sku),
@@ -244,6 +244,10 @@ pub async fn reserve(
             }
             if try_again {
                 continue;
+            }
+            // A batch is not read at one moment: what is short may have gone to this very request.
+            if let Some(item) = ports.database.get(header.clone()).await? {
+                return answer_of_standing(&item, &keyed);
             }
             let shortages: Vec<Shortage<'_>> = short
                 .into_iter()

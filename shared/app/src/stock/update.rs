@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 use tillstream_contracts::inventory::{StockUpdateKind, StockUpdateRequest, StockUpdated};
-use tillstream_domain::card_number::contains_card_number;
 use tillstream_domain::quantity::{Quantity, Unit};
 
 use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Item, Table, Write};
 use crate::error::{Refusal, Result};
+use crate::fields::text;
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{
@@ -35,15 +35,11 @@ pub struct Answer {
 fn check(caller: &Caller, request: &StockUpdateRequest) -> Result<()> {
     check_location_id("location_id", &request.location_id)?;
     check_sku_form("sku", &request.sku)?;
-    let length = request.reason.chars().count();
-    if request.reason.trim().is_empty() || length > REASON_CHARS_MAX {
+    if request.reason.trim().is_empty() || request.reason.chars().count() > REASON_CHARS_MAX {
         let message = format!("a reason is 1 to {REASON_CHARS_MAX} characters that say why");
         return Err(Refusal::field("reason", "reason_invalid", message).into());
     }
-    if contains_card_number(&request.reason) {
-        let message = "this looks like a card number; card numbers are never stored";
-        return Err(Refusal::field("reason", "card_number_refused", message).into());
-    }
+    text("reason", &request.reason, REASON_CHARS_MAX)?;
     if request.expected_version.is_some_and(|version| version < 0) {
         let message = "expected_version is a stock item's version, or 0 where there is none";
         return Err(Refusal::field("expected_version", "expected_version_invalid", message).into());
@@ -123,8 +119,15 @@ pub async fn update(
             return answer_again(&record, &fingerprint, number);
         }
         let seen = read.next().flatten().as_ref().map(Counters::of).transpose()?;
+        let shortage = update.shortage(seen);
+        if shortage.is_some() || update.require_version(seen).is_err() {
+            // A batch is not read at one moment: it may be this very request that moved the stock.
+            if let Some(record) = ports.database.get(strong(record_key.clone())).await? {
+                return answer_again(&record, &fingerprint, number);
+            }
+        }
         update.require_version(seen)?;
-        if let Some(shortage) = update.shortage(seen) {
+        if let Some(shortage) = shortage {
             if !looked_for_expired && seen.is_some_and(|stock| stock.may_have_expired_holds(now)) {
                 looked_for_expired = true;
                 if free_expired(ports, scope, location_id, sku, now).await? {

@@ -2,6 +2,7 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tillstream_contracts::strict_json::{self, Fault, FieldFault};
 use tillstream_contracts::sync::{FeedLine, LineOperation};
 
 use crate::catalog::standing::FEED_VERSION_MAX;
@@ -92,11 +93,13 @@ fn drop_unknown(fields: &mut Map<String, Value>, known: &[&str]) -> u64 {
 
 /// Reads a shape out of JSON fields, saying which field was wrong.
 fn shape<T: DeserializeOwned>(fields: Map<String, Value>, within: &str) -> Result<T, BadLine> {
-    serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
-        let path = error.path().to_string();
-        let place = if path == "." { within.to_owned() } else { format!("{within}.{path}") };
-        BadLine::new("line_invalid", format!("{}: {}", place.trim_start_matches('.'), error.inner()))
-    })
+    strict_json::typed(Value::Object(fields)).map_err(|fault| wrong(within, &fault))
+}
+
+fn wrong(within: &str, fault: &FieldFault) -> BadLine {
+    let places: Vec<&str> =
+        [within, fault.field.as_str()].into_iter().filter(|place| !place.is_empty()).collect();
+    BadLine::new("line_invalid", format!("{}: {}", places.join("."), fault.message))
 }
 
 impl Line {
@@ -105,10 +108,13 @@ impl Line {
         if bytes.len() > LINE_BYTES_MAX {
             return Err(BadLine::new("line_too_long", "a line has at most 64 KB"));
         }
-        let mut fields = match serde_json::from_slice(bytes) {
+        let mut fields = match strict_json::parse(bytes) {
             Ok(Value::Object(fields)) => fields,
             Ok(_) => return Err(BadLine::new("line_invalid", "a line is a JSON object")),
-            Err(error) => return Err(BadLine::new("line_not_json", format!("not JSON: {error}"))),
+            Err(Fault::Malformed(why)) => {
+                return Err(BadLine::new("line_not_json", format!("not JSON: {why}")));
+            }
+            Err(Fault::Field(fault)) => return Err(wrong("", &fault)),
         };
         let mut unknown_fields = drop_unknown(&mut fields, FeedLine::FIELDS);
         let mut line: FeedLine = shape(fields, "")?;
@@ -163,6 +169,7 @@ mod tests {
             (r#"{"id":"A","version":"1","op":"upsert"}"#, "line_invalid"),
             (r#"{"id":"A","version":-1,"op":"upsert"}"#, "line_invalid"),
             (r#"{"id":"A","version":1,"op":"merge"}"#, "line_invalid"),
+            (r#"{"id":"A","version":1,"version":2,"op":"upsert"}"#, "line_invalid"),
             (r#"{"id":"","version":1,"op":"upsert"}"#, "id_malformed"),
             (r#"{"id":"A","version":9007199254740992,"op":"upsert"}"#, "version_out_of_range"),
         ] {

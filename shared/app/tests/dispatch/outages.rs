@@ -46,6 +46,7 @@ async fn hq_fails_for_a_third_then_is_down_then_back() {
         world.run(10 * MINUTE).await;
         assert!(world.hq.requests() - asked <= 25, "HQ is asked too often while it is down");
         world.hq.set_mode(Mode::Accept);
+        fail_percent(&world, 0);
         world.memory.set_lag(0);
         let spent = world.run_until_settled(30 * MINUTE).await;
         assert!(spent < 12 * MINUTE, "it took {spent:?} to drain");

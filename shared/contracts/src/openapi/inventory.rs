@@ -217,6 +217,7 @@ fn extend_reservation() {}
         (status = 200, description = "A page", body = StockMovementPage),
         (status = 400, description = "`cursor_malformed`"),
         (status = 403, description = "`store_out_of_reach`"),
+        (status = 404, description = "`stock_not_found`"),
         (status = 422, description = "`limit_out_of_range`, `location_id_malformed`, `sku_malformed`, `query_invalid`"),
     ))]
 fn list_movements() {}

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_ENCODING;
 use axum::http::request::Parts;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use tillstream_app::tenancy::Caller;
 use tillstream_app::{Refusal, RefusalKind};
+use tillstream_contracts::strict_json::{self, Fault, FieldFault};
 
 use super::{BODY_BYTES_MAX, Problem};
 use crate::auth::Authenticator;
@@ -73,7 +76,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 /// The body's bytes, whatever its media type says: gateways mark bodies as they like. 413
-/// `body_too_large`.
+/// `body_too_large`, 415 `encoding_unsupported`.
 #[derive(Debug, Clone)]
 pub struct RawBody(pub Bytes);
 
@@ -81,6 +84,13 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let encoded = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
+        if request.headers().get_all(CONTENT_ENCODING).iter().any(encoded) {
+            let message = "send the body as it is, without Content-Encoding";
+            return Err(
+                Refusal::new(RefusalKind::UnsupportedMediaType, "encoding_unsupported", message).into()
+            );
+        }
         let too_large = || {
             Problem::from(Refusal::new(
                 RefusalKind::TooLarge,
@@ -107,49 +117,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// Reads JSON as [`JsonBody`] does, for bodies within bodies (a line of a feed, one of many commands).
+/// Reads JSON as [`JsonBody`] does, for a body that may be left out.
 ///
 /// # Errors
 /// As [`JsonBody`].
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let error = error.into_inner();
-        // A wrong field in what is no JSON further on is still no JSON.
-        match serde_json::from_slice::<serde::de::IgnoredAny>(bytes) {
-            Ok(_) => field_invalid("field_invalid", &path, &error),
-            Err(error) => malformed(&error),
-        }
+    let value = strict_json::parse(bytes).map_err(|fault| match fault {
+        Fault::Malformed(why) => Refusal::new(
+            RefusalKind::Malformed,
+            "json_malformed",
+            format!("the body must be one JSON document: {why}"),
+        ),
+        Fault::Field(fault) => field_invalid("field_invalid", fault),
     })?;
-    json.end().map_err(|error| malformed(&error))?;
-    Ok(value)
+    strict_json::typed(value).map_err(|fault| field_invalid("field_invalid", fault))
 }
 
-fn malformed(error: &serde_json::Error) -> Refusal {
-    Refusal::new(
-        RefusalKind::Malformed,
-        "json_malformed",
-        format!("the body must be one JSON document: {error}"),
-    )
-}
-
-/// A 422 about the field at `path`. Serde names missing, unknown and repeated fields in its message only.
-fn field_invalid(code: &'static str, path: &str, error: &dyn std::fmt::Display) -> Refusal {
-    let message = error.to_string();
-    let message = message.split_once(" at line ").map_or(message.as_str(), |(before, _)| before);
-    let named = ["missing field `", "unknown field `", "duplicate field `"]
-        .into_iter()
-        .find_map(|start| message.strip_prefix(start)?.split_once('`').map(|(name, _)| name));
-    let field = match (path, named) {
-        ("." | "", Some(name)) => name.to_owned(),
-        ("." | "", None) => "body".to_owned(),
-        (path, Some(name)) if path != name && !path.ends_with(&format!(".{name}")) => {
-            format!("{path}.{name}")
-        }
-        (path, _) => path.to_owned(),
-    };
-    Refusal::field(field, code, message)
+fn field_invalid(code: &'static str, fault: FieldFault) -> Refusal {
+    let field = if fault.field.is_empty() { "body".to_owned() } else { fault.field };
+    Refusal::field(field, code, fault.message)
 }
 
 /// The query string. 422 `query_invalid` with the parameter's name.
@@ -164,7 +150,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParams<T>
         let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
         serde_path_to_error::deserialize(pairs).map(QueryParams).map_err(|error| {
             let path = error.path().to_string();
-            field_invalid("query_invalid", &path, error.inner()).into()
+            field_invalid("query_invalid", FieldFault::at(&path, error.inner())).into()
         })
     }
 }

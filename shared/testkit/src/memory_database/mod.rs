@@ -1,5 +1,6 @@
 //! DynamoDB in memory: the same answers, refusals, limits and prices, without a network. Deterministic,
-//! and usable from many tasks: each call is one step, as a transaction is on AWS.
+//! and usable from many tasks: each call takes a while, and in it the items change at one moment, as those
+//! of a transaction do on AWS.
 //!
 //! What it does not do is fail: see [`crate::faults`].
 
@@ -9,7 +10,10 @@ mod querying;
 mod storage;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -21,7 +25,7 @@ use tillstream_app::database::{
 use tillstream_app::environment::Environment;
 use tillstream_app::request_token::request_token;
 
-use crate::test_environment::TestEnvironment;
+use crate::test_environment::{SPLIT_MIX_STEP, TestEnvironment, split_mix};
 pub(crate) use limits::item_size;
 pub use storage::StreamChange;
 use storage::{Lag, TableState};
@@ -63,6 +67,8 @@ pub struct MemoryDatabase {
     state: Mutex<State>,
     environment: Arc<dyn Environment>,
     observer: Option<Arc<dyn CapacityObserver>>,
+    /// What turns are drawn from.
+    drawn: AtomicU64,
 }
 
 impl Default for MemoryDatabase {
@@ -94,7 +100,7 @@ impl MemoryDatabase {
 
     /// An empty database with all tables, on this clock.
     pub fn with_environment(environment: Arc<dyn Environment>) -> Self {
-        MemoryDatabase { state: Mutex::default(), environment, observer: None }
+        MemoryDatabase { state: Mutex::default(), environment, observer: None, drawn: AtomicU64::new(0) }
     }
 
     /// Tells `observer` what each call cost.
@@ -169,6 +175,26 @@ impl MemoryDatabase {
                 state.table(table).replace((table, &pk, &sk), None, now, lag, 1);
             }
         }
+    }
+
+    /// Lets others have up to three turns. A call takes time, so between any two of one task the calls of
+    /// others come; without this, tasks on one thread would run one after the other.
+    async fn turns(&self) {
+        let mut left = self.draw() % 4;
+        poll_fn(|context| {
+            if left == 0 {
+                return Poll::Ready(());
+            }
+            left -= 1;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn draw(&self) -> usize {
+        let drawn = split_mix(self.drawn.fetch_add(SPLIT_MIX_STEP, Ordering::Relaxed));
+        usize::try_from(drawn >> 32).unwrap_or(0)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -277,6 +303,7 @@ fn check_gets(gets: &[Get]) -> Result<(), DatabaseError> {
 #[async_trait]
 impl Database for MemoryDatabase {
     async fn get(&self, get: Get) -> Result<Option<Item>, DatabaseError> {
+        self.turns().await;
         check_gets(std::slice::from_ref(&get))?;
         let strong = get.consistency == Consistency::Strong;
         let item = read_one(&self.lock(), &get, strong);
@@ -292,23 +319,28 @@ impl Database for MemoryDatabase {
         for round in gets.chunks(100) {
             let mut paid = BTreeSet::new();
             let mut consumed = Vec::new();
-            let state = self.lock();
-            for get in round {
+            self.turns().await;
+            // A batch is read item by item: something may be written in between.
+            let torn_at = self.draw() % round.len();
+            for (position, get) in round.iter().enumerate() {
+                if position == torn_at {
+                    self.turns().await;
+                }
                 let is_strong = strong.contains(&get.table);
-                let item = read_one(&state, get, is_strong);
+                let item = read_one(&self.lock(), get, is_strong);
                 // An item asked for twice is read once.
                 if paid.insert((get.table, &get.key)) {
                     consumed.push(read_cost(get, item.as_ref(), 1 + u64::from(is_strong)));
                 }
                 all.push(item);
             }
-            drop(state);
             self.tell(Operation::GetMany, &consumed);
         }
         Ok(all)
     }
 
     async fn get_together(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
+        self.turns().await;
         check_gets(&gets)?;
         if gets.len() > TRANSACTION_ACTIONS_MAX {
             return Err(DatabaseError::Invalid(format!("{} reads in one transaction", gets.len())));
@@ -331,12 +363,14 @@ impl Database for MemoryDatabase {
     }
 
     async fn query(&self, query: Query) -> Result<QueryPage, DatabaseError> {
+        self.turns().await;
         let (page, consumed) = querying::run(self.lock().tables.get(&query.table), &query)?;
         self.tell(Operation::Query, &[consumed]);
         Ok(page)
     }
 
     async fn write(&self, write: Write) -> Result<(), DatabaseError> {
+        self.turns().await;
         if matches!(write, Write::Check { .. }) {
             return Err(DatabaseError::Invalid("a check by itself writes nothing".into()));
         }
@@ -354,6 +388,7 @@ impl Database for MemoryDatabase {
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), DatabaseError> {
+        self.turns().await;
         if writes.is_empty() || writes.len() > TRANSACTION_ACTIONS_MAX {
             return Err(DatabaseError::Invalid(format!(
                 "{} actions in a transaction; it takes 1 to {TRANSACTION_ACTIONS_MAX}",
@@ -410,6 +445,7 @@ impl Database for MemoryDatabase {
     }
 
     async fn put_many(&self, table: Table, items: Vec<Item>) -> Result<(), DatabaseError> {
+        self.turns().await;
         let writes: Vec<Write> =
             items.into_iter().map(|item| Write::Put { table, item, condition: None }).collect();
         let mut seen = BTreeSet::new();
