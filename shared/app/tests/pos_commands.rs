@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tillstream_app::capacity::Operation;
 use tillstream_app::database::Table;
 use tillstream_app::environment::Environment;
 use tillstream_app::pos::execute::{Answered, execute};
 use tillstream_app::tenancy::{Role, Stores};
-use tillstream_app::{Error, RefusalKind};
+use tillstream_app::{Error, Ports, RefusalKind};
 use tillstream_contracts::pos::ACTIONS;
+use tillstream_testkit::faults::{Fault, FaultyDatabase};
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::shop::{STORE, Shop, caller, envelope};
 use tillstream_testkit::test_environment::TestEnvironment;
@@ -47,7 +49,8 @@ async fn a_sale_from_open_to_receipt() {
 async fn twenty_identical_commands_at_once_have_one_effect() {
     let (shop, database) = shop().await;
     let money = |amount: i64| json!({"amount": amount, "currency": "GBP"});
-    let returned = json!({"return_id": "r-1", "line_id": "l-1", "quantity": 1, "disposition": "restock"});
+    // All that was sold, so that nothing is left for a repetition to take.
+    let returned = json!({"return_id": "r-1", "line_id": "l-1", "quantity": 2, "disposition": "restock"});
     let script = [
         ("create_cart", json!({"cart_id": "c-1"})),
         ("set_customer", json!({"cart_id": "c-1", "customer_id": "17850"})),
@@ -67,7 +70,7 @@ async fn twenty_identical_commands_at_once_have_one_effect() {
         ("void_cart", json!({"cart_id": "c-2", "reason": "changed mind"})),
         ("start_return", json!({"return_id": "r-1", "original_order_id": "c-1", "reason": "broken"})),
         ("return_line_item", returned),
-        ("refund_tender", json!({"return_id": "r-1", "tender": "cash", "amount": money(255)})),
+        ("refund_tender", json!({"return_id": "r-1", "tender": "cash", "amount": money(510)})),
         ("finalize_return", json!({"return_id": "r-1"})),
         ("start_return", json!({"return_id": "r-2", "reason": "blind"})),
         ("void_return", json!({"return_id": "r-2"})),
@@ -93,7 +96,7 @@ async fn twenty_identical_commands_at_once_have_one_effect() {
         }
     }
     let a = shop.counters(STORE, "A").await.unwrap();
-    assert_eq!((a.on_hand, a.seq), (99_000, 3), "opening, one sale of 2, one return of 1");
+    assert_eq!((a.on_hand, a.seq), (100_000, 3), "opening, one sale of 2, one return of 2");
     let lanes = database.items(Table::Orders).into_iter().filter(|i| i.opt_text("sk") == Some("lane"));
     let last: Vec<_> = lanes.map(|lane| lane.number("last").unwrap()).collect();
     assert_eq!(last, [2], "one sale, one return");
@@ -411,4 +414,34 @@ async fn twenty_returns_of_one_line_at_once_bring_back_what_was_sold() {
     }
     assert_eq!(returned, 3);
     assert_eq!(shop.counters(STORE, "A").await.unwrap().on_hand, 100_000);
+}
+
+/// The repetition read the cart before its twin made it final, and what came back after: it must not
+/// hold its own return against itself.
+#[tokio::test]
+async fn a_return_is_not_held_against_its_own_repetition() {
+    let (shop, database) = shop().await;
+    shop.ready("r-1", "c-1", &[("A", 1)]).await.unwrap();
+    shop.finalize("r-1", "c-1").await.unwrap();
+    let start = json!({"return_id": "back", "original_order_id": "c-1", "reason": "x"});
+    shop.command("s", "start_return", start).await.unwrap();
+    let line = json!({"return_id": "back", "line_id": "l-1", "quantity": 1, "disposition": "restock"});
+    shop.command("l", "return_line_item", line).await.unwrap();
+    let refund = json!({"return_id": "back", "tender": "card", "amount": {"amount": 255, "currency": "GBP"}});
+    shop.command("f", "refund_tender", refund).await.unwrap();
+    let frozen = Arc::new(FaultyDatabase::new(database));
+    frozen.fail_next(Operation::Get, Fault::Freezes);
+    let ports = Ports { database: frozen.clone(), environment: shop.ports.environment.clone() };
+    let late = Shop { ports, scope: shop.scope.clone() };
+    let finalize = json!({"return_id": "back"});
+    let payload = finalize.clone();
+    let task = tokio::spawn(async move { late.command("done", "finalize_return", payload).await });
+    while frozen.injected().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let first = shop.command("done", "finalize_return", finalize).await.unwrap();
+    frozen.thaw();
+    let second = task.await.unwrap().unwrap();
+    assert_eq!((first.replayed, second.replayed), (false, true));
+    assert_eq!(result(&first), result(&second));
 }

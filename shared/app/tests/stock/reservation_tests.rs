@@ -93,6 +93,25 @@ async fn the_same_request_at_once_and_again_has_one_effect_and_one_answer() {
     assert_eq!((stock.on_hand, stock.reserved), (97_000, 0));
 }
 
+/// A repetition finds the stock gone, which went to the request that it repeats.
+#[tokio::test]
+async fn the_same_request_for_all_there_is_is_not_refused_for_what_it_took_itself() {
+    for round in 0..50 {
+        let fixture = Arc::new(Fixture::new(round).await);
+        fixture.count("s-leeds", A, 3).await;
+        let tasks: Vec<_> = (0..10)
+            .map(|_| {
+                let fixture = fixture.clone();
+                tokio::spawn(async move { fixture.reserve("k", &request(&[("s-leeds", A, 3)], 60)).await })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+        assert_eq!(fixture.stock("s-leeds", A).await.reserved, 3_000);
+    }
+}
+
 #[tokio::test]
 async fn all_lines_or_none_and_lines_are_added_up() {
     let fixture = Fixture::new(3).await;

@@ -63,6 +63,28 @@ async fn the_same_update_at_once_and_again_has_one_effect_and_one_answer() {
     assert!(!update::update(&fixture.ports, &other, "k0", &delta(2)).await.unwrap().replayed);
 }
 
+/// A repetition finds the stock gone and the version moved, by the update that it repeats.
+#[tokio::test]
+async fn the_same_update_of_all_there_is_is_not_refused_for_what_it_did_itself() {
+    for round in 0..50 {
+        for expected_version in [None, Some(1)] {
+            let fixture = Arc::new(Fixture::new(round).await);
+            fixture.count("s-leeds", A, 3).await;
+            let update = StockUpdateRequest { expected_version, ..delta(-3) };
+            let tasks: Vec<_> = (0..10)
+                .map(|_| {
+                    let (fixture, update) = (fixture.clone(), update.clone());
+                    tokio::spawn(async move { send(&fixture, "k", &update).await })
+                })
+                .collect();
+            for task in tasks {
+                task.await.unwrap().unwrap();
+            }
+            assert_eq!(fixture.stock("s-leeds", A).await.on_hand, 0);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_delta_never_takes_what_is_not_available() {
     let fixture = Fixture::new(2).await;
