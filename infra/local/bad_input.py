@@ -1859,8 +1859,7 @@ class HostileClient:
             )
         for path in ("/v1/sync/catalog", "/v1/pos/command", "/v1/orders"):
             request = self.keyed("POST", path, packed, **{"Content-Encoding": "gzip"})
-            codes = ("content_encoding_unsupported", "unsupported_media_type", "json_malformed")
-            yield Case(f"{path}: gzip", request, (400, 415), codes)
+            yield Case(f"{path}: gzip", request, 415, "content_encoding_unsupported")
 
     # Checks that change something on purpose
 
@@ -2232,19 +2231,8 @@ class HostileClient:
         return f"{len(messages)} lines, none holds any of {len(texts)} secrets"
 
     def log_messages(self) -> list[str]:
-        """Everything logged since this run began. The emulator answers the first 10,000 events and no
-        token for more, so what follows is asked for by its time."""
-        cloud = self.stack.cloud()
-        logs, group = cloud.client("logs"), cloud.outputs()["ApplicationLogs"]
-        messages, since = [], self.began_millis
-        while True:
-            events = logs.filter_log_events(logGroupName=group, startTime=since)["events"]
-            messages += [event["message"] for event in events]
-            newest = max((event["timestamp"] for event in events), default=since)
-            if len(events) < 10_000 or newest == since:
-                return messages
-            # The same moment again: it may have had more than were shown.
-            since = newest
+        """Everything logged since this run began."""
+        return [message for _, _, message in self.stack.log_events(self.began_millis)]
 
     def personal_sale(self) -> None:
         """A good sale with everything personal that a sale can have."""

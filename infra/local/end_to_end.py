@@ -3,7 +3,7 @@
     end_to_end.py [SCENARIO ...]
 
 Starts a stack of its own on other ports, in another directory, and stops it again. Scenarios run in
-the order below, since each replays a later day than the one before.
+the order below: each replays a later day than the one before, and the last leaves parked records.
 """
 
 import argparse
@@ -126,6 +126,18 @@ class EndToEnd:
         self.replay("2011-12-05")
         self.prove_at_rest("2011-12-05")
 
+    def contention(self) -> None:
+        """Many clients at once, over HTTP: identical commands have one effect, rivals have one winner."""
+        import contention
+
+        contention.run(self.stack)
+
+    def bad_input(self) -> None:
+        """A hostile client: everything wrong has its own answer, and nothing is changed by it."""
+        import bad_input
+
+        bad_input.run(self.stack)
+
     @contextmanager
     def meanwhile(self, trouble, log: list | None = None):
         """Runs `trouble(log, over)` beside the body; it may append to `log` and ends when `over` is set."""
@@ -231,7 +243,7 @@ class EndToEnd:
         return at_rest.HeadOffice(self.stack.hq_port).accepted()
 
 
-SCENARIOS = ["from_empty", "killed", "hq", "stream", "busiest"]
+SCENARIOS = ["from_empty", "killed", "hq", "stream", "busiest", "contention", "bad_input"]
 
 
 def function_processes(emulator: int) -> list[tuple[int, str]]:

@@ -175,18 +175,28 @@ class LocalStack:
             "AWS_REGION": "us-east-1",
         }
 
+    def log_events(self, since_millis: int = 0) -> list[tuple[int, str, str]]:
+        """(epoch milliseconds, log stream, message) of what the functions logged since, oldest first. The
+        emulator answers the first 10,000 events and no token for more, so what follows is asked for by
+        its time."""
+        cloud = self.cloud()
+        logs, group = cloud.client("logs"), cloud.outputs()["ApplicationLogs"]
+        events: set[tuple[int, str, str]] = set()
+        while True:
+            page = logs.filter_log_events(logGroupName=group, startTime=since_millis)["events"]
+            events.update((event["timestamp"], event["logStreamName"], event["message"]) for event in page)
+            newest = max((event["timestamp"] for event in page), default=since_millis)
+            if len(page) < 10_000 or newest == since_millis:
+                return sorted(events)
+            # The same moment again: it may have had more than were shown.
+            since_millis = newest
+
     def logs(self, lines: int, follow: bool) -> None:
-        """What the functions logged, newest last."""
-        logs = self.cloud().client("logs")
-        group = self.cloud().outputs()["ApplicationLogs"]
-        shown: set[tuple] = set()
+        """Shows what the functions logged, newest last."""
+        shown: set[tuple[int, str, str]] = set()
         since = 0
         while True:
-            pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since)
-            events = sorted(
-                {(event["timestamp"], event["logStreamName"], event["message"]) for page in pages for event in page["events"]}
-                - shown
-            )
+            events = [event for event in self.log_events(since) if event not in shown]
             for _, _, message in events[-lines:]:
                 print(message.rstrip("\n"), flush=True)
             if not follow:
@@ -194,7 +204,7 @@ class LocalStack:
             if events:
                 # Read on from the newest moment, which may get more lines: what of it was shown is kept.
                 since, lines = events[-1][0], sys.maxsize
-                shown = {event for event in shown | set(events) if event[0] >= since}
+                shown = {event for event in shown.union(events) if event[0] >= since}
             time.sleep(1)
 
 

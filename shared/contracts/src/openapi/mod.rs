@@ -118,6 +118,11 @@ fn complete(operation: &mut Operation) {
     let shared = [
         ("401", "No token, or none that holds: the code says why.", !open),
         ("413", "The body has more than 4 MB (`body_too_large`).", operation.request_body.is_some()),
+        (
+            "415",
+            "The body is compressed; send it as it is (`content_encoding_unsupported`).",
+            operation.request_body.is_some(),
+        ),
         ("500", "Ours to mend; logged under the id in `instance`.", true),
         ("503", "Busy; safe to repeat after `Retry-After` seconds.", true),
     ];

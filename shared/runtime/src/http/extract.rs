@@ -76,7 +76,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 /// The body's bytes, whatever its media type says: gateways mark bodies as they like. 413
-/// `body_too_large`, 415 `encoding_unsupported`.
+/// `body_too_large`, 415 `content_encoding_unsupported`.
 #[derive(Debug, Clone)]
 pub struct RawBody(pub Bytes);
 
@@ -87,9 +87,12 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
         let encoded = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
         if request.headers().get_all(CONTENT_ENCODING).iter().any(encoded) {
             let message = "send the body as it is, without Content-Encoding";
-            return Err(
-                Refusal::new(RefusalKind::UnsupportedMediaType, "encoding_unsupported", message).into()
-            );
+            return Err(Refusal::new(
+                RefusalKind::UnsupportedMediaType,
+                "content_encoding_unsupported",
+                message,
+            )
+            .into());
         }
         let too_large = || {
             Problem::from(Refusal::new(

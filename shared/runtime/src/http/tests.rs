@@ -147,6 +147,19 @@ async fn four_megabytes_are_the_limit() {
 }
 
 #[tokio::test]
+async fn a_compressed_body_is_refused_as_such() {
+    for (encoding, status) in [("gzip", 415), ("br", 415), ("identity", 200)] {
+        let mut request = posted("/v1/order", r#"{"lines":[]}"#);
+        request.headers_mut().insert("content-encoding", encoding.parse().unwrap());
+        let response = send(request).await;
+        assert_eq!(response.status(), status, "{encoding}");
+        if status == 415 {
+            problem(response, 415, "content_encoding_unsupported").await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn query_parameters_are_checked() {
     assert_eq!(text(send(got("/v1/page?limit=5")).await).await, "Some(5)");
     assert_eq!(text(send(got("/v1/page")).await).await, "None");
