@@ -318,6 +318,32 @@ async fn a_driver_that_wakes_much_later_does_nothing_twice() {
     assert!(frozen_at >= 5 && both >= 15, "frozen at {frozen_at}, {both} others died");
 }
 
+/// The cart changes between the read of who wants to plan it and the plan's first write.
+#[tokio::test]
+async fn a_plan_is_of_the_cart_as_it_is() {
+    let w = world(5).await;
+    let (database, shop) = freezing(&w, Operation::Transact, 0);
+    let task = frozen(shop, &database).await.unwrap();
+    let cheaper =
+        json!({"cart_id": "long", "tender": "cash", "amount": {"amount": 12_900, "currency": "GBP"}});
+    for (key, action, payload) in [
+        ("a", "remove_payment", json!({"cart_id": "long", "payment_id": "p-1"})),
+        ("b", "resume_editing", json!({"cart_id": "long"})),
+        ("c", "remove_line_item", json!({"cart_id": "long", "line_id": "l-1"})),
+        ("d", "set_tendering", json!({"cart_id": "long"})),
+        ("e", "add_payment", cheaper),
+    ] {
+        w.shop.command(key, action, payload).await.unwrap_or_else(|e| panic!("{action}: {e}"));
+    }
+    database.thaw();
+    let answered = task.await.unwrap().unwrap();
+    assert_eq!(answered.reply.result.receipt_number, Some(1));
+    let kept = w.shop.counters(STORE, &sku(0)).await.unwrap();
+    assert_eq!((kept.on_hand, kept.reserved), (5_000, 0), "what was taken out of the cart was not sold");
+    let sold = w.shop.counters(STORE, &sku(1)).await.unwrap();
+    assert_eq!((sold.on_hand, sold.reserved), (4_000, 0));
+}
+
 /// A driver that found stock short, or was about to look, is frozen; the plan ends without it, one way
 /// or the other, and what was short arrives.
 #[tokio::test]
