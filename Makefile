@@ -6,7 +6,7 @@ PORTS = $(if $(PORT),--port $(PORT)) $(if $(HQ_PORT),--hq-port $(HQ_PORT))
 LOCAL = $(PYTHON) infra/local/stack.py $(PORTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run replay reset stop logs token test bench simulate check build deploy invoke
+.PHONY: help run replay reset stop logs token test bench simulate check build deploy events invoke
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ build: ## the functions for Lambda: [ARCH=arm64 or x86_64]
 
 deploy: ## build and deploy to AWS: STAGE=dev [ARCH=…]; needs AWS credentials
 	@$(PYTHON) infra/lambda/functions.py deploy --architecture $(ARCH) --stage '$(or $(STAGE),dev)'
+
+events: ## every sample event through its function, on the running stack
+	@$(PYTHON) infra/lambda/functions.py invoke-all
 
 invoke: ## one function, by hand: FN=sales-aggregator EVENT=events/….json
 	@$(if $(and $(FN),$(EVENT)),,$(error make invoke needs a function and an event: make invoke FN=sales-aggregator EVENT=events/….json))$(PYTHON) infra/lambda/functions.py invoke '$(FN)' '$(EVENT)'

@@ -1,6 +1,6 @@
 """Functions for the real Lambda: builds them, deploys them, and runs one by hand.
 
-    functions.py build | deploy --stage dev | invoke FUNCTION EVENT
+    functions.py build | deploy --stage dev | invoke FUNCTION EVENT | invoke-all
 
 cargo-lambda and the SAM command line are installed on demand, exactly pinned, under target/tools.
 """
@@ -8,11 +8,14 @@ cargo-lambda and the SAM command line are installed on demand, exactly pinned, u
 import argparse
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +28,7 @@ HERE = Path(__file__).parent
 CARGO_LAMBDA = ROOT / "target" / "tools" / "cargo-lambda"
 SAM = ROOT / "target" / "tools" / "sam"
 HOST = "127.0.0.1"
+INVOKE_SECONDS_MAX = 300
 RUST_TARGETS = {"arm64": "aarch64-unknown-linux-gnu", "x86_64": "x86_64-unknown-linux-gnu"}
 
 
@@ -101,44 +105,107 @@ def invoke(name: str, event: Path) -> None:
         raise Failure(f"there is no function {name}; there are {', '.join(function_names())}")
     if not event.is_file():
         raise Failure(f"there is no event {event}")
+    with watched([name]) as invoke_one:
+        answered = invoke_one(name, event)
+        print(answered.stdout, end="")
+        if answered.returncode != 0:
+            raise Failure(f"{name} failed: {answered.stderr.strip()}")
+
+
+def invoke_all() -> None:
+    """Runs every function on each of its sample events."""
+    failed = []
+    with watched(function_names()) as invoke_one:
+        for name in function_names():
+            for event in sorted((ROOT / "events" / name).glob("*.json")):
+                answered = invoke_one(name, event)
+                if answered.returncode != 0:
+                    failed.append(f"{name}/{event.name}: {answered.stderr.strip()}")
+                print(f"{name:18} {event.stem:24} {summary(answered)}", flush=True)
+    if failed:
+        raise Failure("\n  ".join([f"{len(failed)} events were not answered:", *failed]))
+
+
+def summary(answered: subprocess.CompletedProcess) -> str:
+    """An HTTP answer's status and code; of a batch, which records failed."""
+    if answered.returncode != 0:
+        return "FAILED"
+    answer = json.loads(answered.stdout or "null")
+    if not isinstance(answer, dict) or "statusCode" not in answer:
+        return json.dumps(answer)
+    try:
+        code = json.loads(answer.get("body") or "{}").get("code", "")
+    except ValueError:
+        code = ""
+    return f"{answer['statusCode']} {code}".strip()
+
+
+@contextmanager
+def watched(names: list[str]):
+    """`cargo lambda watch` over functions, configured as in the local stack; gives what invokes one."""
     program, environment = cargo_lambda()
-    environment |= configuration(name)
+    for name in names:
+        # What two functions are told under one name is the same: the template's tables and queues.
+        environment |= configuration(name)
+    # As on AWS: the local stack's way is for its emulator, which does not read reports.
+    environment["BATCH_FAILURES"] = "report"
     port = free_port()
-    watch = subprocess.Popen(
-        [program, "lambda", "watch", "--ignore-changes", "--invoke-address", HOST, "--invoke-port", str(port), "--bin", name],
-        cwd=ROOT,
-        env=environment,
-        stdout=sys.stderr,
-        start_new_session=True,
-    )
+    command = [program, "lambda", "watch", "--ignore-changes", "--invoke-address", HOST, "--invoke-port", str(port)]
+    watch = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=sys.stderr, start_new_session=True)
     try:
         wait_until_listening(watch, port)
-        done = subprocess.run(
-            [
-                program, "lambda", "invoke", name, "--data-file", str(event.absolute()),
-                "--invoke-address", HOST, "--invoke-port", str(port), "--output-format", "json",
-            ],
-            cwd=ROOT,
-            env=environment,
-        )
-        if done.returncode != 0:
-            raise Failure(f"{name} failed")
+
+        def invoke_one(name: str, event: Path) -> subprocess.CompletedProcess:
+            with tempfile.NamedTemporaryFile("w", suffix=".json") as sent:
+                sent.write(with_tokens(event.read_text()))
+                sent.flush()
+                return answer_of(
+                    [
+                        program, "lambda", "invoke", name, "--data-file", sent.name,
+                        "--invoke-address", HOST, "--invoke-port", str(port), "--output-format", "json",
+                    ],
+                    environment,
+                )  # fmt: skip
+
+        yield invoke_one
     finally:
-        # The watcher runs cargo, which runs the function: the whole group ends.
+        # The watcher runs cargo, which runs the functions: the whole group ends.
         os.killpg(watch.pid, signal.SIGTERM)
         watch.wait()
 
 
+def answer_of(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess:
+    """The first call compiles the function; one that never answers could not be started."""
+    try:
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=INVOKE_SECONDS_MAX
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, "", f"no answer within {INVOKE_SECONDS_MAX} s")
+
+
+def with_tokens(event: str) -> str:
+    """Sample events say which token they need, since one in a file would expire."""
+
+    def token(wanted: re.Match) -> str:
+        given = dict(pair.split("=", 1) for pair in wanted[1].split())
+        return stack("token", "--tenant", given["TENANT"], "--role", given["ROLE"])
+
+    return re.sub("<token of make token ([^>]+)>", token, event)
+
+
 def configuration(name: str) -> dict[str, str]:
     """The function's environment in the local stack."""
-    shown = subprocess.run(
-        [sys.executable, str(ROOT / "infra" / "local" / "stack.py"), "configuration", name],
-        capture_output=True,
-        text=True,
-    )
+    return json.loads(stack("configuration", name))
+
+
+def stack(*words: str) -> str:
+    """The last line of what the local stack's command says."""
+    command = [sys.executable, str(ROOT / "infra" / "local" / "stack.py"), *words]
+    shown = subprocess.run(command, capture_output=True, text=True)
     if shown.returncode != 0:
         raise Failure(shown.stderr.strip().removeprefix("error: "))
-    return json.loads(shown.stdout.splitlines()[-1])
+    return shown.stdout.splitlines()[-1]
 
 
 def free_port() -> int:
@@ -170,6 +237,7 @@ def arguments() -> argparse.Namespace:
     one = commands.add_parser("invoke")
     one.add_argument("function")
     one.add_argument("event", type=Path)
+    commands.add_parser("invoke-all")
     return parser.parse_args()
 
 
@@ -180,6 +248,8 @@ def main() -> int:
             build(chosen.architecture)
         elif chosen.command == "deploy":
             deploy(chosen.stage, chosen.architecture)
+        elif chosen.command == "invoke-all":
+            invoke_all()
         else:
             invoke(chosen.function, chosen.event)
     except Failure as failure:

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use futures::future::join_all;
 use serde_json::{Value, json};
 use tillstream_app::capacity::Operation;
 use tillstream_app::database::Table;
@@ -17,7 +18,12 @@ use tillstream_testkit::shop::{STORE, Shop, caller, envelope};
 use tillstream_testkit::test_environment::TestEnvironment;
 
 async fn shop() -> (Shop, Arc<MemoryDatabase>) {
-    let environment: Arc<dyn Environment> = Arc::new(TestEnvironment::real(7));
+    seeded_shop(7).await
+}
+
+/// The seed decides in which order tasks on one thread get their turns.
+async fn seeded_shop(seed: u64) -> (Shop, Arc<MemoryDatabase>) {
+    let environment: Arc<dyn Environment> = Arc::new(TestEnvironment::real(seed));
     let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
     let shop = Shop::open(database.clone(), environment).await.unwrap();
     for (sku, price, pieces) in [("A", "2.55", 100), ("B", "1", 100), ("LAST", "5", 1)] {
@@ -144,6 +150,42 @@ async fn twenty_carts_at_once_on_one_register_get_numbers_without_gap() {
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=20).collect::<Vec<u64>>());
     assert_eq!(shop.counters(STORE, "A").await.unwrap().on_hand, 80_000);
+}
+
+/// A register without a number yet has no record to be conditional on.
+#[tokio::test]
+async fn the_first_numbers_of_a_register_are_given_once() {
+    for seed in 0..20 {
+        let (shop, _) = seeded_shop(seed).await;
+        for cart in ["a", "b", "c"] {
+            shop.ready("r-1", cart, &[("A", 1)]).await.unwrap();
+        }
+        let finalized = join_all(["a", "b", "c"].map(|cart| shop.finalize("r-1", cart))).await;
+        let mut numbers: Vec<u64> =
+            finalized.into_iter().map(|done| done.unwrap().reply.result.receipt_number.unwrap()).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, [1, 2, 3], "seed {seed}");
+    }
+}
+
+/// What is made final is the cart as it was checked: a payment taken back meanwhile is missed.
+#[tokio::test]
+async fn a_cart_that_changed_meanwhile_is_checked_again() {
+    let (shop, database) = shop().await;
+    shop.ready("r-1", "c-1", &[("A", 1)]).await.unwrap();
+    let frozen = Arc::new(FaultyDatabase::new(database));
+    frozen.fail_next(Operation::Transact, Fault::Freezes);
+    let ports = Ports { database: frozen.clone(), environment: shop.ports.environment.clone() };
+    let late = Shop { ports, scope: shop.scope.clone() };
+    let task = tokio::spawn(async move { late.finalize("r-1", "c-1").await });
+    while frozen.injected().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let payment = json!({"cart_id": "c-1", "payment_id": "p-1"});
+    shop.command("back", "remove_payment", payment).await.unwrap();
+    frozen.thaw();
+    assert_eq!(task.await.unwrap().unwrap_err().code(), Some("underpaid"));
+    assert_eq!(shop.counters(STORE, "A").await.unwrap().on_hand, 100_000);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -387,21 +429,23 @@ async fn twenty_returns_of_one_line_at_once_bring_back_what_was_sold() {
     let (shop, _) = shop().await;
     shop.ready("r-1", "c-1", &[("A", 3)]).await.unwrap();
     shop.finalize("r-1", "c-1").await.unwrap();
+    // At different registers, so that no lane keeps them apart.
+    let register = |n: usize| format!("r-{}", n % 4 + 1);
     for n in 0..20 {
         let id = format!("ret-{n}");
         let start = json!({"return_id": id, "original_order_id": "c-1", "reason": "x"});
-        shop.command(&format!("s{n}"), "start_return", start).await.unwrap();
+        shop.at(&register(n), &format!("s{n}"), "start_return", start).await.unwrap();
         let line = json!({"return_id": id, "line_id": "l-1", "quantity": 1, "disposition": "restock"});
-        shop.command(&format!("l{n}"), "return_line_item", line).await.unwrap();
+        shop.at(&register(n), &format!("l{n}"), "return_line_item", line).await.unwrap();
         let refund = json!({"return_id": id, "tender": "card", "amount": {"amount": 255, "currency": "GBP"}});
-        shop.command(&format!("f{n}"), "refund_tender", refund).await.unwrap();
+        shop.at(&register(n), &format!("f{n}"), "refund_tender", refund).await.unwrap();
     }
     let tasks: Vec<_> = (0..20)
         .map(|n| {
             let shop = shop.clone();
             tokio::spawn(async move {
                 let payload = json!({"return_id": format!("ret-{n}")});
-                shop.command(&format!("done{n}"), "finalize_return", payload).await
+                shop.at(&register(n), &format!("done{n}"), "finalize_return", payload).await
             })
         })
         .collect();

@@ -100,7 +100,8 @@ impl MemoryDatabase {
 
     /// An empty database with all tables, on this clock.
     pub fn with_environment(environment: Arc<dyn Environment>) -> Self {
-        MemoryDatabase { state: Mutex::default(), environment, observer: None, drawn: AtomicU64::new(0) }
+        let drawn = AtomicU64::new(environment.random());
+        MemoryDatabase { state: Mutex::default(), environment, observer: None, drawn }
     }
 
     /// Tells `observer` what each call cost.
