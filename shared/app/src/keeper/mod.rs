@@ -26,6 +26,9 @@ const EXPIRED_MAX: u32 = 2_000;
 /// Stock items whose ledger is looked at in one run, per tenant.
 const LEDGER_ITEMS: u32 = 2_000;
 
+/// How often it runs, in seconds: the template's schedule.
+const RUN_SECONDS: i64 = 60;
+
 /// Days of one store whose coarse pages are made in one run.
 const COARSE_DAYS_MAX: usize = 31;
 
@@ -76,7 +79,7 @@ pub async fn run(
     let swept = sweeper::sweep(ports, queue, now, sweeper::Budget::default()).await;
     report.woken = report.note("deliveries", swept).map_or(0, |swept| swept.woken);
     let tenants = report.note("tenants", tenants(ports).await).unwrap_or_default();
-    for scope in tenants {
+    for scope in in_turn(tenants, now) {
         if ports.environment.now() >= deadline {
             break;
         }
@@ -90,13 +93,26 @@ pub async fn run(
             report.note("coarse pages", refreshed);
         }
         let walked = walk_ledger_gaps(ports, &scope, LEDGER_ITEMS).await;
-        report.ledger_gaps += report.note("ledger", walked).map_or(0, |walked| walked.gaps_closed);
+        if let Some(walked) = report.note("ledger", walked) {
+            report.ledger_gaps += walked.gaps_closed;
+            if walked.failed > 0 {
+                report.failed.push(format!("ledger of {} stock items", walked.failed));
+            }
+        }
     }
     if report.failed.is_empty() {
         Ok(report)
     } else {
         Err(Error::retryable(format!("tasks failed: {}", report.failed.join(", "))))
     }
+}
+
+/// Where the time does not suffice for all tenants, each is the first once in as many runs as there are.
+fn in_turn<T>(mut tenants: Vec<T>, now: Timestamp) -> Vec<T> {
+    let runs = usize::try_from(now.as_second() / RUN_SECONDS).unwrap_or(0);
+    let first = runs.checked_rem(tenants.len()).unwrap_or(0);
+    tenants.rotate_left(first);
+    tenants
 }
 
 /// Makes the coarse pages of days that are closed by now. Another run at the same store is no failure.
@@ -160,4 +176,17 @@ pub async fn locations(ports: &Ports, scope: &TenantScope) -> Result<Vec<Locatio
 
 async fn read_all(database: &dyn Database, gets: Vec<Get>) -> Result<Vec<Location>> {
     database.get_many(gets).await?.iter().flatten().map(location_of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_tenant_is_the_first_in_its_turn() {
+        let at = |minute: i64| Timestamp::from_second(minute * 60 + 7).unwrap();
+        let firsts: Vec<char> = (30..36).map(|minute| in_turn(vec!['a', 'b', 'c'], at(minute))[0]).collect();
+        assert_eq!(firsts, ['a', 'b', 'c', 'a', 'b', 'c']);
+        assert!(in_turn(Vec::<char>::new(), at(1)).is_empty());
+    }
 }

@@ -234,6 +234,8 @@ pub struct Walked {
     pub items: usize,
     /// Gaps closed.
     pub gaps_closed: usize,
+    /// Items that could not be read or written; the others were looked at.
+    pub failed: usize,
     /// Whether it came to the end and will begin anew.
     pub wrapped: bool,
 }
@@ -265,7 +267,7 @@ pub async fn walk_ledger_gaps(ports: &Ports, scope: &TenantScope, budget: u32) -
         let found = stock_names(database, scope, &everything, position, left).await?;
         // A step over empty locations costs too.
         walked.items += found.names.len().max(1);
-        walked.gaps_closed += visit(ports, scope, &found.names, now).await?;
+        visit(ports, scope, &found.names, now, &mut walked).await?;
         position = found.next;
         if position.is_none() {
             walked.wrapped = true;
@@ -277,20 +279,44 @@ pub async fn walk_ledger_gaps(ports: &Ports, scope: &TenantScope, budget: u32) -
     Ok(walked)
 }
 
-async fn visit(ports: &Ports, scope: &TenantScope, names: &[StockName], now: Timestamp) -> Result<usize> {
+/// Looks at some items. One that cannot be read must not hide those after it for ever.
+async fn visit(
+    ports: &Ports,
+    scope: &TenantScope,
+    names: &[StockName],
+    now: Timestamp,
+    walked: &mut Walked,
+) -> Result<()> {
     let strong = |table, key| Get { table, key, consistency: Consistency::Strong };
     let stocks = names.iter().map(|n| strong(Table::Stock, scope.stock(&n.location_id, &n.sku))).collect();
     let heads =
         names.iter().map(|n| strong(Table::Ledger, scope.ledger_head(&n.location_id, &n.sku))).collect();
     let stocks = ports.database.get_many(stocks).await?;
     let heads = ports.database.get_many(heads).await?;
-    let mut closed = 0;
     for ((name, stock), head) in names.iter().zip(stocks).zip(heads) {
-        let Some(stock) = stock.as_ref().map(Counters::of).transpose()? else { continue };
         let verified = head.as_ref().and_then(|head| head.opt_number("verified_seq")).unwrap_or(0);
-        if verified < stock.seq {
-            closed += close_gaps(ports, scope, name, &stock, now).await?;
+        match visit_one(ports, scope, name, stock.as_ref(), verified, now).await {
+            Ok(closed) => walked.gaps_closed += closed,
+            Err(error) => {
+                let (location_id, sku) = (name.location_id.as_str(), name.sku.as_str());
+                tracing::warn!(location_id, sku, %error, "the ledger of a stock item was not verified");
+                walked.failed += 1;
+            }
         }
     }
-    Ok(closed)
+    Ok(())
+}
+
+async fn visit_one(
+    ports: &Ports,
+    scope: &TenantScope,
+    name: &StockName,
+    stock: Option<&Item>,
+    verified: i64,
+    now: Timestamp,
+) -> Result<usize> {
+    match stock.map(Counters::of).transpose()? {
+        Some(stock) if verified < stock.seq => close_gaps(ports, scope, name, &stock, now).await,
+        _ => Ok(0),
+    }
 }

@@ -212,3 +212,22 @@ async fn a_walk_within_a_budget_comes_to_every_item() {
     assert_eq!(through().await, 9);
     assert_eq!(through().await, 0);
 }
+
+#[tokio::test]
+async fn an_item_that_cannot_be_read_hides_no_other() {
+    let fixture = Fixture::new(3).await;
+    for location_id in crate::fixture::LOCATIONS {
+        for sku in SKUS {
+            fixture.count(location_id, sku, 3).await;
+        }
+    }
+    let scope = fixture.scope();
+    let broken = scope.ledger_row(crate::fixture::LOCATIONS[0], SKUS[0], 1);
+    let item = tillstream_app::database::Item::new(&broken).with("nonsense", 1);
+    fixture.memory.put_many(Table::Ledger, vec![item]).await.unwrap();
+    let walked = walk_ledger_gaps(&fixture.ports, scope, 100).await.unwrap();
+    assert_eq!((walked.failed, walked.gaps_closed), (1, 0));
+    fixture.pass(121);
+    let walked = walk_ledger_gaps(&fixture.ports, scope, 100).await.unwrap();
+    assert_eq!((walked.failed, walked.gaps_closed, walked.wrapped), (1, 8, true));
+}
