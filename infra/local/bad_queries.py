@@ -1,0 +1,437 @@
+"""What can be wrong with requests on stock, lists, days, paths, sizes and feeds."""
+
+import base64
+import gzip
+import json
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from hostile_client import LINES_MAX, Case, HostileClient, Request, expect
+
+
+class BadQueries(HostileClient):
+    """Tables of requests beside the till's that are refused."""
+
+    def stock_requests(self) -> Iterator[Case]:
+        malformed, quantity, nothing = "field_invalid", "quantity_invalid", f"nothing-{self.run}"
+        updates = [
+            ("unknown location", {"location_id": nothing}, 404, "location_not_found"),
+            ("location with a separator", {"location_id": "a#b"}, 422, "location_id_malformed"),
+            ("unknown SKU", {"sku": nothing}, 422, "sku_unknown"),
+            ("SKU with a separator", {"sku": f"{self.sku}#x"}, 422, "sku_unknown"),
+            ("empty SKU", {"sku": ""}, 422, "sku_malformed"),
+            ("unknown kind", {"kind": "add"}, 422, malformed),
+            ("delta of 0", {"quantity": 0}, 422, quantity),
+            ("a fraction of a piece", {"quantity": 1.5}, 422, malformed),
+            ("10^12", {"quantity": 10**12}, 422, quantity),
+            ("a count below 0", {"kind": "set", "quantity": -1}, 422, quantity),
+            ("text", {"quantity": "5"}, 422, quantity),
+            ("more than there is", {"quantity": -100_000}, 409, "insufficient_stock"),
+            ("no reason", {"reason": ""}, 422, "reason_invalid"),
+            ("blank reason", {"reason": "  "}, 422, "reason_invalid"),
+            ("reason too long", {"reason": "x" * 201}, 422, "reason_invalid"),
+            (
+                "reason with a control character",
+                {"reason": "a\u0000b"},
+                422,
+                ("reason_invalid", "text_malformed"),
+            ),
+            ("another version", {"expected_version": 99}, 409, "version_conflict"),
+            ("a version below 0", {"expected_version": -1}, 422, "expected_version_invalid"),
+            ("version as text", {"expected_version": "1"}, 422, malformed),
+            ("an unknown member", {"on_hand": 1}, 422, malformed),
+        ]
+        for name, changed, status, code in updates:
+            request = self.keyed("POST", "/v1/inventory/update", self.stock_update(**changed))
+            yield Case(f"update: {name}", request, status, code)
+        line = self.stock_line(1)
+        reserves = [
+            ("no lines", {"lines": []}, 422, "lines_out_of_range"),
+            ("1,001 lines", {"lines": [line] * 1_001}, 422, "lines_out_of_range"),
+            (
+                "49 different lines",
+                {"lines": [{**line, "sku": f"x{n}"} for n in range(49)]},
+                422,
+                "too_many_lines",
+            ),
+            ("unknown location", {"lines": [{**line, "location_id": nothing}]}, 404, "location_not_found"),
+            ("unknown SKU", {"lines": [{**line, "sku": nothing}]}, 422, "sku_unknown"),
+            ("0 seconds", {"ttl_seconds": 0}, 422, "ttl_out_of_range"),
+            ("-1 seconds", {"ttl_seconds": -1}, 422, "ttl_out_of_range"),
+            ("86,401 seconds", {"ttl_seconds": 86_401}, 422, "ttl_out_of_range"),
+            ("2^63 seconds", {"ttl_seconds": 2**63}, 422, malformed),
+            ("half a second", {"ttl_seconds": 0.5}, 422, malformed),
+            ("an id with a separator", {"reservation_id": "a#b"}, 422, "id_malformed"),
+            ("an id that is taken", {"reservation_id": self.reservation}, 409, "reservation_exists"),
+            ("more than there is", {"lines": [self.stock_line(100_000)]}, 409, "insufficient_stock"),
+            (
+                "one line short of two",
+                {"lines": [line, {**line, "sku": self.rice, "quantity": "999"}]},
+                409,
+                "insufficient_stock",
+            ),
+            (
+                "two lines that together are too many",
+                {"lines": [self.stock_line(600)] * 2},
+                409,
+                "insufficient_stock",
+            ),
+        ]
+        for name, changed, status, code in reserves:
+            body = {"lines": [line], "ttl_seconds": 9, **changed}
+            yield Case(f"reserve: {name}", self.keyed("POST", "/v1/inventory/reserve", body), status, code)
+        at = f"/v1/inventory/reservations/{self.reservation}"
+        yield Case(
+            "commit with fields", self.keyed("POST", f"{at}/commit", {"order_id": "x"}), 422, malformed
+        )
+        yield Case("release with fields", self.keyed("POST", f"{at}/release", {"x": 1}), 422, malformed)
+        yield Case("extend by nothing", self.keyed("POST", f"{at}/extend", {}), 422, malformed)
+        yield Case(
+            "extend too long",
+            self.keyed("POST", f"{at}/extend", {"ttl_seconds": 10**6}),
+            422,
+            "ttl_out_of_range",
+        )
+        wrong_lines = self.order(reservation_id=self.reservation)
+        yield Case(
+            "an order for other than is held",
+            self.keyed("POST", "/v1/orders", wrong_lines),
+            (409, 422),
+            ("reservation_mismatch", "reservation_lines_differ"),
+        )
+        products = [
+            ("without a name", {"unit_price": "1", "currency": "GBP"}, malformed),
+            ("a price of 5 decimals", {"name": "n", "unit_price": "1.00001", "currency": "GBP"}, malformed),
+            (
+                "an unknown unit",
+                {"name": "n", "unit_price": "1", "currency": "GBP", "unit": "stone"},
+                malformed,
+            ),
+            ("another SKU", {"sku": "x", "name": "n", "unit_price": "1", "currency": "GBP"}, malformed),
+            (
+                "a wrong barcode",
+                {"name": "n", "unit_price": "1", "currency": "GBP", "barcodes": ["1"]},
+                malformed,
+            ),
+            ("an empty name", {"name": "", "unit_price": "1", "currency": "GBP"}, malformed),
+        ]
+        for name, body, code in products:
+            yield Case(f"product: {name}", self.keyed("PUT", f"/v1/products/n-{self.run}", body), 422, code)
+        product = {"name": "n", "unit_price": "1", "currency": "GBP"}
+        stale = self.keyed("PUT", f"/v1/products/{self.sku}", product, **{"If-Match": '"999"'})
+        yield Case(
+            "product: another version",
+            stale,
+            412,
+            ("version_mismatch", "precondition_failed", "etag_mismatch"),
+        )
+        garbled = self.keyed("PUT", f"/v1/products/{self.sku}", product, **{"If-Match": "garbage"})
+        yield Case(
+            "product: If-Match that is none",
+            garbled,
+            (400, 412, 422),
+            (
+                "if_match_malformed",
+                "version_mismatch",
+                "precondition_failed",
+                "etag_mismatch",
+            ),
+        )
+        place = {"id": f"n-{self.run}", "kind": "store", "name": "n", "time_zone": "UTC", "currency": "GBP"}
+        for name, changed, status, code in [
+            ("an unknown zone", {"time_zone": "Mars/Olympus"}, 422, malformed),
+            ("an unknown kind", {"kind": "kiosk"}, 422, malformed),
+            ("an id with a separator", {"id": "a#b"}, 422, malformed),
+            ("a time that is none", {"business_day_start": "25:00"}, 422, malformed),
+            ("one that is there", {"id": self.store}, 409, "location_exists"),
+        ]:
+            yield Case(
+                f"location: {name}", self.keyed("POST", "/v1/locations", {**place, **changed}), status, code
+            )
+
+    def lists(self) -> Iterator[Case]:
+        paths = [
+            f"/v1/orders?store_id={self.store}",
+            "/v1/products?",
+            "/v1/locations?",
+            "/v1/retail-locations?",
+            f"/v1/inventory?location_id={self.store}",
+            f"/v1/inventory/{self.sku}?",
+            f"/v1/locations/{self.store}/inventory?",
+            f"/v1/inventory/movements?location_id={self.store}&sku={self.sku}",
+            "/v1/dispatch/deliveries?",
+        ]
+        ends = {}
+        for path in paths:
+            cursor = self.api.get(f"{path}&limit=1").get("next_cursor")
+            expect(cursor is not None, f"{path} has no second page to go to")
+            ends[path] = cursor
+        for path in [
+            *paths,
+            "/v1/dispatch/dead-letters?",
+            "/v1/warehouses?",
+            f"/v1/analytics/products?store_id={self.store}",
+        ]:
+            for limit in (
+                "0",
+                "201",
+                "1000000000",
+                "-1",
+                "99999999999999999999",
+                "abc",
+                "1e9",
+                "1.5",
+                "",
+                "%00",
+            ):
+                codes = ("limit_out_of_range", "query_invalid")
+                yield Case(f"{path}: limit {limit!r}", self.ask(f"{path}&limit={limit}"), 422, codes, "limit")
+            for cursor in ("x", "", "%00", "AAAA", "A" * 10_000, "é"):
+                yield Case(
+                    f"{path}: cursor {cursor[:10]!r}",
+                    self.ask(f"{path}&cursor={quote(cursor, safe='%')}"),
+                    400,
+                    "cursor_malformed",
+                )
+            yield Case(
+                f"{path}: an unknown parameter",
+                self.ask(f"{path}&colour=red"),
+                422,
+                "query_invalid",
+                "colour",
+            )
+            yield Case(
+                f"{path}: a parameter twice", self.ask(f"{path}&limit=1&limit=2"), 422, "query_invalid"
+            )
+        wrong = "cursor_malformed"
+        filters = {
+            "/v1/products?": "category=x",
+            "/v1/locations?": None,
+            "/v1/dispatch/deliveries?": "status=delivered",
+            f"/v1/orders?store_id={self.store}": "channel=web",
+            f"/v1/inventory?location_id={self.store}": f"sku={self.sku}",
+        }
+        for number, (path, cursor) in enumerate(ends.items()):
+            raw = bytearray(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+            raw[-1] ^= 1
+            tampered = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+            yield Case(f"{path}: tampered", self.ask(f"{path}&cursor={tampered}"), 400, wrong)
+            yield Case(f"{path}: cut", self.ask(f"{path}&cursor={cursor[:-4]}"), 400, wrong)
+            another = list(ends.values())[(number + 1) % len(ends)]
+            yield Case(f"{path}: of another list", self.ask(f"{path}&cursor={another}"), 400, wrong)
+            if filters.get(path):
+                yield Case(
+                    f"{path}: of another filter",
+                    self.ask(f"{path}&{filters[path]}&cursor={cursor}"),
+                    400,
+                    wrong,
+                )
+        for path in ("/v1/products?", "/v1/locations?", "/v1/dispatch/deliveries?"):
+            request = self.ask(f"{path}&cursor={ends[path]}", "stranger")
+            yield Case(f"{path}: of another tenant", request, 400, wrong)
+
+    def days(self) -> Iterator[Case]:
+        of = f"store_id={self.store}"
+        malformed, invalid = "time_malformed", "query_invalid"
+        for path in ("/v1/analytics/sales", "/v1/analytics/products", "/v1/analytics/categories"):
+            for name, query, code in [
+                ("a day that is none", "from=2010-02-30&to=2010-03-01", malformed),
+                ("no leap year", "from=2011-02-29&to=2011-03-01", malformed),
+                ("month 13", "from=2010-13-01&to=2010-13-02", malformed),
+                ("words", "from=yesterday&to=today", malformed),
+                ("an hour that is none", "from=2010-12-01T25:00:00Z&to=2010-12-02T00:00:00Z", malformed),
+                ("an instant without offset", "from=2010-12-01T00:00:00&to=2010-12-02T00:00:00", malformed),
+                ("empty", "from=&to=", malformed),
+                ("year 10000", "from=10000-01-01&to=10000-01-02", malformed),
+                ("a zero byte", "from=2010-12-01%00&to=2010-12-02", malformed),
+                ("backwards", "from=2010-12-02&to=2010-12-01", "range_reversed"),
+                ("no end", "from=2010-12-01", "range_incomplete"),
+                ("no beginning", "to=2010-12-01", "range_incomplete"),
+                ("a day and an instant", "from=2010-12-01&to=2010-12-02T00:00:00Z", "range_mixed"),
+                ("too long", "from=2000-01-01&to=2010-12-31", "range_too_long"),
+                ("all of time", "from=-009999-01-01&to=9999-12-31", ("range_too_long", malformed)),
+            ]:
+                yield Case(f"{path}: {name}", self.ask(f"{path}?{of}&{query}"), 422, code)
+        sales, day = f"/v1/analytics/sales?{of}", "from=2010-12-01&to=2010-12-01"
+        for name, query, code in [
+            ("granularity of a minute", "granularity=minute", invalid),
+            ("empty granularity", "granularity=", invalid),
+            ("granularity in capitals", "granularity=DAY", invalid),
+            ("group by customer", "group_by=customer", invalid),
+            ("group by two", "group_by=store,register", invalid),
+            ("compare with tomorrow", "compare=tomorrow", invalid),
+            ("by hour too long", "from=2010-10-01&to=2010-12-31&granularity=hour", "range_too_long"),
+        ]:
+            query = query if "from=" in query else f"{day}&{query}"
+            yield Case(f"sales: {name}", self.ask(f"{sales}&{query}"), 422, code)
+        yield Case(
+            "before the calendar",
+            self.ask(f"{sales}&from=-009999-01-01&to=-009999-01-01&compare=previous_period"),
+            422,
+            ("time_out_of_range", malformed),
+        )
+        for name, query, code in [
+            ("order by colour", "order_by=colour", invalid),
+            ("direction sideways", "direction=sideways", invalid),
+        ]:
+            yield Case(f"products: {name}", self.ask(f"/v1/analytics/products?{of}&{day}&{query}"), 422, code)
+        for date in ("2010-02-30", "today", "2010-12-01T00:00:00Z", "", "20101201", "2010-12-1"):
+            yield Case(
+                f"dashboard: {date!r}",
+                self.ask(f"/v1/analytics/dashboard?{of}&date={date}"),
+                422,
+                malformed,
+                "date",
+            )
+        for name, query, code in [
+            ("from that is none", "from=2010-02-30", malformed),
+            ("to that is none", "to=x", malformed),
+            ("backwards", "from=2010-12-02&to=2010-12-01", "range_reversed"),
+            ("status with a space", "status=a%20b", "id_malformed"),
+            ("channel with a separator", "channel=a%23b", "id_malformed"),
+        ]:
+            yield Case(f"orders: {name}", self.ask(f"/v1/orders?{of}&{query}"), 422, code)
+        for path, query, name in [
+            ("/v1/inventory", "below_reorder_point=maybe", "below_reorder_point"),
+            ("/v1/dispatch/deliveries", "status=lost", "status"),
+        ]:
+            yield Case(f"{path}?{query}", self.ask(f"{path}?{query}"), 422, invalid, name)
+        yield Case(
+            "movements of no SKU",
+            self.ask(f"/v1/inventory/movements?location_id={self.store}"),
+            422,
+            invalid,
+            "sku",
+        )
+        yield Case(
+            "proof of no location",
+            self.ask(f"/v1/inventory/conservation?sku={self.sku}"),
+            422,
+            invalid,
+            "location_id",
+        )
+
+    def paths(self) -> Iterator[Case]:
+        odd = [
+            ("dots", "%2e%2e%2f%2e%2e%2fetc%2fpasswd"),
+            ("a slash", "a%2Fb"),
+            ("a separator", f"{self.final}%23cart"),
+            ("a zero byte", "a%00b"),
+            ("a line break", "a%0d%0aX-Injected:%201"),
+            ("not UTF-8", "%ff%fe"),
+            ("10 KB", "x" * 10_000),
+            ("65 bytes", "x" * 65),
+            ("a broken escape", "%zz"),
+            ("a quote", "%22%27%3b--"),
+        ]
+        clear = (400, 404, 414, 422)
+        for prefix in (
+            "/v1/orders/",
+            "/v1/products/",
+            "/v1/locations/",
+            "/v1/inventory/reservations/",
+            f"/v1/inventory/{self.store}/",
+            "/v1/dispatch/deliveries/",
+            "/v1/dispatch/dead-letters/",
+        ):
+            for name, id in odd:
+                codes = (
+                    "id_malformed",
+                    "sku_malformed",
+                    "path_malformed",
+                    "route_unknown",
+                    "order_not_found",
+                    "sku_not_found",
+                    "location_not_found",
+                    "reservation_not_found",
+                    "stock_not_found",
+                    "delivery_not_found",
+                    "dead_letter_not_found",
+                )
+                yield Case(f"{prefix}{name}", self.ask(prefix + id), clear, codes)
+        for name, id in odd:
+            request = self.keyed(
+                "PUT", f"/v1/products/{id}", {"name": "n", "unit_price": "x", "currency": "GBP"}
+            )
+            codes = ("field_invalid", "sku_malformed", "path_malformed", "route_unknown")
+            yield Case(f"PUT product {name}", request, (400, 404, 414, 422), codes)
+            request = self.keyed("POST", f"/v1/inventory/reservations/{id}/release", {})
+            codes = ("id_malformed", "path_malformed", "route_unknown", "reservation_not_found")
+            yield Case(f"release {name}", request, (400, 404, 414, 422), codes)
+        unknown = "route_unknown"
+        for path in (
+            "/v1/nothing",
+            "/v2/orders",
+            "/v1/orders/x/y/z",
+            "/v1/../admin",
+            "/",
+            "/v1//orders",
+            "/v1/Orders",
+            "/admin",
+        ):
+            yield Case(f"GET {path}", self.ask(path), 404, unknown)
+        for method, path in [
+            ("GET", "/v1/pos/command"),
+            ("PUT", "/v1/pos/command"),
+            ("DELETE", "/v1/pos/command"),
+            ("DELETE", "/v1/orders"),
+            ("PATCH", "/v1/orders"),
+            ("DELETE", f"/v1/orders/{self.final}"),
+            ("POST", "/v1/inventory"),
+            ("GET", "/v1/inventory/reserve"),
+            ("DELETE", f"/v1/products/{self.sku}"),
+            ("POST", f"/v1/products/{self.sku}"),
+            ("PUT", "/v1/locations"),
+            ("POST", "/v1/analytics/sales"),
+            ("POST", "/v1/health"),
+            ("DELETE", f"/v1/inventory/reservations/{self.reservation}"),
+            ("BREW", "/v1/orders"),
+        ]:
+            request = self.keyed(method, path, None if method in ("GET", "DELETE") else {})
+            # GET /v1/inventory/reserve reads the stock of a SKU that happens to be called so.
+            codes = (unknown, "method_not_allowed", "sku_not_found", "stock_not_found", "product_not_found")
+            yield Case(f"{method} {path}", request, (404, 405), codes)
+        yield Case("HEAD", Request("HEAD", "/v1/orders"), (200, 404, 405), None)
+        # Without a CORS configuration the gateway answers preflights itself.
+        yield Case("OPTIONS", Request("OPTIONS", "/v1/orders"), (204, 403, 404, 405), None)
+
+    def sizes(self) -> Iterator[Case]:
+        megabyte, large = 1024 * 1024, "body_too_large"
+        lines = [{"sku": self.sku, "quantity": 1}] * (LINES_MAX + 1)
+        order = self.keyed("POST", "/v1/orders", self.order(lines=lines))
+        yield Case(f"an order of {LINES_MAX + 1} lines", order, 422, "too_many_lines", "lines")
+        for path in ("/v1/pos/command", "/v1/orders", "/v1/sync/catalog"):
+            above = self.keyed("POST", path, b" " * (4 * megabyte + 1))
+            yield Case(f"{path}: 4 MB and a byte", above, 413, large)
+            # Above the gateway's own limit: its answer on AWS, ours here.
+            yield Case(
+                f"{path}: 10.5 MB",
+                self.keyed("POST", path, b" " * (10 * megabyte + megabyte // 2)),
+                413,
+                None,
+            )
+        long = self.command("add_line_item", self.line(notes="x" * 3 * megabyte))
+        yield Case("notes of 3 MB", long, 422, "text_too_long")
+
+    def feeds(self) -> Iterator[Case]:
+        line = json.dumps({"id": f"z-{self.run}", "version": 1, "op": "upsert", "data": {}})
+        packed = gzip.compress(line.encode())
+        yield Case("unknown feed", self.keyed("POST", "/v1/sync/weather", line), 404, "unknown_entity")
+        yield Case(
+            "a feed not taken yet",
+            self.keyed("POST", "/v1/sync/customers", line),
+            422,
+            "entity_not_supported",
+        )
+        for start in ("0", "-1", "x", "1.5", ""):
+            codes = ("from_out_of_range", "query_invalid")
+            yield Case(
+                f"from {start!r}",
+                self.keyed("POST", f"/v1/sync/catalog?from={start}", line),
+                422,
+                codes,
+                "from",
+            )
+        for path in ("/v1/sync/catalog", "/v1/pos/command", "/v1/orders"):
+            request = self.keyed("POST", path, packed, **{"Content-Encoding": "gzip"})
+            yield Case(f"{path}: gzip", request, 415, "content_encoding_unsupported")
