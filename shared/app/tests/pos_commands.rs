@@ -489,3 +489,34 @@ async fn a_return_is_not_held_against_its_own_repetition() {
     assert_eq!((first.replayed, second.replayed), (false, true));
     assert_eq!(result(&first), result(&second));
 }
+
+/// Two returns of the last unit at two registers, the second decided on what it read before the first.
+#[tokio::test]
+async fn what_came_back_meanwhile_is_not_taken_back_again() {
+    let (shop, database) = shop().await;
+    shop.ready("r-1", "c-1", &[("A", 2)]).await.unwrap();
+    shop.finalize("r-1", "c-1").await.unwrap();
+    for (register, id) in [("r-1", "first"), ("r-2", "late"), ("r-3", "quick")] {
+        let start = json!({"return_id": id, "original_order_id": "c-1", "reason": "x"});
+        shop.at(register, &format!("s-{id}"), "start_return", start).await.unwrap();
+        let line = json!({"return_id": id, "line_id": "l-1", "quantity": 1, "disposition": "restock"});
+        shop.at(register, &format!("l-{id}"), "return_line_item", line).await.unwrap();
+        let refund = json!({"return_id": id, "tender": "card", "amount": {"amount": 255, "currency": "GBP"}});
+        shop.at(register, &format!("f-{id}"), "refund_tender", refund).await.unwrap();
+    }
+    shop.at("r-1", "done-first", "finalize_return", json!({"return_id": "first"})).await.unwrap();
+    let frozen = Arc::new(FaultyDatabase::new(database));
+    frozen.fail_next(Operation::Transact, Fault::Freezes);
+    let ports = Ports { database: frozen.clone(), environment: shop.ports.environment.clone() };
+    let late = Shop { ports, scope: shop.scope.clone() };
+    let task = tokio::spawn(async move {
+        late.at("r-2", "done-late", "finalize_return", json!({"return_id": "late"})).await
+    });
+    while frozen.injected().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    shop.at("r-3", "done-quick", "finalize_return", json!({"return_id": "quick"})).await.unwrap();
+    frozen.thaw();
+    assert_eq!(task.await.unwrap().unwrap_err().code(), Some("return_above_sold"));
+    assert_eq!(shop.counters(STORE, "A").await.unwrap().on_hand, 100_000);
+}

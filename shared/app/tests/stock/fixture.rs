@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tillstream_app::capacity::Operation;
 use tillstream_app::catalog::items::{location_item, product_item};
 use tillstream_app::database::{
     Condition, Database, DatabaseError, Get, Item, Query, QueryPage, Table, Write,
@@ -20,8 +21,10 @@ use tillstream_domain::location::{Location, LocationKind};
 use tillstream_domain::money::Currency;
 use tillstream_domain::product::Product;
 use tillstream_domain::quantity::{QuantityInput, Unit};
+use tillstream_testkit::faults;
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::test_environment::TestEnvironment;
+use tokio::task::JoinHandle;
 
 /// What a fault does to a write.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -192,6 +195,32 @@ impl Fixture {
 
     pub fn scope(&self) -> &TenantScope {
         &self.caller.scope
+    }
+
+    /// Begins `work` on a database that is frozen in the middle of its `step`th batch of reads, and lets it
+    /// run until then; `None` if it ends before.
+    pub async fn frozen_in_read<T, F>(
+        &self,
+        step: usize,
+        work: impl FnOnce(Ports) -> F,
+    ) -> Option<(JoinHandle<T>, Arc<faults::FaultyDatabase>)>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let database = Arc::new(faults::FaultyDatabase::new(self.memory.clone()));
+        let script = std::iter::repeat_n(None, step).chain([Some(faults::Fault::Freezes)]);
+        database.script(Operation::GetMany, script);
+        let ports = Ports { database: database.clone(), environment: self.environment.clone() };
+        let task = tokio::spawn(work(ports));
+        while database.injected().is_empty() && !task.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        // The first item is read in the turns that follow.
+        for _ in 0..32 {
+            tokio::task::yield_now().await;
+        }
+        (!database.injected().is_empty()).then_some((task, database))
     }
 
     pub fn inject(&self, faults: impl Fn(u64) -> Fault + Send + Sync + 'static) {

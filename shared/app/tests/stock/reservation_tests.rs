@@ -6,7 +6,7 @@ use serde_json::json;
 use tillstream_app::Error;
 use tillstream_app::database::Table;
 use tillstream_app::stock::counters::{Delta, Movement, stock_update};
-use tillstream_app::stock::{expiry, read, reservations};
+use tillstream_app::stock::{expiry, read, reservations, reserve};
 use tillstream_app::tenancy::Role;
 use tillstream_contracts::inventory::{ExtendRequest, ReservationStatus};
 use tillstream_domain::quantity::{Quantity, QuantityInput};
@@ -93,23 +93,26 @@ async fn the_same_request_at_once_and_again_has_one_effect_and_one_answer() {
     assert_eq!((stock.on_hand, stock.reserved), (97_000, 0));
 }
 
-/// A repetition finds the stock gone, which went to the request that it repeats.
+/// A repetition, frozen in the middle of a read, finds the stock gone to the request that it repeats.
 #[tokio::test]
 async fn the_same_request_for_all_there_is_is_not_refused_for_what_it_took_itself() {
-    for round in 0..50 {
-        let fixture = Arc::new(Fixture::new(round).await);
+    let mut frozen = 0;
+    for step in 0..4 {
+        let fixture = Fixture::new(3).await;
         fixture.count("s-leeds", A, 3).await;
-        let tasks: Vec<_> = (0..10)
-            .map(|_| {
-                let fixture = fixture.clone();
-                tokio::spawn(async move { fixture.reserve("k", &request(&[("s-leeds", A, 3)], 60)).await })
-            })
-            .collect();
-        for task in tasks {
-            task.await.unwrap().unwrap();
-        }
+        let all = request(&[("s-leeds", A, 3)], 60);
+        let late = all.clone();
+        let caller = fixture.caller.clone();
+        let task = fixture
+            .frozen_in_read(step, |ports| async move { reserve::reserve(&ports, &caller, "k", &late).await });
+        let Some((task, database)) = task.await else { break };
+        frozen += 1;
+        assert!(!fixture.reserve("k", &all).await.unwrap().replayed);
+        database.thaw();
+        assert!(task.await.unwrap().unwrap().replayed, "frozen in read {step}");
         assert_eq!(fixture.stock("s-leeds", A).await.reserved, 3_000);
     }
+    assert!(frozen >= 2, "{frozen} reads");
 }
 
 #[tokio::test]
