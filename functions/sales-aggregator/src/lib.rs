@@ -39,8 +39,10 @@ impl BatchHandler<KinesisRecord> for Aggregator {
             }
         }
         for failed in fold_batch(&self.ports, events).await {
+            // A fact that could be read is not at fault for what its store's pages meet: missing permissions,
+            // say, must not park every sale of the day.
             if let Some(position) = positions.get(failed.position) {
-                failures.insert(*position, Failure::from(failed.error));
+                failures.insert(*position, Failure::Transient(failed.error.to_string()));
             }
         }
         failures

@@ -7,9 +7,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use crate::error::{Refusal, RefusalKind, Result};
+use crate::error::{Error, Refusal, RefusalKind, Result};
 use crate::tenancy::TenantScope;
 
 /// Items on a page where the caller asks for no number.
@@ -84,15 +85,21 @@ impl PagedQuery {
             .and_then(|(check, position)| Some((check, std::str::from_utf8(position).ok()?)))
             .filter(|(check, position)| *check == self.check(position))
             .map(|(_, position)| position.to_owned())
-            .ok_or_else(|| {
-                Refusal::new(
-                    RefusalKind::Malformed,
-                    "cursor_malformed",
-                    "the cursor is not one that this query answered; begin again without one",
-                )
-                .into()
-            })
+            .ok_or_else(not_ours)
     }
+
+    /// The same for a position that is JSON.
+    ///
+    /// # Errors
+    /// As [`PagedQuery::position`].
+    pub fn typed_position<T: DeserializeOwned>(&self, cursor: &str) -> Result<T> {
+        serde_json::from_str(&self.position(cursor)?).map_err(|_| not_ours())
+    }
+}
+
+fn not_ours() -> Error {
+    let detail = "the cursor is not one that this query answered; begin again without one";
+    Refusal::new(RefusalKind::Malformed, "cursor_malformed", detail).into()
 }
 
 #[cfg(test)]
@@ -112,6 +119,9 @@ mod tests {
         }
         let mut altered = URL_SAFE_NO_PAD.decode(&cursor).unwrap();
         *altered.last_mut().unwrap() ^= 1;
+        // The check sum is no secret, so a forged position must be refused, too.
+        assert_eq!(query.typed_position::<u64>(&cursor).unwrap_err().code(), Some("cursor_malformed"));
+        assert_eq!(query.typed_position::<u64>(&query.cursor("7")).unwrap(), 7);
         for bad in [URL_SAFE_NO_PAD.encode(altered), String::new(), "%%%".into(), cursor[1..].into()] {
             assert_eq!(query.position(&bad).unwrap_err().code(), Some("cursor_malformed"), "{bad}");
         }

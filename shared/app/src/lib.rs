@@ -21,6 +21,7 @@ pub mod request_token;
 pub mod stock;
 pub mod sync;
 pub mod tenancy;
+pub mod time_bound;
 
 pub use error::{Error, FieldError, Refusal, RefusalKind, Result};
 pub use ports::Ports;

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tillstream_app::capacity::Operation;
 use tillstream_app::database::Table;
 use tillstream_app::environment::Environment;
+use tillstream_app::pos::batch;
 use tillstream_app::pos::execute::{Answered, execute};
 use tillstream_app::tenancy::{Role, Stores};
 use tillstream_app::{Error, Ports, RefusalKind};
@@ -21,9 +23,17 @@ async fn shop() -> (Shop, Arc<MemoryDatabase>) {
     seeded_shop(7).await
 }
 
+/// Its clock moves by sleeping.
+async fn virtual_shop() -> (Shop, Arc<MemoryDatabase>) {
+    stocked(Arc::new(TestEnvironment::new(7))).await
+}
+
 /// The seed decides in which order tasks on one thread get their turns.
 async fn seeded_shop(seed: u64) -> (Shop, Arc<MemoryDatabase>) {
-    let environment: Arc<dyn Environment> = Arc::new(TestEnvironment::real(seed));
+    stocked(Arc::new(TestEnvironment::real(seed))).await
+}
+
+async fn stocked(environment: Arc<dyn Environment>) -> (Shop, Arc<MemoryDatabase>) {
     let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
     let shop = Shop::open(database.clone(), environment).await.unwrap();
     for (sku, price, pieces) in [("A", "2.55", 100), ("B", "1", 100), ("LAST", "5", 1)] {
@@ -519,4 +529,37 @@ async fn what_came_back_meanwhile_is_not_taken_back_again() {
     frozen.thaw();
     assert_eq!(task.await.unwrap().unwrap_err().code(), Some("return_above_sold"));
     assert_eq!(shop.counters(STORE, "A").await.unwrap().on_hand, 100_000);
+}
+
+/// What could not be decided is where the client goes on, and nothing after it on its cart was done.
+#[tokio::test]
+async fn a_batch_goes_on_at_the_first_command_that_could_not_be_decided() {
+    let (shop, database) = virtual_shop().await;
+    let line = |sku: &str| json!({"cart_id": "c-1", "sku": sku, "quantity": 1});
+    let script = [
+        ("create_cart", json!({"cart_id": "c-1"})),
+        ("add_line_item", line("A")),
+        ("add_line_item", line("B")),
+        ("set_tendering", json!({"cart_id": "c-1"})),
+    ];
+    let commands: Vec<Value> = (0..)
+        .zip(script)
+        .map(|(n, (action, payload))| envelope(STORE, "r-1", &format!("k-{n}"), action, payload))
+        .collect();
+    let faulty = Arc::new(FaultyDatabase::new(database));
+    faulty.script(
+        Operation::Write,
+        [None, None].into_iter().chain(std::iter::repeat_n(Some(Fault::Throttled), 99)),
+    );
+    let ports = Ports { database: faulty.clone(), environment: shop.ports.environment.clone() };
+    let who = caller("demo", &[Role::Operator]);
+    let (outcomes, resume_from) = batch::run(&ports, &who, commands.clone(), Timestamp::MAX).await;
+    assert_eq!((outcomes.len(), resume_from), (2, Some(2)));
+    assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()));
+
+    let rest = commands[2..].to_vec();
+    let (outcomes, resume_from) = batch::run(&shop.ports, &who, rest, Timestamp::MAX).await;
+    assert_eq!((outcomes.len(), resume_from), (2, None));
+    let (_, last) = outcomes.into_iter().next_back().unwrap();
+    assert_eq!(last.unwrap().reply.cart.unwrap().line_count, 2);
 }

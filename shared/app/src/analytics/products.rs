@@ -64,10 +64,7 @@ pub async fn products(
     let paged = paged_query(caller, query)?;
     let after = match &query.cursor {
         None => None,
-        Some(cursor) => {
-            let position = paged.position(cursor)?;
-            Some(serde_json::from_str::<Position>(&position).map_err(Error::bug)?)
-        }
+        Some(cursor) => Some(paged.typed_position::<Position>(cursor)?),
     };
     let stores = stores(ports, caller, query.store_id.as_deref()).await?;
     span.check(Granularity::Day, stores.len())?;

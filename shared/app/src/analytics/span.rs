@@ -6,6 +6,7 @@ use tillstream_contracts::analytics::Granularity;
 use tillstream_domain::business_day::StoreCalendar;
 
 use crate::error::{Error, Refusal, Result};
+use crate::time_bound::TimeBound;
 
 /// Most days of a span by hour.
 const DAYS_BY_HOUR_MAX: i64 = 31;
@@ -36,31 +37,14 @@ pub struct StoreSpan {
     pub between: Option<(Timestamp, Timestamp)>,
 }
 
-enum Bound {
-    Day(Date),
-    Instant(Timestamp),
-}
-
-fn bound(field: &str, text: &str) -> Result<Bound> {
-    let day = text.parse::<Date>().ok().filter(|_| text.len() == 10);
-    day.map(Bound::Day).or_else(|| text.parse().ok().map(Bound::Instant)).ok_or_else(|| {
-        Refusal::field(
-            field,
-            "time_malformed",
-            "a business day such as 2010-12-01, or an instant such as 2010-12-01T08:00:00Z",
-        )
-        .into()
-    })
-}
-
 /// Reads a business day.
 ///
 /// # Errors
-/// 422 `time_malformed`.
+/// 422 `time_malformed`, `time_out_of_range`.
 pub fn day(field: &str, text: &str) -> Result<Date> {
-    match bound(field, text)? {
-        Bound::Day(day) => Ok(day),
-        Bound::Instant(_) => {
+    match TimeBound::parse(field, text)? {
+        TimeBound::Day(day) => Ok(day),
+        TimeBound::Instant(_) => {
             Err(Refusal::field(field, "time_malformed", "a business day such as 2010-12-01").into())
         }
     }
@@ -70,11 +54,11 @@ impl Span {
     /// Reads `from` and `to`.
     ///
     /// # Errors
-    /// 422 `time_malformed`, `range_incomplete`, `range_reversed`.
+    /// 422 `time_malformed`, `time_out_of_range`, `range_incomplete`, `range_reversed`.
     pub fn of(from: Option<&str>, to: Option<&str>) -> Result<Span> {
         let (from, to) = match (from, to) {
             (None, None) => return Ok(Span::DaysAgo(0)),
-            (Some(from), Some(to)) => (bound("from", from)?, bound("to", to)?),
+            (Some(from), Some(to)) => (TimeBound::parse("from", from)?, TimeBound::parse("to", to)?),
             (None, Some(_)) => {
                 return Err(Refusal::field("from", "range_incomplete", "give from and to, or neither").into());
             }
@@ -83,8 +67,8 @@ impl Span {
             }
         };
         let (span, reversed) = match (from, to) {
-            (Bound::Day(from), Bound::Day(to)) => (Span::Days(from, to), to < from),
-            (Bound::Instant(from), Bound::Instant(to)) => (Span::Instants(from, to), to < from),
+            (TimeBound::Day(from), TimeBound::Day(to)) => (Span::Days(from, to), to < from),
+            (TimeBound::Instant(from), TimeBound::Instant(to)) => (Span::Instants(from, to), to < from),
             _ => {
                 let message = "from and to are both business days or both instants";
                 return Err(Refusal::field("to", "range_mixed", message).into());

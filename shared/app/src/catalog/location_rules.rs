@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tillstream_contracts::catalog::LocationBody;
 use tillstream_domain::business_day::{CalendarError, StoreCalendar};
 use tillstream_domain::identifier::check_id;
+use tillstream_domain::lane::Lane;
 use tillstream_domain::location::{Location, LocationKind};
 
 use super::product_rules::{FieldErrors, is_plain_text};
@@ -102,6 +103,13 @@ pub fn location_from(body: LocationBody) -> Result<Location, Refusal> {
             &field,
             "id_malformed",
             "an id is 1 to 64 of A-Z a-z 0-9 . _ ~ : - and begins with a letter or digit",
+        );
+        // Receipt numbers name their lane as store/register~epoch, and web orders have lanes of their own.
+        errors.demand(
+            !register.contains('~') && !Lane::is_virtual(register),
+            &field,
+            "register_reserved",
+            "a register's id has no ~ and does not begin with virtual-",
         );
         errors.demand(seen.insert(register), &field, "register_repeated", "the register stands there twice");
     }

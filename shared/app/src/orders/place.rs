@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 use tillstream_contracts::orders::PlaceOrder;
+use tillstream_domain::cart::applied::Seen;
 use tillstream_domain::cart::{
     Cart, CartKind, CartState, LINES_MAX, NewLine, Outcome, PaymentInput, StockMove,
 };
@@ -67,7 +68,7 @@ pub async fn place(ports: &Ports, caller: &Caller, key: &str, order: PlaceOrder)
 
 fn check(order: &PlaceOrder) -> Result<()> {
     if let Some(order_id) = &order.order_id {
-        id("order_id", order_id)?;
+        typed_id("order_id", order_id)?;
     }
     id("store_id", &order.store_id)?;
     typed_id("channel", &order.channel)?;
@@ -119,26 +120,22 @@ async fn run(
         }
         let Some(read) = rounds.read(gets).await? else { continue };
         let at = |position: usize| read.get(position).and_then(Option::as_ref);
-        let stored = match at(0) {
-            Some(item) => {
-                let existing = cart_of(item)?;
-                if let Some(executed) = replay(context, &existing)? {
-                    if existing.plan_attempt.is_none() && existing.finalized.is_some() {
-                        return Ok(rounds.found(Executed { outcome: Outcome::Finalized, ..executed }));
-                    }
-                    // Ours, from an attempt that needed a plan.
-                    Some(existing)
-                } else {
-                    let detail = format!("there is an order {order_id} already");
-                    return Err(Refusal::conflict("order_exists", detail).into());
-                }
+        let existing = at(0).map(cart_of).transpose()?;
+        if let Some(existing) = existing.as_ref().filter(|existing| !is_unborn(existing)) {
+            let Some(executed) = replay(context, existing)? else {
+                let detail = format!("there is an order {order_id} already");
+                return Err(Refusal::conflict("order_exists", detail).into());
+            };
+            return Ok(rounds.found(Executed { outcome: Outcome::Finalized, ..executed }));
+        }
+        if let Some(existing) = existing.as_ref().filter(|existing| existing.plan_attempt.is_some()) {
+            let ended = continue_plan(ports, scope, existing, context.now).await;
+            let is_own = matches!(existing.applied.seen(&context.identity), Seen::Same(_));
+            match ended {
+                // What another request could not have says nothing about this one.
+                Err(Error::Rejected(_)) if !is_own => {}
+                ended => ended?,
             }
-            None => None,
-        };
-        if let Some(existing) = &stored
-            && existing.plan_attempt.is_some()
-        {
-            continue_plan(ports, scope, existing, context.now).await?;
             continue;
         }
         let location = web_store(context, at(2))?;
@@ -146,29 +143,38 @@ async fn run(
             let found = skus.binary_search(&sku).ok().map(|n| fixed_gets + 2 * n);
             (found.and_then(at), found.and_then(|n| at(n + 1)))
         };
-        let mut cart = match &stored {
-            Some(existing) => existing.clone(),
-            None => build(context, &location, order_id, order, product)?,
-        };
+        let stored = existing.map(|existing| existing.version);
+        let mut cart = build(context, &location, order_id, order, product)?;
+        cart.version = stored.unwrap_or(cart.version);
         let moves = cart.stock_moves();
-        let reserved = reserved_writes(ports, context, order, &cart, &moves).await?;
+        let reserved = match reserved_writes(ports, context, order, &cart, &moves).await {
+            // The reservation was read after the cart: it may have gone to this very order.
+            Err(Error::Rejected(_)) if rounds.is_outdated(order_id, stored).await? => continue,
+            reserved => reserved?,
+        };
         let (reserved, moves) = match reserved {
             Some(writes) => (writes, Vec::new()),
             None => (Vec::new(), moves),
         };
         if moves.len() + reserved.len() + 2 > TRANSACTION_ACTIONS_MAX {
-            begin_long(ports, context, &mut rounds, cart, stored.is_some(), &moves).await?;
+            begin_long(ports, context, &mut rounds, cart, stored, &moves).await?;
             continue;
         }
-        let stored_version = stored.as_ref().map(|existing| existing.version);
-        if stored.is_none() {
-            cart.applied.record_last(&context.identity, Outcome::Finalized);
-        }
+        cart.applied.record_last(&context.identity, Outcome::Finalized);
         let read = StoreRead { location: &location, lane: at(1) };
-        if let Some(executed) = rounds.commit(cart, stored_version, &read, &moves, reserved).await? {
+        if let Some(executed) = rounds.commit(cart, stored, &read, &moves, reserved).await? {
             return Ok(executed);
         }
     }
+}
+
+/// Whether what stands under an order's id is no order yet: a long order whose plan has not made it final,
+/// and perhaps never will, for want of stock or because its request died. Another request may take its
+/// place.
+fn is_unborn(existing: &Cart) -> bool {
+    existing.finalized.is_none()
+        && existing.state == CartState::Tendering
+        && Lane::is_virtual(&existing.register_id)
 }
 
 /// An order of more SKUs than one transaction takes is first put as a cart that is tendering, then
@@ -178,17 +184,31 @@ async fn begin_long(
     context: &CommandContext,
     rounds: &mut Rounds<'_>,
     mut cart: Cart,
-    exists: bool,
+    stored: Option<u64>,
     moves: &[StockMove],
 ) -> Result<()> {
-    if !exists {
-        cart.state = CartState::Tendering;
-        cart.applied.record_last(&context.identity, Outcome::Created);
-        if let Err(error) = ports.database.write(cart_put(context, &cart, None)?).await {
-            return rounds.again(&lost_race(error)?).await;
-        }
+    cart.state = CartState::Tendering;
+    cart.applied.record_last(&context.identity, Outcome::Created);
+    cart.version = stored.map_or(cart.version, |version| version + 1);
+    if let Err(error) = ports.database.write(cart_put(context, &cart, stored)?).await {
+        return rounds.again(&lost_race(error)?).await;
     }
     rounds.plan(&cart, moves).await
+}
+
+/// A rule of carts names the field of a till's payload; here the field stands at `place`.
+fn within<T, E: Into<Error>>(place: &str, ruled: std::result::Result<T, E>) -> Result<T> {
+    ruled.map_err(|error| match error.into() {
+        Error::Rejected(mut refusal) => {
+            for error in &mut refusal.errors {
+                if let Some(field) = error.field.strip_prefix("payload.") {
+                    error.field = format!("{place}.{field}");
+                }
+            }
+            Error::Rejected(refusal)
+        }
+        other => other,
+    })
 }
 
 fn web_store(context: &CommandContext, location: Option<&Item>) -> Result<Location> {
@@ -221,7 +241,7 @@ fn build<'a>(
             Some(price) => price,
             None => price_of(&found, prices, &location.id, location.currency, context.occurred_at)?,
         };
-        cart.add_line(NewLine {
+        let line = NewLine {
             sku: found.sku,
             name: found.name,
             category: found.category,
@@ -231,17 +251,19 @@ fn build<'a>(
             unit_price,
             price_overridden: line.unit_price.is_some(),
             notes: None,
-        })?;
+        };
+        within(&format!("lines[{position}]"), cart.add_line(line))?;
     }
     cart.set_tendering()?;
-    for payment in &order.payments {
-        cart.add_payment(PaymentInput {
+    for (position, payment) in order.payments.iter().enumerate() {
+        let payment = PaymentInput {
             tender: payment.tender.clone(),
             amount: payment.amount,
             tip: None,
             external_reference: payment.external_reference.clone(),
             entry_method: None,
-        })?;
+        };
+        within(&format!("payments[{position}]"), cart.add_payment(payment))?;
     }
     let due = cart.totals()?.due;
     if order.payments.is_empty() && due > 0 {

@@ -18,6 +18,7 @@ use crate::ports::Ports;
 use crate::pos::cart_item::{cart_of, store_sort_key};
 use crate::pos::view::cart_view;
 use crate::tenancy::{Caller, Role, Stores, TenantScope};
+use crate::time_bound::TimeBound;
 
 /// Roles that may read orders.
 pub const READERS: [Role; 5] =
@@ -103,8 +104,8 @@ pub async fn list(ports: &Ports, caller: &Caller, filter: OrderFilter) -> Result
     let texts: Vec<&str> = fields.iter().map(|field| field.as_deref().unwrap_or("\u{0}")).collect();
     let paged = PagedQuery::new(&caller.scope, "orders", texts);
     let after = filter.cursor.as_deref().map(|cursor| paged.position(cursor)).transpose()?;
-    let from = filter.from.as_deref().map(|text| Bound::parse("from", text)).transpose()?;
-    let to = filter.to.as_deref().map(|text| Bound::parse("to", text)).transpose()?;
+    let from = filter.from.as_deref().map(|text| TimeBound::parse("from", text)).transpose()?;
+    let to = filter.to.as_deref().map(|text| TimeBound::parse("to", text)).transpose()?;
     if let (Some(from), Some(to)) = (from, to) {
         check_order(from, to)?;
     }
@@ -130,10 +131,10 @@ pub async fn list(ports: &Ports, caller: &Caller, filter: OrderFilter) -> Result
 }
 
 /// A day and an instant compare only in a store's zone; there an empty range is no mistake to tell.
-fn check_order(from: Bound, to: Bound) -> Result<()> {
+fn check_order(from: TimeBound, to: TimeBound) -> Result<()> {
     let reversed = match (from, to) {
-        (Bound::Day(from), Bound::Day(to)) => from > to,
-        (Bound::Instant(from), Bound::Instant(to)) => from > to,
+        (TimeBound::Day(from), TimeBound::Day(to)) => from > to,
+        (TimeBound::Instant(from), TimeBound::Instant(to)) => from > to,
         _ => false,
     };
     if reversed {
@@ -142,46 +143,25 @@ fn check_order(from: Bound, to: Bound) -> Result<()> {
     Ok(())
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Bound {
-    Day(Date),
-    Instant(Timestamp),
-}
-
-impl Bound {
-    fn parse(field: &str, text: &str) -> Result<Bound> {
-        if let Ok(at) = text.parse::<Timestamp>() {
-            return Ok(Bound::Instant(at));
-        }
-        match text.parse::<Date>() {
-            Ok(day) if text.len() == 10 => Ok(Bound::Day(day)),
-            _ => {
-                let message = "expected a day such as 2010-12-01 or an instant such as 2010-12-01T08:00:00Z";
-                Err(Refusal::field(field, "time_malformed", message).into())
-            }
-        }
-    }
-}
-
 /// The sort keys of a store between two bounds and below the cursor; `None` where there are none.
 fn sort_range(
     location: &Location,
-    from: Option<Bound>,
-    to: Option<Bound>,
+    from: Option<TimeBound>,
+    to: Option<TimeBound>,
     after: Option<&str>,
 ) -> Result<Option<(String, String)>> {
     let calendar = location.calendar().map_err(Error::bug)?;
     let begin = |day: Date| calendar.day_begin(day).map_err(Error::bug);
     let first = match from {
         None => store_sort_key(Timestamp::UNIX_EPOCH, ""),
-        Some(Bound::Instant(at)) => store_sort_key(at, ""),
-        Some(Bound::Day(day)) => store_sort_key(begin(day)?, ""),
+        Some(TimeBound::Instant(at)) => store_sort_key(at, ""),
+        Some(TimeBound::Day(day)) => store_sort_key(begin(day)?, ""),
     };
     // A tilde sorts after every character of an id but none of a time.
     let mut last = match to {
         None => "9".to_owned(),
-        Some(Bound::Instant(at)) => store_sort_key(at, "~"),
-        Some(Bound::Day(day)) => {
+        Some(TimeBound::Instant(at)) => store_sort_key(at, "~"),
+        Some(TimeBound::Day(day)) => {
             let next = begin(day.tomorrow().map_err(Error::bug)?)?;
             store_sort_key(next, "")
         }

@@ -41,7 +41,7 @@ pub async fn run(
                 }
                 let outcome = execute(ports, caller, command.clone()).await;
                 // What could not be decided now must not be overtaken by what follows on its cart.
-                let undecided = matches!(outcome, Err(Error::Conflict(_) | Error::Retryable { .. }));
+                let undecided = is_undecided(&outcome);
                 done.push((position, command, outcome));
                 if undecided {
                     break;
@@ -58,9 +58,15 @@ pub async fn run(
             *slot = Some((command, outcome));
         }
     }
-    let come_to = slots.iter().position(Option::is_none);
-    let outcomes = slots.into_iter().map_while(|slot| slot).collect();
+    // What could not be decided was not come to either: going on behind it would leave it out.
+    let come_to =
+        slots.iter().position(|slot| slot.as_ref().is_none_or(|(_, outcome)| is_undecided(outcome)));
+    let outcomes = slots.into_iter().take(come_to.unwrap_or(count)).flatten().collect();
     (outcomes, come_to)
+}
+
+fn is_undecided(outcome: &Outcome) -> bool {
+    matches!(outcome, Err(Error::Conflict(_) | Error::Retryable { .. }))
 }
 
 /// Which commands stay in order among themselves: those of one cart, and with them the returns of it.

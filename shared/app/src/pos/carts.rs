@@ -11,7 +11,7 @@ use super::identity::derived_id;
 use super::returns::REASON_CHARS_MAX;
 use crate::catalog::items::catalog_get;
 use crate::error::{Refusal, Result};
-use crate::fields::{id, text, typed_id};
+use crate::fields::{text, typed_id};
 use crate::ports::Ports;
 
 /// What a new cart says of itself.
@@ -76,7 +76,7 @@ pub async fn create(
     }
     let cart_id = match payload.cart_id {
         Some(cart_id) => {
-            id("payload.cart_id", &cart_id)?;
+            typed_id("payload.cart_id", &cart_id)?;
             cart_id
         }
         None => {

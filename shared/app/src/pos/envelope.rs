@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tillstream_contracts::pos::{ACTIONS, Command, ENVELOPE_VERSION, Envelope};
 use tillstream_contracts::strict_json;
+use tillstream_domain::lane::Lane;
 
 use super::identity::{check_key, missing_key};
 use crate::error::{Refusal, RefusalKind, Result};
@@ -33,7 +34,7 @@ pub fn typed<T: DeserializeOwned>(root: &str, value: Value) -> Result<T> {
 ///
 /// # Errors
 /// 400 `json_malformed` if it is no object; 400 `idempotency_key_missing`; 422 `unsupported_version`,
-/// `field_invalid`, `occurred_at_in_future`, `id_malformed`.
+/// `field_invalid`, `occurred_at_in_future`, `id_malformed`, `register_virtual`.
 pub fn envelope(value: Value, now: Timestamp) -> Result<Envelope> {
     let Some(members) = value.as_object() else {
         return Err(
@@ -58,6 +59,10 @@ pub fn envelope(value: Value, now: Timestamp) -> Result<Envelope> {
     check_key(&envelope.idempotency_key)?;
     id("store_id", &envelope.store_id)?;
     id("register_id", &envelope.register_id)?;
+    if Lane::is_virtual(&envelope.register_id) {
+        let message = "no till: the orders placed by REST have it";
+        return Err(Refusal::field("register_id", "register_virtual", message).into());
+    }
     if let Some(employee) = &envelope.employee_id {
         typed_id("employee_id", employee)?;
     }

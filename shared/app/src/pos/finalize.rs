@@ -202,14 +202,13 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// Whether the cart was written since it was read.
+    /// Whether the cart was written since it was read at `version` (`None`: it was not there).
     ///
     /// # Errors
     /// Those of the database.
-    async fn is_outdated(&self, cart: &Cart) -> Result<bool> {
-        let item = self.ports.database.get(cart_get(self.context, &cart.id)).await?;
-        let version = item.as_ref().map(cart_of).transpose()?.map(|now| now.version);
-        Ok(version != Some(cart.version))
+    pub async fn is_outdated(&self, cart_id: &str, version: Option<u64>) -> Result<bool> {
+        let item = self.ports.database.get(cart_get(self.context, cart_id)).await?;
+        Ok(item.as_ref().map(cart_of).transpose()?.map(|now| now.version) != version)
     }
 
     /// What is found final is a replay, unless it is by this request's own plan.
@@ -322,7 +321,7 @@ pub async fn finalize(
         let moves = cart.stock_moves();
         let returned = match returned_write(ports, scope, &cart).await {
             // What came back was read after the cart: it may hold this very return.
-            Err(Error::Rejected(_)) if rounds.is_outdated(&cart).await? => continue,
+            Err(Error::Rejected(_)) if rounds.is_outdated(cart_id, Some(cart.version)).await? => continue,
             returned => returned?,
         };
         if moves.len() + 2 + usize::from(returned.is_some()) > TRANSACTION_ACTIONS_MAX {

@@ -18,7 +18,7 @@ use super::lines::{positive_quantity, sku_not_found};
 use crate::catalog::items::{catalog_get, product_if_any};
 use crate::database::{Consistency, Get, Item, Table};
 use crate::error::{Refusal, RefusalKind, Result};
-use crate::fields::{id, sku as check_sku, text};
+use crate::fields::{id, sku as check_sku, text, typed_id};
 use crate::ports::Ports;
 use crate::tenancy::TenantScope;
 
@@ -57,7 +57,7 @@ pub async fn start(
     }
     let return_id = match payload.return_id {
         Some(return_id) => {
-            id("payload.return_id", &return_id)?;
+            typed_id("payload.return_id", &return_id)?;
             return_id
         }
         None => {

@@ -186,7 +186,7 @@ async fn page(
     let paged = PagedQuery::new(&caller.scope, "inventory", [kind, of, filter]);
     let mut position: Option<Position> = match cursor {
         None => None,
-        Some(cursor) => Some(serde_json::from_str(&paged.position(cursor)?).map_err(Error::bug)?),
+        Some(cursor) => Some(paged.typed_position(cursor)?),
     };
     let now = ports.environment.now();
     let mut items = Vec::new();

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use tillstream_contracts::inventory::{self as wire, ReserveRequest};
-use tillstream_domain::identifier::check_id;
 use tillstream_domain::quantity::{Quantity, Unit};
 
 use crate::database::{Cancellation, Consistency, DatabaseError, Get, Item, TRANSACTION_ACTIONS_MAX, Table};
 use crate::error::{Error, Refusal, Result};
+use crate::fields::typed_id;
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
@@ -86,7 +86,7 @@ fn check(caller: &Caller, request: &ReserveRequest) -> Result<()> {
     }
     for (field, id) in [("reservation_id", &request.reservation_id), ("order_id", &request.order_id)] {
         if let Some(id) = id {
-            check_id(id).map_err(|e| Refusal::field(field, "id_malformed", e.to_string()))?;
+            typed_id(field, id)?;
         }
     }
     Ok(())

@@ -1,0 +1,198 @@
+//! Orders placed in one request: once, of any length, on a reservation; a refusal leaves nothing behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use tillstream_app::capacity::Operation;
+use tillstream_app::environment::Environment;
+use tillstream_app::orders::{place, read};
+use tillstream_app::pos::cart_write::Executed;
+use tillstream_app::pos::plan;
+use tillstream_app::stock::reserve;
+use tillstream_app::tenancy::Role;
+use tillstream_app::{Error, Ports, Result};
+use tillstream_contracts::orders::OrderFilter;
+use tillstream_testkit::faults::{Fault, FaultyDatabase};
+use tillstream_testkit::memory_database::MemoryDatabase;
+use tillstream_testkit::shop::{STORE, Shop, caller};
+use tillstream_testkit::test_environment::TestEnvironment;
+
+/// More than one transaction takes.
+const SKUS: usize = 110;
+
+fn sku(n: usize) -> String {
+    format!("SKU-{n:04}")
+}
+
+async fn shop(pieces: i64) -> (Shop, Arc<MemoryDatabase>) {
+    let environment: Arc<dyn Environment> = Arc::new(TestEnvironment::new(5));
+    let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
+    let shop = Shop::open(database.clone(), environment).await.unwrap();
+    for n in 0..SKUS {
+        shop.product(STORE, &sku(n), "1.00", pieces).await.unwrap();
+    }
+    (shop, database)
+}
+
+fn order(id: &str, lines: usize, pieces: i64) -> Value {
+    let lines: Vec<Value> = (0..lines).map(|n| json!({"sku": sku(n), "quantity": pieces})).collect();
+    json!({"order_id": id, "store_id": STORE, "channel": "web", "lines": lines})
+}
+
+async fn send(ports: &Ports, key: &str, order: Value) -> Result<Executed> {
+    let who = caller("demo", &[Role::Integration]);
+    place::place(ports, &who, key, serde_json::from_value(order).unwrap()).await
+}
+
+/// On hand and reserved of the first SKU.
+async fn stock(shop: &Shop) -> (i64, i64) {
+    let counters = shop.counters(STORE, &sku(0)).await.unwrap();
+    (counters.on_hand, counters.reserved)
+}
+
+fn number(executed: &Executed) -> u64 {
+    executed.cart.finalized.as_ref().unwrap().number.number
+}
+
+#[tokio::test]
+async fn an_order_of_any_length_is_placed_once() {
+    for lines in [1, SKUS] {
+        let (shop, _) = shop(5).await;
+        let first = send(&shop.ports, "k", order("o", lines, 2)).await.unwrap();
+        assert_eq!((number(&first), first.replayed), (1, false), "{lines} lines");
+        let again = send(&shop.ports, "k", order("o", lines, 2)).await.unwrap();
+        assert_eq!((number(&again), again.replayed), (1, true), "{lines} lines");
+        assert_eq!(stock(&shop).await, (3_000, 0));
+        let code = |error: Error| error.code().map(str::to_owned);
+        let other = send(&shop.ports, "l", order("o", lines, 2)).await.unwrap_err();
+        assert_eq!(code(other).as_deref(), Some("order_exists"));
+        let reused = send(&shop.ports, "k", order("o", lines, 1)).await.unwrap_err();
+        assert_eq!(code(reused).as_deref(), Some("idempotency_key_reused"));
+    }
+}
+
+/// Whatever its length: what was refused may be sent again, corrected or not, under the same key or not.
+#[tokio::test]
+async fn a_refused_order_leaves_its_key_and_its_id_free() {
+    for lines in [1, SKUS] {
+        for (key, pieces) in [("k", 1), ("k", 2), ("l", 1), ("l", 2)] {
+            let (shop, _) = shop(1).await;
+            let refused = send(&shop.ports, "k", order("o", lines, 2)).await.unwrap_err();
+            assert_eq!(refused.code(), Some("insufficient_stock"), "{lines} lines");
+            assert_eq!(stock(&shop).await, (1_000, 0));
+            for n in 0..lines {
+                shop.product(STORE, &sku(n), "1.00", 1).await.unwrap();
+            }
+            let placed = send(&shop.ports, key, order("o", lines, pieces)).await;
+            let placed = placed.unwrap_or_else(|e| panic!("{lines} lines of {pieces} under {key}: {e}"));
+            assert_eq!((number(&placed), placed.replayed), (1, false));
+            assert_eq!(placed.cart.lines.len(), lines);
+            assert_eq!(stock(&shop).await, ((2 - pieces) * 1_000, 0));
+        }
+    }
+}
+
+/// Its cart is put before its plan: a death between, or anywhere later, holds up neither its repetition
+/// nor another request for the same id.
+#[tokio::test]
+async fn a_request_that_died_blocks_nobody() {
+    for (operation, steps) in [(Operation::Write, 0..1), (Operation::Transact, 0..6)] {
+        for step in steps {
+            for fault in [Fault::DiesBefore, Fault::DiesAfter] {
+                for key in ["k", "l"] {
+                    let (shop, database) = shop(5).await;
+                    let dying = Arc::new(FaultyDatabase::new(database));
+                    dying.script(operation, std::iter::repeat_n(None, step).chain([Some(fault)]));
+                    let environment = shop.ports.environment.clone();
+                    let ports = Ports { database: dying.clone(), environment };
+                    let task = tokio::spawn(async move { send(&ports, "k", order("o", SKUS, 1)).await });
+                    for _ in 0..20_000 {
+                        if task.is_finished() {
+                            break;
+                        }
+                        tokio::task::yield_now().await;
+                    }
+                    task.abort();
+                    let label = format!("{operation:?} {step} {fault:?} {key}");
+                    match send(&shop.ports, key, order("o", SKUS, 1)).await {
+                        Ok(placed) => assert_eq!(number(&placed), 1, "{label}"),
+                        // The first had become an order before it died, or its plan made it one now.
+                        Err(error) => {
+                            assert_eq!((error.code(), key), (Some("order_exists"), "l"), "{label}");
+                        }
+                    }
+                    // An order that is final is answered; what its plan left is the schedule's.
+                    let later = shop.ports.environment.now() + SignedDuration::from_mins(1);
+                    plan::recover(&shop.ports, later, 10).await.unwrap();
+                    assert_eq!(stock(&shop).await, (4_000, 0), "{label}");
+                }
+            }
+        }
+    }
+}
+
+/// The repetition reads the reservation after its twin took it.
+#[tokio::test]
+async fn an_order_on_a_reservation_is_not_refused_for_what_it_took_itself() {
+    let mut frozen_at = 0;
+    for step in 0..3 {
+        let (shop, database) = shop(5).await;
+        let hold = json!({"reservation_id": "hold", "ttl_seconds": 600,
+            "lines": [{"location_id": STORE, "sku": sku(0), "quantity": 2}]});
+        let who = caller("demo", &[Role::Operator]);
+        let hold = serde_json::from_value(hold).unwrap();
+        reserve::reserve(&shop.ports, &who, "hold", &hold).await.unwrap();
+        let mut wanted = order("o", 1, 2);
+        wanted["reservation_id"] = "hold".into();
+
+        let frozen = Arc::new(FaultyDatabase::new(database));
+        frozen.script(Operation::Get, std::iter::repeat_n(None, step).chain([Some(Fault::Freezes)]));
+        let ports = Ports { database: frozen.clone(), environment: shop.ports.environment.clone() };
+        let late = wanted.clone();
+        let task = tokio::spawn(async move { send(&ports, "k", late).await });
+        while frozen.injected().is_empty() && !task.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        if frozen.injected().is_empty() {
+            break;
+        }
+        frozen_at += 1;
+        let first = send(&shop.ports, "k", wanted).await.unwrap();
+        frozen.thaw();
+        let second = task.await.unwrap().unwrap_or_else(|e| panic!("frozen at {step}: {e}"));
+        assert_eq!((number(&first), number(&second)), (1, 1));
+        assert_eq!((first.replayed, second.replayed), (false, true));
+        assert_eq!(stock(&shop).await, (3_000, 0));
+    }
+    assert!(frozen_at >= 1, "no read to freeze in");
+}
+
+/// A till cannot name a lane of web orders, so it reaches none that is on its way.
+#[tokio::test]
+async fn no_till_is_a_virtual_register() {
+    let (shop, _) = shop(1).await;
+    for register in ["virtual-1", "virtual-4", "virtual-x"] {
+        let error = shop.at(register, "k", "void_cart", json!({"cart_id": "o"})).await.unwrap_err();
+        assert_eq!(error.code(), Some("register_virtual"), "{register}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_field_is_named_where_it_stands() {
+    let (shop, _) = shop(5).await;
+    let mut wanted = order("o", 2, 1);
+    wanted["payments"] = json!([{"tender": "shells", "amount": {"amount": 200, "currency": "GBP"}}]);
+    let Error::Rejected(refusal) = send(&shop.ports, "k", wanted).await.unwrap_err() else { panic!() };
+    assert_eq!((refusal.code, refusal.errors[0].field.as_str()), ("unknown_tender", "payments[0].tender"));
+    for (from, to, field) in [(None, Some("9999-12-31"), "to"), (Some("9999-12-31"), None, "from")] {
+        let (from, to) = (from.map(str::to_owned), to.map(str::to_owned));
+        let filter = OrderFilter { from, to, ..OrderFilter::default() };
+        let who = caller("demo", &[Role::Operator]);
+        let Error::Rejected(refusal) = read::list(&shop.ports, &who, filter).await.unwrap_err() else {
+            panic!()
+        };
+        assert_eq!((refusal.code, refusal.errors[0].field.as_str()), ("time_out_of_range", field));
+    }
+}
