@@ -109,6 +109,8 @@ class BadCommands(HostileClient):
         yield changed("unknown action", "unknown_action", 422, "action", action="sell")
         yield changed("action in capitals", "unknown_action", 422, "action", action="ADD_LINE_ITEM")
         yield changed("no action", "unknown_action", 422, "action", action="")
+        virtual = {"register_id": "virtual-1"}
+        yield changed("a register of web orders", "register_virtual", 422, "register_id", **virtual)
         yield changed("a card number as action", "unknown_action", 422, "action", action=CARD)
         for version in ("2", "1.0", "", "v1"):
             yield changed(f"version {version!r}", "unsupported_version", 422, "version", version=version)

@@ -143,6 +143,8 @@ class BadQueries(HostileClient):
             ("an unknown kind", {"kind": "kiosk"}, 422, malformed),
             ("an id with a separator", {"id": "a#b"}, 422, malformed),
             ("a time that is none", {"business_day_start": "25:00"}, 422, malformed),
+            ("a register with an epoch", {"registers": ["r~1"]}, 422, malformed),
+            ("a register of web orders", {"registers": ["virtual-1"]}, 422, malformed),
             ("one that is there", {"id": self.store}, 409, "location_exists"),
         ]:
             yield Case(
@@ -243,6 +245,8 @@ class BadQueries(HostileClient):
                 ("an instant without offset", "from=2010-12-01T00:00:00&to=2010-12-02T00:00:00", malformed),
                 ("empty", "from=&to=", malformed),
                 ("year 10000", "from=10000-01-01&to=10000-01-02", malformed),
+                ("the last year", "from=9999-12-31&to=9999-12-31", "time_out_of_range"),
+                ("before 1970", "from=1969-12-31&to=1970-01-01", "time_out_of_range"),
                 ("a zero byte", "from=2010-12-01%00&to=2010-12-02", malformed),
                 ("backwards", "from=2010-12-02&to=2010-12-01", "range_reversed"),
                 ("no end", "from=2010-12-01", "range_incomplete"),
@@ -285,6 +289,7 @@ class BadQueries(HostileClient):
             )
         for name, query, code in [
             ("from that is none", "from=2010-02-30", malformed),
+            ("to the last day there is", "to=9999-12-31", "time_out_of_range"),
             ("to that is none", "to=x", malformed),
             ("backwards", "from=2010-12-02&to=2010-12-01", "range_reversed"),
             ("status with a space", "status=a%20b", "id_malformed"),

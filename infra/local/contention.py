@@ -394,7 +394,14 @@ class Contention:
 
     def identical_orders(self) -> str:
         sku = self.product(self.name("ordered"), 50)
-        for named in ({"order_id": self.name("o")}, {}):
+        hold = {
+            "reservation_id": self.name("h"),
+            "ttl_seconds": 600,
+            "lines": [{"location_id": self.store, "sku": sku, "quantity": 2}],
+        }
+        self.api.post("/v1/inventory/reserve", hold, {"Idempotency-Key": self.name("k")})
+        on_hold = {"reservation_id": hold["reservation_id"]}
+        for named in ({"order_id": self.name("o")}, {}, on_hold):
             before = self.stock(sku)["on_hand"]
             order = {**named, **self.order_of(sku, 2)}
             key = {"Idempotency-Key": self.name("same")}
@@ -403,7 +410,7 @@ class Contention:
             expect_equal(replies[0].status, 201, "order: status")
             self.sales[replies[0].body["order"]["lane"].partition("/")[2]] += 1
             expect_equal(self.stock(sku)["on_hand"], before - 2, "order: on hand afterwards")
-        return f"{AT_ONCE} identical orders, one effect"
+        return f"{AT_ONCE} identical orders, with an id, without, and on a reservation: one effect each"
 
     def identical_requests_for_the_last_piece(self) -> str:
         """What takes all there is leaves nothing for its own repetitions to find: they must know their

@@ -1,6 +1,8 @@
 //! How products, prices and locations stand in the catalogue table: the whole as JSON in `data`,
 //! beside it what the indexes need.
 
+use std::collections::BTreeSet;
+
 use tillstream_domain::location::Location;
 use tillstream_domain::product::{PriceEntry, Product};
 
@@ -83,6 +85,27 @@ pub fn location_of(item: &Item) -> Result<Location> {
         return Err(location_not_found().into());
     }
     item.json("data")
+}
+
+/// List of deleted locations.
+pub const CLOSED_LOCATIONS: &str = "closed_locations";
+
+/// Attribute with all registers that a location ever had.
+pub const REGISTERS_EVER: &str = "registers_ever";
+
+/// All registers that a location has or had.
+///
+/// # Errors
+/// A bug if the item is not a location.
+pub fn registers_ever(item: &Item) -> Result<BTreeSet<String>> {
+    let mut ever: BTreeSet<String> = match item.opt_text(REGISTERS_EVER) {
+        Some(_) => item.json(REGISTERS_EVER)?,
+        None => BTreeSet::new(),
+    };
+    if item.get("data").is_some() {
+        ever.extend(location_of(item)?.registers);
+    }
+    Ok(ever)
 }
 
 /// Reads what may be a location: nothing where there is no item, or only the mark of a deleted one.

@@ -12,7 +12,7 @@ use crate::tenancy::{Caller, TenantScope};
 
 use super::attempt::{ATTEMPTS_MAX, Attempt, attempt, insist, pause};
 use super::index_walk::{IndexWalk, Page};
-use super::items::{location_if_any, location_item, location_not_found};
+use super::items::{REGISTERS_EVER, location_if_any, location_item, location_not_found, registers_ever};
 use super::location_rules::location_from;
 use super::products::{CATALOG_WRITERS, PutOutcome};
 use super::put_record::{PutIdentity, Puts};
@@ -111,12 +111,18 @@ pub async fn create(
     Err(Error::Conflict(format!("location {} is being changed by others", location.id)))
 }
 
-/// Writes a location's item (or tombstone) over `old`, which must be unchanged.
+/// Writes a location's item (or tombstone) over `old`, which must be unchanged. What it ever had for a
+/// register stays with it: the numbers that these gave out are looked after for good.
 ///
 /// # Errors
 /// A bug if the database refuses the request itself.
 pub(crate) async fn write_location(ports: &Ports, old: Option<&Item>, item: Item) -> Result<Attempt> {
     let condition = Some(Standing::of(old).unchanged());
+    let mut ever = registers_ever(&item)?;
+    if let Some(old) = old {
+        ever.extend(registers_ever(old)?);
+    }
+    let item = if ever.is_empty() { item } else { item.with_json(REGISTERS_EVER, &ever)? };
     attempt(ports, vec![Write::Put { table: Table::Catalog, item, condition }]).await
 }
 

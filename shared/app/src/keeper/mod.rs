@@ -8,7 +8,7 @@ pub mod lanes;
 use jiff::Timestamp;
 
 use crate::aggregation::coarse;
-use crate::catalog::items::location_of;
+use crate::catalog::items::{CLOSED_LOCATIONS, location_of, registers_ever};
 use crate::database::{Consistency, Database, Get, Index, Query, Table};
 use crate::dispatch::sweeper;
 use crate::error::{Error, Result};
@@ -152,13 +152,20 @@ pub async fn tenants(ports: &Ports) -> Result<Vec<TenantScope>> {
     }
 }
 
-/// All locations of a tenant.
+/// All locations of a tenant, deleted ones too, each with all the registers it ever had: the numbers that
+/// they gave out are looked after for good.
 ///
 /// # Errors
 /// As the database.
 pub async fn locations(ports: &Ports, scope: &TenantScope) -> Result<Vec<Location>> {
+    let mut locations = listed(ports, scope, "locations").await?;
+    locations.extend(listed(ports, scope, CLOSED_LOCATIONS).await?);
+    Ok(locations)
+}
+
+async fn listed(ports: &Ports, scope: &TenantScope, list: &str) -> Result<Vec<Location>> {
     let mut locations = Vec::new();
-    let mut query = Query::index(Table::Catalog, Index::ByList, scope.list_of("locations"));
+    let mut query = Query::index(Table::Catalog, Index::ByList, scope.list_of(list));
     loop {
         let page = ports.database.query(query.clone()).await?;
         let gets = page.items.iter().map(|item| {
@@ -175,7 +182,15 @@ pub async fn locations(ports: &Ports, scope: &TenantScope) -> Result<Vec<Locatio
 }
 
 async fn read_all(database: &dyn Database, gets: Vec<Get>) -> Result<Vec<Location>> {
-    database.get_many(gets).await?.iter().flatten().map(location_of).collect()
+    let items = database.get_many(gets).await?;
+    // One that was deleted before it was known has nothing to look after.
+    let known = items.iter().flatten().filter(|item| item.get("data").is_some());
+    known
+        .map(|item| {
+            let registers = registers_ever(item)?.into_iter().collect();
+            Ok(Location { registers, ..location_of(item)? })
+        })
+        .collect()
 }
 
 #[cfg(test)]

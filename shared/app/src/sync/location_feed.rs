@@ -8,7 +8,7 @@ use tillstream_domain::location::Location;
 use super::batch::{BatchRead, Feed, LineOutcome, apply_grouped, not_newer, read_again};
 use super::line::{BadLine, Line};
 use crate::catalog::attempt::{ATTEMPTS_MAX, Attempt, pause};
-use crate::catalog::items::location_item;
+use crate::catalog::items::{CLOSED_LOCATIONS, location_item};
 use crate::catalog::location_rules::location_from;
 use crate::catalog::locations::{register_tenant, write_location};
 use crate::catalog::put_record::Puts;
@@ -86,7 +86,10 @@ async fn apply_one(
             // Keeps what it was, for sales that are on their way there.
             None => standing
                 .tombstone(&key, change.version)
-                .with_some("data", old.as_ref().and_then(|item| item.opt_text("data"))),
+                .with_some("data", old.as_ref().and_then(|item| item.opt_text("data")))
+                // A list of its own: what it gave numbers to is looked after still.
+                .with("list_pk", scope.list_of(CLOSED_LOCATIONS).value())
+                .with("list_sk", change.id),
             Some(location) => {
                 let version = standing.next_version(Some(change.version));
                 let version = u64::try_from(version).map_err(Error::bug)?;
