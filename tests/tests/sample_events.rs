@@ -1,10 +1,16 @@
-//! Every function has sample events, and every sample event is what Lambda would send it: what they do
-//! is tested beside each function.
+//! Every function has sample events, and every sample event is what Lambda would send it, with a body
+//! that its function reads. `make events` runs them all.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde_json::Value;
+use tillstream_app::pos::envelope;
+use tillstream_contracts::orders::PlaceOrder;
+use tillstream_contracts::pos::CommandBatch;
+use tillstream_contracts::strict_json;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -36,5 +42,39 @@ fn every_function_has_samples_that_lambda_could_send() {
                 assert_eq!(event["detail-type"], "Scheduled Event", "{shown} is of no known trigger");
             }
         }
+    }
+}
+
+/// The bodies of a function's HTTP samples, by the sample's name.
+fn bodies(function: &str) -> Vec<(String, Value)> {
+    let mut bodies = Vec::new();
+    for sample in files(&root().join("events").join(function)) {
+        let event: Value = serde_json::from_str(&std::fs::read_to_string(&sample).unwrap()).unwrap();
+        let name = sample.file_stem().unwrap().to_str().unwrap().to_owned();
+        if let Some(body) = event["body"].as_str().filter(|_| name != "poison") {
+            bodies.push((name, strict_json::parse(body.as_bytes()).unwrap()));
+        }
+    }
+    bodies
+}
+
+/// A field that was renamed, or a value that is refused, would show here.
+#[test]
+fn sample_commands_and_orders_are_read_as_they_stand() {
+    let mut actions = BTreeSet::new();
+    for (name, body) in bodies("pos-commands") {
+        let batch: Option<CommandBatch> = strict_json::typed(body.clone()).ok();
+        for sent in batch.map_or_else(|| vec![body], |batch| batch.commands) {
+            let read = envelope::envelope(sent, Timestamp::now()).unwrap_or_else(|e| panic!("{name}: {e}"));
+            envelope::command(&read.action, read.payload).unwrap_or_else(|e| panic!("{name}: {e}"));
+            actions.insert(read.action);
+        }
+    }
+    assert!(actions.len() >= 3, "{actions:?}");
+    let orders = bodies("orders");
+    assert!(!orders.is_empty());
+    for (name, body) in orders {
+        let order: PlaceOrder = strict_json::typed(body).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        assert!(!order.lines.is_empty(), "{name}");
     }
 }

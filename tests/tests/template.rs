@@ -81,19 +81,19 @@ fn a_declared_constant_is_called_what_its_variable_is() {
 /// What may be done to a table, stream or queue.
 const GET: &[&str] = &["GetItem"];
 const READ: &[&str] = &["GetItem", "BatchGetItem", "Query"];
-const WRITE: &[&str] =
-    &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"];
-
-const WRITE_IN_BATCHES: &[&str] = &[
-    "GetItem",
-    "BatchGetItem",
-    "Query",
-    "PutItem",
-    "UpdateItem",
-    "DeleteItem",
-    "ConditionCheckItem",
-    "BatchWriteItem",
-];
+/// What is put under a condition, whole.
+const PUT: &[&str] = &["GetItem", "BatchGetItem", "Query", "PutItem"];
+/// Carts are put, lanes and plans updated, and a plan's state is checked beside its chunks.
+const ORDERS: &[&str] = &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "ConditionCheckItem"];
+/// Counters are updated; holds and exceptions are put and deleted.
+const STOCK: &[&str] = &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"];
+/// Products are put, and the barcodes they lose deleted.
+const PRODUCTS: &[&str] = &["GetItem", "BatchGetItem", "Query", "PutItem", "DeleteItem"];
+/// Beside them bad lines are parked in batches, and checkpoints moved.
+const FEEDS: &[&str] =
+    &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem"];
+/// A replay of many keeps its progress.
+const DEAD_LETTERS: &[&str] = &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem"];
 
 type Needs = &'static [(&'static str, &'static [&'static str])];
 
@@ -101,23 +101,23 @@ type Needs = &'static [(&'static str, &'static [&'static str])];
 const NEEDS: &[(&str, Needs)] = &[
     (
         "pos-commands",
-        &[("OrdersTable", WRITE), ("StockTable", WRITE), ("CatalogTable", READ), ("IdentityTable", GET)],
+        &[("OrdersTable", ORDERS), ("StockTable", STOCK), ("CatalogTable", READ), ("IdentityTable", GET)],
     ),
     (
         "orders",
-        &[("OrdersTable", WRITE), ("StockTable", WRITE), ("CatalogTable", READ), ("IdentityTable", GET)],
+        &[("OrdersTable", ORDERS), ("StockTable", STOCK), ("CatalogTable", READ), ("IdentityTable", GET)],
     ),
     (
         "inventory",
         &[
-            ("StockTable", WRITE),
+            ("StockTable", STOCK),
             ("LedgerTable", &["GetItem", "Query"]),
-            ("CatalogTable", &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem"]),
+            ("CatalogTable", PUT),
             ("IdentityTable", GET),
         ],
     ),
-    ("catalog", &[("CatalogTable", WRITE), ("IdentityTable", GET)]),
-    ("hq-sync", &[("CatalogTable", WRITE_IN_BATCHES), ("StockTable", WRITE), ("IdentityTable", GET)]),
+    ("catalog", &[("CatalogTable", PRODUCTS), ("IdentityTable", GET)]),
+    ("hq-sync", &[("CatalogTable", FEEDS), ("StockTable", STOCK), ("IdentityTable", GET)]),
     ("identity", &[("IdentityTable", GET)]),
     (
         "event-relay",
@@ -125,7 +125,7 @@ const NEEDS: &[(&str, Needs)] = &[
             ("OrdersStream", &["GetRecords", "GetShardIterator", "DescribeStream"]),
             ("StockStream", &["GetRecords", "GetShardIterator", "DescribeStream"]),
             ("*", &["ListStreams"]),
-            ("DispatchTable", &["GetItem", "PutItem", "UpdateItem"]),
+            ("DispatchTable", &["GetItem", "PutItem"]),
             ("LedgerTable", &["BatchWriteItem", "PutItem"]),
             ("SalesStream", &["PutRecords"]),
             ("HqQueue", &["SendMessage"]),
@@ -139,7 +139,7 @@ const NEEDS: &[(&str, Needs)] = &[
                 "SalesStream",
                 &["GetRecords", "GetShardIterator", "DescribeStream", "DescribeStreamSummary", "ListShards"],
             ),
-            ("AnalyticsTable", WRITE),
+            ("AnalyticsTable", PUT),
             ("OrdersTable", &["GetItem", "BatchGetItem"]),
             ("DispatchTable", &["PutItem"]),
             ("ParkedRecordsQueue", &["SendMessage"]),
@@ -148,12 +148,12 @@ const NEEDS: &[(&str, Needs)] = &[
     (
         "stock-keeper",
         &[
-            ("OrdersTable", WRITE),
-            ("StockTable", WRITE),
-            ("LedgerTable", &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "BatchWriteItem"]),
-            ("CatalogTable", WRITE),
-            ("AnalyticsTable", WRITE),
-            ("DispatchTable", WRITE),
+            ("OrdersTable", ORDERS),
+            ("StockTable", STOCK),
+            ("LedgerTable", PUT),
+            ("CatalogTable", PUT),
+            ("AnalyticsTable", PUT),
+            ("DispatchTable", PUT),
             ("SalesStream", &["PutRecords"]),
             ("HqQueue", &["SendMessage"]),
         ],
@@ -175,14 +175,14 @@ const NEEDS: &[(&str, Needs)] = &[
                     "SendMessage",
                 ],
             ),
-            ("DispatchTable", WRITE),
+            ("DispatchTable", PUT),
             ("OrdersTable", GET),
         ],
     ),
     (
         "dispatch-admin",
         &[
-            ("DispatchTable", WRITE),
+            ("DispatchTable", DEAD_LETTERS),
             ("OrdersTable", GET),
             ("HqQueue", &["SendMessage"]),
             ("IdentityTable", GET),

@@ -84,11 +84,19 @@ pub async fn run(
             break;
         }
         let stores = report.note("locations", locations(ports, &scope).await).unwrap_or_default();
+        let stores = in_turn(stores, now);
+        let is_late = || ports.environment.now() >= deadline;
         for location in &stores {
+            if is_late() {
+                break;
+            }
             let checked = lanes::check(ports, stream, queue, &scope, location, now).await;
             report.sent_again += report.note("lanes", checked).unwrap_or(0);
         }
         for location in &stores {
+            if is_late() {
+                break;
+            }
             let refreshed = refresh_coarse(ports, &scope, location, now).await;
             report.note("coarse pages", refreshed);
         }
@@ -107,12 +115,13 @@ pub async fn run(
     }
 }
 
-/// Where the time does not suffice for all tenants, each is the first once in as many runs as there are.
-fn in_turn<T>(mut tenants: Vec<T>, now: Timestamp) -> Vec<T> {
+/// Where the time does not suffice for all tenants, or all stores of one, each is the first once in as
+/// many runs as there are.
+fn in_turn<T>(mut all: Vec<T>, now: Timestamp) -> Vec<T> {
     let runs = usize::try_from(now.as_second() / RUN_SECONDS).unwrap_or(0);
-    let first = runs.checked_rem(tenants.len()).unwrap_or(0);
-    tenants.rotate_left(first);
-    tenants
+    let first = runs.checked_rem(all.len()).unwrap_or(0);
+    all.rotate_left(first);
+    all
 }
 
 /// Makes the coarse pages of days that are closed by now. Another run at the same store is no failure.
