@@ -8,10 +8,11 @@ use sales_aggregator::{Aggregator, FUNCTION};
 use tillstream_app::Ports;
 use tillstream_app::aggregation::completeness;
 use tillstream_app::aggregation::reading::hours;
-use tillstream_app::database::Table;
+use tillstream_app::database::{Database, Table};
 use tillstream_app::tenancy::TenantScope;
 use tillstream_runtime::batch::kinesis::Kinesis;
 use tillstream_runtime::batch::{BatchResponse, Batches, Failures, run_whole};
+use tillstream_testkit::faults::{FaultyDatabase, Rates};
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::test_environment::TestEnvironment;
 
@@ -28,10 +29,15 @@ impl Fixture {
     }
 
     async fn run(&self, sample: &str) -> BatchResponse {
+        self.run_over(self.database.clone(), sample).await
+    }
+
+    /// Pages over a database of their own; what is parked goes to the fixture's.
+    async fn run_over(&self, pages: Arc<dyn Database>, sample: &str) -> BatchResponse {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/sales-aggregator").join(sample);
         let event = std::fs::read_to_string(path).unwrap();
         let batches = Batches::telling(FUNCTION, &self.ports, Failures::Report);
-        let handler = Aggregator { ports: self.ports.clone() };
+        let handler = Aggregator { ports: Ports { database: pages, ..self.ports.clone() } };
         run_whole::<Kinesis, _>(&batches, &handler, &event).await.unwrap()
     }
 
@@ -68,4 +74,20 @@ async fn poison_is_parked_and_the_rest_is_counted() {
     assert!(fixture.run("poison.json").await.batch_item_failures.is_empty());
     assert_eq!(fixture.counted().await, (1, 0));
     assert_eq!(fixture.database.items(Table::Dispatch).len(), 2, "both are parked whole");
+}
+
+/// A role that lost its permission fails every sale of the day, and no sale is at fault.
+#[tokio::test]
+async fn no_sale_is_parked_for_what_the_database_refuses() {
+    let fixture = Fixture::new();
+    let refusing = Arc::new(FaultyDatabase::new(fixture.database.clone()));
+    refusing.set_rates(Rates { refused: 1000, ..Rates::default() });
+    let response = fixture.run_over(refusing.clone(), "sale.json").await;
+    assert!(!refusing.injected().is_empty());
+    assert_eq!(response.batch_item_failures.len(), 1, "it comes again");
+    assert!(fixture.database.items(Table::Dispatch).is_empty(), "nothing is parked");
+    refusing.set_rates(Rates::default());
+    let response = fixture.run_over(refusing, "sale.json").await;
+    assert!(response.batch_item_failures.is_empty());
+    assert_eq!(fixture.counted().await, (1, 1));
 }

@@ -21,6 +21,9 @@ pub enum Fault {
     /// Another transaction has the item; nothing was done. In a transaction: one of its items was. A
     /// read or a batch of single writes meets no conflict: it is throttled instead.
     Conflict,
+    /// The call itself is refused, as for a role without the permission; nothing was done. Repeating does
+    /// not help until somebody mends it.
+    Refused,
     /// No answer in time, and nothing was done.
     TimedOutBefore,
     /// It took effect, and the answer was lost.
@@ -42,6 +45,8 @@ pub struct Rates {
     pub throttled: u64,
     /// [`Fault::Conflict`].
     pub conflict: u64,
+    /// [`Fault::Refused`].
+    pub refused: u64,
     /// [`Fault::TimedOutBefore`].
     pub timed_out_before: u64,
     /// [`Fault::AnswerLost`].
@@ -49,11 +54,12 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Each fault at this rate.
+    /// Each fault that passes by itself, at this rate.
     pub fn each(thousandths: u64) -> Self {
         Rates {
             throttled: thousandths,
             conflict: thousandths,
+            refused: 0,
             timed_out_before: thousandths,
             answer_lost: thousandths,
         }
@@ -64,6 +70,7 @@ impl Rates {
         for (rate, fault) in [
             (self.throttled, Fault::Throttled),
             (self.conflict, Fault::Conflict),
+            (self.refused, Fault::Refused),
             (self.timed_out_before, Fault::TimedOutBefore),
             (self.answer_lost, Fault::AnswerLost),
         ] {
@@ -168,6 +175,7 @@ async fn go_through<T>(
     match fault {
         None | Some(Fault::Freezes) => call.await,
         Some(fault @ (Fault::Throttled | Fault::Conflict)) => Err(refusal(fault)),
+        Some(Fault::Refused) => Err(DatabaseError::Invalid("injected: not authorised".into())),
         Some(Fault::TimedOutBefore) => Err(unanswered()),
         Some(Fault::AnswerLost) => {
             // Whatever it was, success or refusal: the caller does not learn it.
