@@ -13,6 +13,8 @@ import prerequisites  # noqa: E402
 from progress import Failure, fail, note, step  # noqa: E402
 
 TOOLS = ROOT / "target" / "tools" / "checks"
+# Names that are not there, unused ones, and what reads well but does not mean what it seems to.
+PYTHON_RULES = ["check", "--no-cache", "--quiet", "--target-version", "py311", "--select", "E9,F,B,UP"]
 ADVISORIES = "https://github.com/RustSec/advisory-db"
 
 
@@ -50,6 +52,7 @@ def main() -> int:
         "Lints": lambda: passes(
             "cargo", "clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"
         ),
+        "Lints of the Python files": lambda: passes(TOOLS / "bin" / "ruff", *PYTHON_RULES, "infra", "tests"),
         "Templates: CloudFormation's and SAM's rules": lambda: passes(TOOLS / "bin" / "cfn-lint", *templates),
         "Templates: this project's rules": lambda: passes(
             local, "-m", "unittest", "discover", "--start-directory", "infra/checks"

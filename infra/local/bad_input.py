@@ -6,40 +6,23 @@ an answer of its own that says what was wrong, and nothing is changed by it.
 The cases are tables: a name, a request, the status and the code that a client must get.
 """
 
-import argparse
-import http.client
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
-import prerequisites
+import checks
 from bad_access import BadAccess
 from bad_commands import BadCommands
 from bad_queries import BadQueries
 from bad_records import BadRecords
 from hostile_client import Table
-from prerequisites import ROOT
-from progress import Failure, fail, note
 
 
 def run(stack) -> None:
     """Every table and check; raises one AssertionError that lists all that was answered wrongly."""
     client = BadInput(stack)
     client.load()
-    failures: list[str] = []
-    for table in client.tables():
-        failures += client.work_off(table)
-    for check in client.checks():
-        started = time.monotonic()
-        try:
-            said = check()
-            note(f"{check.__name__}: {said} ({time.monotonic() - started:.1f} s)")
-        except (AssertionError, Failure, OSError, http.client.HTTPException) as error:
-            failures.append(f"{check.__name__}: {str(error) or repr(error)}")
-            note(f"WRONG {failures[-1]}")
-    if failures:
-        raise AssertionError(f"{len(failures)} answers to bad input were wrong:\n  " + "\n  ".join(failures))
+    failed = [failure for table in client.tables() for failure in client.work_off(table)]
+    failed += checks.failures(client.checks())
+    checks.require_none(failed, "answers to bad input were wrong")
 
 
 class BadInput(BadCommands, BadAccess, BadQueries, BadRecords):
@@ -67,20 +50,5 @@ class BadInput(BadCommands, BadAccess, BadQueries, BadRecords):
         yield Table("feeds", self.feeds)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="bad_input.py")
-    parser.add_argument("--directory", type=Path, default=ROOT / "target" / "local", help="the stack's state")
-    chosen = parser.parse_args()
-    try:
-        prerequisites.enter_environment()
-        from stack import LocalStack
-
-        run(LocalStack(chosen.directory.absolute()))
-    except (AssertionError, Failure) as error:
-        fail(str(error))
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    checks.main("bad_input.py", run)

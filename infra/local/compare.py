@@ -113,7 +113,7 @@ def dashboard_text(api: Api, day: Day) -> str:
         metrics = rows[0]["metrics"] if rows else {}
         names = ("gross_sales", "returns", "net_sales", "orders", "return_orders", "units")
         values = [figure(name, metrics.get(name)) or 0 for name in names]
-        totals = [total + value for total, value in zip(totals, values)]
+        totals = [total + value for total, value in zip(totals, values, strict=True)]
         lines.append(dashboard_line(store, values))
     lines += [dashboard_line("all", totals), ""]
     return "\n".join(lines)

@@ -6,18 +6,14 @@ piece of stock. Over HTTP, each sender with a connection of its own, all let go 
 Everything is named after the run, so a second run on the same stack proves as much as the first.
 """
 
-import argparse
 import secrets
-import sys
 import threading
 import time
 from collections import Counter
 from functools import partial
-from pathlib import Path
 
-import prerequisites
-from prerequisites import ROOT
-from progress import Failure, fail, note
+import checks
+from progress import Failure
 
 TENANT = "contention"
 AT_ONCE = 20
@@ -33,18 +29,7 @@ def run(stack) -> None:
     """Every check; raises one AssertionError that lists all that did not hold."""
     contention = Contention(stack)
     contention.load()
-    failures = []
-    for check in contention.checks():
-        started = time.monotonic()
-        try:
-            said = check()
-        except (AssertionError, Failure) as error:
-            failures.append(f"{check.__name__}: {error}")
-            note(f"{check.__name__}: FAILED")
-            continue
-        note(f"{check.__name__}: {said or 'holds'} ({time.monotonic() - started:.1f} s)")
-    if failures:
-        raise AssertionError(f"{len(failures)} checks under contention failed:\n  " + "\n  ".join(failures))
+    checks.require_none(checks.failures(contention.checks()), "checks under contention failed")
 
 
 def expect(holds: bool, what) -> None:
@@ -723,20 +708,5 @@ def last_days() -> dict:
     return {"from": today - timedelta(days=1), "to": today + timedelta(days=1)}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="contention.py")
-    parser.add_argument("--directory", type=Path, default=ROOT / "target" / "local", help="the stack's state")
-    chosen = parser.parse_args()
-    try:
-        prerequisites.enter_environment()
-        from stack import LocalStack
-
-        run(LocalStack(chosen.directory.absolute()))
-    except (AssertionError, Failure) as error:
-        fail(str(error))
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    checks.main("contention.py", run)

@@ -38,7 +38,8 @@ pub(super) fn shown_counters(counters: &Counters, unit: Option<Unit>) -> Movemen
 /// `GET /v1/inventory/movements`. The ledger follows the stock item within moments.
 ///
 /// # Errors
-/// 400 `cursor_malformed`; 403 `store_out_of_reach`; 404 `stock_not_found`; 422 for malformed names or a limit out of range.
+/// 400 `cursor_malformed`; 403 `store_out_of_reach`; 404 `stock_not_found`; 422 for malformed names or a
+/// limit out of range.
 pub async fn list(ports: &Ports, caller: &Caller, query: &MovementQuery) -> Result<StockMovementPage> {
     check_location_id("location_id", &query.location_id)?;
     check_sku_form("sku", &query.sku)?;
