@@ -44,6 +44,9 @@ class BadQueries(HostileClient):
         for name, changed, status, code in updates:
             request = self.keyed("POST", "/v1/inventory/update", self.stock_update(**changed))
             yield Case(f"update: {name}", request, status, code)
+        for tag, status, code in [('"99"', 412, "version_mismatch"), ("99", 400, "if_match_malformed")]:
+            request = self.keyed("POST", "/v1/inventory/update", self.stock_update(), **{"If-Match": tag})
+            yield Case(f"update: If-Match {tag}", request, status, code)
         line = self.stock_line(1)
         reserves = [
             ("no lines", {"lines": []}, 422, "lines_out_of_range"),

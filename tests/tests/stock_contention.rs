@@ -77,7 +77,7 @@ async fn count(ports: &Ports, caller: &Caller, location_id: &str, pieces: i64) {
         reason: "opening stock".into(),
         expected_version: None,
     };
-    update::update(ports, caller, &format!("count-{location_id}"), &request).await.unwrap();
+    update::update(ports, caller, &format!("count-{location_id}"), &request, |_| Ok(())).await.unwrap();
 }
 
 fn hold(pieces: i64, ttl_seconds: i64) -> ReserveRequest {

@@ -8,7 +8,7 @@ use tillstream_contracts::inventory::{
     ConservationQuery, MovementQuery, PageQuery, StockListQuery, StockUpdateRequest,
 };
 use tillstream_runtime::Problem;
-use tillstream_runtime::http::etag::EntityTag;
+use tillstream_runtime::http::etag::{EntityTag, IfMatch};
 use tillstream_runtime::http::{Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, Replayed};
 
 use crate::{READERS, Services, UPDATERS};
@@ -58,11 +58,14 @@ pub(crate) async fn update(
     State(services): State<Services>,
     Authenticated(caller): Authenticated,
     IdempotencyKey(key): IdempotencyKey,
+    if_match: IfMatch,
     JsonBody(request): JsonBody<StockUpdateRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&UPDATERS)?;
-    let answer = update::update(&services.ports, &caller, &key, &request).await?;
-    Ok((Replayed(answer.replayed), Json(answer.updated)))
+    let precondition = |current| if_match.check(current);
+    let answer = update::update(&services.ports, &caller, &key, &request, precondition).await?;
+    let tag = EntityTag::of_version(answer.updated.stock.version.unsigned_abs());
+    Ok((tag, Replayed(answer.replayed), Json(answer.updated)))
 }
 
 pub(crate) async fn movements(

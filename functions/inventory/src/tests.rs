@@ -343,3 +343,32 @@ async fn sample_events_work() {
         api.answer(request).await.expect(status);
     }
 }
+
+#[tokio::test]
+async fn an_update_applies_to_the_version_it_was_decided_on() {
+    let api = Api::new().await;
+    let send = async |key: &str, tag: &str, pieces: i64| {
+        let request = Request::builder()
+            .method("POST")
+            .uri("/v1/inventory/update")
+            .header("authorization", format!("Bearer {}", api.operator()))
+            .header("idempotency-key", key)
+            .header("if-match", tag)
+            .body(Body::from(count("s-uk-1", pieces).to_string()));
+        api.answer(request.unwrap()).await
+    };
+    send("k-1", "*", 5).await.refused(412, "version_mismatch");
+    send("k-1", "5", 5).await.refused(400, "if_match_malformed");
+    api.count("s-uk-1", 5).await;
+    let read = api.get("/v1/inventory/s-uk-1/85123A").await.expect(200);
+    let tag = read.headers["etag"].to_str().unwrap().to_owned();
+    let done = send("k-1", &tag, 7).await.expect(200);
+    let new_tag = done.headers["etag"].to_str().unwrap().to_owned();
+    assert_ne!(new_tag, tag);
+    // The version it was decided on is gone by its own doing.
+    assert!(send("k-1", &tag, 7).await.expect(200).replayed());
+    send("k-2", &tag, 9).await.refused(412, "version_mismatch");
+    assert_eq!(api.get("/v1/inventory/s-uk-1/85123A").await.body["on_hand"], 7);
+    assert_eq!(api.get("/v1/inventory/s-uk-1/85123A").await.headers["etag"], new_tag.as_str());
+    send("k-2", &new_tag, 9).await.expect(200);
+}

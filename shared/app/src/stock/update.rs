@@ -72,10 +72,11 @@ fn answer_again(record: &Item, fingerprint: &str, number: i64) -> Result<Answer>
 /// Applies an update.
 ///
 /// Both kinds are conditional on the `seq` that was read, so that the answer, and with it the record in
-/// the same transaction, says exactly what the update left.
+/// the same transaction, says exactly what the update left. `precondition` is asked about the version
+/// that stands, `None` where there is no stock item; a repetition of what took effect is not asked.
 ///
 /// # Errors
-/// 403 `store_out_of_reach`; 404 `location_not_found`; 409 `version_conflict` with `current_version`, or
+/// What `precondition` refuses; 403 `store_out_of_reach`; 404 `location_not_found`; 409 `version_conflict` with `current_version`, or
 /// `insufficient_stock` where a delta takes more than is available; 422 for what is not valid,
 /// `sku_unknown`, `sku_not_stocked`, `idempotency_key_reused`.
 pub async fn update(
@@ -83,6 +84,7 @@ pub async fn update(
     caller: &Caller,
     idempotency_key: &str,
     request: &StockUpdateRequest,
+    precondition: impl Fn(Option<u64>) -> std::result::Result<(), Refusal> + Send + Sync,
 ) -> Result<Answer> {
     let now = ports.environment.now();
     check(caller, request)?;
@@ -120,13 +122,16 @@ pub async fn update(
         }
         let seen = read.next().flatten().as_ref().map(Counters::of).transpose()?;
         let shortage = update.shortage(seen);
-        if shortage.is_some() || update.require_version(seen).is_err() {
+        let version_stands = update
+            .require_version(seen)
+            .and_then(|()| Ok(precondition(seen.map(|stock| stock.seq.unsigned_abs()))?));
+        if shortage.is_some() || version_stands.is_err() {
             // A batch is not read at one moment: it may be this very request that moved the stock.
             if let Some(record) = ports.database.get(strong(record_key.clone())).await? {
                 return answer_again(&record, &fingerprint, number);
             }
         }
-        update.require_version(seen)?;
+        version_stands?;
         if let Some(shortage) = shortage {
             if !looked_for_expired && seen.is_some_and(|stock| stock.may_have_expired_holds(now)) {
                 looked_for_expired = true;

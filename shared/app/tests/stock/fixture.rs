@@ -252,7 +252,7 @@ impl Fixture {
             expected_version: None,
         };
         let key = format!("count-{}", self.environment.random());
-        update::update(&self.ports, &self.caller, &key, &request).await.unwrap();
+        update::update(&self.ports, &self.caller, &key, &request, |_| Ok(())).await.unwrap();
     }
 
     pub async fn reserve(&self, key: &str, request: &ReserveRequest) -> Result<reserve::Answer, Error> {

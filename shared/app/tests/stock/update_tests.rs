@@ -28,7 +28,7 @@ fn delta(pieces: i64) -> StockUpdateRequest {
 }
 
 async fn send(fixture: &Fixture, key: &str, request: &StockUpdateRequest) -> Result<update::Answer> {
-    update::update(&fixture.ports, &fixture.caller, key, request).await
+    update::update(&fixture.ports, &fixture.caller, key, request, |_| Ok(())).await
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn the_same_update_at_once_and_again_has_one_effect_and_one_answer() {
     // Another sender's key is another key.
     let mut other = fixture.caller.clone();
     other.subject = "e-8".into();
-    assert!(!update::update(&fixture.ports, &other, "k0", &delta(2)).await.unwrap().replayed);
+    assert!(!update::update(&fixture.ports, &other, "k0", &delta(2), |_| Ok(())).await.unwrap().replayed);
 }
 
 /// A repetition, frozen in the middle of a read, finds the stock gone and the version moved by the update
@@ -75,7 +75,7 @@ async fn the_same_update_of_all_there_is_is_not_refused_for_what_it_did_itself()
             let update = StockUpdateRequest { expected_version, ..delta(-3) };
             let (late, caller) = (update.clone(), fixture.caller.clone());
             let task = fixture.frozen_in_read(step, |ports| async move {
-                update::update(&ports, &caller, "k", &late).await
+                update::update(&ports, &caller, "k", &late, |_| Ok(())).await
             });
             let Some((task, database)) = task.await else { break };
             frozen += 1;
@@ -179,11 +179,11 @@ async fn requests_are_validated() {
         assert_eq!(code(send(&fixture, "k", &bad).await.unwrap_err()), expected);
     }
     let york_only = caller("demo", Role::StoreManager, named(&["s-york"]));
-    let out = update::update(&fixture.ports, &york_only, "k", &delta(1)).await.unwrap_err();
+    let out = update::update(&fixture.ports, &york_only, "k", &delta(1), |_| Ok(())).await.unwrap_err();
     assert_eq!(code(out), "store_out_of_reach");
     // Another tenant has neither the location nor the product.
     let other = caller("other", Role::Operator, Stores::All);
-    let out = update::update(&fixture.ports, &other, "k", &delta(1)).await.unwrap_err();
+    let out = update::update(&fixture.ports, &other, "k", &delta(1), |_| Ok(())).await.unwrap_err();
     assert_eq!(code(out), "location_not_found");
 }
 

@@ -2,7 +2,7 @@
 
 use utoipa::OpenApi;
 
-use super::headers::IdempotencyHeader;
+use super::headers::{IdempotencyHeader, IfMatchHeader};
 use crate::catalog::{LocationBody, LocationList, LocationReply};
 use crate::inventory::{
     Conservation, ConservationQuery, ExtendRequest, MovementQuery, NoFields, PageQuery, Reservation,
@@ -133,14 +133,16 @@ fn one_stock() {}
 /// Adjusts on hand by a signed quantity, or sets it to what was counted. A delta never takes more than
 /// is available; a count may find less than is promised, and then opens an exception. Roles: store
 /// manager, warehouse staff, integration, operator.
-#[utoipa::path(post, path = "/v1/inventory/update", tag = "inventory", params(IdempotencyHeader),
+#[utoipa::path(post, path = "/v1/inventory/update", tag = "inventory",
+    params(IdempotencyHeader, IfMatchHeader),
     request_body = StockUpdateRequest,
     responses(
-        (status = 200, description = "Done; a replay answers the same", body = StockUpdated),
-        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 200, description = "Done; a replay answers the same", body = StockUpdated, headers(("ETag" = String))),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`location_not_found`"),
         (status = 409, description = "`version_conflict` with `current_version`; `insufficient_stock` with `lines` (ShortLine)"),
+        (status = 412, description = "`If-Match` names another version (`version_mismatch`)"),
         (status = 422, description = "`field_invalid`, `quantity_invalid`, `reason_invalid`, `card_number_refused`, `sku_unknown`, `sku_not_stocked`, `idempotency_key_reused`"),
     ))]
 fn update_stock() {}
