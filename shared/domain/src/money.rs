@@ -176,6 +176,20 @@ impl UnitPrice {
         let total = divide_rounding(exact, divisor);
         i64::try_from(total).ok().filter(|t| t.abs() <= AMOUNT_MAX).ok_or(MoneyError::OutOfRange)
     }
+
+    /// What `quantity` more is worth after `before`: the rounded total of both less that of `before`, so
+    /// that parts, however cut, add up to the rounded whole.
+    ///
+    /// # Errors
+    /// [`MoneyError::OutOfRange`] as [`UnitPrice::times`], of both together.
+    pub fn of_next(
+        self,
+        before: Quantity,
+        quantity: Quantity,
+        currency: Currency,
+    ) -> Result<i64, MoneyError> {
+        Ok(self.times(before.plus(quantity), currency)? - self.times(before, currency)?)
+    }
 }
 
 /// The one rounding function: half away from zero. `divisor` is positive.

@@ -15,6 +15,7 @@ impl From<CartError> for Error {
             | CartError::Overpaid { .. }
             | CartError::PaymentsPresent
             | CartError::AboveSold { .. }
+            | CartError::ReturnOutdated { .. }
             | CartError::AbovePaid { .. } => RefusalKind::Conflict,
             CartError::UnknownLine(_) | CartError::UnknownPayment(_) => RefusalKind::NotFound,
             CartError::TooManyLines

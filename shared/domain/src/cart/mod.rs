@@ -103,12 +103,14 @@ impl Line {
         format!("l-{}", self.number)
     }
 
-    /// Quantity × price, rounded once to the minor unit.
+    /// Quantity × price, rounded once to the minor unit. Of a part of a sold line that comes back, its
+    /// share of that line.
     ///
     /// # Errors
     /// [`MoneyError::OutOfRange`].
     pub fn gross(&self, currency: Currency) -> Result<i64, MoneyError> {
-        self.unit_price.times(self.quantity, currency)
+        let before = self.returned.as_ref().map_or(Quantity::ZERO, |returned| returned.returned_before);
+        self.unit_price.of_next(before, self.quantity, currency)
     }
 }
 
@@ -304,6 +306,12 @@ pub enum CartError {
         /// What is left to return.
         left: Quantity,
     },
+    /// Another return of the line became final meanwhile, and the rounding falls elsewhere.
+    #[error("line {line}: some of it came back meanwhile; void this return and begin again")]
+    ReturnOutdated {
+        /// Line of the original sale.
+        line: String,
+    },
     /// More than was paid by that tender and not yet refunded.
     #[error("at most {left} minor units can still be refunded to {tender}")]
     AbovePaid {
@@ -344,6 +352,7 @@ impl CartError {
             CartError::UnknownTender => "unknown_tender",
             CartError::CurrencyMismatch(_) => "currency_mismatch",
             CartError::AboveSold { .. } => "return_above_sold",
+            CartError::ReturnOutdated { .. } => "return_outdated",
             CartError::AbovePaid { .. } => "refund_above_paid",
             CartError::NeedsOriginalLine => "original_line_required",
             CartError::NeedsSkuAndPrice => "sku_and_price_required",

@@ -27,6 +27,9 @@ pub struct ReturnLine {
     pub disposition: Disposition,
     /// The line of the original sale; `None` in a blind return.
     pub original_line: Option<u32>,
+    /// How much of that line had come back before: what comes back now is worth what is worth all of it
+    /// so far, rounded, less what was worth this. So the pieces of a line are worth the line together.
+    pub returned_before: Quantity,
 }
 
 /// A line of the original sale, as far as a return needs it.
@@ -93,7 +96,8 @@ impl Returned {
     ///
     /// # Errors
     /// [`CartError::AboveSold`] or [`CartError::AbovePaid`] if, with this return, more would have come
-    /// back than was sold, or more been refunded than was paid.
+    /// back than was sold, or more been refunded than was paid; [`CartError::ReturnOutdated`] if what
+    /// came back meanwhile makes its lines worth another amount.
     pub fn add(&mut self, cart: &Cart, original: &OriginalSale) -> Result<(), CartError> {
         for line in &cart.lines {
             let Some(number) = line.returned.as_ref().and_then(|r| r.original_line) else {
@@ -110,6 +114,10 @@ impl Returned {
                     line: format!("l-{number}"),
                     left: left.unwrap_or_default(),
                 });
+            }
+            let worth = line.unit_price.of_next(*before, line.quantity, cart.currency)?;
+            if worth != line.gross(cart.currency)? {
+                return Err(CartError::ReturnOutdated { line: format!("l-{number}") });
             }
             *before = after;
         }
@@ -146,13 +154,13 @@ impl Cart {
             .ok_or(CartError::NeedsSkuAndPrice)?
             .line(line_id)?
             .clone();
-        let here = self
+        let before = self
             .lines
             .iter()
             .filter(|l| l.returned.as_ref().and_then(|r| r.original_line) == Some(original.number))
             .fold(original.returned, |sum, l| sum.plus(l.quantity));
-        if here.plus(quantity) > original.sold {
-            let left = Quantity::from_thousandths(original.sold.thousandths() - here.thousandths());
+        if before.plus(quantity) > original.sold {
+            let left = Quantity::from_thousandths(original.sold.thousandths() - before.thousandths());
             return Err(CartError::AboveSold { line: line_id.to_owned(), left: left.unwrap_or_default() });
         }
         let line = NewLine {
@@ -166,7 +174,8 @@ impl Cart {
             price_overridden: false,
             notes: None,
         };
-        self.push_line(line, Some(ReturnLine { disposition, original_line: Some(original.number) }))
+        let original_line = Some(original.number);
+        self.push_line(line, Some(ReturnLine { disposition, original_line, returned_before: before }))
     }
 
     /// Adds a line to a blind return.
@@ -179,7 +188,8 @@ impl Cart {
         if self.return_of.as_ref().is_some_and(|r| r.original.is_some()) {
             return Err(CartError::NeedsOriginalLine);
         }
-        self.push_line(line, Some(ReturnLine { disposition, original_line: None }))
+        let returned = ReturnLine { disposition, original_line: None, returned_before: Quantity::default() };
+        self.push_line(line, Some(returned))
     }
 }
 

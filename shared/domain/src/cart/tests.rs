@@ -138,6 +138,71 @@ fn a_return_never_exceeds_the_sale() {
     );
 }
 
+fn sold_for_a_fraction(unit_price: &str, pieces: i64, paid: i64) -> OriginalSale {
+    OriginalSale {
+        order_id: "c-0".into(),
+        lines: vec![OriginalLine {
+            number: 1,
+            sku: "A".into(),
+            name: "A".into(),
+            category: None,
+            sold: Quantity::from_pieces(pieces).unwrap(),
+            returned: Quantity::ZERO,
+            unit: Unit::Piece,
+            stocked: true,
+            unit_price: unit_price.parse().unwrap(),
+        }],
+        tenders: [("card".to_owned(), (paid, 0))].into(),
+    }
+}
+
+#[test]
+fn a_line_that_comes_back_piece_by_piece_is_worth_the_line() {
+    for (unit_price, sold_for) in
+        [("0.665", 200), ("0.335", 101), ("0.3333", 100), ("0.005", 2), ("2.5", 750)]
+    {
+        // Three returns of one piece each, and one return of three lines.
+        for returns in [[1, 1, 1].as_slice(), &[3]] {
+            let mut original = sold_for_a_fraction(unit_price, 3, sold_for);
+            let mut returned = Returned::default();
+            for lines in returns {
+                let mut c = cart(CartKind::Return);
+                c.return_of = Some(ReturnHead { reason: "no".into(), original: Some(original.clone()) });
+                for _ in 0..*lines {
+                    let one = Quantity::from_pieces(1).unwrap();
+                    c.return_known_line("l-1", one, Disposition::Restock).unwrap();
+                }
+                let total = c.totals().unwrap().total;
+                if total > 0 {
+                    c.refund(pay("card", total)).unwrap();
+                }
+                c.check_finalizable(CartKind::Return).unwrap();
+                returned.add(&c, &original).unwrap();
+                original.lines[0].returned = returned.lines[&1];
+                original.tenders.insert("card".into(), (sold_for, returned.refunded["card"]));
+            }
+            assert_eq!(returned.refunded["card"], sold_for, "3 at {unit_price}, {returns:?}");
+        }
+    }
+}
+
+#[test]
+fn a_return_worth_another_amount_by_now_is_begun_again() {
+    let original = sold_for_a_fraction("0.665", 3, 200);
+    let began_together = || {
+        let mut c = cart(CartKind::Return);
+        c.return_of = Some(ReturnHead { reason: "no".into(), original: Some(original.clone()) });
+        c.return_known_line("l-1", Quantity::from_pieces(1).unwrap(), Disposition::Restock).unwrap();
+        c.refund(pay("card", 67)).unwrap();
+        c
+    };
+    let mut returned = Returned::default();
+    returned.add(&began_together(), &original).unwrap();
+    // The second piece is worth 66: 133 for two, less 67.
+    let outdated = CartError::ReturnOutdated { line: "l-1".into() };
+    assert_eq!(returned.add(&began_together(), &original), Err(outdated));
+}
+
 #[test]
 fn a_key_answers_the_same_or_says_it_was_reused() {
     let mut applied = Applied::default();
