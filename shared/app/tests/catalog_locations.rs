@@ -45,6 +45,24 @@ async fn a_location_is_made_once_and_its_tenant_is_registered() {
 }
 
 #[tokio::test]
+async fn a_store_stays_a_store() {
+    let world = world(3);
+    make(&world, "s-1", "k", json!({})).await.unwrap();
+    let warehouse = |version: u64| {
+        json!({"id": "s-1", "version": version, "op": "upsert", "data": {"kind": "warehouse", "name": "x",
+            "time_zone": "Europe/London", "currency": "GBP"}})
+    };
+    for version in [5, 7] {
+        // As it stands, and after it was deleted.
+        let reply = world.send(Entity::Locations, &[warehouse(version)]).await;
+        assert_eq!((reply.failed, reply.errors[0].code.as_str()), (1, "kind_fixed"));
+        world.send(Entity::Locations, &[delete("s-1", version + 1)]).await;
+    }
+    let refused = make(&world, "s-1", "k2", json!({"kind": "warehouse", "registers": []})).await;
+    assert_eq!(refused.unwrap_err().code(), Some("kind_fixed"));
+}
+
+#[tokio::test]
 async fn one_request_sent_many_times_at_once_makes_one_location() {
     for seed in 0..30 {
         let world = world(seed);

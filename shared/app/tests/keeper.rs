@@ -7,13 +7,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use tillstream_app::aggregation::event::parse_event;
+use tillstream_app::aggregation::fold::fold_batch;
+use tillstream_app::analytics::sales::sales;
 use tillstream_app::environment::Environment;
 use tillstream_app::keeper;
+use tillstream_app::orders::read::list;
 use tillstream_app::ports::{EventStream, StreamRecord};
 use tillstream_app::pos::execute::execute;
 use tillstream_app::sync::entities::Entity;
 use tillstream_app::sync::upload::{Upload, upload};
 use tillstream_app::tenancy::{Caller, Role, Stores, TenantScope};
+use tillstream_contracts::analytics::SalesQuery;
+use tillstream_contracts::orders::OrderFilter;
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::memory_messaging::{MemoryQueue, MemoryStream};
 use tillstream_testkit::shop::{Shop, caller, envelope};
@@ -42,6 +48,17 @@ fn store(id: &str, version: u64, registers: &[&str]) -> Value {
         "name": id, "time_zone": "Europe/London", "currency": "GBP", "registers": registers}})
 }
 
+/// Orders listed, and orders in the figures.
+async fn found(shop: &Shop, store_id: Option<&str>) -> (usize, u64) {
+    let (who, store_id) = (caller("demo", &[Role::Analyst]), store_id.map(str::to_owned));
+    let filter = OrderFilter { store_id: store_id.clone(), ..OrderFilter::default() };
+    let listed = list(&shop.ports, &who, filter).await.unwrap().items.len();
+    let day = Some("2010-12-01".to_owned());
+    let query = SalesQuery { store_id, from: day.clone(), to: day, ..SalesQuery::default() };
+    let rows = sales(&shop.ports, &who, &query, None).await.unwrap().reply.rows;
+    (listed, rows.iter().map(|row| row.metrics.orders).sum())
+}
+
 #[tokio::test]
 async fn what_a_retired_register_or_a_closed_store_sold_is_sent_again() {
     for closed in [false, true] {
@@ -68,6 +85,11 @@ async fn what_a_retired_register_or_a_closed_store_sold_is_sent_again() {
             environment.advance(Duration::from_secs(61));
         }
         assert_eq!((stream.all().len(), queue.len()), (3, 3), "closed: {closed}");
+        let events = stream.all().iter().map(|record| parse_event(&record.data).unwrap()).collect();
+        assert!(fold_batch(&shop.ports, events).await.is_empty());
+        for store_id in [None, Some("s-1")] {
+            assert_eq!(found(&shop, store_id).await, (3, 3), "closed: {closed}, {store_id:?}");
+        }
     }
 }
 

@@ -15,6 +15,16 @@ pub enum LocationKind {
     Warehouse,
 }
 
+impl LocationKind {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            LocationKind::Store => "store",
+            LocationKind::Warehouse => "warehouse",
+        }
+    }
+}
+
 /// A store or a warehouse.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Location {

@@ -108,6 +108,19 @@ pub fn registers_ever(item: &Item) -> Result<BTreeSet<String>> {
     Ok(ever)
 }
 
+/// What to say where a location is to become one of another kind than it is, or was before it was deleted:
+/// what a store sold would be no store's any more.
+///
+/// # Errors
+/// A bug if the item is not a location.
+pub fn kind_changed(new: &Location, old: Option<&Item>) -> Result<Option<String>> {
+    let known = old.filter(|old| old.get("data").is_some()).map(location_of).transpose()?;
+    let other = known.filter(|known| known.kind != new.kind);
+    Ok(other.map(|known| {
+        format!("{} is a {}, and stays one; another kind needs another id", new.id, known.kind.name())
+    }))
+}
+
 /// Reads what may be a location: nothing where there is no item, or only the mark of a deleted one.
 ///
 /// # Errors

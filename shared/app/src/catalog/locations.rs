@@ -12,7 +12,9 @@ use crate::tenancy::{Caller, TenantScope};
 
 use super::attempt::{ATTEMPTS_MAX, Attempt, attempt, insist, pause};
 use super::index_walk::{IndexWalk, Page};
-use super::items::{REGISTERS_EVER, location_if_any, location_item, location_not_found, registers_ever};
+use super::items::{
+    REGISTERS_EVER, kind_changed, location_if_any, location_item, location_not_found, registers_ever,
+};
 use super::location_rules::location_from;
 use super::products::{CATALOG_WRITERS, PutOutcome};
 use super::put_record::{PutIdentity, Puts};
@@ -67,8 +69,8 @@ pub async fn list(
 /// Makes a location. A repeated request answers the same without writing.
 ///
 /// # Errors
-/// 403 `role_required`, `store_out_of_reach`; 422 `field_invalid`, `idempotency_key_reused`; 409
-/// `location_exists`; [`Error::Conflict`] after too many lost races.
+/// 403 `role_required`, `store_out_of_reach`; 422 `field_invalid`, `kind_fixed`,
+/// `idempotency_key_reused`; 409 `location_exists`; [`Error::Conflict`] after too many lost races.
 pub async fn create(
     ports: &Ports,
     caller: &Caller,
@@ -97,6 +99,9 @@ pub async fn create(
                 format!("there is a location {} already; send its changes through the feed", location.id),
             )
             .into());
+        }
+        if let Some(message) = kind_changed(&location, old.as_ref())? {
+            return Err(Refusal::field("kind", "kind_fixed", message).into());
         }
         location.version = u64::try_from(standing.next_version(None)).map_err(Error::bug)?;
         let item = location_item(scope, &location)?.with_some("feed_version", standing.feed_version());

@@ -10,4 +10,5 @@ pub mod product_list;
 pub mod product_rules;
 pub mod products;
 pub mod put_record;
+pub mod reach;
 pub mod standing;

@@ -9,15 +9,15 @@ use tillstream_contracts::pos::PaymentView;
 use tillstream_domain::cart::{Cart, CartKind};
 use tillstream_domain::location::Location;
 
-use crate::catalog::items::{catalog_get, location_if_any};
+use crate::catalog::reach::stores_in_reach;
 use crate::cursor::{self, PagedQuery};
 use crate::database::{Consistency, Get, Index, Item, Key, Query, Range, StartKey, Table};
-use crate::error::{Error, Refusal, RefusalKind, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::fields::id;
 use crate::ports::Ports;
 use crate::pos::cart_item::{cart_of, store_sort_key};
 use crate::pos::view::cart_view;
-use crate::tenancy::{Caller, Role, Stores, TenantScope};
+use crate::tenancy::{Caller, Role, TenantScope};
 use crate::time_bound::TimeBound;
 
 /// Roles that may read orders.
@@ -110,7 +110,11 @@ pub async fn list(ports: &Ports, caller: &Caller, filter: OrderFilter) -> Result
         check_order(from, to)?;
     }
     let mut walks = Vec::new();
-    for location in stores(ports, caller, filter.store_id.as_deref()).await? {
+    let Some(stores) = stores_in_reach(ports, caller, filter.store_id.as_deref(), STORES_MAX).await? else {
+        let message = format!("there are more than {STORES_MAX} stores; name one");
+        return Err(Refusal::field("store_id", "store_required", message).into());
+    };
+    for location in stores {
         let range = sort_range(&location, from, to, after.as_deref())?;
         walks.extend(range.map(|range| StoreWalk::new(&caller.scope, &location.id, range)));
     }
@@ -170,44 +174,6 @@ fn sort_range(
         last = last.min(after.to_owned());
     }
     Ok((first <= last).then_some((first, last)))
-}
-
-async fn stores(ports: &Ports, caller: &Caller, named: Option<&str>) -> Result<Vec<Location>> {
-    let ids: Vec<String> = match (named, &caller.stores) {
-        (Some(store_id), _) => {
-            caller.require_store(store_id)?;
-            vec![store_id.to_owned()]
-        }
-        (None, Stores::Named(stores)) => stores.iter().cloned().collect(),
-        (None, Stores::All) => all_location_ids(ports, &caller.scope).await?,
-    };
-    if ids.len() > STORES_MAX {
-        let message = format!("there are more than {STORES_MAX} stores; name one");
-        return Err(Refusal::field("store_id", "store_required", message).into());
-    }
-    let gets = ids.iter().map(|id| catalog_get(caller.scope.location(id))).collect();
-    let found = ports.database.get_many(gets).await?;
-    if let (Some(store_id), [None]) = (named, found.as_slice()) {
-        let detail = format!("there is no store {store_id}");
-        return Err(Refusal::new(RefusalKind::NotFound, "store_not_found", detail).into());
-    }
-    // One that was deleted meanwhile has no list any more.
-    found.iter().filter_map(|item| location_if_any(item.as_ref()).transpose()).collect()
-}
-
-async fn all_location_ids(ports: &Ports, scope: &TenantScope) -> Result<Vec<String>> {
-    let mut ids = Vec::new();
-    let mut query = Query::index(Table::Catalog, Index::ByList, scope.list_of("locations"));
-    loop {
-        let page = ports.database.query(query.clone()).await?;
-        for item in &page.items {
-            ids.push(item.text("list_sk")?.to_owned());
-        }
-        match page.next {
-            Some(next) if ids.len() <= STORES_MAX => query.start = Some(next),
-            _ => return Ok(ids),
-        }
-    }
 }
 
 /// One store's orders, newest first, fetched as they are needed.

@@ -8,7 +8,7 @@ use tillstream_domain::location::Location;
 use super::batch::{BatchRead, Feed, LineOutcome, apply_grouped, not_newer, read_again};
 use super::line::{BadLine, Line};
 use crate::catalog::attempt::{ATTEMPTS_MAX, Attempt, pause};
-use crate::catalog::items::{CLOSED_LOCATIONS, location_item};
+use crate::catalog::items::{CLOSED_LOCATIONS, kind_changed, location_item};
 use crate::catalog::location_rules::location_from;
 use crate::catalog::locations::{register_tenant, write_location};
 use crate::catalog::put_record::Puts;
@@ -81,6 +81,11 @@ async fn apply_one(
         let standing = Standing::of(old.as_ref());
         if !standing.is_older_than(change.version) {
             return Ok(not_newer(standing.feed_version(), change.version, unknown));
+        }
+        if let Some(new) = &change.location
+            && let Some(message) = kind_changed(new, old.as_ref())?
+        {
+            return Ok(LineOutcome::Failed(BadLine::new("kind_fixed", format!("data.kind: {message}"))));
         }
         let item = match &change.location {
             // Keeps what it was, for sales that are on their way there.

@@ -53,7 +53,7 @@ fn list_locations() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 409, description = "`location_exists`"),
-        (status = 422, description = "`field_invalid`, `idempotency_key_reused`"),
+        (status = 422, description = "`field_invalid`, `kind_fixed`, `idempotency_key_reused`"),
     ))]
 fn create_location() {}
 
