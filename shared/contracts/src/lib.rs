@@ -5,6 +5,7 @@
 
 pub mod analytics;
 pub mod catalog;
+pub mod date_time;
 pub mod dispatch;
 pub mod events;
 pub mod hq;

@@ -46,7 +46,7 @@ pub struct Envelope {
     #[serde(default)]
     pub employee_id: Option<String>,
     /// When it happened, by the register's clock; the server's time where absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::date_time::optional")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub occurred_at: Option<Timestamp>,
     /// How much of the cart the reply shows.

@@ -56,11 +56,19 @@ pub struct PriceData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location_id: Option<String>,
     /// First instant it is valid; always where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::date_time::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = Option<String>)]
     pub valid_from: Option<Timestamp>,
     /// First instant it is no longer valid; never where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::date_time::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = Option<String>)]
     pub valid_to: Option<Timestamp>,
 }

@@ -13,7 +13,7 @@ pub struct Api;
 /// Places a whole order.
 #[utoipa::path(post, path = "/v1/orders", tag = "orders", params(IdempotencyHeader), request_body = PlaceOrder,
     responses(
-        (status = 201, description = "It is placed, now or before", body = PlacedOrder, headers(("Idempotent-Replayed" = Option<bool>, description = "`true` where it took effect before"))),
+        (status = 201, description = "It is placed, now or before", body = PlacedOrder, headers(("ETag" = String), ("Idempotent-Replayed" = Option<bool>, description = "`true` where it took effect before"))),
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`, `approval_required`"),
         (status = 404, description = "`store_not_found`, `sku_not_found`, `reservation_not_found`"),
@@ -36,7 +36,7 @@ fn list_orders() {}
 /// An order or return with its lines.
 #[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", params(("id" = String, Path, description = "Its id")),
     responses(
-        (status = 200, description = "The order", body = OrderView),
+        (status = 200, description = "The order", body = OrderView, headers(("ETag" = String))),
         (status = 403, description = "`role_required`"),
         (status = 404, description = "`order_not_found`"),
         (status = 422, description = "`id_malformed`"),

@@ -1,0 +1,88 @@
+//! Instants as RFC 3339 writes them, and nothing else that a library may understand: what reads like
+//! another instant than it is must not be taken for one.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, de};
+
+/// What to send, for a refusal.
+pub const EXPECTED: &str = "an instant with seconds and an offset, such as 2010-12-01T08:26:00Z (RFC 3339)";
+
+/// Reads an instant; nothing where it is none.
+///
+/// RFC 3339 section 5.6: full date, `T`, hours, minutes and seconds, an optional fraction, and `Z` or an
+/// offset of hours and minutes.
+pub fn parse(text: &str) -> Option<Timestamp> {
+    let (whole, rest) = text.split_at_checked("2010-12-01T08:26:00".len())?;
+    let whole = whole.bytes().zip("dddd-dd-ddTdd:dd:dd".bytes());
+    let offset_at = rest.find(['Z', 'z', '+', '-'])?;
+    let (fraction, offset) = rest.split_at(offset_at);
+    let offset_fits = match offset.as_bytes() {
+        [b'Z' | b'z'] => true,
+        [_, h1, h2, b':', m1, m2] => {
+            let digits = [h1, h2, m1, m2].into_iter().all(u8::is_ascii_digit);
+            digits && [*h1, *h2] <= *b"23" && [*m1, *m2] <= *b"59"
+        }
+        _ => false,
+    };
+    let fraction_fits = match fraction.strip_prefix('.') {
+        Some(digits) => !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()),
+        None => fraction.is_empty(),
+    };
+    let fits = fraction_fits && offset_fits && whole.into_iter().all(|(byte, form)| form_holds(byte, form));
+    text.parse().ok().filter(|_| fits)
+}
+
+fn form_holds(byte: u8, form: u8) -> bool {
+    match form {
+        b'd' => byte.is_ascii_digit(),
+        form => byte.eq_ignore_ascii_case(&form),
+    }
+}
+
+/// For `#[serde(deserialize_with)]`: an instant, or null.
+///
+/// # Errors
+/// Of the deserializer, naming what is expected.
+pub fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    parse(&text).map(Some).ok_or_else(|| de::Error::custom(format_args!("expected {EXPECTED}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_rfc_3339_has_is_an_instant() {
+        for (text, same) in [
+            ("2010-12-01T08:26:00Z", "2010-12-01T08:26:00Z"),
+            ("2010-12-01t08:26:00z", "2010-12-01T08:26:00Z"),
+            ("2010-12-01T08:26:00.25+01:00", "2010-12-01T07:26:00.25Z"),
+            ("2010-12-01T08:26:00-23:59", "2010-12-02T08:25:00Z"),
+        ] {
+            assert_eq!(parse(text), same.parse().ok(), "{text}");
+        }
+        for text in [
+            "2026-11-21T10:30:00+25:00",
+            "2026-11-21T10:00:00Z[Europe/Paris]",
+            "2026-11-21T10Z",
+            "+002026-11-21T10:00:00Z",
+            "2026-11-21T10:00:00+01",
+            "2026-11-21T10:00:00",
+            "2026-11-21 10:00:00Z",
+            "2026-11-21T10:00:00.Z",
+            "2026-11-21T10:00:00,5Z",
+            "2026-11-31T10:00:00Z",
+            "2026-11-21T24:00:00Z",
+            "2026-11-21T10:00:00+01:60",
+            "2026-11-21T10:00:00+01:00:00",
+            "2026-11-21",
+            "",
+            "Z",
+            "é",
+            "2026-11-21T10:00:0é0Z",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}
