@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::cart::{Cart, StockMove};
+use tillstream_domain::lane::Lane;
 use tillstream_domain::quantity::{Quantity, Unit};
 
 use crate::database::Item;
@@ -70,7 +71,13 @@ pub fn insufficient_stock(cart: &Cart, shortages: &[Shortage]) -> Refusal {
         let line = cart.lines.iter().find(|line| line.sku == short.sku);
         let unit = line.map_or(Unit::Piece, |line| line.unit);
         let message = format!("{} wanted, {} available", short.requested, short.available);
-        let field = line.map_or_else(|| short.sku.clone(), |line| format!("lines.{}", line.id()));
+        // A till names lines by their ids; who places an order has only their positions.
+        let placed = Lane::is_virtual(&cart.register_id);
+        let field = match cart.lines.iter().enumerate().find(|(_, line)| line.sku == short.sku) {
+            Some((position, _)) if placed => format!("lines[{position}].quantity"),
+            Some((_, line)) => format!("lines.{}", line.id()),
+            None => short.sku.clone(),
+        };
         refusal = refusal.with_error(field, "insufficient_stock", message);
         lines.push(serde_json::json!({
             "sku": short.sku,

@@ -134,7 +134,11 @@ impl Line {
     /// Its data in shape; with `id_field` set to the line's id where the data does not say it.
     pub(crate) fn data<T: DeserializeOwned>(&self, id_field: Option<&str>) -> Result<T, BadLine> {
         let Some(mut data) = self.data.clone() else {
-            return Err(BadLine::new("line_invalid", "data: an upsert needs data"));
+            let message = match self.operation {
+                LineOperation::Upsert => "data: an upsert needs data",
+                LineOperation::Delete => "data: in this feed a delete says in data what it deletes",
+            };
+            return Err(BadLine::new("line_invalid", message));
         };
         if let Some(field) = id_field {
             data.entry(field).or_insert_with(|| self.id.as_str().into());

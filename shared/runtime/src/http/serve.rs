@@ -38,7 +38,7 @@ pub fn request_of(request: lambda_http::Request) -> Request<Body> {
         context.and_then(|context| Timestamp::from_millisecond(context.deadline.try_into().ok()?).ok());
     let raw_path = request.raw_http_path().to_owned();
     let (mut parts, body) = request.into_parts();
-    if let Some(uri) = uri_of(&raw_path, stage.as_deref(), parts.uri.query()) {
+    if let Some(uri) = uri_of(&raw_path, stage.as_deref(), query_of(&parts.uri, &raw_path)) {
         parts.uri = uri;
     }
     if let Some(id) = id {
@@ -51,6 +51,12 @@ pub fn request_of(request: lambda_http::Request) -> Request<Body> {
         _ => Body::empty(),
     };
     Request::from_parts(parts, body)
+}
+
+/// The query as it was sent. A question mark within the decoded path was taken for the query's begin.
+fn query_of<'a>(uri: &'a Uri, raw_path: &str) -> Option<&'a str> {
+    let in_path = raw_path.matches('?').count();
+    uri.query().and_then(|query| query.splitn(in_path + 1, '?').nth(in_path))
 }
 
 fn uri_of(raw_path: &str, stage: Option<&str>, query: Option<&str>) -> Option<Uri> {
@@ -110,6 +116,19 @@ mod tests {
         assert_eq!(path("/dev", "dev"), "/");
         assert_eq!(path("/developers", "dev"), "/developers");
         assert_eq!(path("", "$default"), "/");
+    }
+
+    #[test]
+    fn a_question_mark_in_the_path_begins_no_query() {
+        let query = |uri: &'static str, raw_path: &str| {
+            let uri = Uri::from_static(uri);
+            query_of(&uri, raw_path).map(str::to_owned)
+        };
+        assert_eq!(query("/v1/products/a?b", "/v1/products/a?b"), None);
+        assert_eq!(query("/v1/x/q?limit=1?limit=5", "/v1/x/q?limit=1").as_deref(), Some("limit=5"));
+        assert_eq!(query("/v1/x/a?b?c?q=d?e", "/v1/x/a?b?c").as_deref(), Some("q=d?e"));
+        assert_eq!(query("/v1/products?q=a?b", "/v1/products").as_deref(), Some("q=a?b"));
+        assert_eq!(query("/v1/products", "/v1/products"), None);
     }
 
     #[test]
