@@ -13,6 +13,7 @@ use tillstream_contracts::orders::{OrderFilter, PlaceOrder, PlacedOrder};
 use tillstream_runtime::Problem;
 use tillstream_runtime::auth::Authenticator;
 use tillstream_runtime::config::{self, Variable};
+use tillstream_runtime::http::etag::EntityTag;
 use tillstream_runtime::http::{
     self, Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, Replayed,
 };
@@ -56,7 +57,8 @@ async fn place_order(
         consistency_token: done.number.to_string(),
         order: read::order_view(&executed.cart, true)?,
     };
-    Ok((StatusCode::CREATED, Replayed(executed.replayed), axum::Json(placed)))
+    let tag = EntityTag::of_version(placed.order.order_version.into());
+    Ok((StatusCode::CREATED, tag, Replayed(executed.replayed), axum::Json(placed)))
 }
 
 async fn list(
@@ -72,5 +74,6 @@ async fn order(
     Authenticated(caller): Authenticated,
     PathParams(id): PathParams<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(axum::Json(read::get(&services.ports, &caller, &id).await?))
+    let order = read::get(&services.ports, &caller, &id).await?;
+    Ok((EntityTag::of_version(order.order_version.into()), axum::Json(order)))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tillstream_app::capacity::Operation;
+use tillstream_app::capacity::{CapacityMeter, Operation};
 use tillstream_app::database::Table;
 use tillstream_app::environment::Environment;
 use tillstream_app::pos::batch;
@@ -44,6 +44,25 @@ async fn stocked(environment: Arc<dyn Environment>) -> (Shop, Arc<MemoryDatabase
 
 fn result(answered: &Answered) -> Value {
     serde_json::to_value(&answered.reply.result).unwrap()
+}
+
+#[tokio::test]
+async fn finalising_is_one_transaction_after_one_read() {
+    let meter = Arc::new(CapacityMeter::default());
+    let environment = Arc::new(TestEnvironment::new(7));
+    let database = MemoryDatabase::with_environment(environment.clone()).observed_by(meter.clone());
+    let shop = Shop::open(Arc::new(database), environment).await.unwrap();
+    for (sku, price) in [("A", "2.55"), ("B", "1")] {
+        shop.product(STORE, sku, price, 100).await.unwrap();
+    }
+    // The first sale of a register has no lane yet, the second has.
+    for cart in ["c-1", "c-2"] {
+        shop.ready("r-1", cart, &[("A", 6), ("B", 2), ("A", 1)]).await.unwrap();
+        meter.take();
+        shop.finalize("r-1", cart).await.unwrap();
+        let calls = meter.take().calls;
+        assert_eq!(calls, [(Operation::GetMany, 1), (Operation::Transact, 1)].into(), "{cart}");
+    }
 }
 
 #[tokio::test]
