@@ -124,7 +124,8 @@ impl Work {
             event.insert(name.to_owned(), value);
         }
         event.entry("action").or_insert_with(|| json!("none"));
-        event.insert("_aws".to_owned(), metadata());
+        let sends_again = event.contains_key(SENT_AGAIN);
+        event.insert("_aws".to_owned(), metadata(sends_again));
         Value::Object(event)
     }
 
@@ -141,21 +142,29 @@ fn units(thousandths: u64) -> Value {
     serde_json::from_str(text).unwrap_or(Value::Null)
 }
 
+/// What the stock keeper found missing downstream and sent again: a metric where it is noted, since an
+/// alarm watches it.
+const SENT_AGAIN: &str = "sent_again";
+
 /// Which members are metrics, and by what they are told apart.
-fn metadata() -> Value {
+fn metadata(sends_again: bool) -> Value {
     let metric = |name: &str, unit: &str| json!({"Name": name, "Unit": unit});
+    let mut metrics = vec![
+        metric("duration_us", "Microseconds"),
+        metric("count", "Count"),
+        metric("attempts", "Count"),
+        metric("read_units", "Count"),
+        metric("write_units", "Count"),
+    ];
+    if sends_again {
+        metrics.push(metric(SENT_AGAIN, "Count"));
+    }
     json!({
         "Timestamp": jiff::Timestamp::now().as_millisecond(),
         "CloudWatchMetrics": [{
             "Namespace": NAMESPACE,
             "Dimensions": [["function", "action", "outcome"], ["function", "outcome"]],
-            "Metrics": [
-                metric("duration_us", "Microseconds"),
-                metric("count", "Count"),
-                metric("attempts", "Count"),
-                metric("read_units", "Count"),
-                metric("write_units", "Count"),
-            ],
+            "Metrics": metrics,
         }],
     })
 }
@@ -260,6 +269,20 @@ mod tests {
         for metric in metrics["Metrics"].as_array().unwrap() {
             assert!(event[metric["Name"].as_str().unwrap()].is_number(), "{metric}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_an_alarm_watches_is_a_metric_where_it_is_noted() {
+        let names = |work: &Work| {
+            let event = work.event(Outcome::Ok, None, None);
+            let metrics = event["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap().clone();
+            assert!(metrics.iter().all(|metric| event[metric["Name"].as_str().unwrap()].is_number()));
+            metrics.iter().filter(|metric| metric["Name"] == SENT_AGAIN).count()
+        };
+        let work = Work::begin("stock-keeper", "r-1");
+        assert_eq!(names(&work), 0);
+        work.scope(async { note(SENT_AGAIN, 0) }).await;
+        assert_eq!(names(&work), 1);
     }
 
     #[tokio::test]
