@@ -222,8 +222,10 @@ class Day:
         return dict(figures)
 
     def by_product(self, store: str) -> dict[str, dict[str, int]]:
-        """SKU -> what of the metrics belongs to a product."""
-        figures: dict[str, dict[str, int]] = defaultdict(lambda: {"gross_sales": 0, "returns": 0, "units": 0})
+        """SKU -> what of the metrics belongs to a product; its orders are those it is in, once each."""
+        figures: dict[str, dict[str, int]] = defaultdict(
+            lambda: {"gross_sales": 0, "returns": 0, "units": 0, "orders": 0, "return_orders": 0}
+        )
         for invoice in self.invoices:
             if invoice.store != store:
                 continue
@@ -234,6 +236,8 @@ class Day:
                 else:
                     product["gross_sales"] += line.pence
                     product["units"] += line.quantity
+            for sku in {line.sku for line in invoice.lines}:
+                figures[sku]["return_orders" if invoice.is_return else "orders"] += 1
         return {
             sku: {**product, "net_sales": product["gross_sales"] - product["returns"]}
             for sku, product in figures.items()

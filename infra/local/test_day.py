@@ -67,8 +67,10 @@ class DayTest(unittest.TestCase):
 
     def test_products(self):
         products = day_of(ROWS).by_product("s-united-kingdom")
-        self.assertEqual({"gross_sales": 767, "returns": 0, "units": 4, "net_sales": 767}, products["11111"])
-        self.assertEqual({"gross_sales": 0, "returns": 402, "units": 0, "net_sales": -402}, products["22222"])
+        sold = {"gross_sales": 767, "returns": 0, "units": 4, "orders": 1, "return_orders": 0, "net_sales": 767}
+        self.assertEqual(sold, products["11111"])
+        returned = {"gross_sales": 0, "returns": 402, "units": 0, "orders": 0, "return_orders": 1, "net_sales": -402}
+        self.assertEqual(returned, products["22222"])
 
     def test_stock_opens_with_what_leaves_and_closes_with_what_came_back(self):
         day = day_of(ROWS)

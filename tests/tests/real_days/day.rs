@@ -116,6 +116,8 @@ pub struct ProductFigures {
     pub gross_sales: i64,
     pub returns: i64,
     pub units: i64,
+    pub orders: i64,
+    pub return_orders: i64,
 }
 
 impl ProductFigures {
@@ -130,6 +132,8 @@ impl ProductFigures {
             "returns": pounds(self.returns),
             "net_sales": pounds(self.net_sales()),
             "units": self.units,
+            "orders": self.orders,
+            "return_orders": self.return_orders,
         })
     }
 }
@@ -284,6 +288,11 @@ impl Day {
                     product.gross_sales += line.pence;
                     product.units += line.quantity;
                 }
+            }
+            let skus: BTreeSet<&String> = invoice.lines.iter().map(|line| &line.sku).collect();
+            for product in skus {
+                let product = products.entry(product.clone()).or_default();
+                *(if invoice.is_return { &mut product.return_orders } else { &mut product.orders }) += 1;
             }
         }
         products
