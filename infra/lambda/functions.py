@@ -201,7 +201,8 @@ def configuration(name: str) -> dict[str, str]:
 
 def stack(*words: str) -> str:
     """The last line of what the local stack's command says."""
-    command = [sys.executable, str(ROOT / "infra" / "local" / "stack.py"), *words]
+    directory = os.environ.get("STACK_DIRECTORY", str(ROOT / "target" / "local"))
+    command = [sys.executable, str(ROOT / "infra" / "local" / "stack.py"), "--directory", directory, *words]
     shown = subprocess.run(command, capture_output=True, text=True)
     if shown.returncode != 0:
         raise Failure(shown.stderr.strip().removeprefix("error: "))

@@ -12,8 +12,8 @@ from progress import Failure
 
 ATTEMPT_SECONDS = 60
 GIVE_UP_SECONDS = 120
-# Answers that say "again, later"; a 409 only when it also says when.
-RETRIED = {429, 500, 502, 503, 504}
+# Answers that say "again, later".
+RETRIED = {429, 502, 503, 504}
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,16 @@ class Reply:
     @property
     def is_replay(self) -> bool:
         return self.headers.get("idempotent-replayed") == "true"
+
+    @property
+    def says_again(self) -> bool:
+        """Whether repeating it later may help. A 409 only when it also says when; a 500 only when it is not
+        a function's own answer, but the gateway's for one that died."""
+        if self.status == 409:
+            return "retry-after" in self.headers
+        if self.status == 500:
+            return not self.headers.get("content-type", "").startswith("application/problem+json")
+        return self.status in RETRIED
 
 
 class Refused(Failure):
@@ -66,8 +76,9 @@ class Api:
 
     def request(self, method: str, path: str, body=None, headers: dict[str, str] | None = None) -> Reply:
         """Sends the same request until it has an answer that counts. Functions may be killed at any
-        moment, so a lost connection or a server error says nothing about whether it took effect: the
-        idempotency key in it makes the repetition safe."""
+        moment, so a lost connection or the gateway's error says nothing about whether it took effect: the
+        idempotency key in it makes the repetition safe. A function that answers 500 by itself has a
+        defect: that is not repeated, so that it is seen."""
         data = None if body is None else (body if isinstance(body, str) else json.dumps(body)).encode()
         deadline = time.monotonic() + GIVE_UP_SECONDS
         attempt = 0
@@ -84,8 +95,7 @@ class Api:
             if reply.status < 400:
                 return reply
             retry_after = reply.headers.get("retry-after")
-            again = reply.status in RETRIED or (reply.status == 409 and retry_after is not None)
-            if not again or time.monotonic() > deadline:
+            if not reply.says_again or time.monotonic() > deadline:
                 raise Refused(method, path, reply, body)
             time.sleep(max(float(retry_after or 0), pause(attempt)))
 

@@ -179,7 +179,7 @@ class Contention:
     # At once
 
     def at_once(self, requests: list, connections: int | None = None) -> list:
-        """Sends (path, body, headers) all at once; answers by position. A 503 says to repeat, and is
+        """Sends (path, body, headers) all at once; answers by position. What says to repeat is
         repeated as any client would; every other answer is an answer."""
         from api import Refused
 

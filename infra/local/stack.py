@@ -216,16 +216,17 @@ def kept_port(process: processes.Process) -> int | None:
 
 def where_next(stack: LocalStack) -> None:
     endpoint = stack.endpoint()
+    token = stack.signing_key().token("demo", "operator", ["*"], None)
     print(
         f"""
 The stack runs in the background. API base:
 
     {endpoint}
 
-A token for the shell (more with: make token TENANT=demo ROLE=store_manager):
+For the shell, with a token of an operator for 12 hours (others with: make token ROLE=store_manager):
 
     API={endpoint}
-    TOKEN=$(make -s token ROLE=operator)
+    TOKEN={token}
 
     curl -H "Authorization: Bearer $TOKEN" $API/v1/locations
     curl -H "Authorization: Bearer $TOKEN" "$API/v1/analytics/dashboard?store_id=s-united-kingdom&date=2010-12-01"
@@ -288,7 +289,8 @@ def perform(chosen: argparse.Namespace) -> int:
 
     if chosen.command == "run":
         prerequisites.check()
-        stack.start(build)
+        # From nothing: what was tried by hand on this stack before would be a difference from the file.
+        stack.reset(build)
         outcome = replay.replay(stack, SAMPLE_DAY, "max")
         where_next(stack)
     else:
