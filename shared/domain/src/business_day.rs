@@ -59,13 +59,19 @@ impl StoreCalendar {
         let hour_start = instant
             .checked_sub(Span::new().seconds(into_hour).nanoseconds(i64::from(local.subsec_nanosecond())))
             .map_err(|_| CalendarError::OutOfRange)?;
-        let date = local.date();
-        let business_day = if local.time() < self.day_start {
-            date.yesterday().map_err(|_| CalendarError::OutOfRange)?
-        } else {
-            date
-        };
+        let business_day = self.day_around(local.date(), instant)?;
         Ok(StoreHour { business_day, hour_start, offset_seconds: local.offset().seconds() })
+    }
+
+    /// The business day of `instant`, which is at local date `date`. The time on the clock does not tell: in
+    /// autumn it shows what is before the day's start once more after it.
+    fn day_around(&self, date: Date, instant: Timestamp) -> Result<Date, CalendarError> {
+        let out_of_range = |_| CalendarError::OutOfRange;
+        let mut day = date.tomorrow().map_err(out_of_range)?;
+        while instant < self.day_begin(day)? {
+            day = day.yesterday().map_err(out_of_range)?;
+        }
+        Ok(day)
     }
 
     /// The business day of `instant`.
@@ -148,6 +154,33 @@ mod tests {
         assert_eq!(bar.business_day(at("2010-12-02T04:29:59Z")).unwrap(), "2010-12-01".parse().unwrap());
         assert_eq!(bar.business_day(at("2010-12-02T04:30:00Z")).unwrap(), "2010-12-02".parse().unwrap());
         assert_eq!(bar.day_begin("2010-12-02".parse().unwrap()).unwrap(), at("2010-12-02T04:30:00Z"));
+    }
+
+    #[test]
+    fn business_days_follow_one_another_where_clocks_are_changed() {
+        // Their clocks go back over the start of the day, or forward over it; Samoa left out a whole day.
+        for (zone, from, to) in [
+            ("America/New_York", "2025-11-01T00:00:00Z", "2025-11-05T00:00:00Z"),
+            ("America/New_York", "2025-03-08T00:00:00Z", "2025-03-11T00:00:00Z"),
+            ("Europe/London", "2011-10-29T00:00:00Z", "2011-11-01T00:00:00Z"),
+            ("America/Havana", "2025-11-01T00:00:00Z", "2025-11-04T00:00:00Z"),
+            ("Pacific/Apia", "2011-12-28T00:00:00Z", "2012-01-02T00:00:00Z"),
+        ] {
+            for start in ["00:00", "00:30", "01:30", "02:30", "04:00"] {
+                let calendar = StoreCalendar::new(zone, start).unwrap();
+                let (mut now, end) = (at(from), at(to));
+                let mut before = calendar.business_day(now).unwrap();
+                while now < end {
+                    let day = calendar.business_day(now).unwrap();
+                    assert!(before <= day, "{zone}, {start}: {now} is on {day}, after {before}");
+                    let next = calendar.day_begin(day.tomorrow().unwrap()).unwrap();
+                    let begun = calendar.day_begin(day).unwrap();
+                    assert!(begun <= now && now < next, "{zone}, {start}: {now} is not within {day}");
+                    before = day;
+                    now += Span::new().minutes(5);
+                }
+            }
+        }
     }
 
     #[test]
