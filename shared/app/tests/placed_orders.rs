@@ -80,7 +80,9 @@ async fn a_refused_order_leaves_its_key_and_its_id_free() {
         for (key, pieces) in [("k", 1), ("k", 2), ("l", 1), ("l", 2)] {
             let (shop, _) = shop(1).await;
             let refused = send(&shop.ports, "k", order("o", lines, 2)).await.unwrap_err();
-            assert_eq!(refused.code(), Some("insufficient_stock"), "{lines} lines");
+            let Error::Rejected(refused) = refused else { panic!("{refused}") };
+            let named = (refused.code, refused.errors[0].field.as_str());
+            assert_eq!(named, ("insufficient_stock", "lines[0].quantity"), "{lines} lines");
             assert_eq!(stock(&shop).await, (1_000, 0));
             for n in 0..lines {
                 shop.product(STORE, &sku(n), "1.00", 1).await.unwrap();

@@ -1,6 +1,8 @@
 //! Stores that a question about the past is about. Closed ones are among them: what they sold stays in
 //! every list and every figure.
 
+use std::collections::BTreeSet;
+
 use tillstream_domain::location::{Location, LocationKind};
 
 use super::items::{CLOSED_LOCATIONS, catalog_get, location_of};
@@ -25,12 +27,7 @@ pub async fn stores_in_reach(
             vec![id.to_owned()]
         }
         (None, Stores::Named(ids)) => ids.iter().cloned().collect(),
-        (None, Stores::All) => {
-            // Warehouses are among them, so a little more than the stores that are allowed.
-            let mut ids = listed(ports, &caller.scope, "locations", most * 2).await?;
-            ids.extend(listed(ports, &caller.scope, CLOSED_LOCATIONS, most * 2).await?);
-            ids
-        }
+        (None, Stores::All) => every_location_id(ports, &caller.scope, most).await?,
     };
     if ids.len() > most {
         return Ok(None);
@@ -50,18 +47,25 @@ pub async fn stores_in_reach(
     }
 }
 
-/// Ids of a list of locations, up to somewhat more than `most`.
-async fn listed(ports: &Ports, scope: &TenantScope, list: &str, most: usize) -> Result<Vec<String>> {
-    let mut query = Query::index(Table::Catalog, Index::ByList, scope.list_of(list));
-    let mut ids = Vec::new();
-    loop {
-        let page = ports.database.query(query.clone()).await?;
-        for item in &page.items {
-            ids.push(item.text("list_sk")?.to_owned());
-        }
-        match page.next {
-            Some(next) if ids.len() <= most => query.start = Some(next),
-            _ => return Ok(ids),
+/// Ids of all locations, deleted ones too; of more than `most`, only some, but more than that.
+///
+/// # Errors
+/// As the database.
+pub async fn every_location_id(ports: &Ports, scope: &TenantScope, most: usize) -> Result<Vec<String>> {
+    // A set: a location that is closed between the two reads is met in both lists.
+    let mut ids = BTreeSet::new();
+    for list in ["locations", CLOSED_LOCATIONS] {
+        let mut query = Query::index(Table::Catalog, Index::ByList, scope.list_of(list));
+        loop {
+            let page = ports.database.query(query.clone()).await?;
+            for item in &page.items {
+                ids.insert(item.text("list_sk")?.to_owned());
+            }
+            match page.next {
+                Some(next) if ids.len() <= most => query.start = Some(next),
+                _ => break,
+            }
         }
     }
+    Ok(ids.into_iter().collect())
 }

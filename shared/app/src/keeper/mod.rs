@@ -8,8 +8,9 @@ pub mod lanes;
 use jiff::Timestamp;
 
 use crate::aggregation::coarse;
-use crate::catalog::items::{CLOSED_LOCATIONS, location_of, registers_ever};
-use crate::database::{Consistency, Database, Get, Index, Query, Table};
+use crate::catalog::items::{catalog_get, location_of, registers_ever};
+use crate::catalog::reach::every_location_id;
+use crate::database::{Query, Table};
 use crate::dispatch::sweeper;
 use crate::error::{Error, Result};
 use crate::ports::{EventStream, Ports, WakeUpQueue};
@@ -167,31 +168,9 @@ pub async fn tenants(ports: &Ports) -> Result<Vec<TenantScope>> {
 /// # Errors
 /// As the database.
 pub async fn locations(ports: &Ports, scope: &TenantScope) -> Result<Vec<Location>> {
-    let mut locations = listed(ports, scope, "locations").await?;
-    locations.extend(listed(ports, scope, CLOSED_LOCATIONS).await?);
-    Ok(locations)
-}
-
-async fn listed(ports: &Ports, scope: &TenantScope, list: &str) -> Result<Vec<Location>> {
-    let mut locations = Vec::new();
-    let mut query = Query::index(Table::Catalog, Index::ByList, scope.list_of(list));
-    loop {
-        let page = ports.database.query(query.clone()).await?;
-        let gets = page.items.iter().map(|item| {
-            let key = crate::database::Key::of(item)?;
-            Ok(Get { table: Table::Catalog, key, consistency: Consistency::Eventual })
-        });
-        let found = read_all(ports.database.as_ref(), gets.collect::<Result<_>>()?).await?;
-        locations.extend(found);
-        match page.next {
-            Some(next) => query.start = Some(next),
-            None => return Ok(locations),
-        }
-    }
-}
-
-async fn read_all(database: &dyn Database, gets: Vec<Get>) -> Result<Vec<Location>> {
-    let items = database.get_many(gets).await?;
+    let ids = every_location_id(ports, scope, usize::MAX).await?;
+    let gets = ids.iter().map(|id| catalog_get(scope.location(id))).collect();
+    let items = ports.database.get_many(gets).await?;
     // One that was deleted before it was known has nothing to look after.
     let known = items.iter().flatten().filter(|item| item.get("data").is_some());
     known

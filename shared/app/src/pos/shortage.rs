@@ -66,14 +66,14 @@ pub fn insufficient_stock(cart: &Cart, shortages: &[Shortage]) -> Refusal {
         many => format!("{} products are short; see lines", many.len()),
     };
     let mut refusal = Refusal::conflict("insufficient_stock", detail);
+    let placed = Lane::is_virtual(&cart.register_id);
     let mut lines = Vec::new();
     for short in shortages {
-        let line = cart.lines.iter().find(|line| line.sku == short.sku);
-        let unit = line.map_or(Unit::Piece, |line| line.unit);
+        let line = cart.lines.iter().enumerate().find(|(_, line)| line.sku == short.sku);
+        let unit = line.map_or(Unit::Piece, |(_, line)| line.unit);
         let message = format!("{} wanted, {} available", short.requested, short.available);
         // A till names lines by their ids; who places an order has only their positions.
-        let placed = Lane::is_virtual(&cart.register_id);
-        let field = match cart.lines.iter().enumerate().find(|(_, line)| line.sku == short.sku) {
+        let field = match line {
             Some((position, _)) if placed => format!("lines[{position}].quantity"),
             Some((_, line)) => format!("lines.{}", line.id()),
             None => short.sku.clone(),

@@ -76,9 +76,9 @@ fn answer_again(record: &Item, fingerprint: &str, number: i64) -> Result<Answer>
 /// that stands, `None` where there is no stock item; a repetition of what took effect is not asked.
 ///
 /// # Errors
-/// What `precondition` refuses; 403 `store_out_of_reach`; 404 `location_not_found`; 409 `version_conflict` with `current_version`, or
-/// `insufficient_stock` where a delta takes more than is available; 422 for what is not valid,
-/// `sku_unknown`, `sku_not_stocked`, `idempotency_key_reused`.
+/// What `precondition` refuses; 403 `store_out_of_reach`; 404 `location_not_found`; 409
+/// `version_conflict` with `current_version`, or `insufficient_stock` where a delta takes more than is
+/// available; 422 for what is not valid, `sku_unknown`, `sku_not_stocked`, `idempotency_key_reused`.
 pub async fn update(
     ports: &Ports,
     caller: &Caller,

@@ -97,21 +97,9 @@ fn the_line_limit_holds() {
 
 #[test]
 fn a_return_never_exceeds_the_sale() {
-    let original = OriginalSale {
-        order_id: "c-0".into(),
-        lines: vec![OriginalLine {
-            number: 1,
-            sku: "A".into(),
-            name: "A".into(),
-            category: None,
-            sold: Quantity::from_pieces(3).unwrap(),
-            returned: Quantity::from_pieces(1).unwrap(),
-            unit: Unit::Piece,
-            stocked: true,
-            unit_price: "2".parse().unwrap(),
-        }],
-        tenders: [("card".to_owned(), (600, 200))].into(),
-    };
+    let mut original = sold("2", 3, 600);
+    original.lines[0].returned = Quantity::from_pieces(1).unwrap();
+    original.tenders.insert("card".into(), (600, 200));
     let mut c = cart(CartKind::Return);
     c.return_of = Some(ReturnHead { reason: "too small".into(), original: Some(original.clone()) });
     let two = Quantity::from_pieces(2).unwrap();
@@ -138,7 +126,7 @@ fn a_return_never_exceeds_the_sale() {
     );
 }
 
-fn sold_for_a_fraction(unit_price: &str, pieces: i64, paid: i64) -> OriginalSale {
+fn sold(unit_price: &str, pieces: i64, paid: i64) -> OriginalSale {
     OriginalSale {
         order_id: "c-0".into(),
         lines: vec![OriginalLine {
@@ -163,7 +151,7 @@ fn a_line_that_comes_back_piece_by_piece_is_worth_the_line() {
     {
         // Three returns of one piece each, and one return of three lines.
         for returns in [[1, 1, 1].as_slice(), &[3]] {
-            let mut original = sold_for_a_fraction(unit_price, 3, sold_for);
+            let mut original = sold(unit_price, 3, sold_for);
             let mut returned = Returned::default();
             for lines in returns {
                 let mut c = cart(CartKind::Return);
@@ -188,7 +176,7 @@ fn a_line_that_comes_back_piece_by_piece_is_worth_the_line() {
 
 #[test]
 fn a_return_worth_another_amount_by_now_is_begun_again() {
-    let original = sold_for_a_fraction("0.665", 3, 200);
+    let original = sold("0.665", 3, 200);
     let began_together = || {
         let mut c = cart(CartKind::Return);
         c.return_of = Some(ReturnHead { reason: "no".into(), original: Some(original.clone()) });
