@@ -35,7 +35,7 @@ test: ## every test; the end-to-end ones start a stack of their own: [SCENARIOS=
 	$(PYTHON) infra/local/end_to_end.py $(SCENARIOS)
 
 bench: ## every benchmark, into target/bench
-	cargo bench --workspace --locked
+	cargo bench --package tillstream-tests --benches --locked
 
 simulate: ## the simulator: [SEEDS=100]
 	cargo run --locked --release --package tillstream-testkit --bin simulator -- --seeds $(or $(SEEDS),100)

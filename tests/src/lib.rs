@@ -1,1 +1,3 @@
-//! Holds nothing: the tests are in `tests/`.
+//! What the benchmarks share. The tests are in `tests/`, the benchmarks in `benches/`.
+
+pub mod bench_report;
