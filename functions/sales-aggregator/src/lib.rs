@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use tillstream_app::Ports;
-use tillstream_app::aggregation::event::parse_event;
-use tillstream_app::aggregation::fold::fold_batch;
+use tillstream_app::aggregation::fold::fold_records;
 use tillstream_runtime::batch::kinesis::KinesisRecord;
 use tillstream_runtime::batch::{BatchHandler, Failure};
 use tillstream_runtime::config::{self, Variable};
@@ -26,25 +25,7 @@ pub struct Aggregator {
 #[async_trait]
 impl BatchHandler<KinesisRecord> for Aggregator {
     async fn handle(&self, records: &[KinesisRecord]) -> BTreeMap<usize, Failure> {
-        let (mut positions, mut events, mut failures) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for (position, record) in records.iter().enumerate() {
-            match parse_event(&record.data) {
-                Ok(event) => {
-                    positions.push(position);
-                    events.push(event);
-                }
-                Err(error) => {
-                    failures.insert(position, Failure::from(error));
-                }
-            }
-        }
-        for failed in fold_batch(&self.ports, events).await {
-            // A fact that could be read is not at fault for what its store's pages meet: missing permissions,
-            // say, must not park every sale of the day.
-            if let Some(position) = positions.get(failed.position) {
-                failures.insert(*position, Failure::Transient(failed.error.to_string()));
-            }
-        }
-        failures
+        let records: Vec<&[u8]> = records.iter().map(|record| record.data.as_slice()).collect();
+        fold_records(&self.ports, &records).await
     }
 }

@@ -16,6 +16,7 @@ pub mod keys;
 pub mod orders;
 pub mod ports;
 pub mod pos;
+pub mod record_failure;
 pub mod relay;
 pub mod request_token;
 pub mod stock;

@@ -1,7 +1,10 @@
-//! From the tables' streams to the sales stream and HQ: only final facts, each once a version.
+//! From the tables' streams: final facts to the sales stream and HQ, each once a version; movements of
+//! stock to the ledger.
 //!
 //! The order item is the outbox: what is final is relayed, what is not never is. The filter of the event
 //! source looks at the new image only; what is new in it is found here, by comparing with the old one.
+
+use std::collections::BTreeMap;
 
 use crate::database::Item;
 use crate::dispatch::announce::{Fact, announce};
@@ -9,7 +12,73 @@ use crate::error::{Error, Result};
 use crate::facts::{sale_event, stream_record};
 use crate::ports::{EventStream, Ports, StreamRecord, WakeUpQueue};
 use crate::pos::cart_item::cart_of;
+use crate::record_failure::Failure;
+use crate::stock::ledger::{ledger_rows, record};
 use crate::tenancy::TenantScope;
+
+/// A change of an item: as it was, if it was, and as it is, if it still is.
+pub type Images<'a> = (Option<&'a Item>, Option<&'a Item>);
+
+/// What a change is about.
+enum Said {
+    Order(Relayed),
+    Stock(Item),
+    Nothing,
+}
+
+fn read((old, new): Images<'_>) -> Result<Said> {
+    if let Some(row) = ledger_rows(old, new)? {
+        return Ok(Said::Stock(row));
+    }
+    let relayed = relayed(old, new)?;
+    let says_nothing = relayed.event.is_none() && relayed.fact.is_none();
+    Ok(if says_nothing { Said::Nothing } else { Said::Order(relayed) })
+}
+
+/// Does what a batch of changes asks for; answers which were not done, by position. To do any again
+/// does no harm.
+pub async fn handle(
+    ports: &Ports,
+    stream: &dyn EventStream,
+    queue: &dyn WakeUpQueue,
+    changes: &[Images<'_>],
+) -> BTreeMap<usize, Failure> {
+    let mut failures = BTreeMap::new();
+    let (mut orders, mut order_of) = (Vec::new(), Vec::new());
+    let (mut rows, mut row_of) = (Vec::new(), Vec::new());
+    for (position, images) in changes.iter().enumerate() {
+        match read(*images) {
+            Ok(Said::Order(relayed)) => {
+                orders.push(relayed);
+                order_of.push(position);
+            }
+            Ok(Said::Stock(row)) => {
+                rows.push(row);
+                row_of.push(position);
+            }
+            Ok(Said::Nothing) => {}
+            Err(error) => {
+                failures.insert(position, Failure::from(error));
+            }
+        }
+    }
+    if let Err(error) = record(ports, rows).await {
+        failures.extend(row_of.iter().map(|position| (*position, transient(&error))));
+    }
+    match send(ports, stream, queue, orders).await {
+        Ok(failed) => {
+            let failed = failed.into_iter().filter_map(|at| order_of.get(at).copied());
+            failures.extend(failed.map(|at| (at, Failure::Transient("not taken downstream".to_owned()))));
+        }
+        Err(error) => failures.extend(order_of.iter().map(|position| (*position, transient(&error)))),
+    }
+    failures
+}
+
+/// What fails for a whole batch is no fault of any of its records, so none may be parked for it.
+fn transient(error: &Error) -> Failure {
+    Failure::Transient(error.to_string())
+}
 
 /// What one change of the orders table says.
 #[derive(Debug, Default)]

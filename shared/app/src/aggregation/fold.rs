@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::facts::sale_event;
 use crate::ports::Ports;
 use crate::pos::cart_item::cart_of;
+use crate::record_failure::Failure;
 use crate::tenancy::TenantScope;
 
 /// Most page writes on their way at once.
@@ -35,6 +36,30 @@ pub struct FoldFailure {
 struct Counted {
     position: usize,
     fact: SaleFact,
+}
+
+/// Folds records of the sales stream; answers which were not counted, by position.
+pub async fn fold_records(ports: &Ports, records: &[&[u8]]) -> BTreeMap<usize, Failure> {
+    let (mut positions, mut events, mut failures) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (position, data) in records.iter().enumerate() {
+        match event::parse_event(data) {
+            Ok(event) => {
+                positions.push(position);
+                events.push(event);
+            }
+            Err(error) => {
+                failures.insert(position, Failure::from(error));
+            }
+        }
+    }
+    for failed in fold_batch(ports, events).await {
+        // A fact that could be read is not at fault for what its store's pages meet: missing permissions,
+        // say, must not park every sale of the day.
+        if let Some(position) = positions.get(failed.position) {
+            failures.insert(*position, Failure::Transient(failed.error.to_string()));
+        }
+    }
+    failures
 }
 
 /// Folds a batch into the pages. Any event may come any number of times, in any order, in any batch,

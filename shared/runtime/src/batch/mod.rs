@@ -21,30 +21,13 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tillstream_app::{Error, Ports};
+use tillstream_app::Ports;
+pub use tillstream_app::record_failure::Failure;
 
 pub use self::parked::{Parcel, ParkedRecords};
 use crate::caught::caught;
 use crate::config::{BATCH_FAILURES, Config};
 use crate::wide_event::{self, Outcome, Work};
-
-/// Why a record was not handled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
-    /// It comes again.
-    Transient(String),
-    /// It never will be handled as it is: it is parked whole.
-    Poison(String),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Conflict(_) | Error::Retryable { .. } => Failure::Transient(error.to_string()),
-            Error::Rejected(_) | Error::Bug(_) => Failure::Poison(error.to_string()),
-        }
-    }
-}
 
 /// Handles one record after the other.
 #[async_trait]
