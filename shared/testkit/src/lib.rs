@@ -10,5 +10,6 @@ pub mod memory_database;
 pub mod memory_messaging;
 pub mod poller;
 pub mod shop;
+pub mod simulator;
 pub mod test_environment;
 pub mod tokens;

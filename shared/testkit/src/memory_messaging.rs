@@ -47,9 +47,16 @@ pub struct ShardRecord {
     pub at: Timestamp,
 }
 
+struct Shards {
+    /// All that there ever were, oldest first.
+    all: Vec<Vec<ShardRecord>>,
+    /// The first that still takes records: those before it are closed.
+    open_from: usize,
+}
+
 /// A Kinesis stream in memory.
 pub struct MemoryStream {
-    shards: Mutex<Vec<Vec<ShardRecord>>>,
+    shards: Mutex<Shards>,
     faults: Mutex<VecDeque<SendFault>>,
     environment: Arc<dyn Environment>,
 }
@@ -58,7 +65,7 @@ impl MemoryStream {
     /// A stream of so many shards.
     pub fn new(shards: usize, environment: Arc<dyn Environment>) -> Self {
         MemoryStream {
-            shards: Mutex::new(vec![Vec::new(); shards.max(1)]),
+            shards: Mutex::new(Shards { all: vec![Vec::new(); shards.max(1)], open_from: 0 }),
             faults: Mutex::default(),
             environment,
         }
@@ -69,22 +76,30 @@ impl MemoryStream {
         lock(&self.faults).push_back(fault);
     }
 
-    /// How many shards.
+    /// How many shards, closed ones too.
     pub fn shards(&self) -> usize {
-        lock(&self.shards).len()
+        lock(&self.shards).all.len()
+    }
+
+    /// Splits or merges: closes all shards, and opens so many. As Lambda reads a stream, a shard's records
+    /// come after those of the shards before it.
+    pub fn reshard(&self, shards: usize) {
+        let mut state = lock(&self.shards);
+        state.open_from = state.all.len();
+        state.all.extend(std::iter::repeat_with(Vec::new).take(shards.max(1)));
     }
 
     /// Up to `most` records of a shard after sequence number `after`: they count from 1.
     pub fn records(&self, shard: usize, after: u64, most: usize) -> Vec<ShardRecord> {
         let after = usize::try_from(after).unwrap_or(usize::MAX);
         let shards = lock(&self.shards);
-        let records = shards.get(shard).and_then(|records| records.get(after..)).unwrap_or_default();
+        let records = shards.all.get(shard).and_then(|records| records.get(after..)).unwrap_or_default();
         records.iter().take(most).cloned().collect()
     }
 
     /// All records of all shards.
     pub fn all(&self) -> Vec<ShardRecord> {
-        lock(&self.shards).iter().flatten().cloned().collect()
+        lock(&self.shards).all.iter().flatten().cloned().collect()
     }
 }
 
@@ -105,9 +120,11 @@ impl EventStream for MemoryStream {
             Some(SendFault::AnswerLost) | None => BTreeSet::new(),
         };
         let mut shards = lock(&self.shards);
-        let count = shards.len();
+        let from = shards.open_from;
+        let open = shards.all.get_mut(from..).unwrap_or_default();
+        let count = open.len();
         for (position, record) in records.iter().enumerate() {
-            let Some(shard) = shards.get_mut(shard_of(&record.partition_key, count)) else { continue };
+            let Some(shard) = open.get_mut(shard_of(&record.partition_key, count)) else { continue };
             if !refused.contains(&position) {
                 shard.push(ShardRecord {
                     sequence: u64::try_from(shard.len()).map_err(Error::bug)? + 1,

@@ -83,7 +83,7 @@ struct State {
 
 /// The stand-in.
 pub struct HqStandIn {
-    secret: SigningSecret,
+    secret: Mutex<SigningSecret>,
     environment: Arc<dyn Environment>,
     state: Mutex<State>,
 }
@@ -106,7 +106,12 @@ fn problem(status: u16, code: &str, detail: impl Into<String>) -> Reaction {
 impl HqStandIn {
     /// One that accepts everything signed with `secret`.
     pub fn new(secret: SigningSecret, environment: Arc<dyn Environment>) -> Self {
-        HqStandIn { secret, environment, state: Mutex::default() }
+        HqStandIn { secret: Mutex::new(secret), environment, state: Mutex::default() }
+    }
+
+    /// From now on accepts only what is signed with this secret.
+    pub fn rotate_secret(&self, secret: SigningSecret) {
+        *self.secret.lock().unwrap_or_else(PoisonError::into_inner) = secret;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -185,7 +190,8 @@ impl HqStandIn {
             Err(reaction) => return reaction,
         };
         let now = self.environment.now();
-        if let Err(error) = self.secret.verify(&id, &timestamp, &signature, body, now) {
+        let secret = self.secret.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Err(error) = secret.verify(&id, &timestamp, &signature, body, now) {
             return problem(401, "signature_wrong", error.to_string());
         }
         let message: HqOrderMessage = match serde_json::from_slice(body) {

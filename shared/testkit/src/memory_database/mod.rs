@@ -130,6 +130,14 @@ impl MemoryDatabase {
         state.tables.get(&table).map_or_else(Vec::new, |table| table.changes(after).cloned().collect())
     }
 
+    /// Shows `look` the changes of a streamed table after sequence number `after`, in order, without a copy
+    /// of them.
+    pub(crate) fn look_at_changes(&self, table: Table, after: u64, look: impl FnMut(&StreamChange)) {
+        if let Some(table) = self.lock().tables.get(&table) {
+            table.changes(after).for_each(look);
+        }
+    }
+
     /// Sequence number of the last change of a streamed table; 0 before the first.
     pub fn last_change(&self, table: Table) -> u64 {
         self.lock().tables.get(&table).map_or(0, TableState::last_change)

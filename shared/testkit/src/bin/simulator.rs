@@ -1,0 +1,112 @@
+//! `simulator --seeds 100 [--from 1] [--commands 1000] [--bug Name] [--tell]`: runs seeds on all cores, and
+//! says of each that fails the seed, the shortest prefix of commands that still fails, and the invariant.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use tillstream_testkit::simulator::{Bug, Outcome, Settings, run, shortest_prefix};
+
+struct Arguments {
+    from: u64,
+    seeds: u64,
+    commands: u64,
+    bug: Option<Bug>,
+    tells: bool,
+}
+
+fn arguments() -> Result<Arguments, String> {
+    let mut found = Arguments { from: 1, seeds: 100, commands: 1_000, bug: None, tells: false };
+    let mut given = std::env::args().skip(1);
+    while let Some(name) = given.next() {
+        let mut value = || given.next().ok_or_else(|| format!("{name} needs a value"));
+        let number =
+            |text: String| text.parse::<u64>().map_err(|_| format!("{name} needs a number, not {text}"));
+        match name.as_str() {
+            "--from" => found.from = number(value()?)?,
+            "--seeds" => found.seeds = number(value()?)?,
+            "--commands" => found.commands = number(value()?)?,
+            "--bug" => {
+                let bug = value()?;
+                found.bug = Some(Bug::named(&bug).ok_or_else(|| {
+                    let known: Vec<String> = Bug::ALL.iter().map(|bug| bug.name()).collect();
+                    format!("there is no bug {bug}; there are {}", known.join(", "))
+                })?);
+            }
+            "--tell" => found.tells = true,
+            other => return Err(format!("unknown argument {other}")),
+        }
+    }
+    Ok(found)
+}
+
+fn main() -> ExitCode {
+    let arguments = match arguments() {
+        Ok(arguments) => arguments,
+        Err(fault) => {
+            eprintln!("simulator: {fault}");
+            return ExitCode::from(2);
+        }
+    };
+    let begun = Instant::now();
+    let (next, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (commands, orders, steps) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= arguments.seeds {
+                        return;
+                    }
+                    let seed = arguments.from + number;
+                    let (bug, tells) = (arguments.bug, arguments.tells);
+                    let settings = Settings { seed, commands: arguments.commands, bug, tells };
+                    let outcome = run(settings);
+                    commands.fetch_add(outcome.commands, Ordering::Relaxed);
+                    orders.fetch_add(u64::try_from(outcome.orders).unwrap_or(0), Ordering::Relaxed);
+                    steps.fetch_add(outcome.steps, Ordering::Relaxed);
+                    if outcome.violation.is_some() {
+                        failed.fetch_add(1, Ordering::Relaxed);
+                        tell(settings, &shortest_prefix(settings, outcome.commands));
+                    } else if tells {
+                        outcome.events.iter().for_each(|event| println!("{event}"));
+                    }
+                    if (number + 1).is_multiple_of(50) {
+                        eprintln!("{} of {} seeds, {:.0?}", number + 1, arguments.seeds, begun.elapsed());
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.load(Ordering::Relaxed);
+    println!(
+        "{} seeds of {} commands in {:.1?}: {} commands, {} orders, {} steps; {failed} seeds failed",
+        arguments.seeds,
+        arguments.commands,
+        begun.elapsed(),
+        commands.load(Ordering::Relaxed),
+        orders.load(Ordering::Relaxed),
+        steps.load(Ordering::Relaxed),
+    );
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Most events of a failed run that are told: the last ones.
+const EVENTS_TOLD: usize = 60;
+
+fn tell(settings: Settings, shortest: &Outcome) {
+    let first = shortest.events.len().saturating_sub(EVENTS_TOLD);
+    let mut text = format!(
+        "seed {} fails within {} commands; again with --from {} --seeds 1 --commands {}\n",
+        settings.seed, shortest.commands, settings.seed, shortest.commands
+    );
+    for event in shortest.events.iter().skip(first) {
+        text.push_str(&format!("  {event}\n"));
+    }
+    if let Some(violation) = &shortest.violation {
+        text.push_str(&format!("  broken: {}\n  seen: {}\n", violation.invariant, violation.seen));
+    }
+    println!("{text}");
+}

@@ -1,0 +1,205 @@
+//! What the clients know of what happened: of every command whether it took effect, from its answers.
+//!
+//! The figures here are computed without the system's code, in whole numbers, so that they can prove it
+//! right or wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
+
+/// A store as its clients know it.
+#[derive(Debug, Clone)]
+pub struct Shop {
+    /// Its id.
+    pub id: String,
+    /// Its time zone.
+    pub zone: &'static str,
+    /// The local hour at which its business day begins.
+    pub day_begins: i8,
+    /// Its registers.
+    pub registers: Vec<String>,
+}
+
+impl Shop {
+    /// The business day and the start of the local hour of an instant.
+    ///
+    /// # Errors
+    /// Where the zone is unknown or the time beyond the calendar.
+    pub fn day_and_hour(&self, at: Timestamp) -> Result<(Date, Timestamp), jiff::Error> {
+        let local = at.to_zoned(TimeZone::get(self.zone)?);
+        let date = local.date();
+        let day = if local.hour() < self.day_begins { date.yesterday()? } else { date };
+        let into_hour = Span::new()
+            .minutes(i64::from(local.minute()))
+            .seconds(i64::from(local.second()))
+            .nanoseconds(i64::from(local.subsec_nanosecond()));
+        Ok((day, at.checked_sub(into_hour)?))
+    }
+}
+
+/// A product as its clients know it.
+#[derive(Debug, Clone)]
+pub struct Goods {
+    /// Its SKU.
+    pub sku: String,
+    /// Price per unit at the beginning, in ten-thousandths.
+    pub price: i64,
+    /// Whether it is sold by weight, and not by the piece.
+    pub is_weighed: bool,
+    /// Whether stock of it is kept.
+    pub is_stocked: bool,
+    /// Its category.
+    pub category: &'static str,
+}
+
+/// A line that was sold or came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Its number in its cart.
+    pub number: u32,
+    /// SKU.
+    pub sku: String,
+    /// Thousandths.
+    pub quantity: i64,
+    /// Per unit, in ten-thousandths.
+    pub price: i64,
+    /// What it is worth, in minor units.
+    pub worth: i64,
+}
+
+/// Quantity (thousandths) × price (ten-thousandths) in minor units (hundredths), half away from zero.
+pub fn worth(quantity: i64, price: i64) -> i64 {
+    let exact = i128::from(quantity) * i128::from(price);
+    let rounded = (exact.abs() + 50_000) / 100_000;
+    i64::try_from(if exact < 0 { -rounded } else { rounded }).unwrap_or(i64::MAX)
+}
+
+/// A payment that was kept, or handed back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paid {
+    /// By what.
+    pub tender: &'static str,
+    /// Minor units, change taken off.
+    pub amount: i64,
+    /// On top.
+    pub tip: i64,
+}
+
+/// An order that is final.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Sale, or return.
+    pub is_return: bool,
+    /// Which store.
+    pub store: String,
+    /// Its lane, and its number there.
+    pub lane: String,
+    /// The number.
+    pub number: u64,
+    /// Who sold.
+    pub employee: String,
+    /// Through what.
+    pub channel: String,
+    /// Lines in order.
+    pub lines: Vec<Line>,
+    /// Payments.
+    pub payments: Vec<Paid>,
+    /// Business day.
+    pub day: Date,
+    /// Start of the local hour.
+    pub hour: Timestamp,
+    /// For a return: the sale.
+    pub sale: Option<String>,
+}
+
+impl Order {
+    /// What it is worth.
+    pub fn total(&self) -> i64 {
+        self.lines.iter().map(|line| line.worth).sum()
+    }
+}
+
+/// What is on the shelf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shelf {
+    /// Thousandths on hand.
+    pub on_hand: i64,
+    /// Thousandths kept aside.
+    pub damaged: i64,
+    /// Whether a feed set it at a time that nobody can tell: then only the ledger can prove it.
+    pub was_fed: bool,
+}
+
+/// A tenant, an order's id or a store's, ….
+pub type Of<T> = (String, T);
+
+/// What came back of a line of a sale: quantity in thousandths, worth in minor units.
+pub type CameBack = (i64, i64);
+
+/// All that the clients know.
+#[derive(Debug, Default)]
+pub struct Books {
+    /// Final orders by tenant and id.
+    pub orders: BTreeMap<Of<String>, Order>,
+    /// Stock by tenant, store and SKU.
+    pub shelves: BTreeMap<Of<(String, String)>, Shelf>,
+    /// By tenant, sale and number of its line.
+    pub returned: BTreeMap<Of<(String, u32)>, CameBack>,
+    /// The newest version of a product that was accepted, and its price, by tenant and SKU.
+    pub products: BTreeMap<Of<String>, (u64, i64)>,
+    /// Orders that HQ refuses, until somebody mends it.
+    pub refused_by_hq: BTreeSet<String>,
+}
+
+impl Books {
+    /// Enters a final order, and what it did to the stock.
+    ///
+    /// # Errors
+    /// Where there is another of that id.
+    pub fn enter(
+        &mut self,
+        tenant: &str,
+        id: &str,
+        order: Order,
+        restocked: &[bool],
+        stocked: impl Fn(&str) -> bool,
+    ) -> Result<(), String> {
+        for (line, back_on_shelf) in order.lines.iter().zip(restocked) {
+            if stocked(&line.sku) {
+                let key = (tenant.to_owned(), (order.store.clone(), line.sku.clone()));
+                let shelf = self.shelves.entry(key).or_default();
+                match (order.is_return, back_on_shelf) {
+                    (false, _) => shelf.on_hand -= line.quantity,
+                    (true, true) => shelf.on_hand += line.quantity,
+                    (true, false) => shelf.damaged += line.quantity,
+                }
+            }
+        }
+        match self.orders.insert((tenant.to_owned(), id.to_owned()), order.clone()) {
+            Some(other) if other != order => Err(format!("{id} is two orders: {other:?} and {order:?}")),
+            Some(_) => Err(format!("{id} became final twice")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn worth_is_rounded_half_away_from_zero() {
+        // 3 × 0.335 = 1.005; 0.125 kg × 1.00 = 0.125.
+        assert_eq!((worth(3_000, 3_350), worth(125, 10_000), worth(2_000, 25_500)), (101, 13, 510));
+    }
+
+    #[test]
+    fn a_day_begins_when_the_store_says() {
+        let shop = Shop { id: "s".into(), zone: "Asia/Kolkata", day_begins: 4, registers: Vec::new() };
+        // 03:40 there: still the day before, in the hour that began at 03:00.
+        let (day, hour) = shop.day_and_hour("2026-03-27T22:10:05Z".parse().unwrap()).unwrap();
+        assert_eq!((day.to_string(), hour.to_string()), ("2026-03-27".into(), "2026-03-27T21:30:00Z".into()));
+    }
+}

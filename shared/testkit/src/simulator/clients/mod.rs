@@ -1,0 +1,176 @@
+//! Who uses the system: tills, a web shop, a stock room, HQ's feeds, analysts, an administrator, and
+//! somebody who should not.
+
+mod administrator;
+mod analyst;
+mod headquarters;
+mod intruder;
+mod stock_room;
+mod till;
+mod till_offline;
+mod web_shop;
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tillstream_app::{Error, Ports, Refusal, Result};
+
+use super::world::World;
+
+/// Begins all of them.
+pub fn begin(world: &Rc<World>) {
+    for tenant in 0..world.tenants.len() {
+        let Some(owner) = world.tenants.get(tenant) else { continue };
+        for shop in 0..owner.shops.len() {
+            let registers = owner.shops.get(shop).map_or(0, |shop| shop.registers.len());
+            for register in 0..registers {
+                spawn(world, till::work(world.clone(), tenant, shop, register));
+            }
+            spawn(world, web_shop::work(world.clone(), tenant, shop));
+            spawn(world, stock_room::work(world.clone(), tenant, shop));
+        }
+        spawn(world, headquarters::work(world.clone(), tenant));
+        spawn(world, analyst::work(world.clone(), tenant));
+        spawn(world, administrator::work(world.clone(), tenant));
+        spawn(world, intruder::work(world.clone(), tenant));
+    }
+}
+
+fn spawn(world: &Rc<World>, work: impl Future<Output = Option<Stopped>> + 'static) {
+    world.clients.set(world.clients.get() + 1);
+    let owner = world.clone();
+    world.scheduler.spawn(async move {
+        let _ = work.await;
+        owner.clients.set(owner.clients.get() - 1);
+    });
+}
+
+/// The day is over: nobody begins another command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
+
+/// A request that can be sent again and again.
+pub type Request<T> = Rc<dyn Fn(Ports) -> Pin<Box<dyn Future<Output = Result<T>>>>>;
+
+/// What a client was told.
+pub type Answer<T> = std::result::Result<T, Box<Refusal>>;
+
+/// A client's end of the line.
+#[derive(Clone)]
+pub struct Line {
+    /// The world.
+    pub world: Rc<World>,
+}
+
+impl Line {
+    /// Whether nobody begins another command.
+    pub fn is_over(&self) -> bool {
+        self.world.has_failed() || self.world.commands.get() >= self.world.settings.commands
+    }
+
+    /// Begins a command, if there is another to begin.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub fn begin(&self, what: impl FnOnce() -> String) -> std::result::Result<(), Stopped> {
+        if self.is_over() {
+            return Err(Stopped);
+        }
+        let world = &self.world;
+        let number = world.commands.get() + 1;
+        world.commands.set(number);
+        world.mark(number);
+        world.tell(|| format!("#{number} {}", what()));
+        Ok(())
+    }
+
+    /// Sends a request until it has an answer that counts: again where none comes, twice at once where the
+    /// client is impatient, and now and then once more after the answer. `essence` is what every answer of
+    /// one command must have in common.
+    pub async fn send<T: 'static>(&self, request: Request<T>, essence: impl Fn(&T) -> String) -> Answer<T> {
+        let world = &self.world;
+        let under_way = Rc::new(Cell::new(0_usize));
+        let mut known: Option<String> = None;
+        loop {
+            if world.has_failed() {
+                return Err(Box::new(Refusal::conflict("simulation_over", "an invariant does not hold")));
+            }
+            if world.chance.percent(world.weather.get().impatience) {
+                self.send_aside(&request, &under_way);
+                world.sleep_up_to(Duration::from_millis(400)).await;
+            }
+            if world.chance.percent(world.weather.get().answers_lost) {
+                // Lost on the way there.
+                world.sleep_up_to(Duration::from_secs(4)).await;
+                continue;
+            }
+            world.sleep_up_to(Duration::from_millis(60)).await;
+            match world.invoke(request(world.ports())).await {
+                None => world.sleep_up_to(Duration::from_secs(4)).await,
+                Some(Err(Error::Conflict(_) | Error::Retryable { .. })) => {
+                    world.sleep_up_to(Duration::from_secs(2)).await;
+                }
+                Some(Err(Error::Bug(why))) => world.fail("a request meets no bug", why),
+                Some(Err(Error::Rejected(refusal))) => {
+                    if let Some(known) = known {
+                        let seen = format!("{known}, then {}: {}", refusal.code, refusal.detail);
+                        world.fail("one command, one result", seen);
+                        return Err(refusal);
+                    }
+                    if under_way.get() == 0 {
+                        world.tell(|| format!("  refused: {} {}", refusal.code, refusal.detail));
+                        world.mark(2);
+                        return Err(refusal);
+                    }
+                    // An earlier one of the same command may yet take effect: whoever asks again learns it.
+                    world.sleep_up_to(Duration::from_secs(2)).await;
+                }
+                Some(Ok(answer)) => {
+                    let told = essence(&answer);
+                    if known.as_ref().is_some_and(|known| *known != told) {
+                        let seen = format!("{}, then {told}", known.unwrap_or_default());
+                        world.fail("one command, one result", seen);
+                        return Ok(answer);
+                    }
+                    if world.chance.percent(world.weather.get().impatience) && known.is_none() {
+                        known = Some(told);
+                        world.sleep_up_to(Duration::from_secs(30)).await;
+                        continue;
+                    }
+                    world.tell(|| format!("  {told}"));
+                    world.mark(told.bytes().fold(3, |sum, byte| sum.rotate_left(5) ^ u64::from(byte)));
+                    return Ok(answer);
+                }
+            }
+        }
+    }
+
+    /// A request that nobody waits for: it may be late.
+    fn send_aside<T: 'static>(&self, request: &Request<T>, under_way: &Rc<Cell<usize>>) {
+        let (world, request, under_way) = (self.world.clone(), request.clone(), under_way.clone());
+        under_way.set(under_way.get() + 1);
+        self.world.scheduler.spawn(async move {
+            let most = if world.chance.percent(20) { 60_000 } else { 500 };
+            world.sleep_up_to(Duration::from_millis(most)).await;
+            if let Some(Err(Error::Bug(why))) = world.invoke(request(world.ports())).await {
+                world.fail("a request meets no bug", why);
+            }
+            under_way.set(under_way.get() - 1);
+        });
+    }
+
+    /// Ends the run where a command was refused for something that is none of `expected`.
+    pub fn expect_refusal(&self, refusal: &Refusal, expected: &[&str]) {
+        if !expected.contains(&refusal.code) && refusal.code != "simulation_over" {
+            let seen = format!("{}: {}", refusal.code, refusal.detail);
+            self.world.fail("nothing is refused without reason", seen);
+        }
+    }
+
+    /// A pause between two things to do.
+    pub async fn think(&self, most: Duration) {
+        self.world.sleep_up_to(most).await;
+    }
+}

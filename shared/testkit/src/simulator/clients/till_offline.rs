@@ -1,0 +1,107 @@
+//! A register that was cut off: it sold on, and uploads what it did, from two places at once.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tillstream_app::Error;
+use tillstream_app::pos::batch;
+
+use super::super::books::{Line as Sold, Paid, worth};
+use super::super::set_up::decimal;
+use super::till::{Cart, Till, pounds};
+use super::{Request, Stopped};
+
+/// Sells a few carts without a line to the system, then uploads them.
+pub async fn sell(till: &mut Till) -> Result<(), Stopped> {
+    let mut commands: Vec<Value> = Vec::new();
+    let mut carts = Vec::new();
+    for _ in 0..1 + till.world().chance.below(3) {
+        let at = till.now();
+        till.line.think(Duration::from_secs(90)).await;
+        let mut cart = Cart { id: till.next_cart('c'), ..Cart::default() };
+        commands.push(till.envelope("create_cart", &json!({ "cart_id": cart.id }), at));
+        for number in 1..=1 + till.world().chance.below(3) {
+            let Some((sku, quantity)) = till.pick() else { return Err(Stopped) };
+            // What the register believed the price to be.
+            let price = till.world().chance.between(1, 90_000);
+            let payload = json!({
+                "cart_id": cart.id, "sku": sku, "quantity": till.quantity(&sku, quantity),
+                "unit_price_override": decimal(price),
+            });
+            commands.push(till.envelope("add_line_item", &payload, at));
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            let line = Sold { number, sku, quantity, price, worth: worth(quantity, price) };
+            cart.lines.insert(number, line);
+        }
+        commands.push(till.envelope("set_tendering", &json!({ "cart_id": cart.id }), at));
+        let due = cart.due();
+        if due > 0 {
+            let payload = json!({ "cart_id": cart.id, "tender": "card", "amount": pounds(due) });
+            commands.push(till.envelope("add_payment", &payload, at));
+            cart.payments.insert("p-1".to_owned(), Paid { tender: "card", amount: due, tip: 0 });
+        }
+        commands.push(till.envelope("finalize_order", &json!({ "cart_id": cart.id }), at));
+        carts.push((cart, commands.len() - 1, at));
+    }
+    for command in &commands {
+        till.line.begin(|| format!("offline {command}"))?;
+    }
+    let outcomes = upload(till, &commands).await?;
+    for (cart, last, at) in carts {
+        match outcomes.get(last) {
+            Some(Ok(answered)) => till.enter(&cart, None, &[], answered, at, "pos"),
+            Some(Err(Error::Rejected(refusal))) => {
+                till.line.expect_refusal(refusal, &["insufficient_stock"]);
+            }
+            other => {
+                let seen = format!("{} of {}: {other:?}", last, commands.len());
+                till.world().fail("an upload comes to its end", seen);
+                return Err(Stopped);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What became of each command. The whole upload is sent until it has come to its end.
+async fn upload(till: &Till, commands: &[Value]) -> Result<Vec<batch::Outcome>, Stopped> {
+    let caller = till.caller.clone();
+    let sent: Vec<Value> = commands.to_vec();
+    let partly = Rc::new(RefCell::new(Vec::new()));
+    let told = partly.clone();
+    let request: Request<Vec<batch::Outcome>> = Rc::new(move |ports| {
+        let (caller, sent, told) = (caller.clone(), sent.clone(), told.clone());
+        Box::pin(async move {
+            let stop_at = ports.environment.now() + jiff::SignedDuration::from_secs(20);
+            let (outcomes, go_on) = batch::run(&ports, &caller, sent, stop_at).await;
+            let outcomes: Vec<batch::Outcome> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
+            if go_on.is_some() {
+                // What is done is not done again, so the whole may be sent again.
+                return Err(Error::retryable("the upload is to go on"));
+            }
+            let fault = outcomes.iter().find_map(|outcome| outcome.as_ref().err()).cloned();
+            match fault {
+                // A refusal stands only once no other upload of it is under way.
+                Some(fault) => {
+                    *told.borrow_mut() = outcomes;
+                    Err(fault)
+                }
+                None => Ok(outcomes),
+            }
+        })
+    });
+    let essence = |outcomes: &Vec<batch::Outcome>| {
+        let told =
+            |outcome: &batch::Outcome| outcome.as_ref().ok().map(|told| format!("{:?}", told.reply.result));
+        outcomes.iter().filter_map(told).collect::<Vec<_>>().join(" ")
+    };
+    match till.line.send(request, essence).await {
+        Ok(outcomes) => Ok(outcomes),
+        Err(refusal) => {
+            till.line.expect_refusal(&refusal, &["insufficient_stock"]);
+            Ok(partly.take())
+        }
+    }
+}

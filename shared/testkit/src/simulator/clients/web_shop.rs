@@ -1,0 +1,266 @@
+//! Orders from elsewhere: placed whole, some on stock that was reserved before.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tillstream_app::orders::place::place;
+use tillstream_app::pos::cart_write::Executed;
+use tillstream_app::stock::reservations;
+use tillstream_app::stock::reserve::{Answer as Reserved, reserve};
+use tillstream_app::tenancy::{Caller, Role};
+use tillstream_contracts::inventory::{ExtendRequest, ReserveRequest};
+use tillstream_contracts::orders::PlaceOrder;
+
+use super::super::books::{Line as Sold, Order, Paid, worth};
+use super::super::set_up::{self, decimal};
+use super::super::world::World;
+use super::till::pounds;
+use super::{Answer, Line, Request, Stopped};
+use crate::shop::caller;
+
+struct WebShop {
+    line: Line,
+    tenant: usize,
+    shop: usize,
+    caller: Caller,
+    shop_id: String,
+    count: u64,
+}
+
+/// Works until the day is over.
+pub async fn work(world: Rc<World>, tenant: usize, shop: usize) -> Option<Stopped> {
+    let owner = world.tenants.get(tenant)?;
+    let shop_id = owner.shops.get(shop)?.id.clone();
+    let caller = caller(&owner.id, &[Role::Operator, Role::Integration]);
+    let line = Line { world: world.clone() };
+    let mut web = WebShop { line, tenant, shop, caller, shop_id, count: 0 };
+    loop {
+        web.line.think(Duration::from_secs(25)).await;
+        let wanted = web.wanted();
+        let done = if world.chance.percent(45) {
+            web.order(&wanted, None).await
+        } else {
+            web.reserve(&wanted).await
+        };
+        if done.is_err() {
+            return Some(Stopped);
+        }
+    }
+}
+
+impl WebShop {
+    fn next(&mut self, kind: char) -> String {
+        self.count += 1;
+        format!("{kind}-web-{}-{}", self.shop_id, self.count)
+    }
+
+    fn quantity(&self, sku: &str, thousandths: i64) -> Value {
+        let owner = self.line.world.tenants.get(self.tenant);
+        owner.map_or(Value::Null, |owner| set_up::quantity(owner, sku, thousandths))
+    }
+
+    /// SKUs, each once, with quantity and price.
+    fn wanted(&self) -> Vec<(String, i64, i64)> {
+        let world = &self.line.world;
+        let Some(owner) = world.tenants.get(self.tenant) else { return Vec::new() };
+        let stocked: Vec<_> = owner.goods.iter().filter(|goods| goods.is_stocked).collect();
+        let many = if stocked.len() > 100 && world.chance.percent(8) { 104 } else { 3 };
+        let mut wanted = std::collections::BTreeMap::new();
+        for _ in 0..1 + world.chance.below(many) {
+            if let Some(goods) = world.chance.one_of(&stocked) {
+                let quantity = if goods.is_weighed {
+                    world.chance.between(1, 2_500)
+                } else {
+                    1_000 * world.chance.between(1, 2)
+                };
+                wanted.insert(goods.sku.clone(), (quantity, world.chance.between(1, 80_000)));
+            }
+        }
+        wanted.into_iter().map(|(sku, (quantity, price))| (sku, quantity, price)).collect()
+    }
+
+    async fn order(
+        &mut self,
+        wanted: &[(String, i64, i64)],
+        reservation: Option<&str>,
+    ) -> Result<(), Stopped> {
+        let id = self.next('o');
+        let lines: Vec<Sold> = (1_u32..)
+            .zip(wanted)
+            .map(|(number, (sku, quantity, price))| {
+                let worth = worth(*quantity, *price);
+                Sold { number, sku: sku.clone(), quantity: *quantity, price: *price, worth }
+            })
+            .collect();
+        let total: i64 = lines.iter().map(|line| line.worth).sum();
+        let on_account = total == 0 || self.line.world.chance.percent(30);
+        let shown: Vec<_> = lines
+            .iter()
+            .map(|line| {
+                json!({
+                    "sku": line.sku,
+                    "quantity": self.quantity(&line.sku, line.quantity),
+                    "unit_price": decimal(line.price),
+                })
+            })
+            .collect();
+        let paid = json!([{ "tender": "card", "amount": pounds(total) }]);
+        let mut body = json!({
+            "order_id": id, "store_id": self.shop_id, "channel": "web", "lines": shown,
+            "payments": if on_account { json!([]) } else { paid },
+        });
+        if let Some(reservation) = reservation {
+            body["reservation_id"] = json!(reservation);
+        }
+        let Ok(order) = serde_json::from_value::<PlaceOrder>(body) else {
+            self.line.world.fail("the simulator works", "an order that is none");
+            return Err(Stopped);
+        };
+        self.line.begin(|| format!("{} places {id} of {total}", self.caller.scope.tenant_id()))?;
+        let (caller, key) = (self.caller.clone(), id.clone());
+        let request: Request<Executed> = Rc::new(move |ports| {
+            let (caller, key, order) = (caller.clone(), key.clone(), order.clone());
+            Box::pin(async move { place(&ports, &caller, &key, order).await })
+        });
+        let essence = |done: &Executed| format!("{:?} {:?}", done.outcome, done.cart.finalized);
+        match self.line.send(request, essence).await {
+            Ok(done) => {
+                let tender = if on_account { "account" } else { "card" };
+                let payments =
+                    if total == 0 { Vec::new() } else { vec![Paid { tender, amount: total, tip: 0 }] };
+                self.enter(&id, lines, payments, &done);
+                Ok(())
+            }
+            Err(refusal) => {
+                let lost = ["insufficient_stock", "reservation_expired", "reservation_not_active"];
+                self.line.expect_refusal(&refusal, &lost);
+                Ok(())
+            }
+        }
+    }
+
+    fn enter(&self, id: &str, lines: Vec<Sold>, payments: Vec<Paid>, done: &Executed) {
+        let world = &self.line.world;
+        let (Some(owner), Some(is)) = (world.tenants.get(self.tenant), &done.cart.finalized) else {
+            return world.fail("a final order tells its number", id);
+        };
+        let Some(Ok((day, hour))) = owner.shops.get(self.shop).map(|shop| shop.day_and_hour(is.at)) else {
+            return world.fail("the simulator works", "no such day");
+        };
+        let order = Order {
+            is_return: false,
+            store: self.shop_id.clone(),
+            lane: format!("{}/{}", self.shop_id, is.number.lane.register_id),
+            number: is.number.number,
+            employee: String::new(),
+            channel: "web".to_owned(),
+            lines,
+            payments,
+            day,
+            hour,
+            sale: None,
+        };
+        let all = vec![true; order.lines.len()];
+        let stocked = |sku: &str| owner.goods_of(sku).is_some_and(|goods| goods.is_stocked);
+        let entered = world.books.borrow_mut().enter(&owner.id, id, order, &all, stocked);
+        if let Err(seen) = entered {
+            world.fail("one command, one effect", seen);
+        }
+    }
+
+    async fn reserve(&mut self, wanted: &[(String, i64, i64)]) -> Result<(), Stopped> {
+        let wanted = wanted.get(..wanted.len().min(40)).unwrap_or_default();
+        let id = self.next('v');
+        let lines: Vec<_> = wanted
+            .iter()
+            .map(|(sku, quantity, _)| {
+                json!({ "location_id": self.shop_id, "sku": sku, "quantity": self.quantity(sku, *quantity) })
+            })
+            .collect();
+        let chance = &self.line.world.chance;
+        let ttl = if chance.percent(30) { chance.between(1, 20) } else { chance.between(60, 7_200) };
+        let body = json!({ "reservation_id": id, "lines": lines, "ttl_seconds": ttl });
+        let Ok(body) = serde_json::from_value::<ReserveRequest>(body) else {
+            self.line.world.fail("the simulator works", "a reservation that is none");
+            return Err(Stopped);
+        };
+        self.line.begin(|| format!("{} reserves {id}", self.caller.scope.tenant_id()))?;
+        let (caller, key) = (self.caller.clone(), id.clone());
+        let request: Request<Reserved> = Rc::new(move |ports| {
+            let (caller, key, body) = (caller.clone(), key.clone(), body.clone());
+            Box::pin(async move { reserve(&ports, &caller, &key, &body).await })
+        });
+        if let Err(refusal) = self.line.send(request, essence).await {
+            self.line.expect_refusal(&refusal, &["insufficient_stock"]);
+            return Ok(());
+        }
+        if self.line.world.chance.percent(25) {
+            self.line.think(Duration::from_secs(10)).await;
+            let refused = self.change(&id, Step::Extend).await?.err();
+            if let Some(refusal) = refused {
+                self.line.expect_refusal(&refusal, &["reservation_expired"]);
+            }
+        }
+        self.line.think(Duration::from_secs(20)).await;
+        match self.line.world.chance.below(4) {
+            0 => self.order(wanted, Some(&id)).await,
+            1 => {
+                match self.change(&id, Step::Commit).await? {
+                    Ok(_) => self.enter_committed(wanted),
+                    Err(refusal) => {
+                        self.line.expect_refusal(&refusal, &["reservation_expired", "insufficient_stock"])
+                    }
+                }
+                Ok(())
+            }
+            2 => {
+                if let Err(refusal) = self.change(&id, Step::Release).await? {
+                    self.line.expect_refusal(&refusal, &["reservation_expired"]);
+                }
+                Ok(())
+            }
+            // Forgotten: it ends by itself.
+            _ => Ok(()),
+        }
+    }
+
+    fn enter_committed(&self, wanted: &[(String, i64, i64)]) {
+        let mut books = self.line.world.books.borrow_mut();
+        for (sku, quantity, _) in wanted {
+            let key = (self.caller.scope.tenant_id().to_owned(), (self.shop_id.clone(), sku.clone()));
+            books.shelves.entry(key).or_default().on_hand -= quantity;
+        }
+    }
+
+    async fn change(&mut self, id: &str, step: Step) -> Result<Answer<Reserved>, Stopped> {
+        let key = self.next('k');
+        self.line.begin(|| format!("{} {step:?} {id}", self.caller.scope.tenant_id()))?;
+        let (caller, id) = (self.caller.clone(), id.to_owned());
+        let request: Request<Reserved> = Rc::new(move |ports| {
+            let (caller, key, id) = (caller.clone(), key.clone(), id.clone());
+            Box::pin(async move {
+                match step {
+                    Step::Commit => reservations::commit(&ports, &caller, &key, &id).await,
+                    Step::Release => reservations::release(&ports, &caller, &key, &id).await,
+                    Step::Extend => {
+                        let request = ExtendRequest { ttl_seconds: 900 };
+                        reservations::extend(&ports, &caller, &key, &id, &request).await
+                    }
+                }
+            })
+        });
+        Ok(self.line.send(request, essence).await)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Commit,
+    Release,
+    Extend,
+}
+
+fn essence(answer: &Reserved) -> String {
+    format!("{} {:?}", answer.reservation.reservation_id, answer.reservation.lines)
+}

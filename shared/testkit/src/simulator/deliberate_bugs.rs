@@ -1,0 +1,405 @@
+//! Bugs to switch on by name, so that it is known that the simulator finds such.
+//!
+//! They sit at the ports: a write that lacks a condition, a record that is taken for done too early. To
+//! the tables and to everybody else that is what the same bug in the code would be, and the code stays
+//! free of it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tillstream_app::Result as AppResult;
+use tillstream_app::database::{
+    Change, Condition, Database, DatabaseError, Get, Item, Query, QueryPage, Table, Value, Write,
+};
+use tillstream_app::dispatch::transport::{HqAnswer, HqRequest, HqTransport, HqTransportError};
+use tillstream_app::ports::{EventStream, StreamRecord};
+use tillstream_domain::cart::Applied;
+use tillstream_domain::compact;
+
+use super::chance::Chance;
+use super::network::HqLine;
+use crate::memory_database::MemoryDatabase;
+use crate::memory_messaging::MemoryStream;
+
+macro_rules! bugs {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A deliberate bug.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Bug { $($(#[$doc])* $name,)* }
+
+        impl Bug {
+            /// All of them.
+            pub const ALL: &'static [Bug] = &[$(Bug::$name,)*];
+        }
+    };
+}
+
+bugs! {
+    /// A cart is written over whatever version is there.
+    CartVersionUnchecked,
+    /// A cart forgets which commands it has applied.
+    CartForgetsItsKeys,
+    /// A lane's number is taken without looking whether somebody else has.
+    LaneNumberUnchecked,
+    /// A lane's number is not counted on.
+    LaneNumberNotCounted,
+    /// Stock is taken without looking whether it is there.
+    StockUnchecked,
+    /// A sale lowers what is on hand, and not what is available.
+    AvailableForgotten,
+    /// A movement is not counted.
+    MovementNotCounted,
+    /// A movement forgets how much it moved.
+    MovementForgetsItsDelta,
+    /// Of an order's products one is left on the shelf.
+    StockOfOneLineForgotten,
+    /// A committed hold leaves the shelf, and stays reserved.
+    ReservedForgotten,
+    /// A reservation is made over another of the same id.
+    ReservationOverwritten,
+    /// A hold is given back, however often.
+    HoldGivenBackTwice,
+    /// A stock update's record is not kept.
+    UpdateRecordForgotten,
+    /// Two returns of one sale do not see each other.
+    ReturnedUnchecked,
+    /// A page is written over whatever version is there.
+    PageVersionUnchecked,
+    /// The completeness record is not written.
+    WatermarkDropped,
+    /// The completeness record is written over whatever version is there.
+    WatermarkVersionUnchecked,
+    /// An older version of a product overwrites a newer one.
+    FeedVersionUnchecked,
+    /// The settlement of a long order is recorded, and its stock stays held.
+    SettlementForgetsStock,
+    /// The relay counts records as done before it has handled them.
+    RelayAcknowledgesTooEarly,
+    /// The aggregator counts records as done before it has handled them.
+    AggregatorAcknowledgesTooEarly,
+    /// The dispatcher deletes messages before it has handled them.
+    DispatcherDeletesTooEarly,
+    /// What the stream did not take is taken for sent.
+    PartialSendIgnored,
+    /// A line is rounded down in the event, not to the nearest.
+    LineRoundedDown,
+    /// The figures of a day are those of the UTC day.
+    BusinessDayInUtc,
+    /// Change is counted as paid.
+    ChangeCountedAsPaid,
+    /// A repeated request to HQ has another idempotency key.
+    RetryWithNewKey,
+    /// A failure of HQ is taken for success.
+    FailureTakenForSuccess,
+    /// A tenant reads another's catalogue.
+    CatalogueOfAnotherTenant,
+    /// A final order can be changed afterwards.
+    OrderRewritten,
+}
+
+impl Bug {
+    /// Its name on the command line.
+    pub fn name(self) -> String {
+        format!("{self:?}")
+    }
+
+    /// The bug of a name.
+    pub fn named(name: &str) -> Option<Bug> {
+        Bug::ALL.iter().copied().find(|bug| bug.name() == name)
+    }
+
+    pub(super) fn database(
+        bug: Option<Bug>,
+        inner: Arc<MemoryDatabase>,
+        chance: Arc<Chance>,
+    ) -> Arc<dyn Database> {
+        match bug {
+            Some(bug) => Arc::new(BuggyDatabase { bug, inner, chance }),
+            None => inner,
+        }
+    }
+
+    pub(super) fn stream(bug: Option<Bug>, inner: Arc<MemoryStream>) -> Arc<dyn EventStream> {
+        match bug {
+            Some(bug) => Arc::new(BuggyStream { bug, inner }),
+            None => inner,
+        }
+    }
+
+    pub(super) fn transport(bug: Option<Bug>, inner: Arc<HqLine>) -> Arc<dyn HqTransport> {
+        match bug {
+            Some(bug) => Arc::new(BuggyLine { bug, inner }),
+            None => inner,
+        }
+    }
+}
+
+struct BuggyDatabase {
+    bug: Bug,
+    inner: Arc<MemoryDatabase>,
+    chance: Arc<Chance>,
+}
+
+fn keys(write: &Write) -> (Table, String, String) {
+    match write {
+        Write::Put { table, item, .. } => {
+            let text = |name| item.opt_text(name).unwrap_or_default().to_owned();
+            (*table, text("pk"), text("sk"))
+        }
+        Write::Update { table, key, .. }
+        | Write::Delete { table, key, .. }
+        | Write::Check { table, key, .. } => (*table, key.pk().to_owned(), key.sk().to_owned()),
+    }
+}
+
+fn forget_condition(write: &mut Write) {
+    match write {
+        Write::Put { condition, .. } | Write::Update { condition, .. } | Write::Delete { condition, .. } => {
+            *condition = None;
+        }
+        Write::Check { .. } => {}
+    }
+}
+
+fn forget_changes(write: &mut Write, of: &[&str]) {
+    if let Write::Update { changes, .. } = write {
+        changes.retain(|change| match change {
+            Change::Add(name, _) | Change::Set(name, _) | Change::SetIfAbsent(name, _) => !of.contains(name),
+            Change::Remove(_) => true,
+        });
+    }
+}
+
+fn without_least(condition: Condition, of: &str) -> Condition {
+    match condition {
+        Condition::All(all) => Condition::All(
+            all.into_iter()
+                .filter(|one| !matches!(one, Condition::Ge(name, _) if *name == of))
+                .map(|one| without_least(one, of))
+                .collect(),
+        ),
+        other => other,
+    }
+}
+
+impl BuggyDatabase {
+    /// What the bug makes of a write; `false` where it forgets it altogether.
+    fn distort(&self, write: &mut Write) -> bool {
+        let (table, pk, sk) = keys(write);
+        let is_cart = table == Table::Orders && sk == "cart";
+        let is_lane = table == Table::Orders && sk == "lane";
+        let is_stock = table == Table::Stock && sk == "stock";
+        let is_completeness = table == Table::Analytics && sk == "complete";
+        let is_page = table == Table::Analytics && (sk.starts_with("hour#") || sk.starts_with("products#"));
+        match self.bug {
+            Bug::CartVersionUnchecked if is_cart => forget_condition(write),
+            Bug::CartForgetsItsKeys if is_cart => {
+                if let (Write::Put { item, .. }, Ok(keys)) = (write, compact::encode(&Applied::default())) {
+                    item.0.insert("keys".to_owned(), Value::B(keys));
+                }
+            }
+            Bug::LaneNumberUnchecked if is_lane => forget_condition(write),
+            Bug::LaneNumberNotCounted if is_lane => forget_changes(write, &["last"]),
+            Bug::StockUnchecked if is_stock => {
+                if let Write::Update { condition, .. } = write {
+                    *condition = condition.take().map(|condition| without_least(condition, "available"));
+                }
+            }
+            Bug::AvailableForgotten if is_stock && is_movement(write, "sale") => {
+                forget_changes(write, &["available"]);
+            }
+            Bug::MovementNotCounted if is_stock && is_movement(write, "adjustment") => {
+                forget_changes(write, &["seq"]);
+            }
+            Bug::MovementForgetsItsDelta if is_stock && is_movement(write, "return") => {
+                forget_changes(write, &["last_on_hand"]);
+            }
+            Bug::ReservedForgotten if is_stock && is_movement(write, "commit") => {
+                forget_changes(write, &["reserved", "available", "last_reserved"]);
+                if let Write::Update { changes, .. } = write {
+                    let taken = changes.iter().find_map(|change| match change {
+                        Change::Add("on_hand", by) => Some(*by),
+                        _ => None,
+                    });
+                    changes.push(Change::Set("last_reserved", Value::N(0)));
+                    changes.extend(taken.map(|by| Change::Add("available", by)));
+                }
+            }
+            Bug::ReservationOverwritten if pk.contains("#reservation#") => forget_condition(write),
+            Bug::HoldGivenBackTwice if table == Table::Stock && pk.contains("#holds#") => {
+                if matches!(write, Write::Delete { .. }) {
+                    forget_condition(write);
+                }
+            }
+            Bug::UpdateRecordForgotten if table == Table::Stock && sk == "update" => return false,
+            Bug::ReturnedUnchecked if sk == "returned" => forget_condition(write),
+            Bug::PageVersionUnchecked if is_page => forget_condition(write),
+            Bug::WatermarkDropped if is_completeness => return false,
+            Bug::WatermarkVersionUnchecked if is_completeness => forget_condition(write),
+            Bug::FeedVersionUnchecked if table == Table::Catalog && sk == "product" => {
+                forget_condition(write)
+            }
+            Bug::OrderRewritten if is_cart => {
+                if let Write::Put { item, .. } = write
+                    && item.opt_number("lane_number").is_some()
+                    && self.chance.percent(5)
+                {
+                    item.0.insert("total".to_owned(), Value::N(1));
+                }
+            }
+            _ => {}
+        }
+        true
+    }
+
+    fn distort_all(&self, mut writes: Vec<Write>) -> Vec<Write> {
+        if self.bug == Bug::StockOfOneLineForgotten && writes.len() > 4 {
+            let is_sale = |write: &Write| keys(write).2 == "stock" && is_movement(write, "sale");
+            if let Some(at) = writes.iter().position(is_sale) {
+                writes.remove(at);
+            }
+        }
+        if self.bug == Bug::SettlementForgetsStock {
+            let settles = writes.iter().any(|write| match write {
+                Write::Update { key, changes, .. } => {
+                    key.sk().starts_with("chunk#")
+                        && changes.contains(&Change::Set("state", Value::S("settled".to_owned())))
+                }
+                _ => false,
+            });
+            if settles {
+                writes.retain(|write| keys(write).2 != "stock");
+            }
+        }
+        writes.retain_mut(|write| self.distort(write));
+        writes
+    }
+}
+
+fn is_movement(write: &Write, kind: &str) -> bool {
+    match write {
+        Write::Update { changes, .. } => {
+            changes.contains(&Change::Set("last_kind", Value::S(kind.to_owned())))
+        }
+        _ => false,
+    }
+}
+
+#[async_trait]
+impl Database for BuggyDatabase {
+    async fn get(&self, get: Get) -> Result<Option<Item>, DatabaseError> {
+        self.inner.get(get).await
+    }
+
+    async fn get_many(&self, mut gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
+        if self.bug == Bug::CatalogueOfAnotherTenant {
+            for get in &mut gets {
+                if get.table == Table::Catalog && get.key.sk() == "product" {
+                    let pk = get.key.pk().replacen("globex#", "acme#", 1).replacen("mallory#", "acme#", 1);
+                    let other = Item::default().with("pk", pk).with("sk", get.key.sk());
+                    if let Ok(key) = tillstream_app::database::Key::of(&other) {
+                        get.key = key;
+                    }
+                }
+            }
+        }
+        self.inner.get_many(gets).await
+    }
+
+    async fn get_together(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
+        self.inner.get_together(gets).await
+    }
+
+    async fn query(&self, query: Query) -> Result<QueryPage, DatabaseError> {
+        self.inner.query(query).await
+    }
+
+    async fn write(&self, mut write: Write) -> Result<(), DatabaseError> {
+        if self.distort(&mut write) { self.inner.write(write).await } else { Ok(()) }
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<(), DatabaseError> {
+        let writes = self.distort_all(writes);
+        if writes.is_empty() { Ok(()) } else { self.inner.transact(writes).await }
+    }
+
+    async fn put_many(&self, table: Table, items: Vec<Item>) -> Result<(), DatabaseError> {
+        self.inner.put_many(table, items).await
+    }
+}
+
+struct BuggyStream {
+    bug: Bug,
+    inner: Arc<MemoryStream>,
+}
+
+impl BuggyStream {
+    fn distort(&self, record: &StreamRecord) -> StreamRecord {
+        let mut record = record.clone();
+        let Ok(mut event) = serde_json::from_slice::<serde_json::Value>(&record.data) else { return record };
+        match self.bug {
+            Bug::LineRoundedDown => {
+                let lines = event.pointer_mut("/detail/lines").and_then(|lines| lines.as_array_mut());
+                for line in lines.into_iter().flatten() {
+                    let gross = line.get("gross").and_then(serde_json::Value::as_i64).unwrap_or(0);
+                    if gross % 10 == 1 {
+                        line["gross"] = (gross - 1).into();
+                    }
+                }
+            }
+            Bug::BusinessDayInUtc => {
+                let day = event.get("occurred_at").and_then(|at| at.as_str()).and_then(|at| at.get(..10));
+                if let Some(day) = day.map(str::to_owned) {
+                    event["business_day"] = day.into();
+                }
+            }
+            Bug::ChangeCountedAsPaid => {
+                let paid = event.pointer_mut("/detail/payments").and_then(|paid| paid.as_array_mut());
+                for payment in paid.into_iter().flatten() {
+                    let amount = payment.get("amount").and_then(serde_json::Value::as_i64).unwrap_or(0);
+                    if payment.get("tender").and_then(|tender| tender.as_str()) == Some("cash") {
+                        payment["amount"] = ((amount + 99) / 100 * 100).into();
+                    }
+                }
+            }
+            _ => return record,
+        }
+        if let Ok(data) = serde_json::to_vec(&event) {
+            record.data = data;
+        }
+        record
+    }
+}
+
+#[async_trait]
+impl EventStream for BuggyStream {
+    async fn publish(&self, records: &[StreamRecord]) -> AppResult<Vec<usize>> {
+        let records: Vec<StreamRecord> = records.iter().map(|record| self.distort(record)).collect();
+        let refused = self.inner.publish(&records).await?;
+        Ok(if self.bug == Bug::PartialSendIgnored { Vec::new() } else { refused })
+    }
+}
+
+struct BuggyLine {
+    bug: Bug,
+    inner: Arc<HqLine>,
+}
+
+#[async_trait]
+impl HqTransport for BuggyLine {
+    async fn post(&self, mut request: HqRequest) -> Result<HqAnswer, HqTransportError> {
+        if self.bug == Bug::RetryWithNewKey {
+            for (name, value) in &mut request.headers {
+                if *name == "idempotency-key" {
+                    value.push_str(&format!("-{}", self.inner.chance.next()));
+                }
+            }
+        }
+        match self.inner.post(request).await {
+            Err(_) if self.bug == Bug::FailureTakenForSuccess => {
+                Ok(HqAnswer { status: 200, body: b"{}".to_vec(), retry_after: None })
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The event sources of the functions, as AWS Lambda runs them: shards side by side, partitions in order,
+//! what failed again, and now and then what was done before.
+//!
+//! Handlers get records as they are: how they look as JSON is the affair of the batch adapters, and of
+//! the pollers that feed those ([`crate::poller`]).
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tillstream_app::aggregation::fold::fold_records;
+use tillstream_app::database::{Item, Table};
+use tillstream_app::dispatch::dispatcher::{Dispatcher, Fate, Policy, Received};
+use tillstream_app::record_failure::Failure;
+use tillstream_app::{keeper, relay};
+
+use super::deliberate_bugs::Bug;
+use super::world::World;
+use crate::memory_database::{STREAM_SHARDS, shard_of};
+use crate::memory_messaging::ShardRecord;
+
+/// Batches of one shard at once.
+const FACTOR: usize = 2;
+/// A source with nothing to do looks again after at most this time.
+const IDLE: Duration = Duration::from_millis(3_000);
+/// Of batches that were done, in hundredths: those after which the source has forgotten how far it was.
+const GOES_BACK: u64 = 3;
+
+/// A change of an item, both images.
+type Change = (u64, Option<Item>, Option<Item>);
+
+/// How far the sources are.
+#[derive(Default)]
+pub struct Progress {
+    idle: Vec<Rc<Cell<bool>>>,
+}
+
+impl Progress {
+    /// Whether none of them has anything to do.
+    pub fn is_idle(&self) -> bool {
+        self.idle.iter().all(|idle| idle.get())
+    }
+
+    fn source(&mut self) -> Rc<Cell<bool>> {
+        let idle = Rc::new(Cell::new(false));
+        self.idle.push(idle.clone());
+        idle
+    }
+}
+
+/// Begins all of them.
+pub fn begin(world: &Rc<World>) -> Progress {
+    let mut progress = Progress::default();
+    for table in [Table::Orders, Table::Stock] {
+        for shard in 0..STREAM_SHARDS {
+            for part in 0..FACTOR {
+                let idle = progress.source();
+                world.scheduler.spawn(relay_shard(world.clone(), table, shard, part, idle));
+            }
+        }
+    }
+    for part in 0..FACTOR {
+        let idle = progress.source();
+        world.scheduler.spawn(aggregate(world.clone(), part, idle));
+    }
+    for _ in 0..2 {
+        let idle = progress.source();
+        world.scheduler.spawn(dispatch(world.clone(), idle));
+    }
+    world.scheduler.spawn(keep(world.clone()));
+    progress
+}
+
+/// What came of a batch of a stream: how many records of it were done, from the first.
+async fn handled(
+    world: &World,
+    records: usize,
+    handle: impl Future<Output = BTreeMap<usize, Failure>>,
+) -> usize {
+    world.trouble_sends();
+    let answer = world.invoke(handle).await;
+    world.batches.set(world.batches.get() + 1);
+    let Some(failures) = answer else { return 0 };
+    for failure in failures.values() {
+        if let Failure::Poison(why) = failure {
+            world.fail("nothing of ours is poison", why.clone());
+        }
+    }
+    let first = failures.iter().find(|(_, failure)| matches!(failure, Failure::Transient(_)));
+    first.map_or(records, |(position, _)| *position)
+}
+
+fn batch_size(world: &World) -> usize {
+    1 + world.chance.index(24)
+}
+
+/// Back to somewhere before `position`, now and then.
+fn maybe_back(world: &World, position: u64) -> u64 {
+    if world.weather.get().deaths > 0 && world.chance.percent(GOES_BACK) {
+        position.saturating_sub(1 + world.chance.below(20))
+    } else {
+        position
+    }
+}
+
+/// Up to `most` changes of a shard's part after `position` that the event source's filter lets through, and
+/// how far was looked.
+fn changes_after(
+    world: &World,
+    table: Table,
+    (shard, part): (usize, usize),
+    position: u64,
+    most: usize,
+) -> (Vec<Change>, u64) {
+    let filter = if table == Table::Orders { "lane_number" } else { "seq" };
+    let (mut found, mut looked) = (Vec::new(), position);
+    world.memory.look_at_changes(table, position, |change| {
+        if found.len() >= most {
+            return;
+        }
+        looked = change.sequence;
+        let passes = change.new.as_ref().is_some_and(|new| new.get(filter).is_some());
+        let mine = || {
+            let pk = change.new.as_ref().and_then(|new| new.opt_text("pk")).unwrap_or_default();
+            shard_of(pk, FACTOR * STREAM_SHARDS) / STREAM_SHARDS == part
+        };
+        if change.shard == shard && passes && mine() {
+            found.push((change.sequence, change.old.clone(), change.new.clone()));
+        }
+    });
+    (found, looked)
+}
+
+async fn relay_shard(world: Rc<World>, table: Table, shard: usize, part: usize, idle: Rc<Cell<bool>>) {
+    let mut position = 0;
+    loop {
+        let (batch, looked) = changes_after(&world, table, (shard, part), position, batch_size(&world));
+        idle.set(batch.is_empty());
+        if batch.is_empty() {
+            position = looked;
+            world.sleep_up_to(IDLE).await;
+            continue;
+        }
+        if world.settings.bug == Some(Bug::RelayAcknowledgesTooEarly) {
+            position = looked;
+        }
+        let (ports, queue) = (world.ports(), world.waking());
+        let images: Vec<relay::Images<'_>> =
+            batch.iter().map(|(_, old, new)| (old.as_ref(), new.as_ref())).collect();
+        let handle = relay::handle(&ports, world.sending.as_ref(), queue.as_ref(), &images);
+        let done = handled(&world, batch.len(), handle).await;
+        if done == batch.len() {
+            position = maybe_back(&world, position.max(looked));
+        } else {
+            if let Some((sequence, _, _)) = done.checked_sub(1).and_then(|last| batch.get(last)) {
+                position = position.max(*sequence);
+            }
+            world.sleep_up_to(Duration::from_millis(800)).await;
+        }
+    }
+}
+
+/// The sales stream: its shards one generation after the other, since what a shard was split into comes
+/// after it.
+async fn aggregate(world: Rc<World>, part: usize, idle: Rc<Cell<bool>>) {
+    let mut positions = BTreeMap::<usize, u64>::new();
+    loop {
+        let mut has_found = false;
+        for shard in 0..world.stream.shards() {
+            let position = positions.get(&shard).copied().unwrap_or(0);
+            let most = batch_size(&world);
+            let read = world.stream.records(shard, position, most);
+            let Some(last) = read.last().map(|record| record.sequence) else { continue };
+            has_found = true;
+            idle.set(false);
+            let batch: Vec<&ShardRecord> =
+                read.iter().filter(|record| shard_of(&record.partition_key, FACTOR) == part).collect();
+            if world.settings.bug == Some(Bug::AggregatorAcknowledgesTooEarly) {
+                positions.insert(shard, last);
+            }
+            let done = if batch.is_empty() {
+                0
+            } else {
+                let ports = world.ports();
+                let data: Vec<&[u8]> = batch.iter().map(|record| record.data.as_slice()).collect();
+                handled(&world, batch.len(), fold_records(&ports, &data)).await
+            };
+            if done == batch.len() {
+                let reached = positions.get(&shard).copied().unwrap_or(0).max(last);
+                positions.insert(shard, maybe_back(&world, reached));
+            } else {
+                if let Some(record) = done.checked_sub(1).and_then(|last| batch.get(last)) {
+                    let reached = positions.get(&shard).copied().unwrap_or(0).max(record.sequence);
+                    positions.insert(shard, reached);
+                }
+                world.sleep_up_to(Duration::from_millis(800)).await;
+            }
+            // The shards after it wait until it is through.
+            break;
+        }
+        if !has_found {
+            idle.set(true);
+            world.sleep_up_to(IDLE).await;
+        }
+    }
+}
+
+async fn dispatch(world: Rc<World>, idle: Rc<Cell<bool>>) {
+    loop {
+        let messages = world.queue.receive(1 + world.chance.index(10));
+        idle.set(messages.is_empty());
+        if messages.is_empty() {
+            world.sleep_up_to(IDLE).await;
+            continue;
+        }
+        if world.settings.bug == Some(Bug::DispatcherDeletesTooEarly) {
+            for message in &messages {
+                world.queue.delete(&message.receipt);
+            }
+        }
+        let secret = match world.signing_secret() {
+            Ok(secret) => secret,
+            Err(why) => return world.fail("the simulator works", why),
+        };
+        let dispatcher = Dispatcher {
+            ports: world.ports(),
+            queue: world.waking(),
+            transport: world.transport.clone(),
+            secret,
+            policy: Policy::default(),
+        };
+        let received: Vec<Received> = messages
+            .iter()
+            .map(|message| Received {
+                group: message.group.clone(),
+                receipt: message.receipt.clone(),
+                body: message.body.clone(),
+            })
+            .collect();
+        world.trouble_sends();
+        let fates = world.invoke(dispatcher.handle_batch(&received)).await;
+        world.batches.set(world.batches.get() + 1);
+        for (message, fate) in messages.iter().zip(fates.unwrap_or_default()) {
+            match fate {
+                Fate::Done => {
+                    world.queue.delete(&message.receipt);
+                }
+                Fate::Again(_) => {}
+                Fate::Stray(why) => world.fail("nothing of ours is a stray", why),
+            }
+        }
+    }
+}
+
+/// The schedule: the keeper each minute, or later.
+async fn keep(world: Rc<World>) {
+    loop {
+        world.sleep(Duration::from_secs(60) + world.chance.up_to(Duration::from_secs(30))).await;
+        if world.keeper_runs.get() {
+            run_keeper(&world).await;
+        }
+    }
+}
+
+/// One run of the keeper. It may fail or die: what it leaves undone is the next one's.
+pub async fn run_keeper(world: &World) {
+    let (ports, queue) = (world.ports(), world.waking());
+    let deadline = world.now() + jiff::SignedDuration::from_secs(45);
+    let run = keeper::run(&ports, world.sending.as_ref(), queue.as_ref(), deadline);
+    if let Some(Err(tillstream_app::Error::Bug(why))) = world.invoke(run).await {
+        world.fail("the keeper has no bugs", why);
+    }
+}

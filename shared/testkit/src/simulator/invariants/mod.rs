@@ -1,0 +1,4 @@
+//! What must hold: some of it after every step, all of it at rest.
+
+pub mod always;
+pub mod at_rest;

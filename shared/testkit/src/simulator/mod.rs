@@ -1,0 +1,226 @@
+//! The simulator: tenants, tills and HQ over the real use cases, relay, aggregator, dispatcher and
+//! keeper, with every fault that AWS and clients have, on virtual time and one thread. A seed is a run,
+//! byte for byte.
+//!
+//! What must hold is checked after every step where that is cheap ([`invariants`]), and all of it when
+//! everything has arrived. A run that fails is cut to the fewest commands with which it still fails.
+
+mod books;
+mod chance;
+mod clients;
+mod clock;
+mod deliberate_bugs;
+mod event_sources;
+mod invariants;
+mod network;
+mod scheduler;
+mod set_up;
+mod world;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+pub use deliberate_bugs::Bug;
+pub use world::Violation;
+use world::{Weather, World};
+
+use crate::hq_stand_in::Mode;
+use event_sources::Progress;
+use invariants::always::Watch;
+use invariants::at_rest;
+
+/// A run that takes more steps than this does not end.
+const STEPS_MAX: u64 = 1_500_000;
+
+/// What a run is.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Decides everything.
+    pub seed: u64,
+    /// Commands that clients begin.
+    pub commands: u64,
+    /// A bug that is switched on.
+    pub bug: Option<Bug>,
+    /// Whether what happens is written down in words.
+    pub tells: bool,
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// What does not hold.
+    pub violation: Option<Violation>,
+    /// Commands that clients began.
+    pub commands: u64,
+    /// Batches that functions handled.
+    pub batches: u64,
+    /// Orders that became final.
+    pub orders: usize,
+    /// Steps of tasks.
+    pub steps: u64,
+    /// The same for the same run.
+    pub fingerprint: u64,
+    /// What happened, in words.
+    pub events: Vec<String>,
+}
+
+/// Runs a seed.
+pub fn run(settings: Settings) -> Outcome {
+    let world = match World::new(settings) {
+        Ok(world) => world,
+        Err(seen) => {
+            let violation = Some(Violation { invariant: "the simulator works", seen });
+            return Outcome { violation, ..Outcome::default() };
+        }
+    };
+    let mut run = Run { world: world.clone(), watch: Watch::default(), steps: 0 };
+    run.all();
+    let world = run.world;
+    Outcome {
+        violation: world.violation.borrow().clone(),
+        commands: world.commands.get(),
+        batches: world.batches.get(),
+        orders: world.books.borrow().orders.len(),
+        steps: run.steps,
+        fingerprint: world.fingerprint.get(),
+        events: world.events.take(),
+    }
+}
+
+/// The fewest commands, from the first, with which a run still fails, and that run in words.
+pub fn shortest_prefix(failed: Settings, commands: u64) -> Outcome {
+    let fails = |commands| run(Settings { commands, tells: false, ..failed }).violation.is_some();
+    let (mut passes, mut fails_at) = (0, commands);
+    while passes + 1 < fails_at {
+        let middle = passes.midpoint(fails_at);
+        if fails(middle) { fails_at = middle } else { passes = middle }
+    }
+    run(Settings { commands: fails_at, tells: true, ..failed })
+}
+
+struct Run {
+    world: Rc<World>,
+    watch: Watch,
+    steps: u64,
+}
+
+impl Run {
+    /// Steps until `is_done`, or something is wrong.
+    fn until(&mut self, what: &str, is_done: impl Fn(&World) -> bool) {
+        while !self.world.has_failed() && !is_done(&self.world) {
+            self.steps += 1;
+            if self.steps > STEPS_MAX || !self.world.scheduler.step() {
+                let seen = format!("{what}: {} steps, {} commands", self.steps, self.world.commands.get());
+                self.world.fail("everything comes to its end", seen);
+            }
+            self.watch.look(&self.world);
+        }
+    }
+
+    /// Runs something to its end, with everything else going on beside it.
+    fn do_now(&mut self, what: &str, work: impl Future<Output = ()> + 'static) {
+        let done = Rc::new(Cell::new(false));
+        let tell = done.clone();
+        self.world.scheduler.spawn(async move {
+            work.await;
+            tell.set(true);
+        });
+        self.until(what, |_| done.get());
+    }
+
+    fn wait(&mut self, time: Duration) {
+        let world = self.world.clone();
+        self.do_now("waiting", async move { world.sleep(time).await });
+    }
+
+    /// Until the event sources have nothing to do, some time on end.
+    fn drain(&mut self, sources: &Progress) {
+        for _ in 0..400 {
+            self.until("draining", |_| sources.is_idle());
+            let batches = self.world.batches.get();
+            self.wait(Duration::from_secs(4));
+            if self.world.has_failed() || (sources.is_idle() && self.world.batches.get() == batches) {
+                return;
+            }
+        }
+        self.world.fail("everything comes to its end", "the event sources never rest");
+    }
+
+    fn all(&mut self) {
+        let world = self.world.clone();
+        world.clients.set(1);
+        world.scheduler.spawn(set_up::load(world.clone()));
+        self.until("setting up", |world| world.clients.get() == 0);
+        let sources = event_sources::begin(&world);
+        clients::begin(&world);
+        let climate = Rc::new(Cell::new(true));
+        world.scheduler.spawn(weather(world.clone(), climate.clone()));
+        self.until("the day", |world| world.clients.get() == 0);
+        // The day is over: nothing goes wrong any more, and what is under way arrives.
+        climate.set(false);
+        world.set_weather(Weather::CALM);
+        world.control_hq(Mode::Accept, 0);
+        world.keeper_runs.set(false);
+        self.drain(&sources);
+        world.clock.advance(Duration::from_secs(160));
+        self.drain(&sources);
+        let checked = world.clone();
+        self.do_now("checking what arrived", async move { at_rest::check_arrived(&checked).await });
+        // Then the keeper mends what is left, and every hold ends.
+        for _ in 0..8 {
+            let kept = world.clone();
+            self.do_now("keeping", async move { event_sources::run_keeper(&kept).await });
+            self.drain(&sources);
+            world.clock.advance(Duration::from_secs(310));
+            self.drain(&sources);
+        }
+        world.clock.advance(Duration::from_secs(26 * 3_600));
+        for _ in 0..3 {
+            let kept = world.clone();
+            self.do_now("keeping", async move { event_sources::run_keeper(&kept).await });
+            self.drain(&sources);
+        }
+        let checked = world.clone();
+        self.do_now("checking what is at rest", async move { at_rest::check(&checked).await });
+    }
+}
+
+/// The weather, HQ's moods, nights, and streams that are cut anew.
+async fn weather(world: Rc<World>, goes_on: Rc<Cell<bool>>) {
+    while goes_on.get() {
+        let chance = &world.chance;
+        let next = match chance.below(10) {
+            0..4 => Weather::CALM,
+            4..8 => Weather::BREEZE,
+            _ => Weather::STORM,
+        };
+        world.tell(|| format!("weather: {next:?}"));
+        world.set_weather(next);
+        match chance.below(10) {
+            0 => world.control_hq(Mode::Down, 0),
+            1 => world.control_hq(Mode::Hang, 0),
+            2 => world.control_hq(Mode::Fail, 0),
+            3..5 => world.control_hq(Mode::Accept, 30),
+            _ => world.control_hq(Mode::Accept, 0),
+        }
+        if chance.percent(6) {
+            world.stream.reshard(1 + chance.index(4));
+        }
+        // Eventual reads are behind, more or less.
+        world.memory.set_lag(if chance.percent(40) { chance.index(8) } else { 0 });
+        if chance.percent(5) {
+            let next = world.rotate_hq_secret();
+            world.sleep_up_to(Duration::from_secs(120)).await;
+            world.secret.set(next);
+        }
+        world.sleep_up_to(Duration::from_secs(90)).await;
+        if world.chance.percent(2) && goes_on.get() {
+            let night = Duration::from_secs(3_600 + world.chance.below(12 * 3_600));
+            world.tell(|| format!("{} h pass", night.as_secs() / 3_600));
+            world.clock.advance(night);
+        }
+    }
+    world.memory.set_lag(0);
+    world.memory.settle();
+}

@@ -1,0 +1,139 @@
+//! Who is in the world, and what HQ uploads before the doors open.
+
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+use tillstream_app::sync::entities::Entity;
+use tillstream_app::sync::upload::{Upload, upload};
+use tillstream_app::tenancy::Role;
+
+use super::books::{Goods, Shelf, Shop};
+use super::chance::Chance;
+use super::world::{Tenant, World};
+use crate::shop::caller;
+
+/// Zones with their offsets: whole hours, half hours, and both kinds of clock changes.
+const ZONES: [&str; 4] = ["Europe/London", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"];
+/// Categories of goods.
+const CATEGORIES: [&str; 3] = ["garden", "kitchen", "party"];
+
+/// The tenants of a run: they call their stores, registers and goods the same, so that nothing but the
+/// tenant tells them apart.
+pub fn tenants(chance: &Chance) -> Vec<Tenant> {
+    let count = 1 + chance.index(2);
+    ["acme", "globex"].into_iter().take(count).map(|id| tenant(chance, id)).collect()
+}
+
+fn tenant(chance: &Chance, id: &str) -> Tenant {
+    let shops = (1..=1 + chance.index(2))
+        .map(|number| Shop {
+            id: format!("s-{number}"),
+            zone: chance.one_of(&ZONES).copied().unwrap_or("UTC"),
+            day_begins: if chance.percent(40) { 4 } else { 0 },
+            registers: (1..=1 + chance.index(3)).map(|number| format!("r-{number}")).collect(),
+        })
+        .collect();
+    // Some sell more than one transaction takes.
+    let goods = if chance.percent(12) { 130 } else { 6 + chance.index(6) };
+    let goods = (1..=goods)
+        .map(|number| Goods {
+            sku: format!("sku-{number}"),
+            // Fractions of a penny, so that rounding shows.
+            price: if chance.percent(3) { 0 } else { chance.between(1, 250_000) },
+            is_weighed: chance.percent(25),
+            is_stocked: !chance.percent(8),
+            category: chance.one_of(&CATEGORIES).copied().unwrap_or_default(),
+        })
+        .collect();
+    Tenant { id: id.to_owned(), shops, goods }
+}
+
+/// A price as decimal text.
+pub fn decimal(ten_thousandths: i64) -> String {
+    format!("{}.{:04}", ten_thousandths / 10_000, ten_thousandths % 10_000)
+}
+
+/// A quantity as a client writes it: pieces as a number, weights as decimal text.
+pub fn quantity(tenant: &Tenant, sku: &str, thousandths: i64) -> Value {
+    if !tenant.goods_of(sku).is_some_and(|goods| goods.is_weighed) {
+        return json!(thousandths / 1_000);
+    }
+    let sign = if thousandths < 0 { "-" } else { "" };
+    let whole = thousandths.unsigned_abs();
+    json!(format!("{sign}{}.{:03}", whole / 1_000, whole % 1_000))
+}
+
+/// One line of the catalogue's feed.
+pub fn product_line(goods: &Goods, version: u64, price: i64) -> String {
+    let line = json!({
+        "id": goods.sku,
+        "version": version,
+        "op": "upsert",
+        "data": {
+            "sku": goods.sku,
+            "name": format!("Product {}", goods.sku),
+            "unit_price": decimal(price),
+            "currency": "GBP",
+            "stocked": goods.is_stocked,
+            "unit": if goods.is_weighed { "kg" } else { "piece" },
+            "category": goods.category,
+        },
+    });
+    format!("{line}\n")
+}
+
+/// Uploads catalogue, locations and opening stock of every tenant.
+pub async fn load(world: Rc<World>) {
+    for tenant in &world.tenants {
+        let products: String = tenant.goods.iter().map(|goods| product_line(goods, 1, goods.price)).collect();
+        let mut locations = String::new();
+        let mut stock = String::new();
+        for shop in &tenant.shops {
+            let line = json!({
+                "id": shop.id,
+                "version": 1,
+                "op": "upsert",
+                "data": {
+                    "id": shop.id, "kind": "store", "name": shop.id, "time_zone": shop.zone,
+                    "currency": "GBP", "registers": shop.registers,
+                    "business_day_start": format!("{:02}:00", shop.day_begins),
+                },
+            });
+            locations.push_str(&format!("{line}\n"));
+            for goods in tenant.goods.iter().filter(|goods| goods.is_stocked) {
+                // Some of it is scarce, so that it is fought over.
+                let most = if world.chance.percent(40) { 6 } else { 400 };
+                let on_hand = 1_000 * world.chance.between(0, most);
+                let line = json!({
+                    "id": format!("{}/{}", shop.id, goods.sku),
+                    "version": 1,
+                    "op": "upsert",
+                    "data": { "location_id": shop.id, "sku": goods.sku, "on_hand": quantity(tenant, &goods.sku, on_hand) },
+                });
+                stock.push_str(&format!("{line}\n"));
+                let key = (tenant.id.clone(), (shop.id.clone(), goods.sku.clone()));
+                let shelf = Shelf { on_hand, ..Shelf::default() };
+                world.books.borrow_mut().shelves.insert(key, shelf);
+            }
+        }
+        for goods in &tenant.goods {
+            let key = (tenant.id.clone(), goods.sku.clone());
+            world.books.borrow_mut().products.insert(key, (1, goods.price));
+        }
+        for (entity, body) in
+            [(Entity::Catalog, products), (Entity::Locations, locations), (Entity::Inventory, stock)]
+        {
+            load_one(&world, &tenant.id, entity, &body).await;
+        }
+    }
+    world.clients.set(world.clients.get() - 1);
+}
+
+async fn load_one(world: &World, tenant: &str, entity: Entity, body: &str) {
+    let caller = caller(tenant, &[Role::Integration]);
+    let (ports, deadline) = (world.ports(), world.now() + jiff::SignedDuration::from_secs(3_600));
+    match upload(&ports, &caller, Upload { entity, body: body.as_bytes(), from: 1, deadline }).await {
+        Ok(reply) if reply.failed == 0 && reply.next_from.is_none() => {}
+        other => world.fail("the simulator works", format!("{entity:?}: {other:?}")),
+    }
+}

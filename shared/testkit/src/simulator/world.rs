@@ -1,0 +1,307 @@
+//! A run's world: tables, streams, queue and HQ, the weather over them, and what its clients know.
+
+use std::cell::{Cell, RefCell};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tillstream_app::Ports;
+use tillstream_app::database::Database;
+use tillstream_app::dispatch::signature::SigningSecret;
+use tillstream_app::dispatch::transport::HqTransport;
+use tillstream_app::environment::Environment;
+use tillstream_app::ports::{EventStream, WakeUpQueue};
+
+use super::Settings;
+use super::books::{Books, Goods, Shop};
+use super::chance::Chance;
+use super::clock::{Clock, MachineClock};
+use super::deliberate_bugs::Bug;
+use super::network::HqLine;
+use super::scheduler::Scheduler;
+use crate::faults::{FaultyDatabase, Rates};
+use crate::hq_stand_in::{Control, HqStandIn, Mode};
+use crate::memory_database::MemoryDatabase;
+use crate::memory_messaging::{MemoryQueue, MemoryStream, SendFault};
+
+/// HQ's secrets: it takes up the next when it rotates.
+const SECRETS: [&str; 2] =
+    ["the first secret of tillstream and hq", "the second secret of tillstream and hq"];
+
+/// How much goes wrong.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Weather {
+    /// Of calls to tables, in thousandths: each fault.
+    pub tables: u64,
+    /// Of invocations, in hundredths: those whose process dies.
+    pub deaths: u64,
+    /// Of answers, in hundredths: those that are lost.
+    pub answers_lost: u64,
+    /// Of calls to the stream and the queue, in hundredths: those that fail, wholly or in part.
+    pub sends: u64,
+    /// Of requests to HQ, in thousandths: each fault of the line.
+    pub line: u64,
+    /// Of requests, in hundredths: those that an impatient client does not wait for.
+    pub impatience: u64,
+}
+
+impl Weather {
+    /// Nothing goes wrong.
+    pub const CALM: Weather =
+        Weather { tables: 0, deaths: 0, answers_lost: 0, sends: 0, line: 0, impatience: 0 };
+    /// What AWS does on any day.
+    pub const BREEZE: Weather =
+        Weather { tables: 4, deaths: 2, answers_lost: 3, sends: 3, line: 10, impatience: 3 };
+    /// What it does on a bad one.
+    pub const STORM: Weather =
+        Weather { tables: 25, deaths: 12, answers_lost: 12, sends: 15, line: 120, impatience: 10 };
+}
+
+/// An invariant that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub invariant: &'static str,
+    /// What was seen.
+    pub seen: String,
+}
+
+/// Everything of a run.
+pub struct World {
+    pub settings: Settings,
+    pub chance: Arc<Chance>,
+    pub clock: Arc<Clock>,
+    pub scheduler: Scheduler,
+    /// The tables themselves.
+    pub memory: Arc<MemoryDatabase>,
+    /// The tables as functions reach them.
+    pub tables: Arc<dyn Database>,
+    pub stream: Arc<MemoryStream>,
+    pub sending: Arc<dyn EventStream>,
+    pub queue: Arc<MemoryQueue>,
+    pub hq: Arc<HqStandIn>,
+    pub line: Arc<HqLine>,
+    pub transport: Arc<dyn HqTransport>,
+    /// Which of [`SECRETS`] the dispatcher signs with.
+    pub secret: Cell<usize>,
+    pub weather: Cell<Weather>,
+    pub tenants: Vec<Tenant>,
+    pub books: RefCell<Books>,
+    /// What is wrong, once something is.
+    pub violation: RefCell<Option<Violation>>,
+    /// Commands that clients have begun.
+    pub commands: Cell<u64>,
+    /// Clients that still work.
+    pub clients: Cell<usize>,
+    /// Whether HQ has failed so that a message could be suspected for it.
+    pub may_suspect: Cell<bool>,
+    /// Whether the schedule runs the keeper.
+    pub keeper_runs: Cell<bool>,
+    /// Batches that functions handled.
+    pub batches: Cell<u64>,
+    /// What happened, in words, where it is wanted.
+    pub events: RefCell<Vec<String>>,
+    /// A number that is the same for the same run.
+    pub fingerprint: Cell<u64>,
+}
+
+/// A tenant, and what it sells.
+pub struct Tenant {
+    pub id: String,
+    pub shops: Vec<Shop>,
+    pub goods: Vec<Goods>,
+}
+
+impl Tenant {
+    /// A product by its SKU.
+    pub fn goods_of(&self, sku: &str) -> Option<&Goods> {
+        self.goods.iter().find(|goods| goods.sku == sku)
+    }
+}
+
+impl World {
+    /// The world of a seed, still empty.
+    ///
+    /// # Errors
+    /// Where HQ's secrets are none.
+    pub fn new(settings: Settings) -> Result<Rc<World>, String> {
+        let chance = Arc::new(Chance::new(settings.seed));
+        // Days around the end of winter time in London, so that some runs have a day of 23 hours.
+        let start = 1_774_598_400 + chance.between(0, 3 * 86_400);
+        let start = Timestamp::from_second(start).map_err(|error| error.to_string())?;
+        let clock = Arc::new(Clock::new(start, chance.clone()));
+        let memory = Arc::new(MemoryDatabase::with_environment(clock.clone()));
+        let stream = Arc::new(MemoryStream::new(1 + chance.index(3), clock.clone()));
+        let queue = Arc::new(MemoryQueue::new(clock.clone()));
+        let secret = SigningSecret::parse(SECRETS[0]).map_err(|error| error.to_string())?;
+        let hq = Arc::new(HqStandIn::new(secret, clock.clone()));
+        let line = Arc::new(HqLine {
+            hq: hq.clone(),
+            clock: clock.clone(),
+            chance: chance.clone(),
+            faults: 0.into(),
+        });
+        let bug = settings.bug;
+        let world = World {
+            tables: Bug::database(bug, memory.clone(), chance.clone()),
+            sending: Bug::stream(bug, stream.clone()),
+            transport: Bug::transport(bug, line.clone()),
+            tenants: super::set_up::tenants(&chance),
+            scheduler: Scheduler::new(chance.clone(), clock.clone()),
+            settings,
+            chance,
+            clock,
+            memory,
+            stream,
+            queue,
+            hq,
+            line,
+            secret: Cell::new(0),
+            weather: Cell::new(Weather::CALM),
+            books: RefCell::default(),
+            violation: RefCell::default(),
+            commands: Cell::new(0),
+            clients: Cell::new(0),
+            may_suspect: Cell::new(true),
+            keeper_runs: Cell::new(true),
+            batches: Cell::new(0),
+            events: RefCell::default(),
+            fingerprint: Cell::new(0xcbf2_9ce4_8422_2325),
+        };
+        Ok(Rc::new(world))
+    }
+
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Writes down what happened: into the run's fingerprint, and in words where they are wanted.
+    pub fn tell(&self, what: impl FnOnce() -> String) {
+        if self.settings.tells {
+            let line = format!("{} {}", self.now(), what());
+            self.events.borrow_mut().push(line);
+        }
+    }
+
+    /// Mixes a number into the run's fingerprint.
+    pub fn mark(&self, number: u64) {
+        let mixed = (self.fingerprint.get() ^ number).wrapping_mul(0x0000_0100_0000_01b3);
+        self.fingerprint.set(mixed ^ (mixed >> 29));
+    }
+
+    /// Ends the run: an invariant does not hold. The first stands.
+    pub fn fail(&self, invariant: &'static str, seen: impl Into<String>) {
+        let mut violation = self.violation.borrow_mut();
+        if violation.is_none() {
+            *violation = Some(Violation { invariant, seen: seen.into() });
+        }
+    }
+
+    /// Whether the run is over for that.
+    pub fn has_failed(&self) -> bool {
+        self.violation.borrow().is_some()
+    }
+
+    /// Changes the weather.
+    pub fn set_weather(&self, weather: Weather) {
+        self.weather.set(weather);
+        self.line.faults.store(weather.line, Ordering::Relaxed);
+    }
+
+    /// What one process of a function has: tables that fail as the weather is, and a clock of its own.
+    pub fn ports(&self) -> Ports {
+        let rates = Rates::each(self.weather.get().tables);
+        let database: Arc<dyn Database> = if rates == Rates::default() {
+            self.tables.clone()
+        } else {
+            Arc::new(FaultyDatabase::random(self.tables.clone(), self.chance.next(), rates))
+        };
+        let environment =
+            MachineClock { clock: self.clock.clone(), ahead_millis: self.chance.between(-400, 400) };
+        Ports { database, environment: Arc::new(environment) }
+    }
+
+    /// Runs what one invocation does, in a process that may die between any two steps, or whose answer may
+    /// be lost.
+    pub async fn invoke<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let weather = self.weather.get();
+        let mut steps_left = self.chance.percent(weather.deaths).then(|| self.chance.below(60));
+        let mut work = pin!(work);
+        let done = std::future::poll_fn(|context| {
+            match &mut steps_left {
+                Some(0) => return Poll::Ready(None),
+                Some(left) => *left -= 1,
+                None => {}
+            }
+            work.as_mut().poll(context).map(Some)
+        })
+        .await;
+        done.filter(|_| !self.chance.percent(weather.answers_lost))
+    }
+
+    /// Lets the next call to the stream or the queue fail, if the weather is so.
+    pub fn trouble_sends(&self) {
+        if self.chance.percent(self.weather.get().sends) {
+            let fault = match self.chance.below(3) {
+                0 => SendFault::CallFails,
+                1 => SendFault::AnswerLost,
+                _ => SendFault::Refuses((0..2).map(|_| self.chance.index(6)).collect()),
+            };
+            if self.chance.percent(50) {
+                self.stream.fail_next(fault);
+            } else {
+                self.queue.fail_next(fault);
+            }
+        }
+    }
+
+    /// HQ takes up its other secret; the dispatcher follows when it is told.
+    pub fn rotate_hq_secret(&self) -> usize {
+        let next = (self.secret.get() + 1) % SECRETS.len();
+        if let Some(Ok(secret)) = SECRETS.get(next).map(|secret| SigningSecret::parse(secret)) {
+            self.hq.rotate_secret(secret);
+        }
+        next
+    }
+
+    /// What the dispatcher signs with.
+    ///
+    /// # Errors
+    /// Where that is no secret.
+    pub fn signing_secret(&self) -> Result<SigningSecret, String> {
+        let secret = SECRETS.get(self.secret.get()).copied().unwrap_or_default();
+        SigningSecret::parse(secret).map_err(|error| error.to_string())
+    }
+
+    /// How HQ behaves from now on.
+    pub fn control_hq(&self, mode: Mode, fail_percent: u8) {
+        let (mode, fail_percent) = (Some(mode), Some(fail_percent));
+        self.hq.control(Control { mode, fail_percent, ..Control::default() });
+    }
+
+    /// Tells HQ which orders it refuses.
+    pub fn refuse_at_hq(&self) {
+        let refuse_orders = Some(self.books.borrow().refused_by_hq.clone());
+        self.hq.control(Control { refuse_orders, ..Control::default() });
+    }
+
+    /// Waits.
+    pub async fn sleep(&self, time: Duration) {
+        self.clock.sleep(time).await;
+    }
+
+    /// Waits for up to that long.
+    pub async fn sleep_up_to(&self, most: Duration) {
+        self.clock.sleep(self.chance.up_to(most)).await;
+    }
+
+    /// The queue as functions reach it.
+    pub fn waking(&self) -> Arc<dyn WakeUpQueue> {
+        self.queue.clone()
+    }
+}
