@@ -151,6 +151,8 @@ pub struct Books {
     pub products: BTreeMap<Of<String>, (u64, i64)>,
     /// Orders that HQ refuses, until somebody mends it.
     pub refused_by_hq: BTreeSet<String>,
+    /// Orders that HQ ever refused.
+    pub ever_refused: BTreeSet<String>,
 }
 
 impl Books {

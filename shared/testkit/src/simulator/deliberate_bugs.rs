@@ -77,8 +77,6 @@ bugs! {
     RelayAcknowledgesTooEarly,
     /// The aggregator counts records as done before it has handled them.
     AggregatorAcknowledgesTooEarly,
-    /// The dispatcher deletes messages before it has handled them.
-    DispatcherDeletesTooEarly,
     /// What the stream did not take is taken for sent.
     PartialSendIgnored,
     /// A line is rounded down in the event, not to the nearest.

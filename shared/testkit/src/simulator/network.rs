@@ -1,10 +1,12 @@
-//! What lies between: HQ's line, which fails in every way that a line can.
+//! What lies between: tables that take their time, and HQ's line, which fails in every way that a line
+//! can.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tillstream_app::database::{Database, DatabaseError, Get, Item, Query, QueryPage, Table, Write};
 use tillstream_app::dispatch::transport::{HqAnswer, HqRequest, HqTransport, HqTransportError};
 use tillstream_app::environment::Environment;
 
@@ -45,5 +47,69 @@ impl HqTransport for HqLine {
             return Err(HqTransportError::Connection("injected: reset before the answer".to_owned()));
         }
         answer
+    }
+}
+
+/// Tables that answer at once, later, or so late that all else has moved on: a process may be frozen
+/// between any two calls.
+pub struct SlowTables {
+    /// The tables.
+    pub inner: Arc<dyn Database>,
+    /// The run's clock.
+    pub clock: Arc<Clock>,
+    /// The run's chance.
+    pub chance: Arc<Chance>,
+    /// Of calls, in thousandths: those before which the process is frozen.
+    pub freezes: u64,
+}
+
+/// Longest that a process is frozen.
+const FREEZE_MAX: Duration = Duration::from_secs(8);
+
+impl SlowTables {
+    async fn wait(&self) {
+        if self.chance.per_mille(self.freezes) {
+            self.clock.sleep(self.chance.up_to(FREEZE_MAX)).await;
+        } else if self.chance.percent(25) {
+            self.clock.sleep(self.chance.up_to(Duration::from_millis(12))).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Database for SlowTables {
+    async fn get(&self, get: Get) -> Result<Option<Item>, DatabaseError> {
+        self.wait().await;
+        self.inner.get(get).await
+    }
+
+    async fn get_many(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
+        self.wait().await;
+        self.inner.get_many(gets).await
+    }
+
+    async fn get_together(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
+        self.wait().await;
+        self.inner.get_together(gets).await
+    }
+
+    async fn query(&self, query: Query) -> Result<QueryPage, DatabaseError> {
+        self.wait().await;
+        self.inner.query(query).await
+    }
+
+    async fn write(&self, write: Write) -> Result<(), DatabaseError> {
+        self.wait().await;
+        self.inner.write(write).await
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<(), DatabaseError> {
+        self.wait().await;
+        self.inner.transact(writes).await
+    }
+
+    async fn put_many(&self, table: Table, items: Vec<Item>) -> Result<(), DatabaseError> {
+        self.wait().await;
+        self.inner.put_many(table, items).await
     }
 }

@@ -21,7 +21,7 @@ use super::books::{Books, Goods, Shop};
 use super::chance::Chance;
 use super::clock::{Clock, MachineClock};
 use super::deliberate_bugs::Bug;
-use super::network::HqLine;
+use super::network::{HqLine, SlowTables};
 use super::scheduler::Scheduler;
 use crate::faults::{FaultyDatabase, Rates};
 use crate::hq_stand_in::{Control, HqStandIn, Mode};
@@ -97,8 +97,6 @@ pub struct World {
     pub commands: Cell<u64>,
     /// Clients that still work.
     pub clients: Cell<usize>,
-    /// Whether HQ has failed so that a message could be suspected for it.
-    pub may_suspect: Cell<bool>,
     /// Whether the schedule runs the keeper.
     pub keeper_runs: Cell<bool>,
     /// Batches that functions handled.
@@ -166,7 +164,6 @@ impl World {
             violation: RefCell::default(),
             commands: Cell::new(0),
             clients: Cell::new(0),
-            may_suspect: Cell::new(true),
             keeper_runs: Cell::new(true),
             batches: Cell::new(0),
             events: RefCell::default(),
@@ -219,7 +216,13 @@ impl World {
         let database: Arc<dyn Database> = if rates == Rates::default() {
             self.tables.clone()
         } else {
-            Arc::new(FaultyDatabase::random(self.tables.clone(), self.chance.next(), rates))
+            let slow = SlowTables {
+                inner: self.tables.clone(),
+                clock: self.clock.clone(),
+                chance: self.chance.clone(),
+                freezes: self.weather.get().tables,
+            };
+            Arc::new(FaultyDatabase::random(Arc::new(slow), self.chance.next(), rates))
         };
         let environment =
             MachineClock { clock: self.clock.clone(), ahead_millis: self.chance.between(-400, 400) };
@@ -242,6 +245,11 @@ impl World {
         })
         .await;
         done.filter(|_| !self.chance.percent(weather.answers_lost))
+    }
+
+    /// Whether the source of an event gives up waiting for its function, which goes on by itself.
+    pub fn gives_up_waiting(&self) -> bool {
+        self.chance.percent(self.weather.get().deaths / 2)
     }
 
     /// Lets the next call to the stream or the queue fail, if the weather is so.

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tillstream_app::dispatch::dead_letters::replay;
+use tillstream_app::dispatch::dispatcher::Policy;
 use tillstream_app::dispatch::listing::list;
 use tillstream_app::tenancy::Role;
 use tillstream_contracts::dispatch::{DeliveryFilter, DeliveryPage, DeliveryStatus};
@@ -36,7 +37,9 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
             }
         };
         let Some(dead) = world.chance.one_of(&page.items) else { continue };
-        if !world.books.borrow().refused_by_hq.contains(&dead.order_id) && !world.may_suspect.get() {
+        if !world.books.borrow().ever_refused.contains(&dead.order_id)
+            && dead.suspected_failures < Policy::default().suspected_max
+        {
             world.fail("only what HQ refuses is a dead letter", format!("{dead:?}"));
         }
         world.books.borrow_mut().refused_by_hq.remove(&dead.order_id);

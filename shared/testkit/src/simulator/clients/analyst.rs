@@ -47,8 +47,11 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
             Ok(answer) => {
                 let claimed = answer.reply.watermark.lanes.get(&order.lane);
                 let is_in = claimed.is_some_and(|mark| {
-                    let beyond = |(from, to): &(u64, u64)| (*from..=*to).contains(&order.number);
-                    order.number <= mark.through && !mark.gaps.iter().any(beyond)
+                    let is_missing = |(from, to): &(u64, u64)| (*from..=*to).contains(&order.number);
+                    // Past the last gap nothing is named: there what the token says must do.
+                    let reaches = |(_, to): &(u64, u64)| *to < order.number;
+                    let known = order.number <= mark.through || mark.gaps.iter().any(reaches);
+                    known && !mark.gaps.iter().any(is_missing)
                 });
                 if answer.satisfied == Some(true) && !is_in {
                     world.fail(

@@ -400,6 +400,7 @@ impl Till {
         }
         if world.chance.percent(2) {
             world.books.borrow_mut().refused_by_hq.insert(cart.id.clone());
+            world.books.borrow_mut().ever_refused.insert(cart.id.clone());
             world.refuse_at_hq();
         }
     }

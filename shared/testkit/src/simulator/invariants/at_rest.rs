@@ -7,11 +7,14 @@ use tillstream_app::Ports;
 use tillstream_app::aggregation::rebuild::{Mode, rebuild};
 use tillstream_app::analytics::products::products;
 use tillstream_app::analytics::sales::sales;
+use tillstream_app::dispatch::dispatcher::Policy;
+use tillstream_app::dispatch::listing::list;
 use tillstream_app::keeper;
 use tillstream_app::orders::read;
 use tillstream_app::stock::conservation::prove;
 use tillstream_app::tenancy::{Caller, Role, TenantScope};
 use tillstream_contracts::analytics::{Granularity, GroupBy, MetricsBody, ProductsQuery, SalesQuery};
+use tillstream_contracts::dispatch::{DeliveryFilter, DeliveryStatus};
 use tillstream_domain::money::Money;
 use tillstream_domain::quantity::{QuantityInput, Unit};
 
@@ -80,7 +83,7 @@ async fn all(world: &World) -> Checked {
         figures(world, &books, tenant, &caller).await?;
         rebuilt(world, &books, tenant).await?;
     }
-    at_hq(world, &books)?;
+    at_hq(world, &books).await?;
     returns(&books)
 }
 
@@ -412,7 +415,7 @@ async fn rebuilt(world: &World, books: &Books, tenant: &Tenant) -> Checked {
 }
 
 /// HQ accepted every order once, or refuses it.
-fn at_hq(world: &World, books: &Books) -> Checked {
+async fn at_hq(world: &World, books: &Books) -> Checked {
     let accepted: BTreeMap<_, _> = world
         .hq
         .accepted()
@@ -427,12 +430,29 @@ fn at_hq(world: &World, books: &Books) -> Checked {
             return Err(("HQ accepts an order once", format!("{order:?}")));
         }
     }
-    for id in books.orders.keys() {
-        if !accepted.contains_key(id) && !books.refused_by_hq.contains(&id.1) {
-            return Err(("every order is accepted by HQ, or a dead letter", format!("{id:?}")));
+    for (tenant, id) in books.orders.keys() {
+        if accepted.contains_key(&(tenant.clone(), id.clone())) {
+            continue;
+        }
+        // What HQ will not have is a dead letter, with the reason; and nothing else is.
+        let caller = caller(tenant, &[Role::Operator]);
+        let filter = DeliveryFilter { order_id: Some(id.clone()), ..DeliveryFilter::default() };
+        let page = list(&ports(world), &caller, filter).await.map_err(broken)?;
+        let is_dead = page.items.iter().any(|delivery| {
+            delivery.status == DeliveryStatus::Dead
+                && (books.ever_refused.contains(id) || is_suspected(delivery.suspected_failures))
+        });
+        if !is_dead {
+            let seen = format!("{tenant} {id}: {:?}", page.items);
+            return Err(("every order is accepted by HQ, or a dead letter", seen));
         }
     }
     Ok(())
+}
+
+/// HQ failed on it again and again while it was well to others, which puts it aside.
+fn is_suspected(failures: u32) -> bool {
+    failures >= Policy::default().suspected_max
 }
 
 /// Never more comes back than was sold, and all of a line is worth the line.
