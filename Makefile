@@ -32,6 +32,7 @@ token: ## only a token: [TENANT=demo] [ROLE=store_manager] [STORES=a,b or *] [RE
 test: ## every test; the end-to-end ones start a stack of their own: [SCENARIOS="from_empty killed"]
 	cargo test --workspace --locked
 	$(PYTHON) infra/local/prerequisites.py -m unittest discover --start-directory infra/local
+	$(PYTHON) -m unittest discover --start-directory infra/bench
 	$(PYTHON) infra/local/end_to_end.py $(SCENARIOS)
 
 bench: ## every benchmark, into target/bench

@@ -144,6 +144,8 @@ impl World {
             faults: 0.into(),
         });
         let bug = settings.bug;
+        // In some runs the sources are on their own until the day is over: what they lose nobody mends.
+        let keeper_runs = Cell::new(!chance.percent(30));
         let world = World {
             tables: Bug::database(bug, memory.clone(), chance.clone()),
             sending: Bug::stream(bug, stream.clone()),
@@ -164,7 +166,7 @@ impl World {
             violation: RefCell::default(),
             commands: Cell::new(0),
             clients: Cell::new(0),
-            keeper_runs: Cell::new(true),
+            keeper_runs,
             batches: Cell::new(0),
             events: RefCell::default(),
             fingerprint: Cell::new(0xcbf2_9ce4_8422_2325),

@@ -14,17 +14,20 @@ use super::{Line, Request, Stopped};
 use crate::shop::caller;
 
 /// Works until the day is over.
-pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
+pub async fn work(world: Rc<World>, tenant: usize, feeder: u64) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(&owner.id, &[Role::Integration]);
     let line = Line { world: world.clone() };
     // What was sent before comes again: the version says which is newer, not the arrival.
     let mut sent: Vec<(usize, u64, i64)> = Vec::new();
-    for version in 2_u64.. {
-        line.think(Duration::from_secs(150)).await;
+    for number in 1_u64.. {
+        // Two feeders, each with versions of its own.
+        let version = 2 * number + feeder;
+        line.think(Duration::from_secs(100)).await;
+        line.meet_others(70).await;
         let mut lines = Vec::new();
         for _ in 0..1 + world.chance.below(3) {
-            let at = world.chance.index(owner.goods.len());
+            let at = world.chance.index(owner.goods.len().min(4));
             lines.push((at, version, world.chance.between(1, 200_000)));
         }
         if world.chance.percent(50)

@@ -19,6 +19,9 @@ use tillstream_app::{Error, Ports, Refusal, Result};
 
 use super::world::World;
 
+/// Between two moments at which clients meet.
+const MEETS_EVERY_MILLIS: i64 = 5_000;
+
 /// Begins all of them.
 pub fn begin(world: &Rc<World>) {
     for tenant in 0..world.tenants.len() {
@@ -31,7 +34,9 @@ pub fn begin(world: &Rc<World>) {
             spawn(world, web_shop::work(world.clone(), tenant, shop));
             spawn(world, stock_room::work(world.clone(), tenant, shop));
         }
-        spawn(world, headquarters::work(world.clone(), tenant));
+        for feeder in 0..2 {
+            spawn(world, headquarters::work(world.clone(), tenant, feeder));
+        }
         spawn(world, analyst::work(world.clone(), tenant));
         spawn(world, administrator::work(world.clone(), tenant));
         spawn(world, intruder::work(world.clone(), tenant));
@@ -99,7 +104,9 @@ impl Line {
             }
             if world.chance.percent(world.weather.get().impatience) {
                 self.send_aside(&request, &under_way);
-                world.sleep_up_to(Duration::from_millis(400)).await;
+                // A double tap, or a second try a little later.
+                let later = if world.chance.percent(60) { 4 } else { 400 };
+                world.sleep_up_to(Duration::from_millis(later)).await;
             }
             if world.chance.percent(world.weather.get().answers_lost) {
                 // Lost on the way there.
@@ -152,7 +159,11 @@ impl Line {
         let (world, request, under_way) = (self.world.clone(), request.clone(), under_way.clone());
         under_way.set(under_way.get() + 1);
         self.world.scheduler.spawn(async move {
-            let most = if world.chance.percent(20) { 60_000 } else { 500 };
+            let most = match world.chance.below(10) {
+                0..2 => 60_000,
+                2..5 => 500,
+                _ => 4,
+            };
             world.sleep_up_to(Duration::from_millis(most)).await;
             if let Some(Err(Error::Bug(why))) = world.invoke(request(world.ports())).await {
                 world.fail("a request meets no bug", why);
@@ -166,6 +177,15 @@ impl Line {
         if !expected.contains(&refusal.code) && refusal.code != "simulation_over" {
             let seen = format!("{}: {}", refusal.code, refusal.detail);
             self.world.fail("nothing is refused without reason", seen);
+        }
+    }
+
+    /// Waits for a moment that others wait for too: what meets seldom by chance meets so.
+    pub async fn meet_others(&self, hundredths: u64) {
+        if self.world.chance.percent(hundredths) {
+            let into = self.world.now().as_millisecond().rem_euclid(MEETS_EVERY_MILLIS);
+            let left = u64::try_from(MEETS_EVERY_MILLIS - into).unwrap_or(0);
+            self.world.sleep(Duration::from_millis(left)).await;
         }
     }
 

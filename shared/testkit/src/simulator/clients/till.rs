@@ -75,8 +75,8 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize, register: usize)
         till.line.think(Duration::from_secs(20)).await;
         let chance = &world.chance;
         let done = match chance.below(100) {
-            0..80 => till.sale().await,
-            80..93 => till.bring_back().await,
+            0..74 => till.sale().await,
+            74..93 => till.bring_back().await,
             _ => till_offline::sell(&mut till).await,
         };
         if done.is_err() {
@@ -138,7 +138,9 @@ impl Till {
         payload: Value,
         at: Timestamp,
     ) -> Result<Answer<Answered>, Stopped> {
-        self.line.think(Duration::from_secs(4)).await;
+        if !action.starts_with("finalize") {
+            self.line.think(Duration::from_secs(4)).await;
+        }
         let envelope = self.envelope(action, &payload, at);
         let (tenant, register) = (self.caller.scope.tenant_id().to_owned(), self.register.clone());
         self.line.begin(|| format!("{tenant} {register} {action} {payload}"))?;
@@ -187,8 +189,8 @@ impl Till {
                 self.must("set_customer", json!({ "cart_id": cart.id, "customer_id": customer })).await?;
             self.compare(&cart, &answered);
         }
-        for _ in 0..self.cart_size() {
-            self.add_line(&mut cart).await?;
+        for number in 0..self.cart_size() {
+            self.add_line(&mut cart, number).await?;
             match self.world().chance.below(100) {
                 0..6 => self.update_line(&mut cart).await?,
                 6..10 => self.remove_line(&mut cart).await?,
@@ -201,7 +203,7 @@ impl Till {
         self.must("set_tendering", json!({ "cart_id": cart.id })).await?;
         if self.world().chance.percent(4) {
             self.must("resume_editing", json!({ "cart_id": cart.id })).await?;
-            self.add_line(&mut cart).await?;
+            self.add_line(&mut cart, 0).await?;
             self.must("set_tendering", json!({ "cart_id": cart.id })).await?;
         }
         self.pay(&mut cart).await?;
@@ -212,7 +214,7 @@ impl Till {
         let chance = &self.world().chance;
         let many = self.owner().is_some_and(|owner| owner.goods.len() > 100);
         match chance.below(100) {
-            0..3 if many => 105 + chance.below(40),
+            0..3 if many => 120 + chance.below(10),
             0..6 => 12 + chance.below(20),
             _ => 1 + chance.below(4),
         }
@@ -229,8 +231,14 @@ impl Till {
         Some((goods.sku.clone(), quantity))
     }
 
-    async fn add_line(&mut self, cart: &mut Cart) -> Result<(), Stopped> {
-        let Some((sku, quantity)) = self.pick() else { return Err(Stopped) };
+    async fn add_line(&mut self, cart: &mut Cart, number: u64) -> Result<(), Stopped> {
+        let Some((mut sku, mut quantity)) = self.pick() else { return Err(Stopped) };
+        // A long cart has as many products as lines: more than one transaction takes.
+        let next = usize::try_from(number).ok().filter(|number| *number > 4);
+        if let Some(goods) = next.and_then(|number| self.owner()?.goods.get(number)) {
+            sku = goods.sku.clone();
+            quantity = if goods.is_weighed { quantity } else { 1_000 };
+        }
         let payload = json!({ "cart_id": cart.id, "sku": sku, "quantity": self.quantity(&sku, quantity) });
         let answered = self.must("add_line_item", payload).await?;
         let Some(id) = answered.reply.result.line_id.clone() else {
@@ -341,6 +349,7 @@ impl Till {
     }
 
     async fn finalize(&mut self, cart: Cart, channel: &str) -> Result<(), Stopped> {
+        self.line.meet_others(25).await;
         let at = self.now();
         let answered = self.command("finalize_order", json!({ "cart_id": cart.id }), at).await?;
         match answered {
@@ -459,6 +468,7 @@ impl Till {
             self.must("void_return", json!({ "return_id": cart.id })).await?;
             return Ok(());
         }
+        self.line.meet_others(70).await;
         let at = self.now();
         match self.command("finalize_return", json!({ "return_id": cart.id }), at).await? {
             Ok(answered) => {
@@ -497,9 +507,10 @@ impl Till {
         let books = world.books.borrow();
         let sales: Vec<_> =
             books.orders.iter().filter(|((owner, _), order)| owner == tenant && !order.is_return).collect();
-        let latest = sales.get(sales.len().saturating_sub(3)..)?;
-        let sales = if world.chance.percent(60) { latest } else { &sales };
-        let ((_, id), order) = world.chance.one_of(sales)?;
+        // All of them at the same few, for a minute or so.
+        let popular = usize::try_from(world.now().as_second() / 60).unwrap_or(0) % sales.len().max(1);
+        let at = if world.chance.percent(60) { popular } else { world.chance.index(sales.len()) };
+        let ((_, id), order) = sales.get(at)?;
         Some((id.clone(), order.lines.clone()))
     }
 

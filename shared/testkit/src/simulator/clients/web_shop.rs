@@ -36,7 +36,7 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize) -> Option<Stoppe
     let line = Line { world: world.clone() };
     let mut web = WebShop { line, tenant, shop, caller, shop_id, count: 0 };
     loop {
-        web.line.think(Duration::from_secs(25)).await;
+        web.line.think(Duration::from_secs(14)).await;
         let wanted = web.wanted();
         let done = if world.chance.percent(45) {
             web.order(&wanted, None).await
@@ -67,8 +67,10 @@ impl WebShop {
         let stocked: Vec<_> = owner.goods.iter().filter(|goods| goods.is_stocked).collect();
         let many = if stocked.len() > 100 && world.chance.percent(8) { 104 } else { 3 };
         let mut wanted = std::collections::BTreeMap::new();
-        for _ in 0..1 + world.chance.below(many) {
-            if let Some(goods) = world.chance.one_of(&stocked) {
+        let lines = if many > 3 { many } else { 1 + world.chance.below(many) };
+        for number in 0..lines {
+            let next = usize::try_from(number).ok().filter(|_| many > 3).and_then(|at| stocked.get(at));
+            if let Some(goods) = next.or_else(|| world.chance.one_of(&stocked)) {
                 let quantity = if goods.is_weighed {
                     world.chance.between(1, 2_500)
                 } else {
