@@ -13,7 +13,8 @@ pub const VIRTUAL_LANES: u64 = 4;
 
 /// A register of a store, or one of its virtual lanes, in one epoch.
 ///
-/// Written `store/register`, with `~epoch` behind it once a restore from backup has raised the epoch.
+/// Written `store/register`, with `~epoch` behind it once a restore from backup has raised the epoch. A
+/// register whose own name ends so (`r~3`) is never written without its epoch (`r~3~0`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lane {
     /// The store.
@@ -49,11 +50,21 @@ impl Lane {
 impl fmt::Display for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.store_id, self.register_id)?;
-        if self.epoch > 0 {
+        if self.epoch > 0 || split_epoch(&self.register_id).is_some() {
             write!(f, "~{}", self.epoch)?;
         }
         Ok(())
     }
+}
+
+/// A register and the digits of an epoch behind the last tilde, since a register may hold tildes too.
+fn split_epoch(text: &str) -> Option<(&str, &str)> {
+    text.rsplit_once('~').filter(|(_, epoch)| is_number(epoch))
+}
+
+/// Digits and nothing else: what Rust parses as a number may begin with a plus.
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Not the text of a lane or of a consistency token.
@@ -65,12 +76,9 @@ impl FromStr for Lane {
     type Err = LaneError;
     fn from_str(text: &str) -> Result<Self, LaneError> {
         let (store_id, rest) = text.split_once('/').ok_or(LaneError)?;
-        // The last tilde, since a register may hold one; but a bare number behind it is the epoch.
-        let (register_id, epoch) = match rest.rsplit_once('~') {
-            Some((register, epoch)) if epoch.bytes().all(|b| b.is_ascii_digit()) && !epoch.is_empty() => {
-                (register, epoch.parse().map_err(|_| LaneError)?)
-            }
-            _ => (rest, 0),
+        let (register_id, epoch) = match split_epoch(rest) {
+            Some((register, epoch)) => (register, epoch.parse().map_err(|_| LaneError)?),
+            None => (rest, 0),
         };
         check_id(store_id).and_then(|()| check_id(register_id)).map_err(|_| LaneError)?;
         Ok(Lane { store_id: store_id.into(), register_id: register_id.into(), epoch })
@@ -110,11 +118,13 @@ impl FromStr for LaneNumber {
     type Err = LaneError;
     fn from_str(text: &str) -> Result<Self, LaneError> {
         let (lane, number) = text.rsplit_once(':').ok_or(LaneError)?;
-        let number: u64 = number.parse().map_err(|_| LaneError)?;
-        if number == 0 {
+        if !is_number(number) {
             return Err(LaneError);
         }
-        Ok(LaneNumber { lane: lane.parse()?, number })
+        match number.parse() {
+            Ok(number) if number > 0 => Ok(LaneNumber { lane: lane.parse()?, number }),
+            _ => Err(LaneError),
+        }
     }
 }
 
@@ -124,11 +134,21 @@ mod tests {
 
     #[test]
     fn text_forms_round_trip() {
-        for text in ["s-uk-1/r-1:42", "s/r~3:1", "s:1/r:2:7"] {
+        for text in ["s-uk-1/r-1:42", "s/r~3:1", "s/r~3~0:1", "s/r~99999999999~0:1", "s:1/r:2:7"] {
             assert_eq!(text.parse::<LaneNumber>().unwrap().to_string(), text);
         }
-        for bad in ["", "s/r", "s/r:0", "s/r:x", "/r:1", "s/:1", "s#/r:1", "s/r~99999999999:1"] {
+        for bad in ["", "s/r", "s/r:0", "s/r:x", "s/r:+7", "/r:1", "s/:1", "s#/r:1", "s/r~99999999999:1"] {
             assert!(bad.parse::<LaneNumber>().is_err(), "{bad} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_register_that_ends_like_an_epoch_is_itself() {
+        for register in ["a~0", "a~1", "a~1~2", "a~99999999999", "a~", "a~b"] {
+            for epoch in [0, 1] {
+                let lane = Lane { epoch, ..Lane::new("s", register) };
+                assert_eq!(lane.to_string().parse(), Ok(lane));
+            }
         }
     }
 }
