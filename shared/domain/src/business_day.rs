@@ -109,7 +109,8 @@ pub fn local_text(instant: Timestamp, offset_seconds: i32) -> String {
 
 fn parse_day_start(text: &str) -> Option<Time> {
     let (hours, minutes) = text.split_once(':')?;
-    if hours.len() != 2 || minutes.len() != 2 {
+    let two_digits = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+    if !two_digits(hours) || !two_digits(minutes) {
         return None;
     }
     Time::new(hours.parse().ok()?, minutes.parse().ok()?, 0, 0).ok()
@@ -186,7 +187,7 @@ mod tests {
     #[test]
     fn wrong_calendars_are_refused() {
         assert_eq!(StoreCalendar::new("Europe/Londin", "00:00").err(), Some(CalendarError::UnknownZone));
-        for bad in ["24:00", "4:30", "04:60", "", "0430"] {
+        for bad in ["24:00", "4:30", "04:60", "+4:30", "04:+3", "", "0430"] {
             assert_eq!(StoreCalendar::new("UTC", bad).err(), Some(CalendarError::MalformedStart));
         }
     }

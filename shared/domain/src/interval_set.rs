@@ -62,7 +62,10 @@ impl IntervalSet {
             if *start > next {
                 gaps.push((next, start - 1));
             }
-            next = end.saturating_add(1);
+            match end.checked_add(1) {
+                Some(after) => next = after,
+                None => return gaps,
+            }
         }
         if next <= last {
             gaps.push((next, last));
@@ -75,9 +78,11 @@ impl IntervalSet {
         self.intervals.last().map_or(0, |(_, end)| *end)
     }
 
-    /// How many numbers the set holds.
+    /// How many numbers the set holds. That of all numbers there are is one too large to say; it is
+    /// given as `u64::MAX`.
     pub fn len(&self) -> u64 {
-        self.intervals.iter().map(|(start, end)| end - start + 1).sum()
+        let lengths = self.intervals.iter().map(|(start, end)| (end - start).saturating_add(1));
+        lengths.fold(0, u64::saturating_add)
     }
 
     /// Whether the set is empty.
@@ -163,6 +168,18 @@ mod tests {
             prop_assert_eq!(missing, expected);
             let bytes = postcard::to_stdvec(&set).unwrap();
             prop_assert_eq!(postcard::from_bytes::<IntervalSet>(&bytes).unwrap(), set);
+        }
+    }
+
+    #[test]
+    fn numbers_may_reach_the_end_of_their_type() {
+        for (start, len) in [(0, u64::MAX), (1, u64::MAX), (2, u64::MAX - 1), (u64::MAX, 1)] {
+            let set = IntervalSet { intervals: vec![(start, u64::MAX)] };
+            assert_eq!((set.len(), set.last()), (len, u64::MAX));
+            let missing = if start > 1 { vec![(1, start - 1)] } else { vec![] };
+            assert_eq!(set.gaps_up_to(u64::MAX), missing);
+            let bytes = postcard::to_stdvec(&set).unwrap();
+            assert_eq!(postcard::from_bytes::<IntervalSet>(&bytes).unwrap(), set);
         }
     }
 
