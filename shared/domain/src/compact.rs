@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 
 use flate2::Compression;
-use flate2::read::DeflateDecoder;
+use flate2::bufread::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,8 +17,9 @@ const FORMAT_PLAIN: u8 = 1;
 const FORMAT_DEFLATED: u8 = 2;
 /// Below this, deflating costs more time than it saves money.
 const DEFLATE_FROM_BYTES: usize = 3_000;
-/// A DynamoDB item has at most 400 KB; nothing that fits inflates to more than this.
-const INFLATED_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Nothing is read that inflates to more, nor written. A DynamoDB item has at most 400 KB, and few contents
+/// deflate to a twentieth.
+const INFLATED_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Why bytes could not be encoded or decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,17 +31,30 @@ pub enum CompactError {
     #[error("malformed compact bytes: {0}")]
     Malformed(String),
     /// It would inflate beyond the bound.
-    #[error("compact bytes inflate beyond {INFLATED_BYTES_MAX} bytes")]
+    #[error("compact bytes inflate beyond {INFLATED_BYTES_MAX} bytes or leave too little room below")]
     TooLarge,
 }
 
 /// Encodes `value`, deflated where that pays.
 ///
 /// # Errors
-/// [`CompactError::Malformed`] if a value cannot be serialised.
+/// [`CompactError::TooLarge`] for what [`decode`] would refuse, [`CompactError::Malformed`] if a value
+/// cannot be serialised.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CompactError> {
+    encode_with_room(value, 0)
+}
+
+/// As [`encode`], for a value that must still be encodable when it has grown by `room` bytes.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_with_room<T: Serialize>(value: &T, room: usize) -> Result<Vec<u8>, CompactError> {
     let plain =
         postcard::to_extend(value, vec![FORMAT_PLAIN]).map_err(|e| CompactError::Malformed(e.to_string()))?;
+    // Less the byte of the format.
+    if (plain.len() - 1).saturating_add(room) > INFLATED_BYTES_MAX {
+        return Err(CompactError::TooLarge);
+    }
     if plain.len() < DEFLATE_FROM_BYTES {
         return Ok(plain);
     }
@@ -55,23 +69,38 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CompactError> {
 /// Decodes what [`encode`] wrote, in this or any older format.
 ///
 /// # Errors
-/// [`CompactError`] for bytes that are not ours.
+/// [`CompactError`] for bytes that are not ours, or that something stands behind.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CompactError> {
-    let malformed = |e: postcard::Error| CompactError::Malformed(e.to_string());
     match bytes.split_first() {
-        Some((&FORMAT_PLAIN, rest)) => postcard::from_bytes(rest).map_err(malformed),
+        Some((&FORMAT_PLAIN, rest)) => whole(rest),
         Some((&FORMAT_DEFLATED, rest)) => {
             let mut plain = Vec::new();
-            let read = DeflateDecoder::new(rest)
-                .take(INFLATED_BYTES_MAX + 1)
-                .read_to_end(&mut plain)
-                .map_err(|e| CompactError::Malformed(e.to_string()))?;
-            if u64::try_from(read).unwrap_or(u64::MAX) > INFLATED_BYTES_MAX {
+            let mut inflated = DeflateDecoder::new(rest).take(INFLATED_BYTES_MAX as u64 + 1);
+            inflated.read_to_end(&mut plain).map_err(|e| CompactError::Malformed(e.to_string()))?;
+            if plain.len() > INFLATED_BYTES_MAX {
                 return Err(CompactError::TooLarge);
             }
-            postcard::from_bytes(&plain).map_err(malformed)
+            nothing_behind(inflated.into_inner().into_inner())?;
+            whole(&plain)
         }
         other => Err(CompactError::UnknownFormat(other.map(|(format, _)| *format))),
+    }
+}
+
+/// A value that takes all of `plain`. Bytes behind it would mean that it was written as another type, and
+/// that what was read is something else than was meant.
+fn whole<T: DeserializeOwned>(plain: &[u8]) -> Result<T, CompactError> {
+    let (value, behind) =
+        postcard::take_from_bytes(plain).map_err(|e| CompactError::Malformed(e.to_string()))?;
+    nothing_behind(behind)?;
+    Ok(value)
+}
+
+fn nothing_behind(behind: &[u8]) -> Result<(), CompactError> {
+    if behind.is_empty() {
+        Ok(())
+    } else {
+        Err(CompactError::Malformed(format!("{} bytes behind the value", behind.len())))
     }
 }
 
@@ -98,5 +127,26 @@ mod tests {
             bomb.write_all(&vec![0; 1 << 20]).unwrap();
         }
         assert_eq!(decode::<String>(&bomb.finish().unwrap()), Err(CompactError::TooLarge));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_written() {
+        // A length of four bytes stands before the text.
+        let largest = "x".repeat(INFLATED_BYTES_MAX - 4);
+        assert_eq!(decode::<String>(&encode(&largest).unwrap()), Ok(largest.clone()));
+        assert_eq!(encode_with_room(&largest, 1), Err(CompactError::TooLarge));
+        assert_eq!(encode(&(largest + "x")), Err(CompactError::TooLarge));
+    }
+
+    #[test]
+    fn bytes_behind_a_value_are_refused() {
+        for size in [1, 5_000] {
+            let value: Vec<u64> = (0..size).collect();
+            let bytes = encode(&value).unwrap();
+            assert!(decode::<Vec<u64>>(&[bytes.clone(), vec![0]].concat()).is_err());
+            // Within what is deflated, too.
+            assert_eq!(decode::<(Vec<u64>, u64)>(&encode(&(&value, 7_u64)).unwrap()), Ok((value.clone(), 7)));
+            assert!(decode::<Vec<u64>>(&encode(&(&value, 7_u64)).unwrap()).is_err());
+        }
     }
 }

@@ -10,7 +10,7 @@ use tillstream_domain::cart::{
     Applied, Cart, CartError, CartKind, CartState, ENCODED_BYTES_MAX, Finalized, Line, NumbersUsed, Payment,
     ReturnHead,
 };
-use tillstream_domain::compact;
+use tillstream_domain::compact::{self, CompactError};
 use tillstream_domain::lane::LaneNumber;
 
 use crate::database::Item;
@@ -42,25 +42,38 @@ fn state_of(name: &str) -> Result<CartState> {
     .ok_or_else(|| Error::Bug(format!("unknown cart state {name}")))
 }
 
+/// Bytes by which an open cart can grow until it is final, before they are deflated: payments, and the
+/// reason of a void. As much as [`ENCODED_BYTES_MAX`] leaves of an item.
+const ROOM_BYTES: usize = 100 * 1024;
+
+fn too_large() -> Error {
+    let error = CartError::TooLarge;
+    Refusal::new(crate::RefusalKind::Invalid, error.code(), error.to_string()).into()
+}
+
 /// The item of a cart.
 ///
 /// # Errors
-/// 422 `cart_too_large` where its encoding leaves no room to tender and finalise; a bug if it cannot
+/// 422 `cart_too_large` where its encoding leaves no room to tender and finalise, or could not be read
+/// again; a bug if it cannot
 /// be encoded.
 pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
-    let body = compact::encode(&Body {
+    let room = if cart.state == CartState::Open { ROOM_BYTES } else { 0 };
+    let body = Body {
         lines: cart.lines.clone(),
         payments: cart.payments.clone(),
         numbers_used: cart.numbers_used,
         return_of: cart.return_of.clone(),
         void_reason: cart.void_reason.clone(),
         opened_at: cart.opened_at,
-    })
-    .map_err(Error::bug)?;
+    };
+    let body = match compact::encode_with_room(&body, room) {
+        Err(CompactError::TooLarge) => return Err(too_large()),
+        body => body.map_err(Error::bug)?,
+    };
     let keys = compact::encode(&cart.applied).map_err(Error::bug)?;
     if cart.state == CartState::Open && body.len() + keys.len() > ENCODED_BYTES_MAX {
-        let error = CartError::TooLarge;
-        return Err(Refusal::new(crate::RefusalKind::Invalid, error.code(), error.to_string()).into());
+        return Err(too_large());
     }
     let totals = cart.totals().map_err(Error::bug)?;
     let item = Item::new(&scope.cart(&cart.id))
