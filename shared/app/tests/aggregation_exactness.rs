@@ -16,6 +16,7 @@ use tillstream_app::database::{Database, Table};
 use tillstream_app::tenancy::TenantScope;
 use tillstream_contracts::events::SaleEvent;
 use tillstream_domain::aggregates::{Dimension, Metrics, page_of};
+use tillstream_domain::money::AMOUNT_MAX;
 use tillstream_testkit::memory_database::MemoryDatabase;
 
 fn run<F: Future>(future: F) -> F::Output {
@@ -260,10 +261,13 @@ fn poison_is_told_from_what_may_be_repeated() {
         let mut bare = sale("r-1", 4);
         bare.detail = None;
         let database = Arc::new(MemoryDatabase::new());
-        let failures = fold_batch(&ports(database.clone()), vec![foreign, sale("r-1", 1), stray, bare]).await;
+        let mut huge = sale("r-1", 5);
+        huge.detail.as_mut().unwrap().payments[0].amount = AMOUNT_MAX + 1;
+        let events = vec![foreign, sale("r-1", 1), stray, bare, huge];
+        let failures = fold_batch(&ports(database.clone()), events).await;
         let kinds: Vec<_> =
             failures.iter().map(|f| (f.position, matches!(f.error, tillstream_app::Error::Bug(_)))).collect();
-        assert_eq!(kinds, [(0, true), (2, true), (3, false)]);
+        assert_eq!(kinds, [(0, true), (2, true), (3, false), (4, true)]);
         figures_are_right(&database, &[sale("r-1", 1)]).unwrap();
     });
 }

@@ -120,14 +120,15 @@ fn fold_tenders(into: &mut Groups, fact: &SaleFact, order: &Metrics) {
             let returns = apportion(order.returns, &weights);
             let tax = apportion(order.tax, &weights);
             let units = apportion(order.units, &weights);
-            let stray = order.tips - tenders.values().map(|(_, tip)| tip).sum::<i64>();
+            let own = tenders.values().fold(0_i64, |sum, (_, tip)| sum.saturating_add(*tip));
+            let stray = order.tips.saturating_sub(own);
             let shares = gross.into_iter().zip(discounts).zip(returns).zip(tax).zip(units);
             for (at, ((tender, (_, tip)), ((((gross, discounts), returns), tax), units))) in
                 tenders.iter().zip(shares).enumerate()
             {
                 // A tip on a payment whose whole amount went back as change is no tender's own: it
                 // goes to the first, so that tips sum to the order's.
-                let tips = if at == 0 { tip + stray } else { *tip };
+                let tips = if at == 0 { tip.saturating_add(stray) } else { *tip };
                 let share = Metrics { gross, discounts, returns, tax, tips, units, ..fact.count() };
                 add_to(into, tender, &share);
             }
@@ -171,5 +172,45 @@ impl HourPage {
         self.folded.insert(&fact.lane, fact.number);
         self.figures.entry(fact.currency).or_default().fold(fact);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::aggregates::fact::{FactKind, FactPayment};
+    use crate::lane::Lane;
+
+    /// No accepted sale comes near, but a sum of any numbers is a sum.
+    #[test]
+    fn tips_stay_at_the_limit() {
+        let payment = |tender: &str, amount, tip| FactPayment { tender: tender.to_owned(), amount, tip };
+        for payments in [
+            vec![payment("card", 1, i64::MAX), payment("cash", 1, i64::MAX)],
+            vec![payment("card", 1, i64::MIN), payment("cash", 1, i64::MIN), payment("cash", 0, 1)],
+            vec![payment("card", 1, 1), payment("cash", 1, 1), payment("card", 0, i64::MAX)],
+        ] {
+            let mut page = HourPage::default();
+            let fact = SaleFact {
+                kind: FactKind::Return,
+                lane: Lane::new("s", "r"),
+                number: 1,
+                business_day: date(2010, 12, 1),
+                hour_start: Timestamp::UNIX_EPOCH,
+                offset_seconds: 0,
+                register_id: "r".into(),
+                employee_id: "e".into(),
+                channel: "pos".into(),
+                segment: None,
+                currency: Currency::GBP,
+                lines: vec![],
+                payments,
+            };
+            assert!(page.fold(&fact));
+            assert_eq!(page.figures[&Currency::GBP].groups(Dimension::PaymentMethod).len(), 2);
+        }
     }
 }

@@ -624,7 +624,7 @@ impl Cart {
             tips,
             total: subtotal,
             paid,
-            due: subtotal - (paid - change),
+            due: subtotal.saturating_sub(paid.saturating_sub(change)),
             change,
         })
     }

@@ -109,7 +109,8 @@ impl Returned {
             let before = self.lines.entry(number).or_default();
             let after = before.plus(line.quantity);
             if after > sold.sold {
-                let left = Quantity::from_thousandths(sold.sold.thousandths() - before.thousandths());
+                let left =
+                    Quantity::from_thousandths(sold.sold.thousandths().saturating_sub(before.thousandths()));
                 return Err(CartError::AboveSold {
                     line: format!("l-{number}"),
                     left: left.unwrap_or_default(),
@@ -160,7 +161,8 @@ impl Cart {
             .filter(|l| l.returned.as_ref().and_then(|r| r.original_line) == Some(original.number))
             .fold(original.returned, |sum, l| sum.plus(l.quantity));
         if before.plus(quantity) > original.sold {
-            let left = Quantity::from_thousandths(original.sold.thousandths() - before.thousandths());
+            let left =
+                Quantity::from_thousandths(original.sold.thousandths().saturating_sub(before.thousandths()));
             return Err(CartError::AboveSold { line: line_id.to_owned(), left: left.unwrap_or_default() });
         }
         let line = NewLine {

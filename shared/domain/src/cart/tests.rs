@@ -86,6 +86,25 @@ fn a_zero_total_needs_no_payment() {
     assert_eq!(c.check_finalizable(CartKind::Sale).unwrap().total, 0);
 }
 
+/// Nothing that is accepted comes near, but what is stored may be damaged.
+#[test]
+fn sums_stay_at_the_limit() {
+    for (amount, change) in [(i64::MIN, i64::MAX), (i64::MAX, i64::MIN), (i64::MIN, 0)] {
+        let mut cart = cart(CartKind::Sale);
+        cart.payments.push(Payment {
+            number: 1,
+            tender: "cash".into(),
+            amount,
+            change,
+            tip: 0,
+            external_reference: None,
+            entry_method: None,
+        });
+        let due = cart.totals().unwrap().due;
+        assert_eq!(due, if amount > 0 { -i64::MAX } else { i64::MAX });
+    }
+}
+
 #[test]
 fn the_line_limit_holds() {
     let mut c = cart(CartKind::Sale);
