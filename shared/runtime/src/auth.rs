@@ -62,6 +62,9 @@ struct Header {
 
 #[derive(Deserialize)]
 struct Claims {
+    /// One name (RFC 7519 section 4.1.1): the validation that compares it takes a list, too.
+    #[serde(rename = "iss")]
+    _issuer: Option<String>,
     sub: String,
     exp: i64,
     iat: i64,

@@ -137,6 +137,7 @@ async fn every_wrong_token_is_refused_with_a_code_of_its_own() {
         ("tenant_id", json!("a#b")),
         ("tenant_id", json!("")),
         ("sub", json!("")),
+        ("iss", json!([ISSUER])),
         ("register_id", json!("r/1")),
         ("exp", json!("tomorrow")),
         ("roles", json!("cashier")),
