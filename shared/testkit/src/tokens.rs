@@ -106,7 +106,15 @@ impl TokenIssuer {
     /// # Errors
     /// [`SigningFailed`].
     pub fn token_with_header(&self, header: &Value, claims: &Claims) -> Result<String, SigningFailed> {
-        let message = message(header, claims);
+        self.signed(&header.to_string(), &json!(claims.0).to_string())
+    }
+
+    /// A rightly signed token of any header and any claims, be they JSON or not.
+    ///
+    /// # Errors
+    /// [`SigningFailed`].
+    pub fn signed(&self, header: &str, claims: &str) -> Result<String, SigningFailed> {
+        let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let signature =
             self.pair.sign(&SystemRandom::new(), message.as_bytes()).map_err(|_| SigningFailed)?;
         Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))

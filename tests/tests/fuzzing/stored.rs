@@ -1,0 +1,527 @@
+//! What is stored compactly: pages, records, carts.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use proptest::collection::{btree_map, vec};
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tillstream_app::aggregation::completeness::Completeness;
+use tillstream_app::database::{Item, Value};
+use tillstream_app::pos::cart_item::{cart_item, cart_of};
+use tillstream_app::stock::reservation_item::Reservation;
+use tillstream_app::tenancy::TenantScope;
+use tillstream_domain::aggregates::{
+    FactKind, FactLine, FactPayment, Folded, HourPage, Metrics, ProductPage, Products, SaleFact,
+};
+use tillstream_domain::cart::applied::CommandIdentity;
+use tillstream_domain::cart::{
+    Applied, Cart, CartKind, CartState, Disposition, Finalized, Line, NumbersUsed, OriginalLine,
+    OriginalSale, Outcome, Payment, ReturnHead, ReturnLine, Returned, StockMove,
+};
+use tillstream_domain::compact::{self, CompactError};
+use tillstream_domain::interval_set::IntervalSet;
+use tillstream_domain::lane::{Lane, LaneNumber};
+use tillstream_domain::money::{Currency, UNIT_PRICE_MAX, UnitPrice};
+use tillstream_domain::quantity::{Quantity, Unit};
+
+use crate::alterations::{altered_bytes, any_bytes, any_text, json_input};
+use crate::guarded;
+
+/// Times its input that reading may take: a line of a cart is eleven bytes at least, and takes 200.
+const FACTOR: u64 = 60;
+
+fn day() -> impl Strategy<Value = Date> {
+    (1970..9998_i16, 1..=12_i8, 1..=28_i8).prop_map(|(year, month, day)| Date::new(year, month, day).unwrap())
+}
+
+fn instant() -> impl Strategy<Value = Timestamp> {
+    (0..253_000_000_000_i64, 0..1_000_000_000_i32).prop_map(|(s, n)| Timestamp::new(s, n).unwrap())
+}
+
+fn id() -> impl Strategy<Value = String> {
+    "[a-zA-Z0-9][a-zA-Z0-9._~:-]{0,10}"
+}
+
+fn quantity() -> impl Strategy<Value = Quantity> {
+    (-1_000_000_000..=1_000_000_000_i64).prop_map(|n| Quantity::from_thousandths(n).unwrap())
+}
+
+fn price() -> impl Strategy<Value = UnitPrice> {
+    (0..=UNIT_PRICE_MAX).prop_map(|n| UnitPrice::from_ten_thousandths(n).unwrap())
+}
+
+fn unit() -> impl Strategy<Value = Unit> {
+    select(vec![Unit::Piece, Unit::Kg, Unit::M, Unit::L])
+}
+
+fn intervals() -> impl Strategy<Value = IntervalSet> {
+    vec((any::<u64>(), 1..40_u64), 0..12).prop_map(|runs| {
+        runs.into_iter().flat_map(|(start, length)| start..start.saturating_add(length)).collect()
+    })
+}
+
+fn amount() -> impl Strategy<Value = i64> {
+    prop_oneof![4 => -1_000_000_000_000..=1_000_000_000_000_i64, 1 => any::<i64>()]
+}
+
+fn fact() -> impl Strategy<Value = SaleFact> {
+    let lines = (any_text(), of(any_text()), quantity(), amount(), amount(), amount()).prop_map(
+        |(sku, category, quantity, gross, discount, tax)| FactLine {
+            sku,
+            category,
+            quantity,
+            gross,
+            discount,
+            tax,
+        },
+    );
+    let payments = (select(vec!["cash", "card", "voucher"]), amount(), amount())
+        .prop_map(|(tender, amount, tip)| FactPayment { tender: tender.to_owned(), amount, tip });
+    let dimensions = (id(), 0..3_u32, any::<u64>(), day(), instant(), any::<i32>());
+    (any::<bool>(), dimensions, any_text(), of(any_text()), vec(lines, 0..5), vec(payments, 0..4)).prop_map(
+        |(
+            sale,
+            (register, epoch, number, business_day, hour_start, offset_seconds),
+            channel,
+            segment,
+            lines,
+            payments,
+        )| SaleFact {
+            kind: if sale { FactKind::Sale } else { FactKind::Return },
+            lane: Lane { store_id: "s".into(), register_id: register.clone(), epoch },
+            number,
+            business_day,
+            hour_start,
+            offset_seconds,
+            register_id: register,
+            employee_id: "e".into(),
+            channel,
+            segment,
+            currency: Currency::GBP,
+            lines,
+            payments,
+        },
+    )
+}
+
+fn returned_line() -> impl Strategy<Value = ReturnLine> {
+    let disposition = select(vec![Disposition::Restock, Disposition::Damaged, Disposition::None]);
+    (disposition, of(any::<u32>()), quantity()).prop_map(|(disposition, original_line, returned_before)| {
+        ReturnLine { disposition, original_line, returned_before }
+    })
+}
+
+fn line() -> impl Strategy<Value = Line> {
+    let product = (any::<u32>(), any_text(), any_text(), of(any_text()), quantity(), unit());
+    let terms = (any::<bool>(), price(), any::<bool>(), of(any_text()), of(returned_line()));
+    (product, terms).prop_map(
+        |(
+            (number, sku, name, category, quantity, unit),
+            (stocked, unit_price, price_overridden, notes, returned),
+        )| Line {
+            number,
+            sku,
+            name,
+            category,
+            quantity,
+            unit,
+            stocked,
+            unit_price,
+            price_overridden,
+            notes,
+            returned,
+        },
+    )
+}
+
+fn payment() -> impl Strategy<Value = Payment> {
+    (any::<u32>(), any_text(), amount(), amount(), amount(), of(any_text()), of(any_text())).prop_map(
+        |(number, tender, amount, change, tip, external_reference, entry_method)| Payment {
+            number,
+            tender,
+            amount,
+            change,
+            tip,
+            external_reference,
+            entry_method,
+        },
+    )
+}
+
+fn applied() -> impl Strategy<Value = Applied> {
+    let outcome = prop_oneof![
+        Just(Outcome::Created),
+        Just(Outcome::Done),
+        any::<u32>().prop_map(Outcome::Line),
+        (any::<u32>(), any::<i64>()).prop_map(|(number, change)| Outcome::Payment { number, change }),
+        Just(Outcome::Finalized),
+    ];
+    vec((any::<[u8; 10]>(), any::<[u8; 6]>(), outcome), 0..20).prop_map(|commands| {
+        let mut applied = Applied::default();
+        for (key, fingerprint, outcome) in commands {
+            applied.record_last(&CommandIdentity { key, fingerprint }, outcome);
+        }
+        applied
+    })
+}
+
+fn return_head() -> impl Strategy<Value = ReturnHead> {
+    let line =
+        (any::<u32>(), any_text(), of(any_text()), quantity(), quantity(), unit(), any::<bool>(), price())
+            .prop_map(|(number, sku, category, sold, returned, unit, stocked, unit_price)| OriginalLine {
+                number,
+                name: sku.clone(),
+                sku,
+                category,
+                sold,
+                returned,
+                unit,
+                stocked,
+                unit_price,
+            });
+    let original = (id(), vec(line, 0..4), btree_map("[a-z]{1,5}", (any::<i64>(), any::<i64>()), 0..3))
+        .prop_map(|(order_id, lines, tenders)| OriginalSale { order_id, lines, tenders });
+    (any_text(), of(original)).prop_map(|(reason, original)| ReturnHead { reason, original })
+}
+
+fn finalized() -> impl Strategy<Value = Finalized> {
+    let number =
+        (id(), id(), 0..9_u32, 1..=i64::MAX as u64).prop_map(|(store_id, register_id, epoch, number)| {
+            LaneNumber { lane: Lane { store_id, register_id, epoch }, number }
+        });
+    let hour = (-9_999_999_999..9_999_999_999_i64).prop_map(|at| Timestamp::from_second(at).unwrap());
+    (number, any::<u32>(), any_text(), instant(), day(), hour, any::<i32>()).prop_map(
+        |(number, order_version, status, at, business_day, hour_start, offset_seconds)| Finalized {
+            number,
+            order_version,
+            status,
+            at,
+            business_day,
+            hour_start,
+            offset_seconds,
+        },
+    )
+}
+
+fn cart() -> impl Strategy<Value = Cart> {
+    let state = select(vec![
+        CartState::Open,
+        CartState::Tendering,
+        CartState::Paid,
+        CartState::Finalized,
+        CartState::Voided,
+        CartState::Parked,
+    ]);
+    let head = (
+        id(),
+        any::<bool>(),
+        0..=i64::MAX as u64,
+        state,
+        of(any_text()),
+        of(any_text()),
+        instant(),
+        instant(),
+    );
+    let content = (
+        vec(line(), 0..6),
+        vec(payment(), 0..4),
+        applied(),
+        of(any::<u32>()),
+        of(return_head()),
+        of(any_text()),
+        of(finalized()),
+    );
+    (head, content).prop_map(
+        |(
+            (id, sale, version, state, customer_id, region, opened_at, written_at),
+            (lines, payments, applied, plan_attempt, return_of, void_reason, finalized),
+        )| Cart {
+            id,
+            kind: if sale { CartKind::Sale } else { CartKind::Return },
+            version,
+            state,
+            store_id: "s-1".into(),
+            register_id: "r-1".into(),
+            channel: "pos".into(),
+            customer_id,
+            region,
+            employee_id: "e-1".into(),
+            currency: Currency::GBP,
+            opened_at,
+            written_at,
+            lines,
+            payments,
+            numbers_used: NumbersUsed { lines: 7, payments: 3 },
+            applied,
+            plan_attempt,
+            return_of,
+            void_reason,
+            finalized,
+        },
+    )
+}
+
+/// Reads bytes of any quality; what can be read is written and read again as it is.
+#[track_caller]
+fn reads<T: Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) {
+    if let Ok(value) = guarded(bytes.len(), FACTOR, || compact::decode::<T>(bytes)) {
+        assert_eq!(compact::decode::<T>(&compact::encode(&value).unwrap()), Ok(value));
+    }
+}
+
+fn scope() -> TenantScope {
+    TenantScope::from_own_record("demo")
+}
+
+fn deflated(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(vec![2], Compression::best());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Valid encodings of everything that is stored so.
+fn encodings() -> Vec<Vec<u8>> {
+    let line = |number| Line {
+        number,
+        sku: format!("8512{number}A"),
+        name: "WHITE HANGING HEART".into(),
+        category: None,
+        quantity: Quantity::from_thousandths(6_000).unwrap(),
+        unit: Unit::Piece,
+        stocked: true,
+        unit_price: "2.55".parse().unwrap(),
+        price_overridden: false,
+        notes: None,
+        returned: None,
+    };
+    let lines: Vec<Line> = (1..9).map(line).collect();
+    let many: Vec<Line> = (1..200).map(line).collect();
+    let mut folded = Folded::default();
+    for number in [1, 2, 3, 7, 9] {
+        folded.insert(&Lane::new("s", "r-1"), number);
+    }
+    let metrics = Metrics { gross: 1_099, orders: 3, units: 6_000, ..Metrics::default() };
+    let skus = BTreeMap::from([("85123A".to_owned(), metrics), ("22423".to_owned(), metrics)]);
+    let page = ProductPage { folded: folded.clone(), products: BTreeMap::from([(Currency::GBP, skus)]) };
+    let set: IntervalSet = [1, 2, 3, 9, 11].into_iter().collect();
+    vec![
+        compact::encode(&lines).unwrap(),
+        compact::encode(&many).unwrap(),
+        compact::encode(&page).unwrap(),
+        compact::encode(&set).unwrap(),
+        compact::encode(&Completeness { folded, ..Completeness::default() }).unwrap(),
+        compact::encode(&page.products).unwrap(),
+    ]
+}
+
+/// Bytes that are no encoding, or hardly one.
+fn garbage() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        4 => altered_bytes(encodings()),
+        2 => (1..=2_u8, any_bytes()).prop_map(|(format, rest)| [vec![format], rest].concat()),
+        1 => any_bytes(),
+        1 => any_bytes().prop_map(|plain| deflated(&plain)),
+        // A length that is claimed, with little behind it.
+        2 => (any::<u64>(), any_bytes()).prop_map(|(length, rest)| {
+            [vec![1], postcard::to_stdvec(&length).unwrap(), rest].concat()
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn garbage_is_an_error_and_takes_little(bytes in garbage()) {
+        reads::<IntervalSet>(&bytes);
+        reads::<HourPage>(&bytes);
+        reads::<ProductPage>(&bytes);
+        reads::<Products>(&bytes);
+        reads::<Completeness>(&bytes);
+        reads::<Vec<Line>>(&bytes);
+        reads::<Vec<Payment>>(&bytes);
+        reads::<Vec<StockMove>>(&bytes);
+        reads::<Applied>(&bytes);
+        reads::<Returned>(&bytes);
+        reads::<Option<ReturnHead>>(&bytes);
+        reads::<String>(&bytes);
+    }
+
+    #[test]
+    fn interval_sets_round_trip(set in intervals(), probe in any::<u64>()) {
+        prop_assert_eq!(compact::decode::<IntervalSet>(&compact::encode(&set).unwrap()), Ok(set.clone()));
+        let gaps = set.gaps_up_to(probe);
+        prop_assert!(gaps.iter().all(|(first, last)| !set.contains(*first) && !set.contains(*last)));
+        prop_assert!(set.through() <= set.last() && set.len() <= set.last().saturating_add(1));
+    }
+
+    /// Facts with amounts at the ends of their type, too: sums stay at the limit.
+    #[test]
+    fn pages_round_trip(facts in vec(fact(), 0..8)) {
+        let (mut hour, mut products) = (HourPage::default(), ProductPage::default());
+        guarded(10_000, FACTOR, || {
+            for fact in &facts {
+                hour.fold(fact);
+                products.fold(fact, 0, 1);
+            }
+        });
+        prop_assert_eq!(compact::decode::<HourPage>(&compact::encode(&hour).unwrap()), Ok(hour));
+        prop_assert_eq!(compact::decode::<ProductPage>(&compact::encode(&products).unwrap()), Ok(products));
+    }
+
+    #[test]
+    fn carts_round_trip(cart in cart()) {
+        let item = guarded(10_000, FACTOR, || cart_item(&scope(), &cart));
+        if let Ok(item) = item {
+            prop_assert_eq!(cart_of(&item).unwrap(), cart);
+        }
+    }
+
+    #[test]
+    fn an_altered_cart_is_read_or_refused(cart in cart(), body in garbage(), keys in garbage(), which in 0..3) {
+        let Ok(item) = cart_item(&scope(), &cart) else { return Ok(()) };
+        let item = match which {
+            0 => item.with("body", body),
+            1 => item.with("keys", keys),
+            _ => item.with("body", body).with("keys", keys),
+        };
+        guarded(1_000, FACTOR, || {
+            if let Ok(cart) = cart_of(&item) {
+                let _ = (cart.totals(), cart.stock_moves());
+            }
+        });
+    }
+
+    #[test]
+    fn an_altered_attribute_is_read_or_refused(
+        cart in cart(), at in any::<proptest::sample::Index>(), text in any_text(), number in any::<i64>(), which in 0..3,
+    ) {
+        let Ok(Item(mut attributes)) = cart_item(&scope(), &cart) else { return Ok(()) };
+        let name = attributes.keys().nth(at.index(attributes.len())).unwrap().clone();
+        match which {
+            0 => attributes.insert(name, Value::S(text)),
+            1 => attributes.insert(name, Value::N(number)),
+            _ => attributes.remove(&name),
+        };
+        guarded(10_000, FACTOR, || {
+            if let Ok(cart) = cart_of(&Item(attributes)) {
+                let _ = (cart.totals(), cart.stock_moves());
+            }
+        });
+    }
+
+    #[test]
+    fn an_altered_reservation_is_read_or_refused(
+        lines in json_input(vec![serde_json::json!([{"location_id": "s-1", "sku": "X", "quantity": 6_000, "unit": "Piece"}])]),
+        keys in json_input(vec![serde_json::json!([{"key": "k", "fingerprint": "f", "request": 1, "state": "active", "expires_at": "2026-11-21T10:00:00Z"}])]),
+        expires_at in any::<i64>(),
+    ) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let item = Item::new(&scope().reservation("r-1"))
+            .with("reservation_id", "r-1").with("state", "active").with("version", 1)
+            .with("created_at", 0).with("created_by", "u").with("expires_at", expires_at)
+            .with("lines", text(&lines).as_str()).with("keys", text(&keys).as_str());
+        guarded(lines.len() + keys.len(), 100, || {
+            if let Ok(read) = Reservation::of(&item) {
+                let _ = (read.shown(Timestamp::UNIX_EPOCH), read.holds(), read.quantities());
+            }
+        });
+    }
+}
+
+/// Lengths from one more than there is to the end of the type, for lists, texts and maps, plain and
+/// deflated: no room is made for what is not there.
+#[test]
+fn a_claimed_length_beyond_the_input_is_refused() {
+    for length in [2, 255, 1 << 16, 1 << 31, 1 << 32, 1 << 62, u64::MAX] {
+        let claim = [postcard::to_stdvec(&length).unwrap(), vec![0]].concat();
+        for bytes in [[vec![1], claim.clone()].concat(), deflated(&claim)] {
+            let refused = guarded(bytes.len(), FACTOR, || {
+                [
+                    compact::decode::<String>(&bytes).is_err(),
+                    compact::decode::<Vec<Line>>(&bytes).is_err(),
+                    compact::decode::<Vec<u8>>(&bytes).is_err(),
+                    compact::decode::<BTreeMap<String, Metrics>>(&bytes).is_err(),
+                    compact::decode::<IntervalSet>(&bytes).is_err(),
+                    compact::decode::<Applied>(&bytes).is_err(),
+                ]
+            });
+            assert_eq!(refused, [true; 6], "length {length}");
+        }
+    }
+}
+
+/// A few kilobytes that inflate to many megabytes, as text and as lines.
+#[test]
+fn what_inflates_beyond_the_bound_is_refused() {
+    let bomb = deflated(&vec![0; 64 * 1024 * 1024]);
+    assert!(bomb.len() < 100_000);
+    let refused = guarded(9 * 1024 * 1024, 3, || compact::decode::<String>(&bomb));
+    assert_eq!(refused, Err(CompactError::TooLarge));
+}
+
+#[test]
+fn what_is_left_over_is_refused() {
+    for bytes in encodings() {
+        let mut longer = bytes.clone();
+        longer.push(0);
+        for bytes in [longer, [bytes.clone(), bytes].concat()] {
+            assert!(compact::decode::<Vec<Line>>(&bytes).is_err());
+            assert!(compact::decode::<ProductPage>(&bytes).is_err());
+            assert!(compact::decode::<IntervalSet>(&bytes).is_err());
+        }
+    }
+}
+
+/// What is written can be read: a cart whose lines inflate beyond the bound is refused when written.
+#[test]
+fn nothing_is_written_that_cannot_be_read() {
+    let note = "\u{1F389}".repeat(500);
+    let line = |number| Line {
+        number,
+        sku: "85123A".into(),
+        name: "WHITE HANGING HEART".into(),
+        category: None,
+        quantity: Quantity::from_thousandths(1_000).unwrap(),
+        unit: Unit::Piece,
+        stocked: true,
+        unit_price: "0.01".parse().unwrap(),
+        price_overridden: false,
+        notes: Some(note.clone()),
+        returned: None,
+    };
+    let at = Timestamp::UNIX_EPOCH;
+    let cart = Cart {
+        id: "c-1".into(),
+        kind: CartKind::Sale,
+        version: 1,
+        state: CartState::Open,
+        store_id: "s-1".into(),
+        register_id: "r-1".into(),
+        channel: "pos".into(),
+        customer_id: None,
+        region: None,
+        employee_id: "e-1".into(),
+        currency: Currency::GBP,
+        opened_at: at,
+        written_at: at,
+        lines: (1..=5_000).map(line).collect(),
+        payments: vec![],
+        numbers_used: NumbersUsed::default(),
+        applied: Applied::default(),
+        plan_attempt: None,
+        return_of: None,
+        void_reason: None,
+        finalized: None,
+    };
+    assert_eq!(cart_item(&scope(), &cart).unwrap_err().code(), Some("cart_too_large"));
+    let fewer = Cart { lines: cart.lines[..4_000].to_vec(), ..cart };
+    assert_eq!(cart_of(&cart_item(&scope(), &fewer).unwrap()).unwrap(), fewer);
+}
