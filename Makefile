@@ -35,7 +35,7 @@ test: ## every test; the end-to-end ones start a stack of their own: [SCENARIOS=
 	$(PYTHON) -m unittest discover --start-directory infra/bench
 	$(PYTHON) infra/local/end_to_end.py $(SCENARIOS)
 
-bench: ## every benchmark, into target/bench
+bench: ## every benchmark, each figure into target/bench
 	cargo bench --package tillstream-tests --benches --locked
 
 simulate: ## the simulator: [SEEDS=100]

@@ -1,7 +1,8 @@
-//! What a benchmark measured: printed as it comes, and kept as JSON under `target/bench`.
+//! What a benchmark measured: printed as it comes, and kept as JSON under `target/bench`, one file a
+//! figure.
 //!
-//! A line is `name value unit target verdict`. A figure below its target is told, not asserted: the
-//! machine may be slow, and a test suite that fails for that is one that nobody believes.
+//! A line is `name value unit target verdict`. A figure that misses its target is told, not asserted:
+//! the machine may be slow, and a test suite that fails for that is one that nobody believes.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -22,10 +23,11 @@ pub enum Target {
 impl Target {
     fn verdict(self, value: f64) -> &'static str {
         match self {
-            Target::None => "told",
-            Target::AtMost(most) if value <= most => "met",
-            Target::AtLeast(least) if value >= least => "met",
-            Target::AtMost(_) | Target::AtLeast(_) => "missed",
+            // Where nothing is asked nothing falls short.
+            Target::None => "holds",
+            Target::AtMost(most) if value <= most => "holds",
+            Target::AtLeast(least) if value >= least => "holds",
+            Target::AtMost(_) | Target::AtLeast(_) => "short",
         }
     }
 
@@ -60,23 +62,43 @@ impl Report {
         Report { name, figures: Vec::new() }
     }
 
-    /// Prints a figure and keeps it. Names and units have no spaces.
+    /// Prints a figure and keeps it. Names and units have no spaces; a name is also a file's, so it is the
+    /// only one of all benchmarks.
     pub fn figure(&mut self, name: &str, value: f64, unit: &str, target: Target) {
         let verdict = target.verdict(value);
         println!("{name} {value} {unit} {target} {verdict}");
         self.figures.push(json!({
-            "name": name, "value": value, "unit": unit, "target": target.json(), "verdict": verdict,
+            "benchmark": self.name, "name": name, "value": value, "unit": unit, "target": target.json(),
+            "verdict": verdict,
         }));
     }
 
-    /// Writes `target/bench/<name>.json`.
+    /// Writes each figure to `target/bench/<name>.json`, and removes those of this benchmark that it has
+    /// no longer.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// Where a file cannot be read or written.
     pub fn write(self) -> std::io::Result<()> {
         let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench"));
         std::fs::create_dir_all(&folder)?;
-        let text = serde_json::to_string_pretty(&json!({ "benchmark": self.name, "figures": self.figures }))?;
-        std::fs::write(folder.join(format!("{}.json", self.name)), text + "\n")
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                let kept: Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
+                if kept.get("benchmark").and_then(Value::as_str) == Some(self.name) {
+                    std::fs::remove_file(path)?;
+                }
+            }
+        }
+        for (place, mut figure) in self.figures.into_iter().enumerate() {
+            let name = figure.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+            // The order in which a table shows them.
+            if let Some(members) = figure.as_object_mut() {
+                members.insert("place".to_owned(), json!(place));
+            }
+            let text = serde_json::to_string_pretty(&figure)? + "\n";
+            std::fs::write(folder.join(format!("{name}.json")), text)?;
+        }
+        Ok(())
     }
 }

@@ -82,9 +82,24 @@ impl Shop {
     /// # Errors
     /// Those of the database, or of a malformed price.
     pub async fn product(&self, store_id: &str, sku: &str, price: &str, pieces: i64) -> Result<()> {
+        self.named_product(store_id, sku, &format!("Product {sku}"), price, pieces).await
+    }
+
+    /// As [`Self::product`], with a name: carts and orders hold it, so its length is part of what they cost.
+    ///
+    /// # Errors
+    /// Those of the database, or of a malformed price.
+    pub async fn named_product(
+        &self,
+        store_id: &str,
+        sku: &str,
+        name: &str,
+        price: &str,
+        pieces: i64,
+    ) -> Result<()> {
         let product = Product {
             sku: sku.to_owned(),
-            name: format!("Product {sku}"),
+            name: name.to_owned(),
             unit_price: price.parse().map_err(tillstream_app::Error::bug)?,
             currency: Currency::GBP,
             stocked: true,

@@ -137,6 +137,29 @@ pub fn sales(seed: u64, count: u64) -> Vec<SaleEvent> {
         .collect()
 }
 
+/// A sale of `lines` products out of 4,000, by one of 4 registers, 6 employees, 3 tenders and 10
+/// categories, in hour `hour` of the day.
+pub fn busy_sale(dice: &mut Dice, register: u64, number: u64, lines: u64, hour: i64) -> SaleEvent {
+    let mut event = sale(&format!("r-{register}"), number);
+    event.hour_start = event.hour_start.checked_add(Span::new().hours(hour)).unwrap();
+    event.employee_id = format!("e-{}", dice.below(6));
+    let detail = event.detail.as_mut().unwrap();
+    detail.lines = (0..lines)
+        .map(|_| {
+            let n = dice.below(4_000);
+            let gross = 100 + i64::try_from(dice.below(2_000)).unwrap();
+            SaleLine {
+                category: Some(format!("category-{}", n % 10)),
+                ..line(&format!("{}", 20_000 + n), 2, gross)
+            }
+        })
+        .collect();
+    let tender = ["cash", "card", "gift_card"][usize::try_from(dice.below(3)).unwrap()];
+    let amount = detail.lines.iter().map(|l| l.gross).sum();
+    detail.payments = vec![SalePayment { tender: tender.into(), amount, tip: 0 }];
+    event
+}
+
 pub fn ports(database: Arc<dyn Database>) -> Ports {
     Ports { database, environment: Arc::new(TestEnvironment::new(7)) }
 }

@@ -14,7 +14,7 @@ const PARTITION_KEY_BYTES_MAX: usize = 2048;
 const SORT_KEY_BYTES_MAX: usize = 1024;
 
 /// Size of an item in bytes: names and values.
-pub(crate) fn item_size(item: &Item) -> usize {
+pub fn item_size(item: &Item) -> usize {
     item.0.iter().map(|(name, value)| name.len() + value_size(value)).sum()
 }
 

@@ -26,7 +26,7 @@ use tillstream_app::environment::Environment;
 use tillstream_app::request_token::request_token;
 
 use crate::test_environment::{SPLIT_MIX_STEP, TestEnvironment, split_mix};
-pub(crate) use limits::item_size;
+pub use limits::item_size;
 pub use storage::StreamChange;
 use storage::{Lag, TableState};
 pub(crate) use storage::{STREAM_SHARDS, shard_of};

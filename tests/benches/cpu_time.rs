@@ -1,0 +1,209 @@
+//! What the functions compute, by themselves: a token verified, a command answered, orders folded.
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_arithmetic,
+    missing_docs,
+    reason = "a benchmark that cannot go on stops"
+)]
+
+#[path = "../tests/real_days/day.rs"]
+#[allow(dead_code, reason = "of a day only its products are sold here")]
+mod day;
+#[allow(dead_code, reason = "these sales are not finalised")]
+mod till;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::json;
+use tillstream_app::database::{Database, DatabaseError, Get, Item, Query, QueryPage, Table, Write};
+use tillstream_app::environment::Environment;
+use tillstream_domain::aggregates::{
+    FactKind, FactLine, FactPayment, HourPage, PAGES_DEFAULT, ProductPage, SaleFact, page_of,
+};
+use tillstream_domain::lane::Lane;
+use tillstream_domain::money::Currency;
+use tillstream_domain::quantity::Quantity;
+use tillstream_runtime::auth::Authenticator;
+use tillstream_testkit::memory_database::MemoryDatabase;
+use tillstream_testkit::test_environment::TestEnvironment;
+use tillstream_testkit::tokens::{AUDIENCE, Claims, ISSUER, TokenIssuer};
+use tillstream_tests::bench_report::{Report, Target};
+use tower::ServiceExt;
+
+use crate::till::{Sale, TENANT, Tills, products};
+
+/// Tokens verified, and commands answered.
+const TIMES: usize = 2_000;
+/// Orders folded.
+const ORDERS: u64 = 200_000;
+/// Orders of a batch: each begins with pages as they are stored and ends with them.
+const BATCH: usize = 500;
+
+/// A database whose time is told apart from that of who calls it.
+struct Timed {
+    database: Arc<dyn Database>,
+    nanos: AtomicU64,
+}
+
+impl Timed {
+    async fn timed<T>(&self, call: impl Future<Output = T>) -> T {
+        let begin = Instant::now();
+        let answer = call.await;
+        self.nanos.fetch_add(u64::try_from(begin.elapsed().as_nanos()).unwrap(), Ordering::Relaxed);
+        answer
+    }
+
+    fn take(&self) -> Duration {
+        Duration::from_nanos(self.nanos.swap(0, Ordering::Relaxed))
+    }
+}
+
+#[async_trait]
+impl Database for Timed {
+    async fn get(&self, get: Get) -> Result<Option<Item>, DatabaseError> {
+        self.timed(self.database.get(get)).await
+    }
+    async fn get_many(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
+        self.timed(self.database.get_many(gets)).await
+    }
+    async fn get_together(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
+        self.timed(self.database.get_together(gets)).await
+    }
+    async fn query(&self, query: Query) -> Result<QueryPage, DatabaseError> {
+        self.timed(self.database.query(query)).await
+    }
+    async fn write(&self, write: Write) -> Result<(), DatabaseError> {
+        self.timed(self.database.write(write)).await
+    }
+    async fn transact(&self, writes: Vec<Write>) -> Result<(), DatabaseError> {
+        self.timed(self.database.transact(writes)).await
+    }
+    async fn put_many(&self, table: Table, items: Vec<Item>) -> Result<(), DatabaseError> {
+        self.timed(self.database.put_many(table, items)).await
+    }
+}
+
+/// The value below which so many hundredths of `times` lie, in microseconds.
+fn percentile(times: &mut [Duration], hundredths: usize) -> f64 {
+    times.sort_unstable();
+    times[(times.len() - 1) * hundredths / 100].as_secs_f64() * 1e6
+}
+
+async fn token_verification(report: &mut Report) {
+    let database = Arc::new(MemoryDatabase::new());
+    let environment = Arc::new(TestEnvironment::new(1));
+    let issuer = TokenIssuer::new("key-1").unwrap();
+    database.write(TokenIssuer::publish(&[&issuer])).await.unwrap();
+    let token = issuer.token(&Claims::new(TENANT, &["operator"], environment.now())).unwrap();
+    let authenticator = Authenticator::new(database, environment, ISSUER, AUDIENCE);
+    authenticator.warm().await.unwrap();
+    let mut times = Vec::with_capacity(TIMES);
+    for _ in 0..TIMES {
+        let begin = Instant::now();
+        authenticator.verify(&token).await.unwrap();
+        times.push(begin.elapsed());
+    }
+    report.figure("token_verification", percentile(&mut times, 50), "µs", Target::AtMost(100.0));
+    report.figure("token_verification_p99", percentile(&mut times, 99), "µs", Target::None);
+}
+
+/// The twentieth line of a cart, through the router: token, rules, encoding, wide event. What the
+/// database in memory takes is not counted.
+async fn warm_command(report: &mut Report) {
+    let database = Arc::new(Timed { database: Arc::new(MemoryDatabase::new()), nanos: AtomicU64::default() });
+    let products = products();
+    let tills = Tills::open(database.clone(), Arc::new(TestEnvironment::new(1)), 1, &products[..40]).await;
+    let mut times = Vec::with_capacity(TIMES);
+    // The first tenth warms caches up.
+    for number in 0..TIMES + TIMES / 10 {
+        let mut sale = Sale::open(&tills, "s-1", "r-1", number as u64).await;
+        for (sku, ..) in &products[..20] {
+            sale.add(sku).await;
+        }
+        let payload = json!({"sku": products[20].0, "quantity": 2});
+        let request = tills.request(&sale.envelope("add_line_item", payload));
+        let router = tills.router();
+        database.take();
+        let begin = Instant::now();
+        let answer = router.oneshot(request).await.unwrap();
+        let took = begin.elapsed().saturating_sub(database.take());
+        assert!(answer.status().is_success());
+        if number >= TIMES / 10 {
+            times.push(took);
+        }
+    }
+    report.figure("warm_add_line_item", percentile(&mut times, 50), "µs", Target::AtMost(300.0));
+    report.figure("warm_add_line_item_p99", percentile(&mut times, 99), "µs", Target::None);
+}
+
+fn fact(n: u64) -> SaleFact {
+    let line = |at: u64| {
+        let product = (n * 7 + at * 1_301) % 4_000;
+        FactLine {
+            sku: (20_000 + product).to_string(),
+            category: Some(format!("category-{}", product % 10)),
+            quantity: Quantity::from_pieces(2).unwrap(),
+            gross: 510,
+            discount: 10,
+            tax: 100,
+        }
+    };
+    let register = format!("r-{}", n % 4);
+    SaleFact {
+        kind: FactKind::Sale,
+        lane: Lane::new("s-1", register.as_str()),
+        number: n / 4 + 1,
+        business_day: "2010-12-01".parse().unwrap(),
+        hour_start: Timestamp::from_second(1_291_190_400).unwrap(),
+        offset_seconds: 0,
+        register_id: register,
+        employee_id: format!("e-{}", n % 6),
+        channel: "pos".to_owned(),
+        segment: None,
+        currency: Currency::GBP,
+        lines: vec![line(0), line(1), line(2)],
+        payments: vec![
+            FactPayment { tender: "card".to_owned(), amount: 1_000, tip: 0 },
+            FactPayment { tender: "cash".to_owned(), amount: 800, tip: 0 },
+        ],
+    }
+}
+
+/// Three-line orders into an hour's page and the day's product pages, on one core, in batches.
+fn fold(report: &mut Report) {
+    let facts: Vec<SaleFact> = (0..ORDERS).map(fact).collect();
+    let mut hour = HourPage::default();
+    let mut products: Vec<ProductPage> = (0..PAGES_DEFAULT).map(|_| ProductPage::default()).collect();
+    let begin = Instant::now();
+    for batch in facts.chunks(BATCH) {
+        for fact in batch {
+            hour.fold(fact);
+            for line in &fact.lines {
+                let page = page_of(&line.sku, PAGES_DEFAULT);
+                products[usize::try_from(page).unwrap()].fold(fact, page, PAGES_DEFAULT);
+            }
+        }
+    }
+    #[allow(clippy::cast_precision_loss, reason = "a count of orders")]
+    let rate = ORDERS as f64 / begin.elapsed().as_secs_f64();
+    report.figure("fold_3_line_orders", rate.round(), "orders/s", Target::AtLeast(100_000.0));
+}
+
+async fn measure() {
+    let mut report = Report::new("cpu_time");
+    token_verification(&mut report).await;
+    warm_command(&mut report).await;
+    fold(&mut report);
+    report.write().unwrap();
+}
+
+fn main() {
+    // One thread, as a function has it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    worker::run(|| runtime.block_on(measure()), worker::told_only);
+}
