@@ -180,7 +180,7 @@ async fn measure() {
     let steps = workload(fixture.database.clone(), &meter).await;
     let memory = workload(Arc::new(MemoryDatabase::new().observed_by(meter.clone())), &meter).await;
 
-    let mut report = Report::new("capacity");
+    let mut report = Report::of_counts("capacity");
     let named = |name: &str| steps.iter().find(|step| step.name == name).unwrap();
     for size in SIZES {
         let step = named(&format!("finalize_{size}"));

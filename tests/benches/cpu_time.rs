@@ -195,7 +195,7 @@ fn fold(report: &mut Report) {
 }
 
 async fn measure() {
-    let mut report = Report::new("cpu_time");
+    let mut report = Report::of_times("cpu_time");
     token_verification(&mut report).await;
     warm_command(&mut report).await;
     fold(&mut report);

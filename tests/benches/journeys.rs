@@ -1,5 +1,7 @@
 //! Whole sales of three lines, eight commands each, by many clients at once: through the function's
 //! router, the real adapter and HTTP to dynoxide, all on this machine.
+//!
+//! `JOURNEYS=100 cargo bench …` times that many, to try a change; the figure is that of the full count.
 #![allow(
     clippy::unwrap_used,
     clippy::float_arithmetic,
@@ -31,6 +33,8 @@ const REGISTERS: u64 = 4;
 /// Journeys before the clock starts, and those that are timed.
 const WARM_UP: u64 = 200;
 const JOURNEYS: u64 = 4_000;
+/// How often a run tells how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// create, three lines, customer, tender, pay, finalise.
 async fn journey(tills: &Tills, client: u64, number: u64, products: &[(String, String, String)]) {
@@ -68,36 +72,56 @@ async fn run(
             }
         })
     });
+    let clients: Vec<_> = clients.collect();
+    let (begin, first, end) = (Instant::now(), numbers.start, numbers.end);
+    let telling = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(TELL_EVERY).await;
+            // Each client has taken one number too many when it ends.
+            let begun = next.load(Ordering::Relaxed).min(end) - first;
+            println!("# {begun} of {} journeys begun after {} s", end - first, begin.elapsed().as_secs());
+        }
+    });
     let mut times = Vec::new();
-    for client in clients.collect::<Vec<_>>() {
+    for client in clients {
         times.extend(client.await.unwrap());
     }
+    telling.abort();
     times
 }
 
 async fn measure() {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("# load before: {}", load.trim());
+    let journeys = std::env::var("JOURNEYS").map_or(JOURNEYS, |count| count.parse().unwrap());
     let fixture = DynamoFixture::dynoxide().await.unwrap();
     let mut products = products();
     products.truncate(500);
     let stores = usize::try_from(CLIENTS / REGISTERS).unwrap();
     let environment = Arc::new(TestEnvironment::real(1));
-    let tills = Tills::open(fixture.database.clone(), environment, stores, &products).await;
-    let products = Arc::new(products);
-    run(&tills, 0..WARM_UP, &products).await;
     let begin = Instant::now();
-    let mut times = run(&tills, WARM_UP..WARM_UP + JOURNEYS, &products).await;
+    let tills = Tills::open(fixture.database.clone(), environment, stores, &products).await;
+    println!("# {stores} stores with {} products each in {} s", products.len(), begin.elapsed().as_secs());
+    let products = Arc::new(products);
+    let warm_up = WARM_UP.min(journeys);
+    run(&tills, 0..warm_up, &products).await;
+    println!("# {warm_up} journeys to warm up; {journeys} timed");
+    let begin = Instant::now();
+    let mut times = run(&tills, warm_up..warm_up + journeys, &products).await;
     let took = begin.elapsed();
     times.sort_unstable();
     let percentile = |of: usize| times[(times.len() - 1) * of / 100].as_secs_f64() * 1e3;
-    let mut report = Report::new("journeys");
+    let mut report = Report::of_times("journeys");
     #[allow(clippy::cast_precision_loss, reason = "a count of journeys")]
-    let rate = JOURNEYS as f64 / took.as_secs_f64();
+    let rate = journeys as f64 / took.as_secs_f64();
     report.figure("journeys_of_3_lines", rate.round(), "journeys/s", Target::AtLeast(300.0));
     report.figure("journeys_of_3_lines_p50", (percentile(50) * 100.0).round() / 100.0, "ms", Target::None);
     report.figure("journeys_of_3_lines_p99", (percentile(99) * 100.0).round() / 100.0, "ms", Target::None);
-    report.write().unwrap();
+    if journeys == JOURNEYS {
+        report.write().unwrap();
+    } else {
+        println!("# not kept: only {journeys} of {JOURNEYS} journeys");
+    }
 }
 
 fn main() {

@@ -50,16 +50,25 @@ impl fmt::Display for Target {
     }
 }
 
+/// How the code that a figure tells of was compiled.
+const BUILD: &str = if cfg!(debug_assertions) { "dev" } else { "release" };
+
 /// The figures of one benchmark.
 pub struct Report {
     name: &'static str,
+    build: &'static str,
     figures: Vec<Value>,
 }
 
 impl Report {
-    /// Of the benchmark with this name, which is also its file's.
-    pub fn new(name: &'static str) -> Self {
-        Report { name, figures: Vec::new() }
+    /// Of the benchmark with this name, which measures times: they are those of one build.
+    pub fn of_times(name: &'static str) -> Self {
+        Report { name, build: BUILD, figures: Vec::new() }
+    }
+
+    /// Of the benchmark with this name, which counts: the figures are the same in every build.
+    pub fn of_counts(name: &'static str) -> Self {
+        Report { name, build: "any", figures: Vec::new() }
     }
 
     /// Prints a figure and keeps it. Names and units have no spaces; a name is also a file's, so it is the
@@ -69,7 +78,7 @@ impl Report {
         println!("{name} {value} {unit} {target} {verdict}");
         self.figures.push(json!({
             "benchmark": self.name, "name": name, "value": value, "unit": unit, "target": target.json(),
-            "verdict": verdict,
+            "verdict": verdict, "build": self.build,
         }));
     }
 
