@@ -37,6 +37,8 @@ test: ## every test; the end-to-end ones start a stack of their own: [SCENARIOS=
 
 bench: ## every benchmark, each figure into target/bench
 	cargo bench --package tillstream-tests --benches --locked
+	cargo build --release --locked --workspace --exclude tillstream-testkit --bins
+	$(PYTHON) infra/bench/cold_start.py
 
 simulate: ## the simulator: [SEEDS=100]
 	cargo run --locked --release --package tillstream-testkit --bin simulator -- --seeds $(or $(SEEDS),100)
