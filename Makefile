@@ -35,10 +35,11 @@ test: ## every test; the end-to-end ones start a stack of their own: [SCENARIOS=
 	$(PYTHON) -m unittest discover --start-directory infra/bench
 	$(PYTHON) infra/local/end_to_end.py $(SCENARIOS)
 
-bench: ## every benchmark, each figure into target/bench
+bench: ## every benchmark: each figure into target/bench, and the table in README.md
 	cargo bench --package tillstream-tests --benches --locked
 	cargo build --release --locked --workspace --exclude tillstream-testkit --bins
 	$(PYTHON) infra/bench/cold_start.py
+	$(PYTHON) infra/bench/readme_table.py
 
 simulate: ## the simulator: [SEEDS=100]
 	cargo run --locked --release --package tillstream-testkit --bin simulator -- --seeds $(or $(SEEDS),100)
