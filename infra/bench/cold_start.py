@@ -3,8 +3,8 @@ large it is to be loaded.
 
     cold_start.py [--binaries target/release] [--rounds 50]
 
-The functions are started one after the other, round by round, so that what else the machine does meets
-all of them alike; two Python functions with the same AWS clients are started in the same rounds. One
+The functions are started one after the other, round by round and in another order each, so that what
+else the machine does meets all of them alike; two Python functions with the same AWS clients are started in the same rounds. One
 process answers for both the Lambda runtime's interface and the database, on 127.0.0.1 and without TLS:
 AWS's time to load the code and to set up its virtual machine, and the handshake with the database, are
 in no figure.
@@ -13,6 +13,7 @@ in no figure.
 import argparse
 import io
 import os
+import random
 import re
 import signal
 import socket
@@ -171,7 +172,10 @@ def measure(binaries: Path, rounds: int) -> list[Figure]:
     with step(f"Cold starts: {rounds} of each of {len(commands)}") as details:
         load = os.getloadavg()[0]
         for turn in range(rounds + 1):
-            for name, command in commands.items():
+            order = list(commands.items())
+            # Else each would always run after the same other one.
+            random.Random(turn).shuffle(order)
+            for name, command in order:
                 took = start(name, command, aws, told)
                 # The first round reads the files from the disk.
                 if turn:
