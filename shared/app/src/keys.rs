@@ -39,6 +39,10 @@ use crate::tenancy::TenantScope;
 /// Spreads due work over partitions, so that a busy system's schedule is not one hot partition.
 pub const DUE_SHARDS: u64 = 4;
 
+/// The same for holds, of which there are the most by far: an index partition takes 1,000 entries a second,
+/// come or gone, and every hold of every tenant is two of them.
+pub const DUE_HOLD_SHARDS: u64 = 32;
+
 /// A number as text that sorts like the number.
 fn padded(number: u64) -> String {
     format!("{number:012}")
@@ -322,6 +326,11 @@ impl TenantScope {
 /// each item names its tenant.
 pub fn due(kind: &str, shard: u64) -> Partition {
     Partition(format!("due#{kind}#{}", shard % DUE_SHARDS))
+}
+
+/// Index partition of holds by their end (`due_pk`), over all tenants.
+pub fn due_holds(shard: u64) -> Partition {
+    Partition(format!("due#hold#{}", shard % DUE_HOLD_SHARDS))
 }
 
 /// Tenant id in a key that this system wrote: what a keys-only index of all tenants' due work tells.

@@ -10,11 +10,11 @@ use crate::database::{
     Table, Write,
 };
 use crate::error::Result;
-use crate::keys::{self, DUE_SHARDS};
+use crate::keys::{self, DUE_HOLD_SHARDS};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
-use crate::stock::holds::{DUE_KIND, Hold, holds_on};
+use crate::stock::holds::{Hold, holds_on};
 use crate::tenancy::TenantScope;
 
 /// Frees the expired holds on one stock item, one transaction each, then raises its `earliest_expiry`.
@@ -137,15 +137,15 @@ async fn raise_earliest(
 /// # Errors
 /// As the database; what was freed stays freed.
 pub async fn sweep_expired(ports: &Ports, now: Timestamp, limit: u32) -> Result<usize> {
-    let per_shard = limit.div_ceil(u32::try_from(DUE_SHARDS).unwrap_or(1)).max(1);
+    let per_shard = limit.div_ceil(u32::try_from(DUE_HOLD_SHARDS).unwrap_or(1)).max(1);
     let mut items = BTreeSet::new();
-    for shard in 0..DUE_SHARDS {
+    for shard in 0..DUE_HOLD_SHARDS {
         let page = ports
             .database
             .query(Query {
                 range: Range::Numbers(0, now.as_millisecond()),
                 limit: per_shard,
-                ..Query::index(Table::Stock, Index::Due, keys::due(DUE_KIND, shard))
+                ..Query::index(Table::Stock, Index::Due, keys::due_holds(shard))
             })
             .await?;
         let gets = page

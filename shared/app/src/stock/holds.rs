@@ -13,9 +13,6 @@ use crate::keys;
 use crate::stock::counters::{Counters, Delta, Movement, stock_update};
 use crate::tenancy::TenantScope;
 
-/// Kind of due work under which holds stand in the due index.
-pub const DUE_KIND: &str = "hold";
-
 /// One hold line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
@@ -33,11 +30,11 @@ pub struct Hold {
 
 /// Spreads due holds evenly; the same for a reservation whenever it is written.
 fn shard(reservation_id: &str) -> u64 {
-    // FNV-1a: any even spread does.
-    reservation_id
+    // FNV-1a, its halves folded: alone, the upper half of similar ids is much the same.
+    let hash = reservation_id
         .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, b| (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
-        >> 32
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, b| (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    hash ^ (hash >> 32)
 }
 
 impl Hold {
@@ -50,7 +47,7 @@ impl Hold {
             .with("reservation_id", self.reservation_id.as_str())
             .with("quantity", self.quantity.thousandths())
             .with("expires_at", self.expires_at)
-            .with("due_pk", keys::due(DUE_KIND, shard(&self.reservation_id)).value())
+            .with("due_pk", keys::due_holds(shard(&self.reservation_id)).value())
             .with("due_at", self.expires_at)
     }
 
@@ -164,5 +161,22 @@ pub async fn holds_on(
             Some(next) => query.start = Some(next),
             None => return Ok(holds),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::DUE_HOLD_SHARDS;
+
+    #[test]
+    fn holds_spread_evenly_over_the_due_index() {
+        let mut holds = std::collections::BTreeMap::<String, u32>::new();
+        for n in 0..32_000 {
+            *holds.entry(keys::due_holds(shard(&format!("reserve-{n}"))).value().to_owned()).or_default() +=
+                1;
+        }
+        assert_eq!(u64::try_from(holds.len()).unwrap(), DUE_HOLD_SHARDS);
+        assert!(holds.values().all(|count| (700..=1_300).contains(count)), "{holds:?}");
     }
 }
