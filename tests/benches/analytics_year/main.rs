@@ -213,7 +213,7 @@ async fn measure(report: &mut Report, size: &str, orders_a_day: u64) {
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let mut report = Report::new("analytics_year");
+    let mut report = Report::of_times("analytics_year");
     let only = std::env::var("ORDERS").ok();
     for (size, orders_a_day) in SIZES {
         if only.as_ref().is_some_and(|only| only != size) {

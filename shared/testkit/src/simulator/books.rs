@@ -139,7 +139,7 @@ pub type Of<T> = (String, T);
 pub type CameBack = (i64, i64);
 
 /// All that the clients know.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Books {
     /// Final orders by tenant and id.
     pub orders: BTreeMap<Of<String>, Order>,

@@ -31,7 +31,7 @@ use invariants::always::Watch;
 use invariants::at_rest;
 
 /// A run that takes more steps than this does not end.
-const STEPS_MAX: u64 = 1_500_000;
+const STEPS_MAX: u64 = 3_000_000;
 
 /// What a run is.
 #[derive(Debug, Clone, Copy)]

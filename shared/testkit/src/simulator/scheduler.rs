@@ -138,8 +138,7 @@ mod tests {
             });
         }
         while scheduler.step() {}
-        let log = log.borrow().clone();
-        log
+        log.take()
     }
 
     #[test]

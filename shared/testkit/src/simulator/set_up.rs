@@ -102,8 +102,10 @@ pub async fn load(world: Rc<World>) {
             locations.push_str(&format!("{line}\n"));
             for goods in tenant.goods.iter().filter(|goods| goods.is_stocked) {
                 // Some of it is scarce, so that it is fought over.
-                let most = if world.chance.percent(40) { 6 } else { 400 };
-                let on_hand = 1_000 * world.chance.between(0, most);
+                // Where one order takes more than a hundred products, none of them is.
+                let is_scarce = tenant.goods.len() <= 100 && world.chance.percent(40);
+                let (least, most) = if is_scarce { (0, 6) } else { (20, 400) };
+                let on_hand = 1_000 * world.chance.between(least, most);
                 let line = json!({
                     "id": format!("{}/{}", shop.id, goods.sku),
                     "version": 1,

@@ -52,7 +52,7 @@ fn ports(world: &World) -> Ports {
 }
 
 async fn arrived(world: &World) -> Checked {
-    let books = world.books.borrow();
+    let books = world.books.borrow().clone();
     for tenant in &world.tenants {
         let caller = caller(&tenant.id, &[Role::Operator]);
         for shop in &tenant.shops {
@@ -73,7 +73,7 @@ async fn arrived(world: &World) -> Checked {
 }
 
 async fn all(world: &World) -> Checked {
-    let books = world.books.borrow();
+    let books = world.books.borrow().clone();
     for tenant in &world.tenants {
         let caller = caller(&tenant.id, &[Role::Operator]);
         orders(world, &books, tenant, &caller).await?;
