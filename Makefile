@@ -29,8 +29,9 @@ logs: ## what the functions logged: [LINES=200] [FOLLOW=1]
 token: ## only a token: [TENANT=demo] [ROLE=store_manager] [STORES=a,b or *] [REGISTER=r-1]
 	@$(LOCAL) token --tenant '$(or $(TENANT),demo)' --role '$(or $(ROLE),store_manager)' --stores '$(or $(STORES),*)' $(if $(REGISTER),--register '$(REGISTER)')
 
-test: ## every test; the end-to-end ones start a stack of their own: [SCENARIOS="from_empty killed"]
-	cargo test --workspace --locked
+# Property tests draw the same inputs each time here: what fails is then the change that is tested.
+test: ## every test; the end-to-end ones start a stack of their own: [SCENARIOS="from_empty killed"] [PROPTEST_RNG_SEED=1]
+	PROPTEST_RNG_SEED=$(or $(PROPTEST_RNG_SEED),1) cargo test --workspace --locked
 	$(PYTHON) infra/local/prerequisites.py -m unittest discover --start-directory infra/local
 	$(PYTHON) -m unittest discover --start-directory infra/bench
 	$(PYTHON) infra/local/end_to_end.py $(SCENARIOS)
@@ -41,8 +42,8 @@ bench: ## every benchmark: each figure into target/bench, and the table in READM
 	$(PYTHON) infra/bench/cold_start.py
 	$(PYTHON) infra/bench/readme_table.py
 
-simulate: ## the simulator: [SEEDS=100]
-	cargo run --locked --release --package tillstream-testkit --bin simulator -- --seeds $(or $(SEEDS),100)
+simulate: ## tills, functions and faults by chance, on virtual time: [SEEDS=100] [FROM=1] [BUG=StockUnchecked]
+	cargo run --locked --release --package tillstream-testkit --bin simulator -- --seeds $(or $(SEEDS),100) --from $(or $(FROM),1) $(if $(BUG),--bug $(BUG))
 
 check: ## formatting, lints, templates, licences and advisories
 	@$(PYTHON) infra/checks/check.py

@@ -22,6 +22,28 @@ fn a_seed_is_a_run() {
     assert!(told.events.len() > 1_000);
 }
 
+#[test]
+fn a_hundred_seeds_hold() {
+    let next = std::sync::atomic::AtomicU64::new(1);
+    let broken = std::sync::Mutex::new(Vec::new());
+    let look = || {
+        loop {
+            let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if seed > 100 {
+                return;
+            }
+            let violation = run(settings(seed)).violation;
+            broken.lock().unwrap().extend(violation.map(|violation| (seed, violation)));
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(look);
+        scope.spawn(look);
+    });
+    let broken = broken.into_inner().unwrap();
+    assert!(broken.is_empty(), "`make simulate` tells more: {broken:#?}");
+}
+
 /// Seeds in which a bug must be found.
 const SEEDS: u64 = 200;
 
