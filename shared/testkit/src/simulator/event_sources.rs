@@ -27,6 +27,9 @@ const IDLE: Duration = Duration::from_millis(3_000);
 /// Of batches that were done, in hundredths: those after which the source has forgotten how far it was.
 const GOES_BACK: u64 = 3;
 
+/// Of the calls to tables of a function that its source gave up, in thousandths: those that take seconds.
+const HANGS: u64 = 200;
+
 /// A change of an item, both images.
 type Change = (u64, Option<Item>, Option<Item>);
 
@@ -182,8 +185,8 @@ async fn aggregate(world: Rc<World>, part: usize, idle: Rc<Cell<bool>>) {
             let done = if batch.is_empty() {
                 0
             } else if world.gives_up_waiting() {
-                // It comes again while the first function is still at it.
-                let (owner, ports) = (world.clone(), world.ports());
+                // It comes again while the first function is still at it, for it hangs.
+                let (owner, ports) = (world.clone(), world.ports_that_freeze(HANGS));
                 let data: Vec<Vec<u8>> = batch.iter().map(|record| record.data.clone()).collect();
                 world.scheduler.spawn(async move {
                     let data: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();

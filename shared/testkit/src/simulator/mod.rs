@@ -214,7 +214,7 @@ async fn weather(world: Rc<World>, goes_on: Rc<Cell<bool>>) {
             world.sleep_up_to(Duration::from_secs(120)).await;
             world.secret.set(next);
         }
-        world.sleep_up_to(Duration::from_secs(90)).await;
+        world.sleep_up_to(Duration::from_secs(90) / world.haste).await;
         if world.chance.percent(2) && goes_on.get() {
             let night = Duration::from_secs(3_600 + world.chance.below(12 * 3_600));
             world.tell(|| format!("{} h pass", night.as_secs() / 3_600));

@@ -70,7 +70,7 @@ impl SlowTables {
     async fn wait(&self) {
         if self.chance.per_mille(self.freezes) {
             self.clock.sleep(self.chance.up_to(FREEZE_MAX)).await;
-        } else if self.chance.percent(25) {
+        } else if self.chance.percent(60) {
             self.clock.sleep(self.chance.up_to(Duration::from_millis(12))).await;
         }
     }

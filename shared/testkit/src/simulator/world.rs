@@ -97,6 +97,8 @@ pub struct World {
     pub commands: Cell<u64>,
     /// Clients that still work.
     pub clients: Cell<usize>,
+    /// How much quicker than on other days everybody is.
+    pub haste: u32,
     /// Whether the schedule runs the keeper.
     pub keeper_runs: Cell<bool>,
     /// Batches that functions handled.
@@ -146,6 +148,12 @@ impl World {
         let bug = settings.bug;
         // In some runs the sources are on their own until the day is over: what they lose nobody mends.
         let keeper_runs = Cell::new(!chance.percent(30));
+        // In some everything happens within a minute or less: whoever meets seldom otherwise meets then.
+        let haste = match chance.below(10) {
+            0..2 => 200,
+            2..5 => 12,
+            _ => 1,
+        };
         let world = World {
             tables: Bug::database(bug, memory.clone(), chance.clone()),
             sending: Bug::stream(bug, stream.clone()),
@@ -166,6 +174,7 @@ impl World {
             violation: RefCell::default(),
             commands: Cell::new(0),
             clients: Cell::new(0),
+            haste,
             keeper_runs,
             batches: Cell::new(0),
             events: RefCell::default(),
@@ -214,17 +223,22 @@ impl World {
 
     /// What one process of a function has: tables that fail as the weather is, and a clock of its own.
     pub fn ports(&self) -> Ports {
+        self.ports_that_freeze(self.weather.get().tables)
+    }
+
+    /// Those of a process that is frozen now and then: before so many in a thousand calls to tables.
+    pub fn ports_that_freeze(&self, freezes: u64) -> Ports {
         let rates = Rates::each(self.weather.get().tables);
+        let slow = Arc::new(SlowTables {
+            inner: self.tables.clone(),
+            clock: self.clock.clone(),
+            chance: self.chance.clone(),
+            freezes,
+        });
         let database: Arc<dyn Database> = if rates == Rates::default() {
-            self.tables.clone()
+            slow
         } else {
-            let slow = SlowTables {
-                inner: self.tables.clone(),
-                clock: self.clock.clone(),
-                chance: self.chance.clone(),
-                freezes: self.weather.get().tables,
-            };
-            Arc::new(FaultyDatabase::random(Arc::new(slow), self.chance.next(), rates))
+            Arc::new(FaultyDatabase::random(slow, self.chance.next(), rates))
         };
         let environment =
             MachineClock { clock: self.clock.clone(), ahead_millis: self.chance.between(-400, 400) };
@@ -251,7 +265,7 @@ impl World {
 
     /// Whether the source of an event gives up waiting for its function, which goes on by itself.
     pub fn gives_up_waiting(&self) -> bool {
-        self.chance.percent(self.weather.get().deaths / 2)
+        self.chance.percent(self.weather.get().deaths)
     }
 
     /// Lets the next call to the stream or the queue fail, if the weather is so.

@@ -1,17 +1,20 @@
-//! HQ's feeds: products in versions, which arrive twice, late and in any order.
+//! HQ's feeds: products in versions, which arrive twice, late, in any order, and two at once.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use tillstream_app::sync::entities::Entity;
 use tillstream_app::sync::upload::{Upload, upload};
-use tillstream_app::tenancy::Role;
+use tillstream_app::tenancy::{Caller, Role};
 use tillstream_contracts::sync::UploadReply;
 
 use super::super::set_up::product_line;
-use super::super::world::World;
+use super::super::world::{Tenant, World};
 use super::{Line, Request, Stopped};
 use crate::shop::caller;
+
+/// Position of a product, its version and price.
+type Change = (usize, u64, i64);
 
 /// Works until the day is over.
 pub async fn work(world: Rc<World>, tenant: usize, feeder: u64) -> Option<Stopped> {
@@ -19,60 +22,81 @@ pub async fn work(world: Rc<World>, tenant: usize, feeder: u64) -> Option<Stoppe
     let caller = caller(&owner.id, &[Role::Integration]);
     let line = Line { world: world.clone() };
     // What was sent before comes again: the version says which is newer, not the arrival.
-    let mut sent: Vec<(usize, u64, i64)> = Vec::new();
-    for number in 1_u64.. {
-        // Two feeders, each with versions of its own.
-        let version = 2 * number + feeder;
+    let mut sent: Vec<Change> = Vec::new();
+    // Two feeders, each with versions of its own.
+    let mut version = feeder;
+    loop {
         line.think(Duration::from_secs(100)).await;
         line.meet_others(70).await;
-        let mut lines = Vec::new();
-        for _ in 0..1 + world.chance.below(3) {
-            let at = world.chance.index(owner.goods.len().min(4));
-            lines.push((at, version, world.chance.between(1, 200_000)));
+        let mut uploads = Vec::new();
+        for _ in 0..if world.chance.percent(40) { 2 } else { 1 } {
+            version += 2;
+            let lines = changes(&world, owner, version, &mut sent);
+            let of = |(at, version, price): &Change| {
+                owner.goods.get(*at).map(|goods| product_line(goods, *version, *price)).unwrap_or_default()
+            };
+            let body: Rc<str> = lines.iter().map(of).collect::<String>().into();
+            if line.begin(|| format!("{} feeds {body}", owner.id)).is_err() {
+                return Some(Stopped);
+            }
+            uploads.push((lines, feed(&caller, body)));
         }
-        if world.chance.percent(50)
-            && let Some(old) = world.chance.one_of(&sent)
-        {
-            lines.push(*old);
-        }
-        // Within one upload, each product once: two lines of one version would be a contradiction.
-        lines.sort_unstable();
-        lines.dedup_by_key(|(at, version, _)| (*at, *version));
-        if world.chance.percent(50) {
-            lines.reverse();
-        }
-        sent.extend(&lines);
-        let of = |(at, version, price): &(usize, u64, i64)| {
-            owner.goods.get(*at).map(|goods| product_line(goods, *version, *price)).unwrap_or_default()
-        };
-        let body: Rc<str> = lines.iter().map(of).collect::<String>().into();
-        if line.begin(|| format!("{} feeds {body}", owner.id)).is_err() {
-            return Some(Stopped);
-        }
-        let sender = caller.clone();
-        let request: Request<UploadReply> = Rc::new(move |ports| {
-            let (caller, body) = (sender.clone(), body.clone());
-            Box::pin(async move {
-                let deadline = ports.environment.now() + jiff::SignedDuration::from_secs(60);
-                let feed = Upload { entity: Entity::Catalog, body: body.as_bytes(), from: 1, deadline };
-                upload(&ports, &caller, feed).await
-            })
+        let sending = uploads.into_iter().map(|(lines, request)| {
+            let line = line.clone();
+            async move {
+                (lines, line.send(request, |reply: &UploadReply| format!("{} failed", reply.failed)).await)
+            }
         });
-        match line.send(request, |reply: &UploadReply| format!("{} failed", reply.failed)).await {
-            Ok(reply) if reply.failed == 0 => {
-                let mut books = world.books.borrow_mut();
-                for (at, version, price) in lines {
-                    let Some(goods) = owner.goods.get(at) else { continue };
-                    let key = (owner.id.clone(), goods.sku.clone());
-                    let known = books.products.entry(key).or_default();
-                    if version > known.0 {
-                        *known = (version, price);
+        for (lines, answer) in futures::future::join_all(sending).await {
+            match answer {
+                Ok(reply) if reply.failed == 0 => {
+                    let mut books = world.books.borrow_mut();
+                    for (at, version, price) in lines {
+                        let Some(goods) = owner.goods.get(at) else { continue };
+                        let key = (owner.id.clone(), goods.sku.clone());
+                        let known = books.products.entry(key).or_default();
+                        if version > known.0 {
+                            *known = (version, price);
+                        }
                     }
                 }
+                Ok(reply) => world.fail("a good line is taken", format!("{reply:?}")),
+                Err(refusal) => line.expect_refusal(&refusal, &[]),
             }
-            Ok(reply) => world.fail("a good line is taken", format!("{reply:?}")),
-            Err(refusal) => line.expect_refusal(&refusal, &[]),
         }
     }
-    None
+}
+
+/// Some products at a version, and now and then what was sent before.
+fn changes(world: &World, owner: &Tenant, version: u64, sent: &mut Vec<Change>) -> Vec<Change> {
+    let mut lines = Vec::new();
+    for _ in 0..1 + world.chance.below(3) {
+        let at = world.chance.index(owner.goods.len().min(4));
+        lines.push((at, version, world.chance.between(1, 200_000)));
+    }
+    if world.chance.percent(50)
+        && let Some(old) = world.chance.one_of(sent)
+    {
+        lines.push(*old);
+    }
+    // Within one upload, each product once: two lines of one version would be a contradiction.
+    lines.sort_unstable();
+    lines.dedup_by_key(|(at, version, _)| (*at, *version));
+    if world.chance.percent(50) {
+        lines.reverse();
+    }
+    sent.extend(&lines);
+    lines
+}
+
+fn feed(caller: &Caller, body: Rc<str>) -> Request<UploadReply> {
+    let caller = caller.clone();
+    Rc::new(move |ports| {
+        let (caller, body) = (caller.clone(), body.clone());
+        Box::pin(async move {
+            let deadline = ports.environment.now() + jiff::SignedDuration::from_secs(60);
+            let feed = Upload { entity: Entity::Catalog, body: body.as_bytes(), from: 1, deadline };
+            upload(&ports, &caller, feed).await
+        })
+    })
 }

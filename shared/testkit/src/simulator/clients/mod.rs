@@ -113,7 +113,9 @@ impl Line {
                 world.sleep_up_to(Duration::from_secs(4)).await;
                 continue;
             }
-            world.sleep_up_to(Duration::from_millis(60)).await;
+            // Mostly near by, so that what is sent at once arrives at once.
+            let way = if world.chance.percent(70) { 3 } else { 60 };
+            world.sleep_up_to(Duration::from_millis(way)).await;
             match world.invoke(request(world.ports())).await {
                 None => world.sleep_up_to(Duration::from_secs(4)).await,
                 Some(Err(Error::Conflict(_) | Error::Retryable { .. })) => {
@@ -183,14 +185,15 @@ impl Line {
     /// Waits for a moment that others wait for too: what meets seldom by chance meets so.
     pub async fn meet_others(&self, hundredths: u64) {
         if self.world.chance.percent(hundredths) {
-            let into = self.world.now().as_millisecond().rem_euclid(MEETS_EVERY_MILLIS);
-            let left = u64::try_from(MEETS_EVERY_MILLIS - into).unwrap_or(0);
+            let every = MEETS_EVERY_MILLIS / i64::from(self.world.haste);
+            let into = self.world.now().as_millisecond().rem_euclid(every);
+            let left = u64::try_from(every - into).unwrap_or(0);
             self.world.sleep(Duration::from_millis(left)).await;
         }
     }
 
     /// A pause between two things to do.
     pub async fn think(&self, most: Duration) {
-        self.world.sleep_up_to(most).await;
+        self.world.sleep_up_to(most / self.world.haste).await;
     }
 }

@@ -23,6 +23,8 @@ pub struct Till {
     tenant: usize,
     shop: usize,
     pub register: String,
+    /// In the names of what it makes: its store and register.
+    name: String,
     /// How far its clock is from ours.
     clock_error: SignedDuration,
     carts: u64,
@@ -48,6 +50,15 @@ impl Cart {
     }
 }
 
+/// A return that is ready to be final.
+struct Back {
+    cart: Cart,
+    /// Of each line, whether it goes back on the shelf.
+    restocked: Vec<bool>,
+    /// Of each line, the sale's line, quantity in thousandths and worth in minor units.
+    origins: Vec<(u32, i64, i64)>,
+}
+
 /// The number in a line's id (`l-12`).
 pub fn line_number(id: &str) -> u32 {
     id.strip_prefix("l-").and_then(|number| number.parse().ok()).unwrap_or(0)
@@ -70,7 +81,8 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize, register: usize)
     };
     let line = Line { world: world.clone() };
     let clock_error = SignedDuration::from_secs(wrong);
-    let mut till = Till { line, tenant, shop, register, clock_error, carts: 0, keys: 0, caller };
+    let name = format!("{}-{register}", owner.shops.get(shop)?.id);
+    let mut till = Till { line, tenant, shop, register, name, clock_error, carts: 0, keys: 0, caller };
     loop {
         till.line.think(Duration::from_secs(20)).await;
         let chance = &world.chance;
@@ -113,7 +125,7 @@ impl Till {
 
     pub fn next_cart(&mut self, kind: char) -> String {
         self.carts += 1;
-        format!("{kind}-{}-{}-{}", self.shop_id(), self.register, self.carts)
+        format!("{kind}-{}-{}", self.name, self.carts)
     }
 
     /// A command's envelope, under a key of its own.
@@ -121,7 +133,7 @@ impl Till {
         self.keys += 1;
         json!({
             "version": "1",
-            "idempotency_key": format!("{}-{}-{}", self.shop_id(), self.register, self.keys),
+            "idempotency_key": format!("{}-{}", self.name, self.keys),
             "store_id": self.shop_id(),
             "register_id": self.register,
             "employee_id": format!("e-{}", self.keys / 40),
@@ -131,7 +143,7 @@ impl Till {
         })
     }
 
-    /// Sends a command, and checks what comes back against what the till knows of its cart.
+    /// Sends a command.
     async fn command(
         &mut self,
         action: &str,
@@ -141,19 +153,28 @@ impl Till {
         if !action.starts_with("finalize") {
             self.line.think(Duration::from_secs(4)).await;
         }
+        let request = self.request(action, payload, at)?;
+        Ok(self.send(request).await)
+    }
+
+    /// A command that is begun, and not sent yet.
+    fn request(&mut self, action: &str, payload: Value, at: Timestamp) -> Result<Request<Answered>, Stopped> {
         let envelope = self.envelope(action, &payload, at);
         let (tenant, register) = (self.caller.scope.tenant_id().to_owned(), self.register.clone());
         self.line.begin(|| format!("{tenant} {register} {action} {payload}"))?;
         let caller = self.caller.clone();
-        let request: Request<Answered> = Rc::new(move |ports| {
+        Ok(Rc::new(move |ports| {
             let (caller, envelope) = (caller.clone(), envelope.clone());
             Box::pin(async move { execute(&ports, &caller, envelope).await })
-        });
+        }))
+    }
+
+    async fn send(&self, request: Request<Answered>) -> Answer<Answered> {
         let essence = |answered: &Answered| {
             let reply = &answered.reply;
             format!("{} {:?} {:?}", reply.action, reply.result, reply.consistency_token)
         };
-        Ok(self.line.send(request, essence).await)
+        self.line.send(request, essence).await
     }
 
     /// A command that is to succeed; `None` where the run is over.
@@ -414,9 +435,53 @@ impl Till {
         }
     }
 
-    /// Something of an earlier sale of the store comes back.
+    /// Something of an earlier sale of the tenant comes back, now and then at two registers at the same moment.
     async fn bring_back(&mut self) -> Result<(), Stopped> {
         let Some((sale, lines)) = self.pick_sale() else { return self.sale().await };
+        let Some(first) = self.prepare_return(&sale, lines.clone()).await? else { return Ok(()) };
+        let own = self.register.clone();
+        let other = self.other_register();
+        let rival = if self.world().chance.percent(35) {
+            self.register.clone_from(&other);
+            let rival = self.prepare_return(&sale, lines).await;
+            self.register.clone_from(&own);
+            rival?
+        } else {
+            self.line.meet_others(70).await;
+            None
+        };
+        let at = self.now();
+        let first_request = self.finalize_return(&first, at)?;
+        let Some(second) = rival else {
+            let answer = self.send(first_request).await;
+            return self.finish_return(&sale, first, answer, at).await;
+        };
+        self.register.clone_from(&other);
+        let second_request = self.finalize_return(&second, at);
+        self.register.clone_from(&own);
+        let (one, rival) = futures::join!(self.send(first_request), self.send(second_request?));
+        self.finish_return(&sale, first, one, at).await?;
+        self.register = other;
+        let done = self.finish_return(&sale, second, rival, at).await;
+        self.register = own;
+        done
+    }
+
+    /// Another register of the store, if it has one.
+    fn other_register(&self) -> String {
+        let others: Vec<&String> = self
+            .shop()
+            .map(|shop| shop.registers.iter().filter(|register| **register != self.register).collect())
+            .unwrap_or_default();
+        self.world().chance.one_of(&others).map_or_else(|| self.register.clone(), |other| (*other).clone())
+    }
+
+    fn finalize_return(&mut self, back: &Back, at: Timestamp) -> Result<Request<Answered>, Stopped> {
+        self.request("finalize_return", json!({ "return_id": back.cart.id }), at)
+    }
+
+    /// A return that is to be finalised; `None` where nothing is left to bring back.
+    async fn prepare_return(&mut self, sale: &str, lines: Vec<Sold>) -> Result<Option<Back>, Stopped> {
         let mut cart = Cart { id: self.next_cart('r'), ..Cart::default() };
         let at = self.now();
         let payload =
@@ -459,23 +524,31 @@ impl Till {
             restocked.push(back);
             origins.push((origin, quantity, worth));
         }
-        if cart.lines.is_empty() {
-            self.must("void_return", json!({ "return_id": cart.id })).await?;
-            return Ok(());
+        if !cart.lines.is_empty() {
+            self.refund(&mut cart, sale).await?;
         }
-        self.refund(&mut cart, &sale).await?;
-        if cart.due() > 0 {
+        if cart.lines.is_empty() || cart.due() > 0 {
             self.must("void_return", json!({ "return_id": cart.id })).await?;
-            return Ok(());
+            return Ok(None);
         }
-        self.line.meet_others(70).await;
-        let at = self.now();
-        match self.command("finalize_return", json!({ "return_id": cart.id }), at).await? {
+        Ok(Some(Back { cart, restocked, origins }))
+    }
+
+    /// What came of a return.
+    async fn finish_return(
+        &mut self,
+        sale: &str,
+        back: Back,
+        answer: Answer<Answered>,
+        at: Timestamp,
+    ) -> Result<(), Stopped> {
+        let Back { cart, restocked, origins } = back;
+        match answer {
             Ok(answered) => {
-                self.enter(&cart, Some(&sale), &restocked, &answered, at, "pos");
+                self.enter(&cart, Some(sale), &restocked, &answered, at, "pos");
                 let tenant = self.caller.scope.tenant_id().to_owned();
                 for (line, quantity, worth) in origins {
-                    let key = (tenant.clone(), (sale.clone(), line));
+                    let key = (tenant.clone(), (sale.to_owned(), line));
                     let mut books = self.world().books.borrow_mut();
                     let back = books.returned.entry(key).or_default();
                     *back = (back.0 + quantity, back.1 + worth);

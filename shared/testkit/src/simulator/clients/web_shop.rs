@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tillstream_app::orders::place::place;
 use tillstream_app::pos::cart_write::Executed;
+use tillstream_app::stock::read::one;
 use tillstream_app::stock::reservations;
 use tillstream_app::stock::reserve::{Answer as Reserved, reserve};
 use tillstream_app::tenancy::{Caller, Role};
-use tillstream_contracts::inventory::{ExtendRequest, ReserveRequest};
+use tillstream_contracts::inventory::{ExtendRequest, ReserveRequest, StockLevel};
 use tillstream_contracts::orders::PlaceOrder;
 
 use super::super::books::{Line as Sold, Order, Paid, worth};
@@ -181,7 +182,7 @@ impl WebShop {
             })
             .collect();
         let chance = &self.line.world.chance;
-        let ttl = if chance.percent(30) { chance.between(1, 20) } else { chance.between(60, 7_200) };
+        let ttl = if chance.percent(40) { chance.between(1, 4) } else { chance.between(20, 7_200) };
         let body = json!({ "reservation_id": id, "lines": lines, "ttl_seconds": ttl });
         let Ok(body) = serde_json::from_value::<ReserveRequest>(body) else {
             self.line.world.fail("the simulator works", "a reservation that is none");
@@ -205,7 +206,7 @@ impl WebShop {
             }
         }
         self.line.think(Duration::from_secs(20)).await;
-        match self.line.world.chance.below(4) {
+        match self.line.world.chance.below(5) {
             0 => self.order(wanted, Some(&id)).await,
             1 => {
                 match self.change(&id, Step::Commit).await? {
@@ -222,8 +223,43 @@ impl WebShop {
                 }
                 Ok(())
             }
+            3 => self.release_at_its_end(&id, wanted, ttl).await,
             // Forgotten: it ends by itself.
             _ => Ok(()),
+        }
+    }
+
+    /// Released about when it ends, while others look at the same stock, which frees it too.
+    async fn release_at_its_end(
+        &mut self,
+        id: &str,
+        wanted: &[(String, i64, i64)],
+        ttl: i64,
+    ) -> Result<(), Stopped> {
+        if ttl > 4 {
+            return Ok(());
+        }
+        self.line.think(Duration::from_secs(4)).await;
+        let Some((sku, _, _)) = wanted.first() else { return Ok(()) };
+        let release = self.begin_change(id, Step::Release)?;
+        let reads = (0..2).map(|_| self.look(sku));
+        let (released, _) =
+            futures::join!(self.line.send(release, essence), futures::future::join_all(reads));
+        if let Err(refusal) = released {
+            self.line.expect_refusal(&refusal, &["reservation_expired", "reservation_not_active"]);
+        }
+        Ok(())
+    }
+
+    /// Reads one stock item.
+    async fn look(&self, sku: &str) {
+        let (caller, shop, sku) = (self.caller.clone(), self.shop_id.clone(), sku.to_owned());
+        let request: Request<StockLevel> = Rc::new(move |ports| {
+            let (caller, shop, sku) = (caller.clone(), shop.clone(), sku.clone());
+            Box::pin(async move { one(&ports, &caller, &shop, &sku).await })
+        });
+        if let Err(refusal) = self.line.send(request, |_: &StockLevel| String::new()).await {
+            self.line.expect_refusal(&refusal, &[]);
         }
     }
 
@@ -236,10 +272,15 @@ impl WebShop {
     }
 
     async fn change(&mut self, id: &str, step: Step) -> Result<Answer<Reserved>, Stopped> {
+        let request = self.begin_change(id, step)?;
+        Ok(self.line.send(request, essence).await)
+    }
+
+    fn begin_change(&mut self, id: &str, step: Step) -> Result<Request<Reserved>, Stopped> {
         let key = self.next('k');
         self.line.begin(|| format!("{} {step:?} {id}", self.caller.scope.tenant_id()))?;
         let (caller, id) = (self.caller.clone(), id.to_owned());
-        let request: Request<Reserved> = Rc::new(move |ports| {
+        Ok(Rc::new(move |ports| {
             let (caller, key, id) = (caller.clone(), key.clone(), id.clone());
             Box::pin(async move {
                 match step {
@@ -251,8 +292,7 @@ impl WebShop {
                     }
                 }
             })
-        });
-        Ok(self.line.send(request, essence).await)
+        }))
     }
 }
 
