@@ -119,6 +119,11 @@ impl MemoryDatabase {
         state.tables.values_mut().for_each(|table| table.catch_up(lag));
     }
 
+    /// Whether eventual reads and index queries see every write.
+    pub fn is_settled(&self) -> bool {
+        self.lock().lag.writes == 0
+    }
+
     /// Lets eventual reads and indexes catch up once, without changing the lag.
     pub fn settle(&self) {
         self.lock().tables.values_mut().for_each(|table| table.catch_up(Lag::default()));

@@ -17,7 +17,7 @@ use tillstream_domain::cart::Applied;
 use tillstream_domain::compact;
 
 use super::chance::Chance;
-use super::network::HqLine;
+use super::network::{HqLine, item_name};
 use crate::memory_database::MemoryDatabase;
 use crate::memory_messaging::MemoryStream;
 
@@ -138,18 +138,6 @@ struct BuggyDatabase {
     chance: Arc<Chance>,
 }
 
-fn keys(write: &Write) -> (Table, String, String) {
-    match write {
-        Write::Put { table, item, .. } => {
-            let text = |name| item.opt_text(name).unwrap_or_default().to_owned();
-            (*table, text("pk"), text("sk"))
-        }
-        Write::Update { table, key, .. }
-        | Write::Delete { table, key, .. }
-        | Write::Check { table, key, .. } => (*table, key.pk().to_owned(), key.sk().to_owned()),
-    }
-}
-
 fn forget_condition(write: &mut Write) {
     match write {
         Write::Put { condition, .. } | Write::Update { condition, .. } | Write::Delete { condition, .. } => {
@@ -183,7 +171,7 @@ fn without_least(condition: Condition, of: &str) -> Condition {
 impl BuggyDatabase {
     /// What the bug makes of a write; `false` where it forgets it altogether.
     fn distort(&self, write: &mut Write) -> bool {
-        let (table, pk, sk) = keys(write);
+        let (table, pk, sk) = item_name(write);
         let is_cart = table == Table::Orders && sk == "cart";
         let is_lane = table == Table::Orders && sk == "lane";
         let is_stock = table == Table::Stock && sk == "stock";
@@ -256,7 +244,7 @@ impl BuggyDatabase {
 
     fn distort_all(&self, mut writes: Vec<Write>) -> Vec<Write> {
         if self.bug == Bug::StockOfOneLineForgotten && writes.len() > 4 {
-            let is_sale = |write: &Write| keys(write).2 == "stock" && is_movement(write, "sale");
+            let is_sale = |write: &Write| item_name(write).2 == "stock" && is_movement(write, "sale");
             if let Some(at) = writes.iter().position(is_sale) {
                 writes.remove(at);
             }
@@ -270,7 +258,7 @@ impl BuggyDatabase {
                 _ => false,
             });
             if settles {
-                writes.retain(|write| keys(write).2 != "stock");
+                writes.retain(|write| item_name(write).2 != "stock");
             }
         }
         writes.retain_mut(|write| self.distort(write));

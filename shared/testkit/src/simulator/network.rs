@@ -1,12 +1,15 @@
-//! What lies between: tables that take their time, and HQ's line, which fails in every way that a line
-//! can.
+//! What lies between: tables that take their time, in which transactions meet, and HQ's line, which fails
+//! in every way that a line can.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tillstream_app::database::{Database, DatabaseError, Get, Item, Query, QueryPage, Table, Write};
+use tillstream_app::database::{
+    Cancellation, Database, DatabaseError, Get, Item, Query, QueryPage, Table, Write,
+};
 use tillstream_app::dispatch::transport::{HqAnswer, HqRequest, HqTransport, HqTransportError};
 use tillstream_app::environment::Environment;
 
@@ -61,6 +64,66 @@ pub struct SlowTables {
     pub chance: Arc<Chance>,
     /// Of calls, in thousandths: those before which the process is frozen.
     pub freezes: u64,
+    /// What transactions are at, of every process.
+    pub under_way: Arc<UnderWay>,
+}
+
+/// Items that a transaction is at: whoever comes meanwhile is refused, as DynamoDB does (developer guide,
+/// "Transaction conflict handling").
+#[derive(Default)]
+pub struct UnderWay(Mutex<BTreeSet<ItemName>>);
+
+/// Table, partition key and sort key.
+type ItemName = (Table, String, String);
+
+/// A transaction that is under way; it ends when this is dropped, also with its process.
+struct Transaction<'a> {
+    under_way: &'a UnderWay,
+    items: Vec<ItemName>,
+}
+
+impl UnderWay {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<ItemName>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a transaction; or which of its items another one is at.
+    fn begin(&self, items: Vec<ItemName>) -> Result<Transaction<'_>, Vec<bool>> {
+        let mut taken = self.lock();
+        let meets: Vec<bool> = items.iter().map(|item| taken.contains(item)).collect();
+        if meets.contains(&true) {
+            return Err(meets);
+        }
+        taken.extend(items.iter().cloned());
+        drop(taken);
+        Ok(Transaction { under_way: self, items })
+    }
+
+    fn meets(&self, item: &ItemName) -> bool {
+        self.lock().contains(item)
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        let mut taken = self.under_way.lock();
+        for item in &self.items {
+            taken.remove(item);
+        }
+    }
+}
+
+/// The item that a write is about.
+pub fn item_name(write: &Write) -> ItemName {
+    match write {
+        Write::Put { table, item, .. } => {
+            let text = |name| item.opt_text(name).unwrap_or_default().to_owned();
+            (*table, text("pk"), text("sk"))
+        }
+        Write::Update { table, key, .. }
+        | Write::Delete { table, key, .. }
+        | Write::Check { table, key, .. } => (*table, key.pk().to_owned(), key.sk().to_owned()),
+    }
 }
 
 /// Longest that a process is frozen.
@@ -90,6 +153,10 @@ impl Database for SlowTables {
 
     async fn get_together(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
         self.wait().await;
+        let name = |get: &Get| (get.table, get.key.pk().to_owned(), get.key.sk().to_owned());
+        if gets.iter().any(|get| self.under_way.meets(&name(get))) {
+            return Err(DatabaseError::Conflict("a transaction is at an item".to_owned()));
+        }
         self.inner.get_together(gets).await
     }
 
@@ -100,11 +167,22 @@ impl Database for SlowTables {
 
     async fn write(&self, write: Write) -> Result<(), DatabaseError> {
         self.wait().await;
+        if self.under_way.meets(&item_name(&write)) {
+            return Err(DatabaseError::Conflict("a transaction is at the item".to_owned()));
+        }
         self.inner.write(write).await
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), DatabaseError> {
         self.wait().await;
+        let begun = self.under_way.begin(writes.iter().map(item_name).collect());
+        let _until_its_end = begun.map_err(|meets| {
+            let reason = |meets| if meets { Cancellation::Conflict } else { Cancellation::None };
+            DatabaseError::Cancelled(meets.into_iter().map(reason).collect())
+        })?;
+        if self.chance.percent(50) {
+            self.clock.sleep(self.chance.up_to(Duration::from_millis(4))).await;
+        }
         self.inner.transact(writes).await
     }
 

@@ -82,6 +82,17 @@ pub fn product_line(goods: &Goods, version: u64, price: i64) -> String {
     format!("{line}\n")
 }
 
+/// One line of the stock's feed; `on_hand` in thousandths.
+pub fn stock_line(tenant: &Tenant, shop: &str, sku: &str, version: u64, on_hand: i64) -> String {
+    let line = json!({
+        "id": format!("{shop}/{sku}"),
+        "version": version,
+        "op": "upsert",
+        "data": { "location_id": shop, "sku": sku, "on_hand": quantity(tenant, sku, on_hand) },
+    });
+    format!("{line}\n")
+}
+
 /// Uploads catalogue, locations and opening stock of every tenant.
 pub async fn load(world: Rc<World>) {
     for tenant in &world.tenants {
@@ -106,13 +117,7 @@ pub async fn load(world: Rc<World>) {
                 let is_scarce = tenant.goods.len() <= 100 && world.chance.percent(40);
                 let (least, most) = if is_scarce { (0, 6) } else { (20, 400) };
                 let on_hand = 1_000 * world.chance.between(least, most);
-                let line = json!({
-                    "id": format!("{}/{}", shop.id, goods.sku),
-                    "version": 1,
-                    "op": "upsert",
-                    "data": { "location_id": shop.id, "sku": goods.sku, "on_hand": quantity(tenant, &goods.sku, on_hand) },
-                });
-                stock.push_str(&format!("{line}\n"));
+                stock.push_str(&stock_line(tenant, &shop.id, &goods.sku, 1, on_hand));
                 let key = (tenant.id.clone(), (shop.id.clone(), goods.sku.clone()));
                 let shelf = Shelf { on_hand, ..Shelf::default() };
                 world.books.borrow_mut().shelves.insert(key, shelf);

@@ -21,7 +21,7 @@ use super::books::{Books, Goods, Shop};
 use super::chance::Chance;
 use super::clock::{Clock, MachineClock};
 use super::deliberate_bugs::Bug;
-use super::network::{HqLine, SlowTables};
+use super::network::{HqLine, SlowTables, UnderWay};
 use super::scheduler::Scheduler;
 use crate::faults::{FaultyDatabase, Rates};
 use crate::hq_stand_in::{Control, HqStandIn, Mode};
@@ -80,6 +80,8 @@ pub struct World {
     pub memory: Arc<MemoryDatabase>,
     /// The tables as functions reach them.
     pub tables: Arc<dyn Database>,
+    /// What transactions are at.
+    pub under_way: Arc<UnderWay>,
     pub stream: Arc<MemoryStream>,
     pub sending: Arc<dyn EventStream>,
     pub queue: Arc<MemoryQueue>,
@@ -155,6 +157,7 @@ impl World {
             _ => 1,
         };
         let world = World {
+            under_way: Arc::default(),
             tables: Bug::database(bug, memory.clone(), chance.clone()),
             sending: Bug::stream(bug, stream.clone()),
             transport: Bug::transport(bug, line.clone()),
@@ -234,6 +237,7 @@ impl World {
             clock: self.clock.clone(),
             chance: self.chance.clone(),
             freezes,
+            under_way: self.under_way.clone(),
         });
         let database: Arc<dyn Database> = if rates == Rates::default() {
             slow

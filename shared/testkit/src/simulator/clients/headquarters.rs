@@ -1,4 +1,4 @@
-//! HQ's feeds: products in versions, which arrive twice, late, in any order, and two at once.
+//! HQ's feeds: products and stock in versions, which arrive twice, late, in any order, and two at once.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tillstream_app::sync::upload::{Upload, upload};
 use tillstream_app::tenancy::{Caller, Role};
 use tillstream_contracts::sync::UploadReply;
 
-use super::super::set_up::product_line;
+use super::super::set_up::{product_line, stock_line};
 use super::super::world::{Tenant, World};
 use super::{Line, Request, Stopped};
 use crate::shop::caller;
@@ -28,6 +28,13 @@ pub async fn work(world: Rc<World>, tenant: usize, feeder: u64) -> Option<Stoppe
     loop {
         line.think(Duration::from_secs(100)).await;
         line.meet_others(70).await;
+        if world.chance.percent(25) {
+            version += 2;
+            if feed_stock(&line, owner, &caller, version).await.is_err() {
+                return Some(Stopped);
+            }
+            continue;
+        }
         let mut uploads = Vec::new();
         for _ in 0..if world.chance.percent(40) { 2 } else { 1 } {
             version += 2;
@@ -39,7 +46,7 @@ pub async fn work(world: Rc<World>, tenant: usize, feeder: u64) -> Option<Stoppe
             if line.begin(|| format!("{} feeds {body}", owner.id)).is_err() {
                 return Some(Stopped);
             }
-            uploads.push((lines, feed(&caller, body)));
+            uploads.push((lines, feed(&caller, Entity::Catalog, body)));
         }
         let sending = uploads.into_iter().map(|(lines, request)| {
             let line = line.clone();
@@ -89,13 +96,44 @@ fn changes(world: &World, owner: &Tenant, version: u64, sent: &mut Vec<Change>) 
     lines
 }
 
-fn feed(caller: &Caller, body: Rc<str>) -> Request<UploadReply> {
+/// HQ says what is on hand of one product, which is left to it; some say an older version once more.
+async fn feed_stock(line: &Line, owner: &Tenant, caller: &Caller, version: u64) -> Result<(), Stopped> {
+    let world = &line.world;
+    let (Some(shop), Some(goods)) =
+        (world.chance.one_of(&owner.shops), owner.goods.iter().rev().find(|goods| goods.is_stocked))
+    else {
+        return Ok(());
+    };
+    let old = version.saturating_sub(2 * world.chance.below(4)).max(2);
+    let body: String = [old, version]
+        .iter()
+        .skip(usize::from(old == version))
+        .map(|version| {
+            // A version says the same whenever it is sent.
+            let on_hand = 1_000 * (i64::try_from(version * 37 % 90).unwrap_or(0) + 10);
+            stock_line(owner, &shop.id, &goods.sku, *version, on_hand)
+        })
+        .collect();
+    // When it takes effect among the sales nobody can tell.
+    let key = (owner.id.clone(), (shop.id.clone(), goods.sku.clone()));
+    world.books.borrow_mut().shelves.entry(key).or_default().was_fed = true;
+    line.begin(|| format!("{} feeds {body}", owner.id))?;
+    let request = feed(caller, Entity::Inventory, body.into());
+    match line.send(request, |reply: &UploadReply| format!("{} failed", reply.failed)).await {
+        Ok(reply) if reply.failed == 0 => {}
+        Ok(reply) => world.fail("a good line is taken", format!("{reply:?}")),
+        Err(refusal) => line.expect_refusal(&refusal, &[]),
+    }
+    Ok(())
+}
+
+fn feed(caller: &Caller, entity: Entity, body: Rc<str>) -> Request<UploadReply> {
     let caller = caller.clone();
     Rc::new(move |ports| {
         let (caller, body) = (caller.clone(), body.clone());
         Box::pin(async move {
             let deadline = ports.environment.now() + jiff::SignedDuration::from_secs(60);
-            let feed = Upload { entity: Entity::Catalog, body: body.as_bytes(), from: 1, deadline };
+            let feed = Upload { entity, body: body.as_bytes(), from: 1, deadline };
             upload(&ports, &caller, feed).await
         })
     })

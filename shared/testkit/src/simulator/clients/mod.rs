@@ -1,10 +1,11 @@
-//! Who uses the system: tills, a web shop, a stock room, HQ's feeds, analysts, an administrator, and
-//! somebody who should not.
+//! Who uses the system: tills, a web shop, a stock room, HQ's feeds, readers, analysts, an
+//! administrator, and somebody who should not.
 
 mod administrator;
 mod analyst;
 mod headquarters;
 mod intruder;
+mod reader;
 mod stock_room;
 mod till;
 mod till_offline;
@@ -40,6 +41,7 @@ pub fn begin(world: &Rc<World>) {
         spawn(world, analyst::work(world.clone(), tenant));
         spawn(world, administrator::work(world.clone(), tenant));
         spawn(world, intruder::work(world.clone(), tenant));
+        spawn(world, reader::work(world.clone(), tenant));
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Till {
 #[derive(Default)]
 pub struct Cart {
     pub id: String,
+    /// Who opened it: whose sale it is.
+    pub employee: String,
     pub lines: BTreeMap<u32, Sold>,
     pub payments: BTreeMap<String, Paid>,
 }
@@ -128,6 +130,11 @@ impl Till {
         format!("{kind}-{}-{}", self.name, self.carts)
     }
 
+    /// Who stands at it: somebody else after a while.
+    pub fn employee(&self) -> String {
+        format!("e-{}", self.keys / 40)
+    }
+
     /// A command's envelope, under a key of its own.
     pub fn envelope(&mut self, action: &str, payload: &Value, at: Timestamp) -> Value {
         self.keys += 1;
@@ -136,7 +143,7 @@ impl Till {
             "idempotency_key": format!("{}-{}", self.name, self.keys),
             "store_id": self.shop_id(),
             "register_id": self.register,
-            "employee_id": format!("e-{}", self.keys / 40),
+            "employee_id": self.employee(),
             "occurred_at": at.to_string(),
             "action": action,
             "payload": payload,
@@ -204,6 +211,7 @@ impl Till {
         let mut cart = Cart { id: self.next_cart('c'), ..Cart::default() };
         let channel = if self.world().chance.percent(10) { "kiosk" } else { "pos" };
         self.must("create_cart", json!({ "cart_id": cart.id, "channel": channel })).await?;
+        cart.employee = self.employee();
         if self.world().chance.percent(12) {
             let customer = format!("k-{}", self.world().chance.below(9));
             let answered =
@@ -412,8 +420,7 @@ impl Till {
             store: shop.id.clone(),
             lane,
             number,
-            // Who opened the cart; it is learnt at rest, from the order.
-            employee: String::new(),
+            employee: cart.employee.clone(),
             channel: channel.to_owned(),
             lines: cart.lines.values().cloned().collect(),
             payments: cart.payments.values().cloned().collect(),
@@ -487,6 +494,7 @@ impl Till {
         let payload =
             json!({ "return_id": cart.id, "original_order_id": sale, "reason": "changed their mind" });
         self.must("start_return", payload).await?;
+        cart.employee = self.employee();
         let mut restocked = Vec::new();
         let mut origins = Vec::new();
         for line in lines {

@@ -22,6 +22,7 @@ pub async fn sell(till: &mut Till) -> Result<(), Stopped> {
         till.line.think(Duration::from_secs(90)).await;
         let mut cart = Cart { id: till.next_cart('c'), ..Cart::default() };
         commands.push(till.envelope("create_cart", &json!({ "cart_id": cart.id }), at));
+        cart.employee = till.employee();
         for number in 1..=1 + till.world().chance.below(3) {
             let Some((sku, quantity)) = till.pick() else { return Err(Stopped) };
             // What the register believed the price to be.

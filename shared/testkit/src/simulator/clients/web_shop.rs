@@ -156,7 +156,7 @@ impl WebShop {
             store: self.shop_id.clone(),
             lane: format!("{}/{}", self.shop_id, is.number.lane.register_id),
             number: is.number.number,
-            employee: String::new(),
+            employee: self.caller.subject.clone(),
             channel: "web".to_owned(),
             lines,
             payments,

@@ -20,15 +20,16 @@ use tillstream_domain::quantity::{QuantityInput, Unit};
 
 use super::super::books::{Books, Order, worth};
 use super::super::world::{Tenant, World};
+use super::questions;
 use crate::shop::caller;
 
 /// A check: the invariant, and what was seen of it.
-type Checked = Result<(), (&'static str, String)>;
+pub(super) type Checked = Result<(), (&'static str, String)>;
 
 /// Gross of sales, worth of returns, sales, returns, thousandths sold, tips.
-type Figures = (i64, i64, u64, u64, i64, i64);
+pub(super) type Figures = (i64, i64, u64, u64, i64, i64);
 
-fn broken<E: std::fmt::Display>(error: E) -> (&'static str, String) {
+pub(super) fn broken<E: std::fmt::Display>(error: E) -> (&'static str, String) {
     ("what is at rest can be read", error.to_string())
 }
 
@@ -81,6 +82,9 @@ async fn all(world: &World) -> Checked {
         stock(world, &books, tenant, &caller).await?;
         catalogue(world, &books, tenant).await?;
         figures(world, &books, tenant, &caller).await?;
+        let mine: Vec<&Order> =
+            books.orders.iter().filter(|((of, _), _)| *of == tenant.id).map(|(_, order)| order).collect();
+        questions::ask(world, &ports(world), tenant, &caller, &mine).await?;
         rebuilt(world, &books, tenant).await?;
     }
     at_hq(world, &books).await?;
@@ -126,7 +130,7 @@ async fn orders(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) 
         let seen =
             (view.lane, view.receipt_number, view.business_day, view.channel, view.totals.total.amount);
         let known = (order.lane.clone(), order.number, order.day, order.channel.clone(), order.total());
-        if seen != known {
+        if seen != known || view.employee_id != order.employee {
             return Err((
                 "an order is what its commands made of it",
                 format!("{id}: {seen:?}, not {known:?}"),
@@ -239,7 +243,7 @@ fn sales_query(
     })
 }
 
-fn add(figures: &mut Figures, order: &Order) {
+pub(super) fn add(figures: &mut Figures, order: &Order) {
     let tips: i64 = order.payments.iter().map(|paid| paid.tip).sum();
     if order.is_return {
         figures.1 += order.total();
@@ -260,7 +264,7 @@ fn thousandths(shown: &QuantityInput) -> i64 {
     }
 }
 
-fn read_figures(metrics: &MetricsBody) -> Figures {
+pub(super) fn read_figures(metrics: &MetricsBody) -> Figures {
     let amount = |money: &Money| money.amount;
     (
         amount(&metrics.gross_sales),
@@ -320,7 +324,7 @@ async fn figures(world: &World, books: &Books, tenant: &Tenant, caller: &Caller)
     Ok(())
 }
 
-fn differences<K: std::fmt::Debug + Ord, V: std::fmt::Debug + PartialEq>(
+pub(super) fn differences<K: std::fmt::Debug + Ord, V: std::fmt::Debug + PartialEq>(
     seen: &BTreeMap<K, V>,
     known: &BTreeMap<K, V>,
 ) -> String {

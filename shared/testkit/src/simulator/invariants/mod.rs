@@ -2,3 +2,4 @@
 
 pub mod always;
 pub mod at_rest;
+pub mod questions;
