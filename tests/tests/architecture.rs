@@ -135,8 +135,9 @@ fn one_crate_names_the_aws_sdk() {
         }
     }
     for (name, text) in sources() {
-        let named =
-            ["aws_sdk_", "aws_smithy_", "aws_config::"].iter().any(|word| code(&name, &text).contains(word));
+        let named = ["aws_sdk_", "aws_smithy_", "aws_config::", "aws_types::"]
+            .iter()
+            .any(|word| code(&name, &text).contains(word));
         assert!(!named || name.starts_with("shared/aws/"), "{name} names the AWS SDK");
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, Response, Url, redirect};
+use reqwest::{Certificate, Client, Response, Url, redirect};
 use tillstream_app::dispatch::transport::{
     ANSWER_BYTES_MAX, HqAnswer, HqRequest, HqTransport, HqTransportError,
 };
+use tillstream_aws::https::trusted_certificates;
 
 /// How long making a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -33,7 +34,13 @@ impl HttpTransport {
         if orders.scheme() != "https" && !(orders.scheme() == "http" && is_loopback) {
             return Err("HQ_URL must begin with https://".to_owned());
         }
-        let client = Client::builder()
+        let mut builder = Client::builder();
+        // Else it looks for the system's certificates itself, in every place where there may be some.
+        if let Some(bundle) = trusted_certificates() {
+            let certificates = Certificate::from_pem_bundle(&bundle).map_err(|error| describe(&error))?;
+            builder = builder.tls_certs_only(certificates);
+        }
+        let client = builder
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(Duration::from_secs(20))

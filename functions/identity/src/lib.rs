@@ -1,6 +1,7 @@
 //! Public keys, health, the OpenAPI document, unknown routes.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::LazyLock;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -30,26 +31,25 @@ const KEYS_CACHE: &str = "public, max-age=300";
 struct Services {
     ports: Ports,
     stage: String,
-    /// The OpenAPI document, written once, and its tag.
-    document: Bytes,
-    document_tag: EntityTag,
 }
 
-/// The routes; all others, of whatever function, end here too and are answered with a 404 problem.
-///
-/// # Errors
-/// [`Error::Bug`] if the OpenAPI document cannot be written.
-pub fn router(ports: Ports, stage: &str) -> Result<Router, Error> {
-    let document = openapi::document().to_json().map_err(Error::bug)?;
+/// The OpenAPI document and its tag, written when it is first asked for: it takes as long as all else that
+/// this function does before its first event.
+static DOCUMENT: LazyLock<Result<(Bytes, EntityTag), String>> = LazyLock::new(|| {
+    let document = openapi::document().to_json().map_err(|error| error.to_string())?;
     let mut hasher = DefaultHasher::new();
     document.hash(&mut hasher);
-    let document_tag = EntityTag::of_version(hasher.finish());
-    let services = Services { ports, stage: stage.to_owned(), document: document.into(), document_tag };
+    Ok((document.into(), EntityTag::of_version(hasher.finish())))
+});
+
+/// The routes; all others, of whatever function, end here too and are answered with a 404 problem.
+pub fn router(ports: Ports, stage: &str) -> Router {
+    let services = Services { ports, stage: stage.to_owned() };
     let routes = Router::new()
         .route("/.well-known/jwks.json", get(jwks))
         .route("/v1/health", get(health))
         .route("/v1/openapi.json", get(openapi_document));
-    Ok(http::open_router(FUNCTION, routes, services))
+    http::open_router(FUNCTION, routes, services)
 }
 
 async fn jwks(State(services): State<Services>) -> Result<Response, Problem> {
@@ -69,11 +69,12 @@ async fn health(State(services): State<Services>) -> Json<Health> {
     })
 }
 
-async fn openapi_document(State(services): State<Services>, headers: HeaderMap) -> Response {
-    if services.document_tag.is_known_to(&headers) {
-        return (StatusCode::NOT_MODIFIED, services.document_tag, ()).into_response();
+async fn openapi_document(headers: HeaderMap) -> Result<Response, Problem> {
+    let (document, tag) = DOCUMENT.as_ref().map_err(Error::bug)?.clone();
+    if tag.is_known_to(&headers) {
+        return Ok((StatusCode::NOT_MODIFIED, tag, ()).into_response());
     }
-    (services.document_tag, [(CONTENT_TYPE, "application/json")], services.document).into_response()
+    Ok((tag, [(CONTENT_TYPE, "application/json")], document).into_response())
 }
 
 #[cfg(test)]
@@ -97,7 +98,7 @@ mod tests {
         if !issuers.is_empty() {
             database.write(TokenIssuer::publish(issuers)).await.unwrap();
         }
-        router(Ports { database, environment: Arc::new(TestEnvironment::new(1)) }, "test").unwrap()
+        router(Ports { database, environment: Arc::new(TestEnvironment::new(1)) }, "test")
     }
 
     async fn get_json(app: Router, path: &str) -> (Response<()>, Value) {
@@ -121,7 +122,7 @@ mod tests {
         let item = tillstream_app::database::Item::new(&keys::jwks()).with("document", document);
         database.put_many(Table::Identity, vec![item]).await.unwrap();
         let ports = Ports { database, environment: Arc::new(TestEnvironment::new(1)) };
-        let (_, keys) = get_json(router(ports, "test").unwrap(), "/.well-known/jwks.json").await;
+        let (_, keys) = get_json(router(ports, "test"), "/.well-known/jwks.json").await;
         assert_eq!(keys["keys"][0]["kid"], "a");
         assert!(!keys.to_string().contains("private"));
     }

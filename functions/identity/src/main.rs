@@ -8,5 +8,5 @@ use tillstream_runtime::{clients, http};
 async fn main() -> Result<(), Error> {
     let clients = clients::start(identity::VARIABLES).await?;
     let stage = clients.config.get(&STAGE)?.to_owned();
-    http::serve(identity::router(clients.ports, &stage)?).await
+    http::serve(identity::router(clients.ports, &stage)).await
 }

@@ -1,37 +1,63 @@
 //! The SDK's configuration, once: region, endpoint and credentials from the environment; time limits
 //! and retries from here.
+//!
+//! Made without the SDK's own loader (`aws-config`). That one also looks where a Lambda function has
+//! nothing: profiles, instance metadata, other programs, web identities. Looking takes time at every
+//! cold start, and the code for it is in every function.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::sdk_config::Builder;
 use tillstream_app::database::{DatabaseError, Table};
 
-/// Configuration from the environment (`AWS_REGION`, `AWS_ENDPOINT_URL`, credentials as the SDK finds
-/// them).
-pub async fn load() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
-        .timeout_config(timeouts())
-        .retry_config(retries())
-        .load()
-        .await
+use crate::https;
+
+pub use aws_types::SdkConfig;
+
+/// Configuration from the environment that Lambda gives a function: `AWS_REGION`, and the credentials
+/// of its role, which are good for as long as the process may live. `AWS_ENDPOINT_URL` leads to an
+/// emulator instead of AWS. What is missing is told by the first call.
+pub fn load() -> SdkConfig {
+    from_lookup(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
+fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> SdkConfig {
+    let credentials = match (lookup("AWS_ACCESS_KEY_ID"), lookup("AWS_SECRET_ACCESS_KEY")) {
+        (Some(id), Some(secret)) => {
+            Some(Credentials::new(id, secret, lookup("AWS_SESSION_TOKEN"), None, "environment"))
+        }
+        _ => None,
+    };
+    let mut builder = with_our_limits();
+    builder.set_credentials_provider(credentials.map(SharedCredentialsProvider::new));
+    builder.set_endpoint_url(lookup("AWS_ENDPOINT_URL"));
+    builder.set_region(lookup("AWS_REGION").or_else(|| lookup("AWS_DEFAULT_REGION")).map(Region::new));
+    builder.build()
 }
 
 /// Configuration for a local emulator at `endpoint`: it takes any credentials.
 pub fn emulator(endpoint: &str) -> SdkConfig {
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
+    with_our_limits()
         .region(Region::new("us-east-1"))
         .endpoint_url(endpoint)
-        .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(Credentials::new(
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
             "test", "test", None, None, "emulator",
         )))
+        .build()
+}
+
+/// What is the same everywhere. The HTTP client is one for all services: one pool of connections, and
+/// the trusted certificates are read once.
+fn with_our_limits() -> Builder {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(https::client())
         .timeout_config(timeouts())
         .retry_config(retries())
-        .build()
 }
 
 /// Well above what DynamoDB takes (a transaction of 100 actions: a fraction of a second), well below
@@ -101,5 +127,47 @@ impl TableNames {
     /// The table of a name.
     pub(crate) fn table(&self, name: &str) -> Option<Table> {
         self.0.iter().find(|(_, known)| *known == name).map(|(table, _)| *table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::config::ProvideCredentials;
+
+    use super::*;
+
+    fn load(pairs: &[(&str, &str)]) -> SdkConfig {
+        from_lookup(|name| {
+            pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[tokio::test]
+    async fn reads_what_lambda_gives_a_function() {
+        let config = load(&[
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_SESSION_TOKEN", "session"),
+        ]);
+        assert_eq!(config.region().unwrap().as_ref(), "eu-west-1");
+        assert_eq!(config.endpoint_url(), None);
+        let credentials = config.credentials_provider().unwrap().provide_credentials().await.unwrap();
+        assert_eq!(credentials.access_key_id(), "id");
+        assert_eq!(credentials.secret_access_key(), "secret");
+        assert_eq!(credentials.session_token(), Some("session"));
+    }
+
+    #[test]
+    fn an_emulator_needs_no_session_and_half_of_a_credential_is_none() {
+        let config = load(&[
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"),
+        ]);
+        assert_eq!(config.region().unwrap().as_ref(), "us-east-1");
+        assert_eq!(config.endpoint_url(), Some("http://127.0.0.1:4566"));
+        assert!(config.credentials_provider().is_none());
     }
 }

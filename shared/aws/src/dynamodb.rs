@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{
@@ -13,6 +12,7 @@ use aws_sdk_dynamodb::types::{
     PutRequest, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure, TransactGetItem,
     TransactWriteItem, Update, WriteRequest,
 };
+use aws_types::SdkConfig;
 use futures::{StreamExt, TryStreamExt, stream};
 use tillstream_app::capacity::{CapacityKind, CapacityObserver, Consumed, Operation};
 use tillstream_app::database::{

@@ -1,10 +1,10 @@
 //! The sales stream on Kinesis.
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+use aws_types::SdkConfig;
 use tillstream_app::ports::{EventStream, StreamRecord};
 use tillstream_app::{Error, Result};
 

@@ -7,6 +7,7 @@ pub mod dynamodb;
 pub mod environment;
 mod errors;
 mod expressions;
+pub mod https;
 pub mod kinesis;
 pub mod sqs;
 #[cfg(feature = "table-creation")]

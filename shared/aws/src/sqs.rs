@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use aws_types::SdkConfig;
 use sha2::{Digest, Sha256};
 use tillstream_app::ports::{WakeUp, WakeUpQueue};
 use tillstream_app::{Error, Result};

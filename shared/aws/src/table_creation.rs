@@ -1,12 +1,12 @@
 //! Makes the tables as the template does, without streams: for tests and benchmarks on an emulator.
 
-use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType,
 };
+use aws_types::SdkConfig;
 use tillstream_app::database::{DatabaseError, Index, Table};
 
 use crate::clients::TableNames;

@@ -7,7 +7,7 @@ use tillstream_app::database::{Consistency, Database, Get, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::ports::{EventStream, WakeUpQueue};
 use tillstream_app::{Ports, keys};
-use tillstream_aws::clients::TableNames;
+use tillstream_aws::clients::{SdkConfig, TableNames};
 use tillstream_aws::dynamodb::DynamoDb;
 use tillstream_aws::environment::SystemEnvironment;
 use tillstream_aws::kinesis::KinesisStream;
@@ -38,8 +38,7 @@ pub struct Clients {
     /// The database, of the declared tables, and the environment.
     pub ports: Ports,
     authenticator: Option<Arc<Authenticator>>,
-    event_stream: Option<Arc<dyn EventStream>>,
-    wake_ups: Option<Arc<dyn WakeUpQueue>>,
+    sdk: SdkConfig,
 }
 
 /// Starts a function that reads `variables` (and those every function reads): configuration, logging,
@@ -53,13 +52,13 @@ pub async fn start(variables: &[Variable]) -> Result<Clients, ConfigError> {
         tracing::error!(%error, "the function cannot start");
     })?;
     logging::init(&config);
-    let clients = connect(config).await;
+    let clients = connect(config);
     clients.warm().await;
     Ok(clients)
 }
 
-async fn connect(config: Config) -> Clients {
-    let sdk = tillstream_aws::clients::load().await;
+fn connect(config: Config) -> Clients {
+    let sdk = tillstream_aws::clients::load();
     let named = |(table, variable): &(Table, Variable)| Some((*table, config.opt(variable)?.to_owned()));
     let tables = TableNames(TABLES.iter().filter_map(named).collect::<BTreeMap<_, _>>());
     let environment: Arc<dyn Environment> = Arc::new(SystemEnvironment);
@@ -75,13 +74,7 @@ async fn connect(config: Config) -> Clients {
         ))),
         _ => None,
     };
-    let event_stream = config
-        .opt(&config::EVENT_STREAM)
-        .map(|name| -> Arc<dyn EventStream> { Arc::new(KinesisStream::new(&sdk, name)) });
-    let wake_ups = config
-        .opt(&config::HQ_QUEUE_URL)
-        .map(|url| -> Arc<dyn WakeUpQueue> { Arc::new(SqsQueue::new(&sdk, url)) });
-    Clients { ports: Ports { database, environment }, authenticator, event_stream, wake_ups, config }
+    Clients { ports: Ports { database, environment }, authenticator, sdk, config }
 }
 
 impl Clients {
@@ -96,12 +89,13 @@ impl Clients {
         self.authenticator.clone().ok_or_else(|| undeclared(&config::TOKEN_ISSUER))
     }
 
-    /// The sales stream. Needs `EVENT_STREAM` among the variables.
+    /// The sales stream. Needs `EVENT_STREAM` among the variables. Made here, so that only a function that
+    /// asks for it carries a client for it.
     ///
     /// # Errors
     /// [`ConfigError`] if it is not declared.
     pub fn event_stream(&self) -> Result<Arc<dyn EventStream>, ConfigError> {
-        self.event_stream.clone().ok_or_else(|| undeclared(&config::EVENT_STREAM))
+        Ok(Arc::new(KinesisStream::new(&self.sdk, self.config.get(&config::EVENT_STREAM)?)))
     }
 
     /// The dispatcher's queue. Needs `HQ_QUEUE_URL` among the variables.
@@ -109,7 +103,7 @@ impl Clients {
     /// # Errors
     /// [`ConfigError`] if it is not declared.
     pub fn wake_ups(&self) -> Result<Arc<dyn WakeUpQueue>, ConfigError> {
-        self.wake_ups.clone().ok_or_else(|| undeclared(&config::HQ_QUEUE_URL))
+        Ok(Arc::new(SqsQueue::new(&self.sdk, self.config.get(&config::HQ_QUEUE_URL)?)))
     }
 
     /// Opens the connection to the database before the first event pays for it, and reads the public

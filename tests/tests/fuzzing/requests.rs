@@ -74,7 +74,7 @@ impl Api {
                 "dispatch-admin",
                 dispatch_admin::router(dispatch_admin::Services { ports: ports(), queue }, auth()),
             ),
-            ("identity", identity::router(ports(), "test").unwrap()),
+            ("identity", identity::router(ports(), "test")),
         ]);
         let api = Api { routers, token };
         for function in ["hq-sync", "inventory", "pos-commands"] {
