@@ -40,6 +40,7 @@ bench: ## every benchmark: each figure into target/bench, and the table in READM
 	cargo bench --package tillstream-tests --benches --locked
 	cargo build --release --locked --workspace --exclude tillstream-testkit --bins
 	$(PYTHON) infra/bench/cold_start.py
+	$(PYTHON) infra/bench/cost.py
 	$(PYTHON) infra/bench/readme_table.py
 
 simulate: ## tills, functions and faults by chance, on virtual time: [SEEDS=100] [FROM=1] [BUG=StockUnchecked]

@@ -11,17 +11,16 @@
 mod day;
 #[allow(dead_code, reason = "these sales are not finalised")]
 mod till;
+mod timed;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::json;
-use tillstream_app::database::{Database, DatabaseError, Get, Item, Query, QueryPage, Table, Write};
+use tillstream_app::database::Database;
 use tillstream_app::environment::Environment;
 use tillstream_domain::aggregates::{
     FactKind, FactLine, FactPayment, HourPage, PAGES_DEFAULT, ProductPage, SaleFact, page_of,
@@ -38,6 +37,7 @@ use tillstream_tests::bench_report::{Report, Target};
 use tower::ServiceExt;
 
 use crate::till::{Sale, TENANT, Tills, products};
+use crate::timed::Timed;
 
 /// Tokens verified, and commands answered.
 const TIMES: usize = 2_000;
@@ -45,50 +45,6 @@ const TIMES: usize = 2_000;
 const ORDERS: u64 = 200_000;
 /// Orders of a batch, between pages as they are stored and pages to store.
 const BATCH: usize = 500;
-
-/// A database whose time is told apart from that of who calls it.
-struct Timed {
-    database: Arc<dyn Database>,
-    nanos: AtomicU64,
-}
-
-impl Timed {
-    async fn timed<T>(&self, call: impl Future<Output = T>) -> T {
-        let begin = Instant::now();
-        let answer = call.await;
-        self.nanos.fetch_add(u64::try_from(begin.elapsed().as_nanos()).unwrap(), Ordering::Relaxed);
-        answer
-    }
-
-    fn take(&self) -> Duration {
-        Duration::from_nanos(self.nanos.swap(0, Ordering::Relaxed))
-    }
-}
-
-#[async_trait]
-impl Database for Timed {
-    async fn get(&self, get: Get) -> Result<Option<Item>, DatabaseError> {
-        self.timed(self.database.get(get)).await
-    }
-    async fn get_many(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
-        self.timed(self.database.get_many(gets)).await
-    }
-    async fn get_together(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
-        self.timed(self.database.get_together(gets)).await
-    }
-    async fn query(&self, query: Query) -> Result<QueryPage, DatabaseError> {
-        self.timed(self.database.query(query)).await
-    }
-    async fn write(&self, write: Write) -> Result<(), DatabaseError> {
-        self.timed(self.database.write(write)).await
-    }
-    async fn transact(&self, writes: Vec<Write>) -> Result<(), DatabaseError> {
-        self.timed(self.database.transact(writes)).await
-    }
-    async fn put_many(&self, table: Table, items: Vec<Item>) -> Result<(), DatabaseError> {
-        self.timed(self.database.put_many(table, items)).await
-    }
-}
 
 /// The value below which so many hundredths of `times` lie, in microseconds.
 fn percentile(times: &mut [Duration], hundredths: usize) -> f64 {
@@ -117,7 +73,7 @@ async fn token_verification(report: &mut Report) {
 /// The twentieth line of a cart, through the router: token, rules, encoding, wide event. What the
 /// database in memory takes is not counted.
 async fn warm_command(report: &mut Report) {
-    let database = Arc::new(Timed { database: Arc::new(MemoryDatabase::new()), nanos: AtomicU64::default() });
+    let database = Arc::new(Timed::new(Arc::new(MemoryDatabase::new())));
     let products = products();
     let tills = Tills::open(database.clone(), Arc::new(TestEnvironment::new(1)), 1, &products[..40]).await;
     let mut times = Vec::with_capacity(TIMES);

@@ -99,8 +99,8 @@ pub struct Sale<'a> {
     pub store: String,
     pub register: String,
     pub cart: String,
-    commands: u64,
-    number: u64,
+    pub commands: u64,
+    pub number: u64,
 }
 
 impl<'a> Sale<'a> {
