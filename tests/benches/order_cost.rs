@@ -34,7 +34,7 @@ use sales_aggregator::Aggregator;
 use serde_json::{Value, json};
 use stock_keeper::Keeper;
 use tillstream_app::Ports;
-use tillstream_app::capacity::{CapacityKind, CapacityMeter};
+use tillstream_app::capacity::{CapacityKind, CapacityMeter, CapacityObserver, Consumed, Operation};
 use tillstream_app::database::{Item, Table};
 use tillstream_app::dispatch::dispatcher::{Dispatcher, Policy};
 use tillstream_app::dispatch::signature::SigningSecret;
@@ -45,7 +45,7 @@ use tillstream_runtime::batch::{
     BatchHandler, Batches, Failures, Source, dynamodb::Changes, kinesis::Kinesis, run_whole, sqs::Sqs,
 };
 use tillstream_runtime::schedule;
-use tillstream_runtime::wide_event::Work;
+use tillstream_runtime::wide_event::{Metered, Outcome, Work};
 use tillstream_testkit::event_payloads::{change_record, event, kinesis_record, queue_record};
 use tillstream_testkit::hq_stand_in::HqStandIn;
 use tillstream_testkit::memory_database::{MemoryDatabase, StreamChange, item_size};
@@ -69,6 +69,8 @@ const REGISTERS: u64 = 4;
 /// What DynamoDB adds to each item, and to each entry of an index, when it bills for storage (Developer
 /// Guide, "DynamoDB item sizes and formats").
 const ITEM_OVERHEAD: usize = 100;
+/// A request's id, as Lambda makes them.
+const REQUEST: &str = "5a1e4b1d-9c3f-4b1d-8c3f-0123456789ab";
 /// The line that tells the parent what was found.
 const FOUND: &str = "found ";
 /// The line that tells the parent what the log's next lines belong to.
@@ -78,6 +80,16 @@ const STAGE: &str = "stage ";
 const RELAY_BATCH: usize = 100;
 const AGGREGATOR_BATCH: usize = 500;
 const DISPATCHER_BATCH: usize = 10;
+
+/// Tells the functions' wide events what calls cost, as their own adapter does, and the benchmark.
+struct Both(Arc<CapacityMeter>);
+
+impl CapacityObserver for Both {
+    fn consumed(&self, operation: Operation, consumed: &[Consumed]) {
+        Metered.consumed(operation, consumed);
+        self.0.consumed(operation, consumed);
+    }
+}
 
 /// Counts calls and bytes that leave for other services.
 #[derive(Default)]
@@ -170,8 +182,9 @@ impl World {
         let environment = Arc::new(TestEnvironment::new(1));
         environment.set("2026-03-02T09:00:00.123456789Z".parse().unwrap());
         let meter = Arc::new(CapacityMeter::default());
-        let memory =
-            Arc::new(MemoryDatabase::with_environment(environment.clone()).observed_by(meter.clone()));
+        let memory = Arc::new(
+            MemoryDatabase::with_environment(environment.clone()).observed_by(Arc::new(Both(meter.clone()))),
+        );
         let database = Arc::new(Timed::new(memory.clone()));
         let products = products();
         let tills = Tills::open(database.clone(), environment.clone(), 1, &products).await;
@@ -288,7 +301,10 @@ impl World {
         let text = event(records).to_string();
         self.database.take();
         let begin = Instant::now();
-        let answer = run_whole::<S, H>(&batches, handler, &text).await.unwrap();
+        let work = Work::begin(function, REQUEST);
+        let answer = work.scope(run_whole::<S, H>(&batches, handler, &text)).await.unwrap();
+        work.name(S::NAME);
+        work.end(Outcome::Ok, None, None);
         done.processor += begin.elapsed().saturating_sub(self.database.take());
         done.invocations += 1;
         assert!(answer.batch_item_failures.is_empty(), "{function}: {answer:?}");
@@ -391,7 +407,7 @@ impl World {
             stream: self.relay.stream.clone(),
             queue: self.relay.queue.clone(),
         };
-        let work = Work::begin(stock_keeper::FUNCTION, "5a1e4b1d-9c3f-4b1d-8c3f-0123456789ab");
+        let work = Work::begin(stock_keeper::FUNCTION, REQUEST);
         self.database.take();
         let begin = Instant::now();
         let deadline = self.ports.environment.now().checked_add(jiff::SignedDuration::from_secs(60)).unwrap();

@@ -3,11 +3,9 @@
 //! DynamoDB bills by the kilobyte, so what only the code reads is binary. The first byte says how the
 //! rest is written; every reader knows all older formats.
 
-use std::io::{Read, Write};
+use std::cell::RefCell;
 
-use flate2::Compression;
-use flate2::bufread::DeflateDecoder;
-use flate2::write::DeflateEncoder;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -58,12 +56,58 @@ pub fn encode_with_room<T: Serialize>(value: &T, room: usize) -> Result<Vec<u8>,
     if plain.len() < DEFLATE_FROM_BYTES {
         return Ok(plain);
     }
-    let mut encoder = DeflateEncoder::new(vec![FORMAT_DEFLATED], Compression::fast());
-    encoder
-        .write_all(&plain[1..])
-        .and_then(|()| encoder.finish())
-        .map_err(|e| CompactError::Malformed(e.to_string()))
-        .map(|deflated| if deflated.len() < plain.len() { deflated } else { plain })
+    Ok(deflated(&plain)?.unwrap_or(plain))
+}
+
+thread_local! {
+    // Kept, since they are hundreds of kilobytes: to get that much from the system and to give it back for
+    // each page takes longer than all the rest.
+    static DEFLATE: RefCell<Compress> = RefCell::new(Compress::new(Compression::fast(), false));
+    static INFLATE: RefCell<Decompress> = RefCell::new(Decompress::new(false));
+}
+
+/// `plain`, a format byte and content, deflated; none if it would not be smaller.
+fn deflated(plain: &[u8]) -> Result<Option<Vec<u8>>, CompactError> {
+    // There is no room for more than that, so what does not fit does not pay.
+    let mut deflated = Vec::with_capacity(plain.len() - 1);
+    deflated.push(FORMAT_DEFLATED);
+    DEFLATE.with_borrow_mut(|deflater| {
+        deflater.reset();
+        match deflater.compress_vec(&plain[1..], &mut deflated, FlushCompress::Finish) {
+            Ok(Status::StreamEnd) => Ok(Some(deflated)),
+            Ok(Status::Ok | Status::BufError) => Ok(None),
+            Err(error) => Err(CompactError::Malformed(error.to_string())),
+        }
+    })
+}
+
+fn inflated(deflated: &[u8]) -> Result<Vec<u8>, CompactError> {
+    // Pages deflate to a third or less.
+    let mut plain = Vec::with_capacity(deflated.len().saturating_mul(4).min(INFLATED_BYTES_MAX));
+    INFLATE.with_borrow_mut(|inflater| {
+        inflater.reset(false);
+        loop {
+            let so_far = (inflater.total_in(), inflater.total_out());
+            let read = usize::try_from(so_far.0).unwrap_or(usize::MAX);
+            let status = inflater
+                .decompress_vec(deflated.get(read..).unwrap_or_default(), &mut plain, FlushDecompress::None)
+                .map_err(|e| CompactError::Malformed(e.to_string()))?;
+            if plain.len() > INFLATED_BYTES_MAX {
+                return Err(CompactError::TooLarge);
+            }
+            if status == Status::StreamEnd {
+                break;
+            }
+            if plain.len() == plain.capacity() {
+                plain.reserve(plain.len().max(4_096));
+            } else if so_far == (inflater.total_in(), inflater.total_out()) {
+                return Err(CompactError::Malformed("the deflated bytes end too early".to_owned()));
+            }
+        }
+        let read = usize::try_from(inflater.total_in()).unwrap_or(usize::MAX);
+        nothing_behind(deflated.get(read..).unwrap_or_default())?;
+        Ok(plain)
+    })
 }
 
 /// Decodes what [`encode`] wrote, in this or any older format.
@@ -73,16 +117,7 @@ pub fn encode_with_room<T: Serialize>(value: &T, room: usize) -> Result<Vec<u8>,
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CompactError> {
     match bytes.split_first() {
         Some((&FORMAT_PLAIN, rest)) => whole(rest),
-        Some((&FORMAT_DEFLATED, rest)) => {
-            let mut plain = Vec::new();
-            let mut inflated = DeflateDecoder::new(rest).take(INFLATED_BYTES_MAX as u64 + 1);
-            inflated.read_to_end(&mut plain).map_err(|e| CompactError::Malformed(e.to_string()))?;
-            if plain.len() > INFLATED_BYTES_MAX {
-                return Err(CompactError::TooLarge);
-            }
-            nothing_behind(inflated.into_inner().into_inner())?;
-            whole(&plain)
-        }
+        Some((&FORMAT_DEFLATED, rest)) => whole(&inflated(rest)?),
         other => Err(CompactError::UnknownFormat(other.map(|(format, _)| *format))),
     }
 }
@@ -106,6 +141,10 @@ fn nothing_behind(behind: &[u8]) -> Result<(), CompactError> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use flate2::write::DeflateEncoder;
+
     use super::*;
 
     #[test]
@@ -127,6 +166,39 @@ mod tests {
             bomb.write_all(&vec![0; 1 << 20]).unwrap();
         }
         assert_eq!(decode::<String>(&bomb.finish().unwrap()), Err(CompactError::TooLarge));
+    }
+
+    /// As pages written with another encoder are read, and one that was cut off is not taken for whole.
+    #[test]
+    fn deflated_bytes_of_any_encoder_are_read_to_their_end() {
+        let value: Vec<u64> = (0..100_000).map(|n| n / 7).collect();
+        let plain = postcard::to_extend(&value, Vec::new()).unwrap();
+        for level in [Compression::none(), Compression::fast(), Compression::best()] {
+            let mut encoder = DeflateEncoder::new(vec![FORMAT_DEFLATED], level);
+            encoder.write_all(&plain).unwrap();
+            let bytes = encoder.finish().unwrap();
+            assert_eq!(decode::<Vec<u64>>(&bytes).unwrap(), value);
+            for end in [1, 2, bytes.len() / 2, bytes.len() - 1] {
+                assert!(decode::<Vec<u64>>(&bytes[..end]).is_err(), "the first {end} bytes");
+                // What was read before leaves nothing behind.
+                assert_eq!(decode::<Vec<u64>>(&bytes).unwrap(), value);
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_deflate_stays_plain() {
+        let mut state = 1_u64;
+        let noise: Vec<u8> = (0..10_000)
+            .map(|_| {
+                state = state.wrapping_mul(0x2545_f491_4f6c_dd1d).rotate_left(23) ^ 0x9e37_79b9_7f4a_7c15;
+                state.to_be_bytes()[0]
+            })
+            .collect();
+        let bytes = encode(&noise).unwrap();
+        assert_eq!(bytes[0], FORMAT_PLAIN);
+        assert_eq!(decode::<Vec<u8>>(&bytes).unwrap(), noise);
+        assert_eq!(encode(&vec![7_u64; 5_000]).unwrap()[0], FORMAT_DEFLATED);
     }
 
     #[test]

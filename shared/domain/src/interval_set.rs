@@ -109,32 +109,27 @@ impl FromIterator<u64> for IntervalSet {
 impl Serialize for IntervalSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut previous = 0;
-        let differences: Vec<(u64, u64)> = self
-            .intervals
-            .iter()
-            .map(|(start, end)| {
-                let pair = (start - previous, end - start);
-                previous = *end;
-                pair
-            })
-            .collect();
-        differences.serialize(serializer)
+        serializer.collect_seq(self.intervals.iter().map(|(start, end)| {
+            let pair = (start - previous, end - start);
+            previous = *end;
+            pair
+        }))
     }
 }
 
 impl<'de> Deserialize<'de> for IntervalSet {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let differences = Vec::<(u64, u64)>::deserialize(deserializer)?;
-        let mut intervals = Vec::with_capacity(differences.len());
+        let mut intervals = Vec::<(u64, u64)>::deserialize(deserializer)?;
         let mut previous: u64 = 0;
-        for (gap, length) in differences {
+        for (at, interval) in intervals.iter_mut().enumerate() {
+            let (gap, length) = *interval;
             let overflow = || serde::de::Error::custom("interval set overflows");
             let start = previous.checked_add(gap).ok_or_else(overflow)?;
             let end = start.checked_add(length).ok_or_else(overflow)?;
-            if !intervals.is_empty() && gap < 2 {
+            if at > 0 && gap < 2 {
                 return Err(serde::de::Error::custom("interval set is not canonical"));
             }
-            intervals.push((start, end));
+            *interval = (start, end);
             previous = end;
         }
         Ok(IntervalSet { intervals })
