@@ -183,10 +183,15 @@ async fn a_death_at_every_step_is_recovered_from() {
                 let answered =
                     w.shop.finalize("r-1", "long").await.unwrap_or_else(|e| panic!("{label}: {e}"));
                 assert_eq!(answered.reply.result.receipt_number, Some(1), "{label}");
-                w.environment.advance(Duration::from_secs(60));
-                plan::recover(&w.shop.ports, w.environment.now(), 10).await.unwrap();
+                // Whoever is answered finds the stock settled, also where the one before died in between.
                 assert_eq!(stock(&w.shop).await, (4_000, 0), "{label}");
                 assert_eq!(numbers(&w.database), [1], "{label}");
+                w.environment.advance(Duration::from_secs(60));
+                assert_eq!(
+                    plan::recover(&w.shop.ports, w.environment.now(), 10).await.unwrap(),
+                    0,
+                    "{label}"
+                );
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::pos::cart_item::cart_of;
 use crate::pos::cart_write::{Executed, cart_get, cart_put, lost_race, replay};
 use crate::pos::carts::{NewCart, new_cart};
 use crate::pos::context::CommandContext;
-use crate::pos::finalize::{Rounds, StoreRead, continue_plan};
+use crate::pos::finalize::{Rounds, StoreRead};
 use crate::pos::identity::{command_identity, derived_id, spread};
 use crate::pos::lane_write::lane_get;
 use crate::pos::lines::{positive_quantity, price_of, sku_not_found};
@@ -126,10 +126,10 @@ async fn run(
                 let detail = format!("there is an order {order_id} already");
                 return Err(Refusal::conflict("order_exists", detail).into());
             };
-            return Ok(rounds.found(Executed { outcome: Outcome::Finalized, ..executed }));
+            return rounds.found(Executed { outcome: Outcome::Finalized, ..executed }).await;
         }
         if let Some(existing) = existing.as_ref().filter(|existing| existing.plan_attempt.is_some()) {
-            let ended = continue_plan(ports, scope, existing, context.now).await;
+            let ended = rounds.continue_plan(existing).await;
             let is_own = matches!(existing.applied.seen(&context.identity), Seen::Same(_));
             match ended {
                 // What another request could not have says nothing about this one.

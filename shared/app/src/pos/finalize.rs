@@ -178,13 +178,15 @@ pub struct Rounds<'a> {
     freed: bool,
     /// This request put the plan that makes the cart final.
     planned: bool,
+    /// This request saw the plan of the cart to its end.
+    ended: bool,
 }
 
 impl<'a> Rounds<'a> {
     /// Before the first round.
     pub fn new(ports: &'a Ports, context: &'a CommandContext) -> Self {
         let retries = Retries::new(ports.environment.as_ref(), context.now);
-        Rounds { ports, context, retries, freed: false, planned: false }
+        Rounds { ports, context, retries, freed: false, planned: false, ended: false }
     }
 
     /// Reads, by position; `None` where that is worth another round.
@@ -211,21 +213,48 @@ impl<'a> Rounds<'a> {
         Ok(item.as_ref().map(cart_of).transpose()?.map(|now| now.version) != version)
     }
 
-    /// What is found final is a replay, unless it is by this request's own plan.
-    pub fn found(&self, executed: Executed) -> Executed {
-        Executed { replayed: executed.replayed && !self.planned, ..executed }
+    /// What is found final is a replay, unless it is by this request's own plan. Whoever made it final may
+    /// have died before its stock was settled: then this request settles it before it answers, so that
+    /// nothing is shown as reserved that was sold.
+    ///
+    /// # Errors
+    /// Those of [`plan::drive`] where a plan is left to be ended.
+    pub async fn found(&self, executed: Executed) -> Result<Executed> {
+        let (scope, cart) = (&self.context.caller.scope, &executed.cart);
+        if !self.ended && cart.finalized.is_some() && needs_plan(cart, true) {
+            plan::end(self.ports, scope, &cart.id, self.context.now).await?;
+        }
+        Ok(Executed { replayed: executed.replayed && !self.planned, ..executed })
     }
 
     /// Makes `cart` final by a plan. The next round finds it so.
     ///
     /// # Errors
-    /// Those of [`plan::begin`] and [`continue_plan`]; [`Error::Conflict`] after too many rounds.
+    /// Those of [`plan::begin`] and [`Self::continue_plan`]; [`Error::Conflict`] after too many rounds.
     pub async fn plan(&mut self, cart: &Cart, moves: &[StockMove]) -> Result<()> {
         if let Some(why) = plan::begin(self.ports, self.context, cart, moves).await? {
             return self.retries.again(&why).await;
         }
         self.planned = true;
-        continue_plan(self.ports, &self.context.caller.scope, cart, self.context.now).await
+        self.continue_plan(cart).await
+    }
+
+    /// Continues the plan of a cart to its end; the cart is then looked at again.
+    ///
+    /// # Errors
+    /// 409 `insufficient_stock` where the plan was released for that; those of [`plan::drive`].
+    pub async fn continue_plan(&mut self, cart: &Cart) -> Result<()> {
+        let scope = &self.context.caller.scope;
+        match plan::drive(self.ports, scope, &cart.id, self.context.now).await? {
+            PlanEnd::Released(shortages) if !shortages.is_empty() => {
+                Err(insufficient_stock(cart, &shortages).into())
+            }
+            PlanEnd::Released(_) => Ok(()),
+            PlanEnd::Finalized => {
+                self.ended = true;
+                Ok(())
+            }
+        }
     }
 
     /// Another round, after a lost race.
@@ -309,12 +338,12 @@ pub async fn finalize(
         let mut cart = cart_of(at(0).ok_or_else(|| cart_not_found(cart_id))?)?;
         context.require_own(ports, &cart).await?;
         if let Some(executed) = replay(context, &cart)? {
-            return Ok(rounds.found(executed));
+            return rounds.found(executed).await;
         }
         cart.check_finalizable(kind)?;
         if cart.plan_attempt.is_some() {
             // Somebody began a long finalise; whoever meets it continues it.
-            continue_plan(ports, scope, &cart, context.now).await?;
+            rounds.continue_plan(&cart).await?;
             continue;
         }
         let location = context.till(at(2))?;
@@ -324,7 +353,7 @@ pub async fn finalize(
             Err(Error::Rejected(_)) if rounds.is_outdated(cart_id, Some(cart.version)).await? => continue,
             returned => returned?,
         };
-        if moves.len() + 2 + usize::from(returned.is_some()) > TRANSACTION_ACTIONS_MAX {
+        if needs_plan(&cart, returned.is_some()) {
             rounds.plan(&cart, &moves).await?;
             continue;
         }
@@ -338,17 +367,10 @@ pub async fn finalize(
     }
 }
 
-/// Continues the plan of a cart to its end; the cart is then looked at again.
-///
-/// # Errors
-/// 409 `insufficient_stock` where the plan was released for that; those of [`plan::drive`].
-pub async fn continue_plan(ports: &Ports, scope: &TenantScope, cart: &Cart, now: Timestamp) -> Result<()> {
-    match plan::drive(ports, scope, &cart.id, now).await? {
-        PlanEnd::Released(shortages) if !shortages.is_empty() => {
-            Err(insufficient_stock(cart, &shortages).into())
-        }
-        PlanEnd::Released(_) | PlanEnd::Finalized => Ok(()),
-    }
+/// Whether `cart` is of more SKUs than one transaction takes. `returned`: what came back of the original
+/// sale is written too.
+fn needs_plan(cart: &Cart, returned: bool) -> bool {
+    cart.stock_moves().len() + 2 + usize::from(returned) > TRANSACTION_ACTIONS_MAX
 }
 
 /// The writes that make a cart final, stock apart: the cart itself on its version (`None`: it must not

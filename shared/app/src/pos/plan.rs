@@ -299,6 +299,18 @@ pub async fn drive(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Times
     }
 }
 
+/// Sees the plan of a cart that was found final to its end, if it was made final by one.
+///
+/// # Errors
+/// Those of [`drive`].
+pub async fn end(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Timestamp) -> Result<()> {
+    let get = Get { table: Table::Orders, key: scope.plan(cart_id), consistency: Consistency::Strong };
+    if ports.database.get(get).await?.is_some() {
+        drive(ports, scope, cart_id, now).await?;
+    }
+    Ok(())
+}
+
 enum Step {
     Done,
     Again(String),
