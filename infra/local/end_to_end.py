@@ -3,11 +3,13 @@
     end_to_end.py [SCENARIO ...]
 
 Starts a stack of its own on other ports, in another directory, and stops it again. Scenarios run in
-the order below: each replays a later day than the one before, and the last leaves parked records.
+the order below: each replays a later day than the one before. The sample events leave parked records, so
+what comes after them begins with an empty stack.
 """
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import random
@@ -28,6 +30,9 @@ from progress import Failure, fail, note, step
 
 PORT = 4590
 HQ_PORT = 4591
+# Where functions find AWS and HQ while these fail.
+PROXY_PORT = 4592
+PROXY_HQ_PORT = 4593
 DIRECTORY = ROOT / "target" / "end-to-end"
 DAYS = ROOT / "tests" / "data" / "online-retail"
 
@@ -106,10 +111,7 @@ class EndToEnd:
         """Functions are killed at random all through a day: nothing is lost, nothing is done twice."""
         kills = []
         self.replay("2010-12-02", lambda: self.meanwhile(self.kill_functions, kills))
-        killed = Counter(kills)
-        note(f"{len(kills)} processes killed: {', '.join(f'{count} {name}' for name, count in killed.items())}")
-        spared = [name for name in PIPELINE if not any(victim.endswith(name) for victim in killed)]
-        expect(len(kills) >= 10 and not spared, f"{len(kills)} processes were killed, and none of {spared}")
+        self.tell_kills(kills)
         self.twice("2010-12-02")
         self.prove_at_rest("2010-12-02")
 
@@ -151,6 +153,31 @@ class EndToEnd:
         answered = subprocess.run(command, env={**os.environ, "STACK_DIRECTORY": str(self.stack.directory)})
         expect(answered.returncode == 0, "not every sample event was answered")
 
+    def chaos(self) -> None:
+        """Functions are killed and what they call fails in every way that AWS and HQ have: exact all the same."""
+        import chaos
+
+        name = "2010-12-03"
+        if self.stack.loaded_file.exists():
+            # There is no later day than the last: this one goes into an empty stack.
+            self.stack.reset(build=False)
+            self.orders.clear()
+        kills = []
+        # Not as often as where nothing else happens: what is killed at once meets no other fault.
+        kill = functools.partial(self.kill_functions, every=0.5)
+        with chaos.proxied(self.stack, PROXY_PORT, PROXY_HQ_PORT) as proxy:
+
+            @contextmanager
+            def trouble():
+                with chaos.faulty(proxy), self.meanwhile(kill, kills):
+                    yield
+
+            self.replay(name, trouble)
+            self.tell_kills(kills)
+            chaos.require_every_kind(proxy.counts())
+            self.twice(name)
+            self.prove_at_rest(name)
+
     @contextmanager
     def meanwhile(self, trouble, log: list | None = None):
         """Runs `trouble(log, over)` beside the body; it may append to `log` and ends when `over` is set."""
@@ -173,9 +200,9 @@ class EndToEnd:
         if errors:
             raise errors[0]
 
-    def kill_functions(self, log: list, over: threading.Event) -> None:
+    def kill_functions(self, log: list, over: threading.Event, every: float = 0.2) -> None:
         choice = random.Random(20101202)
-        while not over.wait(0.2):
+        while not over.wait(every):
             running = defaultdict(list)
             for id, name in function_processes(self.stack.emulator.id()):
                 running[name].append(id)
@@ -184,6 +211,13 @@ class EndToEnd:
                 name = choice.choice(sorted(running))
                 processes.send(choice.choice(running[name]), signal.SIGKILL)
                 log.append(name)
+
+    def tell_kills(self, kills: list) -> None:
+        """How many processes of what were killed; of the pipeline each must be among them."""
+        killed = Counter(kills)
+        note(f"{len(kills)} processes killed: {', '.join(f'{count} {name}' for name, count in killed.items())}")
+        spared = [name for name in PIPELINE if not any(victim.endswith(name) for victim in killed)]
+        expect(len(kills) >= 10 and not spared, f"{len(kills)} processes were killed, and none of {spared}")
 
     def trouble_hq(self, poison: list, over: threading.Event) -> None:
         def called(least: int, seconds: int) -> int:
@@ -293,7 +327,7 @@ class EndToEnd:
 
 # What a sale passes through: each of these is killed in the scenario of that name.
 PIPELINE = ["pos-commands", "event-relay", "sales-aggregator", "hq-dispatcher"]
-SCENARIOS = ["from_empty", "killed", "hq", "stream", "busiest", "contention", "bad_input", "events"]
+SCENARIOS = ["from_empty", "killed", "hq", "stream", "busiest", "contention", "bad_input", "events", "chaos"]
 
 
 def function_processes(emulator: int) -> list[tuple[int, str]]:
