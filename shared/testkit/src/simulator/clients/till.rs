@@ -467,11 +467,12 @@ impl Till {
         let second_request = self.finalize_return(&second, at);
         self.register.clone_from(&own);
         let (one, rival) = futures::join!(self.send(first_request), self.send(second_request?));
-        self.finish_return(&sale, first, one, at).await?;
+        // Also where the day ends with the first: what took effect is to be in the books.
+        let first_done = self.finish_return(&sale, first, one, at).await;
         self.register = other;
-        let done = self.finish_return(&sale, second, rival, at).await;
+        let second_done = self.finish_return(&sale, second, rival, at).await;
         self.register = own;
-        done
+        first_done.and(second_done)
     }
 
     /// Another register of the store, if it has one.
