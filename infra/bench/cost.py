@@ -141,6 +141,19 @@ def billed_ms(found: dict, memory_mb: int, assumed: dict) -> int:
     return math.ceil(round((work + waits) / found["invocations"], 6))
 
 
+def sweep(stages: dict, stores: int) -> dict:
+    """What one sweep of the keeper asks for, of a tenant with so many stores: on the line through the two that
+    were measured."""
+    few, many = sorted(int(name.removeprefix("keeper ")) for name in stages if name.startswith("keeper "))
+    of_few, of_many = stages[f"keeper {few}"]["found"], stages[f"keeper {many}"]["found"]
+    swept = {}
+    for name in of_few.keys() | of_many.keys():
+        low, high = of_few.get(name, 0.0), of_many.get(name, 0.0)
+        # Time that was measured may be shorter by chance where there is more to do.
+        swept[name] = low + max(0.0, (high - low) / (many - few)) * (stores - few)
+    return swept
+
+
 def traces(invocations: float, assumed: dict) -> float:
     """Of a day's invocations of a function, those that X-Ray records."""
     first = min(invocations, assumed["trading_hours"] * 3_600)
@@ -157,7 +170,7 @@ def cost(stages: dict, lines: int, mode: str, prices: dict, assumed: dict, deplo
     # What is paid by the day is paid once for so many orders.
     days = MILLION / assumed["orders_a_day"]
     sweeps = DAY_SECONDS / 60 * days
-    keeper = stages["keeper"]["found"]
+    keeper = sweep(stages, assumed["stores"])
     commands = found["tills"]["invocations"] * MILLION
 
     total.add("API Gateway", "requests", commands, "api_request")
@@ -165,17 +178,16 @@ def cost(stages: dict, lines: int, mode: str, prices: dict, assumed: dict, deplo
     invocations = {stage: of["invocations"] * MILLION for stage, of in found.items()} | {"keeper": sweeps}
     for stage, count in invocations.items():
         name = KEEPER if stage == "keeper" else FUNCTIONS[stage]
-        of, scale = (keeper, assumed["stores"]) if stage == "keeper" else (found[stage], 1)
+        of = keeper if stage == "keeper" else found[stage]
         memory = deployed.memory_mb[name]
-        ms = billed_ms(of, memory, assumed) * scale
+        ms = billed_ms(of, memory, assumed)
         total.add("Lambda", f"{name}: invocations", count, "lambda_request")
         total.add("Lambda", f"{name}: {ms} ms at {memory} MB", count * ms / 1e3 * memory / 1024, "lambda_gigabyte_second")
 
     for kind in ("write", "read"):
         for stage, of in found.items():
             total.add("DynamoDB", f"{FUNCTIONS[stage]}: {kind} units", units(of, kind) * MILLION, f"dynamodb_{kind}_unit")
-        swept = units(keeper, kind) * sweeps * assumed["stores"]
-        total.add("DynamoDB", f"{KEEPER}: {kind} units", swept, f"dynamodb_{kind}_unit")
+        total.add("DynamoDB", f"{KEEPER}: {kind} units", units(keeper, kind) * sweeps, f"dynamodb_{kind}_unit")
     kept = stages[f"{lines} stored"]["found"]["bytes"] * MILLION / GIGABYTE * assumed["stored_months"]
     total.add("DynamoDB", f"storage for {assumed['stored_months']} months", kept, "dynamodb_storage")
     total.add("DynamoDB", "point-in-time recovery", kept, "dynamodb_point_in_time_recovery")

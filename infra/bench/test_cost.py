@@ -28,7 +28,7 @@ def stage(**found) -> dict:
 
 def measured() -> dict:
     """As the benchmark writes it, with numbers that are easy to multiply."""
-    stages = {"keeper": stage(read_units_index_orders=3)}
+    stages = {"keeper 1": stage(read_units_index_orders=3), "keeper 5": stage(read_units_index_orders=7)}
     for lines in (3, 20):
         stages[f"{lines} stored"] = {"orders": 100, "found": {"bytes": 2**30 / MILLION}}
         for mode in ("alone", "together"):
@@ -89,6 +89,15 @@ class TestCost(unittest.TestCase):
         self.assertEqual(billed_ms(found, 3_538, self.assumed), 71)
         self.assertEqual(billed_ms({"invocations": 0}, 512, self.assumed), 0)
 
+    def test_a_sweep_grows_with_its_stores(self):
+        swept = cost.sweep(measured()["stages"], 500)
+        self.assertEqual(swept["read_units_index_orders"], 3 + 499)
+        # What does not grow stays; what was quicker with more to do is not taken for a gain.
+        self.assertEqual(swept["invocations"], 1)
+        stages = measured()["stages"]
+        stages["keeper 5"]["found"]["processor_us"] = 1
+        self.assertEqual(cost.sweep(stages, 500)["processor_us"], 1_000)
+
     def test_traces_are_the_first_of_each_second_and_a_part_of_the_rest(self):
         self.assertEqual(traces(1_000, self.assumed), 1_000)
         self.assertEqual(traces(43_200 + 1_000, self.assumed), 43_200 + 50)
@@ -108,7 +117,7 @@ class TestCost(unittest.TestCase):
         for name, found in [("tills", "answer_bytes"), ("relay", "kinesis_bytes"), ("dispatcher", "hq_bytes")]:
             self.assertGreater(self.sum(3, {f"3 alone {name}": {found: 1_000_000}}).dollars, before, found)
         self.assertGreater(self.sum(3, {"3 stored": {"bytes": 1_000_000}}).dollars, before)
-        self.assertGreater(self.sum(3, {"keeper": {"read_units_table_stock": 1_000}}).dollars, before)
+        self.assertGreater(self.sum(3, {"keeper 5": {"read_units_table_stock": 1_000}}).dollars, before)
 
     def test_each_price_and_each_assumption_is_used(self):
         used = {part.price for part in self.sum().parts}

@@ -64,8 +64,12 @@ const BEFORE: u64 = 1_000;
 /// Orders measured one by one, and in full batches.
 const ALONE: u64 = 100;
 const TOGETHER: u64 = 500;
-/// Registers of the store.
+/// Registers of a store.
 const REGISTERS: u64 = 4;
+/// Stores of the second world that the keeper sweeps, and orders of each: what a further store costs is the
+/// difference, shared out.
+const STORES: u64 = 5;
+const ORDERS_OF_EACH: u64 = 20;
 /// What DynamoDB adds to each item, and to each entry of an index, when it bills for storage (Developer
 /// Guide, "DynamoDB item sizes and formats").
 const ITEM_OVERHEAD: usize = 100;
@@ -150,7 +154,7 @@ impl HqTransport for CountedHq {
     }
 }
 
-/// One tenant, one store, all functions.
+/// One tenant, its stores, all functions.
 struct World {
     memory: Arc<MemoryDatabase>,
     database: Arc<Timed>,
@@ -164,6 +168,7 @@ struct World {
     dispatcher: WakeUps,
     sent: [Arc<Sent>; 3],
     products: Vec<(String, String, String)>,
+    stores: u64,
     orders: u64,
     seen: BTreeMap<Table, u64>,
     events: usize,
@@ -178,7 +183,7 @@ struct Done {
 }
 
 impl World {
-    async fn new() -> World {
+    async fn new(stores: u64) -> World {
         let environment = Arc::new(TestEnvironment::new(1));
         environment.set("2026-03-02T09:00:00.123456789Z".parse().unwrap());
         let meter = Arc::new(CapacityMeter::default());
@@ -187,7 +192,9 @@ impl World {
         );
         let database = Arc::new(Timed::new(memory.clone()));
         let products = products();
-        let tills = Tills::open(database.clone(), environment.clone(), 1, &products).await;
+        let tills =
+            Tills::open(database.clone(), environment.clone(), usize::try_from(stores).unwrap(), &products)
+                .await;
         let ports =
             Ports { database: database.clone(), environment: environment.clone() as Arc<dyn Environment> };
         let sent: [Arc<Sent>; 3] = Default::default();
@@ -222,6 +229,7 @@ impl World {
             dispatcher,
             sent,
             products,
+            stores,
             orders: 0,
             seen: BTreeMap::new(),
             events: 0,
@@ -247,15 +255,10 @@ impl World {
     async fn sell(&mut self, lines: usize, done: &mut Done) {
         self.orders += 1;
         let number = self.orders;
-        let register = format!("r-{}", number % REGISTERS + 1);
-        let mut sale = Sale {
-            tills: &self.tills,
-            store: "s-1".to_owned(),
-            register,
-            cart: till::uuid(1, number),
-            commands: 0,
-            number,
-        };
+        let store = format!("s-{}", number % self.stores + 1);
+        let register = format!("r-{}", number / self.stores % REGISTERS + 1);
+        let mut sale =
+            Sale { tills: &self.tills, store, register, cart: till::uuid(1, number), commands: 0, number };
         let first = usize::try_from(number * 7).unwrap();
         let mut commands = vec![("create_cart", json!({}))];
         for at in 0..lines {
@@ -400,8 +403,8 @@ impl World {
     }
 
     /// One sweep, when there is nothing to mend.
-    async fn sweep(&mut self) {
-        self.stage("keeper");
+    async fn sweep(&self, name: &str) {
+        self.stage(name);
         let keeper = Keeper {
             ports: self.ports.clone(),
             stream: self.relay.stream.clone(),
@@ -413,7 +416,7 @@ impl World {
         let deadline = self.ports.environment.now().checked_add(jiff::SignedDuration::from_secs(60)).unwrap();
         schedule::run(&work, &keeper, deadline).await.unwrap();
         let processor = begin.elapsed().saturating_sub(self.database.take());
-        self.found("keeper", Done { invocations: 1, processor, sums: BTreeMap::new() }, 1);
+        self.found(name, Done { invocations: 1, processor, sums: BTreeMap::new() }, 1);
     }
 }
 
@@ -436,7 +439,7 @@ fn billed(item: &Item) -> usize {
 
 async fn measure() {
     for lines in SIZES {
-        let mut world = World::new().await;
+        let mut world = World::new(1).await;
         println!("# orders of {lines} lines: {BEFORE} before any is measured");
         world.run("before", lines, BEFORE, AGGREGATOR_BATCH).await;
         let before = world.stored();
@@ -445,9 +448,11 @@ async fn measure() {
         let stored = (world.stored() - before) as f64 / (ALONE + TOGETHER) as f64;
         let found = json!({"stage": format!("{lines} stored"), "orders": ALONE + TOGETHER, "found": {"bytes": stored}});
         println!("{FOUND}{found}");
-        if lines == SIZES[0] {
-            world.sweep().await;
-        }
+    }
+    for stores in [1, STORES] {
+        let mut world = World::new(stores).await;
+        world.run("before", SIZES[0], stores * ORDERS_OF_EACH, AGGREGATOR_BATCH).await;
+        world.sweep(&format!("keeper {stores}")).await;
     }
     println!("{STAGE}end");
 }
