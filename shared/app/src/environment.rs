@@ -1,9 +1,12 @@
-//! Time and chance, as ports: the simulator turns both.
+//! Time and chance, as ports: the simulator turns both. And what a process remembers from one request to
+//! the next.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+
+use crate::stock::hot_stock::HotStock;
 
 /// Time and chance.
 #[async_trait]
@@ -16,6 +19,11 @@ pub trait Environment: Send + Sync {
 
     /// Waits.
     async fn sleep(&self, time: Duration);
+
+    /// What this process remembers of stock that is split; a process that remembers nothing reads more.
+    fn hot_stock(&self) -> Option<&HotStock> {
+        None
+    }
 }
 
 /// Waits before attempt `attempt` (from 1): up to `base` × 2ⁿ⁻¹, at most `cap`, with full jitter

@@ -9,11 +9,13 @@
 //! | orders | `<t>#cart#<id>` | `chunk#<attempt>#<n>` | chunk record of a plan |
 //! | orders | `<t>#lane#<store>#<register>` | `lane` | last number and epoch of a lane |
 //! | stock | `<t>#stock#<location>#<sku>` | `stock` | counters |
-//! | stock | `<t>#holds#<location>#<sku>` | `<reservation>` | hold line |
+//! | stock | `<t>#stock-part#<location>#<sku>#<k>` | `stock` | counters of part k ≥ 1 of a stock item that is, or was, split |
+//! | stock | `<t>#holds#<location>#<sku>`, `<t>#holds-part#<location>#<sku>#<k>` | `<reservation>` | hold line; one on part k |
+//! | stock | `<t>#split` | `<location>#<sku>` | stock item that is split, and how busy it was |
 //! | stock | `<t>#reservation#<id>` | `reservation` | reservation header |
 //! | stock | `<t>#update#<scope>#<key>` | `update` | record of a stock update |
 //! | stock | `<t>#exceptions` | `<location>#<sku>` | open exception |
-//! | ledger | `<t>#stock#<location>#<sku>` | `<seq>` (12 digits), `<seq>#gap`, `head` | movement; closed gap after `seq`; verified part |
+//! | ledger | `<t>#stock#<location>#<sku>`, `<t>#stock-part#<location>#<sku>#<k>` | `<seq>` (12 digits), `<seq>#gap`, `head` | movement; closed gap after `seq`; verified part |
 //! | catalog | `<t>#product#<sku>` | `product`, `prices` | product; its price book entries |
 //! | catalog | `<t>#barcode#<gtin>` | `barcode` | SKU of a GTIN |
 //! | catalog | `<t>#location#<id>` | `location` | location |
@@ -104,9 +106,32 @@ impl TenantScope {
         (!id.contains('#')).then(|| id.replace("%23", "#").replace("%25", "%"))
     }
 
+    /// Partition of a part of a stock item; part 0 has the key that the whole has.
+    fn part_pk(&self, kind: &str, location_id: &str, sku: &str, part: u32) -> String {
+        match part {
+            0 => self.pk(kind, &[location_id, sku]),
+            _ => self.pk(&format!("{kind}-part"), &[location_id, sku, &part.to_string()]),
+        }
+    }
+
     /// Stock counters.
     pub fn stock(&self, location_id: &str, sku: &str) -> Key {
-        self.key("stock", &[location_id, sku], "stock")
+        self.stock_part(location_id, sku, 0)
+    }
+
+    /// Counters of a part of a stock item; part 0 is the item that the whole is.
+    pub fn stock_part(&self, location_id: &str, sku: &str, part: u32) -> Key {
+        Key { pk: self.part_pk("stock", location_id, sku, part), sk: "stock".to_owned() }
+    }
+
+    /// A stock item that is split.
+    pub fn split_stock_item(&self, location_id: &str, sku: &str) -> Key {
+        self.key("split", &[], &format!("{}#{}", KeyPart(location_id), KeyPart(sku)))
+    }
+
+    /// All stock items that are split.
+    pub fn split_stock(&self) -> Partition {
+        Partition(self.pk("split", &[]))
     }
 
     /// Index partition of all stock of a location (`location_pk`).
@@ -121,12 +146,22 @@ impl TenantScope {
 
     /// A hold line of a reservation on one stock item.
     pub fn hold(&self, location_id: &str, sku: &str, reservation_id: &str) -> Key {
-        self.key("holds", &[location_id, sku], reservation_id)
+        self.hold_on_part(location_id, sku, 0, reservation_id)
+    }
+
+    /// A hold line of a reservation on one part of a stock item.
+    pub fn hold_on_part(&self, location_id: &str, sku: &str, part: u32, reservation_id: &str) -> Key {
+        Key { pk: self.part_pk("holds", location_id, sku, part), sk: reservation_id.to_owned() }
     }
 
     /// All hold lines on one stock item.
     pub fn holds(&self, location_id: &str, sku: &str) -> Partition {
-        Partition(self.pk("holds", &[location_id, sku]))
+        self.holds_on_part(location_id, sku, 0)
+    }
+
+    /// All hold lines on one part of a stock item.
+    pub fn holds_on_part(&self, location_id: &str, sku: &str, part: u32) -> Partition {
+        Partition(self.part_pk("holds", location_id, sku, part))
     }
 
     /// Reservation header.
@@ -151,23 +186,34 @@ impl TenantScope {
 
     /// Ledger row of one movement.
     pub fn ledger_row(&self, location_id: &str, sku: &str, seq: u64) -> Key {
-        self.key("stock", &[location_id, sku], &padded(seq))
+        self.ledger_row_of_part(location_id, sku, 0, seq)
+    }
+
+    /// Ledger row of one movement of a part.
+    pub fn ledger_row_of_part(&self, location_id: &str, sku: &str, part: u32, seq: u64) -> Key {
+        Key { pk: self.part_pk("stock", location_id, sku, part), sk: padded(seq) }
     }
 
     /// Row that stands for lost movements, from `from_seq` on. It sorts before the first of them, and has
     /// a key of its own: a row that comes late after all takes nothing's place.
-    pub fn ledger_gap(&self, location_id: &str, sku: &str, from_seq: u64) -> Key {
-        self.key("stock", &[location_id, sku], &format!("{}#gap", padded(from_seq.saturating_sub(1))))
+    pub fn ledger_gap(&self, location_id: &str, sku: &str, part: u32, from_seq: u64) -> Key {
+        let sk = format!("{}#gap", padded(from_seq.saturating_sub(1)));
+        Key { pk: self.part_pk("stock", location_id, sku, part), sk }
     }
 
-    /// How far the ledger of a stock item is known to be whole.
-    pub fn ledger_head(&self, location_id: &str, sku: &str) -> Key {
-        self.key("stock", &[location_id, sku], "head")
+    /// How far the ledger of a part of a stock item is known to be whole.
+    pub fn ledger_head(&self, location_id: &str, sku: &str, part: u32) -> Key {
+        Key { pk: self.part_pk("stock", location_id, sku, part), sk: "head".to_owned() }
     }
 
-    /// All ledger rows of one stock item.
+    /// All ledger rows of one stock item that was never split.
     pub fn ledger(&self, location_id: &str, sku: &str) -> Partition {
-        Partition(self.pk("stock", &[location_id, sku]))
+        self.ledger_of_part(location_id, sku, 0)
+    }
+
+    /// All ledger rows of one part of a stock item.
+    pub fn ledger_of_part(&self, location_id: &str, sku: &str, part: u32) -> Partition {
+        Partition(self.part_pk("stock", location_id, sku, part))
     }
 
     /// Product.
@@ -369,6 +415,8 @@ mod tests {
         let b = TenantScope::from_own_record("a#cart");
         assert_ne!(a.cart("cart#x").pk(), b.cart("x").pk());
         assert_ne!(a.stock("l", "x#y").pk(), a.stock("l#x", "y").pk());
+        assert_ne!(a.stock_part("l", "x", 1).pk(), a.stock_part("l", "x#1", 0).pk());
+        assert_eq!(a.stock_part("l", "x", 0), a.stock("l", "x"));
         for sku in ["x", "x#y", "%23", "50% #1 %2523"] {
             assert_eq!(a.id_of("product", &a.product(sku)).as_deref(), Some(sku));
             assert_eq!(b.id_of("product", &a.product(sku)), None);

@@ -12,5 +12,7 @@ mod lifecycle_tests;
 mod read_tests;
 #[path = "stock/reservation_tests.rs"]
 mod reservation_tests;
+#[path = "stock/split_tests.rs"]
+mod split_tests;
 #[path = "stock/update_tests.rs"]
 mod update_tests;

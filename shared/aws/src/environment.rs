@@ -1,4 +1,4 @@
-//! The machine's clock and randomness.
+//! The machine's clock and randomness, and the process's memory.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -6,10 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tillstream_app::environment::Environment;
+use tillstream_app::stock::hot_stock::HotStock;
 
-/// The machine's clock and randomness.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemEnvironment;
+/// The machine's clock and randomness, and what the process that makes it remembers.
+#[derive(Debug, Default)]
+pub struct SystemEnvironment {
+    hot_stock: HotStock,
+}
 
 #[async_trait]
 impl Environment for SystemEnvironment {
@@ -29,6 +32,10 @@ impl Environment for SystemEnvironment {
     async fn sleep(&self, time: Duration) {
         tokio::time::sleep(time).await;
     }
+
+    fn hot_stock(&self) -> Option<&HotStock> {
+        Some(&self.hot_stock)
+    }
 }
 
 #[cfg(test)]
@@ -37,7 +44,8 @@ mod tests {
 
     #[test]
     fn chance_differs() {
-        let drawn: std::collections::BTreeSet<u64> = (0..100).map(|_| SystemEnvironment.random()).collect();
+        let environment = SystemEnvironment::default();
+        let drawn: std::collections::BTreeSet<u64> = (0..100).map(|_| environment.random()).collect();
         assert_eq!(drawn.len(), 100);
     }
 }

@@ -262,12 +262,17 @@ pub struct MovementCounters {
 /// One ledger row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StockMovement {
-    /// Its number on this stock item, 1, 2, 3 ….
+    /// Which part, where the stock was split over several for the sake of speed; absent for the first, which
+    /// is also the whole. Quantities are those of the part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u32>,
+    /// Its number on this stock item or part, 1, 2, 3 ….
     pub seq: i64,
     /// For a row of kind `gap_closed`: the first of the movements it stands for; `seq` is the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_seq: Option<i64>,
-    /// `sale`, `return`, `adjustment`, `count`, `hold`, `release`, `expire`, `commit`, `sync`, `gap_closed` ….
+    /// `sale`, `return`, `adjustment`, `count`, `hold`, `release`, `expire`, `commit`, `sync`, `split`, `merge`,
+    /// `gap_closed` ….
     pub kind: String,
     /// Order, reservation or update that caused it.
     pub reference: String,
@@ -284,7 +289,7 @@ pub struct StockMovement {
     pub after: MovementCounters,
 }
 
-/// A page of movements, newest first.
+/// A page of movements, newest first; where the stock was ever split, part by part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StockMovementPage {
     /// Rows.
@@ -296,6 +301,9 @@ pub struct StockMovementPage {
 /// Movements that one closed gap stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LedgerRange {
+    /// In the ledger of which part; absent for the first, which is also the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u32>,
     /// First.
     pub from_seq: i64,
     /// Last.
@@ -312,9 +320,10 @@ pub struct Conservation {
     /// Whether, up to `seq_reached`, every counter is the sum of its movements, and available is on
     /// hand − reserved − safety stock.
     pub holds: bool,
-    /// The last movement up to which the ledger has every one.
+    /// The last movement up to which the ledger has every one; `seq_current` less those that are missing,
+    /// where the stock was ever split.
     pub seq_reached: i64,
-    /// The stock item's own count of movements; the ledger follows it within moments.
+    /// The stock item's own count of movements, its version; the ledger follows it within moments.
     pub seq_current: i64,
     /// Sums of the movements up to `seq_reached`.
     pub sums: MovementDelta,

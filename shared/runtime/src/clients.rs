@@ -61,7 +61,7 @@ fn connect(config: Config) -> Clients {
     let sdk = tillstream_aws::clients::load();
     let named = |(table, variable): &(Table, Variable)| Some((*table, config.opt(variable)?.to_owned()));
     let tables = TableNames(TABLES.iter().filter_map(named).collect::<BTreeMap<_, _>>());
-    let environment: Arc<dyn Environment> = Arc::new(SystemEnvironment);
+    let environment: Arc<dyn Environment> = Arc::new(SystemEnvironment::default());
     let dynamodb = DynamoDb::new(&sdk, tables, Arc::clone(&environment)).observed_by(Arc::new(Metered));
     let database: Arc<dyn Database> = Arc::new(CountedDatabase(Arc::new(dynamodb)));
     let token = (config.opt(&config::TOKEN_ISSUER), config.opt(&config::TOKEN_AUDIENCE));

@@ -17,6 +17,7 @@ use crate::ports::{EventStream, Ports, WakeUpQueue};
 use crate::pos::plan;
 use crate::stock::expiry::sweep_expired;
 use crate::stock::ledger_gaps::walk_ledger_gaps;
+use crate::stock::split::merge_quiet;
 use crate::tenancy::TenantScope;
 use tillstream_domain::location::{Location, LocationKind};
 
@@ -46,6 +47,8 @@ pub struct Report {
     pub woken: usize,
     /// Gaps of the ledger closed.
     pub ledger_gaps: usize,
+    /// Stock items merged that were split and are quiet.
+    pub merged: usize,
     /// Tasks that failed.
     pub failed: Vec<String>,
 }
@@ -101,6 +104,7 @@ pub async fn run(
             let refreshed = refresh_coarse(ports, &scope, location, now).await;
             report.note("coarse pages", refreshed);
         }
+        report.merged += report.note("split stock", merge_quiet(ports, &scope).await).unwrap_or(0);
         let walked = walk_ledger_gaps(ports, &scope, LEDGER_ITEMS).await;
         if let Some(walked) = report.note("ledger", walked) {
             report.ledger_gaps += walked.gaps_closed;

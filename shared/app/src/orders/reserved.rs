@@ -46,7 +46,7 @@ pub async fn reserved_writes(
         let message = "the reservation must hold exactly what the order takes from this store's stock";
         return Err(Refusal::field("reservation_id", "reservation_mismatch", message).into());
     }
-    require_committable(ports, &context.caller, &reservation, context.now).await?;
+    let located = require_committable(ports, &context.caller, &reservation, context.now).await?;
     let movement = movement_of(cart, &context.employee_id, context.occurred_at);
     let key = format!("order:{}", cart.id);
     let commit = Commit {
@@ -59,10 +59,10 @@ pub async fn reserved_writes(
         now: context.now,
         movement: &movement,
     };
-    let writes = commit_actions(scope, &reservation, &commit)?;
+    let writes = commit_actions(scope, &reservation, &located, &commit)?;
     // The order itself and its number are two actions more.
     if writes.len() + 2 > TRANSACTION_ACTIONS_MAX {
-        let message = "an order takes a reservation of at most 48 lines; make several";
+        let message = "an order takes a reservation of at most 48 lines, each part of split stock counted; make several";
         return Err(Refusal::field("reservation_id", "too_many_lines", message).into());
     }
     Ok(Some(writes))

@@ -1,5 +1,7 @@
 //! Making a cart final: its number, its stock and its payment in one transaction, after one read.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use tillstream_domain::cart::{Cart, CartKind, Finalized, Outcome, StockMove};
 use tillstream_domain::lane::Lane;
@@ -20,7 +22,10 @@ use crate::database::{
 use crate::environment::Retries;
 use crate::error::{Error, Result};
 use crate::ports::Ports;
-use crate::stock::counters::{Delta, Movement, stock_update};
+use crate::stock::counters::{Delta, Movement, stock_update, stock_update_at};
+use crate::stock::layout::{LAYOUT_WHOLE, Place, layout_of};
+use crate::stock::split::make_whole;
+use crate::stock::take::{Taken, take};
 use crate::tenancy::TenantScope;
 
 /// What an order is called once it is final: a till's sale is `completed`; an order from elsewhere is
@@ -114,51 +119,95 @@ pub enum Attempt {
     LostRace(String),
     /// Stock is short.
     Short(Vec<Shortage>),
+    /// The stock of these moves, by position, is split otherwise than was thought; with the layout.
+    Split(Vec<(usize, i64)>),
 }
 
-/// Writes `fixed` (conditions on versions and numbers: a failure is a lost race) and one update per
-/// stock move (a failure is a business answer) in one transaction.
+/// The stock updates of a transaction, and which move each is of.
+#[derive(Debug, Default)]
+pub struct StockWrites {
+    /// Updates, in the order of the moves.
+    pub writes: Vec<Write>,
+    /// By update: position of its move, and the layout it names; none where any will do.
+    pub of: Vec<(usize, Option<i64>)>,
+}
+
+impl StockWrites {
+    /// One update for each move, of stock that is whole, or of its first part where nothing is taken.
+    pub fn of_whole(
+        scope: &TenantScope,
+        location_id: &str,
+        moves: &[StockMove],
+        delta: impl Fn(&StockMove) -> Delta,
+        movement: &Movement,
+    ) -> Self {
+        let mut stock = StockWrites::default();
+        for (at, wanted) in moves.iter().enumerate() {
+            let delta = delta(wanted);
+            let sku = wanted.sku.as_str();
+            stock.writes.push(stock_update(scope, location_id, sku, delta, movement, Vec::new(), Vec::new()));
+            stock.of.push((at, (delta.available() < 0).then_some(LAYOUT_WHOLE)));
+        }
+        stock
+    }
+}
+
+/// Writes `fixed` (conditions on versions and numbers: a failure is a lost race) and the updates of stock
+/// (a failure is a business answer) in one transaction.
 ///
 /// # Errors
 /// A bug if the database refuses the request itself.
-pub async fn commit(
+async fn commit(
     ports: &Ports,
-    scope: &TenantScope,
-    cart: &Cart,
     fixed: Vec<Write>,
     moves: &[StockMove],
-    movement: &Movement,
+    stock: StockWrites,
 ) -> Result<Attempt> {
     let first_move = fixed.len();
     let mut writes = fixed;
-    writes.extend(moves.iter().map(|wanted| {
-        let delta = delta_of(cart.kind, wanted);
-        stock_update(scope, &cart.store_id, &wanted.sku, delta, movement, Vec::new(), Vec::new())
-    }));
+    writes.extend(stock.writes);
     match ports.database.transact(writes).await {
         Ok(()) => Ok(Attempt::Done),
-        Err(DatabaseError::Cancelled(reasons)) => read_reasons(&reasons, first_move, moves),
+        Err(DatabaseError::Cancelled(reasons)) => read_reasons(&reasons, first_move, moves, &stock.of),
         Err(error) => Ok(Attempt::LostRace(lost_race(error)?)),
     }
 }
 
-/// Reads cancellation reasons by position.
+/// Reads cancellation reasons by position. `of` says of which move each update from `first_move` on is.
 ///
 /// # Errors
 /// A bug if the database refused an action as invalid.
-pub fn read_reasons(reasons: &[Cancellation], first_move: usize, moves: &[StockMove]) -> Result<Attempt> {
-    let mut short = Vec::new();
+pub fn read_reasons(
+    reasons: &[Cancellation],
+    first_move: usize,
+    moves: &[StockMove],
+    of: &[(usize, Option<i64>)],
+) -> Result<Attempt> {
+    let (mut short, mut split) = (Vec::new(), Vec::new());
     let mut raced = false;
     for (position, reason) in reasons.iter().enumerate() {
         match reason {
             Cancellation::None => {}
             Cancellation::Invalid(what) => return Err(Error::Bug(what.clone())),
             Cancellation::Conflict | Cancellation::Throttled => raced = true,
-            Cancellation::ConditionFailed(old) => match position.checked_sub(first_move) {
-                Some(at) => short.extend(moves.get(at).map(|wanted| Shortage::of(wanted, old.as_ref()))),
-                None => raced = true,
-            },
+            Cancellation::ConditionFailed(old) => {
+                let update = position.checked_sub(first_move).and_then(|at| of.get(at));
+                let Some((at, layout)) = update.copied() else {
+                    raced = true;
+                    continue;
+                };
+                let stands = layout_of(old.as_ref());
+                match layout {
+                    Some(layout) if layout != stands => split.push((at, stands)),
+                    // That one part is short by now says nothing of the others.
+                    Some(layout) if layout != LAYOUT_WHOLE => raced = true,
+                    _ => short.extend(moves.get(at).map(|wanted| Shortage::of(wanted, old.as_ref()))),
+                }
+            }
         }
+    }
+    if !split.is_empty() {
+        return Ok(Attempt::Split(split));
     }
     // Only if nothing else went wrong is the shortage an answer: after a lost race the cart may be
     // final already, by our own timed-out write.
@@ -180,13 +229,16 @@ pub struct Rounds<'a> {
     planned: bool,
     /// This request saw the plan of the cart to its end.
     ended: bool,
+    /// Layouts of the SKUs that were met split.
+    layouts: BTreeMap<String, i64>,
 }
 
 impl<'a> Rounds<'a> {
     /// Before the first round.
     pub fn new(ports: &'a Ports, context: &'a CommandContext) -> Self {
         let retries = Retries::new(ports.environment.as_ref(), context.now);
-        Rounds { ports, context, retries, freed: false, planned: false, ended: false }
+        let layouts = BTreeMap::new();
+        Rounds { ports, context, retries, freed: false, planned: false, ended: false, layouts }
     }
 
     /// Reads, by position; `None` where that is worth another round.
@@ -287,11 +339,23 @@ impl<'a> Rounds<'a> {
         mark_final(&mut cart, read.location, lane, &context.register_id, at, now)?;
         let mut fixed = final_writes(scope, &cart, stored, lane)?;
         fixed.extend(more);
-        match commit(ports, scope, &cart, fixed, moves, &movement).await? {
+        let attempt = match self.stock_writes(&cart, moves, &movement, fixed.len()).await? {
+            Ok(stock) => commit(ports, fixed, moves, stock).await?,
+            Err(attempt) => attempt,
+        };
+        match attempt {
             Attempt::Done => {
                 return Ok(Some(Executed { outcome: Outcome::Finalized, cart, replayed: false }));
             }
             Attempt::LostRace(why) => self.retries.again(&why).await?,
+            Attempt::Split(split) => {
+                for (at, layout) in split {
+                    if let Some(wanted) = moves.get(at) {
+                        self.layouts.insert(wanted.sku.clone(), layout);
+                    }
+                }
+                self.retries.again("the stock was laid out anew").await?;
+            }
             Attempt::Short(shortages) => {
                 let free =
                     !self.freed && free_expired_holds(ports, scope, &cart.store_id, &shortages, now).await?;
@@ -302,6 +366,61 @@ impl<'a> Rounds<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// The updates of stock beside `others` actions: of the whole, and from the parts of what was met split.
+    /// `Err`: how the attempt ended already.
+    async fn stock_writes(
+        &self,
+        cart: &Cart,
+        moves: &[StockMove],
+        movement: &Movement,
+        others: usize,
+    ) -> Result<std::result::Result<StockWrites, Attempt>> {
+        let (ports, scope) = (self.ports, &self.context.caller.scope);
+        let delta = |wanted: &StockMove| delta_of(cart.kind, wanted);
+        if cart.kind == CartKind::Return || self.layouts.is_empty() {
+            return Ok(Ok(StockWrites::of_whole(scope, &cart.store_id, moves, delta, movement)));
+        }
+        let mut stock = StockWrites::default();
+        let mut short = Vec::new();
+        let mut most_parts: Option<(usize, &str)> = None;
+        for (at, wanted) in moves.iter().enumerate() {
+            let name = (cart.store_id.as_str(), wanted.sku.as_str());
+            let shares = match self.layouts.get(&wanted.sku) {
+                None => vec![(Place::Whole, wanted.sellable)],
+                Some(layout) => match take(ports, scope, name, wanted.sellable, *layout).await? {
+                    Taken::Shares(shares) => {
+                        shares.iter().map(|share| (share.place(), share.quantity)).collect()
+                    }
+                    Taken::Short(seen) => {
+                        short.push(Shortage::over_all_parts(wanted, seen.as_ref()));
+                        continue;
+                    }
+                    Taken::Again(why) => return Ok(Err(Attempt::LostRace(why))),
+                },
+            };
+            if shares.len() > most_parts.map_or(1, |(most, _)| most) {
+                most_parts = Some((shares.len(), &wanted.sku));
+            }
+            for (place, quantity) in shares {
+                let what = (name.0, name.1, place);
+                let delta = Delta::sale(quantity);
+                stock.writes.push(stock_update_at(scope, what, delta, movement, Vec::new(), Vec::new()));
+                let layout = if let Place::Part { layout, .. } = place { layout } else { LAYOUT_WHOLE };
+                stock.of.push((at, Some(layout)));
+            }
+        }
+        if !short.is_empty() {
+            return Ok(Err(Attempt::Short(short)));
+        }
+        match most_parts {
+            Some((_, sku)) if others + stock.writes.len() > TRANSACTION_ACTIONS_MAX => {
+                make_whole(ports, scope, &cart.store_id, sku).await?;
+                Ok(Err(Attempt::LostRace("stock was split over too many parts".to_owned())))
+            }
+            _ => Ok(Ok(stock)),
+        }
     }
 }
 

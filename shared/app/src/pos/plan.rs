@@ -15,7 +15,7 @@ use tillstream_domain::compact;
 
 use super::cart_item::cart_of;
 use super::context::CommandContext;
-use super::finalize::{Attempt, final_writes, mark_final, read_reasons, returned_write};
+use super::finalize::{Attempt, StockWrites, final_writes, mark_final, read_reasons, returned_write};
 use super::identity::spread;
 use super::lane_write::{LaneState, lane_get};
 use super::shortage::{Shortage, free_expired_holds};
@@ -27,7 +27,8 @@ use crate::environment::Retries;
 use crate::error::{Error, Result};
 use crate::keys;
 use crate::ports::Ports;
-use crate::stock::counters::{Delta, Movement, stock_update};
+use crate::stock::counters::{Delta, Movement};
+use crate::stock::split::make_whole;
 use crate::tenancy::TenantScope;
 
 /// Stock updates per chunk: a transaction takes 100 actions, two are the plan and the chunk record.
@@ -354,12 +355,13 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
             condition: Some(Condition::NotExists),
         };
         let mut writes = vec![check, record];
+        let mut of = Vec::new();
         // What comes back needs no holding: a return's chunks are held by their record alone.
         if plan.kind == CartKind::Sale {
-            writes.extend(moves.iter().map(|m| {
-                let delta = Delta::hold(m.sellable);
-                stock_update(scope, &plan.store_id, &m.sku, delta, &movement, Vec::new(), Vec::new())
-            }));
+            let hold = |m: &StockMove| Delta::hold(m.sellable);
+            let stock = StockWrites::of_whole(scope, &plan.store_id, moves, hold, &movement);
+            writes.extend(stock.writes);
+            of = stock.of;
         }
         match ports.database.transact(writes).await {
             Ok(()) => {}
@@ -371,12 +373,20 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
                     // Somebody else holds this chunk already.
                     continue;
                 }
-                match read_reasons(&reasons, 2, moves)? {
+                match read_reasons(&reasons, 2, moves, &of)? {
                     Attempt::Short(shortages) => {
                         if free_expired_holds(ports, scope, &plan.store_id, &shortages, now).await? {
                             return Ok(Step::Again("expired holds were freed".to_owned()));
                         }
                         return Ok(Step::GiveUp(shortages));
+                    }
+                    Attempt::Split(split) => {
+                        // What a chunk holds, it holds of the whole: it stays in the first part, however
+                        // often the stock is split before the chunk ends.
+                        for m in split.iter().filter_map(|(at, _)| moves.get(*at)) {
+                            make_whole(ports, scope, &plan.store_id, &m.sku).await?;
+                        }
+                        return Ok(Step::Again("split stock was merged".to_owned()));
                     }
                     Attempt::LostRace(why) => return Ok(Step::Again(why)),
                     Attempt::Done => {}
@@ -436,13 +446,14 @@ async fn end_chunks(ports: &Ports, scope: &TenantScope, plan: &Plan, end: PlanSt
             continue;
         }
         let mut writes = vec![plan.advance_chunk(scope, chunk, if settle { "settled" } else { "released" })];
-        writes.extend(end_moves(scope, plan, moves, settle));
+        let stock = end_moves(scope, plan, moves, settle);
+        writes.extend(stock.writes);
         match ports.database.transact(writes).await {
             Ok(()) => {}
             Err(DatabaseError::Cancelled(reasons))
                 if matches!(reasons.first(), Some(Cancellation::ConditionFailed(_))) => {}
             Err(DatabaseError::Cancelled(reasons)) => {
-                if let Attempt::Short(shortages) = read_reasons(&reasons, 1, moves)? {
+                if let Attempt::Short(shortages) = read_reasons(&reasons, 1, moves, &stock.of)? {
                     // What this plan holds can not be short: somebody took what was not theirs.
                     let skus: Vec<&str> = shortages.iter().map(|s| s.sku.as_str()).collect();
                     return Err(Error::Bug(format!("plan of {} lost its hold on {skus:?}", plan.cart_id)));
@@ -471,18 +482,14 @@ async fn end_chunks(ports: &Ports, scope: &TenantScope, plan: &Plan, end: PlanSt
     }
 }
 
-fn end_moves(scope: &TenantScope, plan: &Plan, moves: &[StockMove], settle: bool) -> Vec<Write> {
+fn end_moves(scope: &TenantScope, plan: &Plan, moves: &[StockMove], settle: bool) -> StockWrites {
     let (kind, delta): (&'static str, fn(&StockMove) -> Delta) = match (plan.kind, settle) {
         (CartKind::Sale, true) => ("sale", |m| Delta::commit(m.sellable)),
         (CartKind::Sale, false) => ("release", |m| Delta::release(m.sellable)),
         (CartKind::Return, true) => ("return", |m| super::finalize::delta_of(CartKind::Return, m)),
-        (CartKind::Return, false) => return Vec::new(),
+        (CartKind::Return, false) => return StockWrites::default(),
     };
-    let movement = plan.movement(kind);
-    moves
-        .iter()
-        .map(|m| stock_update(scope, &plan.store_id, &m.sku, delta(m), &movement, Vec::new(), Vec::new()))
-        .collect()
+    StockWrites::of_whole(scope, &plan.store_id, moves, delta, &plan.movement(kind))
 }
 
 /// Continues plans whose time has passed, over all tenants; answers how many were looked at. A plan

@@ -9,6 +9,7 @@ use tillstream_domain::quantity::{Quantity, Unit};
 use crate::database::Item;
 use crate::error::{Refusal, Result};
 use crate::ports::Ports;
+use crate::stock::counters::Counters;
 use crate::stock::expiry::free_expired;
 use crate::tenancy::TenantScope;
 
@@ -35,6 +36,19 @@ impl Shortage {
             requested: wanted.sellable,
             available: Quantity::from_thousandths(available).unwrap_or_default(),
             earliest_expiry: old.and_then(|item| item.opt_number("earliest_expiry")),
+        }
+    }
+}
+
+impl Shortage {
+    /// From stock that was looked at over all its parts.
+    pub fn over_all_parts(wanted: &StockMove, seen: Option<&Counters>) -> Self {
+        let available = seen.map_or(0, |seen| seen.available).max(0);
+        Shortage {
+            sku: wanted.sku.clone(),
+            requested: wanted.sellable,
+            available: Quantity::from_thousandths(available).unwrap_or_default(),
+            earliest_expiry: seen.and_then(|seen| seen.earliest_expiry),
         }
     }
 }

@@ -5,7 +5,9 @@ use tillstream_contracts::inventory::{Conservation, LedgerRange};
 use crate::database::{Consistency, Get, Query, Table};
 use crate::error::{Refusal, Result};
 use crate::ports::Ports;
+use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Delta};
+use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::ledger::{LedgerRow, rows};
 use crate::stock::movements::{shown_counters, shown_delta};
 use crate::stock::references::{check_location_id, check_sku_form};
@@ -57,20 +59,20 @@ fn follows(sums: &Delta, counters: &Counters) -> bool {
         && counters.available == counters.on_hand - counters.reserved - counters.safety_stock
 }
 
-/// Adds up the ledger of `stock`, up to the movement that `stock` was read at.
+/// Adds up the ledger of one part, up to the movement that `stock`, its counters, was read at. Part 0 is also
+/// the whole.
 ///
 /// # Errors
 /// As the database.
 pub async fn sum_ledger(
     ports: &Ports,
     scope: &TenantScope,
-    location_id: &str,
-    sku: &str,
+    (location_id, sku, part): (&str, &str, u32),
     stock: &Counters,
 ) -> Result<Summed> {
     let mut summed = Summed::new();
-    let mut query =
-        Query { range: rows(), ..Query::partition(Table::Ledger, scope.ledger(location_id, sku)) };
+    let ledger = scope.ledger_of_part(location_id, sku, part);
+    let mut query = Query { range: rows(), ..Query::partition(Table::Ledger, ledger) };
     'pages: loop {
         let page = ports.database.query(query.clone()).await?;
         for item in &page.items {
@@ -91,26 +93,54 @@ pub async fn sum_ledger(
     Ok(summed)
 }
 
-/// A stock item, as it is now.
+/// A stock item as it is now, and every part that it ever had, as of one moment: what moves between parts
+/// must not be met twice.
 ///
 /// # Errors
-/// 404 `stock_not_found`.
-pub(super) async fn stock_of(
+/// 404 `stock_not_found`; as the database.
+pub(super) async fn parts_ever(
     ports: &Ports,
     scope: &TenantScope,
     location_id: &str,
     sku: &str,
-) -> Result<Counters> {
-    let key = scope.stock(location_id, sku);
-    let get = Get { table: Table::Stock, key, consistency: Consistency::Strong };
+) -> Result<Vec<Counters>> {
     let missing = || {
         let detail = format!("there is no stock item of {sku} at {location_id}");
         Refusal::not_found("stock_not_found", detail)
     };
-    Counters::of(&ports.database.get(get).await?.ok_or_else(missing)?)
+    let get = |part| Get {
+        table: Table::Stock,
+        key: scope.stock_part(location_id, sku, part),
+        consistency: Consistency::Strong,
+    };
+    let mut attempts = Attempts::new(ports.environment.as_ref());
+    let mut parts = 1;
+    loop {
+        let gets: Vec<Get> = (0..parts).map(get).collect();
+        let read = match parts {
+            1 => ports.database.get_many(gets).await,
+            _ => ports.database.get_together(gets).await,
+        };
+        let items = match read {
+            Ok(items) => items,
+            // A read of one moment does not get through beside transactions on any of its items.
+            Err(error) if error.is_transient() && parts > 1 => {
+                attempts.after_a_wait(&error.to_string()).await?;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let found = items.iter().flatten().map(Counters::of).collect::<Result<Vec<_>>>()?;
+        let first = found.first().ok_or_else(missing)?;
+        if first.past.parts <= parts {
+            return Ok(found);
+        }
+        parts = first.past.parts;
+    }
 }
 
-/// `GET /v1/inventory/conservation`.
+/// `GET /v1/inventory/conservation`. Each part has a ledger of its own, and each is proved; numbers of
+/// movements are those of the version, which counts over all parts.
 ///
 /// # Errors
 /// 403 `store_out_of_reach`; 404 `stock_not_found`; 422 for malformed names.
@@ -118,18 +148,39 @@ pub async fn prove(ports: &Ports, caller: &Caller, location_id: &str, sku: &str)
     check_location_id("location_id", location_id)?;
     check_sku_form("sku", sku)?;
     caller.require_store(location_id)?;
-    let stock = stock_of(ports, &caller.scope, location_id, sku).await?;
-    let summed = sum_ledger(ports, &caller.scope, location_id, sku, &stock).await?;
-    let ranges =
-        summed.ranges.iter().map(|(from, to)| LedgerRange { from_seq: *from, to_seq: *to }).collect();
+    let parts = parts_ever(ports, &caller.scope, location_id, sku).await?;
+    let unit = parts.first().and_then(|first| first.unit);
+    let (mut holds, mut missing) = (true, 0);
+    let (mut sums, mut after, mut ranges) = (Delta::default(), Counters::default(), Vec::new());
+    let mut version = 0;
+    for (part, stock) in (0_u32..).zip(&parts) {
+        let summed = sum_ledger(ports, &caller.scope, (location_id, sku, part), stock).await?;
+        holds &= summed.holds;
+        missing += stock.seq - summed.seq_reached;
+        sums.on_hand += summed.sums.on_hand;
+        sums.reserved += summed.sums.reserved;
+        sums.damaged += summed.sums.damaged;
+        after.safety_stock += summed.after.safety_stock;
+        after = after.with_part(&summed.after);
+        let of_part = (part > 0).then_some(part);
+        ranges.extend(summed.ranges.iter().map(|(from, to)| LedgerRange {
+            part: of_part,
+            from_seq: *from,
+            to_seq: *to,
+        }));
+        // What parts have that are in no layout now, the version counts already.
+        if part == 0 || stock.layout != LAYOUT_WHOLE {
+            version += stock.version();
+        }
+    }
     Ok(Conservation {
         location_id: location_id.to_owned(),
         sku: sku.to_owned(),
-        holds: summed.holds,
-        seq_reached: summed.seq_reached,
-        seq_current: stock.seq,
-        sums: shown_delta(&summed.sums, stock.unit),
-        counters: shown_counters(&summed.after, stock.unit),
+        holds,
+        seq_reached: version - missing,
+        seq_current: version,
+        sums: shown_delta(&sums, unit),
+        counters: shown_counters(&after, unit),
         ranges,
     })
 }

@@ -9,10 +9,8 @@ use tillstream_domain::quantity::{Quantity, QuantityInput, Unit};
 
 use crate::database::{Change, Condition, Item, Table, Write};
 use crate::error::Result;
+use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::tenancy::TenantScope;
-
-/// Layout of a stock item that is not split.
-pub const LAYOUT_WHOLE: i64 = 0;
 
 /// Why stock moved: one ledger row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,14 +70,28 @@ impl Delta {
     }
 }
 
-/// The update of one stock item. Where it takes from `available`, it is conditional on enough being
-/// there, and with it on the item's existence; where it does not, it makes the item if need be.
-/// Always conditional on the layout. `more` are further conditions (a version, an expiry), `changes`
-/// further changes.
+/// The update of one stock item. Where it takes from `available`, the item must be whole
+/// ([`Place::Whole`]); else it goes to the first part whatever the layout ([`Place::First`]).
 pub fn stock_update(
     scope: &TenantScope,
     location_id: &str,
     sku: &str,
+    delta: Delta,
+    movement: &Movement,
+    more: Vec<Condition>,
+    changes: Vec<Change>,
+) -> Write {
+    let place = if delta.available() < 0 { Place::Whole } else { Place::First };
+    stock_update_at(scope, (location_id, sku, place), delta, movement, more, changes)
+}
+
+/// The update of one part of a stock item. Where it takes from `available`, it is conditional on enough
+/// being there, and with it on the item's existence; where it does not, it makes the first part if need
+/// be. What takes from stock that is available names the layout, since under another one there is more or
+/// less of it elsewhere. `more` are further conditions (a version, an expiry), `changes` further changes.
+pub fn stock_update_at(
+    scope: &TenantScope,
+    (location_id, sku, place): (&str, &str, Place),
     delta: Delta,
     movement: &Movement,
     more: Vec<Condition>,
@@ -89,11 +101,13 @@ pub fn stock_update(
     let taken = -delta.available();
     if taken > 0 {
         conditions.push(Condition::Ge("available", taken.into()));
-        conditions.push(Condition::Eq("layout", LAYOUT_WHOLE.into()));
-    } else {
-        conditions
-            .push(Condition::Any(vec![Condition::NotExists, Condition::Eq("layout", LAYOUT_WHOLE.into())]));
+    } else if place == Place::First {
         changes.extend(identity_changes(scope, location_id, sku));
+    }
+    match place {
+        Place::Whole => conditions.push(Condition::Eq("layout", LAYOUT_WHOLE.into())),
+        Place::First => {}
+        Place::Part { layout, .. } => conditions.push(Condition::Eq("layout", layout.into())),
     }
     if delta.reserved < 0 {
         // A hold that is not there cannot be given back, whatever the caller believes.
@@ -103,9 +117,9 @@ pub fn stock_update(
     changes.extend(movement_changes(movement, delta));
     Write::Update {
         table: Table::Stock,
-        key: scope.stock(location_id, sku),
+        key: place.key(scope, location_id, sku),
         changes,
-        condition: Some(Condition::All(conditions)),
+        condition: (!conditions.is_empty()).then_some(Condition::All(conditions)),
     }
 }
 
@@ -125,7 +139,8 @@ pub struct StockTarget {
 }
 
 /// Sets a stock item to what was counted or said, and answers by how much that moves it. Conditional
-/// on the item being as `seen` (`None`: not there), so an older word never overwrites a newer one.
+/// on the item being as `seen` (`None`: not there), so an older word never overwrites a newer one, and on
+/// its being whole: whoever counts merges first.
 /// The only write that may leave `available` below zero: what lies on the shelf is a fact.
 /// `changes` are further changes (a feed's version), to other attributes than those of the target.
 pub fn stock_set(
@@ -173,7 +188,8 @@ pub fn unit_change(unit: Unit) -> Change {
     Change::Set("unit", unit.name().into())
 }
 
-fn counter_changes(delta: Delta, available: i64) -> [Change; 5] {
+/// The counters of a movement, and its number.
+pub(super) fn counter_changes(delta: Delta, available: i64) -> [Change; 5] {
     [
         Change::Add("on_hand", delta.on_hand),
         Change::Add("reserved", delta.reserved),
@@ -190,7 +206,7 @@ pub fn identity_changes(scope: &TenantScope, location_id: &str, sku: &str) -> Ve
         Change::Set("tenant_id", scope.tenant_id().into()),
         Change::Set("location_id", location_id.into()),
         Change::Set("sku", sku.into()),
-        Change::Set("layout", LAYOUT_WHOLE.into()),
+        Change::SetIfAbsent("layout", LAYOUT_WHOLE.into()),
         Change::SetIfAbsent("safety_stock", 0.into()),
         Change::Set("location_pk", scope.location_stock(location_id).value().into()),
         Change::Set("location_sk", sku.into()),
@@ -217,7 +233,7 @@ pub fn movement_changes(movement: &Movement, delta: Delta) -> Vec<Change> {
     changes
 }
 
-/// The counters of one stock item, in thousandths.
+/// The counters of one stock item, of one part of it, or of all its parts together, in thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
     /// Physically there.
@@ -236,8 +252,12 @@ pub struct Counters {
     pub incoming: i64,
     /// On its way here from another location.
     pub in_transit: i64,
-    /// Count of changes: the version, and the sequence of the ledger.
+    /// Count of changes: the sequence of the ledger.
     pub seq: i64,
+    /// Number of the layout that stands ([`crate::stock::layout`]).
+    pub layout: i64,
+    /// What the first part remembers of its layouts.
+    pub past: Layouts,
     /// Epoch milliseconds before which no hold on it expires; `None` without holds.
     pub earliest_expiry: Option<i64>,
     /// Version of the feed line that set it last.
@@ -246,13 +266,50 @@ pub struct Counters {
     pub unit: Option<Unit>,
 }
 
+/// What the first part of a stock item remembers of the layouts it had; all 0 where it was never split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Layouts {
+    /// Number of the last layout, the one that stands included.
+    pub last: i64,
+    /// Most parts it ever had: so many have a ledger.
+    pub parts: u32,
+    /// So many parts may have hold lines of layouts that are past.
+    pub hold_parts: u32,
+    /// What makes the version go on over splits and merges, which change nothing that a client sees: added
+    /// to the sum of `seq` over the parts of the layout that stands.
+    pub version_offset: i64,
+}
+
 impl Counters {
+    /// The version that clients know: it counts the changes of a stock item over all its parts.
+    pub fn version(&self) -> i64 {
+        self.seq + self.past.version_offset
+    }
+
+    /// With those of another part added.
+    #[must_use]
+    pub fn with_part(self, part: &Counters) -> Self {
+        Counters {
+            on_hand: self.on_hand + part.on_hand,
+            reserved: self.reserved + part.reserved,
+            available: self.available + part.available,
+            damaged: self.damaged + part.damaged,
+            seq: self.seq + part.seq,
+            earliest_expiry: match (self.earliest_expiry, part.earliest_expiry) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            },
+            ..self
+        }
+    }
+
     /// Reads a stock item.
     ///
     /// # Errors
     /// A bug if `seq` is missing: it is not a stock item.
     pub fn of(item: &Item) -> Result<Self> {
         let number = |name| item.opt_number(name).unwrap_or(0);
+        let parts = |name| u32::try_from(number(name)).unwrap_or(0);
         Ok(Counters {
             on_hand: number("on_hand"),
             reserved: number("reserved"),
@@ -263,6 +320,13 @@ impl Counters {
             incoming: number("incoming"),
             in_transit: number("in_transit"),
             seq: item.number("seq")?,
+            layout: number("layout"),
+            past: Layouts {
+                last: number("last_layout"),
+                parts: parts("parts"),
+                hold_parts: parts("hold_parts"),
+                version_offset: number("version_offset"),
+            },
             earliest_expiry: item.opt_number("earliest_expiry"),
             sync_version: item.opt_number("sync_version"),
             unit: item.opt_text("unit").and_then(Unit::parse),

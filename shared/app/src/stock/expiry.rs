@@ -13,13 +13,15 @@ use crate::error::Result;
 use crate::keys::{self, DUE_HOLD_SHARDS};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
-use crate::stock::counters::{Counters, Movement};
-use crate::stock::holds::{Hold, holds_on};
+use crate::stock::counters::Movement;
+use crate::stock::holds::{Ending, Hold, Located, end_holds, holds_on};
+use crate::stock::layout::{LAYOUT_WHOLE, Place};
+use crate::stock::standing::standing;
 use crate::tenancy::TenantScope;
 
-/// Frees the expired holds on one stock item, one transaction each, then raises its `earliest_expiry`.
-/// Answers whether any had expired, so that trying again is worth it. Harmless at any time, by anybody,
-/// in parallel.
+/// Frees the expired holds on one stock item, one transaction each, then raises its `earliest_expiry`, or
+/// that of its parts. Answers whether any had expired, so that trying again is worth it. Harmless at any
+/// time, by anybody, in parallel, and beside splitting and merging.
 ///
 /// # Errors
 /// As the database; what was freed stays freed.
@@ -31,33 +33,78 @@ pub async fn free_expired(
     now: Timestamp,
 ) -> Result<bool> {
     let database = ports.database.as_ref();
-    let get =
-        Get { table: Table::Stock, key: scope.stock(location_id, sku), consistency: Consistency::Strong };
-    let Some(item) = database.get(get).await? else {
+    let Some(standing) = standing(database, scope, location_id, sku, LAYOUT_WHOLE).await? else {
         return Ok(false);
     };
-    // Read before the holds: whoever adds a hold raises `seq`, so an unchanged `seq` proves that the
-    // holds read after it are all there are.
-    let mut seq = Counters::of(&item)?.seq;
+    let first = standing.first();
+    // Read before the holds: whoever adds a hold raises the part's `seq`, so an unchanged `seq` proves that
+    // the holds read after it are all there are.
+    let mut sums: Vec<PartSum> = standing.parts().iter().map(|part| PartSum::new(part.seq)).collect();
     let mut expired = false;
-    let mut certain = true;
-    let mut earliest: Option<i64> = None;
-    for hold in holds_on(database, scope, location_id, sku).await? {
-        if !hold.has_expired(now) {
-            earliest = Some(earliest.map_or(hold.expires_at, |e| e.min(hold.expires_at)));
+    let mut lines_of_the_past = false;
+    for partition in 0..standing.hold_partitions() {
+        let own = standing.numbered().find(|(part, _)| *part == partition).map(|(_, part)| part);
+        let is_due = own.is_some_and(|part| part.may_have_expired_holds(now));
+        if partition > first.past.hold_parts.saturating_sub(1) && !is_due {
+            // Lines of this layout only, and none of them is due.
             continue;
         }
-        expired = true;
-        match free(ports, scope, &hold, now).await? {
-            Freed::ByUs => seq += 1,
-            // Extended, committed or freed by somebody else, or we cannot tell: leave the expiry early.
-            Freed::NotByUs => certain = false,
+        for hold in holds_on(database, scope, location_id, sku, partition).await? {
+            let place = if hold.part == 0 {
+                Place::First
+            } else if hold.layout == standing.layout() {
+                Place::Part { part: hold.part, layout: hold.layout }
+            } else if hold.layout <= first.past.last {
+                lines_of_the_past = true;
+                Place::First
+            } else {
+                // Of a layout younger than what was read: it moved under us, so nothing is certain.
+                sums.iter_mut().for_each(|sum| sum.certain = false);
+                continue;
+            };
+            let at = usize::try_from(place.part()).unwrap_or(usize::MAX);
+            let Some(sum) = sums.get_mut(at) else { continue };
+            if !hold.has_expired(now) {
+                sum.earliest = Some(sum.earliest.map_or(hold.expires_at, |e| e.min(hold.expires_at)));
+                continue;
+            }
+            expired = true;
+            match free(ports, scope, &Located { hold, place }, now).await? {
+                Freed::ByUs => sum.seq += 1,
+                // Extended, committed or freed by somebody else, or we cannot tell: leave the expiry early.
+                Freed::NotByUs => sum.certain = false,
+            }
+        }
+        if let Some(sum) = usize::try_from(partition).ok().and_then(|at| sums.get_mut(at)) {
+            sum.looked_at = true;
         }
     }
-    if certain {
-        raise_earliest(database, scope, location_id, sku, seq, earliest).await?;
+    for (part, sum) in (0..).zip(&sums) {
+        if sum.certain && sum.looked_at {
+            let forget_past = part == 0 && first.past.hold_parts > 0 && !lines_of_the_past;
+            let key = scope.stock_part(location_id, sku, part);
+            raise_earliest(database, key, sum, forget_past).await?;
+        }
     }
     Ok(expired)
+}
+
+/// What was seen of the holds that count in one part.
+struct PartSum {
+    /// `seq` of the part as it was read, our own changes added.
+    seq: i64,
+    /// The earliest end of what has not expired.
+    earliest: Option<i64>,
+    /// Whether nobody else can have changed what was seen.
+    certain: bool,
+    /// Whether its holds were read at all.
+    looked_at: bool,
+}
+
+impl PartSum {
+    fn new(seq: i64) -> Self {
+        PartSum { seq, earliest: None, certain: true, looked_at: false }
+    }
 }
 
 enum Freed {
@@ -66,7 +113,8 @@ enum Freed {
 }
 
 /// Frees one hold if it is still there and still expired.
-async fn free(ports: &Ports, scope: &TenantScope, hold: &Hold, now: Timestamp) -> Result<Freed> {
+async fn free(ports: &Ports, scope: &TenantScope, located: &Located, now: Timestamp) -> Result<Freed> {
+    let hold = &located.hold;
     let movement = Movement {
         kind: "expire",
         reference: hold.reservation_id.clone(),
@@ -75,7 +123,9 @@ async fn free(ports: &Ports, scope: &TenantScope, hold: &Hold, now: Timestamp) -
         reason: None,
     };
     let still_expired = Condition::Le("expires_at", now.as_millisecond().into());
-    let writes = hold.give_back(scope, still_expired, &movement).to_vec();
+    let ending = Ending::GiveBack(still_expired);
+    let ended = end_holds(scope, std::slice::from_ref(located), &ending, &movement);
+    let writes: Vec<Write> = ended.into_iter().map(|(write, _)| write).collect();
     let mut attempts = Attempts::new(ports.environment.as_ref());
     loop {
         match ports.database.transact(writes.clone()).await {
@@ -89,6 +139,10 @@ async fn free(ports: &Ports, scope: &TenantScope, hold: &Hold, now: Timestamp) -
             Err(DatabaseError::Cancelled(reasons))
                 if matches!(reasons.get(1), Some(Cancellation::ConditionFailed(_))) =>
             {
+                if matches!(located.place, Place::Part { .. }) {
+                    // It was merged meanwhile; whoever looks next finds it in the first part.
+                    return Ok(Freed::NotByUs);
+                }
                 // The counters say less is reserved than the lines do. Conservation will tell; the item
                 // must stay usable meanwhile.
                 tracing::error!(
@@ -105,24 +159,16 @@ async fn free(ports: &Ports, scope: &TenantScope, hold: &Hold, now: Timestamp) -
     }
 }
 
-/// Sets `earliest_expiry` to the truth if nothing moved since `seq`.
-async fn raise_earliest(
-    database: &dyn Database,
-    scope: &TenantScope,
-    location_id: &str,
-    sku: &str,
-    seq: i64,
-    earliest: Option<i64>,
-) -> Result<()> {
-    let write = Write::Update {
-        table: Table::Stock,
-        key: scope.stock(location_id, sku),
-        changes: vec![match earliest {
-            Some(earliest) => Change::Set("earliest_expiry", earliest.into()),
-            None => Change::Remove("earliest_expiry"),
-        }],
-        condition: Some(Condition::Eq("seq", seq.into())),
-    };
+/// Sets a part's `earliest_expiry` to the truth if nothing moved since. `forget_past`: no hold partition has
+/// lines of a past layout any more.
+async fn raise_earliest(database: &dyn Database, key: Key, sum: &PartSum, forget_past: bool) -> Result<()> {
+    let mut changes = vec![match sum.earliest {
+        Some(earliest) => Change::Set("earliest_expiry", earliest.into()),
+        None => Change::Remove("earliest_expiry"),
+    }];
+    changes.extend(forget_past.then_some(Change::Remove("hold_parts")));
+    let condition = Some(Condition::Eq("seq", sum.seq.into()));
+    let write = Write::Update { table: Table::Stock, key, changes, condition };
     match database.write(write).await {
         // An expiry that is too early costs the next reader a query; it is never wrong.
         Ok(()) | Err(DatabaseError::ConditionFailed(_)) => Ok(()),

@@ -1,16 +1,23 @@
 //! Hold lines: what a reservation holds of one stock item.
 //!
-//! They lie in a partition of their own per stock item, since the database limits items, not
-//! partitions. The stock item keeps `earliest_expiry`, never later than the truth, so that most reads
-//! know without looking that no hold has expired.
+//! They lie in a partition of their own per stock item, and of a split one per part, since the database
+//! limits partitions. The stock item keeps `earliest_expiry`, never later than the truth, so that most
+//! reads know without looking that no hold has expired.
+//!
+//! Hold lines do not move when stock is split or merged. One on part 0 counts in part 0's `reserved` for
+//! good. One on another part counts in that part's while the layout stands in which it was made, and in
+//! part 0's for good afterwards: numbers of layouts do not return, so to find another one is proof.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tillstream_domain::quantity::Quantity;
 
-use crate::database::{Change, Condition, Database, Item, Query, Table, Write};
+use crate::database::{Change, Condition, Consistency, Database, Get, Item, Key, Query, Table, Write};
 use crate::error::{Error, Result};
 use crate::keys;
-use crate::stock::counters::{Counters, Delta, Movement, stock_update};
+use crate::stock::counters::{Counters, Delta, Movement, stock_update_at};
+use crate::stock::layout::{LAYOUT_WHOLE, Place, layout_of};
 use crate::tenancy::TenantScope;
 
 /// One hold line.
@@ -22,6 +29,10 @@ pub struct Hold {
     pub sku: String,
     /// Whose.
     pub reservation_id: String,
+    /// On which part.
+    pub part: u32,
+    /// In which layout it was made.
+    pub layout: i64,
     /// How many.
     pub quantity: Quantity,
     /// Until when, in epoch milliseconds.
@@ -40,7 +51,7 @@ fn shard(reservation_id: &str) -> u64 {
 impl Hold {
     /// Its item.
     pub fn item(&self, scope: &TenantScope) -> Item {
-        Item::new(&scope.hold(&self.location_id, &self.sku, &self.reservation_id))
+        let item = Item::new(&self.key(scope))
             .with("tenant_id", scope.tenant_id())
             .with("location_id", self.location_id.as_str())
             .with("sku", self.sku.as_str())
@@ -48,7 +59,16 @@ impl Hold {
             .with("quantity", self.quantity.thousandths())
             .with("expires_at", self.expires_at)
             .with("due_pk", keys::due_holds(shard(&self.reservation_id)).value())
-            .with("due_at", self.expires_at)
+            .with("due_at", self.expires_at);
+        match self.part {
+            0 => item,
+            part => item.with("part", i64::from(part)).with("layout", self.layout),
+        }
+    }
+
+    /// Its key.
+    pub fn key(&self, scope: &TenantScope) -> Key {
+        scope.hold_on_part(&self.location_id, &self.sku, self.part, &self.reservation_id)
     }
 
     /// Reads a hold line.
@@ -60,6 +80,8 @@ impl Hold {
             location_id: item.text("location_id")?.to_owned(),
             sku: item.text("sku")?.to_owned(),
             reservation_id: item.text("reservation_id")?.to_owned(),
+            part: item.opt_number("part").map_or(Ok(0), u32::try_from).map_err(Error::bug)?,
+            layout: layout_of(Some(item)),
             quantity: Quantity::from_thousandths(item.number("quantity")?).map_err(Error::bug)?,
             expires_at: item.number("expires_at")?,
         })
@@ -70,7 +92,7 @@ impl Hold {
         self.expires_at <= now.as_millisecond()
     }
 
-    /// Makes it: the line, and the stock item's share, which `seen` was read from.
+    /// Makes it: the line, and its share in the stock item or part, which `seen` was read from.
     pub fn place(&self, scope: &TenantScope, seen: &Counters, movement: &Movement) -> [Write; 2] {
         // Never later than the truth: either what stands there is early enough and stays so, or this
         // hold is the earliest. Which of both is a guess until the condition confirms it.
@@ -88,41 +110,21 @@ impl Hold {
         };
         let line =
             Write::Put { table: Table::Stock, item: self.item(scope), condition: Some(Condition::NotExists) };
-        let delta = Delta::hold(self.quantity);
+        let place = match self.layout {
+            LAYOUT_WHOLE => Place::Whole,
+            layout => Place::Part { part: self.part, layout },
+        };
+        let what = (self.location_id.as_str(), self.sku.as_str(), place);
         let stock =
-            stock_update(scope, &self.location_id, &self.sku, delta, movement, vec![condition], changes);
+            stock_update_at(scope, what, Delta::hold(self.quantity), movement, vec![condition], changes);
         [line, stock]
-    }
-
-    /// Ends it by a sale; refused once it has expired, or where a count found less than is held.
-    pub fn commit(&self, scope: &TenantScope, now: Timestamp, movement: &Movement) -> [Write; 2] {
-        let still_valid = Condition::Gt("expires_at", now.as_millisecond().into());
-        let enough_there = Condition::Ge("on_hand", self.quantity.thousandths().into());
-        let stock = stock_update(
-            scope,
-            &self.location_id,
-            &self.sku,
-            Delta::commit(self.quantity),
-            movement,
-            vec![enough_there],
-            Vec::new(),
-        );
-        [self.delete(scope, still_valid), stock]
-    }
-
-    /// Ends it and gives its stock back, on the condition `only_if`.
-    pub fn give_back(&self, scope: &TenantScope, only_if: Condition, movement: &Movement) -> [Write; 2] {
-        let delta = Delta::release(self.quantity);
-        let stock =
-            stock_update(scope, &self.location_id, &self.sku, delta, movement, Vec::new(), Vec::new());
-        [self.delete(scope, only_if), stock]
     }
 
     /// Moves its end; refused once it has expired. The stock item's `earliest_expiry` stays, too early.
     pub fn extend(&self, scope: &TenantScope, now: Timestamp, expires_at: i64) -> Write {
         Write::Update {
             table: Table::Stock,
-            key: scope.hold(&self.location_id, &self.sku, &self.reservation_id),
+            key: self.key(scope),
             changes: vec![
                 Change::Set("expires_at", expires_at.into()),
                 Change::Set("due_at", expires_at.into()),
@@ -132,15 +134,109 @@ impl Hold {
     }
 
     fn delete(&self, scope: &TenantScope, condition: Condition) -> Write {
-        Write::Delete {
-            table: Table::Stock,
-            key: scope.hold(&self.location_id, &self.sku, &self.reservation_id),
-            condition: Some(condition),
-        }
+        Write::Delete { table: Table::Stock, key: self.key(scope), condition: Some(condition) }
     }
 }
 
-/// All hold lines on one stock item, strongly consistent.
+/// A hold line, and where its share of `reserved` is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located {
+    /// It.
+    pub hold: Hold,
+    /// Where its share is.
+    pub place: Place,
+}
+
+/// Finds where holds that were read count now. Reads nothing where all are on first parts.
+///
+/// # Errors
+/// As the database.
+pub async fn locate(database: &dyn Database, scope: &TenantScope, holds: Vec<Hold>) -> Result<Vec<Located>> {
+    let gets: Vec<Get> = holds
+        .iter()
+        .filter(|hold| hold.part > 0)
+        .map(|hold| Get {
+            table: Table::Stock,
+            key: scope.stock_part(&hold.location_id, &hold.sku, hold.part),
+            consistency: Consistency::Strong,
+        })
+        .collect();
+    let mut parts = if gets.is_empty() { Vec::new() } else { database.get_many(gets).await? }.into_iter();
+    let place = |hold: &Hold, parts: &mut dyn Iterator<Item = Option<Item>>| {
+        if hold.part == 0 || layout_of(parts.next().flatten().as_ref()) != hold.layout {
+            Place::First
+        } else {
+            Place::Part { part: hold.part, layout: hold.layout }
+        }
+    };
+    Ok(holds.into_iter().map(|hold| Located { place: place(&hold, &mut parts), hold }).collect())
+}
+
+/// How holds end.
+#[derive(Debug, Clone)]
+pub enum Ending {
+    /// By a sale, at this time: refused once they have expired, or where a count found less than is held.
+    Commit(Timestamp),
+    /// They are given back, on this condition on each line.
+    GiveBack(Condition),
+}
+
+/// What one of the writes that end holds is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndingWrite {
+    /// A hold line.
+    Line,
+    /// What was held in one place. A failed condition on a part says nothing but that the layout is past.
+    Stock {
+        /// Where.
+        location_id: String,
+        /// What.
+        sku: String,
+        /// In which place.
+        place: Place,
+        /// How many.
+        quantity: Quantity,
+    },
+}
+
+/// The writes that end holds: each line, and after the lines of one place its stock, as a transaction
+/// takes one action per item. At most two per hold.
+pub fn end_holds(
+    scope: &TenantScope,
+    located: &[Located],
+    ending: &Ending,
+    movement: &Movement,
+) -> Vec<(Write, EndingWrite)> {
+    let mut places: BTreeMap<(&str, &str, Place), Vec<&Hold>> = BTreeMap::new();
+    for Located { hold, place } in located {
+        places.entry((&hold.location_id, &hold.sku, *place)).or_default().push(hold);
+    }
+    let line_condition = match ending {
+        Ending::Commit(now) => Condition::Gt("expires_at", now.as_millisecond().into()),
+        Ending::GiveBack(only_if) => only_if.clone(),
+    };
+    let mut writes = Vec::new();
+    for ((location_id, sku, place), holds) in places {
+        let mut quantity = Quantity::ZERO;
+        for hold in holds {
+            writes.push((hold.delete(scope, line_condition.clone()), EndingWrite::Line));
+            quantity = quantity.plus(hold.quantity);
+        }
+        let (delta, more) = match ending {
+            Ending::Commit(_) => {
+                (Delta::commit(quantity), vec![Condition::Ge("on_hand", quantity.thousandths().into())])
+            }
+            Ending::GiveBack(_) => (Delta::release(quantity), Vec::new()),
+        };
+        let stock = stock_update_at(scope, (location_id, sku, place), delta, movement, more, Vec::new());
+        let about =
+            EndingWrite::Stock { location_id: location_id.to_owned(), sku: sku.to_owned(), place, quantity };
+        writes.push((stock, about));
+    }
+    writes
+}
+
+/// All hold lines on one part of a stock item, strongly consistent.
 ///
 /// # Errors
 /// As the database.
@@ -149,9 +245,10 @@ pub async fn holds_on(
     scope: &TenantScope,
     location_id: &str,
     sku: &str,
+    part: u32,
 ) -> Result<Vec<Hold>> {
     let mut holds = Vec::new();
-    let mut query = Query::partition(Table::Stock, scope.holds(location_id, sku));
+    let mut query = Query::partition(Table::Stock, scope.holds_on_part(location_id, sku, part));
     loop {
         let page = database.query(query.clone()).await?;
         for item in &page.items {

@@ -20,7 +20,9 @@ pub struct LedgerRow {
     pub location_id: String,
     /// What.
     pub sku: String,
-    /// Number of the movement; of a closed gap the last one.
+    /// Which part of a split stock item; 0 is also the whole.
+    pub part: u32,
+    /// Number of the movement, counted by part; of a closed gap the last one.
     pub seq: i64,
     /// Of a closed gap: the first movement it stands for.
     pub from_seq: Option<i64>,
@@ -48,13 +50,14 @@ impl LedgerRow {
     pub fn item(&self, scope: &TenantScope) -> Result<Item> {
         let seq = |seq: i64| u64::try_from(seq).map_err(Error::bug);
         let key = match self.from_seq {
-            None => scope.ledger_row(&self.location_id, &self.sku, seq(self.seq)?),
-            Some(from) => scope.ledger_gap(&self.location_id, &self.sku, seq(from)?),
+            None => scope.ledger_row_of_part(&self.location_id, &self.sku, self.part, seq(self.seq)?),
+            Some(from) => scope.ledger_gap(&self.location_id, &self.sku, self.part, seq(from)?),
         };
         Ok(Item::new(&key)
             .with("tenant_id", scope.tenant_id())
             .with("location_id", self.location_id.as_str())
             .with("sku", self.sku.as_str())
+            .with_some("part", (self.part > 0).then_some(i64::from(self.part)))
             .with("seq", self.seq)
             .with_some("from_seq", self.from_seq)
             .with("kind", self.kind.as_str())
@@ -81,6 +84,7 @@ impl LedgerRow {
         Ok(LedgerRow {
             location_id: item.text("location_id")?.to_owned(),
             sku: item.text("sku")?.to_owned(),
+            part: part_of(item)?,
             seq: item.number("seq")?,
             from_seq: item.opt_number("from_seq"),
             kind: item.text("kind")?.to_owned(),
@@ -108,6 +112,10 @@ impl LedgerRow {
     }
 }
 
+fn part_of(item: &Item) -> Result<u32> {
+    item.opt_number("part").map_or(Ok(0), u32::try_from).map_err(Error::bug)
+}
+
 /// The sort keys of rows and closed gaps: they begin with digits, the head does not.
 pub(super) fn rows() -> Range {
     Range::Between("0".to_owned(), ":".to_owned())
@@ -129,6 +137,7 @@ pub fn ledger_rows(old: Option<&Item>, new: Option<&Item>) -> Result<Option<Item
     let row = LedgerRow {
         location_id: new.text("location_id")?.to_owned(),
         sku: new.text("sku")?.to_owned(),
+        part: part_of(new)?,
         seq: after.seq,
         from_seq: None,
         kind: new.text("last_kind")?.to_owned(),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::database::{
-    Cancellation, Condition, Consistency, DatabaseError, Get, Item, Query, Range, Table, Write,
+    Cancellation, Condition, Consistency, DatabaseError, Get, Item, Key, Query, Range, Table, Write,
 };
 use crate::error::{Error, Result};
 use crate::ports::Ports;
@@ -40,6 +40,21 @@ struct Head {
     missed_at: i64,
 }
 
+/// The ledger of one stock item, or of a part of a split one.
+#[derive(Debug, Clone, Copy)]
+pub struct Ledger<'a> {
+    /// Whose.
+    pub name: &'a StockName,
+    /// Of which part; 0 is also the whole.
+    pub part: u32,
+}
+
+impl Ledger<'_> {
+    fn head(&self, scope: &TenantScope) -> Key {
+        scope.ledger_head(&self.name.location_id, &self.name.sku, self.part)
+    }
+}
+
 impl Head {
     fn of(item: &Item) -> Result<Self> {
         Ok(Head {
@@ -54,8 +69,8 @@ impl Head {
         })
     }
 
-    fn write(&self, scope: &TenantScope, name: &StockName, before: Option<Head>) -> Write {
-        let item = Item::new(&scope.ledger_head(&name.location_id, &name.sku))
+    fn write(&self, scope: &TenantScope, ledger: &Ledger<'_>, before: Option<Head>) -> Write {
+        let item = Item::new(&ledger.head(scope))
             .with("tenant_id", scope.tenant_id())
             .with("verified_seq", self.seq)
             .with("on_hand", self.after.on_hand)
@@ -79,10 +94,11 @@ impl Head {
 
     /// The row that stands for the movements after the head up to `to`, after which the counters are
     /// `after`.
-    fn gap(&self, name: &StockName, to: i64, after: Counters, now: Timestamp) -> LedgerRow {
+    fn gap(&self, ledger: &Ledger<'_>, to: i64, after: Counters, now: Timestamp) -> LedgerRow {
         LedgerRow {
-            location_id: name.location_id.clone(),
-            sku: name.sku.clone(),
+            location_id: ledger.name.location_id.clone(),
+            sku: ledger.name.sku.clone(),
+            part: ledger.part,
             seq: to,
             from_seq: Some(self.seq + 1),
             kind: GAP_CLOSED.to_owned(),
@@ -100,7 +116,7 @@ impl Head {
     }
 }
 
-/// Verifies the ledger of one stock item on from its head, closes what has been missing for long enough,
+/// Verifies the ledger of one stock item or part on from its head, closes what has been missing for long enough,
 /// and moves the head. Answers how many gaps it closed.
 ///
 /// # Errors
@@ -108,12 +124,11 @@ impl Head {
 pub async fn close_gaps(
     ports: &Ports,
     scope: &TenantScope,
-    name: &StockName,
+    ledger: &Ledger<'_>,
     stock: &Counters,
     now: Timestamp,
 ) -> Result<usize> {
-    let head_key = scope.ledger_head(&name.location_id, &name.sku);
-    let get = Get { table: Table::Ledger, key: head_key, consistency: Consistency::Strong };
+    let get = Get { table: Table::Ledger, key: ledger.head(scope), consistency: Consistency::Strong };
     let before = ports.database.get(get).await?.as_ref().map(Head::of).transpose()?;
     let mut head = before.unwrap_or_default();
     if head.seq >= stock.seq {
@@ -124,7 +139,7 @@ pub async fn close_gaps(
         .is_some_and(|_| now.as_millisecond().saturating_sub(head.missed_at) >= LATE_MILLIS_MAX);
     let mut gaps = Vec::new();
     let mut missed = false;
-    let (rows, complete) = rows_after(ports, scope, name, head.seq).await?;
+    let (rows, complete) = rows_after(ports, scope, ledger, head.seq).await?;
     for row in rows {
         if row.seq <= head.seq {
             continue;
@@ -155,13 +170,13 @@ pub async fn close_gaps(
                 unit: row.after.unit,
                 ..Counters::default()
             };
-            gaps.push(head.gap(name, first - 1, after, now));
+            gaps.push(head.gap(ledger, first - 1, after, now));
         }
         head.advance(&row);
     }
     if complete && !missed && head.seq < stock.seq {
         if may_close {
-            gaps.push(head.gap(name, stock.seq, *stock, now));
+            gaps.push(head.gap(ledger, stock.seq, *stock, now));
             head.seq = stock.seq;
             head.after = Delta { on_hand: stock.on_hand, reserved: stock.reserved, damaged: stock.damaged };
         } else {
@@ -177,13 +192,13 @@ pub async fn close_gaps(
     if before == Some(head) {
         return Ok(0);
     }
-    write_head(ports, scope, name, before, head, gaps).await
+    write_head(ports, scope, ledger, before, head, gaps).await
 }
 
 async fn write_head(
     ports: &Ports,
     scope: &TenantScope,
-    name: &StockName,
+    ledger: &Ledger<'_>,
     before: Option<Head>,
     head: Head,
     gaps: Vec<LedgerRow>,
@@ -191,7 +206,7 @@ async fn write_head(
     let closed = gaps.len();
     // The gaps first, then the head: a crash between repeats the same rows under the same keys only if
     // nothing came meanwhile, so both go together wherever they fit.
-    let mut writes = vec![head.write(scope, name, before)];
+    let mut writes = vec![head.write(scope, ledger, before)];
     for gap in &gaps {
         writes.push(Write::Put { table: Table::Ledger, item: gap.item(scope)?, condition: None });
     }
@@ -213,14 +228,16 @@ async fn write_head(
 async fn rows_after(
     ports: &Ports,
     scope: &TenantScope,
-    name: &StockName,
+    ledger: &Ledger<'_>,
     seq: i64,
 ) -> Result<(Vec<LedgerRow>, bool)> {
-    let from = scope.ledger_row(&name.location_id, &name.sku, u64::try_from(seq).map_err(Error::bug)?);
+    let Ledger { name: StockName { location_id, sku }, part } = ledger;
+    let seq = u64::try_from(seq).map_err(Error::bug)?;
+    let from = scope.ledger_row_of_part(location_id, sku, *part, seq);
     let query = Query {
         range: Range::Between(from.sk().to_owned(), ":".to_owned()),
         limit: ROWS_PER_VISIT,
-        ..Query::partition(Table::Ledger, scope.ledger(&name.location_id, &name.sku))
+        ..Query::partition(Table::Ledger, scope.ledger_of_part(location_id, sku, *part))
     };
     let page = ports.database.query(query).await?;
     let rows = page.items.iter().map(LedgerRow::of).collect::<Result<Vec<_>>>()?;
@@ -287,18 +304,29 @@ async fn visit(
     now: Timestamp,
     walked: &mut Walked,
 ) -> Result<()> {
-    let strong = |table, key| Get { table, key, consistency: Consistency::Strong };
-    let stocks = names.iter().map(|n| strong(Table::Stock, scope.stock(&n.location_id, &n.sku))).collect();
-    let heads =
-        names.iter().map(|n| strong(Table::Ledger, scope.ledger_head(&n.location_id, &n.sku))).collect();
-    let stocks = ports.database.get_many(stocks).await?;
+    let mut ledgers: Vec<Ledger<'_>> = names.iter().map(|name| Ledger { name, part: 0 }).collect();
+    let stocks = stock_of(ports, scope, &ledgers).await?;
+    // Few were ever split; all parts that there ever were keep their ledgers.
+    let parts = |stock: Option<&Item>| stock.and_then(|stock| stock.opt_number("parts")).unwrap_or(0);
+    let ever: Vec<Ledger<'_>> = names
+        .iter()
+        .zip(&stocks)
+        .flat_map(|(name, stock)| (1..parts(stock.as_ref())).map(move |part| (name, part)))
+        .map(|(name, part)| Ok(Ledger { name, part: u32::try_from(part).map_err(Error::bug)? }))
+        .collect::<Result<_>>()?;
+    let stocks: Vec<_> = stocks.into_iter().chain(stock_of(ports, scope, &ever).await?).collect();
+    ledgers.extend(ever);
+    let heads = ledgers
+        .iter()
+        .map(|ledger| Get { table: Table::Ledger, key: ledger.head(scope), consistency: Consistency::Strong })
+        .collect();
     let heads = ports.database.get_many(heads).await?;
-    for ((name, stock), head) in names.iter().zip(stocks).zip(heads) {
+    for ((ledger, stock), head) in ledgers.iter().zip(stocks).zip(heads) {
         let verified = head.as_ref().and_then(|head| head.opt_number("verified_seq")).unwrap_or(0);
-        match visit_one(ports, scope, name, stock.as_ref(), verified, now).await {
+        match visit_one(ports, scope, ledger, stock.as_ref(), verified, now).await {
             Ok(closed) => walked.gaps_closed += closed,
             Err(error) => {
-                let (location_id, sku) = (name.location_id.as_str(), name.sku.as_str());
+                let StockName { location_id, sku } = ledger.name;
                 tracing::warn!(location_id, sku, %error, "the ledger of a stock item was not verified");
                 walked.failed += 1;
             }
@@ -307,16 +335,28 @@ async fn visit(
     Ok(())
 }
 
+async fn stock_of(ports: &Ports, scope: &TenantScope, ledgers: &[Ledger<'_>]) -> Result<Vec<Option<Item>>> {
+    let get = |ledger: &Ledger<'_>| Get {
+        table: Table::Stock,
+        key: scope.stock_part(&ledger.name.location_id, &ledger.name.sku, ledger.part),
+        consistency: Consistency::Strong,
+    };
+    if ledgers.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(ports.database.get_many(ledgers.iter().map(get).collect()).await?)
+}
+
 async fn visit_one(
     ports: &Ports,
     scope: &TenantScope,
-    name: &StockName,
+    ledger: &Ledger<'_>,
     stock: Option<&Item>,
     verified: i64,
     now: Timestamp,
 ) -> Result<usize> {
     match stock.map(Counters::of).transpose()? {
-        Some(stock) if verified < stock.seq => close_gaps(ports, scope, name, &stock, now).await,
+        Some(stock) if verified < stock.seq => close_gaps(ports, scope, ledger, &stock, now).await,
         _ => Ok(0),
     }
 }

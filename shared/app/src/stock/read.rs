@@ -12,8 +12,10 @@ use crate::ports::Ports;
 use crate::stock::counters::Counters;
 use crate::stock::expiry::free_expired;
 use crate::stock::holds::holds_on;
+use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::listing::{Among, Position, StockName, stock_names};
 use crate::stock::references::{check_location_id, check_sku_form, location_not_found};
+use crate::stock::standing::{standing, standings};
 use crate::tenancy::{Caller, TenantScope};
 
 /// Stock items that one filtered page looks at before it answers with what it has.
@@ -32,7 +34,7 @@ pub fn level(location_id: &str, sku: &str, counters: &Counters) -> StockLevel {
         damaged: counters.shown(counters.damaged),
         safety_stock: counters.shown(counters.safety_stock),
         reorder_point: counters.shown(counters.reorder_point),
-        version: counters.seq,
+        version: counters.version(),
     }
 }
 
@@ -62,9 +64,9 @@ async fn counters_of_one(
     caller.require_store(location_id)?;
     let now = ports.environment.now();
     let read = || async {
-        let key = caller.scope.stock(location_id, sku);
-        let get = Get { table: Table::Stock, key, consistency: Consistency::Strong };
-        ports.database.get(get).await?.as_ref().map(Counters::of).transpose()
+        let database = ports.database.as_ref();
+        let found = standing(database, &caller.scope, location_id, sku, LAYOUT_WHOLE).await?;
+        Ok::<_, Error>(found.map(|found| found.total()))
     };
     let counters = read().await?;
     if counters.is_some_and(|counters| counters.may_have_expired_holds(now)) {
@@ -221,40 +223,25 @@ async fn read_many(
     names: Vec<StockName>,
     now: Timestamp,
 ) -> Result<Vec<(StockName, Counters)>> {
-    let gets = names
-        .iter()
-        .map(|name| Get {
-            table: Table::Stock,
-            key: scope.stock(&name.location_id, &name.sku),
-            consistency: Consistency::Eventual,
-        })
-        .collect();
-    let items = ports.database.get_many(gets).await?;
-    let mut read = Vec::new();
-    for (name, item) in names.into_iter().zip(items) {
-        if let Some(item) = item {
-            read.push((name, Counters::of(&item)?));
-        }
-    }
-    let expired = read
-        .iter()
-        .filter(|(_, counters)| counters.may_have_expired_holds(now))
-        .map(|(name, _)| name.clone())
-        .collect::<Vec<_>>();
-    let expired = try_join_all(expired.into_iter().map(|name| async move {
-        let holds = holds_on(ports.database.as_ref(), scope, &name.location_id, &name.sku).await?;
-        let sum: i64 =
-            holds.iter().filter(|hold| hold.has_expired(now)).map(|hold| hold.quantity.thousandths()).sum();
-        Ok::<_, Error>((name, sum))
-    }))
-    .await?;
-    for (name, sum) in expired {
-        for (_, counters) in read.iter_mut().filter(|(other, _)| *other == name) {
+    let database = ports.database.as_ref();
+    let found = standings(database, scope, &names, Consistency::Eventual).await?;
+    let read: Vec<_> =
+        names.into_iter().zip(found).filter_map(|(name, found)| Some((name, found?))).collect();
+    try_join_all(read.into_iter().map(|(name, found)| async move {
+        let mut counters = found.total();
+        if counters.may_have_expired_holds(now) {
+            let mut sum = 0;
+            for partition in 0..found.hold_partitions() {
+                let holds = holds_on(database, scope, &name.location_id, &name.sku, partition).await?;
+                let expired = holds.iter().filter(|hold| hold.has_expired(now));
+                sum += expired.map(|hold| hold.quantity.thousandths()).sum::<i64>();
+            }
             // The counters and the holds are of two moments: never show less than nothing reserved.
             let sum = sum.min(counters.reserved);
             counters.reserved -= sum;
             counters.available += sum;
         }
-    }
-    Ok(read)
+        Ok::<_, Error>((name, counters))
+    }))
+    .await
 }

@@ -11,6 +11,7 @@ use tillstream_domain::quantity::{Quantity, Unit};
 use crate::database::{Condition, Item, Table, Write};
 use crate::error::{Error, Result};
 use crate::stock::holds::Hold;
+use crate::stock::layout::LAYOUT_WHOLE;
 use crate::tenancy::TenantScope;
 
 /// Most extensions of one reservation: with them its keys stay within a few kilobytes.
@@ -27,6 +28,23 @@ pub struct HeldLine {
     pub quantity: Quantity,
     /// How the product is sold.
     pub unit: Unit,
+    /// From which parts of split stock; empty where the stock was whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<HeldPart>,
+}
+
+/// What one part of split stock holds of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldPart {
+    /// Which part.
+    #[serde(rename = "k")]
+    pub part: u32,
+    /// In which layout.
+    #[serde(rename = "l")]
+    pub layout: i64,
+    /// How many.
+    #[serde(rename = "q")]
+    pub quantity: Quantity,
 }
 
 /// Where a reservation stands as it is written; that it expired is known from the clock alone.
@@ -187,18 +205,26 @@ impl Reservation {
         next
     }
 
-    /// Its hold lines.
+    /// Its hold lines: one per line, of split stock one per line and part.
     pub fn holds(&self) -> Vec<Hold> {
-        self.lines
-            .iter()
-            .map(|line| Hold {
-                location_id: line.location_id.clone(),
-                sku: line.sku.clone(),
-                reservation_id: self.id.clone(),
-                quantity: line.quantity,
-                expires_at: self.expires_at.as_millisecond(),
-            })
-            .collect()
+        let hold = |line: &HeldLine, of: &HeldPart| Hold {
+            location_id: line.location_id.clone(),
+            sku: line.sku.clone(),
+            reservation_id: self.id.clone(),
+            part: of.part,
+            layout: of.layout,
+            quantity: of.quantity,
+            expires_at: self.expires_at.as_millisecond(),
+        };
+        let mut holds = Vec::with_capacity(self.lines.len());
+        for line in &self.lines {
+            if line.parts.is_empty() {
+                let whole = HeldPart { part: 0, layout: LAYOUT_WHOLE, quantity: line.quantity };
+                holds.push(hold(line, &whole));
+            }
+            holds.extend(line.parts.iter().map(|of| hold(line, of)));
+        }
+        holds
     }
 
     /// What it holds by location and SKU, for whoever compares it with an order.

@@ -11,7 +11,8 @@ use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
-use crate::stock::holds::Hold;
+use crate::stock::holds::{Ending, EndingWrite, Hold, Located, end_holds, locate};
+use crate::stock::layout::{Place, layout_of};
 use crate::stock::request_identity::fingerprint;
 pub use crate::stock::request_identity::request_number;
 pub use crate::stock::reservation_item::KeyedRequest;
@@ -61,27 +62,33 @@ pub struct Commit<'a> {
 }
 
 /// The actions that end an active reservation as a sale, for use inside a transaction: first its header,
-/// then per line the hold (only while it has not ended) and the stock item. 1 + 2 per line, at most 99.
-/// No other action of the transaction may touch the stock items of its lines, so an order that is
-/// placed on a reservation must be for exactly [`Reservation::quantities`].
+/// then per hold, which `located` must be of now, its line (only while it has not ended) and the stock. At
+/// most 1 + 2 per hold. No other action of the transaction may touch the stock items of its lines, so an
+/// order that is placed on a reservation must be for exactly [`Reservation::quantities`].
 ///
 /// # Errors
 /// A bug if the header cannot be written.
 pub fn commit_actions(
     scope: &TenantScope,
     reservation: &Reservation,
+    located: &[Located],
     commit: &Commit<'_>,
 ) -> Result<Vec<Write>> {
     let next = reservation.next(State::Committed, reservation.expires_at, commit.order_id, &commit.request);
-    let mut writes = vec![next.overwrite(scope)?];
-    for hold in reservation.holds() {
-        writes.extend(hold.commit(scope, commit.now, commit.movement));
-    }
-    Ok(writes)
+    let ended = end_holds(scope, located, &Ending::Commit(commit.now), commit.movement);
+    Ok(std::iter::once(next.overwrite(scope)?).chain(ended.into_iter().map(|(write, _)| write)).collect())
+}
+
+/// Where the holds of a reservation count now.
+///
+/// # Errors
+/// As the database.
+pub async fn located(ports: &Ports, scope: &TenantScope, reservation: &Reservation) -> Result<Vec<Located>> {
+    locate(ports.database.as_ref(), scope, reservation.holds()).await
 }
 
 /// Refuses unless the reservation can be committed now: what would be a lost race to a transaction that
-/// holds [`commit_actions`] is a plain answer here.
+/// holds [`commit_actions`] is a plain answer here. Answers where its holds count.
 ///
 /// # Errors
 /// As [`require_active`]; 409 `reservation_expired` where a hold was freed, `insufficient_stock` where a
@@ -91,20 +98,39 @@ pub async fn require_committable(
     caller: &Caller,
     reservation: &Reservation,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<Vec<Located>> {
     require_active(reservation, now)?;
-    if standing_holds(ports, &caller.scope, reservation).await?.len() < reservation.lines.len() {
+    let located = standing_holds(ports, &caller.scope, reservation).await?;
+    if located.len() < reservation.holds().len() {
         return Err(expired(reservation));
     }
-    let gets = reservation.lines.iter().map(|line| Get {
-        table: Table::Stock,
-        key: caller.scope.stock(&line.location_id, &line.sku),
-        consistency: Consistency::Strong,
+    // What each place must have is what `end_holds` would take there.
+    let movement = Movement {
+        kind: "commit",
+        reference: reservation.id.clone(),
+        actor: caller.subject.clone(),
+        at: now,
+        reason: None,
+    };
+    let ended = end_holds(&caller.scope, &located, &Ending::Commit(now), &movement);
+    let stock: Vec<EndingWrite> = ended.into_iter().map(|(_, about)| about).collect();
+    let gets = stock.iter().filter_map(|about| match about {
+        EndingWrite::Line => None,
+        EndingWrite::Stock { location_id, sku, place, .. } => Some(Get {
+            table: Table::Stock,
+            key: place.key(&caller.scope, location_id, sku),
+            consistency: Consistency::Strong,
+        }),
     });
-    let stock = ports.database.get_many(gets.collect()).await?;
-    let shortages = count_shortages(reservation, stock.iter().map(Option::as_ref).map(Some))?;
+    let mut items = ports.database.get_many(gets.collect()).await?.into_iter();
+    let seen: Vec<_> = stock
+        .iter()
+        .filter(|about| **about != EndingWrite::Line)
+        .map(|about| (about, items.next().flatten()))
+        .collect();
+    let shortages = count_shortages(reservation, seen.iter().map(|(about, item)| (*about, item.as_ref())))?;
     if shortages.is_empty() {
-        return Ok(());
+        return Ok(located);
     }
     Err(insufficient_stock(ports, caller, &shortages).await?.into())
 }
@@ -218,7 +244,8 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
         if ended_at_version == Some(reservation.version) {
             return Err(expired(&reservation));
         }
-        let (next, writes) = actions(ports, caller, &reservation, action, &request, &movement, now).await?;
+        let (next, actions) = actions(ports, caller, &reservation, action, &request, &movement, now).await?;
+        let (writes, about): (Vec<_>, Vec<_>) = actions.into_iter().unzip();
         match ports.database.transact(writes).await {
             Ok(()) => return Ok(Answer { reservation: next.shown(now), replayed: false }),
             Err(DatabaseError::Cancelled(reasons))
@@ -226,9 +253,10 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
             {
                 match action {
                     Action::Commit => {
-                        ended_at_version = refuse_commit(ports, caller, &reservation, &reasons).await?;
+                        ended_at_version =
+                            refuse_commit(ports, caller, &reservation, &reasons, &about).await?;
                     }
-                    Action::Extend(_) => ended_at_version = ended(&reservation, &reasons, 1),
+                    Action::Extend(_) => ended_at_version = ended(&reservation, &reasons, &about),
                     // A line ended meanwhile: the next read leaves it out.
                     Action::Release => {}
                 }
@@ -242,6 +270,12 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
     }
 }
 
+/// What an action of a transaction on a reservation is about.
+enum About {
+    Header,
+    Holds(EndingWrite),
+}
+
 /// What the action writes, the header first.
 async fn actions(
     ports: &Ports,
@@ -251,15 +285,15 @@ async fn actions(
     request: &KeyedRequest<'_>,
     movement: &Movement,
     now: Timestamp,
-) -> Result<(Reservation, Vec<Write>)> {
+) -> Result<(Reservation, Vec<(Write, About)>)> {
     let scope = &caller.scope;
     let next = |state, expires_at| reservation.next(state, expires_at, None, request);
-    match action {
+    let (next, holds) = match action {
         Action::Commit => {
             require_active(reservation, now)?;
-            let commit = Commit { now, request: *request, order_id: None, movement };
-            let next = next(State::Committed, reservation.expires_at);
-            Ok((next, commit_actions(scope, reservation, &commit)?))
+            let located = located(ports, scope, reservation).await?;
+            let ended = end_holds(scope, &located, &Ending::Commit(now), movement);
+            (next(State::Committed, reservation.expires_at), ended)
         }
         Action::Extend(extend) => {
             let expires_at = end_of_hold(now, extend.ttl_seconds)?.max(reservation.expires_at);
@@ -271,43 +305,43 @@ async fn actions(
                 )
                 .into());
             }
-            let next = next(State::Active, expires_at);
-            let mut writes = vec![next.overwrite(scope)?];
-            for hold in reservation.holds() {
-                writes.push(hold.extend(scope, now, expires_at.as_millisecond()));
-            }
-            Ok((next, writes))
+            let extended = |hold: Hold| hold.extend(scope, now, expires_at.as_millisecond());
+            let lines = reservation.holds().into_iter().map(|hold| (extended(hold), EndingWrite::Line));
+            (next(State::Active, expires_at), lines.collect())
         }
         Action::Release => {
-            let next = next(State::Released, reservation.expires_at);
-            let mut writes = vec![next.overwrite(scope)?];
-            for hold in standing_holds(ports, scope, reservation).await? {
-                writes.extend(hold.give_back(scope, Condition::Exists, movement));
-            }
-            Ok((next, writes))
+            let standing = standing_holds(ports, scope, reservation).await?;
+            let ended = end_holds(scope, &standing, &Ending::GiveBack(Condition::Exists), movement);
+            (next(State::Released, reservation.expires_at), ended)
         }
-    }
+    };
+    let mut actions = vec![(next.overwrite(scope)?, About::Header)];
+    actions.extend(holds.into_iter().map(|(write, about)| (write, About::Holds(about))));
+    Ok((next, actions))
 }
 
-/// The hold lines that are still there: those that expired may have been freed.
-async fn standing_holds(ports: &Ports, scope: &TenantScope, reservation: &Reservation) -> Result<Vec<Hold>> {
+/// The holds whose lines are still there: those that expired may have been freed.
+async fn standing_holds(
+    ports: &Ports,
+    scope: &TenantScope,
+    reservation: &Reservation,
+) -> Result<Vec<Located>> {
     let gets = reservation
-        .lines
+        .holds()
         .iter()
-        .map(|line| Get {
-            table: Table::Stock,
-            key: scope.hold(&line.location_id, &line.sku, &reservation.id),
-            consistency: Consistency::Strong,
-        })
+        .map(|hold| Get { table: Table::Stock, key: hold.key(scope), consistency: Consistency::Strong })
         .collect();
-    ports.database.get_many(gets).await?.iter().flatten().map(Hold::of).collect()
+    let lines = ports.database.get_many(gets).await?;
+    let holds = lines.iter().flatten().map(Hold::of).collect::<Result<Vec<_>>>()?;
+    locate(ports.database.as_ref(), scope, holds).await
 }
 
-/// The reservation's version if a hold line's condition failed although the header's held. `step` is the
-/// number of actions per line.
-fn ended(reservation: &Reservation, reasons: &[Cancellation], step: usize) -> Option<i64> {
-    let mut holds = reasons.iter().skip(1).step_by(step);
-    holds.any(|r| matches!(r, Cancellation::ConditionFailed(_))).then_some(reservation.version)
+/// The reservation's version if a hold line's condition failed although the header's held.
+fn ended(reservation: &Reservation, reasons: &[Cancellation], about: &[About]) -> Option<i64> {
+    let failed = |(reason, about): (&Cancellation, &About)| {
+        matches!(reason, Cancellation::ConditionFailed(_)) && matches!(about, About::Holds(EndingWrite::Line))
+    };
+    reasons.iter().zip(about).any(failed).then_some(reservation.version)
 }
 
 /// Why a commit's transaction did not hold, if that is a business answer; else what [`ended`] says.
@@ -316,16 +350,25 @@ async fn refuse_commit(
     caller: &Caller,
     reservation: &Reservation,
     reasons: &[Cancellation],
+    about: &[About],
 ) -> Result<Option<i64>> {
-    let ended = ended(reservation, reasons, 2);
+    let ended = ended(reservation, reasons, about);
     if ended.is_some() || matches!(reasons.first(), Some(Cancellation::ConditionFailed(_))) {
         return Ok(ended);
     }
-    let failed = reasons.iter().skip(2).step_by(2).map(|reason| match reason {
-        Cancellation::ConditionFailed(item) => Some(item.as_ref()),
-        _ => None,
-    });
-    let shortages = count_shortages(reservation, failed)?;
+    let failed: Vec<(&EndingWrite, Option<&Item>)> = reasons
+        .iter()
+        .zip(about)
+        .filter_map(|(reason, about)| match (reason, about) {
+            (Cancellation::ConditionFailed(item), About::Holds(about)) => Some((about, item.as_ref())),
+            _ => None,
+        })
+        .collect();
+    if failed.iter().any(|(about, item)| has_moved(about, *item)) {
+        // It was merged meanwhile: what was held there is in the first part now.
+        return Ok(None);
+    }
+    let shortages = count_shortages(reservation, failed.into_iter())?;
     if shortages.is_empty() {
         return Err(Error::Bug(format!(
             "reservation {} holds more than its stock items have reserved",
@@ -335,19 +378,30 @@ async fn refuse_commit(
     Err(insufficient_stock(ports, caller, &shortages).await?.into())
 }
 
-/// The lines of which less lies there than is held: a count found it. `items` are their stock items,
-/// `None` for those not to look at.
+/// Whether the layout is past in which a part was to be written.
+fn has_moved(about: &EndingWrite, item: Option<&Item>) -> bool {
+    match about {
+        EndingWrite::Stock { place: Place::Part { layout, .. }, .. } => layout_of(item) != *layout,
+        _ => false,
+    }
+}
+
+/// The lines of which less lies in a place than is held there: a count found it. With each place the item
+/// that was found there.
 fn count_shortages<'a, 'b>(
     reservation: &'a Reservation,
-    items: impl Iterator<Item = Option<Option<&'b Item>>>,
+    places: impl Iterator<Item = (&'b EndingWrite, Option<&'b Item>)>,
 ) -> Result<Vec<Shortage<'a>>> {
     let mut shortages = Vec::new();
-    for (position, (line, item)) in reservation.lines.iter().zip(items).enumerate() {
-        let Some(item) = item else { continue };
+    for (about, item) in places {
+        let EndingWrite::Stock { location_id, sku, quantity, .. } = about else { continue };
         let stock = item.map(Counters::of).transpose()?;
-        if stock.is_some_and(|stock| stock.on_hand >= line.quantity.thousandths()) {
+        if stock.is_some_and(|stock| stock.on_hand >= quantity.thousandths()) {
             continue;
         }
+        let mut lines = reservation.lines.iter().enumerate();
+        let of_it = lines.find(|(_, line)| line.location_id == *location_id && line.sku == *sku);
+        let Some((position, line)) = of_it else { continue };
         shortages.push(Shortage {
             field: format!("lines[{position}].quantity"),
             location_id: &line.location_id,

@@ -13,15 +13,21 @@ use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
 use crate::stock::expiry::free_expired;
+use crate::stock::layout::{LAYOUT_WHOLE, Place, parts_in};
 use crate::stock::references::{check_location_id, check_sku_form, resolve};
 use crate::stock::request_identity::{derived_id, fingerprint, key_reused, request_number};
-use crate::stock::reservation_item::{AppliedKey, HeldLine, KeyedRequest, Reservation, State};
+use crate::stock::reservation_item::{AppliedKey, HeldLine, HeldPart, KeyedRequest, Reservation, State};
 use crate::stock::shortage::{Shortage, insufficient_stock};
-use crate::tenancy::Caller;
+use crate::stock::split::{LaidOut, make_whole, parts_for, split};
+use crate::stock::take::{Share, Taken, take};
+use crate::tenancy::{Caller, TenantScope};
 
-/// Most different location and SKU pairs in one reservation: two actions for each, and room for the
-/// header and, when it becomes an order, for the order and its lane in the same transaction.
+/// Most different location and SKU pairs in one reservation, each part of split stock counted: two actions
+/// for each, and room for the header and, when it becomes an order, for the order and its lane in the same transaction.
 pub const LINES_MAX: usize = (TRANSACTION_ACTIONS_MAX - 3) / 2;
+/// How often one request loses a whole stock item to other transactions before it splits it: once or twice
+/// may be chance.
+const LOST_UNTIL_SPLIT: u32 = 3;
 /// Most lines in a request, before they are added up.
 pub const REQUEST_LINES_MAX: usize = 1_000;
 /// Longest time to hold, in seconds.
@@ -92,25 +98,69 @@ fn check(caller: &Caller, request: &ReserveRequest) -> Result<()> {
     Ok(())
 }
 
+/// How the products of a request are sold, if this process knows it of all of them.
+fn remembered_units(
+    ports: &Ports,
+    caller: &Caller,
+    request: &ReserveRequest,
+    now: Timestamp,
+) -> Option<BTreeMap<String, Unit>> {
+    let hot = ports.environment.hot_stock()?;
+    let unit = |line: &wire::ReserveLine| {
+        let unit = hot.unit(&caller.scope, &line.location_id, &line.sku, now)?;
+        Some((line.sku.clone(), unit))
+    };
+    request.lines.iter().map(unit).collect()
+}
+
+fn note_units(
+    ports: &Ports,
+    caller: &Caller,
+    request: &ReserveRequest,
+    units: &BTreeMap<String, Unit>,
+    now: Timestamp,
+) {
+    let Some(hot) = ports.environment.hot_stock() else { return };
+    for line in &request.lines {
+        if let Some(unit) = units.get(&line.sku) {
+            hot.note_unit(&caller.scope, &line.location_id, &line.sku, *unit, now);
+        }
+    }
+}
+
 /// Reads the products, gives each quantity its meaning and adds up lines of the same location and SKU.
-async fn add_up(ports: &Ports, caller: &Caller, request: &ReserveRequest) -> Result<Vec<Wanted>> {
+async fn add_up(
+    ports: &Ports,
+    caller: &Caller,
+    request: &ReserveRequest,
+    now: Timestamp,
+) -> Result<Vec<Wanted>> {
     let distinct = |of: fn(&wire::ReserveLine) -> &str| -> Vec<&str> {
         request.lines.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect()
     };
-    let locations = distinct(|line| &line.location_id);
-    let skus = distinct(|line| &line.sku);
-    let products = resolve(ports, &caller.scope, &locations, &skus, |sku| {
-        let position = request.lines.iter().position(|line| line.sku == sku).unwrap_or(0);
-        format!("lines[{position}].sku")
-    })
-    .await?;
+    let units = match remembered_units(ports, caller, request, now) {
+        Some(units) => units,
+        None => {
+            let locations = distinct(|line| &line.location_id);
+            let skus = distinct(|line| &line.sku);
+            let products = resolve(ports, &caller.scope, &locations, &skus, |sku| {
+                let position = request.lines.iter().position(|line| line.sku == sku).unwrap_or(0);
+                format!("lines[{position}].sku")
+            })
+            .await?;
+            let units: BTreeMap<String, Unit> =
+                products.into_iter().map(|(sku, product)| (sku, product.unit)).collect();
+            note_units(ports, caller, request, &units, now);
+            units
+        }
+    };
     let mut wanted: BTreeMap<(&str, &str), Wanted> = BTreeMap::new();
     for (position, line) in request.lines.iter().enumerate() {
         let field = format!("lines[{position}].quantity");
         let invalid = |e: tillstream_domain::quantity::QuantityError| {
             Refusal::field(field.as_str(), "quantity_invalid", e.to_string())
         };
-        let unit = products.get(&line.sku).map(|product| product.unit).unwrap_or_default();
+        let unit = units.get(&line.sku).copied().unwrap_or_default();
         let quantity = line.quantity.resolve(unit).and_then(Quantity::positive).map_err(invalid)?;
         let entry = wanted.entry((&line.location_id, &line.sku)).or_insert_with(|| Wanted {
             position,
@@ -178,8 +228,8 @@ pub async fn reserve(
     if let Some(item) = ports.database.get(header.clone()).await? {
         return answer_of_standing(&item, &keyed);
     }
-    let wanted = add_up(ports, caller, request).await?;
-    let reservation = Reservation {
+    let wanted = add_up(ports, caller, request, now).await?;
+    let mut reservation = Reservation {
         id,
         state: State::Active,
         version: 1,
@@ -190,6 +240,7 @@ pub async fn reserve(
                 sku: line.sku.clone(),
                 quantity: line.quantity,
                 unit: line.unit,
+                parts: Vec::new(),
             })
             .collect(),
         expires_at,
@@ -212,26 +263,35 @@ pub async fn reserve(
         at: now,
         reason: None,
     };
-    let mut gets = vec![header.clone()];
-    gets.extend(wanted.iter().map(|line| Get {
-        table: Table::Stock,
-        key: caller.scope.stock(&line.location_id, &line.sku),
-        consistency: Consistency::Strong,
-    }));
     let mut looked_for_expired = BTreeSet::new();
     let mut attempts = Attempts::new(ports.environment.as_ref());
+    let mut layouts = Layouts::new(ports, &caller.scope, &wanted);
     loop {
-        let mut read = ports.database.get_many(gets.clone()).await?.into_iter();
+        let places = layouts.places();
+        let mut gets = vec![header.clone()];
+        gets.extend(wanted.iter().zip(&places).map(|(line, place)| Get {
+            table: Table::Stock,
+            key: place.key(&caller.scope, &line.location_id, &line.sku),
+            consistency: Consistency::Strong,
+        }));
+        let mut read = ports.database.get_many(gets).await?.into_iter();
         if let Some(item) = read.next().flatten() {
             return answer_of_standing(&item, &keyed);
         }
         let stock =
             read.map(|item| item.as_ref().map(Counters::of).transpose()).collect::<Result<Vec<_>>>()?;
-        let short = wanted
-            .iter()
-            .zip(&stock)
-            .filter(|(line, stock)| stock.is_none_or(|s| s.available < line.quantity.thousandths()))
-            .collect::<Vec<_>>();
+        let (mut shares, mut short, mut again) = (Vec::new(), Vec::new(), None);
+        for (at, (line, (place, seen))) in wanted.iter().zip(places.iter().zip(stock)).enumerate() {
+            match layouts.look(at, line, *place, seen).await? {
+                Taken::Shares(of_line) => shares.push(of_line),
+                Taken::Short(stock) => short.push((line, stock)),
+                Taken::Again(why) => again = Some(why),
+            }
+        }
+        if let Some(why) = again {
+            attempts.after_a_wait(&why).await?;
+            continue;
+        }
         if !short.is_empty() {
             let mut try_again = false;
             for (line, stock) in &short {
@@ -257,30 +317,161 @@ pub async fn reserve(
                     sku: &line.sku,
                     requested: line.quantity,
                     unit: line.unit,
-                    stock: *stock,
+                    stock,
                 })
                 .collect();
             return Err(insufficient_stock(ports, caller, &shortages).await?.into());
         }
+        if shares.iter().map(Vec::len).sum::<usize>() > LINES_MAX {
+            // Over so many parts no transaction takes it.
+            let most = wanted.iter().zip(&shares).max_by_key(|(_, shares)| shares.len());
+            if let Some((line, _)) = most {
+                make_whole(ports, &caller.scope, &line.location_id, &line.sku).await?;
+            }
+            attempts.at_once("stock was split over too many parts")?;
+            continue;
+        }
+        for (line, shares) in reservation.lines.iter_mut().zip(&shares) {
+            line.parts = parts_of(shares);
+        }
         let mut writes = vec![reservation.create(&caller.scope)?];
-        for (hold, stock) in reservation.holds().iter().zip(stock.iter().flatten()) {
-            writes.extend(hold.place(&caller.scope, stock, &movement));
+        let mut line_of = vec![None];
+        let of_shares =
+            shares.iter().enumerate().flat_map(|(at, shares)| shares.iter().map(move |share| (at, share)));
+        for (hold, (at, share)) in reservation.holds().iter().zip(of_shares) {
+            writes.extend(hold.place(&caller.scope, &share.seen, &movement));
+            line_of.extend([None, Some(at)]);
         }
         match ports.database.transact(writes).await {
             Ok(()) => {
                 return Ok(Answer { reservation: reservation.shown(now), replayed: false });
             }
-            // The header is there (our own write or a twin of it), the stock went, or the earliest
-            // expiry was guessed wrong: what we read next tells which.
+            // The header is there (our own write or a twin of it), the stock went or was laid out anew, or
+            // the earliest expiry was guessed wrong: what we read next tells which.
             Err(DatabaseError::Cancelled(reasons))
                 if reasons.iter().any(|r| matches!(r, Cancellation::ConditionFailed(_))) =>
             {
                 attempts.at_once("the stock changed while it was reserved")?;
             }
             Err(error) if error.is_transient() => {
+                if let DatabaseError::Cancelled(reasons) = &error {
+                    layouts.lost(&wanted, &shares, reasons, &line_of).await?;
+                }
                 attempts.after_a_wait("reserving").await?;
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// What a header keeps of where a line was taken.
+fn parts_of(shares: &[Share]) -> Vec<HeldPart> {
+    let is_whole = shares.iter().all(|share| share.layout == LAYOUT_WHOLE);
+    let part = |share: &Share| HeldPart { part: share.part, layout: share.layout, quantity: share.quantity };
+    if is_whole { Vec::new() } else { shares.iter().map(part).collect() }
+}
+
+/// What one request knows of how the stock of its lines is laid out.
+struct Layouts<'a> {
+    ports: &'a Ports,
+    scope: &'a TenantScope,
+    /// By line: the layout as it was met last.
+    layouts: Vec<i64>,
+    /// By line: how often another transaction, or too many of them, stood in the way of one whole item.
+    lost: Vec<u32>,
+}
+
+impl<'a> Layouts<'a> {
+    fn new(ports: &'a Ports, scope: &'a TenantScope, wanted: &[Wanted]) -> Self {
+        let hot = ports.environment.hot_stock();
+        let layout =
+            |line: &Wanted| hot.map_or(LAYOUT_WHOLE, |hot| hot.layout(scope, &line.location_id, &line.sku));
+        let layouts = wanted.iter().map(layout).collect();
+        Layouts { ports, scope, layouts, lost: vec![0; wanted.len()] }
+    }
+
+    /// Where to look for each line: at the whole, or at any one part.
+    fn places(&self) -> Vec<Place> {
+        let place = |layout: &i64| match *layout {
+            LAYOUT_WHOLE => Place::Whole,
+            layout => {
+                let any = self.ports.environment.random() % u64::from(parts_in(layout));
+                Place::Part { part: u32::try_from(any).unwrap_or(0), layout }
+            }
+        };
+        self.layouts.iter().map(place).collect()
+    }
+
+    fn note(&mut self, at: usize, line: &Wanted, layout: i64) {
+        if let Some(known) = self.layouts.get_mut(at) {
+            *known = layout;
+        }
+        if let Some(hot) = self.ports.environment.hot_stock() {
+            hot.note_layout(self.scope, &line.location_id, &line.sku, layout);
+        }
+    }
+
+    /// What was `seen` in the `place` where a line was looked for: enough, or a reason to look at all parts.
+    async fn look(
+        &mut self,
+        at: usize,
+        line: &Wanted,
+        place: Place,
+        seen: Option<Counters>,
+    ) -> Result<Taken> {
+        let expected = self.layouts.get(at).copied().unwrap_or(LAYOUT_WHOLE);
+        let stands = seen.filter(|seen| seen.layout == expected);
+        if let Some(seen) = stands.filter(|seen| seen.available >= line.quantity.thousandths()) {
+            let share = Share { part: place.part(), layout: expected, quantity: line.quantity, seen };
+            return Ok(Taken::Shares(vec![share]));
+        }
+        if expected == LAYOUT_WHOLE && (seen.is_none() || stands.is_some()) {
+            return Ok(Taken::Short(seen));
+        }
+        // Another layout stands, or this part is short.
+        let layout = seen.map_or(expected, |seen| if place.part() == 0 { seen.layout } else { expected });
+        let name = (line.location_id.as_str(), line.sku.as_str());
+        let taken = take(self.ports, self.scope, name, line.quantity, layout).await?;
+        match &taken {
+            Taken::Shares(shares) => {
+                self.note(at, line, shares.first().map_or(LAYOUT_WHOLE, |share| share.layout));
+            }
+            Taken::Short(stock) => self.note(at, line, stock.map_or(LAYOUT_WHOLE, |stock| stock.layout)),
+            Taken::Again(_) => {}
+        }
+        Ok(taken)
+    }
+
+    /// Counts what stood in the way of a transaction, and splits the stock that many want.
+    async fn lost(
+        &mut self,
+        wanted: &[Wanted],
+        shares: &[Vec<Share>],
+        reasons: &[Cancellation],
+        line_of: &[Option<usize>],
+    ) -> Result<()> {
+        for (reason, at) in reasons.iter().zip(line_of) {
+            let Some(at) = *at else { continue };
+            let (Some(line), Some(shares), Some(lost)) =
+                (wanted.get(at), shares.get(at), self.lost.get_mut(at))
+            else {
+                continue;
+            };
+            let stood_in_the_way = matches!(reason, Cancellation::Conflict | Cancellation::Throttled);
+            let Some(whole) = shares.first().filter(|share| share.layout == LAYOUT_WHOLE) else { continue };
+            if !stood_in_the_way {
+                continue;
+            }
+            *lost += 1;
+            let parts = parts_for(whole.seen.available);
+            if *lost < LOST_UNTIL_SPLIT || parts < 2 {
+                continue;
+            }
+            let laid_out = split(self.ports, self.scope, &line.location_id, &line.sku, parts).await?;
+            if let LaidOut::Now(layout) = laid_out {
+                self.note(at, line, layout);
+            }
+        }
+        Ok(())
     }
 }

@@ -4,10 +4,12 @@ use futures::future::try_join_all;
 use tillstream_contracts::inventory::{Elsewhere, ShortLine};
 use tillstream_domain::quantity::{Quantity, Unit};
 
-use crate::database::{Consistency, Get, Index, Query, Table};
+use crate::database::{Consistency, Index, Query, Table};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::counters::{Counters, shown};
+use crate::stock::listing::StockName;
+use crate::stock::standing::standings;
 use crate::tenancy::Caller;
 
 /// Most other locations that a refusal names.
@@ -81,17 +83,14 @@ async fn elsewhere(ports: &Ports, caller: &Caller, shortage: &Shortage<'_>) -> R
             locations.push(location_id.to_owned());
         }
     }
-    let gets = locations
+    let names: Vec<StockName> = locations
         .iter()
-        .map(|location_id| Get {
-            table: Table::Stock,
-            key: scope.stock(location_id, shortage.sku),
-            consistency: Consistency::Eventual,
-        })
+        .map(|location_id| StockName { location_id: location_id.clone(), sku: shortage.sku.to_owned() })
         .collect();
+    let standings = standings(ports.database.as_ref(), scope, &names, Consistency::Eventual).await?;
     let mut found = Vec::new();
-    for (location_id, item) in locations.into_iter().zip(ports.database.get_many(gets).await?) {
-        let available = item.map_or(Ok(0), |item| Counters::of(&item).map(|counters| counters.available))?;
+    for (location_id, standing) in locations.into_iter().zip(standings) {
+        let available = standing.map_or(0, |standing| standing.total().available);
         if available > 0 {
             found.push((available, location_id));
         }

@@ -14,10 +14,12 @@ use crate::stock::counters::{
 };
 use crate::stock::exceptions::exception_write;
 use crate::stock::expiry::free_expired;
+use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::read::level;
 use crate::stock::references::{check_location_id, check_sku_form, resolve};
 use crate::stock::request_identity::{derived_id, fingerprint, key_reused, request_number, sender};
 use crate::stock::shortage::{Shortage, insufficient_stock};
+use crate::stock::split::make_whole;
 use crate::tenancy::Caller;
 
 /// Longest reason, in characters.
@@ -121,10 +123,15 @@ pub async fn update(
             return answer_again(&record, &fingerprint, number);
         }
         let seen = read.next().flatten().as_ref().map(Counters::of).transpose()?;
+        if seen.is_some_and(|stock| stock.layout != LAYOUT_WHOLE) {
+            // The answer tells what the update left of the whole. Versions go on over a merge.
+            make_whole(ports, scope, location_id, sku).await?;
+            continue;
+        }
         let shortage = update.shortage(seen);
         let version_stands = update
             .require_version(seen)
-            .and_then(|()| Ok(precondition(seen.map(|stock| stock.seq.unsigned_abs()))?));
+            .and_then(|()| Ok(precondition(seen.map(|stock| stock.version().unsigned_abs()))?));
         if shortage.is_some() || version_stands.is_err() {
             // A batch is not read at one moment: it may be this very request that moved the stock.
             if let Some(record) = ports.database.get(strong(record_key.clone())).await? {
@@ -176,7 +183,7 @@ struct Update<'a> {
 
 impl<'a> Update<'a> {
     fn require_version(&self, seen: Option<Counters>) -> Result<()> {
-        let current = seen.map_or(0, |stock| stock.seq);
+        let current = seen.map_or(0, |stock| stock.version());
         match self.request.expected_version {
             Some(expected) if expected != current => Err(Refusal::conflict(
                 "version_conflict",

@@ -13,6 +13,8 @@ use crate::database::{Change, Item, Key, Table, Write};
 use crate::error::{Error, Result};
 use crate::stock::counters::{Counters, Movement, StockTarget, stock_set};
 use crate::stock::exceptions::exception_write;
+use crate::stock::layout::{LAYOUT_WHOLE, layout_of};
+use crate::stock::split::make_whole;
 use crate::tenancy::TenantScope;
 
 /// Kind of the movement a line makes.
@@ -194,6 +196,11 @@ async fn apply_one(
         let standing = old.as_ref().and_then(|item| item.opt_number("sync_version"));
         if standing.is_some_and(|version| version >= target.version) {
             return Ok(not_newer(standing, target.version, unknown));
+        }
+        if layout_of(old.as_ref()) != LAYOUT_WHOLE {
+            // What HQ says is said of the whole.
+            make_whole(feed.ports, &feed.caller.scope, target.location_id, target.sku).await?;
+            continue;
         }
         match attempt(feed.ports, stock_writes(feed, target, old.as_ref())?).await? {
             Attempt::Done => return Ok(LineOutcome::Applied),

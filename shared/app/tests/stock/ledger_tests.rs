@@ -140,7 +140,10 @@ async fn a_missing_row_is_waited_for_then_closed_with_the_exact_sum() {
     assert_eq!((proof.seq_reached, proof.seq_current), (7, 7));
     assert_eq!(
         proof.ranges,
-        [LedgerRange { from_seq: 3, to_seq: 4 }, LedgerRange { from_seq: 7, to_seq: 7 }]
+        [
+            LedgerRange { part: None, from_seq: 3, to_seq: 4 },
+            LedgerRange { part: None, from_seq: 7, to_seq: 7 }
+        ]
     );
     let query = MovementQuery { sku: A.into(), location_id: "s-leeds".into(), limit: None, cursor: None };
     let page = movements::list(&fixture.ports, &fixture.caller, &query).await.unwrap();
@@ -169,7 +172,7 @@ async fn rows_that_come_late_after_all_are_not_counted_twice() {
     let proof = prove(&fixture).await;
     assert!(proof.holds, "{proof:?}");
     assert_eq!((proof.seq_reached, proof.sums.on_hand), (8, QuantityInput::Whole(30)));
-    assert_eq!(proof.ranges, [LedgerRange { from_seq: 3, to_seq: 7 }]);
+    assert_eq!(proof.ranges, [LedgerRange { part: None, from_seq: 3, to_seq: 7 }]);
 }
 
 #[tokio::test]

@@ -415,10 +415,11 @@ async fn the_writes_alone_refuse_what_is_over_or_not_held() {
         at: reservation.created_at,
         reason: None,
     };
+    let located = reservations::located(&fixture.ports, fixture.scope(), &reservation).await.unwrap();
     let commit = |now| {
         let keyed = reservations::KeyedRequest { key: "order:o-1", fingerprint: "o-1", number: 1 };
         let commit = reservations::Commit { now, request: keyed, order_id: Some("o-1"), movement: &movement };
-        reservations::commit_actions(fixture.scope(), &reservation, &commit).unwrap()
+        reservations::commit_actions(fixture.scope(), &reservation, &located, &commit).unwrap()
     };
     assert!(database.transact(commit(reservation.expires_at)).await.is_err(), "its time was over");
     let not_held = Delta::release(Quantity::from_pieces(3).unwrap());
