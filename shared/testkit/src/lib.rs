@@ -8,6 +8,7 @@ pub mod faults;
 pub mod hq_stand_in;
 pub mod memory_database;
 pub mod memory_messaging;
+pub mod partition_limits;
 pub mod poller;
 pub mod shop;
 pub mod simulator;

@@ -390,7 +390,7 @@ impl<'a> Rounds<'a> {
             let shares = match self.layouts.get(&wanted.sku) {
                 None => vec![(Place::Whole, wanted.sellable)],
                 Some(layout) => match take(ports, scope, name, wanted.sellable, *layout).await? {
-                    Taken::Shares(shares) => {
+                    Taken::Shares(shares, _) => {
                         shares.iter().map(|share| (share.place(), share.quantity)).collect()
                     }
                     Taken::Short(seen) => {

@@ -26,6 +26,8 @@ type Name = (String, String, String);
 #[derive(Debug, Clone, Copy)]
 struct Remembered {
     layout: i64,
+    /// Parts that were seen empty, one bit each.
+    empty: u64,
     /// How the product is sold, and when that was read.
     unit: Option<(Unit, Timestamp)>,
 }
@@ -50,6 +52,19 @@ impl HotStock {
         self.items().get(&name(scope, location_id, sku)).map_or(LAYOUT_WHOLE, |found| found.layout)
     }
 
+    /// The parts of that layout that were seen empty, one bit each. They may have something again: who finds
+    /// the others empty too looks at all.
+    pub fn empty_parts(&self, scope: &TenantScope, location_id: &str, sku: &str) -> u64 {
+        self.items().get(&name(scope, location_id, sku)).map_or(0, |found| found.empty)
+    }
+
+    /// Notes which parts of the layout that was noted before are empty.
+    pub fn note_empty_parts(&self, scope: &TenantScope, location_id: &str, sku: &str, empty: u64) {
+        if let Some(found) = self.items().get_mut(&name(scope, location_id, sku)) {
+            found.empty = empty;
+        }
+    }
+
     /// Notes the layout that was found. Of whole stock nothing is remembered.
     pub fn note_layout(&self, scope: &TenantScope, location_id: &str, sku: &str, layout: i64) {
         let name = name(scope, location_id, sku);
@@ -62,7 +77,10 @@ impl HotStock {
             // To begin anew costs a read for each; it happens when a thousand SKUs were hot.
             items.clear();
         }
-        items.entry(name).or_insert(Remembered { layout, unit: None }).layout = layout;
+        let found = items.entry(name).or_insert(Remembered { layout, empty: 0, unit: None });
+        if found.layout != layout {
+            (found.layout, found.empty) = (layout, 0);
+        }
     }
 
     /// The unit of a product that was there, with stock kept, at a location that was there, not long ago.
@@ -100,6 +118,11 @@ mod tests {
         assert_eq!(hot.unit(&a, "l", "s", now - SignedDuration::from_secs(1)), None);
         hot.note_layout(&a, "l", "s", 216);
         assert_eq!((hot.layout(&a, "l", "s"), hot.unit(&a, "l", "s", now)), (216, Some(Unit::Kg)));
+        hot.note_empty_parts(&a, "l", "s", 0b101);
+        hot.note_layout(&a, "l", "s", 216);
+        assert_eq!(hot.empty_parts(&a, "l", "s"), 0b101);
+        hot.note_layout(&a, "l", "s", 316);
+        assert_eq!(hot.empty_parts(&a, "l", "s"), 0, "other parts");
         hot.note_layout(&a, "l", "s", LAYOUT_WHOLE);
         assert_eq!(hot.layout(&a, "l", "s"), LAYOUT_WHOLE);
         for n in 0..5_000 {

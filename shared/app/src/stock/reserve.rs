@@ -19,7 +19,7 @@ use crate::stock::request_identity::{derived_id, fingerprint, key_reused, reques
 use crate::stock::reservation_item::{AppliedKey, HeldLine, HeldPart, KeyedRequest, Reservation, State};
 use crate::stock::shortage::{Shortage, insufficient_stock};
 use crate::stock::split::{LaidOut, make_whole, parts_for, split};
-use crate::stock::take::{Share, Taken, take};
+use crate::stock::take::{EmptyParts, Share, Taken, take};
 use crate::tenancy::{Caller, TenantScope};
 
 /// Most different location and SKU pairs in one reservation, each part of split stock counted: two actions
@@ -113,33 +113,19 @@ fn remembered_units(
     request.lines.iter().map(unit).collect()
 }
 
-fn note_units(
-    ports: &Ports,
-    caller: &Caller,
-    request: &ReserveRequest,
-    units: &BTreeMap<String, Unit>,
-    now: Timestamp,
-) {
-    let Some(hot) = ports.environment.hot_stock() else { return };
-    for line in &request.lines {
-        if let Some(unit) = units.get(&line.sku) {
-            hot.note_unit(&caller.scope, &line.location_id, &line.sku, *unit, now);
-        }
-    }
-}
-
 /// Reads the products, gives each quantity its meaning and adds up lines of the same location and SKU.
+/// Answers too whether the catalogue was read for it.
 async fn add_up(
     ports: &Ports,
     caller: &Caller,
     request: &ReserveRequest,
     now: Timestamp,
-) -> Result<Vec<Wanted>> {
+) -> Result<(Vec<Wanted>, bool)> {
     let distinct = |of: fn(&wire::ReserveLine) -> &str| -> Vec<&str> {
         request.lines.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect()
     };
-    let units = match remembered_units(ports, caller, request, now) {
-        Some(units) => units,
+    let (units, were_read) = match remembered_units(ports, caller, request, now) {
+        Some(units) => (units, false),
         None => {
             let locations = distinct(|line| &line.location_id);
             let skus = distinct(|line| &line.sku);
@@ -148,10 +134,7 @@ async fn add_up(
                 format!("lines[{position}].sku")
             })
             .await?;
-            let units: BTreeMap<String, Unit> =
-                products.into_iter().map(|(sku, product)| (sku, product.unit)).collect();
-            note_units(ports, caller, request, &units, now);
-            units
+            (products.into_iter().map(|(sku, product)| (sku, product.unit)).collect(), true)
         }
     };
     let mut wanted: BTreeMap<(&str, &str), Wanted> = BTreeMap::new();
@@ -172,7 +155,7 @@ async fn add_up(
         let sum = entry.quantity.plus(quantity).thousandths();
         entry.quantity = Quantity::from_thousandths(sum).map_err(invalid)?;
     }
-    Ok(wanted.into_values().collect())
+    Ok((wanted.into_values().collect(), were_read))
 }
 
 /// The answer of a request that took effect before.
@@ -228,7 +211,7 @@ pub async fn reserve(
     if let Some(item) = ports.database.get(header.clone()).await? {
         return answer_of_standing(&item, &keyed);
     }
-    let wanted = add_up(ports, caller, request, now).await?;
+    let (wanted, catalogue_was_read) = add_up(ports, caller, request, now).await?;
     let mut reservation = Reservation {
         id,
         state: State::Active,
@@ -267,7 +250,7 @@ pub async fn reserve(
     let mut attempts = Attempts::new(ports.environment.as_ref());
     let mut layouts = Layouts::new(ports, &caller.scope, &wanted);
     loop {
-        let places = layouts.places();
+        let places = layouts.places(&wanted);
         let mut gets = vec![header.clone()];
         gets.extend(wanted.iter().zip(&places).map(|(line, place)| Get {
             table: Table::Stock,
@@ -283,7 +266,7 @@ pub async fn reserve(
         let (mut shares, mut short, mut again) = (Vec::new(), Vec::new(), None);
         for (at, (line, (place, seen))) in wanted.iter().zip(places.iter().zip(stock)).enumerate() {
             match layouts.look(at, line, *place, seen).await? {
-                Taken::Shares(of_line) => shares.push(of_line),
+                Taken::Shares(of_line, _) => shares.push(of_line),
                 Taken::Short(stock) => short.push((line, stock)),
                 Taken::Again(why) => again = Some(why),
             }
@@ -344,6 +327,9 @@ pub async fn reserve(
         }
         match ports.database.transact(writes).await {
             Ok(()) => {
+                if catalogue_was_read {
+                    layouts.note_units(&wanted, now);
+                }
                 return Ok(Answer { reservation: reservation.shown(now), replayed: false });
             }
             // The header is there (our own write or a twin of it), the stock went or was laid out anew, or
@@ -390,16 +376,19 @@ impl<'a> Layouts<'a> {
         Layouts { ports, scope, layouts, lost: vec![0; wanted.len()] }
     }
 
-    /// Where to look for each line: at the whole, or at any one part.
-    fn places(&self) -> Vec<Place> {
-        let place = |layout: &i64| match *layout {
+    /// Where to look for each line: at the whole, or at any one part that was not empty.
+    fn places(&self, wanted: &[Wanted]) -> Vec<Place> {
+        let environment = self.ports.environment.as_ref();
+        let place = |(layout, line): (&i64, &Wanted)| match *layout {
             LAYOUT_WHOLE => Place::Whole,
             layout => {
-                let any = self.ports.environment.random() % u64::from(parts_in(layout));
-                Place::Part { part: u32::try_from(any).unwrap_or(0), layout }
+                let empty = environment
+                    .hot_stock()
+                    .map_or(0, |hot| hot.empty_parts(self.scope, &line.location_id, &line.sku));
+                Place::Part { part: EmptyParts(empty).other(parts_in(layout), environment), layout }
             }
         };
-        self.layouts.iter().map(place).collect()
+        self.layouts.iter().zip(wanted).map(place).collect()
     }
 
     fn note(&mut self, at: usize, line: &Wanted, layout: i64) {
@@ -408,6 +397,14 @@ impl<'a> Layouts<'a> {
         }
         if let Some(hot) = self.ports.environment.hot_stock() {
             hot.note_layout(self.scope, &line.location_id, &line.sku, layout);
+        }
+    }
+
+    /// Notes what the catalogue said at `now`, of the lines whose stock is split.
+    fn note_units(&self, wanted: &[Wanted], now: Timestamp) {
+        let Some(hot) = self.ports.environment.hot_stock() else { return };
+        for line in wanted {
+            hot.note_unit(self.scope, &line.location_id, &line.sku, line.unit, now);
         }
     }
 
@@ -423,18 +420,27 @@ impl<'a> Layouts<'a> {
         let stands = seen.filter(|seen| seen.layout == expected);
         if let Some(seen) = stands.filter(|seen| seen.available >= line.quantity.thousandths()) {
             let share = Share { part: place.part(), layout: expected, quantity: line.quantity, seen };
-            return Ok(Taken::Shares(vec![share]));
+            return Ok(Taken::Shares(vec![share], EmptyParts::default()));
         }
         if expected == LAYOUT_WHOLE && (seen.is_none() || stands.is_some()) {
             return Ok(Taken::Short(seen));
+        }
+        if let Some(split) = seen.filter(|seen| expected == LAYOUT_WHOLE && seen.layout != LAYOUT_WHOLE) {
+            // Any part will do: to look at all now would only be another read of the first, which every
+            // process that meets the split for the first time reads.
+            self.note(at, line, split.layout);
+            return Ok(Taken::Again("the stock is split".to_owned()));
         }
         // Another layout stands, or this part is short.
         let layout = seen.map_or(expected, |seen| if place.part() == 0 { seen.layout } else { expected });
         let name = (line.location_id.as_str(), line.sku.as_str());
         let taken = take(self.ports, self.scope, name, line.quantity, layout).await?;
         match &taken {
-            Taken::Shares(shares) => {
+            Taken::Shares(shares, empty) => {
                 self.note(at, line, shares.first().map_or(LAYOUT_WHOLE, |share| share.layout));
+                if let Some(hot) = self.ports.environment.hot_stock() {
+                    hot.note_empty_parts(self.scope, &line.location_id, &line.sku, empty.0);
+                }
             }
             Taken::Short(stock) => self.note(at, line, stock.map_or(LAYOUT_WHOLE, |stock| stock.layout)),
             Taken::Again(_) => {}

@@ -33,11 +33,31 @@ impl Share {
     }
 }
 
+/// Parts that were seen empty, one bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EmptyParts(pub u64);
+
+impl EmptyParts {
+    fn of(standing: &Standing) -> Self {
+        let empty = standing.numbered().filter(|(_, part)| part.available <= 0);
+        EmptyParts(empty.fold(0, |bits, (part, _)| bits | (1 << part)))
+    }
+
+    /// Any part of so many that was not seen empty; any at all where all were.
+    pub fn other(self, parts: u32, environment: &dyn Environment) -> u32 {
+        let others: Vec<u32> = (0..parts).filter(|part| self.0 & (1 << part) == 0).collect();
+        let random = environment.random();
+        let at = u64::try_from(others.len()).ok().and_then(|count| random.checked_rem(count));
+        let any = u32::try_from(random % u64::from(parts.max(1))).unwrap_or(0);
+        at.and_then(|at| others.get(usize::try_from(at).ok()?)).copied().unwrap_or(any)
+    }
+}
+
 /// What looking at a stock item came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
     /// It suffices: so it is taken.
-    Shares(Vec<Share>),
+    Shares(Vec<Share>, EmptyParts),
     /// It does not suffice, as of one moment, over all parts; `None` where there is no such item.
     Short(Option<Counters>),
     /// It cannot be said now, for this reason.
@@ -89,7 +109,7 @@ pub async fn take(
         return Ok(Taken::Short(None));
     };
     if let Some(shares) = choose(environment, &seen, quantity) {
-        return Ok(Taken::Shares(shares));
+        return Ok(Taken::Shares(shares, EmptyParts::of(&seen)));
     }
     if seen.layout() == LAYOUT_WHOLE {
         return Ok(Taken::Short(Some(seen.total())));
@@ -100,7 +120,7 @@ pub async fn take(
         Ok(together) => Ok(match together? {
             None => Taken::Again("the stock was laid out anew".to_owned()),
             Some(together) => match choose(environment, &together, quantity) {
-                Some(shares) => Taken::Shares(shares),
+                Some(shares) => Taken::Shares(shares, EmptyParts::of(&together)),
                 None => Taken::Short(Some(together.total())),
             },
         }),

@@ -6,9 +6,9 @@
 //! everything has arrived. A run that fails is cut to the fewest commands with which it still fails.
 
 mod books;
-mod chance;
+pub(crate) mod chance;
 mod clients;
-mod clock;
+pub(crate) mod clock;
 mod deliberate_bugs;
 mod event_sources;
 mod invariants;
