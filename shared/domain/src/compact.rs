@@ -3,11 +3,12 @@
 //! DynamoDB bills by the kilobyte, so what only the code reads is binary. The first byte says how the
 //! rest is written; every reader knows all older formats.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// Postcard as it is.
 const FORMAT_PLAIN: u8 = 1;
@@ -115,16 +116,27 @@ fn inflated(deflated: &[u8]) -> Result<Vec<u8>, CompactError> {
 /// # Errors
 /// [`CompactError`] for bytes that are not ours, or that something stands behind.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CompactError> {
+    of_plain(&plain(bytes)?)
+}
+
+/// The postcard that [`encode`] made bytes of, for [`of_plain`].
+///
+/// # Errors
+/// As [`decode`].
+pub fn plain(bytes: &[u8]) -> Result<Cow<'_, [u8]>, CompactError> {
     match bytes.split_first() {
-        Some((&FORMAT_PLAIN, rest)) => whole(rest),
-        Some((&FORMAT_DEFLATED, rest)) => whole(&inflated(rest)?),
+        Some((&FORMAT_PLAIN, rest)) => Ok(Cow::Borrowed(rest)),
+        Some((&FORMAT_DEFLATED, rest)) => inflated(rest).map(Cow::Owned),
         other => Err(CompactError::UnknownFormat(other.map(|(format, _)| *format))),
     }
 }
 
-/// A value that takes all of `plain`. Bytes behind it would mean that it was written as another type, and
-/// that what was read is something else than was meant.
-fn whole<T: DeserializeOwned>(plain: &[u8]) -> Result<T, CompactError> {
+/// A value that takes all of `plain`, and may borrow from it. Bytes behind it would mean that it was written
+/// as another type, and that what was read is something else than was meant.
+///
+/// # Errors
+/// [`CompactError::Malformed`].
+pub fn of_plain<'a, T: Deserialize<'a>>(plain: &'a [u8]) -> Result<T, CompactError> {
     let (value, behind) =
         postcard::take_from_bytes(plain).map_err(|e| CompactError::Malformed(e.to_string()))?;
     nothing_behind(behind)?;

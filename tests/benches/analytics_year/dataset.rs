@@ -29,6 +29,9 @@ use crate::orders::*;
 /// Tenant.
 pub const TENANT: &str = "year";
 
+/// First day of which fine product pages are put.
+const FINE_PRODUCTS_FROM: &str = "2026-01-10";
+
 /// Stores made at once: there are two cores.
 const STORES_AT_ONCE: usize = 2;
 
@@ -144,7 +147,7 @@ async fn build_store(
             sk.starts_with("coarse-") || sk == "complete"
         };
         carried = items.iter().filter(|item| is_kept(item)).cloned().collect();
-        let fine: Vec<Item> = items.into_iter().filter(|item| !is_kept(item)).collect();
+        let fine: Vec<Item> = items.into_iter().filter(|item| !is_kept(item) && is_ever_read(item)).collect();
         count += fine.len();
         database.put_many(Table::Analytics, fine).await.unwrap();
     }
@@ -167,6 +170,13 @@ async fn build_store(
         }
     }
     count
+}
+
+/// Of fine product pages, four fifths of all items, only those of the last days are put: nobody reads
+/// those of a settled day, and a reader that did would find its answer short.
+fn is_ever_read(item: &Item) -> bool {
+    let sk = item.text("sk").unwrap();
+    !sk.starts_with("products#") || *sk >= *format!("products#{FINE_PRODUCTS_FROM}")
 }
 
 fn item_of(write: Write) -> Item {

@@ -15,7 +15,7 @@ use crate::money::Currency;
 pub type Groups = BTreeMap<String, Metrics>;
 
 /// A way to group an hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dimension {
     /// Register, or virtual lane.
     Register,

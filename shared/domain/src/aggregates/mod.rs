@@ -19,6 +19,7 @@
 //! - What has no category or no segment stands under the empty name.
 
 pub mod apportion;
+pub mod coarse_page;
 pub mod fact;
 pub mod folded;
 pub mod hour_page;
