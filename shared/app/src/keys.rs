@@ -24,7 +24,7 @@
 //! | catalog | `tenants` | `<tenant>` | registry of tenants, for scheduled work |
 //! | catalog | `<t>#walk#<name>` | `walk` | where a scheduled walk stands |
 //! | analytics | `<t>#store#<store>` | `hour#<day>#<epoch>`, `products#<day>#<page>`, `day#<day>`, `complete` | pages, day descriptor, completeness |
-//! | analytics | `<t>#store#<store>` | `coarse-month#<first>`, `coarse-products-day#<day>#<part>`, `coarse-products-month#<first>#<part>` | coarse pages of closed days |
+//! | analytics | `<t>#store#<store>`, `<t>#stores#<calendar>` | `coarse-days#<facet>#<month>`, `coarse-hours#<facet>#<monday>`, `coarse-products#<level>#<first>#<part>` | coarse pages of closed days: a store's; all stores' of a calendar |
 //! | dispatch | `<t>#delivery#<order>.<version>` | `delivery`, `attempt#<n>` | delivery; its attempts |
 //! | dispatch | `<t>#breaker#<destination>` | `breaker` | breaker |
 //! | dispatch | `<t>#replay#<idempotency key>` | `replay` | replay of many dead letters |
@@ -35,6 +35,7 @@
 use jiff::civil::Date;
 use tillstream_domain::identifier::KeyPart;
 
+use crate::aggregation::coarse::Owner;
 use crate::database::{Key, Partition};
 use crate::tenancy::TenantScope;
 
@@ -301,19 +302,12 @@ impl TenantScope {
         self.key("store", &[store_id], &format!("day#{day}"))
     }
 
-    /// Coarse page of a store's month of figures; `month` is its first day.
-    pub fn sales_of_month(&self, store_id: &str, month: Date) -> Key {
-        self.key("store", &[store_id], &format!("coarse-month#{month}"))
-    }
-
-    /// Part of the coarse page of a store's closed day of products.
-    pub fn products_of_day(&self, store_id: &str, day: Date, part: u32) -> Key {
-        self.key("store", &[store_id], &format!("coarse-products-day#{day}#{part:02}"))
-    }
-
-    /// Part of the coarse page of a store's closed month of products; `month` is its first day.
-    pub fn products_of_month(&self, store_id: &str, month: Date, part: u32) -> Key {
-        self.key("store", &[store_id], &format!("coarse-products-month#{month}#{part:02}"))
+    /// Coarse page of a store, or of all stores of a calendar.
+    pub fn coarse_page(&self, owner: Owner<'_>, sk: &str) -> Key {
+        match owner {
+            Owner::Store(id) => self.key("store", &[id], sk),
+            Owner::Calendar(name) => self.key("stores", &[name], sk),
+        }
     }
 
     /// Completeness record of a store.

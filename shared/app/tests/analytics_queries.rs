@@ -47,8 +47,8 @@ async fn store(ports: &Ports, id: &str) -> Location {
     location_of(&ports.database.get(get).await.unwrap().unwrap()).unwrap()
 }
 
-async fn change_store(ports: &Ports, change: impl FnOnce(&mut Location)) {
-    let mut location = store(ports, STORE).await;
+async fn set_store(ports: &Ports, id: &str, change: impl FnOnce(&mut Location)) {
+    let mut location = store(ports, id).await;
     change(&mut location);
     let item = location_item(&TenantScope::from_own_record(TENANT), &location).unwrap();
     ports.database.write(Write::Put { table: Table::Catalog, item, condition: None }).await.unwrap();
@@ -242,7 +242,7 @@ fn days_of_23_and_25_hours_add_up() {
         }
 
         // A day that begins at half past four, in the middle of an hour.
-        change_store(&shop.ports, |store| store.business_day_start = "04:30".into()).await;
+        set_store(&shop.ports, STORE, |store| store.business_day_start = "04:30".into()).await;
         let mut events = hourly("Europe/London", "04:30", "2010-12-01", 2);
         for (number, (event, minute)) in events.clone().iter().zip(0..).filter(|(_, m)| *m == 24).enumerate()
         {
@@ -418,6 +418,18 @@ async fn answers(ports: &Ports) -> Vec<Vec<Row>> {
             all.push(ask(ports, query).await.unwrap().rows);
         }
     }
+    // Of both days, their ends are cut; so is, of the second, everything but one hour.
+    for (from, to) in [
+        ("2010-11-20T00:00:00Z", "2010-12-02T09:30:00Z"),
+        ("2010-12-01T09:10:00Z", "2010-12-10T00:00:00Z"),
+        ("2010-12-02T09:10:00Z", "2010-12-02T09:20:00Z"),
+    ] {
+        for group_by in [None, Some(GroupBy::Store), Some(GroupBy::Category)] {
+            all.push(ask(ports, SalesQuery { group_by, ..span(from, to) }).await.unwrap().rows);
+        }
+        let query = CategoriesQuery { from: Some(from.into()), to: Some(to.into()), store_id: None };
+        all.push(queries::categories(ports, &analyst(), &query, None).await.unwrap().reply.rows);
+    }
     for (from, to) in
         [("2010-12-01", "2010-12-31"), ("2010-12-02", "2010-12-02"), ("2010-12-01", "2010-12-01")]
     {
@@ -527,12 +539,9 @@ fn a_month_that_ends_without_sales_is_settled_too() {
             assert_eq!(coarse::refresh(&live.ports, &live.scope, STORE, through, 9).await.unwrap(), 0);
             assert_eq!(answers(&live.ports).await, answers(&fine.ports).await);
         }
-        let months = database
-            .items(Table::Analytics)
-            .iter()
-            .filter(|i| i.text("sk").unwrap().contains("products-month"))
-            .count();
-        assert!(months > 0, "the month's products were made");
+        // Sixteen days of which the last has no sales.
+        let is_block = |item: &Item| item.text("sk").unwrap().starts_with("coarse-products#4#2010-12-01#");
+        assert!(database.items(Table::Analytics).iter().any(is_block), "the block was made");
     });
 }
 
@@ -542,12 +551,16 @@ struct Interposed {
     calls: std::sync::atomic::AtomicU32,
     before_call: u32,
     late: Vec<SaleEvent>,
+    /// What somebody reads who asks after that, all the while.
+    expected: Vec<Vec<Row>>,
 }
 
 impl Interposed {
     async fn step(&self) {
         if self.calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == self.before_call {
-            fold_all(&ports(self.process.database.clone()), &self.late).await;
+            let live = ports(self.process.database.clone());
+            fold_all(&live, &self.late).await;
+            assert!(answers(&live).await == self.expected, "a reader before step {}", self.before_call);
         }
     }
 }
@@ -605,6 +618,7 @@ fn a_fact_that_comes_at_any_step_of_a_refresh_is_not_lost() {
                     calls: 0.into(),
                     before_call: step,
                     late: late.to_vec(),
+                    expected: expected.clone(),
                 });
                 let _lost_race =
                     coarse::refresh(&ports(interposed.clone()), &live.scope, STORE, through, 9).await;
@@ -615,6 +629,364 @@ fn a_fact_that_comes_at_any_step_of_a_refresh_is_not_lost() {
                 step += 1;
             }
             assert!(step > 20, "{step} steps");
+        }
+    });
+}
+
+/// The same sales, at another store.
+fn at_store(id: &str, events: Vec<SaleEvent>) -> Vec<SaleEvent> {
+    let mut events = events;
+    for event in &mut events {
+        event.store_id = id.into();
+        event.lane.store_id = id.into();
+        event.order_id = format!("{id}-{}", event.order_id);
+    }
+    events
+}
+
+/// Sales of three stores, mixed.
+fn sales_of_stores(seed: u64, count: u64) -> Vec<SaleEvent> {
+    let mut events = sales(seed, count);
+    events.extend(at_store("s-2", sales(seed ^ 7, count)));
+    events.extend(at_store("s-3", sales(seed ^ 11, count)));
+    Dice(seed | 1).shuffle(&mut events);
+    events
+}
+
+/// A shop of three stores; the third tells days as Lisbon does, at the same offset by another name.
+async fn stores() -> (Shop, Arc<MemoryDatabase>) {
+    let (shop, database) = shop().await;
+    shop.store("s-2").await.unwrap();
+    shop.store("s-3").await.unwrap();
+    set_store(&shop.ports, "s-3", |store| store.time_zone = "Europe/Lisbon".into()).await;
+    (shop, database)
+}
+
+/// One run of the keeper over all stores; answers what remains to be merged.
+async fn keep(ports: &Ports, through: &str, days: usize) -> Result<usize> {
+    let scope = TenantScope::from_own_record(TENANT);
+    let mut locations = Vec::new();
+    for id in [STORE, "s-2", "s-3"] {
+        locations.push(store(ports, id).await);
+        coarse::refresh(ports, &scope, id, through.parse().unwrap(), days).await?;
+    }
+    coarse::merge(ports, &scope, &locations, days).await
+}
+
+/// Takes away what `is_it` of a store's pages, by its sort key.
+async fn take_away(ports: &Ports, database: &MemoryDatabase, is_it: impl Fn(&str, &str) -> bool) -> usize {
+    let mut count = 0;
+    for item in database.items(Table::Analytics) {
+        if is_it(item.text("pk").unwrap(), item.text("sk").unwrap()) {
+            let key = Key::of(&item).unwrap();
+            let delete = Write::Delete { table: Table::Analytics, key, condition: None };
+            ports.database.write(delete).await.unwrap();
+            count += 1;
+        }
+    }
+    count
+}
+
+/// What is summed over stores: answers that merged pages alone can give.
+async fn merged_answers(ports: &Ports) -> Vec<Vec<Row>> {
+    let mut all = Vec::new();
+    for granularity in [Granularity::Hour, Granularity::Day, Granularity::Month] {
+        for group_by in [None, Some(GroupBy::Category), Some(GroupBy::Segment)] {
+            let query = SalesQuery { granularity, group_by, ..span("2010-11-25", "2010-12-04") };
+            all.push(ask(ports, query).await.unwrap().rows);
+        }
+    }
+    let query = ProductsQuery {
+        from: Some("2010-11-28".into()),
+        to: Some("2010-12-31".into()),
+        limit: Some(200),
+        ..ProductsQuery::default()
+    };
+    all.push(products::products(ports, &analyst(), &query, None).await.unwrap().reply.rows);
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn merged_pages_never_show(seed in any::<u64>()) {
+        run(async {
+            let events = sales_of_stores(seed, 16);
+            let mut dice = Dice(seed | 1);
+            let (fine, _) = stores().await;
+            let (live, database) = stores().await;
+            // The third store goes to the calendar of the others, and away again, while there are figures.
+            for ports in [&fine.ports, &live.ports] {
+                set_store(ports, "s-3", |store| store.time_zone = "Europe/London".into()).await;
+            }
+            let mut at = 0;
+            while at < events.len() {
+                let next = (at + 1 + usize::try_from(dice.below(12)).unwrap()).min(events.len());
+                fold_all(&fine.ports, &events[at..next]).await;
+                fold_all(&live.ports, &events[at..next]).await;
+                at = next;
+                if dice.below(4) == 0 {
+                    let zone = ["Europe/London", "Europe/Lisbon"][usize::try_from(dice.below(2)).unwrap()];
+                    for ports in [&fine.ports, &live.ports] {
+                        set_store(ports, "s-3", |store| store.time_zone = zone.into()).await;
+                    }
+                    prop_assert_eq!(answers(&live.ports).await, answers(&fine.ports).await);
+                }
+                // A run that may die anywhere, may close more days, may get through only some.
+                let process = Process::new(&database, u32::try_from(dice.below(200)).unwrap(), dice.below(2) == 0);
+                let through = ["2010-12-01", "2010-12-02", "2010-12-31"][usize::try_from(dice.below(3)).unwrap()];
+                let days = 1 + usize::try_from(dice.below(6)).unwrap();
+                let _cut_off = keep(&ports(process), through, days).await;
+                prop_assert_eq!(answers(&live.ports).await, answers(&fine.ports).await);
+            }
+            for ports in [&fine.ports, &live.ports] {
+                set_store(ports, "s-3", |store| store.time_zone = "Europe/London".into()).await;
+            }
+            prop_assert_eq!(answers(&live.ports).await, answers(&fine.ports).await);
+            keep(&live.ports, "2010-12-31", 50).await.unwrap();
+            prop_assert_eq!(keep(&live.ports, "2010-12-31", 50).await.unwrap(), 0);
+            prop_assert_eq!(answers(&live.ports).await, answers(&fine.ports).await);
+            // Merged days need no store's own pages.
+            let taken = take_away(&live.ports, &database, |pk, sk| pk.contains("#store#") && sk != "complete").await;
+            prop_assert!(taken > 0);
+            prop_assert_eq!(merged_answers(&live.ports).await, merged_answers(&fine.ports).await);
+            Ok(())
+        })?;
+    }
+}
+
+#[test]
+fn a_late_order_into_a_merged_month() {
+    run(async {
+        let events = sales_of_stores(3, 30);
+        let (fine, _) = stores().await;
+        let (live, database) = stores().await;
+        fold_all(&fine.ports, &events).await;
+        fold_all(&live.ports, &events).await;
+        assert_eq!(keep(&live.ports, "2010-12-31", 50).await.unwrap(), 0);
+        let mut late = at_store("s-2", vec![sale("r-8", 1)]);
+        late[0].detail.as_mut().unwrap().lines[0].gross = 77_777;
+        for shop in [&fine, &live] {
+            fold_all(&shop.ports, &late).await;
+        }
+        let expected = answers(&fine.ports).await;
+        assert_eq!(answers(&live.ports).await, expected, "from the moment that it is counted");
+        coarse::refresh(&live.ports, &live.scope, "s-2", "2010-12-31".parse().unwrap(), 9).await.unwrap();
+        assert_eq!(answers(&live.ports).await, expected, "settled, and not merged");
+        assert_eq!(keep(&live.ports, "2010-12-31", 9).await.unwrap(), 0);
+        assert_eq!(answers(&live.ports).await, expected, "merged");
+
+        // Rebuilt from nothing, coarse pages are what they were, but for how often they were written.
+        let is_coarse = |key: &(String, String)| key.1.starts_with("coarse-");
+        let kept: Vec<_> = content(&database).into_iter().filter(|(key, _)| is_coarse(key)).collect();
+        let taken = take_away(&live.ports, &database, |_, sk| sk.starts_with("coarse-")).await;
+        assert_eq!(taken, kept.len());
+        for id in [STORE, "s-2", "s-3"] {
+            let head = tillstream_app::aggregation::completeness::head(&live.scope, id);
+            stored::change(
+                &live.ports,
+                &head,
+                None,
+                |record: &mut tillstream_app::aggregation::completeness::Completeness| {
+                    record.closed_through = None;
+                    record.calendar = None;
+                    record.changed.clear();
+                    record.unmerged.clear();
+                    true
+                },
+            )
+            .await
+            .unwrap();
+        }
+        assert_eq!(keep(&live.ports, "2010-12-31", 50).await.unwrap(), 0);
+        let again: Vec<_> = content(&database).into_iter().filter(|(key, _)| is_coarse(key)).collect();
+        assert_eq!(again, kept);
+    });
+}
+
+#[test]
+fn a_fact_that_comes_at_any_step_of_a_merge_is_not_lost() {
+    run(async {
+        let events = sales_of_stores(8, 6);
+        let (fine, _) = stores().await;
+        fold_all(&fine.ports, &events).await;
+        let expected = answers(&fine.ports).await;
+        let locations = [store(&fine.ports, STORE).await, store(&fine.ports, "s-2").await];
+        for merged_before in [false, true] {
+            let mut step = 0;
+            loop {
+                let (live, database) = stores().await;
+                fold_all(&live.ports, &events[..9]).await;
+                if merged_before {
+                    keep(&live.ports, "2010-12-31", 50).await.unwrap();
+                }
+                fold_all(&live.ports, &events[9..13]).await;
+                for id in [STORE, "s-2"] {
+                    coarse::refresh(&live.ports, &live.scope, id, "2010-12-31".parse().unwrap(), 50)
+                        .await
+                        .unwrap();
+                }
+                let interposed = Arc::new(Interposed {
+                    process: Process::new(&database, u32::MAX, false),
+                    calls: 0.into(),
+                    before_call: step,
+                    late: events[13..].to_vec(),
+                    expected: expected.clone(),
+                });
+                let _lost_race = coarse::merge(&ports(interposed.clone()), &live.scope, &locations, 50).await;
+                if interposed.calls.load(std::sync::atomic::Ordering::SeqCst) <= step {
+                    break;
+                }
+                assert!(answers(&live.ports).await == expected, "late facts before step {step} are lost");
+                // Every ninth step is followed to the end.
+                if step % 9 == 0 {
+                    while keep(&live.ports, "2010-12-31", 50).await.unwrap() > 0 {}
+                    assert!(answers(&live.ports).await == expected, "after step {step}");
+                }
+                step += 1;
+            }
+            assert!(step > 20, "{step} steps");
+        }
+    });
+}
+
+#[test]
+fn two_keepers_and_late_facts_lose_none() {
+    run(async {
+        for seed in 0..6 {
+            let events = sales_of_stores(seed, 20);
+            let (fine, _) = stores().await;
+            fold_all(&fine.ports, &events).await;
+            let (live, database) = stores().await;
+            let mut dice = Dice(seed | 1);
+            let mut tasks = Vec::new();
+            for share in events.chunks(9).map(<[SaleEvent]>::to_vec) {
+                let process = ports(Process::new(&database, u32::MAX, false));
+                let pause = dice.below(400);
+                tasks.push(tokio::spawn(async move {
+                    for _ in 0..pause {
+                        tokio::task::yield_now().await;
+                    }
+                    let mut left = share;
+                    while !left.is_empty() {
+                        let failures =
+                            tillstream_app::aggregation::fold::fold_batch(&process, left.clone()).await;
+                        left = failures.iter().map(|f| left[f.position].clone()).collect();
+                    }
+                }));
+            }
+            for days in [2, 50] {
+                let process = ports(Process::new(&database, u32::MAX, false));
+                tasks.push(tokio::spawn(async move {
+                    for _ in 0..6 {
+                        let _lost_race = keep(&process, "2010-12-31", days).await;
+                    }
+                }));
+            }
+            for task in tasks {
+                task.await.unwrap();
+            }
+            let expected = answers(&fine.ports).await;
+            assert_eq!(answers(&live.ports).await, expected);
+            keep(&live.ports, "2010-12-31", 50).await.unwrap();
+            assert_eq!(keep(&live.ports, "2010-12-31", 50).await.unwrap(), 0);
+            assert_eq!(answers(&live.ports).await, expected);
+        }
+    });
+}
+
+#[test]
+fn stores_that_come_go_and_change_their_calendar() {
+    run(async {
+        let events = sales_of_stores(5, 20);
+        let (fine, _) = stores().await;
+        let (live, database) = stores().await;
+        let (third, others): (Vec<SaleEvent>, Vec<SaleEvent>) =
+            events.into_iter().partition(|event| event.store_id == "s-3");
+        for shop in [&fine, &live] {
+            fold_all(&shop.ports, &others).await;
+        }
+        assert_eq!(keep(&live.ports, "2010-12-31", 50).await.unwrap(), 0);
+        // A store opens, with sales on closed days; then it tells days as the others do, and not any more.
+        for shop in [&fine, &live] {
+            fold_all(&shop.ports, &third).await;
+        }
+        assert_eq!(answers(&live.ports).await, answers(&fine.ports).await);
+        for zone in ["Europe/London", "Europe/Lisbon", "Europe/London"] {
+            for ports in [&fine.ports, &live.ports] {
+                set_store(ports, "s-3", |store| store.time_zone = zone.into()).await;
+            }
+            assert_eq!(answers(&live.ports).await, answers(&fine.ports).await, "before the keeper: {zone}");
+            keep(&live.ports, "2010-12-31", 50).await.unwrap();
+            assert_eq!(keep(&live.ports, "2010-12-31", 50).await.unwrap(), 0);
+            assert_eq!(answers(&live.ports).await, answers(&fine.ports).await, "after it: {zone}");
+        }
+        // Who reaches one store sees one, though there are sums of all.
+        let mut owner = caller(TENANT, &[Role::FranchiseOwner]);
+        owner.stores = Stores::Named(BTreeSet::from(["s-2".to_owned(), "s-3".to_owned()]));
+        let query = SalesQuery { granularity: Granularity::Month, ..span("2010-12-01", "2010-12-31") };
+        for ports in [&fine.ports, &live.ports] {
+            let reply = queries::sales(ports, &owner, &query, None).await.unwrap().reply;
+            assert_eq!(
+                reply.rows.iter().map(|r| r.metrics.orders + r.metrics.return_orders).sum::<u64>(),
+                40
+            );
+        }
+        // A location that is no store any more is in no answer, though it is in the sums.
+        for ports in [&fine.ports, &live.ports] {
+            set_store(ports, "s-3", |store| {
+                store.kind = tillstream_domain::location::LocationKind::Warehouse;
+            })
+            .await;
+        }
+        assert_eq!(answers(&live.ports).await, answers(&fine.ports).await);
+        assert!(take_away(&live.ports, &database, |pk, _| pk.contains("#stores#")).await > 0);
+    });
+}
+
+#[test]
+fn sales_page_by_page() {
+    run(async {
+        let (shop, _) = stores().await;
+        fold_all(&shop.ports, &sales_of_stores(2, 60)).await;
+        let query = SalesQuery {
+            granularity: Granularity::Hour,
+            group_by: Some(GroupBy::Register),
+            compare: Some(Compare::PreviousPeriod),
+            ..span("2010-12-02", "2010-12-02")
+        };
+        let whole = ask(&shop.ports, query.clone()).await.unwrap();
+        let before = whole.previous.unwrap().rows;
+        assert!(whole.next_cursor.is_none() && whole.rows.len() > 20 && before.len() > 20);
+        for limit in [1, 7, u32::try_from(whole.rows.len()).unwrap(), 5_000] {
+            let mut query = SalesQuery { limit: Some(limit), ..query.clone() };
+            let (mut rows, mut previous) = (Vec::new(), Vec::new());
+            loop {
+                let reply = ask(&shop.ports, query.clone()).await.unwrap();
+                let of_previous = reply.previous.unwrap();
+                assert!(of_previous.rows.is_empty() || rows.len() + reply.rows.len() == whole.rows.len());
+                assert!(reply.rows.len() + of_previous.rows.len() <= limit as usize);
+                assert_eq!(
+                    (of_previous.from.as_str(), of_previous.to.as_str()),
+                    ("2010-12-01", "2010-12-01")
+                );
+                rows.extend(reply.rows);
+                previous.extend(of_previous.rows);
+                match reply.next_cursor {
+                    Some(cursor) => query.cursor = Some(cursor),
+                    None => break,
+                }
+            }
+            assert!(rows == whole.rows && previous == before, "pages of {limit}");
+            if query.cursor.is_some() {
+                query.granularity = Granularity::Day;
+                assert_eq!(ask(&shop.ports, query).await.unwrap_err().code(), Some("cursor_malformed"));
+            }
+        }
+        for limit in [0, 5_001] {
+            let query = SalesQuery { limit: Some(limit), ..query.clone() };
+            assert_eq!(ask(&shop.ports, query).await.unwrap_err().code(), Some("limit_out_of_range"));
         }
     });
 }

@@ -116,6 +116,10 @@ pub struct SalesQuery {
     pub group_by: Option<GroupBy>,
     /// What to compare with.
     pub compare: Option<Compare>,
+    /// Rows of a page, 1 to 5000; 5000 where absent. Rows that are compared with come after the others.
+    pub limit: Option<u32>,
+    /// Where to go on: `next_cursor` of the page before.
+    pub cursor: Option<String>,
 }
 
 /// Query of `GET /v1/analytics/products`.
@@ -247,6 +251,8 @@ pub struct SalesReply {
     /// What was compared with, if asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<PreviousPeriod>,
+    /// Where to go on; null at the end.
+    pub next_cursor: Option<String>,
     /// What the answer contains.
     pub watermark: Watermark,
 }

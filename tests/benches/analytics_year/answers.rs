@@ -15,6 +15,7 @@ async fn rows(analyst: &Analyst, route: &str, query: &str) -> Vec<Json> {
     let answer = analyst.ask(&uri).await;
     assert_eq!(answer.status, 200, "{uri}: {}", String::from_utf8_lossy(&answer.body));
     let mut body = answer.json();
+    assert!(body["next_cursor"].is_null(), "{uri}: more than a page");
     let lanes = body["watermark"]["lanes"].as_object().unwrap();
     assert!(lanes.values().all(|lane| lane["gaps"].as_array().unwrap().is_empty()), "{uri}: {lanes:?}");
     match body["rows"].take() {

@@ -1,5 +1,5 @@
-//! The year in a DynamoDB: fine pages by the project's fold, coarse ones by its refresh, as the
-//! aggregator and the keeper would have left them.
+//! The year in a DynamoDB: fine pages by the project's fold, coarse ones by its refresh and its merge, as
+//! the aggregator and the keeper would have left them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -73,13 +73,23 @@ pub async fn build(
         })
         .buffer_unordered(STORES_AT_ONCE);
     let (mut items, mut stores) = (0, 0);
+    let coarse = Arc::new(MemoryDatabase::new());
     while let Some(of_store) = made.next().await {
-        items += of_store.unwrap();
+        let (count, of_store) = of_store.unwrap();
+        coarse.put_many(Table::Analytics, of_store).await.unwrap();
+        items += count;
         stores += 1;
         let seconds = begin.elapsed().as_secs();
         eprintln!("  {orders_a_day} orders a day: {stores} of {STORES} stores, {items} items, {seconds} s");
     }
     drop(made);
+    let ports = Ports { database: coarse.clone(), environment: Arc::new(TestEnvironment::new(1)) };
+    let stores: Vec<Location> = (0..STORES).map(location).collect();
+    while coarse::merge(&ports, &scope(), &stores, 31).await.unwrap() > 0 {}
+    let coarse = coarse.items(Table::Analytics);
+    items += coarse.len();
+    database.put_many(Table::Analytics, coarse).await.unwrap();
+    eprintln!("  merged at {} s", begin.elapsed().as_secs());
     let truth = Arc::into_inner(truth).unwrap().into_inner().unwrap();
     Built { truth, items, time: begin.elapsed() }
 }
@@ -100,14 +110,15 @@ async fn put_catalog(database: &Arc<dyn Database>) {
     database.put_many(Table::Catalog, items).await.unwrap();
 }
 
-/// A store's year, month by month; answers how many items it is.
+/// A store's year, month by month; answers how many items were put, and the coarse ones, which are not
+/// yet.
 async fn build_store(
     database: &Arc<dyn Database>,
     store: usize,
     orders_a_day: u64,
     ranges: &[(&'static str, &str, &str)],
     truth: &Mutex<Truth>,
-) -> usize {
+) -> (usize, Vec<Item>) {
     let scope = scope();
     let id = store_id(store);
     let ranges: Vec<_> = ranges.iter().map(|(name, from, to)| (*name, date(from), date(to))).collect();
@@ -151,8 +162,6 @@ async fn build_store(
         count += fine.len();
         database.put_many(Table::Analytics, fine).await.unwrap();
     }
-    count += carried.len();
-    database.put_many(Table::Analytics, carried).await.unwrap();
     database.put_many(Table::Orders, lanes_and_last_orders(&scope, &generator, store)).await.unwrap();
     let mut truth = truth.lock().unwrap();
     truth.totals.extend(mine.totals);
@@ -169,7 +178,7 @@ async fn build_store(
             sums.entry(sku).or_default().add(&metrics);
         }
     }
-    count
+    (count, carried)
 }
 
 /// Of fine product pages, four fifths of all items, only those of the last days are put: nobody reads

@@ -3,15 +3,17 @@
 //! A number enters it after the last page of its order, so whoever reads the record and then the pages
 //! finds every number of the record in them. In the same write a late fact marks its day as changed
 //! since the coarse pages were made, if they were; so whoever finds the number also finds the mark.
+//! What the marks are good for stands with [`super::coarse`].
 
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::aggregates::{Folded, SaleFact};
+use tillstream_domain::compact::{self, CompactError};
 use tillstream_domain::lane::LaneNumber;
 
-use super::stored::{self, Stored, analytics_get};
+use super::stored::{self, Stored, StoredContent, analytics_get};
 use crate::database::Item;
 use crate::error::Result;
 use crate::ports::Ports;
@@ -29,6 +31,33 @@ pub struct Completeness {
     pub changed: BTreeMap<Date, u64>,
     /// The last stamp given.
     pub stamp: u64,
+    /// The calendar with whose other stores its days are merged; `None` while it stands alone.
+    pub calendar: Option<String>,
+    /// Closed days of which the calendar's pages do not (yet) hold all, each with the stamp of its last
+    /// mark; all of `changed` are among them. Empty without a calendar.
+    pub unmerged: BTreeMap<Date, u64>,
+}
+
+/// The record before stores were merged.
+#[derive(Deserialize)]
+struct Alone {
+    folded: Folded,
+    closed_through: Option<Date>,
+    changed: BTreeMap<Date, u64>,
+    stamp: u64,
+}
+
+impl StoredContent for Completeness {
+    fn of_bytes(bytes: &[u8]) -> std::result::Result<Self, CompactError> {
+        // The older form is the beginning of the newer one: neither reads as the other, since nothing may
+        // be missing and nothing may stand behind.
+        compact::decode(bytes).or_else(|error| {
+            let Ok(Alone { folded, closed_through, changed, stamp }) = compact::decode(bytes) else {
+                return Err(error);
+            };
+            Ok(Completeness { folded, closed_through, changed, stamp, ..Completeness::default() })
+        })
+    }
 }
 
 impl Completeness {
@@ -37,21 +66,42 @@ impl Completeness {
         self.folded.contains(&token.lane, token.number)
     }
 
-    /// Whether coarse pages stand for `day`.
+    /// Whether `day` is closed.
+    pub fn is_closed(&self, day: Date) -> bool {
+        self.closed_through.is_some_and(|closed| day <= closed)
+    }
+
+    /// Whether the store's coarse pages stand for `day`.
     pub fn is_settled(&self, day: Date) -> bool {
-        self.closed_through.is_some_and(|closed| day <= closed) && !self.changed.contains_key(&day)
+        self.is_closed(day) && !self.changed.contains_key(&day)
+    }
+
+    /// Whether the coarse pages of `calendar` stand for the store's `day`.
+    pub fn is_merged(&self, calendar: &str, day: Date) -> bool {
+        self.calendar.as_deref() == Some(calendar) && self.is_closed(day) && !self.unmerged.contains_key(&day)
     }
 
     /// Marks a closed day as changed.
     pub fn mark(&mut self, day: Date) {
         self.stamp += 1;
         self.changed.insert(day, self.stamp);
+        if self.calendar.is_some() {
+            self.unmerged.insert(day, self.stamp);
+        }
+    }
+
+    /// Marks a closed day as one that the calendar's pages lack, though the store's own hold it.
+    pub fn mark_unmerged(&mut self, day: Date) {
+        if self.calendar.is_some() {
+            self.stamp += 1;
+            self.unmerged.insert(day, self.stamp);
+        }
     }
 
     /// Enters a fact that is in all of its pages; says whether it was new.
     pub fn complete(&mut self, fact: &SaleFact) -> bool {
         let new = self.folded.insert(&fact.lane, fact.number);
-        if new && self.closed_through.is_some_and(|closed| fact.business_day <= closed) {
+        if new && self.is_closed(fact.business_day) {
             self.mark(fact.business_day);
         }
         new
@@ -92,4 +142,34 @@ pub async fn enter(
     })
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tillstream_domain::lane::Lane;
+
+    use super::*;
+
+    #[test]
+    fn a_record_of_before_stores_were_merged_is_read() {
+        #[derive(Serialize)]
+        struct Old {
+            folded: Folded,
+            closed_through: Option<Date>,
+            changed: BTreeMap<Date, u64>,
+            stamp: u64,
+        }
+        let mut new =
+            Completeness { closed_through: Some(Date::constant(2010, 12, 1)), ..Default::default() };
+        new.folded.insert(&Lane::new("s-1", "r-1"), 7);
+        new.mark(Date::constant(2010, 11, 30));
+        let Completeness { folded, closed_through, changed, stamp, .. } = new.clone();
+        let old = compact::encode(&Old { folded, closed_through, changed, stamp }).unwrap();
+        assert_eq!(Completeness::of_bytes(&old).unwrap(), new);
+        let mut bytes = compact::encode(&new).unwrap();
+        assert_eq!(Completeness::of_bytes(&bytes).unwrap(), new);
+        bytes.push(0);
+        assert!(Completeness::of_bytes(&bytes).is_err());
+        assert!(new.unmerged.is_empty(), "a store alone is merged with none");
+    }
 }

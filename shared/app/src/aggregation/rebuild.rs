@@ -6,14 +6,12 @@ use std::collections::BTreeMap;
 
 use jiff::ToSpan;
 use jiff::civil::Date;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tillstream_domain::aggregates::{Folded, HourPage, ProductPage, SaleFact, page_of};
 use tillstream_domain::location::Location;
 
 use super::completeness::{self, Completeness};
 use super::pages::Page;
-use super::stored::{self, Stored, analytics_get, versioned_put};
+use super::stored::{self, Stored, StoredContent, analytics_get, versioned_put};
 use super::{day_descriptor, event, reading};
 use crate::database::{Consistency, DatabaseError, Get, Index, Item, Key, Query, Range, Table};
 use crate::error::{Error, Result};
@@ -50,7 +48,7 @@ pub struct Report {
 }
 
 /// A page's content, with its set of facts.
-trait Content: Default + PartialEq + Serialize + DeserializeOwned {
+trait Content: StoredContent + PartialEq {
     fn folded(&self) -> &Folded;
 }
 

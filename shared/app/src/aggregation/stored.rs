@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tillstream_domain::compact;
+use tillstream_domain::aggregates::coarse_page::{ProductBlock, SalesPage};
+use tillstream_domain::aggregates::{HourPage, ProductPage};
+use tillstream_domain::compact::{self, CompactError};
 
 use crate::database::{Condition, Consistency, DatabaseError, Get, Item, Key, Table, Write};
 use crate::environment::backoff;
@@ -13,6 +15,22 @@ use crate::ports::Ports;
 
 /// Most times a lost race is run again.
 const ATTEMPTS_MAX: u32 = 8;
+
+/// What stands in an item's `body`.
+pub trait StoredContent: Default + Serialize + DeserializeOwned {
+    /// Reads it, in this or any older form.
+    ///
+    /// # Errors
+    /// [`CompactError`] for bytes that are not of this content.
+    fn of_bytes(bytes: &[u8]) -> std::result::Result<Self, CompactError> {
+        compact::decode(bytes)
+    }
+}
+
+impl StoredContent for HourPage {}
+impl StoredContent for ProductPage {}
+impl StoredContent for SalesPage {}
+impl StoredContent for ProductBlock {}
 
 /// Content as it was read.
 #[derive(Debug, Clone)]
@@ -23,7 +41,7 @@ pub struct Stored<T> {
     pub content: T,
 }
 
-impl<T: Default + DeserializeOwned> Stored<T> {
+impl<T: StoredContent> Stored<T> {
     /// Reads an item, or its absence.
     ///
     /// # Errors
@@ -32,7 +50,7 @@ impl<T: Default + DeserializeOwned> Stored<T> {
         match item {
             None => Ok(Stored { version: 0, content: T::default() }),
             Some(item) => {
-                let content = compact::decode(item.bytes("body")?)
+                let content = T::of_bytes(item.bytes("body")?)
                     .map_err(|e| Error::Bug(format!("page {:?}: {e}", item.opt_text("sk"))))?;
                 Ok(Stored { version: item.number("version")?, content })
             }
@@ -78,7 +96,7 @@ pub async fn change<T>(
     mut change: impl FnMut(&mut T) -> bool + Send,
 ) -> Result<bool>
 where
-    T: Default + Serialize + DeserializeOwned + Send,
+    T: StoredContent + Send,
 {
     let key = Key::of(head)?;
     let mut known = read;

@@ -8,7 +8,7 @@ use tillstream_domain::business_day::{StoreCalendar, local_text};
 use crate::error::{Error, Result};
 
 /// The begin of a bucket: the instant, and the text with the store's offset.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bucket {
     /// The instant.
     pub begin: Timestamp,

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use tillstream_contracts::analytics::{DashboardQuery, DashboardReply, Granularity, GroupBy, LastSale};
+use tillstream_domain::aggregates::Dimension;
 use tillstream_domain::business_day::local_text;
 use tillstream_domain::lane::LaneNumber;
 use tillstream_domain::money::Money;
@@ -37,8 +38,9 @@ pub async fn dashboard(
     };
     let stores = stores(ports, caller, query.store_id.as_deref()).await?;
     let seen = see(ports, caller, &stores, token).await?;
-    let reader = Reader { ports, scope: &caller.scope, stores: &stores, seen: &seen };
-    let (mut rows, mut hours, mut registers) = (Rows::default(), Rows::default(), Rows::default());
+    let reader = Reader::new(ports, caller, query.store_id.as_deref(), &stores, &seen);
+    let (mut rows, mut hours) = (Rows::new(None), Rows::new(None));
+    let mut registers = Rows::new(Some(GroupBy::Register));
     for store in &stores {
         rows.touch(&reader.begin(store, span)?, store.location.currency);
     }
@@ -48,9 +50,13 @@ pub async fn dashboard(
         let of_day = Bucket::of_day(*day, Granularity::Day, &store.calendar)?;
         let of_hour = Bucket::of_hour(hour.start, hour.page.offset_seconds);
         for (currency, figures) in &hour.page.figures {
-            rows.add(&of_day, id, None, *currency, figures);
-            hours.add(&of_hour, id, None, *currency, figures);
-            registers.add(&of_day, id, Some(GroupBy::Register), *currency, figures);
+            for (into, bucket) in [(&mut rows, &of_day), (&mut hours, &of_hour)] {
+                let bucket = into.bucket(bucket);
+                into.add(bucket, id, *currency, [("", &figures.total)]);
+            }
+            let bucket = registers.bucket(&of_day);
+            let of_registers = figures.groups(Dimension::Register).iter();
+            registers.add(bucket, id, *currency, of_registers.map(|(name, m)| (name.as_str(), m)));
         }
     }
     let last_sales = match (stores.as_slice(), &query.store_id, &query.date) {

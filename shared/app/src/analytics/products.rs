@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
 use tillstream_contracts::analytics::{Direction, Granularity, ProductOrder, ProductsQuery, ProductsReply};
 use tillstream_domain::aggregates::Metrics;
@@ -11,13 +10,11 @@ use tillstream_domain::money::Currency;
 
 use super::Answer;
 use super::buckets::Bucket;
-use super::figures::StoreFigures;
 use super::rows::row;
-use super::sales::{Reader, STORES_AT_ONCE};
+use super::sales::Reader;
 use super::span::Span;
 use super::stores::stores;
 use super::watermark::see;
-use crate::aggregation::completeness::Completeness;
 use crate::cursor::{PagedQuery, limit};
 use crate::database::{Index, Query, Table};
 use crate::error::{Error, Refusal, Result};
@@ -73,7 +70,7 @@ pub async fn products(
         Some(category) => Some(skus_of_category(ports, caller, category).await?),
     };
     let seen = see(ports, caller, &stores, token).await?;
-    let reader = Reader { ports, scope: &caller.scope, stores: &stores, seen: &seen };
+    let reader = Reader::new(ports, caller, query.store_id.as_deref(), &stores, &seen);
     let mut ranked = rank(sums(&reader, span, only.as_ref()).await?, query.order_by);
     let ascending = query.direction == Direction::Asc;
     ranked.sort_by(|a, b| {
@@ -150,25 +147,10 @@ async fn sums(
     span: Span,
     only: Option<&BTreeSet<String>>,
 ) -> Result<BTreeMap<(Bucket, Currency), BTreeMap<String, Metrics>>> {
-    let none = Completeness::default();
-    let none = &none;
-    // Collected first: the closure's type would make the whole no future of an HTTP handler.
-    let reads: Vec<_> = reader
-        .stores
-        .iter()
-        .map(|store| async move {
-            let id = store.location.id.as_str();
-            let range = span.of_store(&store.calendar, reader.seen.watermark.as_of)?;
-            let record = reader.seen.records.get(id).unwrap_or(none);
-            let figures = StoreFigures { ports: reader.ports, scope: reader.scope, store_id: id, record };
-            Ok::<_, Error>((reader.begin(store, span)?, figures.products(range.first, range.last).await?))
-        })
-        .collect();
-    let mut reads = stream::iter(reads).buffer_unordered(STORES_AT_ONCE);
     let mut sums = BTreeMap::<(Bucket, Currency), BTreeMap<String, Metrics>>::new();
-    while let Some(read) = reads.next().await {
-        let (bucket, products) = read?;
-        for (currency, skus) in products {
+    for (store, products) in reader.figures().products(&reader.ranges(span)?).await? {
+        let bucket = reader.begin(store, span)?;
+        for (currency, skus) in products.0 {
             let into = sums.entry((bucket.clone(), currency)).or_default();
             for (sku, metrics) in skus {
                 if only.is_none_or(|only| only.contains(&sku)) {

@@ -105,6 +105,9 @@ pub async fn run(
             report.note("coarse pages", refreshed);
         }
         report.merged += report.note("split stock", merge_quiet(ports, &scope).await).unwrap_or(0);
+        if !is_late() {
+            report.note("coarse pages over stores", merge_coarse(ports, &scope, &stores).await);
+        }
         let walked = walk_ledger_gaps(ports, &scope, LEDGER_ITEMS).await;
         if let Some(walked) = report.note("ledger", walked) {
             report.ledger_gaps += walked.gaps_closed;
@@ -142,6 +145,14 @@ async fn refresh_coarse(
     let calendar = location.calendar().map_err(Error::bug)?;
     let today = calendar.business_day(now).map_err(Error::bug)?;
     match coarse::refresh(ports, scope, &location.id, coarse::last_closed(today)?, COARSE_DAYS_MAX).await {
+        Err(Error::Conflict(_)) => Ok(()),
+        other => other.map(|_| ()),
+    }
+}
+
+/// Merges what the stores of a tenant have settled. Another run at the same pages is no failure.
+async fn merge_coarse(ports: &Ports, scope: &TenantScope, stores: &[Location]) -> Result<()> {
+    match coarse::merge(ports, scope, stores, COARSE_DAYS_MAX).await {
         Err(Error::Conflict(_)) => Ok(()),
         other => other.map(|_| ()),
     }

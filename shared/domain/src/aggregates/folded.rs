@@ -13,6 +13,11 @@ use crate::lane::Lane;
 pub struct Folded(BTreeMap<String, BTreeMap<u32, IntervalSet>>);
 
 impl Folded {
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The set of a lane, if it has one.
     pub fn of(&self, register_id: &str, epoch: u32) -> Option<&IntervalSet> {
         self.0.get(register_id)?.get(&epoch)

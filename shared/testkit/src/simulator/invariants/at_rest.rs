@@ -239,7 +239,7 @@ fn sales_query(
         to: Some(last.to_string()),
         granularity,
         group_by: Some(group_by),
-        compare: None,
+        ..SalesQuery::default()
     })
 }
 
