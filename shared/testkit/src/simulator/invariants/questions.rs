@@ -141,15 +141,26 @@ impl Question<'_> {
             return Ok(());
         };
         let (from, to) = self.time.shown();
-        let query = SalesQuery {
-            store_id: self.shop.clone(),
-            from,
-            to,
-            granularity,
-            group_by: Some(*group_by),
-            compare: None,
-        };
-        let answer = sales(self.ports, self.caller, &query, None).await.map_err(broken)?;
+        let limit = u32::try_from(1 + chance.below(80)).ok();
+        let (mut rows, mut cursor) = (Vec::new(), None);
+        loop {
+            let query = SalesQuery {
+                store_id: self.shop.clone(),
+                from: from.clone(),
+                to: to.clone(),
+                granularity,
+                group_by: Some(*group_by),
+                limit,
+                cursor,
+                ..SalesQuery::default()
+            };
+            let reply = sales(self.ports, self.caller, &query, None).await.map_err(broken)?.reply;
+            rows.extend(reply.rows);
+            match reply.next_cursor {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
         let mut known = BTreeMap::<Vec<String>, Figures>::new();
         for order in self.orders {
             let mut key = match group_by {
@@ -164,7 +175,7 @@ impl Question<'_> {
             add(known.entry(key).or_default(), order);
         }
         let mut seen = BTreeMap::<Vec<String>, Figures>::new();
-        for row in &answer.reply.rows {
+        for row in &rows {
             let of = |name: &str| row.group.get(name).cloned().flatten().unwrap_or_default();
             let mut key = vec![match group_by {
                 GroupBy::Register => {
