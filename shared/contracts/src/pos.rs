@@ -7,6 +7,8 @@ use tillstream_domain::cart::Disposition;
 use tillstream_domain::money::{Currency, Money, UnitPrice};
 use tillstream_domain::quantity::QuantityInput;
 use utoipa::ToSchema;
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::{AnyOfBuilder, Array, ArrayBuilder, ObjectBuilder, SchemaType};
 
 use crate::schema::{MoneySchema, QuantitySchema};
 
@@ -33,10 +35,10 @@ pub enum ReplyKind {
 #[schema(as = CommandEnvelope)]
 pub struct Envelope {
     /// Always `"1"`.
-    #[schema(example = "1")]
+    #[schema(example = "1", pattern = "^1$")]
     pub version: String,
     /// Makes the command take effect once, however often it is sent: 1 to 128 printable ASCII characters.
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 128, pattern = "^[ -~]*$")]
     pub idempotency_key: String,
     /// Store whose stock and lanes are meant.
     pub store_id: String,
@@ -557,12 +559,28 @@ impl TotalsView {
     }
 }
 
+/// An array of anything, in which envelopes are meant.
+fn envelopes_or_not() -> Array {
+    let one = AnyOfBuilder::new()
+        .item(Ref::from_schema_name("CommandEnvelope"))
+        .item(ObjectBuilder::new().schema_type(SchemaType::AnyValue));
+    ArrayBuilder::new()
+        .description(Some(
+            "Envelopes, applied in order per cart; at most 1,000. What is none is refused by itself, in its \
+             outcome, and holds up no other.",
+        ))
+        .items(one)
+        .min_items(Some(1))
+        .max_items(Some(BATCH_COMMANDS_MAX))
+        .build()
+}
+
 /// An offline batch.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommandBatch {
     /// Envelopes, applied in order per cart; at most 1,000.
-    #[schema(value_type = Vec<Envelope>, max_items = 1000)]
+    #[schema(schema_with = envelopes_or_not)]
     pub commands: Vec<Value>,
 }
 

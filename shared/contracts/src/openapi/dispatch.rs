@@ -33,7 +33,7 @@ fn list_deliveries() {}
 
 /// A delivery with every attempt and what is sent.
 #[utoipa::path(get, path = "/v1/dispatch/deliveries/{id}", tag = "dispatch",
-    params(("id" = String, Path, description = "`<order id>.<order version>`")),
+    params(("id" = String, Path, description = "`<order id>.<order version>`", example = "o-1.1")),
     responses(
         (status = 200, description = "The delivery", body = DeliveryDetail),
         (status = 403, description = "`role_required`"),
@@ -53,7 +53,7 @@ fn list_dead_letters() {}
 
 /// A dead letter with every attempt and what is sent.
 #[utoipa::path(get, path = "/v1/dispatch/dead-letters/{id}", tag = "dispatch",
-    params(("id" = String, Path, description = "`<order id>.<order version>`")),
+    params(("id" = String, Path, description = "`<order id>.<order version>`", example = "o-2.1")),
     responses(
         (status = 200, description = "The dead letter", body = DeliveryDetail),
         (status = 403, description = "`role_required`"),
@@ -63,7 +63,7 @@ fn get_dead_letter() {}
 
 /// Tries a dead letter anew.
 #[utoipa::path(post, path = "/v1/dispatch/dead-letters/{id}/replay", tag = "dispatch",
-    params(("id" = String, Path, description = "`<order id>.<order version>`"), IdempotencyHeader),
+    params(("id" = String, Path, description = "`<order id>.<order version>`", example = "o-2.1"), IdempotencyHeader),
     responses(
         (status = 200, description = "It is pending again, or was made so before; shown as it is now", body = DeliveryView, headers(("Idempotent-Replayed" = Option<bool>, description = "`true` where it took effect before"))),
         (status = 400, description = "`idempotency_key_missing`"),
@@ -87,7 +87,7 @@ fn replay_dead_letters() {}
 
 /// Gives a dead letter up, with a reason.
 #[utoipa::path(post, path = "/v1/dispatch/dead-letters/{id}/discard", tag = "dispatch",
-    params(("id" = String, Path, description = "`<order id>.<order version>`"), IdempotencyHeader),
+    params(("id" = String, Path, description = "`<order id>.<order version>`", example = "o-2.1"), IdempotencyHeader),
     request_body = DiscardRequest,
     responses(
         (status = 200, description = "It is discarded, now or before", body = DeliveryView, headers(("Idempotent-Replayed" = Option<bool>, description = "`true` where it took effect before"))),

@@ -10,7 +10,7 @@ pub struct IdempotencyHeader {
     /// 1 to 128 printable ASCII characters: a new one for each change, the same one to repeat it.
     /// A repetition of what took effect has the same answer, with `Idempotent-Replayed: true`.
     #[serde(rename = "Idempotency-Key")]
-    #[param(min_length = 1, max_length = 128)]
+    #[param(min_length = 1, max_length = 128, pattern = "^[ -~]*$")]
     pub idempotency_key: String,
 }
 
@@ -20,5 +20,6 @@ pub struct IdempotencyHeader {
 pub struct IfMatchHeader {
     /// The `ETag` that was read; 412 if the resource has changed since.
     #[serde(rename = "If-Match")]
+    #[param(pattern = r#"^("[0-9]{1,18}"|\*)$"#)]
     pub if_match: Option<String>,
 }

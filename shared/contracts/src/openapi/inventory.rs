@@ -59,7 +59,7 @@ fn create_location() {}
 
 /// One location.
 #[utoipa::path(get, path = "/v1/locations/{id}", tag = "locations",
-    params(("id" = String, Path, description = "Location")),
+    params(("id" = String, Path, description = "Location", example = "s-uk-1")),
     responses(
         (status = 200, description = "It; the `ETag` holds its version", body = LocationReply),
         (status = 403, description = "`store_out_of_reach`"),
@@ -69,7 +69,7 @@ fn get_location() {}
 
 /// The stock of a location, by SKU.
 #[utoipa::path(get, path = "/v1/locations/{id}/inventory", tag = "inventory",
-    params(("id" = String, Path, description = "Location"), PageQuery),
+    params(("id" = String, Path, description = "Location", example = "s-uk-1"), PageQuery),
     responses(
         (status = 200, description = "A page", body = StockLevelPage),
         (status = 400, description = "`cursor_malformed`"),
@@ -163,7 +163,7 @@ fn reserve() {}
 
 /// One reservation.
 #[utoipa::path(get, path = "/v1/inventory/reservations/{id}", tag = "reservations",
-    params(("id" = String, Path, description = "Reservation")),
+    params(("id" = String, Path, description = "Reservation", example = "v-1")),
     responses(
         (status = 200, description = "It", body = Reservation),
         (status = 403, description = "`store_out_of_reach`"),
@@ -173,7 +173,7 @@ fn get_reservation() {}
 
 /// Sells what is held: on hand falls.
 #[utoipa::path(post, path = "/v1/inventory/reservations/{id}/commit", tag = "reservations",
-    params(("id" = String, Path, description = "Reservation"), IdempotencyHeader),
+    params(("id" = String, Path, description = "Reservation", example = "v-1"), IdempotencyHeader),
     request_body = Option<NoFields>,
     responses(
         (status = 200, description = "Committed; a replay answers the same", body = Reservation),
@@ -187,7 +187,7 @@ fn commit_reservation() {}
 
 /// Gives back what is held.
 #[utoipa::path(post, path = "/v1/inventory/reservations/{id}/release", tag = "reservations",
-    params(("id" = String, Path, description = "Reservation"), IdempotencyHeader),
+    params(("id" = String, Path, description = "Reservation", example = "v-1"), IdempotencyHeader),
     request_body = Option<NoFields>,
     responses(
         (status = 200, description = "Released; a replay answers the same", body = Reservation),
@@ -201,7 +201,7 @@ fn release_reservation() {}
 
 /// Holds for longer; never shortens.
 #[utoipa::path(post, path = "/v1/inventory/reservations/{id}/extend", tag = "reservations",
-    params(("id" = String, Path, description = "Reservation"), IdempotencyHeader),
+    params(("id" = String, Path, description = "Reservation", example = "v-1"), IdempotencyHeader),
     request_body = ExtendRequest,
     responses(
         (status = 200, description = "Extended; a replay answers the same", body = Reservation),

@@ -23,6 +23,7 @@
 mod analytics;
 mod catalog;
 mod dispatch;
+mod fields;
 pub mod headers;
 mod identity;
 mod inventory;
@@ -33,9 +34,10 @@ mod sync;
 
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response,
+    Components, Content, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response, Schema,
 };
 
 pub use self::problem::{FieldProblem, ProblemDocument};
@@ -76,8 +78,10 @@ pub fn document() -> OpenApi {
         .components
         .get_or_insert_with(Components::new)
         .add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    fields::complete_schemas(&mut document);
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
+            fields::complete_parameters(operation);
             complete(operation);
         }
     }
@@ -126,6 +130,9 @@ fn complete(operation: &mut Operation) {
         ("500", "Ours to mend; logged under the id in `instance`.", true),
         ("503", "Busy; safe to repeat after `Retry-After` seconds.", true),
     ];
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        body.content.values_mut().for_each(never_null);
+    }
     let responses = &mut operation.responses.responses;
     for (status, description, applies) in shared {
         if applies {
@@ -140,6 +147,18 @@ fn complete(operation: &mut Operation) {
             let schema = Ref::from_schema_name("Problem");
             let content = ContentBuilder::new().schema(Some(schema)).build();
             response.content.insert(PROBLEM_JSON.to_owned(), RefOr::T(content));
+        }
+    }
+}
+
+/// A body that may be absent is an `Option` to its declaration, but null it is never.
+fn never_null(content: &mut RefOr<Content>) {
+    let RefOr::T(content) = content else { return };
+    if let Some(RefOr::T(Schema::OneOf(one_of))) = &content.schema {
+        let is_null = |item: &RefOr<Schema>| matches!(item, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null));
+        let mut others = one_of.items.iter().filter(|item| !is_null(item));
+        if let (Some(only), None) = (others.next(), others.next()) {
+            content.schema = Some(only.clone());
         }
     }
 }

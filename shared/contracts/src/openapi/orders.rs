@@ -34,7 +34,7 @@ fn place_order() {}
 fn list_orders() {}
 
 /// An order or return with its lines.
-#[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", params(("id" = String, Path, description = "Its id")),
+#[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", params(("id" = String, Path, description = "Its id", example = "o-1")),
     responses(
         (status = 200, description = "The order", body = OrderView, headers(("ETag" = String))),
         (status = 403, description = "`role_required`"),

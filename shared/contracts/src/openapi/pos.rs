@@ -1,6 +1,7 @@
 //! The till.
 
-use utoipa::OpenApi;
+use serde::Deserialize;
+use utoipa::{OpenApi, ToSchema};
 
 use crate::pos::{BatchReply, Command, CommandBatch, CommandReply, Envelope};
 
@@ -9,12 +10,20 @@ use crate::pos::{BatchReply, Command, CommandBatch, CommandReply, Envelope};
 #[openapi(paths(command, commands), components(schemas(Command)))]
 pub struct Api;
 
+/// An envelope, and in it the payload of its action.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PosCommand)]
+struct Sent {
+    #[serde(flatten)]
+    envelope: Envelope,
+    #[serde(flatten)]
+    command: Command,
+}
+
 /// Runs one command.
 ///
-/// `payload` is the payload of `action`: see the schema `Command`. The command's key is in the envelope.
-/// A refusal carries the
-/// same `idempotency_key` and `action`.
-#[utoipa::path(post, path = "/v1/pos/command", tag = "pos", request_body = Envelope,
+/// The command's key is in the envelope. A refusal carries the same `idempotency_key` and `action`.
+#[utoipa::path(post, path = "/v1/pos/command", tag = "pos", request_body = Sent,
     responses(
         (status = 200, description = "It took effect, now or before", body = CommandReply, headers(("Idempotent-Replayed" = Option<bool>, description = "`true` where it took effect before"))),
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),

@@ -20,8 +20,8 @@ pub struct Api;
 /// For `integration` and `operator`.
 #[utoipa::path(post, path = "/v1/sync/{entity}", tag = "sync",
     params(("entity" = String, Path, description = "Which feed", example = "catalog"), UploadQuery),
-    request_body(content = FeedLine, content_type = "application/x-ndjson",
-        description = "Lines of at most 64 KB, 4 MB in all"),
+    request_body(content = Option<FeedLine>, content_type = "application/x-ndjson",
+        description = "Lines of at most 64 KB, 4 MB in all; none changes nothing"),
     responses((status = 200, description = "Read, bad lines or not", body = UploadReply),
         (status = 403, description = "The token's roles do not allow it (`role_required`)."),
         (status = 404, description = "There is no such feed (`unknown_entity`)."),
