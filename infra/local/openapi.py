@@ -1,0 +1,96 @@
+"""Tests the running stack against its own OpenAPI document: schemathesis makes requests from it, valid ones
+and wrong ones, and judges every answer by it. No answer may be a 5xx or one that the document does not
+know: status, media type, headers, body. What the document forbids must be refused, and so must a request
+without a token.
+
+    openapi.py [--directory target/local]      against a running stack
+
+What the examples of the document name is there: a store, a product, an order, a reservation, a dead letter.
+"""
+
+import os
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import checks
+import prerequisites
+from prerequisites import ROOT
+from progress import step
+
+TENANT = "openapi"
+HERE = Path(__file__).parent
+ENVIRONMENT = ROOT / "target" / "tools" / "schemathesis"
+REQUIREMENTS = HERE / "requirements-schemathesis.txt"
+STORE, SKU = "s-uk-1", "85123A"
+ORDER, REFUSED_ORDER, RESERVATION, CART = "o-1", "o-2", "v-1", "c-1"
+SECONDS_MAX = 300
+# A refused message is a dead letter after five attempts, the waits between them doubling from a second.
+DEAD_SECONDS_MAX = 120
+
+
+def run(stack) -> None:
+    """Raises an AssertionError if any answer is not as the document says."""
+    with step("What the document's examples name") as details:
+        details.say(load(stack))
+    python = prerequisites.environment(ENVIRONMENT, REQUIREMENTS)
+    document = stack.directory / "openapi.json"
+    with urllib.request.urlopen(f"{stack.endpoint()}/v1/openapi.json", timeout=30) as reply:
+        document.write_bytes(reply.read())
+    command = [python.parent / "st", "--config-file", HERE / "schemathesis.toml", "run", document]
+    command += ["--url", stack.endpoint(), "--header", f"Authorization: Bearer {stack.token(TENANT)}"]
+    # One worker: Python 3.11 counts the depth of its parser for all threads together, and several that compile
+    # at once end as "AST constructor recursion depth mismatch" (github.com/python/cpython/issues/106905).
+    command += ["--workers", "1", "--continue-on-failure", "--no-color"]
+    ended = subprocess.run(
+        [str(part) for part in command],
+        # What it keeps from run to run is left where it is started.
+        cwd=stack.directory,
+        env={**os.environ, "SCHEMATHESIS_HOOKS": str(HERE / "schemathesis_hooks.py")},
+        timeout=SECONDS_MAX,
+    )
+    if ended.returncode != 0:
+        raise AssertionError("the API and its OpenAPI document do not agree; each difference is listed above")
+
+
+def load(stack) -> str:
+    import at_rest
+    import replay
+    from api import Api
+
+    api = Api(stack.endpoint(), stack.token(TENANT))
+
+    def feed(entity: str, id: str, data: dict) -> None:
+        [chunk] = replay.chunks(entity, [(id, data)], 1)
+        replay.upload(api, entity, chunk)
+
+    def order(id: str) -> None:
+        body = {"order_id": id, "store_id": STORE, "channel": "web", "lines": [{"sku": SKU, "quantity": 1}]}
+        api.post("/v1/orders", body, {"Idempotency-Key": id})
+
+    place = {"kind": "store", "name": "London", "time_zone": "Europe/London", "currency": "GBP", "registers": ["r-1"]}
+    feed("locations", STORE, {"id": STORE, **place})
+    feed("catalog", SKU, {"sku": SKU, "name": "WHITE HANGING HEART", "unit_price": "2.55", "currency": "GBP"})
+    feed("inventory", f"{STORE}/{SKU}", {"location_id": STORE, "sku": SKU, "on_hand": 1_000_000})
+    head_office = at_rest.HeadOffice(stack.hq_port)
+    head_office.control(refuse_orders=[REFUSED_ORDER])
+    order(ORDER)
+    order(REFUSED_ORDER)
+    lines = [{"location_id": STORE, "sku": SKU, "quantity": 1}]
+    held = {"reservation_id": RESERVATION, "lines": lines, "ttl_seconds": 86_400}
+    api.post("/v1/inventory/reserve", held, {"Idempotency-Key": RESERVATION})
+    opened = {"store_id": STORE, "register_id": "r-1", "action": "create_cart", "payload": {"cart_id": CART}}
+    api.post("/v1/pos/command", {"version": "1", "idempotency_key": CART, **opened})
+    deadline = time.monotonic() + DEAD_SECONDS_MAX
+    # Where it ran before, it may be discarded or sent since.
+    while api.get(f"/v1/dispatch/deliveries/{REFUSED_ORDER}.1")["status"] in ("pending", "waiting"):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"the refused order is no dead letter after {DEAD_SECONDS_MAX} s")
+        time.sleep(0.5)
+    head_office.control(refuse_orders=[])
+    return "a store, a product, two orders, a reservation, a cart, a dead letter"
+
+
+if __name__ == "__main__":
+    checks.main("openapi.py", run)
