@@ -15,6 +15,8 @@ SEED = int(os.environ.get("CHAOS_SEED", "20101203"))
 VISIBILITY_SECONDS = 30
 # The SDK prefers these to AWS_ENDPOINT_URL, which the emulator sets to its own.
 AWS_ENDPOINTS = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_KINESIS", "AWS_ENDPOINT_URL_SQS"]
+# A wide event of what failed for good; an error that only a defect has (tillstream_app::Error::Bug); a panic.
+DEFECT_MARKS = ['"outcome":"failed"', "bug: ", "panicked"]
 # Of each service every fault that its calls can meet.
 SERVICES = {
     "dynamodb": {*faults.ANY_CALL, faults.CONFLICT, faults.PARTIAL, faults.IN_PROGRESS},
@@ -94,3 +96,15 @@ def require_every_kind(counts: dict) -> None:
         missing += [f"{service}: {kind}" for kind in sorted(kinds - occurred.keys())]
     if missing:
         raise AssertionError(f"faults that never occurred: {', '.join(missing)}")
+
+
+def defects(messages: list[str]) -> list[str]:
+    """What functions logged that is theirs to mend. A stream's function that met one is asked again until it
+    works, and no figure would show it."""
+    return [message for message in messages if any(mark in message for mark in DEFECT_MARKS)]
+
+
+def require_no_defect(stack, since_millis: int) -> None:
+    """A fault is to be answered with "again, later", never as a defect."""
+    if found := defects([message for _, _, message in stack.log_events(since_millis)]):
+        raise AssertionError(f"{len(found)} defects were logged, the first: {found[0][:1000]}")

@@ -170,7 +170,7 @@ class EndToEnd:
             # There is no later day than the last: this one goes into an empty stack.
             self.stack.reset(build=False)
             self.orders.clear()
-        kills = []
+        kills, began = [], int(time.time() * 1000)
         # Not as often as where nothing else happens: what is killed at once meets no other fault.
         kill = functools.partial(self.kill_functions, every=0.5)
         with chaos.proxied(self.stack, PROXY_PORT, PROXY_HQ_PORT) as proxy:
@@ -185,6 +185,7 @@ class EndToEnd:
             chaos.require_every_kind(proxy.counts())
             self.twice(name)
             self.prove_at_rest(name)
+            chaos.require_no_defect(self.stack, began)
 
     @contextmanager
     def meanwhile(self, trouble, log: list | None = None):
