@@ -53,6 +53,7 @@ class Deployment:
     """What the templates set."""
 
     memory_mb: dict[str, int]
+    timeout_seconds: dict[str, int]
     stream_hours: int
     log_days: int
     alarms: int
@@ -63,7 +64,9 @@ class Deployment:
             (root / name).read_text(encoding="utf-8")
             for name in ("template.yaml", "infra/messaging.yaml", "infra/observability.yaml")
         )
-        memory = re.findall(r"CodeUri: target/lambda/([a-z-]+)/\n +MemorySize: (\d+)\n", template)
+        functions = re.findall(
+            r"CodeUri: target/lambda/([a-z-]+)/\n +MemorySize: (\d+)\n +Timeout: (\d+)\n", template
+        )
         # What is counted below is counted because of these.
         needed = {
             "Tracing: Active": template,
@@ -75,7 +78,8 @@ class Deployment:
             if setting not in text:
                 raise Failure(f"the templates say no longer {setting}: mend what cost.py counts for it")
         return Deployment(
-            memory_mb={name: int(size) for name, size in memory},
+            memory_mb={name: int(size) for name, size, _ in functions},
+            timeout_seconds={name: int(seconds) for name, _, seconds in functions},
             stream_hours=number(r"RetentionPeriodHours: (\d+)", messaging),
             log_days=number(r"LogRetentionDays:\n +Type: Number\n +Default: (\d+)", template),
             alarms=observability.count("Type: AWS::CloudWatch::Alarm"),
@@ -180,7 +184,8 @@ def cost(stages: dict, lines: int, mode: str, prices: dict, assumed: dict, deplo
         name = KEEPER if stage == "keeper" else FUNCTIONS[stage]
         of = keeper if stage == "keeper" else found[stage]
         memory = deployed.memory_mb[name]
-        ms = billed_ms(of, memory, assumed)
+        # No invocation is billed for longer than it may take: then it is the keeper, who goes on in a minute.
+        ms = min(billed_ms(of, memory, assumed), deployed.timeout_seconds[name] * 1_000)
         total.add("Lambda", f"{name}: invocations", count, "lambda_request")
         total.add("Lambda", f"{name}: {ms} ms at {memory} MB", count * ms / 1e3 * memory / 1024, "lambda_gigabyte_second")
 

@@ -15,6 +15,7 @@ from cost import MILLION, Deployment, Failure, Sum, billed_ms, main, priced, rea
 
 DEPLOYED = Deployment(
     memory_mb={"pos-commands": 512, "event-relay": 512, "sales-aggregator": 512, "hq-dispatcher": 256, "stock-keeper": 512},
+    timeout_seconds={"pos-commands": 25, "event-relay": 60, "sales-aggregator": 60, "hq-dispatcher": 25, "stock-keeper": 60},
     stream_hours=168,
     log_days=30,
     alarms=14,
@@ -28,7 +29,7 @@ def stage(**found) -> dict:
 
 def measured() -> dict:
     """As the benchmark writes it, with numbers that are easy to multiply."""
-    stages = {"keeper 1": stage(read_units_index_orders=3), "keeper 5": stage(read_units_index_orders=7)}
+    stages = {"keeper 2": stage(read_units_index_orders=3), "keeper 6": stage(read_units_index_orders=7)}
     for lines in (3, 20):
         stages[f"{lines} stored"] = {"orders": 100, "found": {"bytes": 2**30 / MILLION}}
         for mode in ("alone", "together"):
@@ -89,13 +90,17 @@ class TestCost(unittest.TestCase):
         self.assertEqual(billed_ms(found, 3_538, self.assumed), 71)
         self.assertEqual(billed_ms({"invocations": 0}, 512, self.assumed), 0)
 
+    def test_no_invocation_is_billed_beyond_its_timeout(self):
+        slow = self.sum(3, {"3 alone tills": {"processor_us": 1e12}})
+        self.assertAlmostEqual(self.part(slow, "Lambda", "pos-commands: 25000 ms").units, 8e6 * 25 * 0.5)
+
     def test_a_sweep_grows_with_its_stores(self):
         swept = cost.sweep(measured()["stages"], 500)
-        self.assertEqual(swept["read_units_index_orders"], 3 + 499)
+        self.assertEqual(swept["read_units_index_orders"], 3 + 498)
         # What does not grow stays; what was quicker with more to do is not taken for a gain.
         self.assertEqual(swept["invocations"], 1)
         stages = measured()["stages"]
-        stages["keeper 5"]["found"]["processor_us"] = 1
+        stages["keeper 6"]["found"]["processor_us"] = 1
         self.assertEqual(cost.sweep(stages, 500)["processor_us"], 1_000)
 
     def test_traces_are_the_first_of_each_second_and_a_part_of_the_rest(self):
@@ -112,12 +117,14 @@ class TestCost(unittest.TestCase):
             for found in ("invocations", "processor_us", "database_round_trips", "log_bytes", "write_units_table_orders",
                           "read_units_index_stock", "sqs_calls"):  # fmt: skip
                 kept = measured()["stages"][f"3 alone {name}"]["found"].get(found, 0)
-                dearer = self.sum(3, {f"3 alone {name}": {found: kept + 1_000_000}}).dollars
+                # Not so much more that an invocation would run into its timeout.
+                more = 10_000 if found == "processor_us" else 100
+                dearer = self.sum(3, {f"3 alone {name}": {found: kept + more}}).dollars
                 self.assertGreater(dearer, before, f"{name}: {found} costs nothing")
         for name, found in [("tills", "answer_bytes"), ("relay", "kinesis_bytes"), ("dispatcher", "hq_bytes")]:
             self.assertGreater(self.sum(3, {f"3 alone {name}": {found: 1_000_000}}).dollars, before, found)
         self.assertGreater(self.sum(3, {"3 stored": {"bytes": 1_000_000}}).dollars, before)
-        self.assertGreater(self.sum(3, {"keeper 5": {"read_units_table_stock": 1_000}}).dollars, before)
+        self.assertGreater(self.sum(3, {"keeper 6": {"read_units_table_stock": 1_000}}).dollars, before)
 
     def test_each_price_and_each_assumption_is_used(self):
         used = {part.price for part in self.sum().parts}
