@@ -12,7 +12,7 @@
 //! - Each call takes its time on the way there and back. Items that are updated are at most 1 KB: whoever
 //!   measures checks that.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -71,7 +71,6 @@ struct State {
     buckets: HashMap<(Table, String, bool), Bucket>,
     held: HashSet<(Table, String, String)>,
     refused: Refused,
-    throttled_in: BTreeMap<(Table, String, bool), u64>,
 }
 
 /// The database with limits.
@@ -107,13 +106,6 @@ impl PartitionLimits {
         self.state().refused
     }
 
-    /// The partition where most was throttled, whether by writes, and how often.
-    pub fn most_throttled(&self) -> Option<(Table, String, bool, u64)> {
-        let state = self.state();
-        let most = state.throttled_in.iter().max_by_key(|(_, times)| **times);
-        most.map(|((table, partition, is_write), times)| (*table, partition.clone(), *is_write, *times))
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,12 +135,6 @@ impl PartitionLimits {
         }
         if lacks.contains(&true) {
             state.refused.throttled += 1;
-            for ((table, partition, is_write, _), lacks) in wanted.iter().zip(&lacks) {
-                if *lacks {
-                    let place = (*table, partition.clone(), *is_write);
-                    *state.throttled_in.entry(place).or_default() += 1;
-                }
-            }
             return lacks;
         }
         for (table, partition, is_write, thousandths) in wanted {

@@ -777,3 +777,107 @@ async fn of_the_catalogue_only_moments_are_remembered_and_only_of_split_stock() 
     fixture.pass(1);
     assert_eq!(refusal(hold("e", A).await.unwrap_err()).errors[0].code, "sku_unknown");
 }
+
+#[tokio::test]
+async fn a_merge_takes_only_what_it_saw() {
+    let fixture = Fixture::new(60).await;
+    fixture.count(SHOP, A, 40).await;
+    fixture.split(4).await;
+    fixture.meanwhile(|ports, caller| async move {
+        reserve(&ports, &caller, "k", &request(&[(SHOP, A, 25)], 900)).await.unwrap();
+    });
+    let laid_out = split::merge(&fixture.ports, fixture.scope(), SHOP, A).await.unwrap();
+    assert!(matches!(laid_out, LaidOut::Again(_)), "{laid_out:?}");
+    assert_eq!(fixture.pieces().await, (40, 25, 15));
+    fixture.check().await;
+    split::make_whole(&fixture.ports, fixture.scope(), SHOP, A).await.unwrap();
+    assert_eq!(fixture.pieces().await, (40, 25, 15));
+    fixture.check().await;
+}
+
+#[tokio::test]
+async fn what_was_chosen_in_one_layout_is_not_taken_in_another() {
+    let fixture = Fixture::new(61).await;
+    fixture.count(SHOP, A, 400).await;
+    fixture.split(8).await;
+    for n in 0..20 {
+        // The same parts, with as much in them, under another number.
+        fixture.meanwhile(|ports, caller| async move {
+            split::merge(&ports, &caller.scope, SHOP, A).await.unwrap();
+            split::split(&ports, &caller.scope, SHOP, A, 8).await.unwrap();
+        });
+        fixture.hold(&format!("k-{n}"), 1, 900).await;
+        fixture.check().await;
+    }
+}
+
+#[tokio::test]
+async fn expiry_leaves_alone_what_was_made_in_a_layout_it_does_not_know() {
+    let fixture = Fixture::new(62).await;
+    fixture.count(SHOP, A, 80).await;
+    fixture.split(4).await;
+    // Lines of the past in every partition, so that all are looked at.
+    for n in 0..12 {
+        fixture.hold(&format!("past-{n}"), 1, 9_000).await;
+    }
+    fixture.merge().await;
+    fixture.hold("over", 2, 60).await;
+    fixture.check().await;
+    // Before the first is freed, the stock is split and held; by a clock ahead of ours these are over too.
+    fixture.meanwhile(|ports, caller| async move {
+        split::split(&ports, &caller.scope, SHOP, A, 4).await.unwrap();
+        for n in 0..12 {
+            let wanted = request(&[(SHOP, A, 1)], 900);
+            reserve(&ports, &caller, &format!("young-{n}"), &wanted).await.unwrap();
+        }
+    });
+    let ahead = fixture.environment.now() + jiff::SignedDuration::from_secs(1_000);
+    assert!(expiry::free_expired(&fixture.ports, fixture.scope(), SHOP, A, ahead).await.unwrap());
+    fixture.check().await;
+    // Whoever knows the layout frees them where they are.
+    assert!(expiry::free_expired(&fixture.ports, fixture.scope(), SHOP, A, ahead).await.unwrap());
+    assert_eq!(fixture.pieces().await, (80, 12, 68));
+    fixture.check().await;
+}
+
+#[tokio::test]
+async fn what_moves_behind_the_readers_back_is_not_refused() {
+    let mut exercised = 0;
+    for seed in 70..90 {
+        let fixture = Fixture::new(seed).await;
+        fixture.count(SHOP, A, 16).await;
+        fixture.split(2).await;
+        let (caller, others) = (fixture.caller.clone(), fixture.others());
+        let release = |id: String| {
+            let (others, caller) = (&others, &caller);
+            async move { reservations::release(others, caller, "r", &id).await.unwrap() }
+        };
+        // All of the first part is held, and nothing of the other.
+        let part_of = |id: String| {
+            let (others, caller) = (&others, &caller);
+            async move {
+                let made = reservations::find(others, &caller.scope, &id).await.unwrap().unwrap();
+                made.holds()[0].part
+            }
+        };
+        let (one, two) = (fixture.hold("one", 8, 900).await, fixture.hold("two", 8, 900).await);
+        let (first, other) = if part_of(one.clone()).await == 0 { (one, two) } else { (two, one) };
+        release(other).await;
+        // The catalogue; the header and the first part; the header and a part; then all parts, of which only
+        // the first, empty, is read before everything moves.
+        let work = {
+            let caller = caller.clone();
+            |ports: Ports| async move { reserve(&ports, &caller, "reader", &request(&[(SHOP, A, 8)], 900)).await }
+        };
+        let Some((task, database)) = fixture.frozen_in_read(3, work).await else { continue };
+        exercised += 1;
+        let rest = reserve(&others, &caller, "rest", &request(&[(SHOP, A, 8)], 900)).await.unwrap();
+        assert_eq!(part_of(rest.reservation.reservation_id).await, 1);
+        release(first).await;
+        database.thaw();
+        task.await.unwrap().unwrap();
+        assert_eq!(fixture.pieces().await, (16, 16, 0));
+        fixture.check().await;
+    }
+    assert!(exercised > 3, "{exercised}");
+}
