@@ -18,7 +18,7 @@ use crate::stock::references::{check_location_id, check_sku_form, resolve};
 use crate::stock::request_identity::{derived_id, fingerprint, key_reused, request_number};
 use crate::stock::reservation_item::{AppliedKey, HeldLine, HeldPart, KeyedRequest, Reservation, State};
 use crate::stock::shortage::{Shortage, insufficient_stock};
-use crate::stock::split::{LaidOut, make_whole, parts_for, split};
+use crate::stock::split::{LaidOut, make_whole, merge, parts_for, split};
 use crate::stock::take::{EmptyParts, Share, Taken, take};
 use crate::tenancy::{Caller, TenantScope};
 
@@ -28,6 +28,8 @@ pub const LINES_MAX: usize = (TRANSACTION_ACTIONS_MAX - 3) / 2;
 /// How often one request loses a whole stock item to other transactions before it splits it: once or twice
 /// may be chance.
 const LOST_UNTIL_SPLIT: u32 = 3;
+/// Of so many refusals for want of any one tries to merge the stock.
+const SOLD_OUT_TRY: u64 = 8;
 /// Most lines in a request, before they are added up.
 pub const REQUEST_LINES_MAX: usize = 1_000;
 /// Longest time to hold, in seconds.
@@ -442,10 +444,27 @@ impl<'a> Layouts<'a> {
                     hot.note_empty_parts(self.scope, &line.location_id, &line.sku, empty.0);
                 }
             }
-            Taken::Short(stock) => self.note(at, line, stock.map_or(LAYOUT_WHOLE, |stock| stock.layout)),
+            Taken::Short(stock) => {
+                self.note(at, line, stock.map_or(LAYOUT_WHOLE, |stock| stock.layout));
+                self.merge_sold_out(at, line, *stock).await?;
+            }
             Taken::Again(_) => {}
         }
         Ok(taken)
+    }
+
+    /// Merges what is sold out, now and then: a refusal rests on all parts, and costs each of them more reads
+    /// than a sale does.
+    async fn merge_sold_out(&mut self, at: usize, line: &Wanted, stock: Option<Counters>) -> Result<()> {
+        let sold_out = stock.is_some_and(|stock| stock.layout != LAYOUT_WHOLE && stock.available <= 0);
+        // One of some: many meet it at once, and each attempt stands in the way of the others.
+        if sold_out && self.ports.environment.random().is_multiple_of(SOLD_OUT_TRY) {
+            let merged = merge(self.ports, self.scope, &line.location_id, &line.sku).await?;
+            if let LaidOut::Now(layout) = merged {
+                self.note(at, line, layout);
+            }
+        }
+        Ok(())
     }
 
     /// Counts what stood in the way of a transaction, and splits the stock that many want.

@@ -881,3 +881,26 @@ async fn what_moves_behind_the_readers_back_is_not_refused() {
     }
     assert!(exercised > 3, "{exercised}");
 }
+
+#[tokio::test]
+async fn what_is_sold_out_is_merged_by_those_who_are_refused() {
+    let fixture = Fixture::new(91).await;
+    fixture.count(SHOP, A, 32).await;
+    fixture.split(4).await;
+    fixture.hold("all", 32, 900).await;
+    for n in 0..100 {
+        let refused = fixture.reserve(&format!("k-{n}"), &request(&[(SHOP, A, 1)], 900)).await.unwrap_err();
+        assert_eq!(refusal(refused).code, "insufficient_stock");
+    }
+    assert_eq!(fixture.stock(SHOP, A).await.layout, 0);
+    assert_eq!(fixture.pieces().await, (32, 32, 0));
+    fixture.check().await;
+    // What is short but not sold out is left split.
+    fixture.pass(901);
+    assert_eq!(fixture.pieces().await, (32, 0, 32));
+    fixture.split(4).await;
+    for n in 0..100 {
+        fixture.reserve(&format!("m-{n}"), &request(&[(SHOP, A, 33)], 900)).await.unwrap_err();
+    }
+    assert_ne!(fixture.stock(SHOP, A).await.layout, 0);
+}
