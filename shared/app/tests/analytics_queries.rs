@@ -551,6 +551,8 @@ struct Interposed {
     calls: std::sync::atomic::AtomicU32,
     before_call: u32,
     late: Vec<SaleEvent>,
+    /// Whether a keeper then does a day's work.
+    keeps: bool,
     /// What somebody reads who asks after that, all the while.
     expected: Vec<Vec<Row>>,
 }
@@ -560,6 +562,9 @@ impl Interposed {
         if self.calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == self.before_call {
             let live = ports(self.process.database.clone());
             fold_all(&live, &self.late).await;
+            if self.keeps {
+                let _lost_race = keep(&live, "2010-12-31", 1).await;
+            }
             assert!(answers(&live).await == self.expected, "a reader before step {}", self.before_call);
         }
     }
@@ -618,6 +623,7 @@ fn a_fact_that_comes_at_any_step_of_a_refresh_is_not_lost() {
                     calls: 0.into(),
                     before_call: step,
                     late: late.to_vec(),
+                    keeps: false,
                     expected: expected.clone(),
                 });
                 let _lost_race =
@@ -832,6 +838,7 @@ fn a_fact_that_comes_at_any_step_of_a_merge_is_not_lost() {
                     calls: 0.into(),
                     before_call: step,
                     late: events[13..].to_vec(),
+                    keeps: false,
                     expected: expected.clone(),
                 });
                 let _lost_race = coarse::merge(&ports(interposed.clone()), &live.scope, &locations, 50).await;
@@ -988,5 +995,81 @@ fn sales_page_by_page() {
             let query = SalesQuery { limit: Some(limit), ..query.clone() };
             assert_eq!(ask(&shop.ports, query).await.unwrap_err().code(), Some("limit_out_of_range"));
         }
+    });
+}
+
+/// A sale of one line on a day.
+fn sale_on(id: &str, register: &str, number: u64, n_day: u64) -> SaleEvent {
+    let mut event = sale(register, number);
+    event.business_day = day(n_day);
+    event.hour_start = event.hour_start.checked_add((i64::try_from(n_day).unwrap() * 24).hours()).unwrap();
+    at_store(id, vec![event]).remove(0)
+}
+
+#[test]
+fn runs_at_two_days_of_a_page_do_not_undo_each_other() {
+    run(async {
+        let events = sales_of_stores(4, 8);
+        let (second, first) = (sale_on("s-2", "r-8", 1, 1), sale_on("s-2", "r-8", 2, 0));
+        let (fine, _) = stores().await;
+        fold_all(&fine.ports, &events).await;
+        fold_all(&fine.ports, &[second.clone(), first.clone()]).await;
+        let expected = answers(&fine.ports).await;
+        let locations = [store(&fine.ports, STORE).await, store(&fine.ports, "s-2").await];
+        let through = "2010-12-31".parse().unwrap();
+        // One run is at the second day when another does the first: of a store, of a calendar.
+        for merges in [false, true] {
+            let mut step = 0;
+            loop {
+                let (live, database) = stores().await;
+                fold_all(&live.ports, &events).await;
+                keep(&live.ports, "2010-12-31", 50).await.unwrap();
+                fold_all(&live.ports, std::slice::from_ref(&second)).await;
+                if merges {
+                    coarse::refresh(&live.ports, &live.scope, "s-2", through, 50).await.unwrap();
+                }
+                let interposed = Arc::new(Interposed {
+                    process: Process::new(&database, u32::MAX, false),
+                    calls: 0.into(),
+                    before_call: step,
+                    late: vec![first.clone()],
+                    keeps: true,
+                    expected: expected.clone(),
+                });
+                let other = ports(interposed.clone());
+                let _lost_race = match merges {
+                    false => coarse::refresh(&other, &live.scope, "s-2", through, 50).await,
+                    true => coarse::merge(&other, &live.scope, &locations, 50).await,
+                };
+                if interposed.calls.load(std::sync::atomic::Ordering::SeqCst) <= step {
+                    break;
+                }
+                assert!(answers(&live.ports).await == expected, "before step {step}, merges: {merges}");
+                step += 1;
+            }
+            assert!(step > 10, "{step} steps");
+        }
+    });
+}
+
+#[test]
+fn merged_days_between_others_are_counted_once() {
+    run(async {
+        let (fine, _) = stores().await;
+        let (live, _) = stores().await;
+        let of_days = |number: u64, days: &[u64]| -> Vec<SaleEvent> {
+            days.iter().map(|n| sale_on("s-2", "r-8", number + n, *n)).collect()
+        };
+        for shop in [&fine, &live] {
+            fold_all(&shop.ports, &of_days(1, &[0, 1, 2, 3, 4])).await;
+            fold_all(&shop.ports, &[sale_on(STORE, "r-1", 1, 2)]).await;
+        }
+        assert_eq!(keep(&live.ports, "2010-12-31", 50).await.unwrap(), 0);
+        for shop in [&fine, &live] {
+            fold_all(&shop.ports, &of_days(11, &[0, 3])).await;
+        }
+        assert_eq!(answers(&live.ports).await, answers(&fine.ports).await, "two days changed");
+        coarse::refresh(&live.ports, &live.scope, "s-2", "2010-12-31".parse().unwrap(), 50).await.unwrap();
+        assert_eq!(answers(&live.ports).await, answers(&fine.ports).await, "two days settled, not merged");
     });
 }

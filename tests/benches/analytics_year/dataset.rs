@@ -155,7 +155,7 @@ async fn build_store(
         let items = partition(&*memory, &scope, &id).await;
         let is_kept = |item: &Item| {
             let sk = item.text("sk").unwrap();
-            sk.starts_with("coarse-") || sk == "complete"
+            sk.starts_with("coarse-") || sk.starts_with("day#") || sk == "complete"
         };
         carried = items.iter().filter(|item| is_kept(item)).cloned().collect();
         let fine: Vec<Item> = items.into_iter().filter(|item| !is_kept(item) && is_ever_read(item)).collect();
