@@ -31,7 +31,7 @@ use tillstream_domain::location::Location;
 
 use self::blocks::Block;
 use super::stored::{Stored, StoredContent, analytics_get, versioned_put};
-use crate::database::{DatabaseError, Item, Key};
+use crate::database::{DatabaseError, Item, Key, Write};
 use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::tenancy::TenantScope;
@@ -215,12 +215,16 @@ impl Targets {
         owner: Owner<'_>,
         sums: &BTreeMap<Block, ProductBlock>,
     ) -> Result<()> {
-        let mut writes = Vec::new();
+        let mut levels = BTreeMap::<u32, Vec<Write>>::new();
         for ((resolution, facet, begin), page) in self.sales {
             // What is and stays empty needs no item.
             if page.version > 0 || page.content != SalesPage::default() {
                 let key = sales_key(scope, owner, resolution, facet, begin);
-                writes.push(versioned_put(Item::new(&key), page.version, &page.content)?);
+                levels.entry(0).or_default().push(versioned_put(
+                    Item::new(&key),
+                    page.version,
+                    &page.content,
+                )?);
             }
         }
         let none = ProductBlock::default();
@@ -228,26 +232,39 @@ impl Targets {
             let parts = split(sums.get(&block).unwrap_or(&none))?;
             for ((key, version), part) in block_keys(scope, owner, block).iter().zip(versions).zip(&parts) {
                 if version > 0 || !part.products.is_empty() {
-                    writes.push(versioned_put(Item::new(key), version, part)?);
+                    levels.entry(block.level).or_default().push(versioned_put(
+                        Item::new(key),
+                        version,
+                        part,
+                    )?);
                 }
             }
         }
-        stream::iter(writes)
-            .map(|write| async move {
-                match ports.database.write(write).await {
-                    Ok(()) => Ok(()),
-                    // The days stay marked, so nobody reads what may be old, and the next run does it again.
-                    Err(DatabaseError::ConditionFailed(_)) => {
-                        Err(Error::Conflict("another run makes the same coarse pages".to_owned()))
-                    }
-                    Err(error) => Err(error.into()),
-                }
-            })
-            .buffer_unordered(WRITES_AT_ONCE)
-            .try_collect::<Vec<()>>()
-            .await?;
+        // Halves before their sum: another run that reads the sum's version and then a half must not find
+        // the sum written and the half not yet.
+        for writes in levels.into_values() {
+            write_all(ports, writes).await?;
+        }
         Ok(())
     }
+}
+
+async fn write_all(ports: &Ports, writes: Vec<Write>) -> Result<()> {
+    stream::iter(writes)
+        .map(|write| async move {
+            match ports.database.write(write).await {
+                Ok(()) => Ok(()),
+                // The days stay marked, so nobody reads what may be old, and the next run does it again.
+                Err(DatabaseError::ConditionFailed(_)) => {
+                    Err(Error::Conflict("another run makes the same coarse pages".to_owned()))
+                }
+                Err(error) => Err(error.into()),
+            }
+        })
+        .buffer_unordered(WRITES_AT_ONCE)
+        .try_collect::<Vec<()>>()
+        .await?;
+    Ok(())
 }
 
 /// A block by its parts. All of them name its members.
