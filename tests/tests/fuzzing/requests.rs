@@ -77,7 +77,8 @@ impl Api {
             ("identity", identity::router(ports(), "test")),
         ]);
         let api = Api { routers, token };
-        for function in ["hq-sync", "inventory", "pos-commands"] {
+        // Identity's too: the OpenAPI document is written when it is first asked for, once.
+        for function in ["identity", "hq-sync", "inventory", "pos-commands"] {
             for event in samples::events(function) {
                 let request = lambda_http::request::from_str(&event.to_string()).unwrap();
                 api.answer(function, request_of(request)).await;
