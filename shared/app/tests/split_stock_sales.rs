@@ -67,6 +67,21 @@ async fn a_till_sells_from_the_parts_to_the_last_piece() {
     assert_eq!(refusal.extra["lines"][0]["available"], 0);
 }
 
+/// The one reads its cart, the other takes all there is, the first looks at the parts: they are one command.
+#[tokio::test]
+async fn a_twin_that_took_the_last_piece_is_no_shortage() {
+    for seed in 40..60 {
+        let (shop, _) = shop(seed, 8, 4).await;
+        shop.ready("r-1", "c", &[(A, 8)]).await.unwrap();
+        let twins = (0..4).map(|_| finalize(&shop, "r-1", "c"));
+        for answer in futures::future::join_all(twins).await {
+            assert!(!matches!(answer, Err(Error::Rejected(_) | Error::Bug(_))), "{seed}: {answer:?}");
+        }
+        finalize(&shop, "r-1", "c").await.unwrap();
+        assert_eq!(total(&shop).await.on_hand, 0);
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_tells_what_all_parts_have_together() {
     let (shop, _) = shop(2, 40, 8).await;

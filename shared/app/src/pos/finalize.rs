@@ -341,6 +341,10 @@ impl<'a> Rounds<'a> {
         fixed.extend(more);
         let attempt = match self.stock_writes(&cart, moves, &movement, fixed.len()).await? {
             Ok(stock) => commit(ports, fixed, moves, stock).await?,
+            // The parts were read after the cart: what is short may have gone to a twin of this request.
+            Err(Attempt::Short(_)) if self.is_outdated(&cart.id, stored).await? => {
+                Attempt::LostRace("the cart changed while its stock was read".to_owned())
+            }
             Err(attempt) => attempt,
         };
         match attempt {
