@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tillstream_app::environment::Environment;
+use tillstream_app::stock::hot_stock::HotStock;
 
 use super::chance::Chance;
 
@@ -119,12 +120,14 @@ impl Environment for Clock {
     }
 }
 
-/// The clock as one machine shows it: a little before or behind.
+/// The clock as one machine shows it, a little before or behind, and what its process remembers.
 pub struct MachineClock {
     /// The run's clock.
     pub clock: Arc<Clock>,
     /// How far this one is ahead, in milliseconds.
     pub ahead_millis: i64,
+    /// What requests before this one left; nothing where the process is new.
+    pub hot_stock: Arc<HotStock>,
 }
 
 #[async_trait]
@@ -140,5 +143,9 @@ impl Environment for MachineClock {
 
     async fn sleep(&self, time: Duration) {
         self.clock.sleep(time).await;
+    }
+
+    fn hot_stock(&self) -> Option<&HotStock> {
+        Some(&self.hot_stock)
     }
 }

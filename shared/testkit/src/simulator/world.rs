@@ -15,6 +15,7 @@ use tillstream_app::dispatch::signature::SigningSecret;
 use tillstream_app::dispatch::transport::HqTransport;
 use tillstream_app::environment::Environment;
 use tillstream_app::ports::{EventStream, WakeUpQueue};
+use tillstream_app::stock::hot_stock::HotStock;
 
 use super::Settings;
 use super::books::{Books, Goods, Shop};
@@ -31,6 +32,9 @@ use crate::memory_messaging::{MemoryQueue, MemoryStream, SendFault};
 /// HQ's secrets: it takes up the next when it rotates.
 const SECRETS: [&str; 2] =
     ["the first secret of tillstream and hq", "the second secret of tillstream and hq"];
+
+/// Processes that live as long as the day.
+const PROCESSES: usize = 3;
 
 /// How much goes wrong.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -80,6 +84,8 @@ pub struct World {
     pub memory: Arc<MemoryDatabase>,
     /// The tables as functions reach them.
     pub tables: Arc<dyn Database>,
+    /// What processes that live long remember.
+    processes: Vec<Arc<HotStock>>,
     /// What transactions are at.
     pub under_way: Arc<UnderWay>,
     pub stream: Arc<MemoryStream>,
@@ -157,6 +163,7 @@ impl World {
             _ => 1,
         };
         let world = World {
+            processes: std::iter::repeat_with(Arc::default).take(PROCESSES).collect(),
             under_way: Arc::default(),
             tables: Bug::database(bug, memory.clone(), chance.clone()),
             sending: Bug::stream(bug, stream.clone()),
@@ -244,8 +251,12 @@ impl World {
         } else {
             Arc::new(FaultyDatabase::random(slow, self.chance.next(), rates))
         };
-        let environment =
-            MachineClock { clock: self.clock.clone(), ahead_millis: self.chance.between(-400, 400) };
+        let environment = MachineClock {
+            clock: self.clock.clone(),
+            ahead_millis: self.chance.between(-400, 400),
+            // Most requests come to a process that has answered others before.
+            hot_stock: self.processes.get(self.chance.index(1 + PROCESSES)).cloned().unwrap_or_default(),
+        };
         Ports { database, environment: Arc::new(environment) }
     }
 

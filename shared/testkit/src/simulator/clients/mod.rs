@@ -5,6 +5,7 @@ mod administrator;
 mod analyst;
 mod headquarters;
 mod intruder;
+mod layouts;
 mod reader;
 mod stock_room;
 mod till;
@@ -41,6 +42,7 @@ pub fn begin(world: &Rc<World>) {
         spawn(world, analyst::work(world.clone(), tenant));
         spawn(world, administrator::work(world.clone(), tenant));
         spawn(world, intruder::work(world.clone(), tenant));
+        spawn(world, layouts::work(world.clone(), tenant));
         spawn(world, reader::work(world.clone(), tenant));
     }
 }
