@@ -341,10 +341,6 @@ impl<'a> Rounds<'a> {
         fixed.extend(more);
         let attempt = match self.stock_writes(&cart, moves, &movement, fixed.len()).await? {
             Ok(stock) => commit(ports, fixed, moves, stock).await?,
-            // The parts were read after the cart: what is short may have gone to a twin of this request.
-            Err(Attempt::Short(_)) if self.is_outdated(&cart.id, stored).await? => {
-                Attempt::LostRace("the cart changed while its stock was read".to_owned())
-            }
             Err(attempt) => attempt,
         };
         match attempt {
@@ -363,10 +359,15 @@ impl<'a> Rounds<'a> {
             Attempt::Short(shortages) => {
                 let free =
                     !self.freed && free_expired_holds(ports, scope, &cart.store_id, &shortages, now).await?;
-                if !free {
+                if free {
+                    self.freed = true;
+                } else if self.is_outdated(&cart.id, stored).await? {
+                    // Parts are read after the cart, and looking for expired holds takes its time: what is
+                    // short may have gone to a twin of this request.
+                    self.retries.again("the cart changed while its stock was looked at").await?;
+                } else {
                     return Err(insufficient_stock(&cart, &shortages).into());
                 }
-                self.freed = true;
             }
         }
         Ok(None)

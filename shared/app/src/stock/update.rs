@@ -126,26 +126,28 @@ pub async fn update(
         if seen.is_some_and(|stock| stock.layout != LAYOUT_WHOLE) {
             // The answer tells what the update left of the whole. Versions go on over a merge.
             make_whole(ports, scope, location_id, sku).await?;
+            attempts.at_once("the stock was split again")?;
             continue;
         }
         let shortage = update.shortage(seen);
         let version_stands = update
             .require_version(seen)
             .and_then(|()| Ok(precondition(seen.map(|stock| stock.version().unsigned_abs()))?));
+        if shortage.is_some() && !looked_for_expired && seen.is_some_and(|s| s.may_have_expired_holds(now)) {
+            looked_for_expired = true;
+            if free_expired(ports, scope, location_id, sku, now).await? {
+                continue;
+            }
+        }
         if shortage.is_some() || version_stands.is_err() {
-            // A batch is not read at one moment: it may be this very request that moved the stock.
+            // A batch is not read at one moment, and looking for expired holds takes its time: it may be this
+            // very request that moved the stock.
             if let Some(record) = ports.database.get(strong(record_key.clone())).await? {
                 return answer_again(&record, &fingerprint, number);
             }
         }
         version_stands?;
         if let Some(shortage) = shortage {
-            if !looked_for_expired && seen.is_some_and(|stock| stock.may_have_expired_holds(now)) {
-                looked_for_expired = true;
-                if free_expired(ports, scope, location_id, sku, now).await? {
-                    continue;
-                }
-            }
             return Err(insufficient_stock(ports, caller, &[shortage]).await?.into());
         }
         let (updated, mut writes) = update.writes(caller, seen);
