@@ -19,6 +19,9 @@ use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::stock::standing::standing;
 use crate::tenancy::TenantScope;
 
+/// Layouts that freeing follows, where others lay the stock out anew while it is at it.
+const MOVES_MAX: u32 = 4;
+
 /// Frees the expired holds on one stock item, one transaction each, then raises its `earliest_expiry`, or
 /// that of its parts. Answers whether any had expired, so that trying again is worth it. Harmless at any
 /// time, by anybody, in parallel, and beside splitting and merging.
@@ -32,15 +35,42 @@ pub async fn free_expired(
     sku: &str,
     now: Timestamp,
 ) -> Result<bool> {
+    let mut expired = false;
+    for _ in 0..MOVES_MAX {
+        let freed = free_expired_of_layout(ports, scope, location_id, sku, now).await?;
+        expired |= freed.expired;
+        if !freed.has_moved {
+            break;
+        }
+    }
+    Ok(expired)
+}
+
+/// What freeing came to in the layout that stood when it began.
+#[derive(Default)]
+struct FreedOfLayout {
+    /// Whether any hold had expired.
+    expired: bool,
+    /// Whether another layout came meanwhile: what had expired may be held elsewhere now.
+    has_moved: bool,
+}
+
+async fn free_expired_of_layout(
+    ports: &Ports,
+    scope: &TenantScope,
+    location_id: &str,
+    sku: &str,
+    now: Timestamp,
+) -> Result<FreedOfLayout> {
     let database = ports.database.as_ref();
     let Some(standing) = standing(database, scope, location_id, sku, LAYOUT_WHOLE).await? else {
-        return Ok(false);
+        return Ok(FreedOfLayout::default());
     };
     let first = standing.first();
     // Read before the holds: whoever adds a hold raises the part's `seq`, so an unchanged `seq` proves that
     // the holds read after it are all there are.
     let mut sums: Vec<PartSum> = standing.parts().iter().map(|part| PartSum::new(part.seq)).collect();
-    let mut expired = false;
+    let (mut expired, mut has_moved) = (false, false);
     let mut lines_of_the_past = false;
     for partition in 0..standing.hold_partitions() {
         let own = standing.numbered().find(|(part, _)| *part == partition).map(|(_, part)| part);
@@ -60,6 +90,7 @@ pub async fn free_expired(
             } else {
                 // Of a layout younger than what was read: it moved under us, so nothing is certain.
                 sums.iter_mut().for_each(|sum| sum.certain = false);
+                has_moved = true;
                 continue;
             };
             let at = usize::try_from(place.part()).unwrap_or(usize::MAX);
@@ -73,6 +104,10 @@ pub async fn free_expired(
                 Freed::ByUs => sum.seq += 1,
                 // Extended, committed or freed by somebody else, or we cannot tell: leave the expiry early.
                 Freed::NotByUs => sum.certain = false,
+                Freed::Moved => {
+                    sum.certain = false;
+                    has_moved = true;
+                }
             }
         }
         if let Some(sum) = usize::try_from(partition).ok().and_then(|at| sums.get_mut(at)) {
@@ -86,7 +121,7 @@ pub async fn free_expired(
             raise_earliest(database, key, sum, forget_past).await?;
         }
     }
-    Ok(expired)
+    Ok(FreedOfLayout { expired, has_moved })
 }
 
 /// What was seen of the holds that count in one part.
@@ -110,6 +145,8 @@ impl PartSum {
 enum Freed {
     ByUs,
     NotByUs,
+    /// It was held in a part that was merged meanwhile: it counts in the first part now.
+    Moved,
 }
 
 /// Frees one hold if it is still there and still expired.
@@ -140,8 +177,7 @@ async fn free(ports: &Ports, scope: &TenantScope, located: &Located, now: Timest
                 if matches!(reasons.get(1), Some(Cancellation::ConditionFailed(_))) =>
             {
                 if matches!(located.place, Place::Part { .. }) {
-                    // It was merged meanwhile; whoever looks next finds it in the first part.
-                    return Ok(Freed::NotByUs);
+                    return Ok(Freed::Moved);
                 }
                 // The counters say less is reserved than the lines do. Conservation will tell; the item
                 // must stay usable meanwhile.

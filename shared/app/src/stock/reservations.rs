@@ -128,6 +128,10 @@ pub async fn require_committable(
         .filter(|about| **about != EndingWrite::Line)
         .map(|about| (about, items.next().flatten()))
         .collect();
+    if seen.iter().any(|(about, item)| has_moved(about, item.as_ref())) {
+        // It was merged meanwhile, so what was read tells nothing: the transaction will.
+        return Ok(located);
+    }
     let shortages = count_shortages(reservation, seen.iter().map(|(about, item)| (*about, item.as_ref())))?;
     if shortages.is_empty() {
         return Ok(located);

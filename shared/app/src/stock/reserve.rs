@@ -459,9 +459,11 @@ impl<'a> Layouts<'a> {
         let sold_out = stock.is_some_and(|stock| stock.layout != LAYOUT_WHOLE && stock.available <= 0);
         // One of some: many meet it at once, and each attempt stands in the way of the others.
         if sold_out && self.ports.environment.random().is_multiple_of(SOLD_OUT_TRY) {
-            let merged = merge(self.ports, self.scope, &line.location_id, &line.sku).await?;
-            if let LaidOut::Now(layout) = merged {
-                self.note(at, line, layout);
+            match merge(self.ports, self.scope, &line.location_id, &line.sku).await {
+                Ok(LaidOut::Now(layout)) => self.note(at, line, layout),
+                Err(Error::Bug(why)) => return Err(Error::Bug(why)),
+                // It need not be done now, and not by us: the answer stands without it.
+                Ok(_) | Err(_) => {}
             }
         }
         Ok(())
@@ -492,9 +494,10 @@ impl<'a> Layouts<'a> {
             if *lost < LOST_UNTIL_SPLIT || parts < 2 {
                 continue;
             }
-            let laid_out = split(self.ports, self.scope, &line.location_id, &line.sku, parts).await?;
-            if let LaidOut::Now(layout) = laid_out {
-                self.note(at, line, layout);
+            match split(self.ports, self.scope, &line.location_id, &line.sku, parts).await {
+                Ok(LaidOut::Now(layout)) => self.note(at, line, layout),
+                Err(Error::Bug(why)) => return Err(Error::Bug(why)),
+                Ok(_) | Err(_) => {}
             }
         }
         Ok(())
