@@ -42,8 +42,8 @@ pub struct Completeness {
 #[derive(Deserialize)]
 struct Alone {
     folded: Folded,
-    closed_through: Option<Date>,
-    changed: BTreeMap<Date, u64>,
+    _closed_through: Option<Date>,
+    _changed: BTreeMap<Date, u64>,
     stamp: u64,
 }
 
@@ -52,10 +52,12 @@ impl StoredContent for Completeness {
         // The older form is the beginning of the newer one: neither reads as the other, since nothing may
         // be missing and nothing may stand behind.
         compact::decode(bytes).or_else(|error| {
-            let Ok(Alone { folded, closed_through, changed, stamp }) = compact::decode(bytes) else {
+            let Ok(Alone { folded, stamp, .. }) = compact::decode(bytes) else {
                 return Err(error);
             };
-            Ok(Completeness { folded, closed_through, changed, stamp, ..Completeness::default() })
+            // The coarse pages of that time are not read any more: as if no day had been closed yet, all are
+            // made anew.
+            Ok(Completeness { folded, stamp, ..Completeness::default() })
         })
     }
 }
@@ -165,7 +167,9 @@ mod tests {
         new.mark(Date::constant(2010, 11, 30));
         let Completeness { folded, closed_through, changed, stamp, .. } = new.clone();
         let old = compact::encode(&Old { folded, closed_through, changed, stamp }).unwrap();
-        assert_eq!(Completeness::of_bytes(&old).unwrap(), new);
+        // Its coarse pages are of another form: all its days are to be closed anew.
+        let anew = Completeness { closed_through: None, changed: BTreeMap::new(), ..new.clone() };
+        assert_eq!(Completeness::of_bytes(&old).unwrap(), anew);
         let mut bytes = compact::encode(&new).unwrap();
         assert_eq!(Completeness::of_bytes(&bytes).unwrap(), new);
         bytes.push(0);

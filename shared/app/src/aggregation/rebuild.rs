@@ -2,7 +2,7 @@
 //!
 //! Equal facts make equal bytes, so a rebuilt page either is the stored one or shows a difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -110,36 +110,41 @@ pub async fn rebuild(
         }
     }
 
-    let mut rewritten = Vec::new();
-    for (page, content) in &hours {
-        let item = take(&mut stored, scope, &store.id, page);
-        if compare(ports, page.head(scope, &store.id), item, content, mode, &mut report).await? {
-            rewritten.push(page.day());
+    let days: BTreeSet<Date> = hours.keys().chain(products.keys()).map(Page::day).collect();
+    let compared: Result<()> = async {
+        for (page, content) in &hours {
+            let item = take(&mut stored, scope, &store.id, page);
+            compare(ports, page.head(scope, &store.id), item, content, mode, &mut report).await?;
         }
-    }
-    for (page, content) in &products {
-        let item = take(&mut stored, scope, &store.id, page);
-        if compare(ports, page.head(scope, &store.id), item, content, mode, &mut report).await? {
-            rewritten.push(page.day());
+        for (page, content) in &products {
+            let item = take(&mut stored, scope, &store.id, page);
+            compare(ports, page.head(scope, &store.id), item, content, mode, &mut report).await?;
         }
+        Ok(())
     }
+    .await;
+    if mode == Mode::Repair {
+        mark(ports, scope, &store.id, &days).await?;
+    }
+    compared?;
     for (_, sk) in stored.into_keys() {
         report.pages += 1;
         report.different.push(sk.clone());
         report.unaccounted.push(sk);
     }
-    if !rewritten.is_empty() {
-        let head = completeness::head(scope, &store.id);
-        stored::change(ports, &head, None, |record: &mut Completeness| {
-            let closed = record.closed_through;
-            let days = rewritten.iter().filter(|day| closed.is_some_and(|closed| **day <= closed));
-            let days: Vec<Date> = days.copied().collect();
-            days.iter().for_each(|day| record.mark(*day));
-            !days.is_empty()
-        })
-        .await?;
-    }
     Ok(report)
+}
+
+/// Marks the closed ones of these days as changed: all that were looked at, since a run that was cut off, or
+/// whose write took effect without an answer, has left no list of what it wrote.
+async fn mark(ports: &Ports, scope: &TenantScope, store_id: &str, days: &BTreeSet<Date>) -> Result<()> {
+    stored::change(ports, &completeness::head(scope, store_id), None, |record: &mut Completeness| {
+        let closed: Vec<Date> = days.iter().copied().filter(|day| record.is_closed(*day)).collect();
+        closed.iter().for_each(|day| record.mark(*day));
+        !closed.is_empty()
+    })
+    .await?;
+    Ok(())
 }
 
 fn take(
@@ -152,7 +157,7 @@ fn take(
     stored.remove(&(key.pk().to_owned(), key.sk().to_owned()))
 }
 
-/// Compares one page; says whether it was written.
+/// Compares one page, and writes it where it is to be mended.
 async fn compare<T: Content>(
     ports: &Ports,
     head: Item,
@@ -160,23 +165,23 @@ async fn compare<T: Content>(
     content: &T,
     mode: Mode,
     report: &mut Report,
-) -> Result<bool> {
+) -> Result<()> {
     report.pages += 1;
     let stored = Stored::<T>::of(item.as_ref())?;
     if item.is_some() && stored.content == *content {
-        return Ok(false);
+        return Ok(());
     }
     let sk = head.text("sk")?.to_owned();
     report.different.push(sk.clone());
     if !content.folded().contains_all(stored.content.folded()) {
         report.unaccounted.push(sk);
-        return Ok(false);
+        return Ok(());
     }
     if mode == Mode::Verify {
-        return Ok(false);
+        return Ok(());
     }
     match ports.database.write(versioned_put(head, stored.version, content)?).await {
-        Ok(()) => Ok(true),
+        Ok(()) => Ok(()),
         Err(DatabaseError::ConditionFailed(_)) => Err(Error::Conflict(format!("{sk} was written meanwhile"))),
         Err(error) => Err(error.into()),
     }

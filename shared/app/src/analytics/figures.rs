@@ -265,16 +265,29 @@ impl<'a> StoresFigures<'a> {
                 }
             }
         }
+        // A day of several stores has a slot for each hour at which one of them begins: where one slot is
+        // cut, the whole day is read by hour, and none of its slots is shown here.
+        let time = |second: i64| Timestamp::from_second(second).map_err(Error::bug);
+        let mut cut = BTreeSet::new();
+        for ((day, start), slot) in &page.slots {
+            if days.contains(day)
+                && !(range.has_hour(time(*start)?) && range.has_hour(time(slot.last_start)?))
+            {
+                cut.insert(*day);
+            }
+        }
+        if *resolution == Resolution::Days {
+            for day in cut.difference(&refused) {
+                again.page(*unit, Resolution::Hours, *day);
+            }
+            refused.append(&mut cut);
+        }
         for ((day, start), slot) in &page.slots {
             if !days.contains(day) || refused.contains(day) {
                 continue;
             }
-            let start = Timestamp::from_second(*start).map_err(Error::bug)?;
-            let last = Timestamp::from_second(slot.last_start).map_err(Error::bug)?;
-            if !(range.has_hour(start) && range.has_hour(last)) {
-                if *resolution == Resolution::Days {
-                    again.page(*unit, Resolution::Hours, *day);
-                }
+            let start = time(*start)?;
+            if !(range.has_hour(start) && range.has_hour(time(slot.last_start)?)) {
                 continue;
             }
             let offset_seconds = slot.offset_seconds;
