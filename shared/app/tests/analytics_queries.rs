@@ -1073,3 +1073,40 @@ fn merged_days_between_others_are_counted_once() {
         assert_eq!(answers(&live.ports).await, answers(&fine.ports).await, "two days settled, not merged");
     });
 }
+
+/// The keeper's list of stores is read a while before, from an index: it may lack one.
+#[test]
+fn a_keeper_whose_list_lacks_a_store_does_not_take_it_out_of_merged_days() {
+    run(async {
+        let (fine, _) = stores().await;
+        let (live, _) = stores().await;
+        let both = |number: u64| -> Vec<SaleEvent> {
+            [0, 1, 2]
+                .iter()
+                .flat_map(|n| [sale_on(STORE, "r-1", number + n, *n), sale_on("s-2", "r-8", number + n, *n)])
+                .collect()
+        };
+        for shop in [&fine, &live] {
+            fold_all(&shop.ports, &both(1)).await;
+            fold_all(&shop.ports, &at_store("s-3", both(1).into_iter().step_by(2).collect())).await;
+        }
+        assert_eq!(keep(&live.ports, "2010-12-31", 50).await.unwrap(), 0);
+        set_store(&live.ports, "s-3", |store| store.time_zone = "Europe/London".into()).await;
+        set_store(&fine.ports, "s-3", |store| store.time_zone = "Europe/London".into()).await;
+        assert_eq!(keep(&live.ports, "2010-12-31", 50).await.unwrap(), 0);
+        // A late sale of one store, and a run that knows of two.
+        for shop in [&fine, &live] {
+            fold_all(&shop.ports, &[sale_on(STORE, "r-1", 11, 1)]).await;
+        }
+        let mut locations = Vec::new();
+        for id in [STORE, "s-2"] {
+            coarse::refresh(&live.ports, &live.scope, id, "2010-12-31".parse().unwrap(), 50).await.unwrap();
+            locations.push(store(&live.ports, id).await);
+        }
+        let merged = coarse::merge(&live.ports, &live.scope, &locations, 50).await;
+        assert!(matches!(merged, Err(tillstream_app::Error::Conflict(_))), "{merged:?}");
+        assert_eq!(answers(&live.ports).await, answers(&fine.ports).await, "two of three stores listed");
+        assert_eq!(keep(&live.ports, "2010-12-31", 50).await.unwrap(), 0);
+        assert_eq!(answers(&live.ports).await, answers(&fine.ports).await, "all listed");
+    });
+}

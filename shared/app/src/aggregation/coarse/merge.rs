@@ -113,6 +113,30 @@ async fn enlist(
     Err(last)
 }
 
+/// Refuses to make days anew without a store that is in them and has not left the calendar: the list of
+/// stores is read from an index, a while before, and may lack one. Who is in the days is read with the
+/// versions that the writes depend on.
+async fn require_all_members(
+    ports: &Ports,
+    scope: &TenantScope,
+    calendar: &str,
+    ids: &[&str],
+    targets: &Targets,
+    days: &[Date],
+) -> Result<()> {
+    let of_days = |page: &Stored<SalesPage>| -> Vec<String> {
+        days.iter().filter_map(|day| page.content.members.get(day)).flatten().cloned().collect()
+    };
+    let unlisted: BTreeSet<String> =
+        targets.sales.values().flat_map(of_days).filter(|id| !ids.contains(&id.as_str())).collect();
+    let unlisted: Vec<&str> = unlisted.iter().map(String::as_str).collect();
+    let records = records(ports, scope, &unlisted).await?;
+    match records.iter().find(|(_, record)| record.calendar.as_deref() == Some(calendar)) {
+        Some((id, _)) => Err(Error::Conflict(format!("the list of stores of {calendar} lacks {id}"))),
+        None => Ok(()),
+    }
+}
+
 /// Merges days of one calendar, whose stores' records were read before; answers how many remain.
 async fn merge_calendar(
     ports: &Ports,
@@ -136,6 +160,7 @@ async fn merge_calendar(
     // store says for itself, and two runs that make the same block must meet at its version.
     let blocks = around(&days);
     let mut targets = Targets::read(ports, scope, owner, &SHARED_FACETS, &days, blocks).await?;
+    require_all_members(ports, scope, calendar, ids, &targets, &days).await?;
     targets.clear(&days);
     let mut sums: BTreeMap<Block, ProductBlock> =
         days.iter().map(|day| (Block::of(0, *day), ProductBlock::default())).collect();
