@@ -117,6 +117,7 @@ pub struct SalesQuery {
     /// What to compare with.
     pub compare: Option<Compare>,
     /// Rows of a page, 1 to 5000; 5000 where absent. Rows that are compared with come after the others.
+    #[param(minimum = 1, maximum = 5000, default = 5000)]
     pub limit: Option<u32>,
     /// Where to go on: `next_cursor` of the page before.
     pub cursor: Option<String>,

@@ -41,7 +41,7 @@ fn form(name: &str) -> Option<(&'static str, &'static str)> {
     })
 }
 
-/// Least and most of the query parameter `limit`, of every list.
+/// Least and most of the query parameter `limit`, of every list that does not say otherwise.
 const LIMIT: (usize, usize) = (1, 200);
 
 /// Brings them into the schemas of bodies.
@@ -104,8 +104,8 @@ fn complete_parameter(parameter: &mut Parameter) {
         }
     }
     if parameter.name == "limit" {
-        schema.minimum = Some(utoipa::Number::UInt(LIMIT.0));
-        schema.maximum = Some(utoipa::Number::UInt(LIMIT.1));
+        schema.minimum.get_or_insert(utoipa::Number::UInt(LIMIT.0));
+        schema.maximum.get_or_insert(utoipa::Number::UInt(LIMIT.1));
     }
     complete_text(&parameter.name, schema);
 }
