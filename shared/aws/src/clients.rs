@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCrede
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::sdk_config::Builder;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use tillstream_app::database::{DatabaseError, Table};
 
 use crate::https;
@@ -35,8 +36,25 @@ fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> SdkConfig {
     let mut builder = with_our_limits();
     builder.set_credentials_provider(credentials.map(SharedCredentialsProvider::new));
     builder.set_endpoint_url(lookup("AWS_ENDPOINT_URL"));
+    let of_services = OF_SERVICES.into_iter().filter_map(|name| Some((name, lookup(name)?)));
+    builder.set_service_config(Some(ServiceEndpoints(of_services.collect())));
     builder.set_region(lookup("AWS_REGION").or_else(|| lookup("AWS_DEFAULT_REGION")).map(Region::new));
     builder.build()
+}
+
+/// Endpoints of single services, which go before `AWS_ENDPOINT_URL` (AWS SDKs and Tools Reference Guide,
+/// "Service-specific endpoints").
+const OF_SERVICES: [&str; 3] =
+    ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_KINESIS", "AWS_ENDPOINT_URL_SQS"];
+
+#[derive(Debug)]
+struct ServiceEndpoints(BTreeMap<&'static str, String>);
+
+impl LoadServiceConfig for ServiceEndpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let name = format!("{}_{}", key.env(), key.service_id().to_uppercase().replace(' ', "_"));
+        self.0.get(name.as_str()).cloned()
+    }
 }
 
 /// Configuration for a local emulator at `endpoint`: it takes any credentials.
