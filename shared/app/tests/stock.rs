@@ -4,6 +4,8 @@
 
 #[path = "stock/fixture.rs"]
 mod fixture;
+#[path = "stock/hot_stock_tests.rs"]
+mod hot_stock_tests;
 #[path = "stock/ledger_tests.rs"]
 mod ledger_tests;
 #[path = "stock/lifecycle_tests.rs"]

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tillstream_app::database::{Database, Item, Table, Write};
+use tillstream_app::database::{Database, Item, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::stock::conservation::prove;
 use tillstream_app::stock::holds::{Hold, locate};
-use tillstream_app::stock::hot_stock::HotStock;
 use tillstream_app::stock::ledger_gaps::walk_ledger_gaps;
 use tillstream_app::stock::reserve::reserve;
 use tillstream_app::stock::split::{self, LaidOut};
@@ -32,12 +31,12 @@ impl Fixture {
         Ports { database: self.memory.clone(), environment: self.environment.clone() }
     }
 
-    async fn split(&self, parts: u32) {
+    pub async fn split(&self, parts: u32) {
         let laid_out = split::split(&self.others(), self.scope(), SHOP, A, parts).await.unwrap();
         assert!(matches!(laid_out, LaidOut::Now(_)), "{laid_out:?}");
     }
 
-    async fn merge(&self) {
+    pub async fn merge(&self) {
         let laid_out = split::merge(&self.others(), self.scope(), SHOP, A).await.unwrap();
         assert!(matches!(laid_out, LaidOut::Now(_)), "{laid_out:?}");
     }
@@ -47,7 +46,7 @@ impl Fixture {
     }
 
     /// On hand, reserved, available.
-    async fn pieces(&self) -> (i64, i64, i64) {
+    pub async fn pieces(&self) -> (i64, i64, i64) {
         let level = self.level().await;
         let of = |quantity| if let QuantityInput::Whole(pieces) = quantity { pieces } else { -1 };
         (of(level.on_hand), of(level.reserved), of(level.available))
@@ -78,7 +77,7 @@ impl Fixture {
     /// What must hold of all parts: counters follow from each other, nothing split is oversold, what is
     /// reserved in each place is what the hold lines say that count there, no expiry is later than the
     /// truth, and the ledger proves it all.
-    async fn check(&self) {
+    pub async fn check(&self) {
         let items = self.memory.items(Table::Stock);
         let lines: Vec<Hold> = items
             .iter()
@@ -221,33 +220,10 @@ async fn the_last_unit_is_sold_whatever_the_database_does() {
         let database =
             Arc::new(faults::FaultyDatabase::random(fixture.memory.clone(), seed, Rates::each(20)));
         let ports = Ports { database, environment: fixture.environment.clone() };
-        let (made, refused) = sell_out_with_faults(&fixture, &ports, 60).await;
-        assert_eq!((made, refused), (40, 20));
+        assert_eq!(sell_out(&fixture, &ports, 60).await, (40, 20));
         assert_eq!(fixture.pieces().await, (40, 40, 0));
         fixture.check().await;
     }
-}
-
-/// As [`sell_out`], where a call may also be refused outright.
-async fn sell_out_with_faults(fixture: &Fixture, ports: &Ports, tasks: usize) -> (usize, usize) {
-    let mut running = Vec::new();
-    for n in 0..tasks {
-        let (ports, caller) = (ports.clone(), fixture.caller.clone());
-        running.push(tokio::spawn(async move {
-            loop {
-                match reserve(&ports, &caller, &format!("key-{n}"), &request(&[(SHOP, A, 1)], 900)).await {
-                    Ok(_) => return true,
-                    Err(Error::Rejected(_)) => return false,
-                    Err(_) => {}
-                }
-            }
-        }));
-    }
-    let mut made = 0;
-    for task in running {
-        made += usize::from(task.await.unwrap());
-    }
-    (made, tasks - made)
 }
 
 #[tokio::test]
@@ -680,102 +656,6 @@ async fn whole_stock_is_written_as_if_there_were_no_parts() {
     for name in ["part", "parts", "last_layout", "hold_parts", "version_offset"] {
         assert!(!attributes(&fixture.memory).contains(&name.to_owned()), "{name} costs whom it is no use to");
     }
-}
-
-/// A process that remembers split stock.
-struct Remembering {
-    clock: Arc<TestEnvironment>,
-    hot_stock: HotStock,
-}
-
-#[async_trait::async_trait]
-impl Environment for Remembering {
-    fn now(&self) -> jiff::Timestamp {
-        self.clock.now()
-    }
-    fn random(&self) -> u64 {
-        self.clock.random()
-    }
-    async fn sleep(&self, time: std::time::Duration) {
-        self.clock.sleep(time).await;
-    }
-    fn hot_stock(&self) -> Option<&HotStock> {
-        Some(&self.hot_stock)
-    }
-}
-
-#[tokio::test]
-async fn what_a_process_remembers_is_a_hint() {
-    let fixture = Fixture::new(50).await;
-    fixture.count(SHOP, A, 48).await;
-    let environment =
-        Arc::new(Remembering { clock: fixture.environment.clone(), hot_stock: HotStock::default() });
-    let ports = Ports { database: fixture.memory.clone(), environment: environment.clone() };
-    let remembered = || environment.hot_stock.layout(fixture.scope(), SHOP, A);
-    let hold = |key: &'static str, pieces| {
-        let (ports, caller) = (&ports, &fixture.caller);
-        async move { reserve(ports, caller, key, &request(&[(SHOP, A, pieces)], 900)).await }
-    };
-    hold("a", 1).await.unwrap();
-    assert_eq!(remembered(), 0, "nothing of whole stock");
-    fixture.split(8).await;
-    hold("b", 1).await.unwrap();
-    assert_eq!(remembered(), 108);
-    // Another layout with as many parts, one with fewer, and none.
-    fixture.merge().await;
-    fixture.split(8).await;
-    hold("c", 1).await.unwrap();
-    fixture.merge().await;
-    fixture.split(2).await;
-    for key in ["d", "e", "f", "g", "h", "i"] {
-        hold(key, 1).await.unwrap();
-    }
-    assert_eq!(remembered(), 302);
-    fixture.check().await;
-    fixture.merge().await;
-    hold("j", 1).await.unwrap();
-    assert_eq!(remembered(), 0);
-    // Parts that were empty are left alone while others have any, and found again when they have.
-    fixture.split(8).await;
-    let most = hold("k", 36).await.unwrap().reservation.reservation_id;
-    assert!(environment.hot_stock.empty_parts(fixture.scope(), SHOP, A) == 0, "they had some when seen");
-    for key in ["l", "m"] {
-        hold(key, 1).await.unwrap();
-    }
-    assert_eq!(refusal(hold("n", 1).await.unwrap_err()).code, "insufficient_stock");
-    reservations::release(&ports, &fixture.caller, "r", &most).await.unwrap();
-    hold("o", 36).await.unwrap();
-    assert_eq!(fixture.pieces().await, (48, 48, 0));
-    fixture.check().await;
-}
-
-#[tokio::test]
-async fn of_the_catalogue_only_moments_are_remembered_and_only_of_split_stock() {
-    let fixture = Fixture::new(51).await;
-    let environment =
-        Arc::new(Remembering { clock: fixture.environment.clone(), hot_stock: HotStock::default() });
-    let ports = Ports { database: fixture.memory.clone(), environment };
-    for sku in [A, SKUS[1]] {
-        fixture.count(SHOP, sku, 48).await;
-    }
-    fixture.split(8).await;
-    let hold = |key: &'static str, sku| {
-        let (ports, caller) = (&ports, &fixture.caller);
-        async move { reserve(ports, caller, key, &request(&[(SHOP, sku, 1)], 900)).await }
-    };
-    hold("a", A).await.unwrap();
-    hold("b", SKUS[1]).await.unwrap();
-    // Both products go.
-    for sku in [A, SKUS[1]] {
-        let key = fixture.scope().product(sku);
-        let delete = Write::Delete { table: Table::Catalog, key, condition: None };
-        fixture.memory.write(delete).await.unwrap();
-    }
-    assert_eq!(refusal(hold("c", SKUS[1]).await.unwrap_err()).errors[0].code, "sku_unknown");
-    fixture.pass(4);
-    hold("d", A).await.unwrap();
-    fixture.pass(1);
-    assert_eq!(refusal(hold("e", A).await.unwrap_err()).errors[0].code, "sku_unknown");
 }
 
 #[tokio::test]
