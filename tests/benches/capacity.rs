@@ -10,8 +10,6 @@
 #[path = "../tests/real_days/day.rs"]
 #[allow(dead_code, reason = "of a day only its products and invoices are sold here")]
 mod day;
-#[path = "../../shared/app/tests/sales/mod.rs"]
-mod sales;
 mod till;
 mod worker;
 
@@ -23,12 +21,12 @@ use tillstream_app::capacity::{CapacityKind, CapacityMeter, CapacitySums, Operat
 use tillstream_app::database::{Consistency, Database, Get, Table};
 use tillstream_contracts::events::SaleEvent;
 use tillstream_testkit::emulator::DynamoFixture;
+use tillstream_testkit::made_up_sales::{Dice, busy_sale, fold_all, ports};
 use tillstream_testkit::memory_database::{MemoryDatabase, item_size};
 use tillstream_testkit::test_environment::TestEnvironment;
 use tillstream_tests::bench_report::{Report, Target};
 
 use crate::day::{Day, is_stocked};
-use crate::sales::{Dice, busy_sale, fold_all, ports};
 use crate::till::{Sale, Tills, products};
 
 /// Numbers of distinct SKUs in an order.

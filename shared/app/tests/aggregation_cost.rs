@@ -1,13 +1,11 @@
 //! What counting costs in write units.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test that cannot go on fails")]
 
-mod sales;
-
 use std::sync::Arc;
 
-use sales::*;
 use tillstream_app::capacity::CapacityMeter;
 use tillstream_contracts::events::SaleEvent;
+use tillstream_testkit::made_up_sales::*;
 use tillstream_testkit::memory_database::MemoryDatabase;
 
 #[tokio::test]

@@ -1,13 +1,10 @@
 //! Pages = fold of the orders, whatever happens on the way.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test that cannot go on fails")]
 
-mod sales;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sales::*;
 use tillstream_app::aggregation::completeness::Completeness;
 use tillstream_app::aggregation::fold::fold_batch;
 use tillstream_app::aggregation::pages::{hour_of, products_of};
@@ -17,6 +14,7 @@ use tillstream_app::tenancy::TenantScope;
 use tillstream_contracts::events::SaleEvent;
 use tillstream_domain::aggregates::{Dimension, Metrics, page_of};
 use tillstream_domain::money::AMOUNT_MAX;
+use tillstream_testkit::made_up_sales::*;
 use tillstream_testkit::memory_database::MemoryDatabase;
 
 fn run<F: Future>(future: F) -> F::Output {

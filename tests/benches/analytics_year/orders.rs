@@ -9,6 +9,7 @@ use tillstream_domain::business_day::StoreCalendar;
 use tillstream_domain::lane::Lane;
 use tillstream_domain::money::Currency;
 use tillstream_domain::quantity::Quantity;
+use tillstream_testkit::made_up_sales::Dice;
 
 /// Stores.
 pub const STORES: usize = 20;
@@ -27,18 +28,6 @@ const OPENING_HOURS: std::ops::Range<u64> = 9..21;
 pub const FIRST: &str = "2025-01-01";
 /// The last day: the one that is open.
 pub const TODAY: &str = "2026-01-16";
-
-/// A seeded source of numbers: xorshift64* (Vigna, 2016).
-pub struct Dice(pub u64);
-
-impl Dice {
-    pub fn below(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) % sides
-    }
-}
 
 pub fn store_id(store: usize) -> String {
     format!("s-{store:02}")

@@ -1,11 +1,13 @@
 //! Made-up sales, a database that crashes, and a count done the plain way.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests; they live here to be shared with benchmarks")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use crate::memory_database::MemoryDatabase;
+use crate::test_environment::TestEnvironment;
 use async_trait::async_trait;
 use jiff::civil::Date;
 use jiff::{Span, Timestamp};
@@ -16,16 +18,17 @@ use tillstream_contracts::events::*;
 use tillstream_domain::aggregates::Metrics;
 use tillstream_domain::lane::Lane;
 use tillstream_domain::quantity::Quantity;
-use tillstream_testkit::memory_database::MemoryDatabase;
-use tillstream_testkit::test_environment::TestEnvironment;
 
+/// Whose sales they are.
 pub const TENANT: &str = "demo";
+/// Where they are made.
 pub const STORE: &str = "s-1";
 
 /// A seeded source of numbers.
-pub struct Dice(pub u64);
+pub struct Dice(/** The state, which must not be 0. */ pub u64);
 
 impl Dice {
+    /// A number from 0 to `sides` - 1.
     pub fn below(&mut self, sides: u64) -> u64 {
         // xorshift64* (Vigna, 2016)
         self.0 ^= self.0 >> 12;
@@ -34,6 +37,7 @@ impl Dice {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) % sides
     }
 
+    /// Another order of the same items, each as likely.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for at in (1..items.len()).rev() {
             items.swap(at, usize::try_from(self.below(at as u64 + 1)).unwrap());
@@ -41,6 +45,7 @@ impl Dice {
     }
 }
 
+/// The `n`th business day after the first.
 pub fn day(n: u64) -> Date {
     "2010-12-01".parse::<Date>().unwrap().checked_add(Span::new().days(i64::try_from(n).unwrap())).unwrap()
 }
@@ -73,6 +78,7 @@ pub fn sale(register: &str, number: u64) -> SaleEvent {
     }
 }
 
+/// A line without category, discount and tax; `gross` in minor units.
 pub fn line(sku: &str, pieces: i64, gross: i64) -> SaleLine {
     SaleLine {
         sku: sku.into(),
@@ -160,6 +166,7 @@ pub fn busy_sale(dice: &mut Dice, register: u64, number: u64, lines: u64, hour: 
     event
 }
 
+/// A clock and identifiers of its own over a database.
 pub fn ports(database: Arc<dyn Database>) -> Ports {
     Ports { database, environment: Arc::new(TestEnvironment::new(7)) }
 }
@@ -218,13 +225,18 @@ pub fn plain(
 /// A process over a database: it lets others run at every call, and dies at one of its writes, before
 /// or after it took effect.
 pub struct Process {
+    /// What it works on.
     pub database: Arc<MemoryDatabase>,
+    /// Writes that it still does.
     pub writes_until_death: AtomicU32,
+    /// Whether the write that it dies at takes effect.
     pub last_write_takes_effect: bool,
+    /// Whether it is dead: then all its calls fail.
     pub dead: AtomicBool,
 }
 
 impl Process {
+    /// A process that dies at the write after `writes_until_death`, with or without its effect.
     pub fn new(database: &Arc<MemoryDatabase>, writes_until_death: u32, effect: bool) -> Arc<Self> {
         Arc::new(Process {
             database: database.clone(),
@@ -283,6 +295,7 @@ impl Database for Process {
     }
 }
 
+/// An instant from text.
 pub fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
