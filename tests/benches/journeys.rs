@@ -1,6 +1,9 @@
 //! Whole sales of three lines, eight commands each, by many clients at once: through the function's
 //! router, the real adapter and HTTP to dynoxide, all on this machine.
 //!
+//! The functions are one thread each with a router, a database client and connections of its own, as
+//! they are processes of one thread under Lambda; the emulator is another, as it is a server elsewhere.
+//!
 //! `JOURNEYS=100 cargo bench …` times that many, to try a change; the figure is that of the full count.
 #![allow(
     clippy::unwrap_used,
@@ -16,29 +19,35 @@ mod day;
 mod till;
 mod worker;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tillstream_testkit::emulator::DynamoFixture;
 use tillstream_testkit::test_environment::TestEnvironment;
 use tillstream_tests::bench_report::{Report, Target};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::till::{Sale, Tills, products};
 
-/// Clients at once, each at a register of its own.
-const CLIENTS: u64 = 16;
+/// Threads that run the function, each for the registers of one store.
+const PROCESSES: u64 = 4;
+/// Clients of a store, each at a register of its own: 16 in all.
 const REGISTERS: u64 = 4;
 /// Journeys before the clock starts, and those that are timed.
 const WARM_UP: u64 = 200;
 const JOURNEYS: u64 = 4_000;
 /// How often a run tells how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked whether a run is at its end.
+const TICK: Duration = Duration::from_millis(50);
+
+/// SKU, name and price.
+type Products = Vec<(String, String, String)>;
 
 /// create, three lines, customer, tender, pay, finalise.
-async fn journey(tills: &Tills, client: u64, number: u64, products: &[(String, String, String)]) {
-    let (store, register) = (client / REGISTERS + 1, client % REGISTERS + 1);
+async fn journey(tills: &Tills, store: u64, register: u64, number: u64, products: &Products) {
     let mut sale = Sale::open(tills, &format!("s-{store}"), &format!("r-{register}"), number).await;
     let first = usize::try_from(number * 7).unwrap();
     for at in 0..3 {
@@ -51,64 +60,101 @@ async fn journey(tills: &Tills, client: u64, number: u64, products: &[(String, S
     assert_eq!(done["result"]["order_id"], json!(sale.cart));
 }
 
-async fn run(
+/// What is left to do, for all clients.
+struct Numbers {
+    next: AtomicU64,
+    end: u64,
+}
+
+impl Numbers {
+    fn of(numbers: std::ops::Range<u64>) -> Arc<Self> {
+        Arc::new(Numbers { next: numbers.start.into(), end: numbers.end })
+    }
+
+    fn take(&self) -> Option<u64> {
+        Some(self.next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < self.end)
+    }
+}
+
+/// One thread's clients, until no number is left. Answers how long each journey took.
+async fn clients(
     tills: &Tills,
-    numbers: std::ops::Range<u64>,
-    products: &Arc<Vec<(String, String, String)>>,
+    store: u64,
+    numbers: &Arc<Numbers>,
+    products: &Arc<Products>,
 ) -> Vec<Duration> {
-    let next = Arc::new(AtomicU64::new(numbers.start));
-    let clients = (0..CLIENTS).map(|client| {
-        let (tills, next, products, end) = (tills.clone(), next.clone(), products.clone(), numbers.end);
+    let clients = (1..=REGISTERS).map(|register| {
+        let (tills, numbers, products) = (tills.clone(), numbers.clone(), products.clone());
         tokio::spawn(async move {
             let mut times = Vec::new();
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= end {
-                    return times;
-                }
+            while let Some(number) = numbers.take() {
                 let begin = Instant::now();
-                journey(&tills, client, number, &products).await;
+                journey(&tills, store, register, number, &products).await;
                 times.push(begin.elapsed());
             }
+            times
         })
     });
     let clients: Vec<_> = clients.collect();
-    let (begin, first, end) = (Instant::now(), numbers.start, numbers.end);
-    let telling = tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(TELL_EVERY).await;
-            // Each client has taken one number too many when it ends.
-            let begun = next.load(Ordering::Relaxed).min(end) - first;
-            println!("# {begun} of {} journeys begun after {} s", end - first, begin.elapsed().as_secs());
-        }
-    });
     let mut times = Vec::new();
     for client in clients {
         times.extend(client.await.unwrap());
     }
-    telling.abort();
     times
 }
 
-async fn measure() {
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn measure() {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("# load before: {}", load.trim());
     let journeys = std::env::var("JOURNEYS").map_or(JOURNEYS, |count| count.parse().unwrap());
-    let fixture = DynamoFixture::dynoxide().await.unwrap();
+    let emulator = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let fixture = emulator.block_on(DynamoFixture::dynoxide()).unwrap();
     let mut products = products();
     products.truncate(500);
-    let stores = usize::try_from(CLIENTS / REGISTERS).unwrap();
     let environment = Arc::new(TestEnvironment::real(1));
     let begin = Instant::now();
-    let tills = Tills::open(fixture.database.clone(), environment, stores, &products).await;
+    let stores = usize::try_from(PROCESSES).unwrap();
+    let open = Tills::open(fixture.database.clone(), environment, stores, &products);
+    let tills = emulator.block_on(open);
     println!("# {stores} stores with {} products each in {} s", products.len(), begin.elapsed().as_secs());
     let products = Arc::new(products);
     let warm_up = WARM_UP.min(journeys);
-    run(&tills, 0..warm_up, &products).await;
     println!("# {warm_up} journeys to warm up; {journeys} timed");
-    let begin = Instant::now();
-    let mut times = run(&tills, warm_up..warm_up + journeys, &products).await;
-    let took = begin.elapsed();
+    let (warming, timed) = (Numbers::of(0..warm_up), Numbers::of(warm_up..warm_up + journeys));
+    // All begin to be timed when all are warm.
+    let warm = Barrier::new(stores + 1);
+    let (took, mut times) = std::thread::scope(|scope| {
+        let process = |store: u64| {
+            let (fixture, tills, products) = (&fixture, &tills, &products);
+            let (warming, timed, warm) = (&warming, &timed, &warm);
+            move || {
+                runtime().block_on(async {
+                    let environment = Arc::new(TestEnvironment::real(store + 1));
+                    let tills = tills.at_another_process(Arc::new(fixture.adapter()), environment).await;
+                    clients(&tills, store, warming, products).await;
+                    warm.wait();
+                    clients(&tills, store, timed, products).await
+                })
+            }
+        };
+        let processes: Vec<_> = (1..=PROCESSES).map(|store| scope.spawn(process(store))).collect();
+        warm.wait();
+        let begin = Instant::now();
+        while timed.next.load(Ordering::Relaxed) < timed.end {
+            std::thread::sleep(TICK);
+            if begin.elapsed().as_millis() % TELL_EVERY.as_millis() < TICK.as_millis() {
+                let begun = timed.next.load(Ordering::Relaxed).min(timed.end) - warm_up;
+                println!("# {begun} of {journeys} journeys begun after {} s", begin.elapsed().as_secs());
+            }
+        }
+        let times: Vec<Duration> =
+            processes.into_iter().flat_map(|process| process.join().unwrap()).collect();
+        (begin.elapsed(), times)
+    });
     times.sort_unstable();
     let percentile = |of: usize| times[(times.len() - 1) * of / 100].as_secs_f64() * 1e3;
     let mut report = Report::of_times("journeys");
@@ -125,6 +171,5 @@ async fn measure() {
 }
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    worker::run(|| runtime.block_on(measure()), worker::told_only);
+    worker::run(measure, worker::told_only);
 }

@@ -61,11 +61,18 @@ impl Tills {
         database.write(TokenIssuer::publish(&[&issuer])).await.unwrap();
         let claims = Claims::new(TENANT, &["operator"], environment.now());
         let token = issuer.token(&claims).unwrap();
-        let authenticator =
-            Arc::new(Authenticator::new(database.clone(), environment.clone(), ISSUER, AUDIENCE));
-        authenticator.warm().await.unwrap();
-        let services = pos_commands::Services { ports: Ports { database, environment } };
-        Tills { shop, router: pos_commands::router(services, authenticator), token }
+        Tills { shop, router: router(database, environment).await, token }
+    }
+
+    #[allow(dead_code, reason = "most benchmarks run one process")]
+    /// The same tills in front of another process of the function, which has a database client of its own.
+    pub async fn at_another_process(
+        &self,
+        database: Arc<dyn Database>,
+        environment: Arc<TestEnvironment>,
+    ) -> Tills {
+        let (shop, token) = (self.shop.clone(), self.token.clone());
+        Tills { shop, router: router(database, environment).await, token }
     }
 
     /// The function's router.
@@ -91,6 +98,12 @@ impl Tills {
         assert!(status.is_success(), "{envelope}: {status} {body}");
         body
     }
+}
+
+async fn router(database: Arc<dyn Database>, environment: Arc<TestEnvironment>) -> Router {
+    let authenticator = Arc::new(Authenticator::new(database.clone(), environment.clone(), ISSUER, AUDIENCE));
+    authenticator.warm().await.unwrap();
+    pos_commands::router(pos_commands::Services { ports: Ports { database, environment } }, authenticator)
 }
 
 /// What a till sells, one cart at a time.
