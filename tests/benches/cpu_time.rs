@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::json;
+use tillstream_allocator as _;
 use tillstream_app::database::Database;
 use tillstream_app::environment::Environment;
 use tillstream_domain::aggregates::{

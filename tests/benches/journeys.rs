@@ -24,6 +24,7 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tillstream_allocator as _;
 use tillstream_testkit::emulator::DynamoFixture;
 use tillstream_testkit::test_environment::TestEnvironment;
 use tillstream_tests::bench_report::{Report, Target};

@@ -33,6 +33,7 @@ use hq_dispatcher::WakeUps;
 use sales_aggregator::Aggregator;
 use serde_json::{Value, json};
 use stock_keeper::Keeper;
+use tillstream_allocator as _;
 use tillstream_app::Ports;
 use tillstream_app::capacity::{CapacityKind, CapacityMeter, CapacityObserver, Consumed, Operation};
 use tillstream_app::database::{Item, Table, Write};

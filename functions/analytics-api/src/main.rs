@@ -1,6 +1,7 @@
 //! Wires `analytics-api` to the Lambda runtime.
 
 use analytics_api::{Services, VARIABLES, router};
+use tillstream_allocator as _;
 use tillstream_runtime::{clients, http};
 
 #[tokio::main(flavor = "current_thread")]

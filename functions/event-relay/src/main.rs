@@ -1,6 +1,7 @@
 //! Wires `event-relay` to the Lambda runtime.
 
 use event_relay::{FUNCTION, Relay, VARIABLES};
+use tillstream_allocator as _;
 use tillstream_runtime::batch::dynamodb::Changes;
 use tillstream_runtime::batch::{Batches, serve_whole};
 use tillstream_runtime::clients;

@@ -1,6 +1,7 @@
 //! Wires `hq-dispatcher` to the Lambda runtime.
 
 use std::sync::Arc;
+use tillstream_allocator as _;
 
 use hq_dispatcher::http_transport::HttpTransport;
 use hq_dispatcher::{FUNCTION, VARIABLES, WakeUps};

@@ -2,6 +2,7 @@
 
 use hq_sync::{Services, VARIABLES, router};
 use lambda_http::Error;
+use tillstream_allocator as _;
 use tillstream_runtime::{clients, http};
 
 #[tokio::main(flavor = "current_thread")]

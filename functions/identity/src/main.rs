@@ -1,6 +1,7 @@
 //! Wires `identity` to the Lambda runtime.
 
 use lambda_http::Error;
+use tillstream_allocator as _;
 use tillstream_runtime::config::STAGE;
 use tillstream_runtime::{clients, http};
 

@@ -2,6 +2,7 @@
 
 use lambda_http::Error;
 use pos_commands::Services;
+use tillstream_allocator as _;
 use tillstream_runtime::{clients, http};
 
 #[tokio::main(flavor = "current_thread")]

@@ -1,6 +1,7 @@
 //! Wires `sales-aggregator` to the Lambda runtime.
 
 use sales_aggregator::{Aggregator, FUNCTION, VARIABLES};
+use tillstream_allocator as _;
 use tillstream_runtime::batch::kinesis::Kinesis;
 use tillstream_runtime::batch::{Batches, serve_whole};
 use tillstream_runtime::clients;

@@ -1,6 +1,7 @@
 //! Wires `stock-keeper` to the Lambda runtime.
 
 use stock_keeper::{FUNCTION, Keeper, VARIABLES};
+use tillstream_allocator as _;
 use tillstream_runtime::{clients, schedule};
 
 #[tokio::main(flavor = "current_thread")]

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use orders::{Truth, Whose};
 use queries::{Analyst, Cost};
+use tillstream_allocator as _;
 use tillstream_testkit::emulator::DynamoFixture;
 use tillstream_tests::bench_report::{Report, Target};
 
