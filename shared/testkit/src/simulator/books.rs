@@ -132,8 +132,37 @@ pub struct Shelf {
     pub was_fed: bool,
 }
 
+/// A price that somebody set, in ten-thousandths, and where and when it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PriceSet {
+    /// The price.
+    pub price: i64,
+    /// The only store that it is for.
+    pub location: Option<String>,
+    /// The first instant.
+    pub from: Option<Timestamp>,
+    /// The first instant after it.
+    pub to: Option<Timestamp>,
+}
+
+impl PriceSet {
+    /// A price that holds everywhere and always.
+    pub fn of(price: i64) -> Self {
+        PriceSet { price, location: None, from: None, to: None }
+    }
+
+    fn holds(&self, store: &str, at: Timestamp) -> bool {
+        self.location.as_ref().is_none_or(|location| location == store)
+            && self.from.is_none_or(|from| from <= at)
+            && self.to.is_none_or(|to| at < to)
+    }
+}
+
 /// A tenant, an order's id or a store's, ….
 pub type Of<T> = (String, T);
+
+/// The newest version of a price book's entry, and its SKU and price unless it was deleted.
+pub type PriceEntry = (u64, Option<(String, i64)>);
 
 /// What came back of a line of a sale: quantity in thousandths, worth in minor units.
 pub type CameBack = (i64, i64);
@@ -149,6 +178,16 @@ pub struct Books {
     pub returned: BTreeMap<Of<(String, u32)>, CameBack>,
     /// The newest version of a product that was accepted, and its price, by tenant and SKU.
     pub products: BTreeMap<Of<String>, (u64, i64)>,
+    /// Every price that somebody set or may have set, by tenant and SKU.
+    pub prices_ever: BTreeMap<Of<String>, Vec<PriceSet>>,
+    /// Prices that were put over versions of a product, by tenant and SKU.
+    pub product_changes: BTreeMap<Of<String>, BTreeMap<u64, i64>>,
+    /// Entries of the price book that were accepted, by tenant and entry.
+    pub price_entries: BTreeMap<Of<String>, PriceEntry>,
+    /// The newest version of a store's name that was accepted, by tenant and store.
+    pub store_names: BTreeMap<Of<String>, u64>,
+    /// Names of the warehouses that were opened, by tenant and warehouse.
+    pub warehouses: BTreeMap<Of<String>, String>,
     /// Orders that HQ refuses, until somebody mends it.
     pub refused_by_hq: BTreeSet<String>,
     /// Orders that HQ ever refused.
@@ -156,6 +195,17 @@ pub struct Books {
 }
 
 impl Books {
+    /// Enters a price that may hold from now on.
+    pub fn price_may_be(&mut self, tenant: &str, sku: &str, set: PriceSet) {
+        self.prices_ever.entry((tenant.to_owned(), sku.to_owned())).or_default().push(set);
+    }
+
+    /// Whether somebody set this price for a store and an instant.
+    pub fn may_cost(&self, tenant: &str, sku: &str, price: i64, store: &str, at: Timestamp) -> bool {
+        let prices = self.prices_ever.get(&(tenant.to_owned(), sku.to_owned()));
+        prices.is_some_and(|all| all.iter().any(|set| set.price == price && set.holds(store, at)))
+    }
+
     /// Enters a final order, and what it did to the stock.
     ///
     /// # Errors

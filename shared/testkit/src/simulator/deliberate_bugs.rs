@@ -71,6 +71,14 @@ bugs! {
     WatermarkVersionUnchecked,
     /// An older version of a product overwrites a newer one.
     FeedVersionUnchecked,
+    /// A product is put over whatever version is there.
+    ProductVersionUnchecked,
+    /// A product's prices are written over whatever version is there.
+    PricesVersionUnchecked,
+    /// A location is made over one of the same id.
+    LocationOverwritten,
+    /// A price that is not valid yet is charged.
+    FuturePriceCharged,
     /// The settlement of a long order is recorded, and its stock stays held.
     SettlementForgetsStock,
     /// The relay counts records as done before it has handled them.
@@ -175,6 +183,7 @@ impl BuggyDatabase {
         let is_cart = table == Table::Orders && sk == "cart";
         let is_lane = table == Table::Orders && sk == "lane";
         let is_stock = table == Table::Stock && sk == "stock";
+        let is_product = table == Table::Catalog && sk == "product";
         let is_completeness = table == Table::Analytics && sk == "complete";
         let is_page = table == Table::Analytics && (sk.starts_with("hour#") || sk.starts_with("products#"));
         match self.bug {
@@ -226,7 +235,12 @@ impl BuggyDatabase {
             Bug::PageVersionUnchecked if is_page => forget_condition(write),
             Bug::WatermarkDropped if is_completeness => return false,
             Bug::WatermarkVersionUnchecked if is_completeness => forget_condition(write),
-            Bug::FeedVersionUnchecked if table == Table::Catalog && sk == "product" => {
+            Bug::FeedVersionUnchecked if is_product && !is_put_by_hand(write) => forget_condition(write),
+            Bug::ProductVersionUnchecked if is_product && is_put_by_hand(write) => forget_condition(write),
+            Bug::PricesVersionUnchecked if table == Table::Catalog && sk == "prices" => {
+                forget_condition(write)
+            }
+            Bug::LocationOverwritten if table == Table::Catalog && sk == "location" => {
                 forget_condition(write)
             }
             Bug::OrderRewritten if is_cart => {
@@ -266,6 +280,24 @@ impl BuggyDatabase {
     }
 }
 
+/// As if every price had always been valid, until it is not any more.
+fn forget_valid_from(item: &mut Item) {
+    if item.opt_text("kind") == Some("prices")
+        && let Some(mut entries) =
+            item.opt_text("data").and_then(|data| serde_json::from_str::<Vec<serde_json::Value>>(data).ok())
+    {
+        for entry in entries.iter_mut().filter_map(serde_json::Value::as_object_mut) {
+            entry.remove("valid_from");
+        }
+        item.0.insert("data".to_owned(), Value::S(serde_json::Value::from(entries).to_string()));
+    }
+}
+
+/// Whether a product or location is written by a request, which leaves its key there, not by a feed.
+fn is_put_by_hand(write: &Write) -> bool {
+    matches!(write, Write::Put { item, .. } if item.get("puts").is_some())
+}
+
 fn is_movement(write: &Write, kind: &str) -> bool {
     match write {
         Write::Update { changes, .. } => {
@@ -293,7 +325,11 @@ impl Database for BuggyDatabase {
                 }
             }
         }
-        self.inner.get_many(gets).await
+        let mut items = self.inner.get_many(gets).await?;
+        if self.bug == Bug::FuturePriceCharged {
+            items.iter_mut().flatten().for_each(forget_valid_from);
+        }
+        Ok(items)
     }
 
     async fn get_together(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {

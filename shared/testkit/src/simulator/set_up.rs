@@ -7,7 +7,7 @@ use tillstream_app::sync::entities::Entity;
 use tillstream_app::sync::upload::{Upload, upload};
 use tillstream_app::tenancy::Role;
 
-use super::books::{Goods, Shelf, Shop};
+use super::books::{Goods, PriceSet, Shelf, Shop};
 use super::chance::Chance;
 use super::world::{Tenant, World};
 use crate::shop::caller;
@@ -82,6 +82,21 @@ pub fn product_line(goods: &Goods, version: u64, price: i64) -> String {
     format!("{line}\n")
 }
 
+/// One line of the locations' feed.
+pub fn location_line(shop: &Shop, version: u64, name: &str) -> String {
+    let line = json!({
+        "id": shop.id,
+        "version": version,
+        "op": "upsert",
+        "data": {
+            "id": shop.id, "kind": "store", "name": name, "time_zone": shop.zone,
+            "currency": "GBP", "registers": shop.registers,
+            "business_day_start": format!("{:02}:00", shop.day_begins),
+        },
+    });
+    format!("{line}\n")
+}
+
 /// One line of the stock's feed; `on_hand` in thousandths.
 pub fn stock_line(tenant: &Tenant, shop: &str, sku: &str, version: u64, on_hand: i64) -> String {
     let line = json!({
@@ -100,17 +115,7 @@ pub async fn load(world: Rc<World>) {
         let mut locations = String::new();
         let mut stock = String::new();
         for shop in &tenant.shops {
-            let line = json!({
-                "id": shop.id,
-                "version": 1,
-                "op": "upsert",
-                "data": {
-                    "id": shop.id, "kind": "store", "name": shop.id, "time_zone": shop.zone,
-                    "currency": "GBP", "registers": shop.registers,
-                    "business_day_start": format!("{:02}:00", shop.day_begins),
-                },
-            });
-            locations.push_str(&format!("{line}\n"));
+            locations.push_str(&location_line(shop, 1, &shop.id));
             for goods in tenant.goods.iter().filter(|goods| goods.is_stocked) {
                 // Some of it is scarce, so that it is fought over.
                 // Where one order takes more than a hundred products, none of them is.
@@ -125,7 +130,9 @@ pub async fn load(world: Rc<World>) {
         }
         for goods in &tenant.goods {
             let key = (tenant.id.clone(), goods.sku.clone());
-            world.books.borrow_mut().products.insert(key, (1, goods.price));
+            let mut books = world.books.borrow_mut();
+            books.price_may_be(&tenant.id, &goods.sku, PriceSet::of(goods.price));
+            books.products.insert(key, (1, goods.price));
         }
         for (entity, body) in
             [(Entity::Catalog, products), (Entity::Locations, locations), (Entity::Inventory, stock)]

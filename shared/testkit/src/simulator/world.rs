@@ -29,6 +29,9 @@ use crate::hq_stand_in::{Control, HqStandIn, Mode};
 use crate::memory_database::MemoryDatabase;
 use crate::memory_messaging::{MemoryQueue, MemoryStream, SendFault};
 
+/// So many goods, from the first, are changed by HQ's feed of products; merchandisers change others.
+pub const FED_GOODS: usize = 4;
+
 /// HQ's secrets: it takes up the next when it rotates.
 const SECRETS: [&str; 2] =
     ["the first secret of tillstream and hq", "the second secret of tillstream and hq"];

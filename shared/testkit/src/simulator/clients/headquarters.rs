@@ -8,8 +8,9 @@ use tillstream_app::sync::upload::{Upload, upload};
 use tillstream_app::tenancy::{Caller, Role};
 use tillstream_contracts::sync::UploadReply;
 
+use super::super::books::PriceSet;
 use super::super::set_up::{product_line, stock_line};
-use super::super::world::{Tenant, World};
+use super::super::world::{FED_GOODS, Tenant, World};
 use super::{Line, Request, Stopped};
 use crate::shop::caller;
 
@@ -39,6 +40,11 @@ pub async fn work(world: Rc<World>, tenant: usize, feeder: u64) -> Option<Stoppe
         for _ in 0..if world.chance.percent(40) { 2 } else { 1 } {
             version += 2;
             let lines = changes(&world, owner, version, &mut sent);
+            for (at, _, price) in &lines {
+                if let Some(goods) = owner.goods.get(*at) {
+                    world.books.borrow_mut().price_may_be(&owner.id, &goods.sku, PriceSet::of(*price));
+                }
+            }
             let of = |(at, version, price): &Change| {
                 owner.goods.get(*at).map(|goods| product_line(goods, *version, *price)).unwrap_or_default()
             };
@@ -78,7 +84,7 @@ pub async fn work(world: Rc<World>, tenant: usize, feeder: u64) -> Option<Stoppe
 fn changes(world: &World, owner: &Tenant, version: u64, sent: &mut Vec<Change>) -> Vec<Change> {
     let mut lines = Vec::new();
     for _ in 0..1 + world.chance.below(3) {
-        let at = world.chance.index(owner.goods.len().min(4));
+        let at = world.chance.index(owner.goods.len().min(FED_GOODS));
         lines.push((at, version, world.chance.between(1, 200_000)));
     }
     if world.chance.percent(50)
@@ -127,7 +133,8 @@ async fn feed_stock(line: &Line, owner: &Tenant, caller: &Caller, version: u64) 
     Ok(())
 }
 
-fn feed(caller: &Caller, entity: Entity, body: Rc<str>) -> Request<UploadReply> {
+/// A request with a feed's lines.
+pub(super) fn feed(caller: &Caller, entity: Entity, body: Rc<str>) -> Request<UploadReply> {
     let caller = caller.clone();
     Rc::new(move |ports| {
         let (caller, body) = (caller.clone(), body.clone());

@@ -1,4 +1,4 @@
-//! Who uses the system: tills, a web shop, a stock room, HQ's feeds, readers, analysts, an
+//! Who uses the system: tills, a web shop, a stock room, HQ's feeds, merchandisers, readers, analysts, an
 //! administrator, and somebody who should not.
 
 mod administrator;
@@ -6,6 +6,7 @@ mod analyst;
 mod headquarters;
 mod intruder;
 mod layouts;
+mod merchandiser;
 mod reader;
 mod stock_room;
 mod till;
@@ -38,6 +39,7 @@ pub fn begin(world: &Rc<World>) {
         }
         for feeder in 0..2 {
             spawn(world, headquarters::work(world.clone(), tenant, feeder));
+            spawn(world, merchandiser::work(world.clone(), tenant, feeder));
         }
         spawn(world, analyst::work(world.clone(), tenant));
         spawn(world, administrator::work(world.clone(), tenant));
@@ -188,8 +190,13 @@ impl Line {
 
     /// Waits for a moment that others wait for too: what meets seldom by chance meets so.
     pub async fn meet_others(&self, hundredths: u64) {
+        self.meet(hundredths, MEETS_EVERY_MILLIS).await;
+    }
+
+    /// Waits for one of the moments that are some milliseconds apart.
+    pub async fn meet(&self, hundredths: u64, every_millis: i64) {
         if self.world.chance.percent(hundredths) {
-            let every = MEETS_EVERY_MILLIS / i64::from(self.world.haste);
+            let every = every_millis / i64::from(self.world.haste);
             let into = self.world.now().as_millisecond().rem_euclid(every);
             let left = u64::try_from(every - into).unwrap_or(0);
             self.world.sleep(Duration::from_millis(left)).await;

@@ -269,6 +269,7 @@ impl Till {
             quantity = if goods.is_weighed { quantity } else { 1_000 };
         }
         let payload = json!({ "cart_id": cart.id, "sku": sku, "quantity": self.quantity(&sku, quantity) });
+        let at = self.now();
         let answered = self.must("add_line_item", payload).await?;
         let Some(id) = answered.reply.result.line_id.clone() else {
             self.world().fail("a cart is what its commands made of it", "a line without an id");
@@ -277,6 +278,11 @@ impl Till {
         let lines = answered.reply.cart.as_ref().and_then(|view| view.lines.as_ref());
         let shown = lines.and_then(|lines| lines.iter().find(|line| line.line_id == id));
         let price = shown.map_or(0, |line| line.unit_price.ten_thousandths());
+        let tenant = self.caller.scope.tenant_id();
+        if !self.world().books.borrow().may_cost(tenant, &sku, price, &self.shop_id(), at) {
+            self.world()
+                .fail("nothing is sold at a price that nobody set", format!("{sku}: {price} at {at}"));
+        }
         let number = line_number(&id);
         cart.lines.insert(number, Sold { number, sku, quantity, price, worth: worth(quantity, price) });
         self.compare(cart, &answered);

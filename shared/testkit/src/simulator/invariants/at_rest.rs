@@ -21,7 +21,7 @@ use tillstream_domain::quantity::{QuantityInput, Unit};
 
 use super::super::books::{Books, Order, worth};
 use super::super::world::{Tenant, World};
-use super::questions;
+use super::{catalogue, questions};
 use crate::shop::caller;
 
 /// A check: the invariant, and what was seen of it.
@@ -81,7 +81,7 @@ async fn all(world: &World) -> Checked {
         orders(world, &books, tenant, &caller).await?;
         numbers(&books, tenant)?;
         stock(world, &books, tenant, &caller).await?;
-        catalogue(world, &books, tenant).await?;
+        catalogue::check(&ports(world), &books, tenant).await?;
         figures(world, &books, tenant, &caller).await?;
         let mine: Vec<&Order> =
             books.orders.iter().filter(|((of, _), _)| *of == tenant.id).map(|(_, order)| order).collect();
@@ -208,24 +208,6 @@ async fn stock(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) -
         if !shelf.was_fed && seen != (shelf.on_hand, shelf.damaged) {
             let seen = format!("{} {store} {sku}: {seen:?}, the clients know {shelf:?}", tenant.id);
             return Err(("stock is what its commands made of it", seen));
-        }
-    }
-    Ok(())
-}
-
-/// A product is as its newest version says.
-async fn catalogue(world: &World, books: &Books, tenant: &Tenant) -> Checked {
-    let scope = TenantScope::from_own_record(&tenant.id);
-    for ((of, sku), (version, price)) in &books.products {
-        if *of != tenant.id {
-            continue;
-        }
-        let (product, _) =
-            tillstream_app::catalog::products::get(&ports(world), &scope, sku).await.map_err(broken)?;
-        let seen = product.unit_price.ten_thousandths();
-        if seen != *price {
-            let seen = format!("{sku} costs {seen}, version {version} says {price}");
-            return Err(("an older version never overwrites a newer one", seen));
         }
     }
     Ok(())

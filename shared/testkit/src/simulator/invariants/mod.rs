@@ -2,4 +2,5 @@
 
 pub mod always;
 pub mod at_rest;
+mod catalogue;
 pub mod questions;
