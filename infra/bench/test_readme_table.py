@@ -16,6 +16,7 @@ from readme_table import BEGIN, END, Failure, main, with_table
 UNITS = Figure("capacity", "cart_write_units", 2.0, "units", {"at_most": 2.0}, "any", 0)
 RATE = Figure("journeys", "journeys_of_3_lines", 1234, "journeys/s", {"at_least": 2000}, "release", 1)
 PYTHON = Figure("cold_start", "cold_start_python", 207.96, "ms", None, "release", 0)
+DETAIL = Figure("analytics_year", "sales.to_today.x1.p50", 12.5, "ms", None, "release", 0)
 SLOW = Figure("journeys", "journeys_p50", 349.1, "ms", None, "dev", 0)
 
 
@@ -56,11 +57,13 @@ class ReadmeTableTest(unittest.TestCase):
             readme.write_text(f"{BEGIN}\n{END}\n")
             figures.write("capacity", [UNITS], folder)
             figures.write("journeys", [SLOW], folder)
+            figures.write("analytics_year", [DETAIL], folder)
             kept = {key: value for key, value in vars(RATE).items() if key != "build"}
             (folder / "old.json").write_text(json.dumps({**kept, "verdict": "short"}))
             self.assertEqual(0, run(folder, readme))
             self.assertIn("cart_write_units", readme.read_text())
             self.assertNotIn("journeys", readme.read_text())
+            self.assertNotIn("to_today", readme.read_text())
 
     def test_no_figures_leave_the_file_as_it_is(self):
         with tempfile.TemporaryDirectory() as directory:
