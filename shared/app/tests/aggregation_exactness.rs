@@ -5,17 +5,23 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use tillstream_app::Ports;
 use tillstream_app::aggregation::completeness::Completeness;
-use tillstream_app::aggregation::fold::fold_batch;
+use tillstream_app::aggregation::fold::{fold_batch, fold_records};
 use tillstream_app::aggregation::pages::{hour_of, products_of};
 use tillstream_app::aggregation::stored::Stored;
+use tillstream_app::capacity::Operation;
 use tillstream_app::database::{Database, Table};
+use tillstream_app::record_failure::Failure;
 use tillstream_app::tenancy::TenantScope;
 use tillstream_contracts::events::SaleEvent;
 use tillstream_domain::aggregates::{Dimension, Metrics, page_of};
 use tillstream_domain::money::AMOUNT_MAX;
+use tillstream_testkit::faults::{Fault, FaultyDatabase};
 use tillstream_testkit::made_up_sales::*;
 use tillstream_testkit::memory_database::MemoryDatabase;
+use tillstream_testkit::shop::Shop;
+use tillstream_testkit::test_environment::TestEnvironment;
 
 fn run<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
@@ -267,5 +273,30 @@ fn poison_is_told_from_what_may_be_repeated() {
             failures.iter().map(|f| (f.position, matches!(f.error, tillstream_app::Error::Bug(_)))).collect();
         assert_eq!(kinds, [(0, true), (2, true), (3, false), (4, true)]);
         figures_are_right(&database, &[sale("r-1", 1)]).unwrap();
+    });
+}
+
+/// An event that contradicts its order is parked; one whose order cannot be read now comes again.
+#[test]
+fn an_event_that_contradicts_its_order_is_poison() {
+    run(async {
+        let database = Arc::new(MemoryDatabase::new());
+        let environment = Arc::new(TestEnvironment::new(3));
+        let shop = Shop::open(database.clone(), environment.clone()).await.unwrap();
+        shop.product(STORE, "A", "1.00", 9).await.unwrap();
+        shop.ready("r-1", "c-1", &[("A", 1)]).await.unwrap();
+        shop.finalize("r-1", "c-1").await.unwrap();
+        let mut bare = sale("r-1", 2);
+        bare.order_id = "c-1".into();
+        bare.detail = None;
+        let record = serde_json::to_vec(&bare).unwrap();
+        let faulty = Arc::new(FaultyDatabase::new(database));
+        faulty.fail_next(Operation::GetMany, Fault::Refused);
+        let ports = Ports { database: faulty, environment };
+        let failed = fold_records(&ports, &[&record]).await;
+        assert!(matches!(failed[&0], Failure::Transient(_)), "{failed:?}");
+        let failed = fold_records(&ports, &[&record]).await;
+        let Failure::Poison(why) = &failed[&0] else { panic!("{failed:?}") };
+        assert!(why.contains("another lane number"), "{why}");
     });
 }

@@ -53,10 +53,8 @@ pub async fn fold_records(ports: &Ports, records: &[&[u8]]) -> BTreeMap<usize, F
         }
     }
     for failed in fold_batch(ports, events).await {
-        // A fact that could be read is not at fault for what its store's pages meet: missing permissions,
-        // say, must not park every sale of the day.
         if let Some(position) = positions.get(failed.position) {
-            failures.insert(*position, Failure::Transient(failed.error.to_string()));
+            failures.insert(*position, Failure::from(failed.error));
         }
     }
     failures
@@ -115,7 +113,7 @@ async fn whole_events(ports: &Ports, events: Vec<SaleEvent>) -> Vec<Result<SaleE
                 || Err(Error::retryable("the order of an event is not there")),
                 |item| with_lines(event.as_ref().ok(), item),
             ),
-            Err(error) => Err(error.clone().into()),
+            Err(error) => Err(not_the_events_fault(error.clone().into())),
         };
         *event = read;
     }
@@ -144,8 +142,20 @@ async fn fold_store(
         Ok(failures) => failures,
         Err(error) => facts
             .iter()
-            .map(|counted| FoldFailure { position: counted.position, error: error.clone() })
+            .map(|counted| FoldFailure {
+                position: counted.position,
+                error: not_the_events_fault(error.clone()),
+            })
             .collect(),
+    }
+}
+
+/// A fact that could be read is not at fault for what its store's pages meet: missing permissions, say, must
+/// not park every sale of the day.
+fn not_the_events_fault(error: Error) -> Error {
+    match error {
+        Error::Bug(why) => Error::retryable(why),
+        other => other,
     }
 }
 
@@ -196,7 +206,9 @@ async fn fold_pages(
     }
     Ok(failed
         .into_iter()
-        .filter_map(|(at, error)| Some(FoldFailure { position: facts.get(at)?.position, error }))
+        .filter_map(|(at, error)| {
+            Some(FoldFailure { position: facts.get(at)?.position, error: not_the_events_fault(error) })
+        })
         .collect())
 }
 
