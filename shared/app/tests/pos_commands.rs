@@ -582,3 +582,33 @@ async fn a_batch_goes_on_at_the_first_command_that_could_not_be_decided() {
     let (_, last) = outcomes.into_iter().next_back().unwrap();
     assert_eq!(last.unwrap().reply.cart.unwrap().line_count, 2);
 }
+
+/// What met an error of ours is not overtaken on its cart, and holds up no other cart.
+#[tokio::test]
+async fn a_batch_leaves_a_cart_that_met_an_error_of_ours() {
+    let (shop, database) = virtual_shop().await;
+    let line = |cart: &str| json!({"cart_id": cart, "sku": "A", "quantity": 1});
+    let script = [
+        ("create_cart", json!({"cart_id": "c-1"})),
+        ("add_line_item", line("c-1")),
+        ("set_tendering", json!({"cart_id": "c-1"})),
+    ];
+    let mut commands: Vec<Value> = (0..)
+        .zip(script)
+        .map(|(n, (action, payload))| envelope(STORE, "r-1", &format!("k-{n}"), action, payload))
+        .collect();
+    let faulty = Arc::new(FaultyDatabase::new(database));
+    faulty.script(Operation::Write, [None, Some(Fault::Refused)]);
+    let ports = Ports { database: faulty, environment: shop.ports.environment.clone() };
+    let who = caller("demo", &[Role::Operator]);
+    let (outcomes, resume_from) = batch::run(&ports, &who, commands.clone(), Timestamp::MAX).await;
+    assert_eq!((outcomes.len(), resume_from), (3, None));
+    assert!(matches!(outcomes[1].1, Err(Error::Bug(_))), "{:?}", outcomes[1]);
+    let refused = outcomes[2].1.as_ref().unwrap_err();
+    assert_eq!(refused.code(), Some("earlier_command_failed"), "{refused}");
+
+    commands.push(envelope(STORE, "r-1", "other", "create_cart", json!({"cart_id": "c-2"})));
+    let (outcomes, resume_from) = batch::run(&shop.ports, &who, commands, Timestamp::MAX).await;
+    assert_eq!((outcomes.len(), resume_from), (4, None));
+    assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()), "sent again, all of it is taken");
+}

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::execute::{Answered, execute};
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::tenancy::Caller;
 
@@ -35,15 +35,22 @@ pub async fn run(
     let results = futures::stream::iter(groups.into_values())
         .map(|group| async move {
             let mut done = Vec::new();
-            for (position, command) in group {
+            let mut rest = group.into_iter();
+            while let Some((position, command)) = rest.next() {
                 if ports.environment.now() >= stop_at {
                     break;
                 }
                 let outcome = execute(ports, caller, command.clone()).await;
                 // What could not be decided now must not be overtaken by what follows on its cart.
                 let undecided = is_undecided(&outcome);
+                let failed = matches!(outcome, Err(Error::Bug(_)));
                 done.push((position, command, outcome));
                 if undecided {
+                    break;
+                }
+                if failed {
+                    // Nor must what met an error of ours; but it must not hold up other carts for good.
+                    done.extend(rest.map(|(at, command)| (at, command, Err(behind(position)))));
                     break;
                 }
             }
@@ -63,6 +70,15 @@ pub async fn run(
         slots.iter().position(|slot| slot.as_ref().is_none_or(|(_, outcome)| is_undecided(outcome)));
     let outcomes = slots.into_iter().take(come_to.unwrap_or(count)).flatten().collect();
     (outcomes, come_to)
+}
+
+/// The refusal of a command whose cart met an error of ours before.
+fn behind(position: usize) -> Error {
+    let detail = format!(
+        "command {position} of this upload, on the same cart, met an error of ours; send that and this again \
+         under their keys"
+    );
+    Refusal::conflict("earlier_command_failed", detail).into()
 }
 
 fn is_undecided(outcome: &Outcome) -> bool {
