@@ -6,6 +6,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::json;
 use tillstream_app::capacity::Operation;
 use tillstream_app::database::{Database, Item, Table};
@@ -104,7 +105,11 @@ async fn a_long_order_is_one_order_with_one_number() {
     let again = w.shop.finalize("r-1", "long").await.unwrap();
     assert!(again.replayed);
     assert_eq!(again.reply.result, answered.reply.result);
-    assert_eq!(plan::recover(&w.shop.ports, w.environment.now(), 10).await.unwrap(), 0, "nothing left over");
+    assert_eq!(
+        plan::recover(&w.shop.ports, w.environment.now(), 10, Timestamp::MAX).await.unwrap(),
+        0,
+        "nothing left over"
+    );
 }
 
 #[tokio::test]
@@ -178,7 +183,7 @@ async fn a_death_at_every_step_is_recovered_from() {
                 let label = format!("{operation:?} {fault:?} at call {step}");
                 if step % 2 == 0 {
                     w.environment.advance(Duration::from_secs(60));
-                    plan::recover(&w.shop.ports, w.environment.now(), 10).await.unwrap();
+                    plan::recover(&w.shop.ports, w.environment.now(), 10, Timestamp::MAX).await.unwrap();
                 }
                 let answered =
                     w.shop.finalize("r-1", "long").await.unwrap_or_else(|e| panic!("{label}: {e}"));
@@ -188,7 +193,7 @@ async fn a_death_at_every_step_is_recovered_from() {
                 assert_eq!(numbers(&w.database), [1], "{label}");
                 w.environment.advance(Duration::from_secs(60));
                 assert_eq!(
-                    plan::recover(&w.shop.ports, w.environment.now(), 10).await.unwrap(),
+                    plan::recover(&w.shop.ports, w.environment.now(), 10, Timestamp::MAX).await.unwrap(),
                     0,
                     "{label}"
                 );
@@ -211,7 +216,7 @@ async fn a_death_while_giving_back_is_recovered_from() {
             faulty.script(Operation::Transact, std::iter::repeat_n(None, step).chain([Some(fault)]));
             die(&w, faulty).await;
             w.environment.advance(Duration::from_secs(60));
-            plan::recover(&w.shop.ports, w.environment.now(), 10).await.unwrap();
+            plan::recover(&w.shop.ports, w.environment.now(), 10, Timestamp::MAX).await.unwrap();
             for n in 0..SKUS - 1 {
                 let c = w.shop.counters(STORE, &sku(n)).await.unwrap();
                 assert_eq!(
@@ -249,7 +254,7 @@ async fn many_drive_one_plan_at_once_under_faults() {
         }
         assert_eq!(w.shop.finalize("r-1", "long").await.unwrap().reply.result.receipt_number, Some(1));
         w.environment.advance(Duration::from_secs(60));
-        plan::recover(&w.shop.ports, w.environment.now(), 10).await.unwrap();
+        plan::recover(&w.shop.ports, w.environment.now(), 10, Timestamp::MAX).await.unwrap();
         assert_eq!(stock(&w.shop).await, (4_000, 0), "seed {seed}");
         assert_eq!(numbers(&w.database), [1], "seed {seed}");
     }
@@ -311,7 +316,7 @@ async fn a_driver_that_wakes_much_later_does_nothing_twice() {
             let answered = w.shop.finalize("r-1", "long").await.unwrap_or_else(|e| panic!("{label}: {e}"));
             assert_eq!(answered.reply.result.receipt_number, Some(1), "{label}");
             w.environment.advance(Duration::from_secs(60));
-            plan::recover(&w.shop.ports, w.environment.now(), 10).await.unwrap();
+            plan::recover(&w.shop.ports, w.environment.now(), 10, Timestamp::MAX).await.unwrap();
             assert_eq!(stock(&w.shop).await, (3_000, 0), "{label}");
             assert_eq!(numbers(&w.database), [1, 1], "{label}");
             if dying.injected().is_empty() {
@@ -380,11 +385,34 @@ async fn a_driver_that_wakes_after_the_plan_ended_changes_nothing() {
                     w.shop.finalize("r-1", "long").await.unwrap_or_else(|e| panic!("{label}: {e}"));
                 assert_eq!(answered.reply.result.receipt_number, Some(1), "{label}");
                 w.environment.advance(Duration::from_secs(60));
-                plan::recover(&w.shop.ports, w.environment.now(), 10).await.unwrap();
+                plan::recover(&w.shop.ports, w.environment.now(), 10, Timestamp::MAX).await.unwrap();
                 assert_eq!(stock(&w.shop).await, (0, 0), "{label}");
                 assert_eq!(numbers(&w.database), [1, 1], "{label}");
             }
         }
     }
     assert!(seen >= 8, "only {seen} places");
+}
+
+/// A plan that cannot be continued makes way for those behind it.
+#[tokio::test]
+async fn what_cannot_be_continued_is_met_later() {
+    let w = world(5).await;
+    let died = Arc::new(FaultyDatabase::new(w.database.clone()));
+    // The plan is made, and its first chunk never held.
+    died.script(Operation::Transact, [None, Some(Fault::DiesBefore)]);
+    die(&w, died).await;
+    w.environment.advance(Duration::from_secs(60));
+    let stuck = Arc::new(FaultyDatabase::new(w.database.clone()));
+    stuck.keep_busy(&sku(3));
+    let ports = Ports { database: stuck, environment: w.environment.clone() };
+    let recover = async |ports: &Ports, deadline: Timestamp| {
+        plan::recover(ports, w.environment.now(), 10, deadline).await.unwrap()
+    };
+    assert_eq!(recover(&ports, w.environment.now()).await, 0, "nothing is begun after the deadline");
+    assert_eq!(recover(&ports, Timestamp::MAX).await, 1);
+    assert_eq!(recover(&w.shop.ports, Timestamp::MAX).await, 0, "it is let be");
+    w.environment.advance(Duration::from_secs(121));
+    assert_eq!(recover(&w.shop.ports, Timestamp::MAX).await, 1);
+    assert_eq!(recover(&w.shop.ports, Timestamp::MAX).await, 0, "it is at its end");
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tillstream_app::capacity::Operation;
 use tillstream_app::environment::Environment;
@@ -127,7 +127,7 @@ async fn a_request_that_died_blocks_nobody() {
                     }
                     // An order that is final is answered; what its plan left is the schedule's.
                     let later = shop.ports.environment.now() + SignedDuration::from_mins(1);
-                    plan::recover(&shop.ports, later, 10).await.unwrap();
+                    plan::recover(&shop.ports, later, 10, Timestamp::MAX).await.unwrap();
                     assert_eq!(stock(&shop).await, (4_000, 0), "{label}");
                 }
             }

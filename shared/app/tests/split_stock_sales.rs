@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tillstream_app::capacity::Operation;
 use tillstream_app::database::Table;
@@ -192,7 +192,7 @@ async fn a_long_order_holds_of_the_whole_and_settles_in_any_layout() {
     // Split again before what it holds is settled.
     split::split(&shop.ports, &shop.scope, STORE, A, 8).await.unwrap();
     let late = shop.ports.environment.now() + SignedDuration::from_mins(5);
-    plan::recover(&shop.ports, late, 10).await.unwrap();
+    plan::recover(&shop.ports, late, 10, Timestamp::MAX).await.unwrap();
     let left = total(&shop).await;
     assert_eq!((left.on_hand, left.reserved, left.layout != 0), (33_000, 0, true));
 }

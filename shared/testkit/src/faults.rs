@@ -11,6 +11,7 @@ use tillstream_app::database::{
 };
 use tokio::sync::Notify;
 
+use crate::item_name::item_name;
 use crate::test_environment::{SPLIT_MIX_STEP, split_mix};
 
 /// What goes wrong with one call.
@@ -88,6 +89,8 @@ struct Plan {
     script: BTreeMap<Operation, VecDeque<Option<Fault>>>,
     rates: Rates,
     random: u64,
+    /// Part of the keys of items that others are at all the time.
+    busy: Option<String>,
     injected: BTreeMap<(Operation, Fault), u64>,
 }
 
@@ -126,6 +129,29 @@ impl FaultyDatabase {
     /// The next call of `operation` fails so.
     pub fn fail_next(&self, operation: Operation, fault: Fault) {
         self.script(operation, [Some(fault)]);
+    }
+
+    /// From now on every transaction on an item whose key contains `part` meets another at it.
+    pub fn keep_busy(&self, part: &str) {
+        self.lock().busy = Some(part.to_owned());
+    }
+
+    /// Which of some writes meet another transaction at their item, if any.
+    fn conflicts(&self, writes: &[Write]) -> Option<Vec<Cancellation>> {
+        let plan = self.lock();
+        let busy = plan.busy.as_deref()?;
+        let reasons: Vec<Cancellation> =
+            writes
+                .iter()
+                .map(|write| {
+                    if item_name(write).1.contains(busy) {
+                        Cancellation::Conflict
+                    } else {
+                        Cancellation::None
+                    }
+                })
+                .collect();
+        reasons.contains(&Cancellation::Conflict).then_some(reasons)
     }
 
     /// How often which fault was injected: a test that needs faults asserts that there were some.
@@ -238,6 +264,9 @@ impl Database for FaultyDatabase {
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), DatabaseError> {
         let (fault, draw) = self.next(Operation::Transact).await;
+        if let Some(reasons) = self.conflicts(&writes) {
+            return Err(DatabaseError::Cancelled(reasons));
+        }
         let actions = writes.len();
         go_through(fault, self.inner.transact(writes), |fault| {
             let at = usize::try_from(draw).unwrap_or(0) % actions.max(1);

@@ -26,6 +26,7 @@ use tillstream_app::database::{
 };
 use tillstream_app::environment::Environment;
 
+use crate::item_name::item_name;
 use crate::memory_database::{MemoryDatabase, item_size};
 pub use crate::simulator::chance::Chance;
 pub use crate::simulator::clock::Clock;
@@ -82,18 +83,6 @@ pub struct PartitionLimits {
 }
 
 const MILLION: u64 = 1_000_000;
-
-fn name_of(write: &Write) -> (Table, String, String) {
-    match write {
-        Write::Put { table, item, .. } => {
-            let text = |name| item.opt_text(name).unwrap_or_default().to_owned();
-            (*table, text("pk"), text("sk"))
-        }
-        Write::Update { table, key, .. }
-        | Write::Delete { table, key, .. }
-        | Write::Check { table, key, .. } => (*table, key.pk().to_owned(), key.sk().to_owned()),
-    }
-}
 
 impl PartitionLimits {
     /// Over `memory`, on the time of `environment`.
@@ -164,7 +153,7 @@ impl PartitionLimits {
     }
 
     fn write_cost(write: &Write, factor: u64) -> Vec<(Table, String, bool, u64)> {
-        let (table, partition, _) = name_of(write);
+        let (table, partition, _) = item_name(write);
         let kilobytes = match write {
             Write::Put { item, .. } => u64::try_from(item_size(item).div_ceil(1024).max(1)).unwrap_or(1),
             _ => 1,
@@ -255,7 +244,7 @@ impl Database for PartitionLimits {
             let mut state = self.state();
             if self.admit(&mut state, &PartitionLimits::write_cost(&write, 1)).contains(&true) {
                 Some(throttled())
-            } else if state.held.contains(&name_of(&write)) {
+            } else if state.held.contains(&item_name(&write)) {
                 state.refused.conflicts += 1;
                 Some(DatabaseError::Conflict("a transaction has the item".to_owned()))
             } else {
@@ -272,7 +261,7 @@ impl Database for PartitionLimits {
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), DatabaseError> {
         self.way().await;
-        let names: Vec<_> = writes.iter().map(name_of).collect();
+        let names: Vec<_> = writes.iter().map(item_name).collect();
         let by_action: Vec<_> = writes.iter().map(|write| PartitionLimits::write_cost(write, 2)).collect();
         let costs = by_action.concat();
         let refused = {

@@ -5,6 +5,8 @@
 
 pub mod lanes;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::aggregation::coarse;
@@ -23,8 +25,6 @@ use tillstream_domain::location::{Location, LocationKind};
 
 /// Plans looked at in one run.
 const PLANS_MAX: usize = 200;
-/// Expired reservations freed in one run.
-const EXPIRED_MAX: u32 = 2_000;
 /// Stock items whose ledger is looked at in one run, per tenant.
 const LEDGER_ITEMS: u32 = 2_000;
 
@@ -64,9 +64,22 @@ impl Report {
             }
         }
     }
+
+    fn note_failed(&mut self, items: usize, task: &str) {
+        if items > 0 {
+            self.failed.push(format!("{task} of {items} stock items"));
+        }
+    }
 }
 
-/// One run of all tasks.
+/// The end of the first `quarters` of the time from `now` to `deadline`.
+fn part_of_time(now: Timestamp, deadline: Timestamp, quarters: i32) -> Timestamp {
+    let part = deadline.duration_since(now) / 4 * quarters;
+    now.checked_add(part).unwrap_or(deadline)
+}
+
+/// One run of all tasks. Those over all tenants have their parts of the time until `deadline`, the tasks of
+/// each tenant what is left: whatever one of them meets, the others have their turn.
 ///
 /// # Errors
 /// [`Error::Retryable`] naming the tasks that failed, after all were tried.
@@ -78,9 +91,17 @@ pub async fn run(
 ) -> Result<Report> {
     let now = ports.environment.now();
     let mut report = Report::default();
-    report.plans = report.note("plans", plan::recover(ports, now, PLANS_MAX).await).unwrap_or(0);
-    report.holds = report.note("holds", sweep_expired(ports, now, EXPIRED_MAX).await).unwrap_or(0);
-    let swept = sweeper::sweep(ports, queue, now, sweeper::Budget::default()).await;
+    let recovered = plan::recover(ports, now, PLANS_MAX, part_of_time(now, deadline, 1)).await;
+    report.plans = report.note("plans", recovered).unwrap_or(0);
+    let freed = sweep_expired(ports, now, part_of_time(now, deadline, 2)).await;
+    if let Some(freed) = report.note("holds", freed) {
+        report.holds = freed.items;
+        report.note_failed(freed.failed, "expired holds");
+    }
+    let left = part_of_time(now, deadline, 3).duration_since(ports.environment.now());
+    let budget = sweeper::Budget::default();
+    let time = Duration::try_from(left).unwrap_or_default().min(budget.time);
+    let swept = sweeper::sweep(ports, queue, now, sweeper::Budget { time, ..budget }).await;
     report.woken = report.note("deliveries", swept).map_or(0, |swept| swept.woken);
     let tenants = report.note("tenants", tenants(ports).await).unwrap_or_default();
     for scope in in_turn(tenants, now) {
@@ -104,16 +125,18 @@ pub async fn run(
             let refreshed = refresh_coarse(ports, &scope, location, now).await;
             report.note("coarse pages", refreshed);
         }
-        report.merged += report.note("split stock", merge_quiet(ports, &scope).await).unwrap_or(0);
+        let quiet = merge_quiet(ports, &scope, deadline).await;
+        if let Some(quiet) = report.note("split stock", quiet) {
+            report.merged += quiet.merged;
+            report.note_failed(quiet.failed, "split stock");
+        }
         if !is_late() {
             report.note("coarse pages over stores", merge_coarse(ports, &scope, &stores).await);
         }
-        let walked = walk_ledger_gaps(ports, &scope, LEDGER_ITEMS).await;
+        let walked = walk_ledger_gaps(ports, &scope, LEDGER_ITEMS, deadline).await;
         if let Some(walked) = report.note("ledger", walked) {
             report.ledger_gaps += walked.gaps_closed;
-            if walked.failed > 0 {
-                report.failed.push(format!("ledger of {} stock items", walked.failed));
-            }
+            report.note_failed(walked.failed, "ledger");
         }
     }
     if report.failed.is_empty() {
@@ -123,9 +146,9 @@ pub async fn run(
     }
 }
 
-/// Where the time does not suffice for all tenants, or all stores of one, each is the first once in as
-/// many runs as there are.
-fn in_turn<T>(mut all: Vec<T>, now: Timestamp) -> Vec<T> {
+/// Where the time does not suffice for all tenants, all stores of one, or all shards of an index, each is
+/// the first once in as many runs as there are.
+pub(crate) fn in_turn<T>(mut all: Vec<T>, now: Timestamp) -> Vec<T> {
     let runs = usize::try_from(now.as_second() / RUN_SECONDS).unwrap_or(0);
     let first = runs.checked_rem(all.len()).unwrap_or(0);
     all.rotate_left(first);

@@ -21,10 +21,12 @@ use super::lane_write::{LaneState, lane_get};
 use super::shortage::{Shortage, free_expired_holds};
 use crate::catalog::items::{catalog_get, location_of};
 use crate::database::{
-    Cancellation, Change, Condition, Consistency, DatabaseError, Get, Item, Partition, Table, Write,
+    Cancellation, Change, Condition, Consistency, DatabaseError, Get, Index, Item, Key, Partition, Query,
+    Range, Table, Write,
 };
 use crate::environment::Retries;
 use crate::error::{Error, Result};
+use crate::keeper::in_turn;
 use crate::keys;
 use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement};
@@ -36,6 +38,8 @@ pub const CHUNK_MOVES: usize = 98;
 
 /// After this time without an end, scheduled recovery continues a plan.
 const RECOVERY_AFTER_SECONDS: i64 = 30;
+/// A plan that recovery could not continue is let be for this time.
+const POSTPONED_MILLIS: i64 = 120_000;
 
 /// Where a plan stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -492,37 +496,50 @@ fn end_moves(scope: &TenantScope, plan: &Plan, moves: &[StockMove], settle: bool
     StockWrites::of_whole(scope, &plan.store_id, moves, delta, &plan.movement(kind))
 }
 
-/// Continues plans whose time has passed, over all tenants; answers how many were looked at. A plan
-/// that cannot be continued now is met again at the next run.
+/// Continues plans whose time has passed, over all tenants; answers how many were looked at. Of two runs
+/// each begins elsewhere, and begins with no plan after `deadline`. A plan that cannot be continued now
+/// stands behind the others for a while: some take as long as they are let.
 ///
 /// # Errors
 /// [`Error::Retryable`] where the index cannot be read.
-pub async fn recover(ports: &Ports, now: Timestamp, most: usize) -> Result<usize> {
+pub async fn recover(ports: &Ports, now: Timestamp, most: usize, deadline: Timestamp) -> Result<usize> {
     let mut seen = 0;
-    for shard in 0..keys::DUE_SHARDS {
-        let query = crate::database::Query {
-            range: crate::database::Range::Numbers(0, now.as_millisecond()),
+    for shard in in_turn((0..keys::DUE_SHARDS).collect(), now) {
+        let query = Query {
+            range: Range::Numbers(0, now.as_millisecond()),
             limit: u32::try_from(most).unwrap_or(u32::MAX),
-            ..crate::database::Query::index(
-                Table::Orders,
-                crate::database::Index::Due,
-                keys::due("plan", shard),
-            )
+            ..Query::index(Table::Orders, Index::Due, keys::due("plan", shard))
         };
         for key_only in ports.database.query(query).await?.items {
-            if seen >= most {
+            if seen >= most || ports.environment.now() >= deadline {
                 return Ok(seen);
             }
             seen += 1;
-            let key = crate::database::Key::of(&key_only)?;
-            let get = Get { table: Table::Orders, key, consistency: Consistency::Strong };
+            let get =
+                Get { table: Table::Orders, key: Key::of(&key_only)?, consistency: Consistency::Strong };
             let Some(item) = ports.database.get(get).await? else { continue };
             let scope = TenantScope::from_own_record(item.text("tenant_id")?);
             let cart_id = item.text("cart_id")?;
             if let Err(error) = drive(ports, &scope, cart_id, now).await {
                 tracing::warn!(cart_id, error = %error, "a plan could not be continued");
+                postpone(ports, &scope, cart_id, &item, now).await;
             }
         }
     }
     Ok(seen)
+}
+
+/// Lets recovery meet a plan later. Where that fails, it meets it sooner.
+async fn postpone(ports: &Ports, scope: &TenantScope, cart_id: &str, seen: &Item, now: Timestamp) {
+    let Some(due) = seen.opt_number("due_at") else { return };
+    let later = now.as_millisecond().saturating_add(POSTPONED_MILLIS);
+    let write = Write::Update {
+        table: Table::Orders,
+        key: scope.plan(cart_id),
+        changes: vec![Change::Set("due_at", later.into())],
+        condition: Some(Condition::Eq("due_at", due.into())),
+    };
+    if let Err(error) = ports.database.write(write).await {
+        tracing::info!(cart_id, error = %error, "a plan was not postponed");
+    }
 }

@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::database::{
-    Cancellation, Change, Condition, Consistency, Database, DatabaseError, Get, Index, Key, Query, Range,
-    Table, Write,
+    Cancellation, Change, Condition, Consistency, Database, DatabaseError, Get, Index, Item, Key, Query,
+    Range, Table, Write,
 };
 use crate::error::Result;
+use crate::keeper::in_turn;
 use crate::keys::{self, DUE_HOLD_SHARDS};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
@@ -21,6 +22,8 @@ use crate::tenancy::TenantScope;
 
 /// Layouts that freeing follows, where others lay the stock out anew while it is at it.
 const MOVES_MAX: u32 = 4;
+/// Due holds read at once.
+const HOLDS_AT_ONCE: u32 = 100;
 
 /// Frees the expired holds on one stock item, one transaction each, then raises its `earliest_expiry`, or
 /// that of its parts. Answers whether any had expired, so that trying again is worth it. Harmless at any
@@ -213,38 +216,64 @@ async fn raise_earliest(database: &dyn Database, key: Key, sum: &PartSum, forget
     }
 }
 
-/// Frees expired holds of all tenants through the due index, at most about `limit` lines. Answers how
-/// many stock items it looked at.
+/// What a sweep over expired holds did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Stock items looked at.
+    pub items: usize,
+    /// Of these, such whose holds were not all freed; the others were looked at.
+    pub failed: usize,
+}
+
+/// Frees expired holds of all tenants through the due index. Of two sweeps each begins elsewhere, and
+/// begins with no stock item after `deadline`. What cannot be freed hides nothing that is due after it.
 ///
 /// # Errors
-/// As the database; what was freed stays freed.
-pub async fn sweep_expired(ports: &Ports, now: Timestamp, limit: u32) -> Result<usize> {
-    let per_shard = limit.div_ceil(u32::try_from(DUE_HOLD_SHARDS).unwrap_or(1)).max(1);
-    let mut items = BTreeSet::new();
-    for shard in 0..DUE_HOLD_SHARDS {
-        let page = ports
-            .database
-            .query(Query {
-                range: Range::Numbers(0, now.as_millisecond()),
-                limit: per_shard,
-                ..Query::index(Table::Stock, Index::Due, keys::due_holds(shard))
-            })
-            .await?;
-        let gets = page
-            .items
-            .iter()
-            .map(|item| {
-                Ok(Get { table: Table::Stock, key: Key::of(item)?, consistency: Consistency::Eventual })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        for item in ports.database.get_many(gets).await?.into_iter().flatten() {
-            let hold = Hold::of(&item)?;
-            items.insert((item.text("tenant_id")?.to_owned(), hold.location_id, hold.sku));
+/// Where the index cannot be read; what was freed stays freed.
+pub async fn sweep_expired(ports: &Ports, now: Timestamp, deadline: Timestamp) -> Result<Swept> {
+    let mut swept = Swept::default();
+    let mut seen = BTreeSet::new();
+    for shard in in_turn((0..DUE_HOLD_SHARDS).collect(), now) {
+        let mut query = Query {
+            range: Range::Numbers(0, now.as_millisecond()),
+            limit: HOLDS_AT_ONCE,
+            ..Query::index(Table::Stock, Index::Due, keys::due_holds(shard))
+        };
+        loop {
+            let page = ports.database.query(query.clone()).await?;
+            for (tenant_id, location_id, sku) in items_of(ports, &page.items).await? {
+                if ports.environment.now() >= deadline {
+                    return Ok(swept);
+                }
+                if !seen.insert((tenant_id.clone(), location_id.clone(), sku.clone())) {
+                    continue;
+                }
+                swept.items += 1;
+                let scope = TenantScope::from_own_record(&tenant_id);
+                if let Err(error) = free_expired(ports, &scope, &location_id, &sku, now).await {
+                    tracing::warn!(location_id, sku, %error, "expired holds of a stock item were not freed");
+                    swept.failed += 1;
+                }
+            }
+            match page.next {
+                Some(next) => query.start = Some(next),
+                None => break,
+            }
         }
     }
-    for (tenant_id, location_id, sku) in &items {
-        let scope = TenantScope::from_own_record(tenant_id);
-        free_expired(ports, &scope, location_id, sku, now).await?;
-    }
-    Ok(items.len())
+    Ok(swept)
+}
+
+/// Tenant, location and SKU of due holds, each once.
+async fn items_of(ports: &Ports, due: &[Item]) -> Result<BTreeSet<(String, String, String)>> {
+    let get = |item: &Item| {
+        Ok(Get { table: Table::Stock, key: Key::of(item)?, consistency: Consistency::Eventual })
+    };
+    let gets = due.iter().map(get).collect::<Result<Vec<_>>>()?;
+    let holds = ports.database.get_many(gets).await?;
+    let name = |item: &Item| {
+        let hold = Hold::of(item)?;
+        Ok((item.text("tenant_id")?.to_owned(), hold.location_id, hold.sku))
+    };
+    holds.iter().flatten().map(name).collect()
 }

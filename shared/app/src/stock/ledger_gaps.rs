@@ -257,17 +257,25 @@ pub struct Walked {
     pub wrapped: bool,
 }
 
+/// Stock items looked at between two looks at the clock.
+const STEP: usize = 25;
+
 #[derive(Serialize, Deserialize)]
 struct WalkState {
     position: Option<Position>,
 }
 
-/// Goes on over the stock items of a tenant where the last walk stopped, at most `budget` of them, and
-/// closes gaps. At the end the next walk begins anew.
+/// Goes on over the stock items of a tenant where the last walk stopped, at most `budget` of them and until
+/// `deadline`, and closes gaps. At the end the next walk begins anew.
 ///
 /// # Errors
 /// As the database; what was closed stays closed.
-pub async fn walk_ledger_gaps(ports: &Ports, scope: &TenantScope, budget: u32) -> Result<Walked> {
+pub async fn walk_ledger_gaps(
+    ports: &Ports,
+    scope: &TenantScope,
+    budget: u32,
+    deadline: Timestamp,
+) -> Result<Walked> {
     let now = ports.environment.now();
     let key = scope.walk(WALK);
     let get = Get { table: Table::Catalog, key: key.clone(), consistency: Consistency::Strong };
@@ -279,8 +287,9 @@ pub async fn walk_ledger_gaps(ports: &Ports, scope: &TenantScope, budget: u32) -
     let everything = Among::Everything(Stores::All);
     let database = ports.database.as_ref();
     let budget = usize::try_from(budget).unwrap_or(usize::MAX);
-    while walked.items < budget {
-        let left = u32::try_from((budget - walked.items).min(100)).unwrap_or(100);
+    // Each step is short, so that the position is written in time.
+    while walked.items < budget && ports.environment.now() < deadline {
+        let left = u32::try_from((budget - walked.items).min(STEP)).unwrap_or(1);
         let found = stock_names(database, scope, &everything, position, left).await?;
         // A step over empty locations costs too.
         walked.items += found.names.len().max(1);

@@ -242,28 +242,51 @@ pub async fn make_whole(ports: &Ports, scope: &TenantScope, location_id: &str, s
     }
 }
 
-/// Merges what has been quiet for long enough. Answers how many it merged.
+/// What a run over split stock did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QuietMerged {
+    /// Stock items merged.
+    pub merged: usize,
+    /// Stock items that could not be looked at or merged; the others were.
+    pub failed: usize,
+}
+
+/// Merges what has been quiet for long enough; begins with no stock item after `deadline`.
 ///
 /// # Errors
-/// As the database; what was merged stays merged.
-pub async fn merge_quiet(ports: &Ports, scope: &TenantScope) -> Result<usize> {
+/// Where the list of split stock cannot be read; what was merged stays merged.
+pub async fn merge_quiet(ports: &Ports, scope: &TenantScope, deadline: Timestamp) -> Result<QuietMerged> {
     let now = ports.environment.now();
-    let mut merged = 0;
+    let mut done = QuietMerged::default();
     let mut query = Query::partition(Table::Stock, scope.split_stock());
     loop {
         let page = ports.database.query(query.clone()).await?;
         for listed in &page.items {
-            let (location_id, sku) = (listed.text("location_id")?, listed.text("sku")?);
-            if is_quiet(ports, scope, listed, now).await? {
-                let outcome = merge(ports, scope, location_id, sku).await?;
-                merged += usize::from(matches!(outcome, LaidOut::Now(_)));
+            if ports.environment.now() >= deadline {
+                return Ok(done);
+            }
+            match merge_if_quiet(ports, scope, listed, now).await {
+                Ok(is_merged) => done.merged += usize::from(is_merged),
+                Err(error) => {
+                    let sku = listed.opt_text("sku").unwrap_or_default();
+                    tracing::warn!(sku, %error, "split stock was not merged");
+                    done.failed += 1;
+                }
             }
         }
         match page.next {
             Some(next) => query.start = Some(next),
-            None => return Ok(merged),
+            None => return Ok(done),
         }
     }
+}
+
+async fn merge_if_quiet(ports: &Ports, scope: &TenantScope, listed: &Item, now: Timestamp) -> Result<bool> {
+    if !is_quiet(ports, scope, listed, now).await? {
+        return Ok(false);
+    }
+    let outcome = merge(ports, scope, listed.text("location_id")?, listed.text("sku")?).await?;
+    Ok(matches!(outcome, LaidOut::Now(_)))
 }
 
 /// Whether a split item has had few changes for long enough. Notes where it stands, to compare with later.

@@ -1,5 +1,6 @@
 //! The ledger: complete, provable, and mended where the stream lost rows.
 
+use jiff::Timestamp;
 use tillstream_app::database::{Change, Database, Table, Write};
 use tillstream_app::stock::ledger_gaps::walk_ledger_gaps;
 use tillstream_app::stock::{conservation, ledger, movements, reservations};
@@ -128,7 +129,7 @@ async fn a_missing_row_is_waited_for_then_closed_with_the_exact_sum() {
     let scope = fixture.scope();
     fixture.relay(|seq| ![3, 4, 7].contains(&seq)).await;
     assert_eq!(prove(&fixture).await.seq_reached, 2);
-    let walk = || walk_ledger_gaps(&fixture.ports, scope, 100);
+    let walk = || walk_ledger_gaps(&fixture.ports, scope, 100, Timestamp::MAX);
     assert_eq!(walk().await.unwrap().gaps_closed, 0, "it may only be late");
     fixture.pass(60);
     assert_eq!(walk().await.unwrap().gaps_closed, 0, "it may only be late");
@@ -159,9 +160,9 @@ async fn rows_that_come_late_after_all_are_not_counted_twice() {
     let fixture = lived().await;
     fixture.relay(|seq| seq < 3).await;
     let scope = fixture.scope();
-    walk_ledger_gaps(&fixture.ports, scope, 100).await.unwrap();
+    walk_ledger_gaps(&fixture.ports, scope, 100, Timestamp::MAX).await.unwrap();
     fixture.pass(121);
-    assert_eq!(walk_ledger_gaps(&fixture.ports, scope, 100).await.unwrap().gaps_closed, 1);
+    assert_eq!(walk_ledger_gaps(&fixture.ports, scope, 100, Timestamp::MAX).await.unwrap().gaps_closed, 1);
     // The stream delivers everything once more, with what was lost.
     for change in fixture.memory.changes(Table::Stock, 0) {
         let row = ledger::ledger_rows(change.old.as_ref(), change.new.as_ref()).unwrap();
@@ -180,13 +181,13 @@ async fn a_late_row_that_arrives_in_time_closes_nothing() {
     let fixture = lived().await;
     let scope = fixture.scope();
     fixture.relay(|seq| seq < 5).await;
-    walk_ledger_gaps(&fixture.ports, scope, 100).await.unwrap();
+    walk_ledger_gaps(&fixture.ports, scope, 100, Timestamp::MAX).await.unwrap();
     for change in fixture.memory.changes(Table::Stock, 0) {
         let row = ledger::ledger_rows(change.old.as_ref(), change.new.as_ref()).unwrap();
         ledger::record(&fixture.ports, row.into_iter().collect()).await.unwrap();
     }
     fixture.pass(121);
-    assert_eq!(walk_ledger_gaps(&fixture.ports, scope, 100).await.unwrap().gaps_closed, 0);
+    assert_eq!(walk_ledger_gaps(&fixture.ports, scope, 100, Timestamp::MAX).await.unwrap().gaps_closed, 0);
     assert!(prove(&fixture).await.ranges.is_empty());
 }
 
@@ -202,7 +203,7 @@ async fn a_walk_within_a_budget_comes_to_every_item() {
     let through = || async {
         let mut closed = 0;
         for _ in 0..20 {
-            let walked = walk_ledger_gaps(&fixture.ports, scope, 2).await.unwrap();
+            let walked = walk_ledger_gaps(&fixture.ports, scope, 2, Timestamp::MAX).await.unwrap();
             closed += walked.gaps_closed;
             if walked.wrapped {
                 break;
@@ -228,9 +229,9 @@ async fn an_item_that_cannot_be_read_hides_no_other() {
     let broken = scope.ledger_row(crate::fixture::LOCATIONS[0], SKUS[0], 1);
     let item = tillstream_app::database::Item::new(&broken).with("nonsense", 1);
     fixture.memory.put_many(Table::Ledger, vec![item]).await.unwrap();
-    let walked = walk_ledger_gaps(&fixture.ports, scope, 100).await.unwrap();
+    let walked = walk_ledger_gaps(&fixture.ports, scope, 100, Timestamp::MAX).await.unwrap();
     assert_eq!((walked.failed, walked.gaps_closed), (1, 0));
     fixture.pass(121);
-    let walked = walk_ledger_gaps(&fixture.ports, scope, 100).await.unwrap();
+    let walked = walk_ledger_gaps(&fixture.ports, scope, 100, Timestamp::MAX).await.unwrap();
     assert_eq!((walked.failed, walked.gaps_closed, walked.wrapped), (1, 8, true));
 }

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::json;
-use tillstream_app::Error;
 use tillstream_app::database::Table;
+use tillstream_app::environment::Environment;
 use tillstream_app::stock::counters::{Delta, Movement, stock_update};
 use tillstream_app::stock::{expiry, read, reservations, reserve};
 use tillstream_app::tenancy::Role;
+use tillstream_app::{Error, Ports};
 use tillstream_contracts::inventory::{ExtendRequest, ReservationStatus};
 use tillstream_domain::quantity::{Quantity, QuantityInput};
+use tillstream_testkit::faults;
 
 use crate::fixture::{BY_WEIGHT, Fault, Fixture, SKUS, caller, named, refusal, request};
 
@@ -184,10 +187,42 @@ async fn the_schedule_frees_expired_holds_of_all_tenants() {
         fixture.reserve(&format!("k{n}"), &request(&[("s-leeds", A, 1)], 10 + n)).await.unwrap();
     }
     fixture.pass(14);
-    assert_eq!(expiry::sweep_expired(&fixture.ports, fixture.ports.environment.now(), 100).await.unwrap(), 1);
+    let sweep = async || {
+        let now = fixture.ports.environment.now();
+        expiry::sweep_expired(&fixture.ports, now, Timestamp::MAX).await.unwrap()
+    };
+    assert_eq!(sweep().await, expiry::Swept { items: 1, failed: 0 });
     assert_eq!(fixture.stock("s-leeds", A).await.reserved, 4_000);
     fixture.check_invariants();
-    assert_eq!(expiry::sweep_expired(&fixture.ports, fixture.ports.environment.now(), 100).await.unwrap(), 0);
+    assert_eq!(sweep().await.items, 0);
+}
+
+#[tokio::test]
+async fn a_busy_stock_item_does_not_keep_the_expired_holds_of_others() {
+    let fixture = Fixture::new(26).await;
+    for sku in [A, B] {
+        fixture.count("s-leeds", sku, 300).await;
+        // More than are read at once, in every shard of the index.
+        for n in 0..150 {
+            let (key, seconds) = (format!("{sku}-{n}"), if sku == A { 10 } else { 20 });
+            fixture.reserve(&key, &request(&[("s-leeds", sku, 1)], seconds)).await.unwrap();
+        }
+    }
+    fixture.pass(30);
+    let database = Arc::new(faults::FaultyDatabase::new(fixture.memory.clone()));
+    database.keep_busy(A);
+    let ports = Ports { database, environment: fixture.environment.clone() };
+    let begun = fixture.environment.now();
+    let swept = expiry::sweep_expired(&ports, begun, Timestamp::MAX).await.unwrap();
+    assert_eq!(swept, expiry::Swept { items: 2, failed: 1 });
+    assert_eq!(fixture.stock("s-leeds", B).await.reserved, 0);
+    assert_eq!(fixture.stock("s-leeds", A).await.reserved, 150_000);
+    let took = fixture.environment.now().duration_since(begun).as_secs();
+    assert!((8..10).contains(&took), "one look at the busy one: {took} s");
+    // After the deadline nothing is begun.
+    let late = expiry::sweep_expired(&fixture.ports, begun, begun).await.unwrap();
+    assert_eq!(late, expiry::Swept::default());
+    fixture.check_invariants();
 }
 
 #[tokio::test]

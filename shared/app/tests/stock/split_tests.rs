@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tillstream_app::database::{Database, Item, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::stock::conservation::prove;
@@ -382,7 +383,7 @@ async fn holds_expire_in_the_layout_they_are_met_in() {
     fixture.check().await;
     fixture.pass(61);
     let now = fixture.environment.now();
-    expiry::sweep_expired(&fixture.ports, now, 1_000).await.unwrap();
+    expiry::sweep_expired(&fixture.ports, now, Timestamp::MAX).await.unwrap();
     assert_eq!(fixture.pieces().await, (40, 5, 35));
     fixture.check().await;
     // When the last of the past are gone, their partitions are forgotten.
@@ -487,28 +488,52 @@ async fn the_schedule_merges_what_is_quiet() {
     let fixture = Fixture::new(15).await;
     fixture.count(SHOP, A, 400).await;
     fixture.split(8).await;
-    let run = || split::merge_quiet(&fixture.ports, fixture.scope());
+    let run = || split::merge_quiet(&fixture.ports, fixture.scope(), Timestamp::MAX);
+    let run = async || run().await.unwrap().merged;
     let layout = || async { fixture.stock(SHOP, A).await.layout };
-    assert_eq!(run().await.unwrap(), 0, "it was just met");
+    assert_eq!(run().await, 0, "it was just met");
     fixture.pass(599);
-    assert_eq!((run().await.unwrap(), layout().await != 0), (0, true), "not for ten minutes");
+    assert_eq!((run().await, layout().await != 0), (0, true), "not for ten minutes");
     fixture.pass(1);
-    assert_eq!((run().await.unwrap(), layout().await), (1, 0));
-    assert_eq!(run().await.unwrap(), 0, "it is no longer listed");
+    assert_eq!((run().await, layout().await), (1, 0));
+    assert_eq!(run().await, 0, "it is no longer listed");
     fixture.check().await;
     // Ten changes a second are not quiet; an hour later the same count is.
     fixture.split(8).await;
-    run().await.unwrap();
+    run().await;
     let busy = 6_010;
     for n in 0..busy / 2 {
         let id = fixture.hold(&format!("k-{n}"), 1, 86_400).await;
         reservations::release(&fixture.ports, &fixture.caller, "r", &id).await.unwrap();
     }
     fixture.pass(600);
-    assert_eq!((run().await.unwrap(), layout().await != 0), (0, true));
+    assert_eq!((run().await, layout().await != 0), (0, true));
     fixture.pass(600);
-    assert_eq!((run().await.unwrap(), layout().await), (1, 0));
+    assert_eq!((run().await, layout().await), (1, 0));
     fixture.check().await;
+}
+
+#[tokio::test]
+async fn split_stock_that_is_busy_does_not_keep_others_split() {
+    let fixture = Fixture::new(19).await;
+    for (sku, place) in [(A, "s-leeds"), (A, "s-york")] {
+        fixture.count(place, sku, 400).await;
+    }
+    for place in ["s-leeds", "s-york"] {
+        split::split(&fixture.ports, fixture.scope(), place, A, 8).await.unwrap();
+    }
+    let database = Arc::new(faults::FaultyDatabase::new(fixture.memory.clone()));
+    let ports = Ports { database: database.clone(), environment: fixture.environment.clone() };
+    split::merge_quiet(&ports, fixture.scope(), Timestamp::MAX).await.unwrap();
+    fixture.pass(600);
+    assert_eq!(
+        split::merge_quiet(&ports, fixture.scope(), fixture.environment.now()).await.unwrap(),
+        split::QuietMerged::default(),
+        "nothing is begun after the deadline"
+    );
+    database.fail_next(tillstream_app::capacity::Operation::Transact, faults::Fault::Refused);
+    let done = split::merge_quiet(&ports, fixture.scope(), Timestamp::MAX).await.unwrap();
+    assert_eq!(done, split::QuietMerged { merged: 1, failed: 1 });
 }
 
 #[tokio::test]
@@ -548,7 +573,7 @@ async fn lost_ledger_rows_of_parts_are_closed() {
     }
     // The stream lost every second movement, of each part.
     fixture.relay(|seq| seq % 2 == 1).await;
-    let walk = || walk_ledger_gaps(&fixture.ports, fixture.scope(), 100);
+    let walk = || walk_ledger_gaps(&fixture.ports, fixture.scope(), 100, Timestamp::MAX);
     walk().await.unwrap();
     fixture.pass(180);
     assert!(walk().await.unwrap().gaps_closed > 3);
@@ -624,7 +649,7 @@ async fn whatever_happens_at_once_stock_is_what_was_not_sold() {
                 clock.advance(std::time::Duration::from_millis(environment.random() % 900));
                 let _ = split::merge(&others, &caller.scope, SHOP, A).await.unwrap();
                 let now = clock.now();
-                let _ = expiry::sweep_expired(&others, now, 1_000).await;
+                let _ = expiry::sweep_expired(&others, now, Timestamp::MAX).await;
             }
         });
         let mut sold = 0;
@@ -637,7 +662,7 @@ async fn whatever_happens_at_once_stock_is_what_was_not_sold() {
         // What a crash or a race left is freed by whoever looks next.
         for _ in 0..3 {
             let now = fixture.environment.now();
-            expiry::sweep_expired(&fixture.others(), now, 1_000).await.unwrap();
+            expiry::sweep_expired(&fixture.others(), now, Timestamp::MAX).await.unwrap();
         }
         fixture.check().await;
         assert_eq!(fixture.pieces().await, (90 - sold, 0, 90 - sold), "seed {seed}");

@@ -17,7 +17,8 @@ use tillstream_domain::cart::Applied;
 use tillstream_domain::compact;
 
 use super::chance::Chance;
-use super::network::{HqLine, item_name};
+use super::network::HqLine;
+use crate::item_name::item_name;
 use crate::memory_database::MemoryDatabase;
 use crate::memory_messaging::MemoryStream;
 

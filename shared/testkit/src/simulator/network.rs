@@ -16,6 +16,7 @@ use tillstream_app::environment::Environment;
 use super::chance::Chance;
 use super::clock::Clock;
 use crate::hq_stand_in::HqStandIn;
+use crate::item_name::{ItemName, item_name};
 
 /// The line to HQ.
 pub struct HqLine {
@@ -73,9 +74,6 @@ pub struct SlowTables {
 #[derive(Default)]
 pub struct UnderWay(Mutex<BTreeSet<ItemName>>);
 
-/// Table, partition key and sort key.
-type ItemName = (Table, String, String);
-
 /// A transaction that is under way; it ends when this is dropped, also with its process.
 struct Transaction<'a> {
     under_way: &'a UnderWay,
@@ -110,19 +108,6 @@ impl Drop for Transaction<'_> {
         for item in &self.items {
             taken.remove(item);
         }
-    }
-}
-
-/// The item that a write is about.
-pub fn item_name(write: &Write) -> ItemName {
-    match write {
-        Write::Put { table, item, .. } => {
-            let text = |name| item.opt_text(name).unwrap_or_default().to_owned();
-            (*table, text("pk"), text("sk"))
-        }
-        Write::Update { table, key, .. }
-        | Write::Delete { table, key, .. }
-        | Write::Check { table, key, .. } => (*table, key.pk().to_owned(), key.sk().to_owned()),
     }
 }
 
