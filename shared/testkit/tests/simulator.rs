@@ -20,6 +20,7 @@ fn a_seed_is_a_run() {
     let told = run(Settings { tells: true, ..settings(7) });
     assert_eq!(of(&first), of(&told));
     assert!(told.events.len() > 1_000);
+    assert!(told.events == run(Settings { tells: true, ..settings(7) }).events, "word for word");
 }
 
 #[test]
@@ -56,7 +57,12 @@ fn every_deliberate_bug_is_found() {
     let look = || {
         while let Some(bug) = sought.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
             let of = |seed| Settings { bug: Some(*bug), ..settings(seed) };
-            match (1..=SEEDS).find(|seed| run(of(*seed)).violation.is_some()) {
+            let is_found = |seed: &u64| {
+                let violation = run(of(*seed)).violation;
+                // The simulator's own mistakes are no finds.
+                violation.is_some_and(|violation| violation.invariant != "the simulator works")
+            };
+            match (1..=SEEDS).find(is_found) {
                 Some(seed) => println!("{} is found by seed {seed}", bug.name()),
                 None => missed.lock().unwrap().push(bug.name()),
             }

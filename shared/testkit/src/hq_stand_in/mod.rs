@@ -67,6 +67,9 @@ pub struct AcceptedOrder {
     pub repeated: u32,
     /// Versions in the order they were accepted.
     pub versions: Vec<u32>,
+    /// What it was told last of those that it accepted.
+    #[serde(skip)]
+    pub last: Option<HqOrderMessage>,
 }
 
 #[derive(Default)]
@@ -218,8 +221,8 @@ impl State {
         let hash: [u8; 32] = Sha256::digest(body).into();
         let id = (message.tenant_id.clone(), message.order_id.clone());
         let order = self.orders.entry(id).or_insert_with(|| AcceptedOrder {
-            tenant_id: message.tenant_id,
-            order_id: message.order_id,
+            tenant_id: message.tenant_id.clone(),
+            order_id: message.order_id.clone(),
             ..AcceptedOrder::default()
         });
         match self.keys.get(&key) {
@@ -232,6 +235,7 @@ impl State {
                 self.keys.insert(key, hash);
                 order.accepted += 1;
                 order.versions.push(message.order_version);
+                order.last = Some(message);
                 Reaction::Answer(200, json!({ "accepted": true, "repeated": false }))
             }
         }

@@ -3,7 +3,7 @@
 //! byte for byte.
 //!
 //! What must hold is checked after every step where that is cheap ([`invariants`]), and all of it when
-//! everything has arrived. A run that fails is cut to the fewest commands with which it still fails.
+//! everything has arrived. A run that fails is cut to commands of which the last is needed for it.
 
 mod books;
 pub(crate) mod chance;
@@ -29,6 +29,9 @@ use crate::hq_stand_in::Mode;
 use event_sources::Progress;
 use invariants::always::Watch;
 use invariants::at_rest;
+
+/// Of runs, in hundredths: those at whose end HQ is away for hours.
+const OUTAGES: u64 = 3;
 
 /// A run that takes more steps than this does not end.
 const STEPS_MAX: u64 = 3_000_000;
@@ -77,6 +80,7 @@ pub fn run(settings: Settings) -> Outcome {
     let mut run = Run { world: world.clone(), watch: Watch::default(), steps: 0 };
     run.all();
     let world = run.world;
+    world.scheduler.end();
     Outcome {
         violation: world.violation.borrow().clone(),
         commands: world.commands.get(),
@@ -88,7 +92,8 @@ pub fn run(settings: Settings) -> Outcome {
     }
 }
 
-/// The fewest commands, from the first, with which a run still fails, and that run in words.
+/// The first so many commands with which a run still fails, and with one less does not; and that run in
+/// words. There may be fewer still that fail another way: failing need not grow with the commands.
 pub fn shortest_prefix(failed: Settings, commands: u64) -> Outcome {
     let fails = |commands| run(Settings { commands, tells: false, ..failed }).violation.is_some();
     let (mut passes, mut fails_at) = (0, commands);
@@ -147,6 +152,21 @@ impl Run {
         self.world.fail("everything comes to its end", "the event sources never rest");
     }
 
+    /// HQ is away for up to a day after the tills have closed, now and then; everything else goes on.
+    fn outage(&mut self) {
+        let world = self.world.clone();
+        if !world.chance.percent(OUTAGES) {
+            return;
+        }
+        let mode = world.chance.one_of(&[Mode::Down, Mode::Hang, Mode::Fail]).copied().unwrap_or_default();
+        let time = Duration::from_secs(3_600 + world.chance.below(23 * 3_600));
+        world.tell(|| format!("HQ is away for {} min: {mode:?}", time.as_secs() / 60));
+        world.set_weather(Weather::BREEZE);
+        world.control_hq(mode, 0);
+        world.keeper_runs.set(true);
+        self.wait(time);
+    }
+
     fn all(&mut self) {
         let world = self.world.clone();
         world.clients.set(1);
@@ -157,8 +177,9 @@ impl Run {
         let climate = Rc::new(Cell::new(true));
         world.scheduler.spawn(weather(world.clone(), climate.clone()));
         self.until("the day", |world| world.clients.get() == 0);
-        // The day is over: nothing goes wrong any more, and what is under way arrives.
         climate.set(false);
+        self.outage();
+        // Nothing goes wrong any more, and what is under way arrives.
         world.set_weather(Weather::CALM);
         world.control_hq(Mode::Accept, 0);
         world.keeper_runs.set(false);

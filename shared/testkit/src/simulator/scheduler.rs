@@ -96,6 +96,12 @@ impl Scheduler {
         self.ready.push(task);
     }
 
+    /// Ends all tasks where they stand: a task holds its world, which holds the tasks.
+    pub fn end(&self) {
+        let tasks = self.tasks.take();
+        drop(tasks);
+    }
+
     /// One step of one task; where none can take any, time goes on. `false` where nothing ever will.
     pub fn step(&self) -> bool {
         let Some(number) = self.ready.draw(&self.chance) else { return self.clock.go_on() };

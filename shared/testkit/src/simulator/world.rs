@@ -267,7 +267,9 @@ impl World {
     /// be lost.
     pub async fn invoke<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let weather = self.weather.get();
-        let mut steps_left = self.chance.percent(weather.deaths).then(|| self.chance.below(60));
+        // Mostly early, where most functions are short; some of the keeper's runs take thousands of steps.
+        let most = if self.chance.percent(80) { 60 } else { 4_000 };
+        let mut steps_left = self.chance.percent(weather.deaths).then(|| self.chance.below(most));
         let mut work = pin!(work);
         let done = std::future::poll_fn(|context| {
             match &mut steps_left {

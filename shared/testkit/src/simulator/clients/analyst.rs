@@ -6,8 +6,9 @@ use std::time::Duration;
 use tillstream_app::analytics::dashboard::dashboard;
 use tillstream_app::analytics::{Answer, consistency_token};
 use tillstream_app::tenancy::Role;
-use tillstream_contracts::analytics::{DashboardQuery, DashboardReply};
+use tillstream_contracts::analytics::{DashboardQuery, DashboardReply, LaneMark};
 
+use super::super::books::Order;
 use super::super::world::World;
 use super::{Line, Request, Stopped};
 use crate::shop::caller;
@@ -45,27 +46,45 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
         });
         match line.send(request, |_: &Answer<DashboardReply>| String::new()).await {
             Ok(answer) => {
-                let claimed = answer.reply.watermark.lanes.get(&order.lane);
-                let is_in = claimed.is_some_and(|mark| {
-                    let is_missing = |(from, to): &(u64, u64)| (*from..=*to).contains(&order.number);
-                    // Past the last gap nothing is named: there what the token says must do.
-                    let reaches = |(_, to): &(u64, u64)| *to < order.number;
-                    let known = order.number <= mark.through || mark.gaps.iter().any(reaches);
-                    known && !mark.gaps.iter().any(is_missing)
-                });
-                if answer.satisfied == Some(true) && !is_in {
-                    world.fail(
-                        "a token that is satisfied is in the watermark",
-                        format!("{token}: {claimed:?}"),
-                    );
+                let lanes = &answer.reply.watermark.lanes;
+                let claimed = |of: &Order| lanes.get(&of.lane).is_some_and(|mark| claims(mark, of.number));
+                let mark = lanes.get(&order.lane);
+                if answer.satisfied == Some(true) && !mark.is_some_and(|mark| may_hold(mark, order.number)) {
+                    world.fail("a token that is satisfied is in the watermark", format!("{token}: {mark:?}"));
                 }
                 let shown: u64 =
                     answer.reply.rows.iter().map(|row| row.metrics.orders + row.metrics.return_orders).sum();
-                if answer.satisfied == Some(true) && shown == 0 {
-                    world.fail("what the watermark claims is in the figures", token);
+                let books = world.books.borrow();
+                let of_day = |(of, _): &(String, String), other: &Order| {
+                    *of == owner.id && other.store == order.store && other.day == order.day
+                };
+                let least =
+                    books.orders.iter().filter(|(id, other)| of_day(id, other) && claimed(other)).count();
+                if shown < u64::try_from(least).unwrap_or(u64::MAX) {
+                    let seen =
+                        format!("{}, {}: {shown} orders of {least}: {lanes:?}", order.store, order.day);
+                    drop(books);
+                    world.fail("what the watermark claims is in the figures", seen);
                 }
             }
             Err(refusal) => line.expect_refusal(&refusal, &[]),
         }
     }
+}
+
+/// Whether a lane's mark says that a number is counted; past the last gap no number is named.
+fn claims(mark: &LaneMark, number: u64) -> bool {
+    let ends_behind = |(_, to): &(u64, u64)| *to >= number;
+    let named = number <= mark.through || mark.gaps.iter().any(ends_behind);
+    named && !is_missing(mark, number)
+}
+
+/// Whether a lane's mark may hold a number: what is past the last gap is the token's affair.
+fn may_hold(mark: &LaneMark, number: u64) -> bool {
+    let reaches = |(_, to): &(u64, u64)| *to < number;
+    (number <= mark.through || mark.gaps.iter().any(reaches)) && !is_missing(mark, number)
+}
+
+fn is_missing(mark: &LaneMark, number: u64) -> bool {
+    mark.gaps.iter().any(|(from, to)| (*from..=*to).contains(&number))
 }
