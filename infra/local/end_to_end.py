@@ -155,6 +155,16 @@ class EndToEnd:
 
         openapi.run(self.stack)
 
+    def contract(self) -> None:
+        """The suite that every database must pass, on the emulator's DynamoDB: dynoxide and the one in memory
+        pass it in every test run."""
+        command = ["cargo", "test", "--locked", "--package", "tillstream-aws", "--test", "database_contract"]
+        here = {**os.environ, "DYNAMODB_CONTRACT_ENDPOINT": f"http://{processes.HOST}:{self.stack.port}"}
+        tested = subprocess.run([*command, "--", "--nocapture"], env=here, cwd=ROOT, capture_output=True, text=True)
+        said = tested.stdout + tested.stderr
+        expect(tested.returncode == 0, f"the emulator breaks the contract:\n{said}")
+        expect("2 passed" in said and "skipped" not in said, f"not all of the contract was tested:\n{said}")
+
     def events(self) -> None:
         """Every sample event through its function, by cargo lambda invoke."""
         command = [sys.executable, str(ROOT / "infra" / "lambda" / "functions.py"), "invoke-all"]
@@ -336,7 +346,19 @@ class EndToEnd:
 
 # What a sale passes through: each of these is killed in the scenario of that name.
 PIPELINE = ["pos-commands", "event-relay", "sales-aggregator", "hq-dispatcher"]
-SCENARIOS = ["from_empty", "killed", "hq", "stream", "busiest", "contention", "bad_input", "openapi", "events", "chaos"]
+SCENARIOS = [
+    "from_empty",
+    "killed",
+    "hq",
+    "stream",
+    "busiest",
+    "contention",
+    "bad_input",
+    "openapi",
+    "contract",
+    "events",
+    "chaos",
+]
 
 
 def function_processes(emulator: int) -> list[tuple[int, str]]:
