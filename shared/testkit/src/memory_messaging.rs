@@ -50,8 +50,14 @@ pub struct ShardRecord {
 struct Shards {
     /// All that there ever were, oldest first.
     all: Vec<Vec<ShardRecord>>,
-    /// The first that still takes records: those before it are closed.
-    open_from: usize,
+    /// The first of each generation: those of all but the last are closed.
+    generations: Vec<usize>,
+}
+
+impl Shards {
+    fn open_from(&self) -> usize {
+        self.generations.last().copied().unwrap_or(0)
+    }
 }
 
 /// A Kinesis stream in memory.
@@ -65,7 +71,7 @@ impl MemoryStream {
     /// A stream of so many shards.
     pub fn new(shards: usize, environment: Arc<dyn Environment>) -> Self {
         MemoryStream {
-            shards: Mutex::new(Shards { all: vec![Vec::new(); shards.max(1)], open_from: 0 }),
+            shards: Mutex::new(Shards { all: vec![Vec::new(); shards.max(1)], generations: vec![0] }),
             faults: Mutex::default(),
             environment,
         }
@@ -85,8 +91,16 @@ impl MemoryStream {
     /// come after those of the shards before it.
     pub fn reshard(&self, shards: usize) {
         let mut state = lock(&self.shards);
-        state.open_from = state.all.len();
+        let first = state.all.len();
+        state.generations.push(first);
         state.all.extend(std::iter::repeat_with(Vec::new).take(shards.max(1)));
+    }
+
+    /// The shards by generation, oldest first: those of one are read side by side, after those before them.
+    pub fn generations(&self) -> Vec<std::ops::Range<usize>> {
+        let shards = lock(&self.shards);
+        let ends = shards.generations.iter().skip(1).copied().chain([shards.all.len()]);
+        shards.generations.iter().zip(ends).map(|(first, end)| *first..end).collect()
     }
 
     /// Up to `most` records of a shard after sequence number `after`: they count from 1.
@@ -120,7 +134,7 @@ impl EventStream for MemoryStream {
             Some(SendFault::AnswerLost) | None => BTreeSet::new(),
         };
         let mut shards = lock(&self.shards);
-        let from = shards.open_from;
+        let from = shards.open_from();
         let open = shards.all.get_mut(from..).unwrap_or_default();
         let count = open.len();
         for (position, record) in records.iter().enumerate() {

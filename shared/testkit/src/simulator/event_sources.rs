@@ -135,6 +135,10 @@ fn changes_after(
     (found, looked)
 }
 
+fn images_of(batch: &[Change]) -> Vec<relay::Images<'_>> {
+    batch.iter().map(|(_, old, new)| (old.as_ref(), new.as_ref())).collect()
+}
+
 async fn relay_shard(world: Rc<World>, table: Table, shard: usize, part: usize, idle: Rc<Cell<bool>>) {
     let mut position = 0;
     loop {
@@ -148,9 +152,18 @@ async fn relay_shard(world: Rc<World>, table: Table, shard: usize, part: usize, 
         if world.settings.bug == Some(Bug::RelayAcknowledgesTooEarly) {
             position = looked;
         }
-        let (ports, queue) = (world.ports(), world.waking());
-        let images: Vec<relay::Images<'_>> =
-            batch.iter().map(|(_, old, new)| (old.as_ref(), new.as_ref())).collect();
+        let queue = world.waking();
+        if world.gives_up_waiting() {
+            // It comes again while the first function is still at it, for it hangs.
+            let (owner, ports) = (world.clone(), world.ports_that_freeze(HANGS));
+            world.scheduler.spawn(async move {
+                let images = images_of(&batch);
+                owner.invoke(relay::handle(&ports, owner.sending.as_ref(), queue.as_ref(), &images)).await;
+            });
+            world.sleep_up_to(Duration::from_millis(800)).await;
+            continue;
+        }
+        let (ports, images) = (world.ports(), images_of(&batch));
         let handle = relay::handle(&ports, world.sending.as_ref(), queue.as_ref(), &images);
         let done = handled(&world, batch.len(), handle).await;
         if done == batch.len() {
@@ -164,51 +177,28 @@ async fn relay_shard(world: Rc<World>, table: Table, shard: usize, part: usize, 
     }
 }
 
-/// The sales stream: its shards one generation after the other, since what a shard was split into comes
-/// after it.
+/// The sales stream: the shards of a generation side by side, one generation after the other, since what a
+/// shard was split into comes after it.
 async fn aggregate(world: Rc<World>, part: usize, idle: Rc<Cell<bool>>) {
     let mut positions = BTreeMap::<usize, u64>::new();
     loop {
         let mut has_found = false;
-        for shard in 0..world.stream.shards() {
-            let position = positions.get(&shard).copied().unwrap_or(0);
-            let most = batch_size(&world);
-            let read = world.stream.records(shard, position, most);
-            let Some(last) = read.last().map(|record| record.sequence) else { continue };
+        for generation in world.stream.generations() {
+            let position = |shard: &usize| positions.get(shard).copied().unwrap_or(0);
+            let found: Vec<(usize, u64)> = generation
+                .map(|shard| (shard, position(&shard)))
+                .filter(|(shard, position)| !world.stream.records(*shard, *position, 1).is_empty())
+                .collect();
+            if found.is_empty() {
+                continue;
+            }
             has_found = true;
             idle.set(false);
-            let batch: Vec<&ShardRecord> =
-                read.iter().filter(|record| shard_of(&record.partition_key, FACTOR) == part).collect();
-            if world.settings.bug == Some(Bug::AggregatorAcknowledgesTooEarly) {
-                positions.insert(shard, last);
-            }
-            let done = if batch.is_empty() {
-                0
-            } else if world.gives_up_waiting() {
-                // It comes again while the first function is still at it, for it hangs.
-                let (owner, ports) = (world.clone(), world.ports_that_freeze(HANGS));
-                let data: Vec<Vec<u8>> = batch.iter().map(|record| record.data.clone()).collect();
-                world.scheduler.spawn(async move {
-                    let data: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();
-                    owner.invoke(fold_records(&ports, &data)).await;
-                });
-                0
-            } else {
-                let ports = world.ports();
-                let data: Vec<&[u8]> = batch.iter().map(|record| record.data.as_slice()).collect();
-                handled(&world, batch.len(), fold_records(&ports, &data)).await
-            };
-            if done == batch.len() {
-                let reached = positions.get(&shard).copied().unwrap_or(0).max(last);
-                positions.insert(shard, maybe_back(&world, reached));
-            } else {
-                if let Some(record) = done.checked_sub(1).and_then(|last| batch.get(last)) {
-                    let reached = positions.get(&shard).copied().unwrap_or(0).max(record.sequence);
-                    positions.insert(shard, reached);
-                }
-                world.sleep_up_to(Duration::from_millis(800)).await;
-            }
-            // The shards after it wait until it is through.
+            let reads = found.into_iter().map(|(shard, position)| {
+                let world = &world;
+                async move { (shard, aggregate_shard(world, part, shard, position).await) }
+            });
+            positions.extend(futures::future::join_all(reads).await);
             break;
         }
         if !has_found {
@@ -216,6 +206,38 @@ async fn aggregate(world: Rc<World>, part: usize, idle: Rc<Cell<bool>>) {
             world.sleep_up_to(IDLE).await;
         }
     }
+}
+
+/// One batch of a shard; answers how far it has come.
+async fn aggregate_shard(world: &Rc<World>, part: usize, shard: usize, position: u64) -> u64 {
+    let read = world.stream.records(shard, position, batch_size(world));
+    let Some(last) = read.last().map(|record| record.sequence) else { return position };
+    let batch: Vec<&ShardRecord> =
+        read.iter().filter(|record| shard_of(&record.partition_key, FACTOR) == part).collect();
+    let acknowledged =
+        if world.settings.bug == Some(Bug::AggregatorAcknowledgesTooEarly) { last } else { position };
+    let done = if batch.is_empty() {
+        0
+    } else if world.gives_up_waiting() {
+        // It comes again while the first function is still at it, for it hangs.
+        let (owner, ports) = (world.clone(), world.ports_that_freeze(HANGS));
+        let data: Vec<Vec<u8>> = batch.iter().map(|record| record.data.clone()).collect();
+        world.scheduler.spawn(async move {
+            let data: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();
+            owner.invoke(fold_records(&ports, &data)).await;
+        });
+        0
+    } else {
+        let ports = world.ports();
+        let data: Vec<&[u8]> = batch.iter().map(|record| record.data.as_slice()).collect();
+        handled(world, batch.len(), fold_records(&ports, &data)).await
+    };
+    if done == batch.len() {
+        return maybe_back(world, acknowledged.max(last));
+    }
+    world.sleep_up_to(Duration::from_millis(800)).await;
+    let reached = done.checked_sub(1).and_then(|last| batch.get(last)).map_or(0, |record| record.sequence);
+    acknowledged.max(reached)
 }
 
 async fn dispatch(world: Rc<World>, idle: Rc<Cell<bool>>) {
@@ -245,6 +267,15 @@ async fn dispatch(world: Rc<World>, idle: Rc<Cell<bool>>) {
                 body: message.body.clone(),
             })
             .collect();
+        if world.gives_up_waiting() {
+            // The messages are seen again while the first function is still at it, for it hangs.
+            let (owner, ports) = (world.clone(), world.ports_that_freeze(HANGS));
+            world.scheduler.spawn(async move {
+                let dispatcher = Dispatcher { ports, ..dispatcher };
+                owner.invoke(dispatcher.handle_batch(&received)).await;
+            });
+            continue;
+        }
         world.trouble_sends();
         let fates = world.invoke(dispatcher.handle_batch(&received)).await;
         world.batches.set(world.batches.get() + 1);
