@@ -150,3 +150,27 @@ impl Caller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_are_told_by_their_names() {
+        let names = [
+            ("cashier", Role::Cashier),
+            ("store_manager", Role::StoreManager),
+            ("warehouse_staff", Role::WarehouseStaff),
+            ("franchise_owner", Role::FranchiseOwner),
+            ("analyst", Role::Analyst),
+            ("integration", Role::Integration),
+            ("operator", Role::Operator),
+        ];
+        for (name, role) in names {
+            assert_eq!(Role::parse(name), Some(role));
+        }
+        for unknown in ["", "Operator", "admin", "operator "] {
+            assert_eq!(Role::parse(unknown), None, "{unknown:?}");
+        }
+    }
+}

@@ -74,3 +74,15 @@ impl Location {
         self.registers.iter().any(|r| r == register_id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_named_as_they_are_written() {
+        for (kind, name) in [(LocationKind::Store, "store"), (LocationKind::Warehouse, "warehouse")] {
+            assert_eq!(kind.name(), name);
+        }
+    }
+}

@@ -129,3 +129,19 @@ pub fn location_from(body: LocationBody) -> Result<Location, Refusal> {
         version: 0,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_may_have_lines_and_nothing_else_that_is_not_printed() {
+        let longest = "ä".repeat(TEXT_CHARACTERS_MAX);
+        for text in ["1 High Street\nLeeds", " x ", longest.as_str()] {
+            assert!(is_text(text), "{text:?}");
+        }
+        for text in ["", " \n ", "a\tb", "a\u{7}", &format!("{longest}x")] {
+            assert!(!is_text(text), "{text:?}");
+        }
+    }
+}

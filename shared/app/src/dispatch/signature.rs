@@ -108,6 +108,12 @@ impl SigningSecret {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_secret_is_not_told() {
+        let secret = SigningSecret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        assert_eq!(format!("{secret:?}"), "SigningSecret(…)");
+    }
+
     /// Test vector of the specification's reference implementations.
     #[test]
     fn signs_as_the_reference_does() {

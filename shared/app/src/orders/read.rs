@@ -248,3 +248,22 @@ async fn merge(
     }
     Ok((keys, last))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_does_not_run_backwards() {
+        let day = |text: &str| TimeBound::Day(text.parse().unwrap());
+        let instant = |text: &str| TimeBound::Instant(text.parse().unwrap());
+        let (early, late) = (day("2011-01-01"), day("2011-01-02"));
+        let (before, after) = (instant("2011-01-01T10:00:00Z"), instant("2011-01-01T10:00:01Z"));
+        for (from, to) in [(early, late), (early, early), (before, after), (before, before), (late, before)] {
+            check_order(from, to).unwrap();
+        }
+        for (from, to) in [(late, early), (after, before)] {
+            assert_eq!(check_order(from, to).unwrap_err().code(), Some("range_reversed"));
+        }
+    }
+}

@@ -1,11 +1,12 @@
 //! What queries answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{Timestamp, ToSpan};
 use tillstream_app::aggregation::rebuild::{Mode, rebuild};
 use tillstream_app::aggregation::stored;
 use tillstream_app::analytics::{dashboard, products, sales as queries};
+use tillstream_app::catalog::items::product_item;
 use tillstream_app::database::*;
 use tillstream_app::facts::sale_event;
 use tillstream_app::pos::cart_item::cart_of;
@@ -13,7 +14,8 @@ use tillstream_app::tenancy::{Caller, Role, Stores, TenantScope};
 use tillstream_contracts::analytics::*;
 use tillstream_contracts::events::{FactKind, SaleEvent};
 use tillstream_domain::business_day::StoreCalendar;
-use tillstream_domain::quantity::QuantityInput;
+use tillstream_domain::product::Product;
+use tillstream_domain::quantity::{QuantityInput, Unit};
 use tillstream_testkit::made_up_sales::*;
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::shop::caller;
@@ -329,6 +331,59 @@ fn products_page_by_page() {
             query.order_by = ProductOrder::Orders;
             let refused = products::products(&shop.ports, &analyst(), &query, None).await.unwrap_err();
             assert_eq!(refused.code(), Some("cursor_malformed"), "a cursor of another query");
+        }
+    });
+}
+
+#[test]
+fn products_of_a_category() {
+    run(async {
+        let (shop, _) = shop().await;
+        let scope = TenantScope::from_own_record(TENANT);
+        for n in 0..40 {
+            let product = Product {
+                sku: format!("sku-{n}"),
+                name: "A toy, or none".into(),
+                unit_price: "1.00".parse().unwrap(),
+                currency: "GBP".parse().unwrap(),
+                stocked: true,
+                unit: Unit::Piece,
+                category: Some(if n % 2 == 0 { "toys" } else { "mugs" }.to_owned()),
+                barcodes: Vec::new(),
+                attributes: BTreeMap::new(),
+                version: 1,
+            };
+            let item = product_item(&scope, &product).unwrap();
+            let put = Write::Put { table: Table::Catalog, item, condition: None };
+            shop.ports.database.write(put).await.unwrap();
+        }
+        let events = sales(11, 60);
+        fold_all(&shop.ports, &events).await;
+        let ask = async |category: &str| {
+            let query = ProductsQuery {
+                from: Some("2010-12-01".into()),
+                to: Some("2010-12-02".into()),
+                category: Some(category.into()),
+                limit: Some(200),
+                ..ProductsQuery::default()
+            };
+            products::products(&shop.ports, &analyst(), &query, None).await
+        };
+        let sold = |rest: u64| -> BTreeSet<String> {
+            let lines = events.iter().flat_map(|event| &event.detail.as_ref().unwrap().lines);
+            let is_of = |sku: &&String| sku.strip_prefix("sku-").unwrap().parse::<u64>().unwrap() % 2 == rest;
+            lines.map(|line| &line.sku).filter(is_of).cloned().collect()
+        };
+        for (category, rest) in [("toys", 0), ("mugs", 1)] {
+            let rows = ask(category).await.unwrap().reply.rows;
+            let seen: BTreeSet<String> = rows.iter().map(|row| row.group["sku"].clone().unwrap()).collect();
+            assert_eq!(seen, sold(rest), "{category}");
+        }
+        for (none, length) in [("cups", 1), ("c", 256)] {
+            assert!(ask(&none.repeat(length)).await.unwrap().reply.rows.is_empty());
+        }
+        for malformed in [String::new(), "c".repeat(257)] {
+            assert_eq!(ask(&malformed).await.unwrap_err().code(), Some("category_malformed"));
         }
     });
 }

@@ -55,3 +55,46 @@ impl Folded {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folded(numbers: &[(&str, u32, u64)]) -> Folded {
+        let mut folded = Folded::default();
+        for (register, epoch, number) in numbers {
+            let lane = Lane { epoch: *epoch, ..Lane::new("s-1", *register) };
+            assert!(folded.insert(&lane, *number));
+            assert!(!folded.insert(&lane, *number) && folded.contains(&lane, *number));
+        }
+        folded
+    }
+
+    #[test]
+    fn one_set_contains_another_lane_by_lane() {
+        let all = folded(&[("r-1", 0, 1), ("r-1", 0, 2), ("r-1", 0, 3), ("r-1", 0, 7), ("r-2", 1, 4)]);
+        for part in [
+            folded(&[]),
+            folded(&[("r-1", 0, 2)]),
+            folded(&[("r-1", 0, 1), ("r-1", 0, 2), ("r-1", 0, 3)]),
+            folded(&[("r-1", 0, 3), ("r-1", 0, 7), ("r-2", 1, 4)]),
+            all.clone(),
+        ] {
+            assert!(all.contains_all(&part), "{part:?}");
+        }
+        for other in [
+            folded(&[("r-1", 0, 4)]),
+            folded(&[("r-1", 0, 3), ("r-1", 0, 4)]),
+            folded(&[("r-1", 0, 6), ("r-1", 0, 7)]),
+            folded(&[("r-1", 1, 1)]),
+            folded(&[("r-2", 0, 4)]),
+            folded(&[("r-3", 0, 1)]),
+        ] {
+            assert!(!all.contains_all(&other), "{other:?}");
+        }
+        assert!(!folded(&[]).contains_all(&all));
+        let lanes: Vec<_> = all.lanes().map(|(register, epoch, set)| (register, epoch, set.len())).collect();
+        assert_eq!(lanes, [("r-1", 0, 4), ("r-2", 1, 1)]);
+        assert!(folded(&[]).is_empty() && !all.is_empty());
+    }
+}
