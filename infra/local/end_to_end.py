@@ -158,7 +158,8 @@ class EndToEnd:
     def contract(self) -> None:
         """The suite that every database must pass, on the emulator's DynamoDB: dynoxide and the one in memory
         pass it in every test run."""
-        command = ["cargo", "test", "--locked", "--package", "tillstream-aws", "--test", "database_contract"]
+        # Of the whole workspace, as everything is built: the package alone has other features.
+        command = ["cargo", "test", "--locked", "--workspace", "--test", "database_contract"]
         here = {**os.environ, "DYNAMODB_CONTRACT_ENDPOINT": f"http://{processes.HOST}:{self.stack.port}"}
         tested = subprocess.run([*command, "--", "--nocapture"], env=here, cwd=ROOT, capture_output=True, text=True)
         said = tested.stdout + tested.stderr
