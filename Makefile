@@ -6,7 +6,7 @@ PORTS = $(if $(PORT),--port $(PORT)) $(if $(HQ_PORT),--hq-port $(HQ_PORT))
 LOCAL = $(PYTHON) infra/local/stack.py $(PORTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run replay reset stop logs token test bench simulate check build deploy events invoke
+.PHONY: help run replay reset stop logs token test bench simulate mutants check build deploy events invoke
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,7 @@ test: ## every test; the end-to-end ones start a stack of their own: [SCENARIOS=
 	PROPTEST_RNG_SEED=$(or $(PROPTEST_RNG_SEED),1) cargo test --workspace --locked
 	$(PYTHON) infra/local/prerequisites.py -m unittest discover --start-directory infra/local
 	$(PYTHON) -m unittest discover --start-directory infra/bench
+	$(PYTHON) -m unittest discover --start-directory infra/mutants
 	$(PYTHON) infra/local/end_to_end.py $(SCENARIOS)
 
 bench: ## every benchmark: each figure into target/bench, and the table in README.md
@@ -45,6 +46,9 @@ bench: ## every benchmark: each figure into target/bench, and the table in READM
 
 simulate: ## tills, functions and faults by chance, on virtual time: [SEEDS=100] [FROM=1] [BUG=StockUnchecked]
 	cargo run --locked --release --package tillstream-testkit --bin simulator -- --seeds $(or $(SEEDS),100) --from $(or $(FROM),1) $(if $(BUG),--bug $(BUG))
+
+mutants: ## which changes of rules and use cases no test notices: [MINUTES=60] [FILES=shared/app/src/stock]
+	$(PYTHON) infra/mutants/measure.py --minutes $(or $(MINUTES),60) --files '$(FILES)'
 
 check: ## formatting, lints, templates, licences and advisories
 	@$(PYTHON) infra/checks/check.py

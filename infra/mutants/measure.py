@@ -1,0 +1,258 @@
+"""How many mutants of shared/domain and shared/app the tests catch.
+
+    measure.py [--minutes 60] [--seed 5] [--files shared/app/src/stock]
+
+Works on a copy of the last commit in target/mutants. What was found there is kept: a run of the same commit
+goes on where the last one stopped, with mutants drawn by chance, so that what is known early holds for all.
+"""
+
+import argparse
+import json
+import os
+import queue
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "infra" / "local"))
+
+import prerequisites  # noqa: E402
+from progress import Failure, fail, note, step  # noqa: E402
+
+CARGO_MUTANTS = "27.1.0"
+PACKAGES = ["tillstream-domain", "tillstream-app"]
+TOOLS = ROOT / "target" / "tools" / "mutants"
+FOLDER = ROOT / "target" / "mutants"
+SOURCE = FOLDER / "source"
+# Tests of what a mutant cannot change, or that are not tests.
+LEFT_OUT = {"architecture", "hq-stand-in", "memory_database", "poller", "tillstream_testkit", "tillstream_tests"}
+SIMULATOR_SEEDS = 14
+WORKERS = 2
+
+
+@dataclass
+class Tests:
+    """A binary of tests: how to run it, how long it takes, and which mutants it comes by."""
+
+    name: str
+    command: list[str]
+    directory: Path
+    seconds: float = 0.0
+    reached: frozenset[int] = frozenset()
+
+    def run(self, limit: float, **variables: str) -> bool:
+        """Whether all pass in time."""
+        environment = {**os.environ, "PROPTEST_RNG_SEED": "1", "PROPTEST_MAX_SHRINK_ITERS": "0", **variables}
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        running = subprocess.Popen(
+            self.command, cwd=self.directory, env=environment, start_new_session=True, **quiet
+        )
+        try:
+            return running.wait(timeout=limit) == 0
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+            return False
+
+
+def cargo(*arguments: str, **more) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(FOLDER / "target")}
+    return subprocess.run(["cargo", *arguments], cwd=SOURCE, env=environment, text=True, **more)
+
+
+def demand(done: subprocess.CompletedProcess) -> subprocess.CompletedProcess:
+    if done.returncode != 0:
+        raise Failure(f"{' '.join(map(str, done.args))}:\n{(done.stderr or done.stdout or '')[-3000:]}")
+    return done
+
+
+def cargo_mutants() -> Path:
+    program = TOOLS / "bin" / "cargo-mutants"
+    if not program.exists():
+        with step(f"cargo-mutants {CARGO_MUTANTS}"):
+            install = ["cargo", "install", "--quiet", "--locked", "--root", str(TOOLS)]
+            demand(subprocess.run([*install, f"cargo-mutants@{CARGO_MUTANTS}"], text=True, capture_output=True))
+    return program
+
+
+def copy_of(commit: str) -> None:
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    SOURCE.mkdir(parents=True)
+    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True)
+    subprocess.run(["tar", "-x", "-C", str(SOURCE)], input=archive.stdout, check=True)
+
+
+def listed(program: Path) -> list[dict]:
+    """All mutants, numbered from 1."""
+    packages = [word for package in PACKAGES for word in ("--package", package)]
+    command = [str(program), "mutants", "--list", "--json", *packages]
+    told = demand(subprocess.run(command, cwd=SOURCE, text=True, capture_output=True)).stdout
+    return [{**mutant, "id": number} for number, mutant in enumerate(json.loads(told), start=1)]
+
+
+def build(mutants: list[dict]) -> tuple[set[int], set[int]]:
+    """Rewrites the copy; answers which mutants are in it, and which cannot be built."""
+    from switches import Source
+    from unviable import prune
+
+    texts = {name: (SOURCE / name).read_bytes() for name in {mutant["file"] for mutant in mutants}}
+    domain = SOURCE / "shared" / "domain" / "src"
+    shutil.copy(Path(__file__).with_name("mutant_switch.rs"), domain / "mutant_switch.rs")
+    library = domain / "lib.rs"
+    library.write_text(library.read_text().replace("\npub mod ", "\npub mod mutant_switch;\npub mod ", 1))
+    written: set[int] = set()
+
+    def rewrite(without: set[int]) -> None:
+        written.clear()
+        for name, text in texts.items():
+            own = "crate" if name.startswith("shared/domain/") else "::tillstream_domain"
+            chosen = [m for m in mutants if m["file"] == name and m["id"] not in without]
+            source = Source(text, chosen, f"{own}::mutant_switch::on")
+            (SOURCE / name).write_text(source.rewritten())
+            written.update(source.written)
+
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(FOLDER / "target")}
+    unviable: set[int] = set()
+    for package in PACKAGES:
+        check = ["cargo", "check", "--locked", "--lib", "--message-format=json", "--package", package]
+        before = set(unviable)
+        found = prune(SOURCE, check, environment, lambda without, before=before: rewrite(before | without))
+        unviable = before | found
+    return written - unviable, unviable
+
+
+def binaries() -> list[Tests]:
+    told = demand(cargo("test", "--workspace", "--locked", "--no-run", capture_output=True)).stderr
+    demand(cargo("build", "--locked", "--package", "tillstream-testkit", "--bin", "simulator", capture_output=True))
+    found = []
+    for line in told.splitlines():
+        executable = re.match(r"\s+Executable (?:unittests )?\S+ \((\S+)\)", line)
+        name = Path(executable[1]).name.rpartition("-")[0] if executable else None
+        if not name or name in LEFT_OUT or name == "simulator":
+            continue
+        path = Path(executable[1])
+        sources = path.with_name(path.name + ".d").read_text().splitlines()[0]
+        package = re.search(r"(shared/\w+|functions/[\w-]+|tests)/(?:src|tests|benches)/", sources)
+        directory = SOURCE / (package[1] if package else ".")
+        found.append(Tests(f"{directory.name}/{name}", [str(path), "--quiet"], directory))
+    simulator = [str(FOLDER / "target" / "debug" / "simulator"), "--seeds", str(SIMULATOR_SEEDS)]
+    return [*found, Tests("simulator", simulator, SOURCE)]
+
+
+def get_to_know(tests: list[Tests]) -> list[Tests]:
+    """Times them, notes which mutants each comes by; the quick ones first."""
+    for of in tests:
+        path = FOLDER / "reached"
+        path.unlink(missing_ok=True)
+        started = time.monotonic()
+        if not of.run(900):
+            raise Failure(f"{of.name} fails without any mutant")
+        of.seconds = time.monotonic() - started
+        of.run(1_800, MUTANTS_REACHED=str(path))
+        of.reached = frozenset(int(number) for number in path.read_text().split()) if path.exists() else frozenset()
+        note(f"{of.name}: {of.seconds:.1f} s, by {len(of.reached)} mutants")
+    return sorted((of for of in tests if of.reached), key=lambda of: of.seconds)
+
+
+def try_all(numbers: list[int], tests: list[Tests], results: Path, minutes: float) -> None:
+    left, lock, end = queue.SimpleQueue(), threading.Lock(), time.monotonic() + 60 * minutes
+    for number in numbers:
+        left.put(number)
+    tried = caught = 0
+
+    def work() -> None:
+        nonlocal tried, caught
+        while time.monotonic() < end:
+            try:
+                number = left.get_nowait()
+            except queue.Empty:
+                return
+            reaching = [of for of in tests if number in of.reached]
+            # What takes four times as long does not end.
+            by = next((of.name for of in reaching if not of.run(4 * of.seconds + 8, MUTANT=str(number))), None)
+            with lock, results.open("a") as kept:
+                kept.write(json.dumps({"id": number, "by": by}) + "\n")
+                tried, caught = tried + 1, caught + (by is not None)
+                if tried % 50 == 0:
+                    note(f"{tried} of {len(numbers)}: {100 * caught / tried:.1f} % caught")
+
+    workers = [threading.Thread(target=work) for _ in range(WORKERS)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+
+def report(mutants: list[dict], viable: set[int], results: Path, files: str) -> None:
+    named = {mutant["id"]: mutant["name"] for mutant in mutants if mutant["file"].startswith(files)}
+    known = {one["id"]: one["by"] for one in map(json.loads, results.read_text().splitlines())}
+    known = {number: by for number, by in known.items() if number in named}
+    missed = sorted(number for number, by in known.items() if by is None)
+    (FOLDER / "missed.txt").write_text("".join(f"{named[number]}\n" for number in missed))
+    if known:
+        rate = 100 * (len(known) - len(missed)) / len(known)
+        note(f"{len(known)} of {len(viable & set(named))} tried, {rate:.1f} % caught; target/mutants/missed.txt")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="measure.py")
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--files", default="", help="only files whose path begins so")
+    asked = parser.parse_args()
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    state, results = FOLDER / "state.json", FOLDER / "results.jsonl"
+    try:
+        kept = json.loads(state.read_text()) if state.exists() else {}
+        if kept.get("commit") != commit:
+            results.unlink(missing_ok=True)
+            program = cargo_mutants()
+            copy_of(commit)
+            with step("The list of mutants") as details:
+                mutants = listed(program)
+                details.say(f"{len(mutants)} mutants")
+            with step("All mutants in one build, but for those that cannot be built") as details:
+                viable, unviable = build(mutants)
+                details.say(f"{len(viable)} viable, {len(unviable)} not")
+            with step("Tests"):
+                tests = get_to_know(binaries())
+            kept = {
+                "commit": commit,
+                "mutants": [{key: mutant[key] for key in ("id", "name", "file")} for mutant in mutants],
+                "viable": sorted(viable),
+                "tests": [[of.name, of.command, str(of.directory), of.seconds, sorted(of.reached)] for of in tests],
+            }
+            state.write_text(json.dumps(kept))
+        tests = [Tests(n, c, Path(d), s, frozenset(r)) for n, c, d, s, r in kept["tests"]]
+        mutants, viable = kept["mutants"], set(kept["viable"])
+        results.touch()
+        done = {json.loads(line)["id"] for line in results.read_text().splitlines()}
+        numbers = [m["id"] for m in mutants if m["id"] in viable - done and m["file"].startswith(asked.files)]
+        random.Random(asked.seed).shuffle(numbers)
+        with step(f"Each mutant against the tests that come by it, for {asked.minutes:g} minutes at most"):
+            try_all(numbers, tests, results, asked.minutes)
+        report(mutants, viable, results, asked.files)
+    except Failure as failure:
+        fail(str(failure))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    if Path(sys.prefix).resolve() != (TOOLS / "venv").resolve():
+        try:
+            prerequisites.check()
+            python = prerequisites.environment(TOOLS / "venv", Path(__file__).with_name("requirements.txt"))
+        except Failure as failure:
+            sys.exit(f"error: {failure}")
+        sys.stdout.flush()
+        os.execv(python, [str(python), *sys.argv])
+    sys.exit(main())
