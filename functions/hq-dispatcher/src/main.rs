@@ -1,11 +1,11 @@
 //! Wires `hq-dispatcher` to the Lambda runtime.
 
 use std::sync::Arc;
-use tillstream_allocator as _;
 
 use hq_dispatcher::http_transport::HttpTransport;
 use hq_dispatcher::{FUNCTION, VARIABLES, WakeUps};
 use lambda_runtime::Error;
+use tillstream_allocator as _;
 use tillstream_app::dispatch::dispatcher::{Dispatcher, Policy};
 use tillstream_app::dispatch::signature::SigningSecret;
 use tillstream_runtime::batch::{self, Batches, sqs::Sqs};

@@ -416,3 +416,20 @@ async fn what_cannot_be_continued_is_met_later() {
     assert_eq!(recover(&w.shop.ports, Timestamp::MAX).await, 1);
     assert_eq!(recover(&w.shop.ports, Timestamp::MAX).await, 0, "it is at its end");
 }
+
+/// A plan that is met late in a run has as much time to lose races as the first.
+#[tokio::test]
+async fn what_is_met_late_in_a_run_has_its_time() {
+    let w = world(5).await;
+    let died = Arc::new(FaultyDatabase::new(w.database.clone()));
+    died.script(Operation::Transact, [None, Some(Fault::DiesBefore)]);
+    die(&w, died).await;
+    w.environment.advance(Duration::from_secs(60));
+    let run_began = w.environment.now();
+    w.environment.advance(Duration::from_secs(20));
+    let busy = Arc::new(FaultyDatabase::new(w.database.clone()));
+    busy.fail_next(Operation::Transact, Fault::Conflict);
+    let ports = Ports { database: busy, environment: w.environment.clone() };
+    assert_eq!(plan::recover(&ports, run_began, 10, Timestamp::MAX).await.unwrap(), 1);
+    assert_eq!(stock(&w.shop).await, (4_000, 0));
+}

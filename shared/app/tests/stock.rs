@@ -10,6 +10,8 @@ mod hot_stock_tests;
 mod ledger_tests;
 #[path = "stock/lifecycle_tests.rs"]
 mod lifecycle_tests;
+#[path = "stock/quiet_stock_tests.rs"]
+mod quiet_stock_tests;
 #[path = "stock/read_tests.rs"]
 mod read_tests;
 #[path = "stock/reservation_tests.rs"]

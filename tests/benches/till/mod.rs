@@ -64,8 +64,8 @@ impl Tills {
         Tills { shop, router: router(database, environment).await, token }
     }
 
-    #[allow(dead_code, reason = "most benchmarks run one process")]
     /// The same tills in front of another process of the function, which has a database client of its own.
+    #[allow(dead_code, reason = "most benchmarks run one process")]
     pub async fn at_another_process(
         &self,
         database: Arc<dyn Database>,

@@ -520,7 +520,9 @@ pub async fn recover(ports: &Ports, now: Timestamp, most: usize, deadline: Times
             let Some(item) = ports.database.get(get).await? else { continue };
             let scope = TenantScope::from_own_record(item.text("tenant_id")?);
             let cart_id = item.text("cart_id")?;
-            if let Err(error) = drive(ports, &scope, cart_id, now).await {
+            // Its time to lose races begins now, not with the run.
+            let begun = now.max(ports.environment.now());
+            if let Err(error) = drive(ports, &scope, cart_id, begun).await {
                 tracing::warn!(cart_id, error = %error, "a plan could not be continued");
                 postpone(ports, &scope, cart_id, &item, now).await;
             }

@@ -53,7 +53,7 @@ impl Fixture {
         (of(level.on_hand), of(level.reserved), of(level.available))
     }
 
-    async fn hold(&self, key: &str, pieces: i64, ttl_seconds: i64) -> String {
+    pub async fn hold(&self, key: &str, pieces: i64, ttl_seconds: i64) -> String {
         let wanted = request(&[(SHOP, A, pieces)], ttl_seconds);
         self.reserve(key, &wanted).await.unwrap().reservation.reservation_id
     }
@@ -481,59 +481,6 @@ async fn counts_and_versioned_updates_see_the_whole() {
     let answer = update("count", StockUpdateKind::Set, 20, None).await.unwrap();
     assert_eq!((answer.updated.stock, fixture.pieces().await), (fixture.level().await, (20, 12, 8)));
     fixture.check().await;
-}
-
-#[tokio::test]
-async fn the_schedule_merges_what_is_quiet() {
-    let fixture = Fixture::new(15).await;
-    fixture.count(SHOP, A, 400).await;
-    fixture.split(8).await;
-    let run = || split::merge_quiet(&fixture.ports, fixture.scope(), Timestamp::MAX);
-    let run = async || run().await.unwrap().merged;
-    let layout = || async { fixture.stock(SHOP, A).await.layout };
-    assert_eq!(run().await, 0, "it was just met");
-    fixture.pass(599);
-    assert_eq!((run().await, layout().await != 0), (0, true), "not for ten minutes");
-    fixture.pass(1);
-    assert_eq!((run().await, layout().await), (1, 0));
-    assert_eq!(run().await, 0, "it is no longer listed");
-    fixture.check().await;
-    // Ten changes a second are not quiet; an hour later the same count is.
-    fixture.split(8).await;
-    run().await;
-    let busy = 6_010;
-    for n in 0..busy / 2 {
-        let id = fixture.hold(&format!("k-{n}"), 1, 86_400).await;
-        reservations::release(&fixture.ports, &fixture.caller, "r", &id).await.unwrap();
-    }
-    fixture.pass(600);
-    assert_eq!((run().await, layout().await != 0), (0, true));
-    fixture.pass(600);
-    assert_eq!((run().await, layout().await), (1, 0));
-    fixture.check().await;
-}
-
-#[tokio::test]
-async fn split_stock_that_is_busy_does_not_keep_others_split() {
-    let fixture = Fixture::new(19).await;
-    for (sku, place) in [(A, "s-leeds"), (A, "s-york")] {
-        fixture.count(place, sku, 400).await;
-    }
-    for place in ["s-leeds", "s-york"] {
-        split::split(&fixture.ports, fixture.scope(), place, A, 8).await.unwrap();
-    }
-    let database = Arc::new(faults::FaultyDatabase::new(fixture.memory.clone()));
-    let ports = Ports { database: database.clone(), environment: fixture.environment.clone() };
-    split::merge_quiet(&ports, fixture.scope(), Timestamp::MAX).await.unwrap();
-    fixture.pass(600);
-    assert_eq!(
-        split::merge_quiet(&ports, fixture.scope(), fixture.environment.now()).await.unwrap(),
-        split::QuietMerged::default(),
-        "nothing is begun after the deadline"
-    );
-    database.fail_next(tillstream_app::capacity::Operation::Transact, faults::Fault::Refused);
-    let done = split::merge_quiet(&ports, fixture.scope(), Timestamp::MAX).await.unwrap();
-    assert_eq!(done, split::QuietMerged { merged: 1, failed: 1 });
 }
 
 #[tokio::test]
