@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +33,14 @@ TOOLS = ROOT / "target" / "tools" / "mutants"
 FOLDER = ROOT / "target" / "mutants"
 SOURCE = FOLDER / "source"
 # Tests of what a mutant cannot change, or that are not tests.
-LEFT_OUT = {"architecture", "hq-stand-in", "memory_database", "poller", "tillstream_testkit", "tillstream_tests"}
+LEFT_OUT = {
+    "architecture",
+    "hq-stand-in",
+    "memory_database",
+    "poller",
+    "tillstream_testkit",
+    "tillstream_tests",
+}
 SIMULATOR_SEEDS = 14
 # Tests that take longer are left out: what only they would notice counts as missed.
 SECONDS_MAX = 30
@@ -42,21 +49,50 @@ WORKERS = 2
 
 @dataclass
 class Tests:
-    """A binary of tests: how to run it, how long it takes, and which mutants it comes by."""
+    """A binary of tests: how to run it, and of each test how long it takes and which mutants it comes by."""
 
     name: str
     command: list[str]
     directory: Path
-    seconds: float = 0.0
-    reached: frozenset[int] = frozenset()
+    seconds: dict[str, float] = field(default_factory=dict)
+    reached: dict[str, frozenset[int]] = field(default_factory=dict)
 
-    def run(self, limit: float, **variables: str) -> bool:
-        """Whether all pass in time."""
+    def kept(self) -> dict:
+        """What is written down, without the tests that are left out."""
+        quick = {name: seconds for name, seconds in self.seconds.items() if seconds <= SECONDS_MAX}
+        reached = {name: sorted(self.reached[name]) for name in quick}
+        return {
+            "name": self.name,
+            "command": self.command,
+            "directory": str(self.directory),
+            "seconds": quick,
+            "reached": reached,
+        }
+
+    @classmethod
+    def of(cls, kept: dict) -> "Tests":
+        reached = {name: frozenset(numbers) for name, numbers in kept["reached"].items()}
+        return cls(kept["name"], kept["command"], Path(kept["directory"]), kept["seconds"], reached)
+
+    def listed(self) -> list[str]:
+        """The names of its tests; none where it is no binary of tests but a program that passes or fails."""
+        if self.name == "simulator":
+            return []
+        command = [*self.command, "--list", "--format", "terse"]
+        told = demand(subprocess.run(command, cwd=self.directory, text=True, capture_output=True)).stdout
+        return [line.removesuffix(": test") for line in told.splitlines() if line.endswith(": test")]
+
+    def by(self, mutant: int) -> "tuple[float, Tests, list[str]] | None":
+        """The tests that come by a mutant, after how long they take together."""
+        names = [name for name, reached in self.reached.items() if mutant in reached]
+        return (sum(self.seconds[name] for name in names), self, names) if names else None
+
+    def run(self, names: list[str], limit: float, **variables: str) -> bool:
+        """Whether all of these pass in time."""
         environment = {**os.environ, "PROPTEST_RNG_SEED": "1", "PROPTEST_MAX_SHRINK_ITERS": "0", **variables}
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        running = subprocess.Popen(
-            self.command, cwd=self.directory, env=environment, start_new_session=True, **quiet
-        )
+        command = [*self.command, "--exact", *names] if names[0] else self.command
+        running = subprocess.Popen(command, cwd=self.directory, env=environment, start_new_session=True, **quiet)
         try:
             return running.wait(timeout=limit) == 0
         except subprocess.TimeoutExpired:
@@ -149,19 +185,30 @@ def binaries() -> list[Tests]:
     return [*found, Tests("simulator", simulator, SOURCE)]
 
 
-def get_to_know(tests: list[Tests]) -> list[Tests]:
-    """Times them, notes which mutants each comes by; the quick ones first."""
+def get_to_know(tests: list[Tests]) -> None:
+    """Times each test, and notes which mutants it comes by."""
+    path = FOLDER / "reached"
     for of in tests:
-        path = FOLDER / "reached"
-        path.unlink(missing_ok=True)
-        started = time.monotonic()
-        if not of.run(900):
-            raise Failure(f"{of.name} fails without any mutant")
-        of.seconds = time.monotonic() - started
-        of.run(1_800, MUTANTS_REACHED=str(path))
-        of.reached = frozenset(int(number) for number in path.read_text().split()) if path.exists() else frozenset()
-        note(f"{of.name}: {of.seconds:.1f} s, by {len(of.reached)} mutants")
-    return sorted((of for of in tests if of.reached), key=lambda of: of.seconds)
+        for name in of.listed() or [""]:
+            path.unlink(missing_ok=True)
+            started = time.monotonic()
+            if not of.run([name], 900, MUTANTS_REACHED=str(path)):
+                raise Failure(f"{of.name} {name} fails without any mutant")
+            of.seconds[name] = time.monotonic() - started
+            reached = path.read_text().split() if path.exists() else []
+            of.reached[name] = frozenset(int(number) for number in reached)
+        reached = frozenset().union(*of.reached.values())
+        note(f"{of.name}: {len(of.seconds)} tests, {sum(of.seconds.values()):.1f} s, by {len(reached)} mutants")
+
+
+def catches(mutant: int, tests: list[Tests]) -> str | None:
+    """The first binary of tests that notices a mutant; the quick ones are asked first."""
+    reaching = sorted(filter(None, (of.by(mutant) for of in tests)), key=lambda one: one[0])
+    for seconds, of, names in reaching:
+        # What takes four times as long does not end.
+        if not of.run(names, 4 * seconds + 5, MUTANT=str(mutant)):
+            return of.name
+    return None
 
 
 def try_all(numbers: list[int], tests: list[Tests], results: Path, minutes: float) -> None:
@@ -177,9 +224,7 @@ def try_all(numbers: list[int], tests: list[Tests], results: Path, minutes: floa
                 number = left.get_nowait()
             except queue.Empty:
                 return
-            reaching = [of for of in tests if number in of.reached]
-            # What takes four times as long does not end.
-            by = next((of.name for of in reaching if not of.run(4 * of.seconds + 8, MUTANT=str(number))), None)
+            by = catches(number, tests)
             with lock, results.open("a") as kept:
                 kept.write(json.dumps({"id": number, "by": by}) + "\n")
                 tried, caught = tried + 1, caught + (by is not None)
@@ -225,15 +270,16 @@ def main() -> int:
                 viable, unviable = build(mutants)
                 details.say(f"{len(viable)} viable, {len(unviable)} not")
             with step("Tests"):
-                tests = get_to_know(binaries())
+                tests = binaries()
+                get_to_know(tests)
             kept = {
                 "commit": commit,
                 "mutants": [{key: mutant[key] for key in ("id", "name", "file")} for mutant in mutants],
                 "viable": sorted(viable),
-                "tests": [[of.name, of.command, str(of.directory), of.seconds, sorted(of.reached)] for of in tests],
+                "tests": [of.kept() for of in tests],
             }
             state.write_text(json.dumps(kept))
-        tests = [Tests(n, c, Path(d), s, frozenset(r)) for n, c, d, s, r in kept["tests"] if s <= SECONDS_MAX]
+        tests = [Tests.of(one) for one in kept["tests"]]
         mutants, viable = kept["mutants"], set(kept["viable"])
         results.touch()
         done = {json.loads(line)["id"] for line in results.read_text().splitlines()}
