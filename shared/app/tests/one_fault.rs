@@ -1,0 +1,282 @@
+//! One call of the database fails, whichever it is: what passes by itself is ridden out or told as safe to
+//! repeat, what repeating does not change is told at once; repeated, every request has its one effect.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test that cannot go on fails")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+use tillstream_app::capacity::Operation;
+use tillstream_app::database::{Database, Item, Table};
+use tillstream_app::environment::Environment;
+use tillstream_app::orders::place::place;
+use tillstream_app::stock::reserve::reserve;
+use tillstream_app::tenancy::Role;
+use tillstream_app::{Error, Ports, Result};
+use tillstream_testkit::faults::{Fault, FaultyDatabase};
+use tillstream_testkit::memory_database::MemoryDatabase;
+use tillstream_testkit::shop::{STORE, Shop, caller};
+use tillstream_testkit::test_environment::TestEnvironment;
+
+const OPERATIONS: [Operation; 6] = [
+    Operation::Get,
+    Operation::GetMany,
+    Operation::Query,
+    Operation::Write,
+    Operation::Transact,
+    Operation::PutMany,
+];
+
+const FAULTS: [Fault; 5] =
+    [Fault::Throttled, Fault::Conflict, Fault::TimedOutBefore, Fault::AnswerLost, Fault::Refused];
+
+/// Reads beside that of the cart itself.
+const OTHER_READS: &[Operation] = &[Operation::Get, Operation::Query];
+/// Reads, also of several items: where nothing was written yet, a plan is continued, or holds are looked at.
+const READS: &[Operation] = &[Operation::Get, Operation::Query, Operation::GetMany];
+
+/// Of more SKUs than a transaction takes.
+const LONG: usize = 105;
+
+fn sku(n: usize) -> String {
+    format!("SKU-{n:03}")
+}
+
+/// All that the tables hold at a moment of the test's clock.
+struct Moment {
+    tables: Vec<(Table, Vec<Item>)>,
+    environment: Arc<TestEnvironment>,
+}
+
+impl Moment {
+    fn of(database: &MemoryDatabase, environment: &TestEnvironment) -> Moment {
+        let tables = Table::ALL.into_iter().map(|table| (table, database.items(table))).collect();
+        let copy = TestEnvironment::new(3);
+        copy.set(environment.now());
+        Moment { tables, environment: Arc::new(copy) }
+    }
+
+    /// A world that goes on from here.
+    async fn copied(&self) -> (Arc<MemoryDatabase>, Arc<TestEnvironment>) {
+        let environment = Arc::new(TestEnvironment::new(3));
+        environment.set(self.environment.now());
+        let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
+        for (table, items) in &self.tables {
+            database.put_many(*table, items.clone()).await.unwrap();
+        }
+        (database, environment)
+    }
+}
+
+fn shop_on(database: Arc<dyn Database>, environment: Arc<TestEnvironment>) -> Shop {
+    let scope = caller("demo", &[]).scope;
+    Shop { ports: Ports { database, environment }, scope }
+}
+
+/// What a request tells its client: a result, or the code of a refusal.
+type Told = std::result::Result<Value, &'static str>;
+type Request = Box<dyn Fn(Shop) -> BoxFuture<'static, Result<Value>>>;
+
+/// A refusal is an answer; whatever else is no success is not.
+fn told(answer: Result<Value>) -> Result<Told> {
+    match answer {
+        Ok(value) => Ok(Ok(value)),
+        Err(Error::Rejected(refusal)) => Ok(Err(refusal.code)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Sends `request` at `moment` again and again, each time with another call that fails. `client_repeats`:
+/// operations where a fault that passes may be told as such, for the client to repeat; the others are
+/// repeated for it. Answers how many faults there were.
+async fn fail_each_call(
+    label: &str,
+    moment: &Moment,
+    client_repeats: &[Operation],
+    request: &Request,
+) -> usize {
+    let (database, environment) = moment.copied().await;
+    let expected = told(request(shop_on(database, environment)).await).unwrap_or_else(|e| panic!("{label}: {e}"));
+    let mut faults = 0;
+    for operation in OPERATIONS {
+        for fault in FAULTS {
+            for call in 0.. {
+                let (database, environment) = moment.copied().await;
+                let faulty = Arc::new(FaultyDatabase::new(database.clone()));
+                faulty.script(operation, std::iter::repeat_n(None, call).chain([Some(fault)]));
+                let began = environment.now();
+                let answer = request(shop_on(faulty.clone(), environment.clone())).await;
+                if faulty.injected().is_empty() {
+                    break;
+                }
+                faults += 1;
+                let label = format!("{label}: {fault:?} at {operation:?} {call}");
+                match told(answer) {
+                    Err(Error::Bug(_)) if fault == Fault::Refused => {
+                        assert_eq!(environment.now(), began, "{label}: nobody waits for what stays refused");
+                    }
+                    answer if fault == Fault::Refused => panic!("{label}: {answer:?}"),
+                    Ok(answer) => assert_eq!(answer, expected, "{label}"),
+                    Err(Error::Retryable { .. }) if client_repeats.contains(&operation) => {}
+                    Err(error) => panic!("{label}: {error}"),
+                }
+                let again = told(request(shop_on(database, environment)).await);
+                assert_eq!(again.unwrap_or_else(|e| panic!("{label}, repeated: {e}")), expected, "{label}");
+            }
+        }
+    }
+    faults
+}
+
+fn command(register: &'static str, key: &str, action: &'static str, payload: Value) -> Request {
+    let key = key.to_owned();
+    Box::new(move |shop| {
+        let (key, payload) = (key.clone(), payload.clone());
+        async move {
+            let answered = shop.at(register, &key, action, payload).await?;
+            let reply = answered.reply;
+            let cart = reply.cart.map(|cart| (cart.state, cart.line_count, cart.totals.total.amount));
+            Ok(json!([reply.result, reply.consistency_token, cart]))
+        }
+        .boxed()
+    })
+}
+
+async fn stocked() -> (Shop, Arc<MemoryDatabase>, Arc<TestEnvironment>) {
+    let environment = Arc::new(TestEnvironment::new(3));
+    let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
+    let shop = Shop::open(database.clone(), environment.clone()).await.unwrap();
+    shop.product(STORE, "A", "2.55", 10).await.unwrap();
+    shop.product(STORE, "LAST", "1.00", 1).await.unwrap();
+    (shop, database, environment)
+}
+
+#[tokio::test]
+async fn every_command_of_a_till_outlives_one_fault() {
+    let (shop, database, environment) = stocked().await;
+    let gbp = |amount: i64| json!({"amount": amount, "currency": "GBP"});
+    let known = json!({"return_id": "r", "line_id": "l-1", "quantity": 1, "disposition": "restock"});
+    let blind =
+        json!({"return_id": "b", "sku": "A", "quantity": 1, "unit_price": "1.00", "disposition": "damaged"});
+    let script = [
+        ("create_cart", json!({"cart_id": "c"})),
+        ("create_cart", json!({})),
+        ("set_customer", json!({"cart_id": "c", "customer_id": "17850"})),
+        ("add_line_item", json!({"cart_id": "c", "sku": "A", "quantity": 2})),
+        ("add_line_item", json!({"cart_id": "c", "sku": "LAST", "quantity": 1})),
+        ("update_line_item", json!({"cart_id": "c", "line_id": "l-1", "quantity": 3})),
+        ("remove_line_item", json!({"cart_id": "c", "line_id": "l-2"})),
+        ("set_tendering", json!({"cart_id": "c"})),
+        ("resume_editing", json!({"cart_id": "c"})),
+        ("set_tendering", json!({"cart_id": "c"})),
+        ("add_payment", json!({"cart_id": "c", "tender": "cash", "amount": gbp(800)})),
+        ("remove_payment", json!({"cart_id": "c", "payment_id": "p-1"})),
+        ("finalize_order", json!({"cart_id": "c"})),
+        ("add_payment", json!({"cart_id": "c", "tender": "cash", "amount": gbp(800)})),
+        ("finalize_order", json!({"cart_id": "c"})),
+        ("void_cart", json!({"cart_id": "c"})),
+        ("create_cart", json!({"cart_id": "c"})),
+        ("create_cart", json!({"cart_id": "v"})),
+        ("void_cart", json!({"cart_id": "v", "reason": "changed mind"})),
+        ("start_return", json!({"return_id": "r", "original_order_id": "c", "reason": "broken"})),
+        ("return_line_item", known),
+        ("refund_tender", json!({"return_id": "r", "tender": "cash", "amount": gbp(255)})),
+        ("finalize_return", json!({"return_id": "r"})),
+        ("start_return", json!({"return_id": "b", "reason": "no receipt"})),
+        ("return_line_item", blind),
+        ("void_return", json!({"return_id": "b"})),
+    ];
+    let mut faults = 0;
+    for (n, (action, payload)) in script.into_iter().enumerate() {
+        let request = command("r-1", &format!("key-{n}"), action, payload);
+        let label = format!("{n} {action}");
+        let client_repeats = if matches!(action, "create_cart" | "start_return") { READS } else { OTHER_READS };
+        let moment = Moment::of(&database, &environment);
+        faults += fail_each_call(&label, &moment, client_repeats, &request).await;
+        let _ = request(shop.clone()).await;
+    }
+    assert!(faults >= 200, "{faults} faults");
+    assert_eq!(shop.counters(STORE, "A").await.unwrap().on_hand, 8_000);
+}
+
+/// Another register's command, and stock that is short until an expired hold on it is freed.
+#[tokio::test]
+async fn a_refusal_and_a_hold_in_the_way_outlive_one_fault() {
+    let (shop, database, environment) = stocked().await;
+    shop.ready("r-1", "c", &[("LAST", 1), ("A", 1)]).await.unwrap();
+    hold(&shop, "h", "LAST", 1, 60).await.unwrap();
+    let finalize = |register| command(register, "end", "finalize_order", json!({"cart_id": "c"}));
+    for (register, passed, client_repeats, expected) in [
+        ("r-2", 0, OTHER_READS, Err("cart_of_another_register")),
+        ("r-9", 0, OTHER_READS, Err("register_not_found")),
+        ("r-1", 0, OTHER_READS, Err("insufficient_stock")),
+        ("r-1", 61, READS, Ok(())),
+    ] {
+        environment.advance(Duration::from_secs(passed));
+        let moment = Moment::of(&database, &environment);
+        let label = format!("{register} after {passed} s");
+        assert!(fail_each_call(&label, &moment, client_repeats, &finalize(register)).await >= 10, "{label}");
+        let answer = told(finalize(register)(shop.clone()).await).unwrap();
+        assert_eq!(answer.map(|_| ()), expected, "{label}");
+    }
+}
+
+async fn hold(shop: &Shop, id: &str, sku: &str, pieces: i64, seconds: i64) -> Result<()> {
+    let request = json!({"reservation_id": id, "ttl_seconds": seconds,
+        "lines": [{"location_id": STORE, "sku": sku, "quantity": pieces}]});
+    let request = serde_json::from_value(request).unwrap();
+    reserve(&shop.ports, &caller("demo", &[Role::Operator]), id, &request).await.map(|_| ())
+}
+
+fn placed(order: Value) -> Request {
+    Box::new(move |shop| {
+        let order = serde_json::from_value(order.clone()).unwrap();
+        async move {
+            let who = caller("demo", &[Role::Integration]);
+            let executed = place(&shop.ports, &who, "key", order).await?;
+            let number = executed.cart.finalized.map(|done| done.number.to_string());
+            Ok(json!([executed.cart.id, number, executed.cart.lines.len()]))
+        }
+        .boxed()
+    })
+}
+
+#[tokio::test]
+async fn an_order_placed_by_rest_outlives_one_fault() {
+    let (shop, database, environment) = stocked().await;
+    hold(&shop, "h", "A", 2, 600).await.unwrap();
+    let order = |id: &str, pieces: i64| {
+        json!({"order_id": id, "store_id": STORE, "channel": "web", "lines": [{"sku": "A", "quantity": pieces}]})
+    };
+    let mut reserved = order("reserved", 2);
+    reserved["reservation_id"] = "h".into();
+    for (label, client_repeats, order) in [
+        ("free", OTHER_READS, order("free", 1)),
+        ("reserved", READS, reserved),
+        ("short", OTHER_READS, order("short", 11)),
+    ] {
+        let moment = Moment::of(&database, &environment);
+        assert!(fail_each_call(label, &moment, client_repeats, &placed(order)).await >= 10, "{label}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_order_outlives_one_fault() {
+    let environment = Arc::new(TestEnvironment::new(3));
+    let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
+    let shop = Shop::open(database.clone(), environment.clone()).await.unwrap();
+    for n in 0..LONG {
+        shop.product(STORE, &sku(n), "1.00", 1).await.unwrap();
+    }
+    let lines: Vec<Value> = (0..LONG).map(|n| json!({"sku": sku(n), "quantity": 1})).collect();
+    let order = json!({"order_id": "o", "store_id": STORE, "channel": "web", "lines": lines});
+    for label in ["long", "short"] {
+        if label == "short" {
+            hold(&shop, "h", &sku(LONG - 1), 1, 600).await.unwrap();
+        }
+        let moment = Moment::of(&database, &environment);
+        assert!(fail_each_call(label, &moment, READS, &placed(order.clone())).await >= 30, "{label}");
+    }
+}
