@@ -98,7 +98,8 @@ async fn fail_each_call(
     request: &Request,
 ) -> usize {
     let (database, environment) = moment.copied().await;
-    let expected = told(request(shop_on(database, environment)).await).unwrap_or_else(|e| panic!("{label}: {e}"));
+    let expected =
+        told(request(shop_on(database, environment)).await).unwrap_or_else(|e| panic!("{label}: {e}"));
     let mut faults = 0;
     for operation in OPERATIONS {
         for fault in FAULTS {
@@ -192,7 +193,8 @@ async fn every_command_of_a_till_outlives_one_fault() {
     for (n, (action, payload)) in script.into_iter().enumerate() {
         let request = command("r-1", &format!("key-{n}"), action, payload);
         let label = format!("{n} {action}");
-        let client_repeats = if matches!(action, "create_cart" | "start_return") { READS } else { OTHER_READS };
+        let client_repeats =
+            if matches!(action, "create_cart" | "start_return") { READS } else { OTHER_READS };
         let moment = Moment::of(&database, &environment);
         faults += fail_each_call(&label, &moment, client_repeats, &request).await;
         let _ = request(shop.clone()).await;
@@ -247,9 +249,7 @@ fn placed(order: Value) -> Request {
 async fn an_order_placed_by_rest_outlives_one_fault() {
     let (shop, database, environment) = stocked().await;
     hold(&shop, "h", "A", 2, 600).await.unwrap();
-    let order = |id: &str, pieces: i64| {
-        json!({"order_id": id, "store_id": STORE, "channel": "web", "lines": [{"sku": "A", "quantity": pieces}]})
-    };
+    let order = |id: &str, pieces: i64| json!({"order_id": id, "store_id": STORE, "channel": "web", "lines": [{"sku": "A", "quantity": pieces}]});
     let mut reserved = order("reserved", 2);
     reserved["reservation_id"] = "h".into();
     for (label, client_repeats, order) in [
