@@ -79,6 +79,64 @@ async fn a_sale_from_open_to_receipt() {
     assert_eq!(a.seq, 2, "two lines of one SKU are one change of stock");
 }
 
+/// What each kind of command tells of itself, and what the register's running totals say afterwards.
+#[tokio::test]
+async fn a_return_from_start_to_refund() {
+    let (shop, database) = shop().await;
+    let gbp = |amount: i64| json!({"amount": amount, "currency": "GBP"});
+    let line = json!({"return_id": "back", "line_id": "l-1", "quantity": 1, "disposition": "damaged"});
+    let script = [
+        ("create_cart", json!({"cart_id": "c"}), json!({"cart_id": "c"})),
+        ("add_line_item", json!({"cart_id": "c", "sku": "A", "quantity": 3}), json!({"line_id": "l-1"})),
+        ("set_tendering", json!({"cart_id": "c"}), json!({})),
+        (
+            "add_payment",
+            json!({"cart_id": "c", "tender": "card", "amount": gbp(65)}),
+            json!({"payment_id": "p-1", "change": gbp(0)}),
+        ),
+        (
+            "add_payment",
+            json!({"cart_id": "c", "tender": "cash", "amount": gbp(1_000)}),
+            json!({"payment_id": "p-2", "change": gbp(300)}),
+        ),
+        (
+            "finalize_order",
+            json!({"cart_id": "c"}),
+            json!({"order_id": "c", "receipt_number": 1, "document_ids": []}),
+        ),
+        (
+            "start_return",
+            json!({"return_id": "back", "original_order_id": "c", "reason": "broken"}),
+            json!({"return_id": "back"}),
+        ),
+        ("return_line_item", line, json!({"line_id": "l-1"})),
+        (
+            "refund_tender",
+            json!({"return_id": "back", "tender": "cash", "amount": gbp(255)}),
+            json!({"payment_id": "p-1"}),
+        ),
+        ("finalize_return", json!({"return_id": "back"}), json!({"order_id": "back", "receipt_number": 2})),
+    ];
+    for (n, (action, payload, expected)) in script.into_iter().enumerate() {
+        let answered = shop.command(&format!("key-{n}"), action, payload).await.unwrap();
+        assert_eq!(result(&answered), expected, "{action}");
+        let token =
+            (action.starts_with("finalize")).then(|| format!("s-1/r-1:{}", expected["receipt_number"]));
+        assert_eq!(answered.reply.consistency_token, token, "{action}");
+        assert_eq!(answered.reply.action, action);
+    }
+    let lane =
+        database.items(Table::Orders).into_iter().find(|item| item.opt_text("sk") == Some("lane")).unwrap();
+    let totals = ["last", "sales", "sales_total", "returns", "returns_total", "cash_total"];
+    assert_eq!(totals.map(|name| lane.number(name).unwrap()), [2, 1, 765, 1, 255, 700 - 255]);
+    let a = shop.counters(STORE, "A").await.unwrap();
+    assert_eq!(
+        (a.on_hand, a.available, a.damaged),
+        (97_000, 97_000, 1_000),
+        "what is broken is not sold again"
+    );
+}
+
 /// Every action, sent twenty times at once and once more later: one effect, equal answers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn twenty_identical_commands_at_once_have_one_effect() {
@@ -363,11 +421,41 @@ async fn bad_envelopes_have_their_own_answers() {
         (with("extra", json!(1)), "field_invalid"),
         (with("payload", json!(null)), "field_invalid"),
         (with("reply", json!("short")), "field_invalid"),
+        (with("occurred_at", json!("1969-12-31T23:59:59.999Z")), "occurred_at_too_old"),
+        (with("employee_id", json!("4111111111111111")), "card_number_refused"),
+        (with("register_id", json!("virtual-1")), "register_virtual"),
+        (with("version", json!(null)), "field_invalid"),
+        (with("idempotency_key", json!(null)), "idempotency_key_missing"),
+        (with("idempotency_key", json!("a\u{1f}")), "idempotency_key_malformed"),
     ];
     for (sent, code) in cases {
         let shown = sent.to_string();
         let error = execute(&shop.ports, &caller("demo", &[Role::Operator]), sent).await.expect_err(&shown);
         assert_eq!(error.code(), Some(code), "{shown}: {error}");
+    }
+}
+
+/// A clock may be five minutes ahead, and is told to the millisecond; a key may be as long as it may.
+#[tokio::test]
+async fn envelopes_are_taken_up_to_their_bounds() {
+    let (shop, _) = virtual_shop().await;
+    let latest = shop.ports.environment.now() + std::time::Duration::from_secs(300);
+    let too_late = latest + std::time::Duration::from_millis(1);
+    let cases = [
+        ("occurred_at", json!(latest), None),
+        ("occurred_at", json!(too_late), Some("occurred_at_in_future")),
+        ("occurred_at", json!("1970-01-01T00:00:00Z"), None),
+        ("occurred_at", json!(null), None),
+        ("idempotency_key", json!("x".repeat(128)), None),
+        ("idempotency_key", json!(" ~"), None),
+    ];
+    for (n, (name, value, expected)) in cases.into_iter().enumerate() {
+        let cart = json!({"cart_id": format!("c-{n}")});
+        let mut sent = envelope(STORE, "r-1", &format!("k-{n}"), "create_cart", cart);
+        sent[name] = value;
+        let shown = sent.to_string();
+        let answer = execute(&shop.ports, &caller("demo", &[Role::Operator]), sent).await;
+        assert_eq!(answer.err().and_then(|error| error.code()), expected, "{shown}");
     }
 }
 
@@ -401,6 +489,13 @@ async fn a_token_reaches_its_own_stores_register_and_tenant_only() {
     cashier.stores = Stores::All;
     cashier.register_id = Some("r-2".to_owned());
     assert_eq!(code(execute(&shop.ports, &cashier, sent("2")).await.unwrap_err()), "register_out_of_reach");
+    let mut operator = caller("demo", &[Role::Operator]);
+    operator.register_id = Some("r-2".to_owned());
+    let other = envelope(STORE, "r-1", "any", "create_cart", json!({"cart_id": "any"}));
+    execute(&shop.ports, &operator, other).await.unwrap();
+    cashier.register_id = Some("r-1".to_owned());
+    let own = envelope(STORE, "r-1", "own", "create_cart", json!({"cart_id": "own"}));
+    execute(&shop.ports, &cashier, own).await.unwrap();
     let analyst = caller("demo", &[Role::Analyst]);
     assert_eq!(code(execute(&shop.ports, &analyst, sent("3")).await.unwrap_err()), "role_required");
     execute(&shop.ports, &caller("demo", &[Role::Cashier]), sent("4")).await.unwrap();

@@ -202,4 +202,60 @@ mod tests {
         let before = Span::of(Some("2010-11-29"), Some("2010-12-05")).unwrap();
         assert_eq!(week.previous().unwrap(), before);
     }
+
+    #[test]
+    fn a_span_is_as_long_as_it_may_be_and_no_longer() {
+        let days = |count: i64| {
+            let first: Date = "2010-01-01".parse().unwrap();
+            Span::Days(first, first.checked_add((count - 1).days()).unwrap())
+        };
+        for (granularity, stores, most) in [
+            (Granularity::Hour, 1, 31),
+            (Granularity::Day, 1, 400),
+            (Granularity::Month, 100, 400),
+            (Granularity::Week, 200, 200),
+        ] {
+            days(most).check(granularity, stores).unwrap();
+            let refused = days(most + 1).check(granularity, stores).unwrap_err();
+            assert_eq!(refused.code(), Some("range_too_long"), "{granularity:?} of {stores} stores");
+        }
+        let instants = |hours: i64| {
+            let from: Timestamp = "2010-01-01T12:00:00Z".parse().unwrap();
+            Span::Instants(from, from.checked_add(hours.hours()).unwrap())
+        };
+        assert_eq!([0, 23, 24, 47, 48].map(|hours| instants(hours).days().unwrap()), [1, 1, 2, 2, 3]);
+        instants(31 * 24 - 1).check(Granularity::Hour, 1).unwrap();
+        assert!(instants(31 * 24).check(Granularity::Hour, 1).is_err());
+    }
+
+    #[test]
+    fn the_span_before_is_as_long_and_ends_where_this_begins() {
+        let of = |from, to| Span::of(Some(from), Some(to)).unwrap();
+        assert_eq!(Span::of(None, None).unwrap(), Span::DaysAgo(0));
+        assert_eq!(Span::DaysAgo(3).previous().unwrap(), Span::DaysAgo(4));
+        let hours = of("2010-12-01T08:00:00Z", "2010-12-01T10:00:00Z");
+        assert_eq!(hours.previous().unwrap(), of("2010-12-01T06:00:00Z", "2010-12-01T08:00:00Z"));
+        let one = of("2010-12-01", "2010-12-01");
+        assert_eq!(one.previous().unwrap(), of("2010-11-30", "2010-11-30"));
+        let code = |from, to| Span::of(from, to).unwrap_err().code().unwrap();
+        assert_eq!(code(None, Some("2010-12-01")), "range_incomplete");
+        assert_eq!(code(Some("2010-12-01T08:00:01Z"), Some("2010-12-01T08:00:00Z")), "range_reversed");
+        assert_eq!(day("date", "2010-12-01T08:00:00Z").unwrap_err().code(), Some("time_malformed"));
+    }
+
+    #[test]
+    fn a_span_lies_in_a_stores_own_days() {
+        let bar = StoreCalendar::new("Europe/London", "04:30").unwrap();
+        let now: Timestamp = "2010-12-02T03:00:00Z".parse().unwrap();
+        let days = |first: &str, last: &str| (first.parse::<Date>().unwrap(), last.parse::<Date>().unwrap());
+        let of = |span: Span| span.of_store(&bar, now).map(|span| (span.first, span.last)).unwrap();
+        assert_eq!(
+            of(Span::DaysAgo(0)),
+            days("2010-12-01", "2010-12-01"),
+            "three at night is of the day before"
+        );
+        assert_eq!(of(Span::DaysAgo(1)), days("2010-11-30", "2010-11-30"));
+        let instants = Span::of(Some("2010-12-01T04:40:00Z"), Some("2010-12-02T04:29:00Z")).unwrap();
+        assert_eq!(of(instants), days("2010-11-30", "2010-12-01"), "the hour of 04:40 began the day before");
+    }
 }
