@@ -7,7 +7,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tillstream_app::capacity::{CapacityMeter, Operation};
-use tillstream_app::database::Table;
+use tillstream_app::database::{Item, Table, Write};
 use tillstream_app::environment::Environment;
 use tillstream_app::pos::batch;
 use tillstream_app::pos::execute::{Answered, execute};
@@ -386,6 +386,19 @@ async fn every_bad_command_has_its_own_answer_and_changes_nothing() {
         assert_eq!(refusal.extra["action"], json!(action), "{shown}");
         assert_eq!(refusal.extra["idempotency_key"], json!(format!("bad-{n}")));
         assert!(!refusal.detail.contains("4111"), "a card number was repeated");
+        let field = match code {
+            "amount_not_positive" | "currency_mismatch" => Some("payload.amount"),
+            "unknown_tender" => Some("payload.tender"),
+            "quantity_invalid" => Some("payload.quantity"),
+            "sku_not_found" | "sku_or_barcode_required" => Some("payload.sku"),
+            _ => None,
+        };
+        if let Some(field) = field {
+            assert_eq!(refusal.errors[0].field, field, "{shown}");
+        }
+        if let "underpaid" | "overpaid" = code {
+            assert_eq!(refusal.extra["due"], json!(255), "{shown}");
+        }
     }
     assert_eq!(snapshot(&database), before, "a refusal changed something");
 }
@@ -706,4 +719,144 @@ async fn a_batch_leaves_a_cart_that_met_an_error_of_ours() {
     let (outcomes, resume_from) = batch::run(&shop.ports, &who, commands, Timestamp::MAX).await;
     assert_eq!((outcomes.len(), resume_from), (4, None));
     assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()), "sent again, all of it is taken");
+}
+
+/// A line by its barcode is a line of the product; notes come, change and go; a full reply holds them.
+#[tokio::test]
+async fn a_line_by_barcode_with_notes() {
+    let (shop, _) = shop().await;
+    let gtin = "4006381333931";
+    let barcode = Item::new(&shop.scope.barcode(gtin)).with("kind", "barcode").with("sku", "B");
+    let put = Write::Put { table: Table::Catalog, item: barcode, condition: None };
+    shop.ports.database.write(put).await.unwrap();
+    shop.command("o", "create_cart", json!({"cart_id": "c"})).await.unwrap();
+    let send = async |key: &str, action: &str, payload: Value| {
+        let mut sent = envelope(STORE, "r-1", key, action, payload);
+        sent["reply"] = json!("full");
+        execute(&shop.ports, &caller("demo", &[Role::Operator]), sent).await
+    };
+    let add = |barcode: &str| json!({"cart_id": "c", "barcode": barcode, "quantity": 2, "notes": "gift"});
+    let lines = async |answered: Result<Answered, Error>| {
+        let lines = answered.unwrap().reply.cart.unwrap().lines.unwrap();
+        lines.into_iter().map(|line| (line.sku, line.total.amount, line.notes)).collect::<Vec<_>>()
+    };
+    let gift = || Some("gift".to_owned());
+    assert_eq!(lines(send("1", "add_line_item", add(gtin)).await).await, [("B".to_owned(), 200, gift())]);
+    for (barcode, code) in [("96385074", "barcode_not_found"), ("4006381333932", "barcode_malformed")] {
+        let Err(Error::Rejected(refusal)) = send("2", "add_line_item", add(barcode)).await else {
+            panic!("{barcode} was taken")
+        };
+        assert_eq!((refusal.code, refusal.errors[0].field.as_str()), (code, "payload.barcode"));
+    }
+    for (n, (change, notes)) in [
+        (json!({"quantity": 3}), gift()),
+        (json!({"notes": "wrap it"}), Some("wrap it".to_owned())),
+        (json!({"notes": ""}), None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut payload = json!({"cart_id": "c", "line_id": "l-1"});
+        payload.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let changed = lines(send(&format!("u{n}"), "update_line_item", payload).await).await;
+        assert_eq!(changed, [("B".to_owned(), 300, notes)]);
+    }
+    let none = json!({"cart_id": "c", "sku": "A", "quantity": 1, "notes": ""});
+    assert_eq!(lines(send("3", "add_line_item", none).await).await[1], ("A".to_owned(), 255, None));
+    let nothing = json!({"cart_id": "c", "line_id": "l-1"});
+    let refused = send("4", "update_line_item", nothing).await.unwrap_err();
+    assert_eq!(refused.code(), Some("nothing_to_update"));
+}
+
+/// An id that is made from the key is the same for its repetition, and another for every other.
+#[tokio::test]
+async fn ids_that_nobody_named_are_made_from_keys() {
+    let (shop, _) = shop().await;
+    let id = async |register: &str, key: &str, action: &str, payload: Value| {
+        let result = shop.at(register, key, action, payload).await.unwrap().reply.result;
+        result.cart_id.or(result.return_id).unwrap()
+    };
+    let mut ids = std::collections::BTreeSet::new();
+    for (register, key) in [("r-1", "a"), ("r-1", "b"), ("r-2", "a")] {
+        let made = id(register, key, "create_cart", json!({})).await;
+        assert_eq!(id(register, key, "create_cart", json!({})).await, made);
+        let back = id(register, key, "start_return", json!({"reason": "x"})).await;
+        assert!(made.starts_with("c-") && back.starts_with("r-"), "{made} {back}");
+        ids.extend([made, back]);
+    }
+    assert_eq!(ids.len(), 6);
+}
+
+/// What earlier returns refunded is taken off what a tender of the sale was paid.
+#[tokio::test]
+async fn no_more_is_refunded_to_a_tender_than_it_paid() {
+    let (shop, _) = shop().await;
+    let gbp = |amount: i64| json!({"amount": amount, "currency": "GBP"});
+    shop.command("1", "create_cart", json!({"cart_id": "c"})).await.unwrap();
+    shop.command("2", "add_line_item", json!({"cart_id": "c", "sku": "A", "quantity": 3})).await.unwrap();
+    shop.command("3", "set_tendering", json!({"cart_id": "c"})).await.unwrap();
+    for (key, tender, amount) in [("4", "card", 300), ("5", "cash", 500)] {
+        let payment = json!({"cart_id": "c", "tender": tender, "amount": gbp(amount)});
+        shop.command(key, "add_payment", payment).await.unwrap();
+    }
+    // Of 500 in cash 35 were change: 465 were paid so.
+    shop.finalize("r-1", "c").await.unwrap();
+    for (id, refused) in [("first", None), ("second", Some("refund_above_paid"))] {
+        let send = |action: &'static str, payload: Value| {
+            let (shop, key) = (shop.clone(), format!("{id}-{action}"));
+            async move { shop.command(&key, action, payload).await }
+        };
+        let start = json!({"return_id": id, "original_order_id": "c", "reason": "x"});
+        send("start_return", start).await.unwrap();
+        let line = json!({"return_id": id, "line_id": "l-1", "quantity": 1, "disposition": "restock"});
+        send("return_line_item", line).await.unwrap();
+        let refund = json!({"return_id": id, "tender": "cash", "amount": gbp(255)});
+        let refund = send("refund_tender", refund).await;
+        assert_eq!(refund.err().and_then(|error| error.code()), refused, "{id}");
+        if refused.is_none() {
+            send("finalize_return", json!({"return_id": id})).await.unwrap();
+        }
+    }
+}
+
+/// A transaction takes a hundred actions: an order of as many SKUs as fit beside itself and its number is
+/// one, with one more it is a plan.
+#[tokio::test]
+async fn what_fits_one_transaction_is_one() {
+    let meter = Arc::new(CapacityMeter::default());
+    let environment = Arc::new(TestEnvironment::new(7));
+    let database = MemoryDatabase::with_environment(environment.clone()).observed_by(meter.clone());
+    let shop = Shop::open(Arc::new(database), environment).await.unwrap();
+    let skus: Vec<String> = (0..99).map(|n| format!("S-{n}")).collect();
+    for sku in &skus {
+        shop.product(STORE, sku, "1.00", 2).await.unwrap();
+    }
+    for (cart, count, is_one) in [("fits", 98, true), ("long", 99, false)] {
+        let lines: Vec<(&str, i64)> = skus.iter().take(count).map(|sku| (sku.as_str(), 1)).collect();
+        shop.ready("r-1", cart, &lines).await.unwrap();
+        meter.take();
+        shop.finalize("r-1", cart).await.unwrap();
+        let transactions = meter.take().calls.get(&Operation::Transact).copied();
+        assert_eq!(transactions == Some(1), is_one, "{cart}: {transactions:?}");
+        // What came back of the sale is an action more.
+        let (id, mut keys) = (format!("{cart}-back"), 0..);
+        let mut send = async |action: &'static str, payload: Value| {
+            let key = format!("{id}-{}", keys.next().unwrap());
+            shop.command(&key, action, payload).await.unwrap()
+        };
+        let start = json!({"return_id": id, "original_order_id": cart, "reason": "x"});
+        send("start_return", start).await;
+        let back = count - usize::from(is_one);
+        for n in 1..=back {
+            let line_id = format!("l-{n}");
+            let line = json!({"return_id": id, "line_id": line_id, "quantity": 1, "disposition": "restock"});
+            send("return_line_item", line).await;
+        }
+        let refund = json!({"amount": back * 100, "currency": "GBP"});
+        send("refund_tender", json!({"return_id": id, "tender": "card", "amount": refund})).await;
+        meter.take();
+        send("finalize_return", json!({"return_id": id})).await;
+        let transactions = meter.take().calls.get(&Operation::Transact).copied();
+        assert_eq!(transactions == Some(1), is_one, "{cart} back: {transactions:?}");
+    }
 }

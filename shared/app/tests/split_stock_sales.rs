@@ -239,3 +239,31 @@ async fn a_whole_sku_beside_a_split_one_is_sold_with_it() {
     let parts = database.items(Table::Stock).iter().filter(|item| item.get("part").is_some()).count();
     assert_eq!(parts, 7);
 }
+
+/// Pieces of all parts at once are as many actions of one transaction: beyond a hundred, what is split over
+/// the most parts is merged first, and only that.
+#[tokio::test]
+async fn too_many_parts_for_a_transaction_are_merged() {
+    for (wholes, merged) in [(4, None), (5, Some("B"))] {
+        let (shop, _) = shop(8, 62, 31).await;
+        for (sku, parts) in [("B", 32), ("C", 31)] {
+            shop.product(STORE, sku, "1.00", 2 * i64::from(parts)).await.unwrap();
+            split::split(&shop.ports, &shop.scope, STORE, sku, parts).await.unwrap();
+        }
+        let mut lines = vec![(A, 62), ("B", 64), ("C", 62)];
+        let whole: Vec<String> = (0..wholes).map(|n| format!("W-{n}")).collect();
+        for sku in &whole {
+            shop.product(STORE, sku, "1.00", 1).await.unwrap();
+            lines.push((sku, 1));
+        }
+        shop.ready("r-1", "c", &lines).await.unwrap();
+        finalize(&shop, "r-1", "c").await.unwrap();
+        for (sku, _) in lines {
+            let left =
+                standing(shop.ports.database.as_ref(), &shop.scope, STORE, sku, 0).await.unwrap().unwrap();
+            assert_eq!(left.total().on_hand, 0, "{sku}");
+            let is_split = left.layout() != 0;
+            assert_eq!(is_split, !sku.starts_with('W') && Some(sku) != merged, "{sku} beside {wholes}");
+        }
+    }
+}

@@ -115,8 +115,21 @@ mod tests {
     #[test]
     fn keys_are_bounded() {
         assert!(check_key("6f9").is_ok());
+        assert!(check_key(&"x".repeat(128)).is_ok());
         assert_eq!(check_key("").unwrap_err().code(), Some("idempotency_key_missing"));
         assert_eq!(check_key("a\u{7f}").unwrap_err().code(), Some("idempotency_key_malformed"));
         assert_eq!(check_key(&"x".repeat(129)).unwrap_err().code(), Some("idempotency_key_malformed"));
+    }
+
+    #[test]
+    fn an_id_is_of_all_that_it_is_made_from() {
+        let id = derived_id("c", &["t", "key"]);
+        assert_eq!((id.len(), &id[..2]), (26, "c-"));
+        assert_eq!(id, derived_id("c", &["t", "key"]));
+        for other in
+            [derived_id("r", &["t", "key"]), derived_id("c", &["t", "yek"]), derived_id("c", &["tk", "ey"])]
+        {
+            assert_ne!(id, other);
+        }
     }
 }

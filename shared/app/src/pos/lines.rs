@@ -10,6 +10,7 @@ use tillstream_domain::quantity::{Quantity, QuantityInput};
 
 use super::cart_write::{Executed, change_cart};
 use super::context::CommandContext;
+use crate::catalog::barcodes::sku_of_barcode;
 use crate::catalog::items::{catalog_get, prices_of, product_if_any};
 use crate::database::Item;
 use crate::error::{Refusal, RefusalKind, Result};
@@ -65,7 +66,7 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
     let scope = &context.caller.scope;
     let sku = match (&payload.sku, &payload.barcode) {
         (Some(sku), None) => sku.clone(),
-        (None, Some(barcode)) => sku_of_barcode(ports, context, barcode).await?,
+        (None, Some(barcode)) => barcode_sku(ports, context, barcode).await?,
         _ => {
             return Err(
                 Refusal::field("payload.sku", "sku_or_barcode_required", "send sku or barcode").into()
@@ -103,18 +104,14 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
     .await
 }
 
-async fn sku_of_barcode(ports: &Ports, context: &CommandContext, barcode: &str) -> Result<String> {
+async fn barcode_sku(ports: &Ports, context: &CommandContext, barcode: &str) -> Result<String> {
     check_gtin(barcode).map_err(|e| Refusal::field("payload.barcode", "barcode_malformed", e.to_string()))?;
-    let item = ports.database.get(catalog_get(context.caller.scope.barcode(barcode))).await?;
-    match item.as_ref().and_then(|item| item.opt_text("sku")) {
-        Some(sku) => Ok(sku.to_owned()),
-        None => {
-            let detail = format!("no product has the barcode {barcode}");
-            Err(Refusal::not_found("barcode_not_found", detail.clone())
-                .with_error("payload.barcode", "barcode_not_found", detail)
-                .into())
-        }
-    }
+    sku_of_barcode(ports, &context.caller.scope, barcode).await?.ok_or_else(|| {
+        let detail = format!("no product has the barcode {barcode}");
+        Refusal::not_found("barcode_not_found", detail.clone())
+            .with_error("payload.barcode", "barcode_not_found", detail)
+            .into()
+    })
 }
 
 /// `update_line_item`.
