@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tillstream_app::capacity::Operation;
+use tillstream_app::capacity::{CapacityMeter, Operation};
+use tillstream_app::database::Table;
 use tillstream_app::environment::Environment;
 use tillstream_app::orders::{place, read};
 use tillstream_app::pos::cart_write::Executed;
@@ -196,5 +197,157 @@ async fn a_wrong_field_is_named_where_it_stands() {
             panic!()
         };
         assert_eq!((refusal.code, refusal.errors[0].field.as_str()), ("time_out_of_range", field));
+    }
+}
+
+fn code_of<T: std::fmt::Debug>(answer: Result<T>) -> Option<&'static str> {
+    answer.err().map(|error| error.code().unwrap_or_else(|| panic!("{error}")))
+}
+
+#[tokio::test]
+async fn every_bad_order_has_its_own_answer() {
+    let (shop, database) = shop(5).await;
+    shop.ready("r-1", "tendering", &[("SKU-0000", 1)]).await.unwrap();
+    let before: Vec<_> = Table::ALL.into_iter().flat_map(|table| database.items(table)).collect();
+    let with = |name: &str, value: Value| {
+        let mut wanted = order("o", 1, 1);
+        wanted[name] = value;
+        wanted
+    };
+    let line = |name: &str, value: Value| {
+        let mut wanted = order("o", 2, 1);
+        wanted["lines"][1][name] = value;
+        wanted
+    };
+    let paid = |amount: i64, reference: &str| {
+        with(
+            "payments",
+            json!([{"tender": "card", "amount": {"amount": amount, "currency": "GBP"}, "external_reference": reference}]),
+        )
+    };
+    let many = |count: usize, store: &str| {
+        let mut wanted = with("lines", vec![json!({"sku": sku(0), "quantity": 1}); count].into());
+        wanted["store_id"] = store.into();
+        wanted
+    };
+    let cases = [
+        (with("order_id", json!("a/b")), "id_malformed"),
+        (with("order_id", json!("4111111111111111")), "card_number_refused"),
+        (with("store_id", json!("")), "id_malformed"),
+        (with("store_id", json!("s-9")), "store_not_found"),
+        (with("channel", json!("a b")), "id_malformed"),
+        (with("channel", json!("4111111111111111")), "card_number_refused"),
+        (with("customer_id", json!("")), "id_malformed"),
+        (with("reservation_id", json!("a b")), "id_malformed"),
+        (with("reservation_id", json!("none")), "reservation_not_found"),
+        (with("lines", json!([])), "lines_required"),
+        (many(5_001, STORE), "too_many_lines"),
+        // As many as may be: what is refused is the store.
+        (many(5_000, "s-9"), "store_not_found"),
+        (line("sku", json!("")), "sku_malformed"),
+        (line("sku", json!("NOPE")), "sku_not_found"),
+        (line("quantity", json!(0)), "quantity_invalid"),
+        (paid(100, &"x".repeat(129)), "text_too_long"),
+        (paid(100, "4111 1111 1111 1111"), "card_number_refused"),
+        (paid(99, "x"), "underpaid"),
+        (paid(101, "x"), "overpaid"),
+        // A till's cart is no order of the web.
+        (with("order_id", json!("tendering")), "order_exists"),
+    ];
+    for (wanted, code) in cases {
+        let shown: String = wanted.to_string().chars().take(300).collect();
+        assert_eq!(code_of(send(&shop.ports, "k", wanted).await), Some(code), "{shown}");
+    }
+    let after: Vec<_> = Table::ALL.into_iter().flat_map(|table| database.items(table)).collect();
+    assert_eq!(before, after, "a refusal changed something");
+    send(&shop.ports, "k", paid(100, &"x".repeat(128))).await.unwrap();
+}
+
+/// What an order is paid with is told by its status; what is given away needs no payment.
+#[tokio::test]
+async fn an_order_is_paid_or_on_account() {
+    let (shop, _) = shop(5).await;
+    let payment = json!([{"tender": "card", "amount": {"amount": 100, "currency": "GBP"}}]);
+    for (id, price, payments, status, tenders) in [
+        ("paid", None, payment, "paid", vec!["card"]),
+        ("account", None, json!([]), "placed", vec!["account"]),
+        ("gift", Some("0"), json!([]), "paid", vec![]),
+    ] {
+        let mut wanted = order(id, 1, 1);
+        wanted["payments"] = payments;
+        if let Some(price) = price {
+            wanted["lines"][0]["unit_price"] = price.into();
+        }
+        let placed = send(&shop.ports, id, wanted).await.unwrap();
+        assert_eq!(placed.cart.finalized.unwrap().status, status);
+        let paid: Vec<_> = placed.cart.payments.iter().map(|payment| payment.tender.as_str()).collect();
+        assert_eq!(paid, tenders);
+    }
+}
+
+#[tokio::test]
+async fn who_may_place_which_order() {
+    let (shop, _) = shop(5).await;
+    let ask = async |role: Role, id: &str, price: Option<&str>| {
+        let mut wanted = order(id, 1, 1);
+        if let Some(price) = price {
+            wanted["lines"][0]["unit_price"] = price.into();
+        }
+        let wanted = serde_json::from_value(wanted).unwrap();
+        code_of(place::place(&shop.ports, &caller("demo", &[role]), id, wanted).await)
+    };
+    assert_eq!(ask(Role::Cashier, "1", None).await, None);
+    assert_eq!(ask(Role::Cashier, "2", Some("0.50")).await, Some("approval_required"));
+    assert_eq!(ask(Role::StoreManager, "3", Some("0.50")).await, None);
+    assert_eq!(ask(Role::Integration, "4", Some("0.50")).await, None);
+    assert_eq!(ask(Role::Analyst, "5", None).await, Some("role_required"));
+}
+
+/// An order takes all that its reservation holds, and nothing else; one that is for another order, or over,
+/// it does not take.
+#[tokio::test]
+async fn an_order_takes_the_reservation_that_is_its_own() {
+    let (shop, _) = shop(5).await;
+    let who = caller("demo", &[Role::Operator]);
+    for (id, order_id, seconds) in
+        [("free", None, 600), ("own", Some("mine"), 600), ("other", Some("theirs"), 600), ("short", None, 1)]
+    {
+        let hold = json!({"reservation_id": id, "ttl_seconds": seconds, "order_id": order_id,
+            "lines": [{"location_id": STORE, "sku": sku(0), "quantity": 1}]});
+        reserve::reserve(&shop.ports, &who, id, &serde_json::from_value(hold).unwrap()).await.unwrap();
+    }
+    shop.ports.environment.sleep(std::time::Duration::from_secs(2)).await;
+    let ask = async |id: &str, reservation: &str, lines: usize, pieces: i64| {
+        let mut wanted = order(id, lines, pieces);
+        wanted["reservation_id"] = reservation.into();
+        code_of(send(&shop.ports, id, wanted).await)
+    };
+    assert_eq!(ask("a", "free", 1, 2).await, Some("reservation_mismatch"));
+    assert_eq!(ask("b", "free", 2, 1).await, Some("reservation_mismatch"));
+    assert_eq!(ask("c", "other", 1, 1).await, Some("reservation_of_another_order"));
+    assert_eq!(ask("d", "short", 1, 1).await, Some("reservation_expired"));
+    assert_eq!(ask("mine", "own", 1, 1).await, None);
+    assert_eq!(ask("e", "free", 1, 1).await, None);
+    assert_eq!(ask("f", "free", 1, 1).await, Some("reservation_not_active"));
+    // Still held: for the other order, and what is over until somebody frees it.
+    assert_eq!(stock(&shop).await, (3_000, 2_000));
+}
+
+/// A transaction takes a hundred actions: an order of as many SKUs as fit beside itself and its number is
+/// one, with one more it is a plan.
+#[tokio::test]
+async fn what_fits_one_transaction_is_one() {
+    let meter = Arc::new(CapacityMeter::default());
+    let environment: Arc<dyn Environment> = Arc::new(TestEnvironment::new(5));
+    let database = MemoryDatabase::with_environment(environment.clone()).observed_by(meter.clone());
+    let shop = Shop::open(Arc::new(database), environment).await.unwrap();
+    for n in 0..SKUS {
+        shop.product(STORE, &sku(n), "1.00", 5).await.unwrap();
+    }
+    for (lines, is_one) in [(1, true), (98, true), (99, false)] {
+        meter.take();
+        send(&shop.ports, &format!("k-{lines}"), order(&format!("o-{lines}"), lines, 1)).await.unwrap();
+        let transactions = meter.take().calls.get(&Operation::Transact).copied();
+        assert_eq!(transactions == Some(1), is_one, "{lines} lines: {transactions:?}");
     }
 }

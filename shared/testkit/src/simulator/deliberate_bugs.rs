@@ -4,15 +4,16 @@
 //! the tables and to everybody else that is what the same bug in the code would be, and the code stays
 //! free of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tillstream_app::Result as AppResult;
 use tillstream_app::database::{
-    Change, Condition, Database, DatabaseError, Get, Item, Query, QueryPage, Table, Value, Write,
+    Change, Condition, Database, DatabaseError, Get, Item, Key, Query, QueryPage, Table, Value, Write,
 };
 use tillstream_app::dispatch::transport::{HqAnswer, HqRequest, HqTransport, HqTransportError};
 use tillstream_app::ports::{EventStream, StreamRecord};
+use tillstream_app::pos::cart_item::cart_of;
 use tillstream_domain::cart::Applied;
 use tillstream_domain::compact;
 
@@ -56,6 +57,10 @@ bugs! {
     StockOfOneLineForgotten,
     /// A committed hold leaves the shelf, and stays reserved.
     ReservedForgotten,
+    /// Stock that is split gives its parts theirs, and keeps it.
+    SplitKeepsWhatItGives,
+    /// Stock that is merged loses what its parts had.
+    MergeForgetsItsParts,
     /// A reservation is made again over one of the same id, with what it holds.
     ReservationOverwritten,
     /// A hold is given back, however often.
@@ -66,6 +71,10 @@ bugs! {
     ReturnedUnchecked,
     /// A page is written over whatever version is there.
     PageVersionUnchecked,
+    /// A coarse page is not written, and its day is settled.
+    CoarsePageForgotten,
+    /// A coarse page is written over whatever version is there.
+    CoarsePageVersionUnchecked,
     /// The completeness record is not written.
     WatermarkDropped,
     /// The completeness record is written over whatever version is there.
@@ -90,6 +99,8 @@ bugs! {
     PartialSendIgnored,
     /// A line is rounded down in the event, not to the nearest.
     LineRoundedDown,
+    /// An order's total is rounded once, not line by line.
+    TotalRoundedPerOrder,
     /// The figures of a day are those of the UTC day.
     BusinessDayInUtc,
     /// Change is counted as paid.
@@ -98,9 +109,11 @@ bugs! {
     RetryWithNewKey,
     /// A failure of HQ is taken for success.
     FailureTakenForSuccess,
+    /// A delivery that is not made at once is never due again.
+    DeliveryNeverDue,
     /// A tenant reads another's catalogue.
     CatalogueOfAnotherTenant,
-    /// A final order can be changed afterwards.
+    /// A final order is changed afterwards.
     OrderRewritten,
 }
 
@@ -121,7 +134,7 @@ impl Bug {
         chance: Arc<Chance>,
     ) -> Arc<dyn Database> {
         match bug {
-            Some(bug) => Arc::new(BuggyDatabase { bug, inner, chance }),
+            Some(bug) => Arc::new(BuggyDatabase { bug, inner, chance, order: Mutex::default() }),
             None => inner,
         }
     }
@@ -145,6 +158,8 @@ struct BuggyDatabase {
     bug: Bug,
     inner: Arc<MemoryDatabase>,
     chance: Arc<Chance>,
+    /// The last order that became final.
+    order: Mutex<Option<Item>>,
 }
 
 fn forget_condition(write: &mut Write) {
@@ -165,15 +180,19 @@ fn forget_changes(write: &mut Write, of: &[&str]) {
     }
 }
 
-fn without_least(condition: Condition, of: &str) -> Condition {
+/// A condition without those parts of it that `is_it`.
+fn without(condition: Condition, is_it: &impl Fn(&Condition) -> bool) -> Condition {
     match condition {
-        Condition::All(all) => Condition::All(
-            all.into_iter()
-                .filter(|one| !matches!(one, Condition::Ge(name, _) if *name == of))
-                .map(|one| without_least(one, of))
-                .collect(),
-        ),
+        Condition::All(all) => {
+            Condition::All(all.into_iter().filter(|one| !is_it(one)).map(|one| without(one, is_it)).collect())
+        }
         other => other,
+    }
+}
+
+fn forget_part_of_condition(write: &mut Write, is_it: impl Fn(&Condition) -> bool) {
+    if let Write::Update { condition, .. } = write {
+        *condition = condition.take().map(|condition| without(condition, &is_it));
     }
 }
 
@@ -186,6 +205,7 @@ impl BuggyDatabase {
         let is_stock = table == Table::Stock && sk == "stock";
         let is_product = table == Table::Catalog && sk == "product";
         let is_completeness = table == Table::Analytics && sk == "complete";
+        let is_coarse_page = table == Table::Analytics && sk.starts_with("coarse-");
         let is_page = table == Table::Analytics && (sk.starts_with("hour#") || sk.starts_with("products#"));
         match self.bug {
             Bug::CartVersionUnchecked if is_cart => forget_condition(write),
@@ -197,8 +217,16 @@ impl BuggyDatabase {
             Bug::LaneNumberUnchecked if is_lane => forget_condition(write),
             Bug::LaneNumberNotCounted if is_lane => forget_changes(write, &["last"]),
             Bug::StockUnchecked if is_stock => {
-                if let Write::Update { condition, .. } = write {
-                    *condition = condition.take().map(|condition| without_least(condition, "available"));
+                forget_part_of_condition(write, |one| matches!(one, Condition::Ge("available", _)));
+            }
+            Bug::SplitKeepsWhatItGives if is_stock && is_movement(write, "split") => {
+                if adds_to(write, "version_offset") {
+                    forget_changes(write, &["on_hand", "available", "last_on_hand"]);
+                }
+            }
+            Bug::MergeForgetsItsParts if is_stock && is_movement(write, "merge") => {
+                if adds_to(write, "version_offset") {
+                    forget_changes(write, &["on_hand", "available", "last_on_hand"]);
                 }
             }
             Bug::AvailableForgotten if is_stock && is_movement(write, "sale") => {
@@ -234,6 +262,15 @@ impl BuggyDatabase {
             Bug::UpdateRecordForgotten if table == Table::Stock && sk == "update" => return false,
             Bug::ReturnedUnchecked if sk == "returned" => forget_condition(write),
             Bug::PageVersionUnchecked if is_page => forget_condition(write),
+            Bug::CoarsePageForgotten if is_coarse_page => return false,
+            Bug::CoarsePageVersionUnchecked if is_coarse_page => forget_condition(write),
+            Bug::DeliveryNeverDue if table == Table::Dispatch => {
+                if let Write::Put { item, .. } = write
+                    && item.get("lane_number").is_some()
+                {
+                    item.0.remove("due_pk");
+                }
+            }
             Bug::WatermarkDropped if is_completeness => return false,
             Bug::WatermarkVersionUnchecked if is_completeness => forget_condition(write),
             Bug::FeedVersionUnchecked if is_product && !is_put_by_hand(write) => forget_condition(write),
@@ -244,17 +281,38 @@ impl BuggyDatabase {
             Bug::LocationOverwritten if table == Table::Catalog && sk == "location" => {
                 forget_condition(write)
             }
+            Bug::TotalRoundedPerOrder if is_cart => {
+                if let Write::Put { item, .. } = write
+                    && let Some(total) = rounded_once(item)
+                {
+                    item.0.insert("total".to_owned(), Value::N(total));
+                }
+            }
             Bug::OrderRewritten if is_cart => {
                 if let Write::Put { item, .. } = write
                     && item.opt_number("lane_number").is_some()
-                    && self.chance.percent(5)
                 {
-                    item.0.insert("total".to_owned(), Value::N(1));
+                    *self.order.lock().unwrap_or_else(PoisonError::into_inner) = Some(item.clone());
                 }
             }
             _ => {}
         }
         true
+    }
+
+    /// Changes the last final order, now and then.
+    async fn rewrite_an_order(&self) -> Result<(), DatabaseError> {
+        let order = self.order.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_written = |order: &Item| order.opt_number("lane_number").is_some();
+        let Some(order) = order.filter(is_written).filter(|_| self.chance.percent(5)) else { return Ok(()) };
+        let Ok(key) = Key::of(&order) else { return Ok(()) };
+        // Not before it is there: its transaction may have been cancelled.
+        let condition = Some(Condition::Has("lane_number"));
+        let changes = vec![Change::Set("total", Value::N(1))];
+        match self.inner.write(Write::Update { table: Table::Orders, key, changes, condition }).await {
+            Err(DatabaseError::ConditionFailed(_)) => Ok(()),
+            other => other,
+        }
     }
 
     fn distort_all(&self, mut writes: Vec<Write>) -> Vec<Write> {
@@ -294,6 +352,27 @@ fn forget_valid_from(item: &mut Item) {
     }
 }
 
+/// What an order comes to where its lines are added up before they are rounded; none where it is no order.
+fn rounded_once(item: &Item) -> Option<i64> {
+    item.opt_number("lane_number")?;
+    let cart = cart_of(item).ok()?;
+    // Prices are ten-thousandths of a unit of money, quantities thousandths: of a hundredth, 10⁵ parts.
+    let exact = cart
+        .lines
+        .iter()
+        .map(|line| i128::from(line.unit_price.ten_thousandths()) * i128::from(line.quantity.thousandths()));
+    i64::try_from((exact.sum::<i128>() + 50_000) / 100_000).ok()
+}
+
+fn adds_to(write: &Write, attribute: &str) -> bool {
+    match write {
+        Write::Update { changes, .. } => {
+            changes.iter().any(|change| matches!(change, Change::Add(name, _) if *name == attribute))
+        }
+        _ => false,
+    }
+}
+
 /// Whether a product or location is written by a request, which leaves its key there, not by a feed.
 fn is_put_by_hand(write: &Write) -> bool {
     matches!(write, Write::Put { item, .. } if item.get("puts").is_some())
@@ -320,7 +399,7 @@ impl Database for BuggyDatabase {
                 if get.table == Table::Catalog && get.key.sk() == "product" {
                     let pk = get.key.pk().replacen("globex#", "acme#", 1).replacen("mallory#", "acme#", 1);
                     let other = Item::default().with("pk", pk).with("sk", get.key.sk());
-                    if let Ok(key) = tillstream_app::database::Key::of(&other) {
+                    if let Ok(key) = Key::of(&other) {
                         get.key = key;
                     }
                 }
@@ -342,6 +421,9 @@ impl Database for BuggyDatabase {
     }
 
     async fn write(&self, mut write: Write) -> Result<(), DatabaseError> {
+        if self.bug == Bug::OrderRewritten {
+            self.rewrite_an_order().await?;
+        }
         if self.distort(&mut write) { self.inner.write(write).await } else { Ok(()) }
     }
 
