@@ -322,4 +322,16 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_destination_is_well_while_only_the_one_that_asks_fails() {
+        let mut breaker = Breaker::default();
+        assert!(breaker.is_well_but_for("a"));
+        breaker.failed(&RULES, 0, "a");
+        assert!(breaker.is_well_but_for("a"));
+        assert!(!breaker.is_well_but_for("b"));
+        breaker.failed(&RULES, 0, "b");
+        assert!(!breaker.is_well_but_for("a"));
+        assert!(!opened_at(0).is_well_but_for("a"));
+    }
 }

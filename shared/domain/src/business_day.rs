@@ -191,4 +191,12 @@ mod tests {
             assert_eq!(StoreCalendar::new("UTC", bad).err(), Some(CalendarError::MalformedStart));
         }
     }
+
+    #[test]
+    fn an_hour_begins_on_its_hour() {
+        let london = StoreCalendar::new("Europe/London", "00:00").unwrap();
+        for text in ["2010-12-01T08:00:00Z", "2010-12-01T08:10:30.5Z", "2010-12-01T08:59:59.999999999Z"] {
+            assert_eq!(london.locate(at(text)).unwrap().hour_start, at("2010-12-01T08:00:00Z"), "{text}");
+        }
+    }
 }

@@ -125,4 +125,44 @@ mod tests {
             assert!(!contains_card_number(text), "{text}");
         }
     }
+
+    /// Numbers made up, with a correct check digit each.
+    #[test]
+    fn lengths_and_beginnings_are_those_of_the_schemes() {
+        for number in [
+            "4291417776318",
+            "36636083778356",
+            "376508899579039",
+            "3533740681241585",
+            "2768344978690733",
+            "4999607598386750",
+            "62595748906828830",
+            "4706690743915000804",
+            "6049996228303883684",
+        ] {
+            assert!(contains_card_number(number), "{number}");
+            assert!(contains_card_number(&format!("ref {number}.")), "{number}");
+        }
+        for number in [
+            "459256341684",
+            "49420809397295",
+            "560423041144268",
+            "680635139693717",
+            "356487059640234",
+            "3428921840110709",
+            "9434192541224822",
+            "1447577104656349",
+            "2114839603062027",
+            "2878683873806952",
+        ] {
+            assert!(!contains_card_number(number), "{number} is of no scheme");
+        }
+    }
+
+    #[test]
+    fn a_gap_has_an_end_and_a_digit_is_a_digit() {
+        assert!(contains_card_number("4111   1111   1111   1111"));
+        assert!(!contains_card_number("4111    1111    1111    1111"));
+        assert!(!contains_card_number("454189423280598:"), "a colon stands next to the nine");
+    }
 }

@@ -183,4 +183,14 @@ mod tests {
         let set: IntervalSet = (1..=100_000).collect();
         assert!(postcard::to_stdvec(&set).unwrap().len() <= 6);
     }
+
+    #[test]
+    fn only_intervals_apart_and_in_order_are_read() {
+        let read = |text: &str| serde_json::from_str::<IntervalSet>(text);
+        assert_eq!(read("[[1,2],[2,0]]").unwrap().intervals(), [(1, 3), (5, 5)]);
+        assert_eq!(read("[[0,0]]").unwrap().intervals(), [(0, 0)]);
+        for text in ["[[1,2],[1,0]]", "[[1,2],[0,0]]", "[[1,18446744073709551615]]"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
 }

@@ -318,4 +318,35 @@ mod tests {
         let most = Quantity::from_thousandths(crate::quantity::QUANTITY_MAX_THOUSANDTHS).unwrap();
         assert_eq!(price.times(most, Currency::GBP), Err(MoneyError::OutOfRange));
     }
+
+    #[test]
+    fn currencies_are_three_capitals() {
+        let pound: Currency = "GBP".parse().unwrap();
+        assert_eq!((pound.to_string(), format!("{pound:?}")), ("GBP".to_owned(), "GBP".to_owned()));
+        for text in ["gbp", "GB", "GBPX", "G1P", "\u{a3}", ""] {
+            assert_eq!(text.parse::<Currency>(), Err(MoneyError::UnknownCurrency), "{text}");
+        }
+    }
+
+    #[test]
+    fn decimals_are_plain_and_bounded() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("12", Some(120_000)),
+            ("0.5", Some(5_000)),
+            ("3.0075", Some(30_075)),
+            ("999999999999", Some(9_999_999_999_990_000)),
+            ("1000000000000", None),
+            ("3.00751", None),
+            ("", None),
+            (".5", None),
+            ("5.", None),
+            ("+5", None),
+            ("-5", None),
+            ("5e2", None),
+            ("1.2.3", None),
+        ] {
+            assert_eq!(parse_decimal(text, 4), expected, "{text:?}");
+        }
+    }
 }

@@ -204,4 +204,23 @@ mod tests {
         assert!(QuantityInput::Decimal("0.4821".into()).resolve(Unit::L).is_err());
         assert!(QuantityInput::Decimal("1e2".into()).resolve(Unit::L).is_err());
     }
+
+    #[test]
+    fn quantities_and_units_are_told_as_they_are() {
+        for unit in [Unit::Piece, Unit::Kg, Unit::M, Unit::L] {
+            assert_eq!(Unit::parse(unit.name()), Some(unit));
+        }
+        assert_eq!(Unit::parse("stone"), None);
+        let of = |thousandths| Quantity::from_thousandths(thousandths).unwrap();
+        assert_eq!(
+            [of(6_000).to_string(), of(482).to_string(), of(-1_500).to_string()],
+            ["6", "0.482", "-1.5"]
+        );
+        assert_eq!(of(6_000).display(Unit::Piece), QuantityInput::Whole(6));
+        // A counter of pieces that was damaged is shown as it is, not cut.
+        assert_eq!(of(6_500).display(Unit::Piece), QuantityInput::Decimal("6.5".to_owned()));
+        assert_eq!(of(6_000).display(Unit::Kg), QuantityInput::Decimal("6".to_owned()));
+        let refused = serde_json::from_str::<QuantityInput>("true").unwrap_err().to_string();
+        assert!(refused.contains("a decimal string such as"), "{refused}");
+    }
 }

@@ -39,6 +39,7 @@ mod tests {
         assert_eq!(apportion(100, &[1, 1, 1]), [34, 33, 33]);
         assert_eq!(apportion(-100, &[1, 1, 1]), [-34, -33, -33]);
         assert_eq!(apportion(10, &[1, 2]), [3, 7]);
+        assert_eq!(apportion(11, &[3, 1]), [8, 3], "the remainder decides, not the weight");
         assert_eq!(apportion(7, &[0, 0]), [7, 0]);
         assert_eq!(apportion(7, &[0, 5]), [0, 7]);
     }

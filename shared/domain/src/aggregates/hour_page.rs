@@ -57,23 +57,6 @@ impl Figures {
         }
     }
 
-    /// Adds `other`, such as another hour of the same day.
-    pub fn add(&mut self, other: &Figures) {
-        self.total.add(&other.total);
-        for (into, from) in [
-            (&mut self.register, &other.register),
-            (&mut self.employee, &other.employee),
-            (&mut self.category, &other.category),
-            (&mut self.payment_method, &other.payment_method),
-            (&mut self.channel, &other.channel),
-            (&mut self.segment, &other.segment),
-        ] {
-            for (name, metrics) in from {
-                add_to(into, name, metrics);
-            }
-        }
-    }
-
     fn fold(&mut self, fact: &SaleFact) {
         let mut order = fact.count();
         let mut categories = BTreeMap::<&str, Metrics>::new();
@@ -181,8 +164,27 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::aggregates::fact::{FactKind, FactPayment};
+    use crate::aggregates::fact::{FactKind, FactLine, FactPayment};
     use crate::lane::Lane;
+    use crate::quantity::Quantity;
+
+    fn fact_of(kind: FactKind) -> SaleFact {
+        SaleFact {
+            kind,
+            lane: Lane::new("s", "r"),
+            number: 1,
+            business_day: date(2010, 12, 1),
+            hour_start: Timestamp::UNIX_EPOCH,
+            offset_seconds: 0,
+            register_id: "r".into(),
+            employee_id: "e".into(),
+            channel: "pos".into(),
+            segment: None,
+            currency: Currency::GBP,
+            lines: vec![],
+            payments: vec![],
+        }
+    }
 
     /// No accepted sale comes near, but a sum of any numbers is a sum.
     #[test]
@@ -194,23 +196,48 @@ mod tests {
             vec![payment("card", 1, 1), payment("cash", 1, 1), payment("card", 0, i64::MAX)],
         ] {
             let mut page = HourPage::default();
-            let fact = SaleFact {
-                kind: FactKind::Return,
-                lane: Lane::new("s", "r"),
-                number: 1,
-                business_day: date(2010, 12, 1),
-                hour_start: Timestamp::UNIX_EPOCH,
-                offset_seconds: 0,
-                register_id: "r".into(),
-                employee_id: "e".into(),
-                channel: "pos".into(),
-                segment: None,
-                currency: Currency::GBP,
-                lines: vec![],
-                payments,
-            };
+            let fact = SaleFact { payments, ..fact_of(FactKind::Return) };
             assert!(page.fold(&fact));
             assert_eq!(page.figures[&Currency::GBP].groups(Dimension::PaymentMethod).len(), 2);
         }
+    }
+
+    /// Of 10.00 less 1.00, 0.50 of tax in it: 6.00 by card with a tip, 3.00 in cash, and a voucher that was
+    /// given back whole, with a tip that is nobody's.
+    #[test]
+    fn an_order_is_shared_out_to_its_tenders() {
+        let payment = |tender: &str, amount, tip| FactPayment { tender: tender.to_owned(), amount, tip };
+        let payments = vec![payment("card", 600, 20), payment("cash", 300, 0), payment("voucher", 0, 5)];
+        let line = FactLine {
+            sku: "A".into(),
+            category: None,
+            quantity: Quantity::from_pieces(3).unwrap(),
+            gross: 1_000,
+            discount: 100,
+            tax: 50,
+        };
+        let mut fact = SaleFact { lines: vec![line], payments, ..fact_of(FactKind::Sale) };
+        let of_tenders = |fact: &SaleFact| {
+            let mut page = HourPage::default();
+            page.fold(fact);
+            page.figures[&Currency::GBP].groups(Dimension::PaymentMethod).clone()
+        };
+        let sale = Metrics { orders: 1, ..Metrics::default() };
+        let card = Metrics { gross: 667, discounts: 67, tax: 33, tips: 25, units: 2_000, ..sale };
+        let cash = Metrics { gross: 333, discounts: 33, tax: 17, tips: 0, units: 1_000, ..sale };
+        assert_eq!(of_tenders(&fact), Groups::from([("card".into(), card), ("cash".into(), cash)]));
+
+        fact.kind = FactKind::Return;
+        let back = Metrics { return_orders: 1, ..Metrics::default() };
+        let card = Metrics { returns: 600, tax: -33, tips: -25, ..back };
+        let cash = Metrics { returns: 300, tax: -17, ..back };
+        assert_eq!(of_tenders(&fact), Groups::from([("card".into(), card), ("cash".into(), cash)]));
+
+        fact.kind = FactKind::Sale;
+        let whole = Metrics { gross: 1_000, discounts: 100, tax: 50, tips: 25, units: 3_000, ..sale };
+        fact.payments.remove(1);
+        assert_eq!(of_tenders(&fact), Groups::from([("card".into(), whole)]));
+        fact.payments.clear();
+        assert_eq!(of_tenders(&fact), Groups::from([(NO_TENDER.into(), Metrics { tips: 0, ..whole })]));
     }
 }

@@ -98,14 +98,4 @@ impl Applied {
     pub fn record_last(&mut self, identity: &CommandIdentity, outcome: Outcome) {
         self.commands.push(AppliedCommand { key: identity.key, fingerprint: identity.fingerprint, outcome });
     }
-
-    /// How many took effect.
-    pub fn len(&self) -> usize {
-        self.commands.len()
-    }
-
-    /// Whether none did.
-    pub fn is_empty(&self) -> bool {
-        self.commands.is_empty()
-    }
 }

@@ -219,3 +219,88 @@ fn a_key_answers_the_same_or_says_it_was_reused() {
     assert_eq!(applied.seen(&identity), Seen::Same(Outcome::Line(7)));
     assert_eq!(applied.seen(&CommandIdentity { fingerprint: [3; 6], ..identity }), Seen::Reused);
 }
+
+#[test]
+fn a_tip_is_money_of_the_cart_and_not_below_zero() {
+    let mut c = cart(CartKind::Sale);
+    c.add_line(line("A", 1, "5")).unwrap();
+    c.set_tendering().unwrap();
+    let tip = |amount: i64, currency: &str| {
+        let tip = Money { amount, currency: currency.parse().unwrap() };
+        PaymentInput { tip: Some(tip), ..pay("card", 100) }
+    };
+    assert_eq!(c.add_payment(tip(10, "EUR")), Err(CartError::CurrencyMismatch(Currency::GBP)));
+    assert_eq!(c.add_payment(tip(-1, "GBP")), Err(CartError::NotPositive));
+    assert_eq!(c.add_payment(tip(0, "GBP")), Ok((1, 0)));
+    assert_eq!(c.add_payment(tip(7, "GBP")), Ok((2, 0)));
+    assert_eq!((c.totals().unwrap().tips, c.totals().unwrap().due), (7, 300));
+    assert_eq!(c.payments[1].id(), "p-2");
+    assert_eq!(c.lines[0].id(), "l-1");
+}
+
+#[test]
+fn a_total_has_a_limit() {
+    let mut c = cart(CartKind::Sale);
+    c.add_line(line("A", 1_000_000, "10000")).unwrap();
+    assert_eq!(c.totals().unwrap().total, crate::money::AMOUNT_MAX);
+    let _ = c.add_line(line("A", 1, "0.01"));
+    assert!(c.lines.len() == 1 || c.totals() == Err(MoneyError::OutOfRange.into()));
+}
+
+#[test]
+fn a_customer_may_come_until_the_sale_is_final() {
+    let mut c = cart(CartKind::Sale);
+    c.set_customer(Some("17850".into())).unwrap();
+    assert_eq!(c.customer_id.as_deref(), Some("17850"));
+    c.set_customer(None).unwrap();
+    assert_eq!(c.customer_id, None);
+    c.void(CartKind::Sale, None).unwrap();
+    assert!(matches!(c.set_customer(Some("17850".into())), Err(CartError::WrongState { .. })));
+    let kinds = CartError::WrongKind { is: "return", needs: "sale" };
+    assert_eq!(cart(CartKind::Return).set_customer(None), Err(kinds));
+}
+
+/// A cart that has taken all the commands it takes can still be tendered, so many more, and ended.
+#[test]
+fn commands_have_a_limit_with_room_to_end() {
+    let mut applied = Applied::default();
+    let identity = |n: usize| {
+        let mut key = [0; 10];
+        key[..8].copy_from_slice(&n.to_le_bytes());
+        CommandIdentity { key, fingerprint: [0; 6] }
+    };
+    for n in 0..COMMANDS_MAX {
+        applied.record(&identity(n), Outcome::Done, 0).unwrap();
+    }
+    let next = COMMANDS_MAX;
+    assert_eq!(applied.record(&identity(next), Outcome::Done, 0), Err(CartError::TooManyCommands));
+    for n in 0..3 {
+        applied.record(&identity(next + n), Outcome::Done, 3).unwrap();
+    }
+    assert_eq!(applied.record(&identity(next + 3), Outcome::Done, 3), Err(CartError::TooManyCommands));
+    applied.record_last(&identity(next + 3), Outcome::Finalized);
+    assert_eq!(applied.seen(&identity(next + 3)), Seen::Same(Outcome::Finalized));
+}
+
+/// Refunds of one tender add up, and what is left of it is told.
+#[test]
+fn a_tender_is_refunded_up_to_what_it_paid() {
+    let mut original = sold("2", 3, 600);
+    original.tenders = [("card".to_owned(), (400, 100)), ("cash".to_owned(), (200, 0))].into();
+    assert_eq!(
+        [original.refundable("card"), original.refundable("cash"), original.refundable("voucher")],
+        [300, 200, 0]
+    );
+    let mut c = cart(CartKind::Return);
+    c.return_of = Some(ReturnHead { reason: "broken".into(), original: Some(original.clone()) });
+    c.return_known_line("l-1", Quantity::from_pieces(3).unwrap(), Disposition::Restock).unwrap();
+    assert_eq!(c.refund(pay("card", 200)), Ok(1));
+    assert_eq!(c.refund(pay("card", 101)), Err(CartError::AbovePaid { tender: "card".into(), left: 100 }));
+    assert_eq!(c.refund(pay("cash", 200)), Ok(2));
+    assert_eq!(c.refund(pay("card", 100)), Ok(3));
+    assert_eq!(c.refund(pay("card", 1)), Err(CartError::AbovePaid { tender: "card".into(), left: 0 }));
+
+    let mut returned = Returned::default();
+    returned.refunded.insert("card".into(), 150);
+    assert_eq!(returned.add(&c, &original), Err(CartError::AbovePaid { tender: "card".into(), left: 50 }));
+}
