@@ -2,10 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "in a test the panic is the report")]
 
+#[path = "stock/counter_tests.rs"]
+mod counter_tests;
+#[path = "stock/ending_tests.rs"]
+mod ending_tests;
 #[path = "stock/fixture.rs"]
 mod fixture;
+#[path = "stock/gap_tests.rs"]
+mod gap_tests;
 #[path = "stock/hot_stock_tests.rs"]
 mod hot_stock_tests;
+#[path = "stock/layout_tests.rs"]
+mod layout_tests;
 #[path = "stock/ledger_tests.rs"]
 mod ledger_tests;
 #[path = "stock/lifecycle_tests.rs"]
@@ -18,5 +26,7 @@ mod read_tests;
 mod reservation_tests;
 #[path = "stock/split_tests.rs"]
 mod split_tests;
+#[path = "stock/trouble_tests.rs"]
+mod trouble_tests;
 #[path = "stock/update_tests.rs"]
 mod update_tests;

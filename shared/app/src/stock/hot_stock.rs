@@ -130,4 +130,19 @@ mod tests {
         }
         assert!(hot.items().len() <= ITEMS_MAX);
     }
+
+    #[test]
+    fn a_thousand_are_remembered_beside_each_other() {
+        let hot = HotStock::default();
+        let scope = TenantScope::from_own_record("a");
+        let known = || (0..1_001).filter(|n| hot.layout(&scope, "l", &n.to_string()) == 116).count();
+        for n in 0..ITEMS_MAX {
+            hot.note_layout(&scope, "l", &n.to_string(), 116);
+        }
+        assert_eq!(known(), ITEMS_MAX);
+        hot.note_layout(&scope, "l", "7", 116);
+        assert_eq!(known(), ITEMS_MAX, "one that is known needs no room");
+        hot.note_layout(&scope, "l", "1000", 116);
+        assert_eq!(known(), 1, "then it begins anew");
+    }
 }

@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use tillstream_app::capacity::Operation;
 use tillstream_app::catalog::items::{location_item, product_item};
 use tillstream_app::database::{
-    Condition, Database, DatabaseError, Get, Item, Query, QueryPage, Table, Write,
+    Cancellation, Condition, Database, DatabaseError, Get, Item, Query, QueryPage, Table, Write,
 };
 use tillstream_app::environment::Environment;
-use tillstream_app::stock::counters::Counters;
+use tillstream_app::stock::counters::{Counters, Movement, StockTarget, stock_set};
 use tillstream_app::stock::{ledger, reserve, update};
 use tillstream_app::tenancy::{Caller, Role, Stores, TenantScope};
 use tillstream_app::{Error, Ports};
@@ -36,6 +36,8 @@ pub enum Fault {
     LostBefore,
     /// No answer, but written.
     LostAfter,
+    /// In a transaction: another one has the item at this position.
+    ConflictAt(usize),
 }
 
 /// Decides about each write from its number.
@@ -73,6 +75,11 @@ impl FaultyDatabase {
             Fault::Conflict => Err(DatabaseError::Conflict("injected".into())),
             Fault::Throttled => Err(DatabaseError::Throttled("injected".into())),
             Fault::LostBefore => Err(DatabaseError::Unavailable("injected, not written".into())),
+            Fault::ConflictAt(position) => {
+                let mut reasons = vec![Cancellation::None; position];
+                reasons.push(Cancellation::Conflict);
+                Err(DatabaseError::Cancelled(reasons))
+            }
             Fault::LostAfter => match write.await {
                 Ok(()) => Err(DatabaseError::Unavailable("injected, written".into())),
                 other => other,
@@ -233,6 +240,12 @@ impl Fixture {
         *self.faulty.meanwhile.lock().unwrap() = Some(Box::pin(act(ports, self.caller.clone())));
     }
 
+    /// Ports on a database whose calls fail as a script says.
+    pub fn troubled(&self) -> (Ports, Arc<faults::FaultyDatabase>) {
+        let database = Arc::new(faults::FaultyDatabase::new(self.memory.clone()));
+        (Ports { database: database.clone(), environment: self.environment.clone() }, database)
+    }
+
     pub fn heal(&self) {
         *self.faulty.faults.lock().unwrap() = None;
     }
@@ -253,6 +266,24 @@ impl Fixture {
         };
         let key = format!("count-{}", self.environment.random());
         update::update(&self.ports, &self.caller, &key, &request, |_| Ok(())).await.unwrap();
+    }
+
+    /// A movement of no matter what.
+    pub fn movement(&self) -> Movement {
+        Movement {
+            kind: "adjustment",
+            reference: "test".into(),
+            actor: "e-7".into(),
+            at: self.environment.now(),
+            reason: None,
+        }
+    }
+
+    /// Makes a stock item as a feed does, whether or not the catalogue knows product and location.
+    pub async fn stocked(&self, location_id: &str, sku: &str, target: StockTarget) {
+        let movement = self.movement();
+        let (write, _) = stock_set(self.scope(), location_id, sku, None, target, &movement, Vec::new());
+        self.memory.write(write).await.unwrap();
     }
 
     pub async fn reserve(&self, key: &str, request: &ReserveRequest) -> Result<reserve::Answer, Error> {

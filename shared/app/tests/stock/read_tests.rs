@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use tillstream_app::database::Table;
+use tillstream_app::database::{Database, Table, Write};
 use tillstream_app::stock::counters::{Movement, StockTarget, stock_set};
+use tillstream_app::stock::listing::{Among, stock_names};
 use tillstream_app::stock::read;
 use tillstream_app::tenancy::{Caller, Role, Stores};
 use tillstream_contracts::inventory::{StockLevelPage, StockListQuery};
@@ -140,4 +141,92 @@ async fn low_stock_is_found_and_safety_stock_is_kept_back() {
     assert!(all_pages(&fixture, &fixture.caller, &one).await.is_empty());
     assert_eq!(fixture.memory.items(Table::Ledger).len(), 0);
     fixture.check_invariants();
+}
+
+#[tokio::test]
+async fn a_page_that_holds_the_last_item_is_the_last() {
+    let fixture = full().await;
+    let (ports, who) = (&fixture.ports, &fixture.caller);
+    for (limit, goes_on) in [(2, true), (3, false), (4, false)] {
+        let of_sku = read::of_sku(ports, who, SKUS[0], Some(limit), None).await.unwrap();
+        let of_location = read::of_location(ports, who, "s-york", Some(limit), None).await.unwrap();
+        assert_eq!((of_sku.next_cursor.is_some(), of_location.next_cursor.is_some()), (goes_on, goes_on));
+    }
+    for (limit, goes_on) in [(3, true), (8, true), (9, false)] {
+        let query = StockListQuery { limit: Some(limit), ..StockListQuery::default() };
+        let page = read::list(ports, who, &query).await.unwrap();
+        let full = usize::try_from(limit).unwrap();
+        assert_eq!((page.items.len(), page.next_cursor.is_some()), (full, goes_on), "{limit}");
+    }
+}
+
+#[tokio::test]
+async fn stock_is_listed_whatever_became_of_its_product_or_location() {
+    let fixture = full().await;
+    let scope = fixture.scope();
+    for key in [scope.product(SKUS[0]), scope.location("s-york")] {
+        let delete = Write::Delete { table: Table::Catalog, key, condition: None };
+        fixture.memory.write(delete).await.unwrap();
+    }
+    let (ports, who) = (&fixture.ports, &fixture.caller);
+    assert_eq!(read::of_sku(ports, who, SKUS[0], None, None).await.unwrap().items.len(), 3);
+    assert_eq!(read::of_location(ports, who, "s-york", None, None).await.unwrap().items.len(), 3);
+}
+
+#[tokio::test]
+async fn a_filtered_page_is_full_where_enough_pass_and_at_the_reorder_point_nothing_is_low() {
+    let fixture = Fixture::new(2).await;
+    for (n, reorder_point) in (0..9).zip([1_000, 1_000, 1_001].into_iter().cycle()) {
+        let target = StockTarget {
+            on_hand: Some(1_000),
+            reorder_point: Some(reorder_point),
+            ..StockTarget::default()
+        };
+        fixture.stocked("s-york", &format!("S-{n}"), target).await;
+    }
+    let page = async |below, limit| {
+        let query = StockListQuery {
+            location_id: Some("s-york".into()),
+            below_reorder_point: Some(below),
+            limit: Some(limit),
+            ..StockListQuery::default()
+        };
+        let page = read::list(&fixture.ports, &fixture.caller, &query).await.unwrap();
+        (page.items.len(), page.next_cursor.is_some())
+    };
+    assert_eq!((page(true, 200).await, page(false, 200).await), ((3, false), (6, false)));
+    assert_eq!((page(true, 2).await, page(false, 5).await), ((2, true), (5, true)));
+}
+
+#[tokio::test]
+async fn a_filtered_page_looks_at_a_thousand_items_at_most() {
+    let fixture = Fixture::new(3).await;
+    for n in 0..1_050 {
+        fixture.stocked("s-york", &format!("S-{n:04}"), StockTarget::default()).await;
+    }
+    let mut query = StockListQuery {
+        location_id: Some("s-york".into()),
+        below_reorder_point: Some(true),
+        limit: Some(200),
+        ..StockListQuery::default()
+    };
+    for goes_on in [true, false] {
+        let page = read::list(&fixture.ports, &fixture.caller, &query).await.unwrap();
+        assert_eq!((page.items.len(), page.next_cursor.is_some()), (0, goes_on));
+        query.cursor = page.next_cursor;
+    }
+}
+
+#[tokio::test]
+async fn empty_locations_are_passed_over_a_few_at_a_time() {
+    let fixture = Fixture::new(4).await;
+    let ids: Vec<String> = (0..120).map(|n| format!("e-{n:03}")).collect();
+    let stores = named(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    fixture.stocked("e-119", SKUS[0], StockTarget::default()).await;
+    let among = Among::Everything(stores.clone());
+    let found = stock_names(fixture.memory.as_ref(), fixture.scope(), &among, None, 10).await.unwrap();
+    assert!(found.names.is_empty());
+    assert_eq!(found.next.unwrap().location_id, "e-050");
+    let who = caller("demo", Role::Operator, stores);
+    assert_eq!(all_pages(&fixture, &who, &StockListQuery::default()).await.len(), 1);
 }

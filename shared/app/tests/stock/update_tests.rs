@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tillstream_app::stock::{exceptions, reservations, update};
+use tillstream_app::stock::{exceptions, read, reservations, update};
 use tillstream_app::tenancy::{Role, Stores};
 use tillstream_app::{Error, Result};
 use tillstream_contracts::inventory::{StockUpdateKind, StockUpdateRequest};
@@ -200,4 +200,41 @@ async fn goods_by_weight_are_shown_by_weight() {
     let adjusted = send(&fixture, "b", &by_weight).await.unwrap().updated;
     assert_eq!(adjusted.stock.on_hand, QuantityInput::Decimal("2".into()));
     assert_eq!(adjusted.change, QuantityInput::Decimal("-0.5".into()));
+}
+
+#[tokio::test]
+async fn an_exception_opens_where_an_update_leaves_less_than_is_promised() {
+    let fixture = Fixture::new(8).await;
+    send(&fixture, "a", &change(StockUpdateKind::Set, 20)).await.unwrap();
+    fixture.reserve("r", &request(&[("s-leeds", A, 10)], 600)).await.unwrap();
+    for (n, (update, available, opened)) in [
+        (change(StockUpdateKind::Set, 12), 2, false),
+        (change(StockUpdateKind::Set, 10), 0, false),
+        (change(StockUpdateKind::Set, 2), -8, true),
+        // The same again, and more than before, leave no less than there was.
+        (change(StockUpdateKind::Set, 2), -8, false),
+        (delta(5), -3, false),
+        (change(StockUpdateKind::Set, 0), -10, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let updated = send(&fixture, &format!("k{n}"), &update).await.unwrap().updated;
+        assert_eq!(updated.stock.available, QuantityInput::Whole(available), "{n}");
+        assert_eq!(updated.exception_opened, opened, "{n}");
+    }
+}
+
+#[tokio::test]
+async fn a_reason_may_have_two_hundred_characters_and_stock_keeps_its_unit() {
+    let fixture = Fixture::new(9).await;
+    let mut counted = change(StockUpdateKind::Set, 0);
+    counted.reason = "ä".repeat(200);
+    counted.sku = BY_WEIGHT.into();
+    counted.quantity = QuantityInput::Decimal("2".into());
+    send(&fixture, "a", &counted).await.unwrap();
+    let level = read::one(&fixture.ports, &fixture.caller, "s-leeds", BY_WEIGHT).await.unwrap();
+    assert_eq!(level.on_hand, QuantityInput::Decimal("2".into()));
+    counted.quantity = QuantityInput::Decimal("0".into());
+    assert_eq!(send(&fixture, "b", &counted).await.unwrap().updated.stock.version, 2, "none is a count too");
 }
