@@ -8,13 +8,18 @@ use std::sync::atomic::Ordering;
 use feeds::{World, caller, delete, reaching, world};
 use futures::future::join_all;
 use serde_json::{Value, json};
+use tillstream_app::capacity::Operation;
+use tillstream_app::catalog::items::{location_item, location_of, registers_ever};
 use tillstream_app::catalog::locations::{create, get, list};
 use tillstream_app::catalog::products::PutOutcome;
-use tillstream_app::database::Table;
+use tillstream_app::catalog::reach::{every_location_id, stores_in_reach};
+use tillstream_app::database::{Database, Table};
+use tillstream_app::environment::Environment;
 use tillstream_app::sync::entities::Entity;
-use tillstream_app::tenancy::Role;
+use tillstream_app::tenancy::{Caller, Role};
 use tillstream_app::{Error, Result};
 use tillstream_domain::location::{Location, LocationKind};
+use tillstream_testkit::faults::Fault;
 
 async fn make(world: &World, id: &str, key: &str, more: Value) -> Result<PutOutcome<Location>> {
     let mut body = json!({"id": id, "kind": "store", "name": "Leeds", "time_zone": "Europe/London",
@@ -134,4 +139,119 @@ async fn lists_tell_kinds_apart_and_go_on_where_they_stopped() {
     let (_, next) = list(&world.ports, world.scope(), None, Some(2), None).await.unwrap();
     let other = list(&world.ports, world.scope(), Some(LocationKind::Store), Some(2), next.as_deref()).await;
     assert_eq!(other.unwrap_err().code(), Some("cursor_malformed"));
+}
+
+#[tokio::test]
+async fn fields_may_be_as_large_as_said_and_no_larger() {
+    let world = world(4);
+    let registers = |count: usize| (0..count).map(|n| format!("r-{n}")).collect::<Vec<_>>();
+    for (n, (more, wrong)) in [
+        (json!({"registers": registers(200)}), None),
+        (json!({"registers": registers(201)}), Some("too_many_registers")),
+        (json!({"capacity": 0}), None),
+        (json!({"region": "x".repeat(64), "address": "1 High Street\nLeeds", "hours": "9 to 5"}), None),
+        (json!({"region": "x".repeat(65)}), Some("region_malformed")),
+        (json!({"address": " "}), Some("address_malformed")),
+        (json!({"hours": "x".repeat(501)}), Some("hours_malformed")),
+        (json!({"registers": ["r~1"]}), Some("register_reserved")),
+        (json!({"registers": ["virtual-1"]}), Some("register_reserved")),
+        (json!({"registers": ["r-virtual-1"]}), None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let made = make(&world, &format!("s-{n}"), &n.to_string(), more.clone()).await;
+        let code = match made {
+            Ok(_) => None,
+            Err(Error::Rejected(refusal)) => refusal.errors.first().map(|error| error.code.clone()),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(code.as_deref(), wrong, "{more}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_location_gave_numbers_to_is_remembered_when_it_is_gone() {
+    let world = world(5);
+    make(&world, "s-1", "k", json!({})).await.unwrap();
+    let mut fewer = feeds::location("s-1", 5);
+    fewer["data"]["registers"] = json!(["r-3"]);
+    world.send(Entity::Locations, &[fewer]).await;
+    let item = async || world.item(Table::Catalog, world.scope().location("s-1")).await.unwrap();
+    let ever = ["r-1", "r-2", "r-3"].map(str::to_owned).into_iter().collect();
+    assert_eq!(registers_ever(&item().await).unwrap(), ever);
+    world.send(Entity::Locations, &[delete("s-1", 6)]).await;
+    assert_eq!(registers_ever(&item().await).unwrap(), ever);
+    // What was begun there must come to its end; what was never known had no beginning.
+    assert_eq!(location_of(&item().await).unwrap().registers, ["r-3"]);
+    world.send(Entity::Locations, &[delete("s-2", 1)]).await;
+    let unknown = world.item(Table::Catalog, world.scope().location("s-2")).await.unwrap();
+    assert_eq!(location_of(&unknown).unwrap_err().code(), Some("location_not_found"));
+}
+
+#[tokio::test]
+async fn stores_in_reach_are_told_closed_ones_too_where_they_are_not_too_many() {
+    let world = world(6);
+    for (id, kind) in [("s-1", "store"), ("s-2", "store"), ("w-1", "warehouse")] {
+        let registers = if kind == "store" { json!(["r-1"]) } else { json!([]) };
+        make(&world, id, id, json!({"kind": kind, "registers": registers})).await.unwrap();
+    }
+    world.send(Entity::Locations, &[delete("s-2", 5), delete("s-9", 5)]).await;
+    let reach = async |caller: &Caller, named: Option<&str>, most| {
+        let found = stores_in_reach(&world.ports, caller, named, most).await?;
+        Ok::<_, Error>(
+            found.map(|stores| stores.into_iter().map(|store| store.id).collect::<Vec<_>>().join(" ")),
+        )
+    };
+    let all = &world.caller;
+    // There are four locations, one of which was never known.
+    assert_eq!(reach(all, None, 4).await.unwrap().as_deref(), Some("s-1 s-2"));
+    assert_eq!(reach(all, None, 3).await.unwrap(), None);
+    assert_eq!(reach(all, Some("s-2"), 1).await.unwrap().as_deref(), Some("s-2"));
+    let few = reaching(all, &["s-2", "w-1"]);
+    assert_eq!(reach(&few, None, 2).await.unwrap().as_deref(), Some("s-2"));
+    assert_eq!(reach(&few, None, 1).await.unwrap(), None);
+    for (caller, store, code) in [
+        (all, "w-1", "store_not_found"),
+        (all, "s-9", "store_not_found"),
+        (&few, "s-1", "store_out_of_reach"),
+    ] {
+        assert_eq!(reach(caller, Some(store), 9).await.unwrap_err().code(), Some(code), "{store}");
+    }
+    assert_eq!(reach(&reaching(all, &["w-1"]), None, 9).await.unwrap().as_deref(), Some(""));
+}
+
+#[tokio::test]
+async fn location_ids_are_read_to_the_end_unless_they_are_too_many() {
+    let world = world(7);
+    let location = make(&world, "s-1", "k", json!({})).await.unwrap().now;
+    let items = (0..1_100).map(|n| {
+        let other = Location { id: format!("l-{n:04}"), ..location.clone() };
+        location_item(world.scope(), &other).unwrap()
+    });
+    world.memory.put_many(Table::Catalog, items.collect()).await.unwrap();
+    let ids = async |most| every_location_id(&world.ports, world.scope(), most).await.unwrap().len();
+    assert_eq!((ids(5_000).await, ids(1_101).await), (1_101, 1_101));
+    assert_eq!(ids(900).await, 1_000, "enough to know that they are too many");
+}
+
+#[tokio::test]
+async fn a_write_is_tried_ten_times_with_waits_between() {
+    for (busy, is_made) in [(9, true), (10, false)] {
+        let world = world(8);
+        let (troubled, database) = world.troubled();
+        // The tenant is registered first.
+        let script = std::iter::once(None).chain(std::iter::repeat_n(Some(Fault::Throttled), busy));
+        database.script(Operation::Write, script);
+        let begun = world.environment.now();
+        let made = make(&troubled, "s-1", "k", json!({})).await;
+        assert_eq!(made.is_ok(), is_made, "{busy}");
+        assert!(is_made || matches!(made, Err(Error::Conflict(_))));
+        assert!(world.environment.now() > begun, "each after a wait");
+        // A single write never costs a transaction.
+        database.fail_next(Operation::Transact, Fault::Refused);
+        make(&troubled, "s-2", "k", json!({})).await.unwrap();
+        let injected = database.injected();
+        assert!(!injected.contains_key(&(Operation::Transact, Fault::Refused)));
+    }
 }

@@ -218,6 +218,9 @@ async fn lists_are_complete_whatever_the_page_and_the_filter() {
             if text == "attr.size=XL" {
                 assert_eq!(pages, 2, "one page looks at 1,000 items at most");
             }
+            if text == "q=Green" {
+                assert_eq!(pages, 1, "of names only those are looked at that begin so");
+            }
         }
     }
     let (all, _) = all_pages(&world, &filter(""), 200).await;
@@ -266,5 +269,83 @@ fn query_parameters_are_known_or_refused() {
         &[("category", &"x".repeat(65))],
     ] {
         assert_eq!(read(bad).unwrap_err().code(), Some("query_invalid"), "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_holds_the_last_product_is_the_last() {
+    let world = world(7);
+    let lines: Vec<_> = (0..105).map(|n| product(&format!("P{n:03}"), 1, &json!({}))).collect();
+    world.send(Entity::Catalog, &lines).await;
+    let filter = ProductFilter::default();
+    for (limit, pages) in [(35, 3), (104, 2), (105, 1), (200, 1)] {
+        let (found, seen) = all_pages(&world, &filter, limit).await;
+        assert_eq!((found.len(), seen), (105, pages), "{limit} a page");
+    }
+}
+
+#[test]
+fn a_list_is_filtered_by_ten_attributes_of_some_length() {
+    let read = |pairs: Vec<(String, String)>| ProductFilter::from_query(pairs).map(|(filter, ..)| filter);
+    let attributes = |count: usize| (0..count).map(|n| (format!("attr.a{n}"), "x".into())).collect();
+    assert_eq!(read(attributes(10)).unwrap().attributes.len(), 10);
+    let one = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    for fits in [
+        one(&format!("attr.{}", "ä".repeat(64)), &"ä".repeat(256)),
+        one("category", &"ä".repeat(64)),
+        one("q", &"ä".repeat(200)),
+        one("barcode", GTIN),
+    ] {
+        read(fits).unwrap();
+    }
+    for bad in [
+        attributes(11),
+        one("attr.size", ""),
+        one("attr.size", &"x".repeat(257)),
+        one(&format!("attr.{}", "x".repeat(65)), "M"),
+        one("q", &"x".repeat(201)),
+        one("category", ""),
+    ] {
+        assert_eq!(read(bad.clone()).unwrap_err().code(), Some("query_invalid"), "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_product_may_have_as_much_as_said_and_no_more() {
+    let world = world(8);
+    // GTIN-8: seven digits and the one that makes them right.
+    let gtin = |n: u32| {
+        let digits = format!("{n:07}");
+        let sum: u32 = digits
+            .chars()
+            .zip([3, 1].into_iter().cycle())
+            .map(|(c, weight)| c.to_digit(10).unwrap() * weight)
+            .sum();
+        format!("{digits}{}", (10 - sum % 10) % 10)
+    };
+    let barcodes = |count: u32| (1..=count).map(gtin).collect::<Vec<_>>();
+    let attributes =
+        |count: u32| (0..count).map(|n| (format!("a{n}"), json!("x"))).collect::<serde_json::Map<_, _>>();
+    for (n, (more, wrong)) in [
+        (json!({"barcodes": barcodes(20), "attributes": attributes(50)}), None),
+        (json!({"barcodes": barcodes(21)}), Some("too_many_barcodes")),
+        (json!({"attributes": attributes(51)}), Some("too_many_attributes")),
+        (json!({"name": "ä".repeat(200), "category": "ä".repeat(64)}), None),
+        (json!({"name": "x".repeat(201)}), Some("name_malformed")),
+        (json!({"name": "a\nb"}), Some("name_malformed")),
+        (json!({"category": "x".repeat(65)}), Some("category_malformed")),
+        (json!({"attributes": {"x".repeat(64): "y".repeat(256)}}), None),
+        (json!({"attributes": {"x".repeat(65): "y"}}), Some("attribute_name_malformed")),
+        (json!({"attributes": {"x": "y".repeat(257)}}), Some("attribute_value_malformed")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let code = match put_any(&world, &format!("P{n}"), &n.to_string(), more.clone()).await {
+            Ok(_) => None,
+            Err(tillstream_app::Error::Rejected(refusal)) => Some(refusal.errors[0].code.clone()),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(code.as_deref(), wrong, "{more}");
     }
 }

@@ -3,6 +3,8 @@
 
 mod feeds;
 
+use std::sync::atomic::Ordering;
+
 use feeds::{counts, location, ndjson, price, product, stock, world};
 use serde_json::json;
 use tillstream_app::database::{Item, Table, Value};
@@ -176,4 +178,56 @@ async fn the_call_itself_is_bounded() {
     for (name, code) in [("customers", "entity_not_supported"), ("weather", "unknown_entity")] {
         assert_eq!(Entity::parse(name).unwrap_err().code(), Some(code));
     }
+}
+
+#[tokio::test]
+async fn an_upload_of_exactly_four_megabytes_is_taken() {
+    let world = world(8);
+    let mut body = product("A", 1, &json!({})).to_string().into_bytes();
+    body.resize(4 * 1024 * 1024, b'\n');
+    assert_eq!(counts(&world.send_from(Entity::Catalog, &body, 1).await.unwrap()), (1, 0, 0));
+}
+
+#[tokio::test]
+async fn lines_are_parked_in_batches_of_three_megabytes() {
+    // Twelve long lines are three megabytes; then come short ones.
+    for (short, batches) in [(0, 1), (1, 1), (2, 2), (3, 2)] {
+        let world = world(9);
+        let mut lines: Vec<String> = (0..12).map(|n| format!("{n:02}{}", "x".repeat(262_142))).collect();
+        lines.extend((0..short).map(|n| format!("bad {n}")));
+        let reply = world.send_from(Entity::Catalog, lines.join("\n").as_bytes(), 1).await.unwrap();
+        assert_eq!(counts(&reply), (0, 0, 12 + short));
+        let written = u64::MAX - world.shaky.writes_left.load(Ordering::SeqCst);
+        assert_eq!(written, batches + 1, "the batches of {short} short lines, and the checkpoint");
+        assert_eq!(parked(&world.memory.items(Table::Catalog)).len(), lines.len());
+    }
+}
+
+#[tokio::test]
+async fn parked_lines_are_counted_page_by_page() {
+    let world = world(10);
+    let body: String = (0..1_100).map(|n| format!("bad {n}\n")).collect();
+    world.send_from(Entity::Locations, body.as_bytes(), 1).await.unwrap();
+    let status = status(&world.ports, &world.caller).await.unwrap();
+    let parked: Vec<_> = status.items.iter().map(|item| item.parked).collect();
+    assert_eq!(parked, [0, 1_100, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_price_is_for_a_location_within_reach_and_a_time_that_is_not_empty() {
+    let mut world = world(11);
+    world.send(Entity::Catalog, &[product("A", 1, &json!({}))]).await;
+    world.caller = feeds::reaching(&world.caller, &["s-1"]);
+    let line = |id: &str, location: &str| {
+        let mut line = price(id, 1, "A", "1");
+        line["data"]["location_id"] = location.into();
+        line["data"]["valid_from"] = "2011-01-02T00:00:00Z".into();
+        line["data"]["valid_to"] = "2011-01-02T00:00:00.001Z".into();
+        line
+    };
+    let lines = [line("p", "s-1"), line("q", "s-2"), line("r", "s 1")];
+    let reply = world.send(Entity::PriceBook, &lines).await;
+    assert_eq!(counts(&reply), (1, 0, 2));
+    let codes: Vec<_> = reply.errors.iter().map(|error| error.code.as_str()).collect();
+    assert_eq!(codes, ["store_out_of_reach", "id_malformed"]);
 }

@@ -8,12 +8,14 @@ use std::sync::atomic::Ordering;
 use feeds::{counts, location, product, shuffled, stock, world};
 use futures::future::join_all;
 use serde_json::json;
+use tillstream_app::capacity::Operation;
 use tillstream_app::database::{DatabaseError, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::stock::counters::{Counters, Delta, Movement, stock_update};
 use tillstream_app::stock::exceptions::open_exceptions;
 use tillstream_app::sync::entities::Entity;
 use tillstream_domain::quantity::Quantity;
+use tillstream_testkit::faults::Fault;
 
 #[tokio::test]
 async fn counts_from_hq_and_sales_at_once_lose_no_movement() {
@@ -140,4 +142,45 @@ async fn a_line_that_leaves_less_than_is_promised_opens_an_exception() {
     assert!(open().await.unwrap().is_empty());
     let items = world.memory.items(Table::Stock);
     assert!(items.iter().any(|item| item.opt_text("unit") == Some("piece")), "lists show it by its unit");
+}
+
+#[tokio::test]
+async fn a_count_of_less_than_is_held_opens_an_exception_of_what_is_missing() {
+    let world = world(2);
+    world.send(Entity::Locations, &[location("s-1", 1)]).await;
+    world.send(Entity::Catalog, &[product("A", 1, &json!({}))]).await;
+    let mut line = stock("s-1", "A", 1, 10);
+    line["data"]["safety_stock"] = 1.into();
+    world.send(Entity::Inventory, &[line]).await;
+    let movement = Movement {
+        kind: "hold",
+        reference: "h".into(),
+        actor: "web".into(),
+        at: world.environment.now(),
+        reason: None,
+    };
+    let hold = Delta::hold(Quantity::from_pieces(6).unwrap());
+    let write = stock_update(world.scope(), "s-1", "A", hold, &movement, vec![], vec![]);
+    world.ports.database.write(write).await.unwrap();
+    for (version, on_hand, missing) in
+        [(2, 7, None), (3, 6, Some(-1_000)), (4, 4, Some(-3_000)), (5, 7, None)]
+    {
+        world.send(Entity::Inventory, &[stock("s-1", "A", version, on_hand)]).await;
+        let open = open_exceptions(&world.ports, world.scope(), 10).await.unwrap();
+        assert_eq!(open.first().map(|exception| exception.available), missing, "{on_hand} on hand");
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_neither_opens_nor_closes_an_exception_pays_for_one_write() {
+    let world = world(3);
+    world.send(Entity::Locations, &[location("s-1", 1)]).await;
+    world.send(Entity::Catalog, &[product("A", 1, &json!({}))]).await;
+    let (troubled, database) = world.troubled();
+    database.fail_next(Operation::Transact, Fault::Refused);
+    // Nothing is there before, nothing after; then some, and nothing again.
+    for (version, on_hand) in [(1, 0), (2, 5), (3, 0)] {
+        let reply = troubled.send(Entity::Inventory, &[stock("s-1", "A", version, on_hand)]).await;
+        assert_eq!(counts(&reply), (1, 0, 0), "{on_hand} on hand");
+    }
 }

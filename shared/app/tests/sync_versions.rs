@@ -202,3 +202,63 @@ async fn a_barcode_moves_within_an_upload_in_either_order_and_is_never_shared() 
         assert!(world.item(Table::Catalog, world.scope().barcode(code)).await.is_none());
     }
 }
+
+#[tokio::test]
+async fn a_price_that_moves_takes_no_other_with_it() {
+    let world = world(5);
+    world.send(Entity::Catalog, &[product("A", 1, &json!({})), product("B", 1, &json!({}))]).await;
+    world.send(Entity::PriceBook, &[price("p", 1, "A", "1"), price("q", 1, "A", "2")]).await;
+    world.send(Entity::PriceBook, &[price("p", 2, "B", "3")]).await;
+    for (sku, id) in [("A", "q"), ("B", "p")] {
+        let (_, prices) = products::get(&world.ports, world.scope(), sku).await.unwrap();
+        assert_eq!(prices.iter().map(|entry| entry.id.as_str()).collect::<Vec<_>>(), [id], "{sku}");
+    }
+}
+
+/// Barcodes that move on through many products: each can have its own only once the next gave it up.
+#[tokio::test]
+async fn a_chain_of_barcodes_moves_within_an_upload() {
+    let codes = ["4006381333931", "96385074", "73513537", "5901234123457"];
+    let skus = ["A", "B", "C", "Z"];
+    for seed in 0..20 {
+        let world = world(seed);
+        let before = skus.iter().zip(codes).map(|(sku, code)| product(sku, 1, &json!({"barcodes": [code]})));
+        world.send(Entity::Catalog, &before.collect::<Vec<_>>()).await;
+        // The last gives up its own; what is between lets it begin late.
+        let mut lines: Vec<_> =
+            (0..3).map(|n| product(skus[n], 2, &json!({"barcodes": [codes[n + 1]]}))).collect();
+        lines.extend((0..40).map(|n| product(&format!("M{n}"), 1, &json!({}))));
+        lines.push(product("Z", 2, &json!({})));
+        let reply = world.send(Entity::Catalog, &lines).await;
+        assert_eq!(counts(&reply), (44, 0, 0), "seed {seed}: {:?}", reply.errors);
+        for (n, sku) in skus.iter().enumerate().take(3) {
+            let item = world.item(Table::Catalog, world.scope().barcode(codes[n + 1])).await.unwrap();
+            assert_eq!(item.text("sku").unwrap(), *sku, "seed {seed}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn lines_of_one_thing_in_one_upload_do_not_wait_for_each_other() {
+    let world = world(6);
+    world.send(Entity::Catalog, &[product("S", 1, &json!({}))]).await;
+    world.send(Entity::Locations, &[location("s-1", 1)]).await;
+    let begun = tillstream_app::environment::Environment::now(world.environment.as_ref());
+    for entity in Entity::ALL {
+        let lines: Vec<_> = [3, 1, 4, 2]
+            .into_iter()
+            .map(|version| match entity {
+                Entity::Catalog => product("A", version, &json!({})),
+                Entity::Locations => location("l-1", version),
+                Entity::Inventory => stock("s-1", "S", version, version),
+                Entity::PriceBook => price("p", version, "S", "1"),
+            })
+            .collect();
+        assert_eq!(counts(&world.send(entity, &lines).await), (2, 2, 0), "{entity:?}");
+    }
+    let now = tillstream_app::environment::Environment::now(world.environment.as_ref());
+    assert_eq!(now, begun, "nobody else was at them: nothing was tried twice");
+    let found = locations::get(&world.ports, world.scope(), "l-1").await.unwrap();
+    let (product, _) = products::get(&world.ports, world.scope(), "A").await.unwrap();
+    assert_eq!((found.version, product.version), (4, 4), "what a client reads tells the line's version");
+}

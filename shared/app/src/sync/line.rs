@@ -185,4 +185,19 @@ mod tests {
         let long = format!("\"{}\"", "x".repeat(LINE_BYTES_MAX));
         assert_eq!(read(&long).unwrap_err().code, "line_too_long");
     }
+
+    #[test]
+    fn a_line_and_its_id_may_be_as_long_as_said_and_no_longer() {
+        let line = |id: &str| serde_json::json!({"id": id, "version": 1, "op": "delete"}).to_string();
+        let code = |text: &str| Line::read(text.as_bytes(), &[]).map_err(|bad| bad.code);
+        for id in ["x".repeat(200), "ä".repeat(100)] {
+            assert_eq!(code(&line(&id)).unwrap().id, id);
+        }
+        for id in ["x".repeat(201), "ä".repeat(101), "a\u{7}b".into()] {
+            assert_eq!(code(&line(&id)).unwrap_err(), "id_malformed", "{id:?}");
+        }
+        let padded = |bytes: usize| line("A") + &" ".repeat(bytes - line("A").len());
+        assert!(code(&padded(LINE_BYTES_MAX)).is_ok());
+        assert_eq!(code(&padded(LINE_BYTES_MAX + 1)).unwrap_err(), "line_too_long");
+    }
 }

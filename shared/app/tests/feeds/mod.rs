@@ -19,6 +19,7 @@ use tillstream_app::sync::upload::{Upload, upload};
 use tillstream_app::tenancy::{Caller, Role, Stores, TenantScope};
 use tillstream_app::{Ports, Result};
 use tillstream_contracts::sync::UploadReply;
+use tillstream_testkit::faults::FaultyDatabase;
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::test_environment::TestEnvironment;
 
@@ -141,6 +142,13 @@ pub fn world(seed: u64) -> World {
 impl World {
     pub fn scope(&self) -> &TenantScope {
         &self.caller.scope
+    }
+
+    /// The same tenant on a database whose calls fail as a script says.
+    pub fn troubled(&self) -> (World, Arc<FaultyDatabase>) {
+        let database = Arc::new(FaultyDatabase::new(self.memory.clone()));
+        let ports = Ports { database: database.clone(), environment: self.environment.clone() };
+        (World { ports, ..self.clone() }, database)
     }
 
     pub async fn send_from(&self, entity: Entity, body: &[u8], from: u64) -> Result<UploadReply> {

@@ -45,6 +45,14 @@ async fn what_an_order_could_not_commit_is_refused_before_it_is_placed() {
     // The same is said by a commit.
     let by_commit = reservations::commit(ports, who, "c", &made.reservation_id).await.unwrap_err();
     assert_eq!(refusal(by_commit).errors, refused.errors);
+    assert_eq!(
+        reservations::require_committable(ports, who, &reservation, made.expires_at)
+            .await
+            .unwrap_err()
+            .code(),
+        Some("reservation_expired"),
+        "to the millisecond"
+    );
     // A clock ahead of ours freed one of the holds.
     expiry::free_expired(ports, fixture.scope(), "s-leeds", A, made.expires_at).await.unwrap();
     assert_eq!(committable().await.unwrap_err().code(), Some("reservation_expired"));
@@ -88,6 +96,10 @@ async fn a_reservation_is_extended_a_hundred_times_and_says_how_it_ended() {
     for (id, state) in [(id, "committed"), (other, "released")] {
         let refused = refusal(reservations::release(ports, who, "again", &id).await.unwrap_err());
         assert_eq!((refused.code, refused.extra["state"].as_str()), ("reservation_not_active", Some(state)));
+        let ended = reservations::find(ports, fixture.scope(), &id).await.unwrap().unwrap();
+        let now = fixture.environment.now();
+        let refused = reservations::require_committable(ports, who, &ended, now).await.unwrap_err();
+        assert_eq!(refused.code(), Some("reservation_not_active"));
     }
 }
 

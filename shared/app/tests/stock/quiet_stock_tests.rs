@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tillstream_app::Ports;
+use tillstream_app::database::Database;
 use tillstream_app::environment::Environment;
-use tillstream_app::stock::{reservations, split};
+use tillstream_app::stock::counters::{Delta, stock_update};
+use tillstream_app::stock::split;
 use tillstream_testkit::faults;
 
 use crate::fixture::{Fixture, SKUS};
@@ -32,9 +34,11 @@ async fn the_schedule_merges_what_is_quiet() {
     fixture.split(8).await;
     run().await;
     let busy = 6_010;
-    for n in 0..busy / 2 {
-        let id = fixture.hold(&format!("k-{n}"), 1, 86_400).await;
-        reservations::release(&fixture.ports, &fixture.caller, "r", &id).await.unwrap();
+    let found = Delta { on_hand: 1_000, ..Delta::default() };
+    for _ in 0..busy {
+        let movement = fixture.movement();
+        let write = stock_update(fixture.scope(), SHOP, A, found, &movement, Vec::new(), Vec::new());
+        fixture.memory.write(write).await.unwrap();
     }
     fixture.pass(600);
     assert_eq!((run().await, layout().await != 0), (0, true));

@@ -179,7 +179,7 @@ async fn a_look_at_all_parts_waits_for_transactions_on_them_and_tells_what_is_re
 }
 
 #[tokio::test]
-async fn whole_stock_is_read_at_once_and_without_its_holds_while_none_is_over() {
+async fn whole_stock_is_read_at_once_and_its_holds_only_where_they_matter() {
     let fixture = Fixture::new(7).await;
     for sku in SKUS {
         fixture.count(SHOP, sku, 10).await;
@@ -195,4 +195,18 @@ async fn whole_stock_is_read_at_once_and_without_its_holds_while_none_is_over() 
     database.fail_next(Operation::Query, Trouble::Refused);
     let level = read::one(&ports, &fixture.caller, SHOP, A).await.unwrap();
     assert_eq!(level.reserved, QuantityInput::Whole(2));
+    // One is over; who brings stock needs none of it.
+    fixture.pass(60);
+    let (ports, database) = fixture.troubled();
+    database.fail_next(Operation::Query, Trouble::Refused);
+    let found = StockUpdateRequest {
+        location_id: SHOP.into(),
+        sku: A.into(),
+        kind: StockUpdateKind::Delta,
+        quantity: QuantityInput::Whole(1),
+        reason: "found".into(),
+        expected_version: None,
+    };
+    let updated = update::update(&ports, &fixture.caller, "k", &found, |_| Ok(())).await.unwrap().updated;
+    assert_eq!(updated.stock.on_hand, QuantityInput::Whole(11));
 }

@@ -232,9 +232,10 @@ async fn a_reason_may_have_two_hundred_characters_and_stock_keeps_its_unit() {
     counted.reason = "ä".repeat(200);
     counted.sku = BY_WEIGHT.into();
     counted.quantity = QuantityInput::Decimal("2".into());
-    send(&fixture, "a", &counted).await.unwrap();
+    let answer = send(&fixture, "a", &counted).await.unwrap().updated;
     let level = read::one(&fixture.ports, &fixture.caller, "s-leeds", BY_WEIGHT).await.unwrap();
     assert_eq!(level.on_hand, QuantityInput::Decimal("2".into()));
+    assert_eq!(answer.stock, level);
     counted.quantity = QuantityInput::Decimal("0".into());
     assert_eq!(send(&fixture, "b", &counted).await.unwrap().updated.stock.version, 2, "none is a count too");
 }
