@@ -152,6 +152,7 @@ async fn as_many_parts_as_a_transaction_takes_stay_parts() {
 async fn the_third_loss_of_one_stock_item_splits_it_where_there_is_enough() {
     // In the transaction are the header, the hold line, and the stock.
     for (pieces, losses, position, layout) in [
+        (400, 1, 2, LAYOUT_WHOLE),
         (400, 2, 2, LAYOUT_WHOLE),
         (400, 3, 2, 132),
         (16, 3, 2, 102),
