@@ -545,3 +545,30 @@ pub trait Database: Send + Sync {
     /// Puts items without conditions, in batches; repeats what the store left out.
     async fn put_many(&self, table: Table, items: Vec<Item>) -> Result<(), DatabaseError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a condition refused, or the database itself, repeating does not change; a conflict beside it
+    /// does not make it an accident.
+    #[test]
+    fn only_accidents_are_worth_repeating() {
+        use Cancellation::{ConditionFailed, Conflict, Invalid, Throttled};
+        let cancelled = |reasons: &[Cancellation]| DatabaseError::Cancelled(reasons.to_vec()).is_transient();
+        let invalid = || Invalid("no such table".to_owned());
+        assert!(cancelled(&[Cancellation::None, Conflict]) && cancelled(&[Throttled, Conflict]));
+        for reasons in [
+            vec![Cancellation::None],
+            vec![ConditionFailed(None)],
+            vec![ConditionFailed(None), Conflict],
+            vec![Throttled, invalid()],
+            vec![Cancellation::None, invalid()],
+        ] {
+            assert!(!cancelled(&reasons), "{reasons:?}");
+        }
+        assert!(DatabaseError::Unavailable(String::new()).is_transient());
+        assert!(!DatabaseError::Invalid(String::new()).is_transient());
+        assert!(!DatabaseError::ConditionFailed(None).is_transient());
+    }
+}

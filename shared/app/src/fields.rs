@@ -58,3 +58,21 @@ pub fn typed_id(field: &str, value: &str) -> Result<()> {
     id(field, value)?;
     no_card_number(field, value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_and_names_have_a_form() {
+        let code = |checked: Result<()>| checked.err().and_then(|error| error.code());
+        assert_eq!(code(text("notes", &"é".repeat(5), 5)), None);
+        assert_eq!(code(text("notes", &"é".repeat(6), 5)), Some("text_too_long"));
+        assert_eq!(code(text("notes", "a\n\tb", 5)), None);
+        assert_eq!(code(text("notes", "a\u{7}b", 5)), Some("text_malformed"));
+        assert_eq!(code(text("notes", "4111111111111111", 50)), Some("card_number_refused"));
+        assert_eq!((code(sku("sku", "85123A")), code(sku("sku", ""))), (None, Some("sku_malformed")));
+        assert_eq!((code(id("id", "c-1")), code(id("id", "a/b"))), (None, Some("id_malformed")));
+        assert_eq!(code(typed_id("id", "4111111111111111")), Some("card_number_refused"));
+    }
+}

@@ -195,4 +195,44 @@ mod tests {
             .collect::<Vec<_>>();
         assert_ne!(token(&a), token(&unconditional));
     }
+
+    /// Where one thing ends and the next begins makes a difference, and so does each part of a condition.
+    #[test]
+    fn no_two_requests_feed_the_same_bytes() {
+        let token = |writes: &[Write]| request_token(writes, |table: Table| format!("{table:?}"));
+        let item = |members: &[(&'static str, &str)]| {
+            members.iter().fold(Item::default(), |item, (name, value)| item.with(name, *value))
+        };
+        let put = |item: Item, condition: Condition| {
+            vec![Write::Put { table: Table::Orders, item, condition: Some(condition) }]
+        };
+        let of_item = |members| put(item(members), Condition::Exists);
+        let of_condition = |condition| put(item(&[("pk", "a")]), condition);
+        let eq = |n: i64| Condition::Eq("n", n.into());
+        let requests = [
+            of_item(&[("a", "bc")]),
+            of_item(&[("ab", "c")]),
+            of_item(&[("a", "b"), ("c", "")]),
+            of_item(&[("a", "b")]),
+            of_condition(Condition::Exists),
+            of_condition(Condition::NotExists),
+            of_condition(Condition::Has("n")),
+            of_condition(Condition::Lacks("n")),
+            of_condition(eq(1)),
+            of_condition(eq(2)),
+            of_condition(Condition::Ne("n", 1.into())),
+            of_condition(Condition::Lt("n", 1.into())),
+            of_condition(Condition::Le("n", 1.into())),
+            of_condition(Condition::Gt("n", 1.into())),
+            of_condition(Condition::Ge("n", 1.into())),
+            of_condition(Condition::All(vec![eq(1)])),
+            of_condition(Condition::Any(vec![eq(1)])),
+            of_condition(Condition::All(vec![eq(1), Condition::All(vec![])])),
+            of_condition(Condition::All(vec![Condition::All(vec![eq(1)])])),
+            of_condition(Condition::All(vec![Condition::All(vec![]), eq(1)])),
+        ];
+        let tokens: std::collections::BTreeSet<String> =
+            requests.iter().map(|writes| token(writes)).collect();
+        assert_eq!(tokens.len(), requests.len());
+    }
 }

@@ -288,6 +288,11 @@ fn products_page_by_page() {
                 limit: Some(7),
                 ..ProductsQuery::default()
             };
+            let all = ProductsQuery { limit: Some(200), ..query.clone() };
+            let all = products::products(&shop.ports, &analyst(), &all, None).await.unwrap().reply.rows;
+            let exact = ProductsQuery { limit: u32::try_from(all.len()).ok(), ..query.clone() };
+            let exact = products::products(&shop.ports, &analyst(), &exact, None).await.unwrap().reply;
+            assert_eq!((exact.rows == all, exact.next_cursor), (true, None), "a page of all has no next");
             let mut rows = Vec::new();
             loop {
                 let reply = products::products(&shop.ports, &analyst(), &query, None).await.unwrap().reply;
@@ -463,6 +468,67 @@ fn sales_page_by_page() {
         for limit in [0, 5_001] {
             let query = SalesQuery { limit: Some(limit), ..query.clone() };
             assert_eq!(ask(&shop.ports, query).await.unwrap_err().code(), Some("limit_out_of_range"));
+        }
+    });
+}
+
+/// What a lane gave out and nobody counted yet is told as missing; what it counted in an epoch before is
+/// told apart.
+#[test]
+fn a_watermark_tells_what_is_not_in_the_figures() {
+    run(async {
+        let (shop, _) = shop().await;
+        shop.product(STORE, "A", "2.55", 100).await.unwrap();
+        for cart in ["c-1", "c-2"] {
+            shop.ready("r-1", cart, &[("A", 1)]).await.unwrap();
+            shop.finalize("r-1", cart).await.unwrap();
+        }
+        let lanes =
+            async || ask(&shop.ports, span("2010-12-01", "2010-12-01")).await.unwrap().watermark.lanes;
+        let none = LaneMark { through: 0, gaps: vec![(1, 2)] };
+        assert_eq!(lanes().await, BTreeMap::from([("s-1/r-1".to_owned(), none.clone())]));
+
+        let mut before = sale("r-2", 1);
+        before.lane.epoch = 3;
+        fold_all(&shop.ports, &[before.clone()]).await;
+        let one = LaneMark { through: 1, gaps: vec![] };
+        let expected = [("s-1/r-1".to_owned(), none), (before.lane.to_string(), one)];
+        assert_eq!(lanes().await, BTreeMap::from(expected));
+    });
+}
+
+/// Without a span it is the store's own today that is asked about.
+#[test]
+fn today_is_the_day_of_the_store() {
+    run(async {
+        let (shop, _) = shop().await;
+        let calendar = StoreCalendar::new("Europe/London", "00:00").unwrap();
+        let now = shop.ports.environment.now();
+        let events: Vec<SaleEvent> = (0..3_u64)
+            .map(|days_ago| {
+                let at = now.checked_sub((24 * i64::try_from(days_ago).unwrap()).hours()).unwrap();
+                let hour = calendar.locate(at).unwrap();
+                let mut event = sale("r-1", days_ago + 1);
+                (event.business_day, event.hour_start) = (hour.business_day, hour.hour_start);
+                event.detail.as_mut().unwrap().lines[0].gross = 10_i64.pow(u32::try_from(days_ago).unwrap());
+                event
+            })
+            .collect();
+        fold_all(&shop.ports, &events).await;
+        let query = SalesQuery { compare: Some(Compare::PreviousPeriod), ..SalesQuery::default() };
+        let reply = ask(&shop.ports, query).await.unwrap();
+        let gross = |rows: &[Row]| rows.iter().map(|row| row.metrics.gross_sales.amount).sum::<i64>();
+        assert_eq!((gross(&reply.rows), gross(&reply.previous.unwrap().rows)), (1, 10));
+        let today = DashboardQuery { store_id: None, date: None };
+        let today = dashboard::dashboard(&shop.ports, &analyst(), &today, None).await.unwrap().reply;
+        assert_eq!((gross(&today.rows), gross(&today.hours), gross(&today.registers)), (1, 1, 1));
+        // Between instants a day's hours are those that the span touches; it ends before the hour of its end.
+        let hour = |back: i64| now.checked_sub(back.hours()).unwrap().to_string();
+        for (from, to, expected) in
+            [(25, 0, 10), (25, -1, 11), (24, 1, 10), (23, 1, 0), (0, 0, 1), (50, 0, 110)]
+        {
+            let rows = ask(&shop.ports, span(&hour(from), &hour(to))).await.unwrap().rows;
+            assert_eq!(gross(&rows), expected, "from {from} to {to} hours ago");
         }
     });
 }

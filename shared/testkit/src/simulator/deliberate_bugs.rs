@@ -73,8 +73,6 @@ bugs! {
     PageVersionUnchecked,
     /// A coarse page is not written, and its day is settled.
     CoarsePageForgotten,
-    /// A coarse page is written over whatever version is there.
-    CoarsePageVersionUnchecked,
     /// The completeness record is not written.
     WatermarkDropped,
     /// The completeness record is written over whatever version is there.
@@ -263,7 +261,6 @@ impl BuggyDatabase {
             Bug::ReturnedUnchecked if sk == "returned" => forget_condition(write),
             Bug::PageVersionUnchecked if is_page => forget_condition(write),
             Bug::CoarsePageForgotten if is_coarse_page => return false,
-            Bug::CoarsePageVersionUnchecked if is_coarse_page => forget_condition(write),
             Bug::DeliveryNeverDue if table == Table::Dispatch => {
                 if let Write::Put { item, .. } = write
                     && item.get("lane_number").is_some()
