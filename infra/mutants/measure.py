@@ -3,7 +3,8 @@
     measure.py [--minutes 60] [--seed 5] [--files shared/app/src/stock]
 
 Works on a copy of the last commit in target/mutants. What was found there is kept: a run of the same commit
-goes on where the last one stopped, with mutants drawn by chance, so that what is known early holds for all.
+goes on where the last one stopped, with mutants drawn by chance, so that what is known early holds for all. A
+run of another commit tries again what was missed; without target/mutants/results.jsonl, all.
 """
 
 import argparse
@@ -211,9 +212,9 @@ def catches(mutant: int, tests: list[Tests]) -> str | None:
     return None
 
 
-def try_all(numbers: list[int], tests: list[Tests], results: Path, minutes: float) -> None:
+def try_all(named: dict[int, str], tests: list[Tests], results: Path, minutes: float) -> None:
     left, lock, end = queue.SimpleQueue(), threading.Lock(), time.monotonic() + 60 * minutes
-    for number in numbers:
+    for number in named:
         left.put(number)
     tried = caught = 0
 
@@ -226,10 +227,10 @@ def try_all(numbers: list[int], tests: list[Tests], results: Path, minutes: floa
                 return
             by = catches(number, tests)
             with lock, results.open("a") as kept:
-                kept.write(json.dumps({"id": number, "by": by}) + "\n")
+                kept.write(json.dumps({"name": named[number], "by": by}) + "\n")
                 tried, caught = tried + 1, caught + (by is not None)
                 if tried % 50 == 0:
-                    note(f"{tried} of {len(numbers)}: {100 * caught / tried:.1f} % caught")
+                    note(f"{tried} of {len(named)}: {100 * caught / tried:.1f} % caught")
 
     workers = [threading.Thread(target=work) for _ in range(WORKERS)]
     for worker in workers:
@@ -238,15 +239,19 @@ def try_all(numbers: list[int], tests: list[Tests], results: Path, minutes: floa
         worker.join()
 
 
-def report(mutants: list[dict], viable: set[int], results: Path, files: str) -> None:
-    named = {mutant["id"]: mutant["name"] for mutant in mutants if mutant["file"].startswith(files)}
-    known = {one["id"]: one["by"] for one in map(json.loads, results.read_text().splitlines())}
-    known = {number: by for number, by in known.items() if number in named}
-    missed = sorted(number for number, by in known.items() if by is None)
-    (FOLDER / "missed.txt").write_text("".join(f"{named[number]}\n" for number in missed))
-    if known:
-        rate = 100 * (len(known) - len(missed)) / len(known)
-        note(f"{len(known)} of {len(viable & set(named))} tried, {rate:.1f} % caught; target/mutants/missed.txt")
+def known(results: Path) -> dict[str, str | None]:
+    """By name, what caught a mutant; nothing where it was missed."""
+    lines = results.read_text().splitlines() if results.exists() else []
+    return {one["name"]: one["by"] for one in map(json.loads, lines)}
+
+
+def report(names: list[str], results: Path) -> None:
+    tried = {name: by for name, by in known(results).items() if name in set(names)}
+    missed = sorted(name for name, by in tried.items() if by is None)
+    (FOLDER / "missed.txt").write_text("".join(f"{name}\n" for name in missed))
+    note(f"{len(tried)} of {len(names)} tried: {len(tried) - len(missed)} caught, {len(missed)} missed")
+    if len(tried) == len(names):
+        note(f"{100 * (len(tried) - len(missed)) / max(len(tried), 1):.1f} % caught; target/mutants/missed.txt")
 
 
 def main() -> int:
@@ -260,7 +265,8 @@ def main() -> int:
     try:
         kept = json.loads(state.read_text()) if state.exists() else {}
         if kept.get("commit") != commit:
-            results.unlink(missing_ok=True)
+            # What was caught is caught, as long as tests are only added; what was missed is tried again.
+            caught = {name: by for name, by in known(results).items() if by is not None}
             program = cargo_mutants()
             copy_of(commit)
             with step("The list of mutants") as details:
@@ -278,16 +284,19 @@ def main() -> int:
                 "viable": sorted(viable),
                 "tests": [of.kept() for of in tests],
             }
+            names = {mutant["name"] for mutant in mutants}
+            lines = (json.dumps({"name": name, "by": by}) for name, by in caught.items() if name in names)
+            results.write_text("".join(f"{line}\n" for line in lines))
             state.write_text(json.dumps(kept))
         tests = [Tests.of(one) for one in kept["tests"]]
         mutants, viable = kept["mutants"], set(kept["viable"])
-        results.touch()
-        done = {json.loads(line)["id"] for line in results.read_text().splitlines()}
-        numbers = [m["id"] for m in mutants if m["id"] in viable - done and m["file"].startswith(asked.files)]
-        random.Random(asked.seed).shuffle(numbers)
+        mutants = [m for m in mutants if m["id"] in viable and m["file"].startswith(asked.files)]
+        done = known(results)
+        left = [(mutant["id"], mutant["name"]) for mutant in mutants if mutant["name"] not in done]
+        random.Random(asked.seed).shuffle(left)
         with step(f"Each mutant against the tests that come by it, for {asked.minutes:g} minutes at most"):
-            try_all(numbers, tests, results, asked.minutes)
-        report(mutants, viable, results, asked.files)
+            try_all(dict(left), tests, results, asked.minutes)
+        report([mutant["name"] for mutant in mutants], results)
     except Failure as failure:
         fail(str(failure))
         return 1
