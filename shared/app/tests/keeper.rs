@@ -1,5 +1,13 @@
-//! Whose numbers the keeper looks after, and that a run which has no time for all ends in time.
+//! The keeper: whose numbers it looks after, what it sends again and when, and that a run which has no
+//! time for all ends in time.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test that cannot go on fails")]
+
+#[path = "keeper/fixture.rs"]
+mod fixture;
+#[path = "keeper/lane_tests.rs"]
+mod lane_tests;
+#[path = "keeper/run_tests.rs"]
+mod run_tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

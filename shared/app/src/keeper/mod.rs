@@ -230,4 +230,13 @@ mod tests {
         assert_eq!(firsts, ['a', 'b', 'c', 'a', 'b', 'c']);
         assert!(in_turn(Vec::<char>::new(), at(1)).is_empty());
     }
+    #[test]
+    fn a_part_of_the_time_is_a_number_of_quarters() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let seconds = |second| Timestamp::from_second(second).unwrap();
+        for (quarters, end) in [(1, 1_015), (2, 1_030), (3, 1_045), (4, 1_060)] {
+            assert_eq!(part_of_time(now, seconds(1_060), quarters), seconds(end));
+        }
+        assert_eq!(part_of_time(now, now, 3), now);
+    }
 }
