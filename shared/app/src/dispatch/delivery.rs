@@ -420,3 +420,88 @@ pub fn attempt_view(item: &Item) -> Result<AttemptView> {
         error: item.opt_text("error").map(Into::into),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tillstream_domain::lane::Lane;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// One that was tried, suspected, and woken in vain.
+    fn in_trouble(order_id: &str) -> Delivery {
+        Delivery {
+            scope: TenantScope::from_own_record("demo"),
+            order_id: order_id.to_owned(),
+            order_version: 1,
+            order_status: "completed".to_owned(),
+            lane_number: LaneNumber { lane: Lane::new("s-1", "r-1"), number: 1 },
+            occurred_at: at(0),
+            status: DeliveryStatus::Pending,
+            attempts: 7,
+            refusals: 3,
+            suspected: 4,
+            enqueue_count: 9,
+            unanswered: 5,
+            next_attempt_at: at(500),
+            last_attempt_at: Some(at(50)),
+            last_status: Some(500),
+            last_error: None,
+            created_at: at(0),
+            updated_at: at(50),
+            due_at: at(600),
+            discarded: None,
+            actions: Vec::new(),
+            rev: 3,
+        }
+    }
+
+    /// How long after `now` a wake-up of it would count as lost.
+    fn patience(delivery: &Delivery) -> i64 {
+        delivery.woken(at(1_000)).due_at.duration_since(at(1_000)).as_secs()
+    }
+
+    #[test]
+    fn a_wake_up_counts_as_lost_ever_later_until_something_is_heard() {
+        let mut delivery = Delivery { unanswered: 0, ..in_trouble("o") };
+        for seconds in [120, 240, 480, 960, 1_920, 3_600, 3_600] {
+            assert_eq!(patience(&delivery), seconds);
+            delivery = delivery.woken(at(1_000));
+        }
+        let heard = [delivery.waiting(at(1_000)), delivery.deferred(at(1_000), at(1_001), OVERDUE_AFTER)];
+        assert!(heard.iter().all(|delivery| patience(delivery) == 120));
+    }
+
+    #[test]
+    fn a_replay_forgets_what_was_counted_and_is_due_at_once() {
+        let dead = Delivery { status: DeliveryStatus::Dead, ..in_trouble("o") };
+        let next = dead.replayed(at(1_000), Action::new("k", &["replay"]));
+        assert_eq!((next.status, next.refusals, next.suspected), (DeliveryStatus::Pending, 0, 0));
+        assert_eq!((next.next_attempt_at, next.last_attempt_at, next.unanswered), (at(1_000), None, 0));
+        assert_eq!((next.attempts, next.enqueue_count), (7, 10), "these go on: numbers of what is written");
+    }
+
+    #[test]
+    fn the_last_hundred_actions_are_known_again() {
+        let mut delivery = in_trouble("o");
+        let action = |n: usize| Action::new(&n.to_string(), &["replay"]);
+        for n in 0..=ACTIONS_MAX {
+            delivery = delivery.replayed(at(1_000), action(n));
+        }
+        let seen = |n| delivery.seen(&action(n));
+        assert_eq!((seen(0), seen(1), seen(ACTIONS_MAX)), (Seen::Never, Seen::Same, Seen::Same));
+    }
+
+    /// Each shard of the due index is read in bounded steps, so that all must have their part.
+    #[test]
+    fn what_is_due_is_spread_over_all_shards() {
+        let shards: BTreeSet<u64> =
+            (0..50).map(|n| spread(&in_trouble(&format!("o-{n}")).key()) % keys::DUE_SHARDS).collect();
+        assert_eq!(shards.len(), usize::try_from(keys::DUE_SHARDS).unwrap());
+    }
+}

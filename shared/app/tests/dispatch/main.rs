@@ -3,8 +3,11 @@
 
 mod administration;
 mod crashes;
+mod database_faults;
+mod long_lists;
 mod outages;
 mod poison;
+mod sweeps;
 mod troubled_database;
 mod troubled_queue;
 mod wake_ups;

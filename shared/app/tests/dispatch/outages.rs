@@ -242,3 +242,25 @@ async fn tenants_take_turns() {
     assert_eq!(of("small", DeliveryStatus::Waiting), small - 2);
     assert_eq!(of("big", DeliveryStatus::Waiting), big - 2);
 }
+
+/// Who waited is woken by the probe that got through, some of them at once; the rest is the sweeper's.
+#[tokio::test]
+async fn a_probe_wakes_others_when_it_gets_through() {
+    let world = World::new(13).await;
+    world.hq.set_mode(Mode::Down);
+    for n in 0..31 {
+        world.sell(&format!("o-{n}")).await;
+    }
+    let batches = async || {
+        while world.batch().await {}
+        (world.count(DeliveryStatus::Waiting), world.queue.sent().len())
+    };
+    let (_, sent) = batches().await;
+    assert_eq!(sent, 31, "nobody is woken by an outage");
+    world.environment.advance(MINUTE);
+    assert_eq!(batches().await, (30, 31), "nor by a probe that fails");
+    world.hq.set_mode(Mode::Accept);
+    world.environment.advance(2 * MINUTE);
+    assert_eq!(batches().await, (10, 31 + 20), "by one that succeeds, and by no success after it");
+    assert_eq!(world.count(DeliveryStatus::Delivered), 21);
+}

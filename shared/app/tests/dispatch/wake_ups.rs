@@ -277,3 +277,31 @@ async fn the_sweeper_believes_the_record_and_not_the_index() {
     world.environment.advance(3 * MINUTE);
     assert_eq!(world.sweep().await.woken, 1);
 }
+
+/// What a version waits for says who wakes it: the queue, or after a while the sweeper.
+#[tokio::test]
+async fn a_version_comes_after_the_one_before_it_is_tried() {
+    let second = Duration::from_secs;
+    for (earlier, wait) in [(Some(0), 1), (Some(30), 30), (Some(90), 90), (None, 300)] {
+        let world = World::new(12).await;
+        world.sell("o").await;
+        let next = world.next_version("o", "returned").await;
+        world.announce(vec![next]).await;
+        let now = world.environment.now();
+        let first = world.delivery("o.1").await;
+        let mut first = match earlier {
+            Some(seconds) => first.deferred(now, now + second(seconds), 2 * MINUTE),
+            None => first.waiting(now),
+        };
+        world.memory.write(first.write().unwrap()).await.unwrap();
+        let batch = world.queue.receive(10);
+        let fates = world.dispatcher.handle_batch(&batch[1..]).await;
+        let is_the_queues = wait <= 60;
+        assert_eq!(matches!(fates[..], [Fate::Again(_)]), is_the_queues, "{earlier:?}: {fates:?}");
+        let delivery = world.delivery("o.2").await;
+        let slack = if is_the_queues { 2 * MINUTE } else { Duration::ZERO };
+        assert_eq!((delivery.status, delivery.attempts), (DeliveryStatus::Pending, 0));
+        assert_eq!(delivery.next_attempt_at, now + second(wait), "{earlier:?}");
+        assert_eq!(delivery.due_at, delivery.next_attempt_at + slack, "{earlier:?}");
+    }
+}

@@ -16,6 +16,7 @@ use tillstream_app::environment::Environment;
 use tillstream_app::pos::cart_item::cart_of;
 use tillstream_app::tenancy::TenantScope;
 use tillstream_contracts::dispatch::DeliveryStatus;
+use tillstream_testkit::faults::FaultyDatabase;
 use tillstream_testkit::hq_stand_in::{AcceptedOrder, Control, HqStandIn};
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::shop::{STORE, Shop};
@@ -195,6 +196,19 @@ impl World {
         let items = self.memory.items(Table::Dispatch);
         let records = items.iter().filter(|item| item.text("sk").unwrap() == "delivery");
         records.map(|item| Delivery::of(item).unwrap()).collect()
+    }
+
+    /// Stores a delivery that none announced: `like`, but changed.
+    pub async fn put_like(&self, like: &Delivery, change: impl FnOnce(&mut Delivery)) {
+        let mut delivery = Delivery { rev: 0, ..like.clone() };
+        change(&mut delivery);
+        self.memory.write(delivery.write().unwrap()).await.unwrap();
+    }
+
+    /// The ports over a database that fails as told.
+    pub fn faulty(&self) -> (Arc<FaultyDatabase>, Ports) {
+        let faulty = Arc::new(FaultyDatabase::new(self.memory.clone()));
+        (faulty.clone(), Ports { database: faulty, environment: self.environment.clone() })
     }
 
     pub fn count(&self, status: DeliveryStatus) -> usize {
