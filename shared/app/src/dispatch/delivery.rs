@@ -483,6 +483,7 @@ mod tests {
         let next = dead.replayed(at(1_000), Action::new("k", &["replay"]));
         assert_eq!((next.status, next.refusals, next.suspected), (DeliveryStatus::Pending, 0, 0));
         assert_eq!((next.next_attempt_at, next.last_attempt_at, next.unanswered), (at(1_000), None, 0));
+        assert_eq!((next.updated_at, next.created_at), (at(1_000), at(0)));
         assert_eq!((next.attempts, next.enqueue_count), (7, 10), "these go on: numbers of what is written");
     }
 

@@ -31,6 +31,9 @@ async fn overdue(seed: u64, count: usize) -> World {
 #[tokio::test]
 async fn a_sweep_says_whether_there_was_more_than_its_budget() {
     let world = overdue(1, 6).await;
+    for n in 0..12 {
+        world.sell(&format!("on-its-way-{n}")).await;
+    }
     for (wake_ups, swept) in [
         (2, Swept { woken: 2, failed: 0, more: true }),
         (4, Swept { woken: 4, failed: 0, more: false }),
@@ -40,7 +43,7 @@ async fn a_sweep_says_whether_there_was_more_than_its_budget() {
         let now = world.environment.now();
         assert_eq!(sweep(&world.ports, world.queue.as_ref(), now, budget).await.unwrap(), swept);
     }
-    assert_eq!(world.queue.len(), 6);
+    assert_eq!(world.queue.len(), 12 + 6);
 }
 
 #[tokio::test]
