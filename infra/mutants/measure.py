@@ -33,6 +33,8 @@ PACKAGES = ["tillstream-domain", "tillstream-app"]
 TOOLS = ROOT / "target" / "tools" / "mutants"
 FOLDER = ROOT / "target" / "mutants"
 SOURCE = FOLDER / "source"
+# The copy that was built before.
+BEFORE = FOLDER / "before"
 # Tests of what a mutant cannot change, or that are not tests.
 LEFT_OUT = {
     "architecture",
@@ -123,10 +125,20 @@ def cargo_mutants() -> Path:
 
 
 def copy_of(commit: str) -> None:
-    shutil.rmtree(SOURCE, ignore_errors=True)
+    shutil.rmtree(BEFORE, ignore_errors=True)
+    if SOURCE.exists():
+        SOURCE.rename(BEFORE)
     SOURCE.mkdir(parents=True)
     archive = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True)
     subprocess.run(["tar", "-x", "-C", str(SOURCE)], input=archive.stdout, check=True)
+
+
+def keep_times() -> None:
+    """Gives what is as it was built before its time of then, so that cargo does not build it again."""
+    for path in filter(Path.is_file, SOURCE.rglob("*")):
+        before = BEFORE / path.relative_to(SOURCE)
+        if before.is_file() and before.read_bytes() == path.read_bytes():
+            shutil.copystat(before, path)
 
 
 def listed(program: Path) -> list[dict]:
@@ -276,6 +288,7 @@ def main() -> int:
                 viable, unviable = build(mutants)
                 details.say(f"{len(viable)} viable, {len(unviable)} not")
             with step("Tests"):
+                keep_times()
                 tests = binaries()
                 get_to_know(tests)
             kept = {
