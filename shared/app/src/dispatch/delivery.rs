@@ -475,6 +475,21 @@ mod tests {
         }
         let heard = [delivery.waiting(at(1_000)), delivery.deferred(at(1_000), at(1_001), OVERDUE_AFTER)];
         assert!(heard.iter().all(|delivery| patience(delivery) == 120));
+        assert_eq!(delivery.waiting(at(1_000)).due_at, at(1_000), "since when it waits");
+    }
+
+    #[test]
+    fn only_what_is_pending_has_a_next_attempt() {
+        for (status, next) in [
+            (DeliveryStatus::Pending, Some(at(500))),
+            (DeliveryStatus::Waiting, None),
+            (DeliveryStatus::Delivered, None),
+            (DeliveryStatus::Dead, None),
+            (DeliveryStatus::Discarded, None),
+        ] {
+            let view = Delivery { status, ..in_trouble("o") }.view();
+            assert_eq!((view.status, view.next_attempt_at), (status, next));
+        }
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! A database that refuses or throttles one call, or loses its answer: what is done is done once, and
 //! said as it is.
 
+use std::time::Duration;
+
 use tillstream_app::Error;
 use tillstream_app::capacity::Operation;
+use tillstream_app::dispatch::announce::announce;
 use tillstream_app::dispatch::dead_letters::{discard, replay, replay_many};
 use tillstream_app::dispatch::dispatcher::{Dispatcher, Fate};
 use tillstream_app::environment::Environment;
@@ -31,6 +34,33 @@ async fn an_attempt_is_written_down_once_and_hq_is_not_asked_again() {
         assert_eq!((world.hq.requests(), world.attempts_written()), (1, 1), "{fault:?}");
         assert_eq!(world.delivery("o.1").await.status, DeliveryStatus::Delivered, "{fault:?}");
     }
+}
+
+/// What does not pass by itself is left to the queue; HQ knows the message again.
+#[tokio::test]
+async fn an_attempt_that_cannot_be_written_down_comes_back() {
+    let world = World::new(1).await;
+    world.sell("o").await;
+    let (faulty, ports) = world.faulty();
+    faulty.fail_next(Operation::Transact, Fault::Refused);
+    let dispatcher = Dispatcher { ports, ..world.dispatcher.clone() };
+    let fates = dispatcher.handle_batch(&world.queue.receive(10)).await;
+    assert!(matches!(fates[..], [Fate::Again(_)]), "{fates:?}");
+    assert_eq!(world.delivery("o.1").await.status, DeliveryStatus::Pending);
+    world.run_until_settled(Duration::from_secs(60)).await;
+    assert_eq!((world.hq.requests(), world.accepted("o").unwrap().accepted), (2, 1));
+}
+
+#[tokio::test]
+async fn an_announcement_is_tried_four_times() {
+    let world = World::new(3).await;
+    let facts = vec![world.sale("o").await];
+    for (faults, failed) in [(4, vec![0]), (3, vec![])] {
+        let (faulty, ports) = world.faulty();
+        faulty.script(Operation::Write, vec![Some(Fault::Throttled); faults]);
+        assert_eq!(announce(&ports, world.queue.as_ref(), facts.clone()).await.unwrap(), failed);
+    }
+    assert_eq!(world.queue.len(), 1);
 }
 
 async fn with_dead_letters(count: usize) -> World {

@@ -78,6 +78,18 @@ async fn a_search_for_a_rare_letter_goes_on_at_its_cursor() {
     assert_eq!((first.replayed, second.replayed, second.next_cursor), (1, 1, None));
 }
 
+#[tokio::test]
+async fn no_replay_of_many_takes_more_than_its_limit() {
+    let world = with_dead_letters(8, |n| if [1, 2].contains(&n) { "s-1" } else { "s-2" }).await;
+    let mut request = ReplayManyRequest { limit: Some(3), ..ReplayManyRequest::default() };
+    for (key, count) in [("k-1", 3), ("k-2", 3)] {
+        let queue = world.queue.as_ref();
+        let reply = replay_many(&world.ports, queue, &of_store("s-2"), key, &request).await.unwrap().reply;
+        assert_eq!((reply.replayed, reply.skipped), (count, 0), "{key}");
+        request.cursor = reply.next_cursor;
+    }
+}
+
 /// What HQ answered is kept with each attempt, so that so many are several pages of the table.
 #[tokio::test]
 async fn of_very_many_attempts_the_last_ones_are_shown_in_order() {
