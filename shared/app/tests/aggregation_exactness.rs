@@ -12,6 +12,9 @@ use tillstream_app::aggregation::pages::{hour_of, products_of};
 use tillstream_app::aggregation::stored::Stored;
 use tillstream_app::capacity::Operation;
 use tillstream_app::database::{Database, Table};
+use tillstream_app::environment::Environment;
+use tillstream_app::facts::sale_event;
+use tillstream_app::pos::cart_item::cart_of;
 use tillstream_app::record_failure::Failure;
 use tillstream_app::tenancy::TenantScope;
 use tillstream_contracts::events::SaleEvent;
@@ -298,5 +301,41 @@ fn an_event_that_contradicts_its_order_is_poison() {
         let failed = fold_records(&ports, &[&record]).await;
         let Failure::Poison(why) = &failed[&0] else { panic!("{failed:?}") };
         assert!(why.contains("another lane number"), "{why}");
+    });
+}
+
+/// An event too large for the stream comes without its lines.
+#[test]
+fn an_event_without_lines_is_counted_by_those_of_its_order() {
+    run(async {
+        let database = Arc::new(MemoryDatabase::new());
+        let shop = Shop::open(database.clone(), Arc::new(TestEnvironment::new(3))).await.unwrap();
+        for sku in ["A", "B"] {
+            shop.product(STORE, sku, "1.00", 9).await.unwrap();
+        }
+        shop.ready("r-1", "c-1", &[("A", 1), ("B", 2)]).await.unwrap();
+        shop.finalize("r-1", "c-1").await.unwrap();
+        let orders = database.items(Table::Orders);
+        let order = orders.iter().find(|item| item.opt_number("lane_number").is_some()).unwrap();
+        let whole = sale_event(&shop.scope, &cart_of(order).unwrap()).unwrap();
+        let elsewhere = Arc::new(MemoryDatabase::new());
+        fold_all(&ports(elsewhere.clone()), std::slice::from_ref(&whole)).await;
+        fold_all(&shop.ports, &[SaleEvent { detail: None, ..whole }]).await;
+        assert_eq!(content(&database), content(&elsewhere));
+    });
+}
+
+#[test]
+fn a_page_that_is_busy_is_written_after_a_wait() {
+    run(async {
+        let database = Arc::new(MemoryDatabase::new());
+        let environment = Arc::new(TestEnvironment::new(3));
+        let faulty = Arc::new(FaultyDatabase::new(database.clone()));
+        // How the day is paged is fixed; its first page is throttled.
+        faulty.script(Operation::Write, [None, Some(Fault::Throttled)]);
+        let begun = environment.now();
+        fold_all(&Ports { database: faulty, environment: environment.clone() }, &[sale("r-1", 1)]).await;
+        assert!(environment.now() > begun);
+        figures_are_right(&database, &[sale("r-1", 1)]).unwrap();
     });
 }

@@ -176,4 +176,24 @@ mod tests {
         assert!(Completeness::of_bytes(&bytes).is_err());
         assert!(new.unmerged.is_empty(), "a store alone is merged with none");
     }
+    /// Whoever clears a mark must not clear a later one of the same day.
+    #[test]
+    fn each_mark_has_a_stamp_of_its_own() {
+        let (first, second) = (Date::constant(2010, 11, 30), Date::constant(2010, 12, 1));
+        let mut record = Completeness {
+            closed_through: Some(second),
+            calendar: Some("Europe/London 00:00".to_owned()),
+            ..Completeness::default()
+        };
+        let mut stamps = Vec::new();
+        for _ in 0..2 {
+            record.mark(first);
+            assert_eq!(record.unmerged[&first], record.changed[&first]);
+            stamps.push(record.changed[&first]);
+            record.mark_unmerged(second);
+            stamps.push(record.unmerged[&second]);
+        }
+        assert!(stamps.is_sorted_by(|before, after| before < after), "{stamps:?}");
+        assert!(!record.changed.contains_key(&second), "the store's own pages hold it");
+    }
 }

@@ -82,3 +82,22 @@ pub async fn fix(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_paged_as_its_descriptor_says() {
+        let key = TenantScope::from_own_record("demo").day_descriptor("s-1", Date::constant(2010, 12, 1));
+        let read = |encoding: i64, pages: i64| {
+            DayDescriptor::of(&Item::new(&key).with("encoding", encoding).with("pages", pages)).ok()
+        };
+        for pages in [1, 128, PAGES_MAX] {
+            assert_eq!(read(ENCODING, pages.into()), Some(DayDescriptor { product_pages: pages }));
+        }
+        for (encoding, pages) in [(ENCODING, 0), (ENCODING, i64::from(PAGES_MAX) + 1), (ENCODING + 1, 64)] {
+            assert_eq!(read(encoding, pages), None, "encoding {encoding}, {pages} pages");
+        }
+    }
+}

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use jiff::ToSpan;
 use tillstream_app::aggregation::coarse;
+use tillstream_app::aggregation::completeness::{self, Completeness};
 use tillstream_app::analytics::{products, sales as queries};
 use tillstream_app::catalog::items::{location_item, location_of};
 use tillstream_app::database::*;
+use tillstream_app::facts::sale_event;
+use tillstream_app::pos::cart_item::cart_of;
 use tillstream_app::tenancy::{Caller, Role, TenantScope};
 use tillstream_app::{Ports, Result};
 use tillstream_contracts::analytics::*;
@@ -206,4 +209,18 @@ pub fn sale_on(id: &str, register: &str, number: u64, n_day: u64) -> SaleEvent {
     event.business_day = day(n_day);
     event.hour_start = event.hour_start.checked_add((i64::try_from(n_day).unwrap() * 24).hours()).unwrap();
     at_store(id, vec![event]).remove(0)
+}
+
+/// The events of all final orders, as the relay would send them.
+pub fn events_of(database: &MemoryDatabase) -> Vec<SaleEvent> {
+    let scope = TenantScope::from_own_record(TENANT);
+    let orders = database.items(Table::Orders);
+    let last = orders.iter().filter(|item| item.opt_number("lane_number").is_some());
+    last.map(|item| sale_event(&scope, &cart_of(item).unwrap()).unwrap()).collect()
+}
+
+/// A store's completeness record.
+pub async fn record(ports: &Ports, id: &str) -> Completeness {
+    let scope = TenantScope::from_own_record(TENANT);
+    completeness::read(ports, &scope, id).await.unwrap().content
 }

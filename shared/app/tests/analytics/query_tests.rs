@@ -8,8 +8,6 @@ use tillstream_app::aggregation::stored;
 use tillstream_app::analytics::{dashboard, products, sales as queries};
 use tillstream_app::catalog::items::product_item;
 use tillstream_app::database::*;
-use tillstream_app::facts::sale_event;
-use tillstream_app::pos::cart_item::cart_of;
 use tillstream_app::tenancy::{Caller, Role, Stores, TenantScope};
 use tillstream_contracts::analytics::*;
 use tillstream_contracts::events::{FactKind, SaleEvent};
@@ -17,18 +15,9 @@ use tillstream_domain::business_day::StoreCalendar;
 use tillstream_domain::product::Product;
 use tillstream_domain::quantity::{QuantityInput, Unit};
 use tillstream_testkit::made_up_sales::*;
-use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::shop::caller;
 
 use crate::fixture::*;
-
-/// The events of all final orders, as the relay would send them.
-fn events_of(database: &MemoryDatabase) -> Vec<SaleEvent> {
-    let scope = TenantScope::from_own_record(TENANT);
-    let orders = database.items(Table::Orders);
-    let last = orders.iter().filter(|item| item.opt_number("lane_number").is_some());
-    last.map(|item| sale_event(&scope, &cart_of(item).unwrap()).unwrap()).collect()
-}
 
 #[test]
 fn a_day_from_the_till_to_the_dashboard() {

@@ -306,3 +306,51 @@ async fn read_blocks(
     }
     Ok(whole)
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+    use serde_json::json;
+    use tillstream_domain::aggregates::Dimension;
+
+    use super::*;
+
+    #[test]
+    fn keys_and_names_are_part_of_the_format() {
+        let scope = TenantScope::from_own_record("demo");
+        let owner = Owner::Store("s-1");
+        let sales_sk =
+            |resolution, facet, begin| sales_key(&scope, owner, resolution, facet, begin).sk().to_owned();
+        assert_eq!(sales_sk(Resolution::Days, None, date(2010, 12, 1)), "coarse-days#total#2010-12-01");
+        assert_eq!(
+            sales_sk(Resolution::Hours, Some(Dimension::Category), date(2010, 11, 29)),
+            "coarse-hours#category#2010-11-29"
+        );
+        let keys = block_keys(&scope, owner, Block::of(8, date(2011, 12, 9)));
+        let parts: Vec<&str> = keys.iter().map(Key::sk).collect();
+        assert_eq!((parts.len(), parts[7]), (8, "coarse-products#8#2011-05-10#07"));
+        let store: Location = serde_json::from_value(json!({
+            "id": "s-1", "kind": "store", "name": "Leeds", "time_zone": "Europe/London", "currency": "GBP",
+            "business_day_start": "04:00", "registers": [], "version": 1,
+        }))
+        .unwrap();
+        assert_eq!(calendar_name(&store), "Europe/London 04:00");
+    }
+
+    #[test]
+    fn a_page_is_a_month_or_a_week_from_its_monday() {
+        for (resolution, day, begin) in [
+            (Resolution::Days, date(2010, 12, 1), date(2010, 12, 1)),
+            (Resolution::Days, date(2010, 12, 31), date(2010, 12, 1)),
+            (Resolution::Hours, date(2010, 12, 5), date(2010, 11, 29)),
+            (Resolution::Hours, date(2010, 12, 6), date(2010, 12, 6)),
+        ] {
+            assert_eq!(resolution.page_begin(day), begin, "{resolution:?} {day}");
+        }
+    }
+
+    #[test]
+    fn the_day_before_today_is_the_last_that_is_closed() {
+        assert_eq!(last_closed(date(2011, 1, 1)).unwrap(), date(2010, 12, 31));
+    }
+}
