@@ -90,6 +90,17 @@ async fn no_replay_of_many_takes_more_than_its_limit() {
     }
 }
 
+#[tokio::test]
+async fn a_replay_of_many_takes_the_store_that_is_named() {
+    let world = with_dead_letters(6, |n| if n < 2 { "s-2" } else { "s-1" }).await;
+    let request = ReplayManyRequest { store_id: Some("s-2".to_owned()), ..ReplayManyRequest::default() };
+    let by = caller("demo", &[Role::Integration]);
+    let reply = replay_many(&world.ports, world.queue.as_ref(), &by, "k", &request).await.unwrap().reply;
+    assert_eq!((reply.replayed, reply.next_cursor), (2, None));
+    let dead = world.deliveries().into_iter().filter(|delivery| delivery.status == DeliveryStatus::Dead);
+    assert!(dead.map(|delivery| delivery.lane_number.lane.store_id).eq(["s-1"; 4]));
+}
+
 /// What HQ answered is kept with each attempt, so that so many are several pages of the table.
 #[tokio::test]
 async fn of_very_many_attempts_the_last_ones_are_shown_in_order() {

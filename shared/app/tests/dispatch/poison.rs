@@ -1,14 +1,20 @@
 //! Orders that HQ will not or cannot take: dead letters alone, in nobody's way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tillstream_app::database::{Change, Database, Table, Write};
+use tillstream_app::dispatch::delivery::Delivery;
+use tillstream_app::dispatch::transport::{HqAnswer, HqRequest, HqTransport, HqTransportError};
 use tillstream_app::dispatch::{dead_letters, listing};
 use tillstream_app::environment::Environment;
 use tillstream_app::tenancy::{Role, TenantScope};
 use tillstream_contracts::dispatch::{AttemptOutcome, DeliveryStatus};
 use tillstream_testkit::hq_stand_in::Mode;
+use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::shop::caller;
+use tillstream_testkit::test_environment::TestEnvironment;
 
 use crate::world::World;
 
@@ -152,4 +158,43 @@ async fn nothing_uncommitted_is_sent() {
         assert!(dead.last_error.unwrap().starts_with(error));
     }
     assert_eq!((world.hq.requests(), world.hq.accepted().len()), (3, 3));
+}
+
+/// An HQ that takes three seconds and fails; meanwhile somebody keeps the delivery back.
+struct FailsLate(Arc<MemoryDatabase>, Arc<TestEnvironment>);
+
+#[async_trait]
+impl HqTransport for FailsLate {
+    async fn post(&self, _: HqRequest) -> Result<HqAnswer, HqTransportError> {
+        self.1.advance(Duration::from_secs(3));
+        let items = self.0.items(Table::Dispatch);
+        let record = items.iter().find(|item| item.text("sk").unwrap() == "delivery").unwrap();
+        let mut kept_back = Delivery::of(record).unwrap().waiting(self.1.now());
+        self.0.write(kept_back.write().unwrap()).await.unwrap();
+        Ok(HqAnswer { status: 422, body: Vec::new(), retry_after: None })
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_fails_after_the_delivery_was_kept_back_is_only_noted() {
+    let mut world = World::new(7).await;
+    world.sell("o").await;
+    world.dispatcher.transport = Arc::new(FailsLate(world.memory.clone(), world.environment.clone()));
+    world.batch().await;
+    let delivery = world.delivery("o.1").await;
+    assert_eq!((delivery.status, delivery.attempts), (DeliveryStatus::Waiting, 1));
+    assert_eq!((delivery.refusals, delivery.last_status), (0, Some(422)));
+}
+
+/// Lists are by the last change.
+#[tokio::test]
+async fn a_delivery_says_when_it_was_accepted() {
+    let world = World::new(8).await;
+    world.sell("o").await;
+    world.environment.advance(MINUTE);
+    world.batch().await;
+    let delivery = world.delivery("o.1").await;
+    assert_eq!(delivery.status, DeliveryStatus::Delivered);
+    let now = world.environment.now();
+    assert_eq!((delivery.updated_at, delivery.last_attempt_at), (now, Some(now)));
 }

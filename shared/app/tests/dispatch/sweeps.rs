@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tillstream_app::capacity::Operation;
 use tillstream_app::database::{Change, Database, Table, Write};
 use tillstream_app::dispatch::sweeper::{Budget, Swept, sweep};
@@ -107,5 +108,25 @@ async fn a_breaker_that_cannot_be_settled_is_settled_by_another_try() {
         assert_eq!((swept.failed, is_looked_at()), (failed, failed > 0), "{fault:?}");
         assert_eq!(world.environment.now() > begun, failed == 0, "{fault:?}: another try comes after a wait");
         assert_eq!((world.sweep().await, is_looked_at()), (Swept::default(), false));
+    }
+}
+
+/// While the breaker is open a wake-up would be for nothing; from its end on one is sent, the probe.
+#[tokio::test]
+async fn a_probe_is_woken_when_it_may_be_sent_and_not_before() {
+    let world = World::new(5).await;
+    world.hq.set_mode(Mode::Down);
+    for n in 0..20 {
+        world.sell(&format!("o-{n}")).await;
+    }
+    while world.batch().await {}
+    assert!(world.count(DeliveryStatus::Waiting) > 0);
+    let key = TenantScope::from_own_record("demo").breaker("hq");
+    let items = world.memory.items(Table::Dispatch);
+    let breaker = items.iter().find(|item| item.text("pk").unwrap() == key.pk()).unwrap();
+    let until = Timestamp::from_millisecond(breaker.number("due_at").unwrap()).unwrap();
+    for (at, woken) in [(until - Duration::from_millis(1), 0), (until, 1)] {
+        world.environment.set(at);
+        assert_eq!(world.sweep().await.woken, woken, "{at}");
     }
 }
