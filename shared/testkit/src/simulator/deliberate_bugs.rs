@@ -201,6 +201,7 @@ impl BuggyDatabase {
         let is_cart = table == Table::Orders && sk == "cart";
         let is_lane = table == Table::Orders && sk == "lane";
         let is_stock = table == Table::Stock && sk == "stock";
+        let is_first_part = is_stock && adds_to(write, "version_offset");
         let is_product = table == Table::Catalog && sk == "product";
         let is_completeness = table == Table::Analytics && sk == "complete";
         let is_coarse_page = table == Table::Analytics && sk.starts_with("coarse-");
@@ -217,15 +218,11 @@ impl BuggyDatabase {
             Bug::StockUnchecked if is_stock => {
                 forget_part_of_condition(write, |one| matches!(one, Condition::Ge("available", _)));
             }
-            Bug::SplitKeepsWhatItGives if is_stock && is_movement(write, "split") => {
-                if adds_to(write, "version_offset") {
-                    forget_changes(write, &["on_hand", "available", "last_on_hand"]);
-                }
+            Bug::SplitKeepsWhatItGives if is_first_part && is_movement(write, "split") => {
+                forget_changes(write, &["on_hand", "available", "last_on_hand"]);
             }
-            Bug::MergeForgetsItsParts if is_stock && is_movement(write, "merge") => {
-                if adds_to(write, "version_offset") {
-                    forget_changes(write, &["on_hand", "available", "last_on_hand"]);
-                }
+            Bug::MergeForgetsItsParts if is_first_part && is_movement(write, "merge") => {
+                forget_changes(write, &["on_hand", "available", "last_on_hand"]);
             }
             Bug::AvailableForgotten if is_stock && is_movement(write, "sale") => {
                 forget_changes(write, &["available"]);
