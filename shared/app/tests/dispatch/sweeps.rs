@@ -111,9 +111,8 @@ async fn a_breaker_that_cannot_be_settled_is_settled_by_another_try() {
     }
 }
 
-/// While the breaker is open a wake-up would be for nothing; from its end on one is sent, the probe.
-#[tokio::test]
-async fn a_probe_is_woken_when_it_may_be_sent_and_not_before() {
+/// A breaker that opened a moment ago, with deliveries that wait; and when a probe may be sent.
+async fn open_breaker() -> (World, Timestamp) {
     let world = World::new(5).await;
     world.hq.set_mode(Mode::Down);
     for n in 0..20 {
@@ -125,8 +124,21 @@ async fn a_probe_is_woken_when_it_may_be_sent_and_not_before() {
     let items = world.memory.items(Table::Dispatch);
     let breaker = items.iter().find(|item| item.text("pk").unwrap() == key.pk()).unwrap();
     let until = Timestamp::from_millisecond(breaker.number("due_at").unwrap()).unwrap();
+    (world, until)
+}
+
+/// While the breaker is open a wake-up would be for nothing; from its end on one is sent, the probe.
+#[tokio::test]
+async fn a_probe_is_woken_when_it_may_be_sent_and_not_before() {
+    let (world, until) = open_breaker().await;
     for (at, woken) in [(until - Duration::from_millis(1), 0), (until, 1)] {
         world.environment.set(at);
         assert_eq!(world.sweep().await.woken, woken, "{at}");
     }
+    // The index says that a probe is due, the breaker knows that one has failed.
+    let (world, until) = open_breaker().await;
+    world.memory.set_lag(10_000);
+    world.environment.set(until);
+    assert!(world.batch().await);
+    assert_eq!(world.sweep().await, Swept::default());
 }
