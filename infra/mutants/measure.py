@@ -3,8 +3,9 @@
     measure.py [--minutes 60] [--seed 5] [--files shared/app/src/stock]
 
 Works on a copy of the last commit in target/mutants. What was found there is kept: a run of the same commit
-goes on where the last one stopped, with mutants drawn by chance, so that what is known early holds for all. A
-run of another commit tries again what was missed; without target/mutants/results.jsonl, all.
+goes on where the last one stopped, with mutants drawn by chance. A run of another commit takes over what a test
+caught and tries the rest again, and says so; without target/mutants/results.jsonl it tries all. Mutants that
+change nothing anybody could see are in explained.txt, each with its reason.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,18 +91,18 @@ class Tests:
         names = [name for name, reached in self.reached.items() if mutant in reached]
         return (sum(self.seconds[name] for name in names), self, names) if names else None
 
-    def run(self, names: list[str], limit: float, **variables: str) -> bool:
-        """Whether all of these pass in time."""
+    def run(self, names: list[str], limit: float, **variables: str) -> str:
+        """Whether all of these pass: `passed`, `failed`, or `timed out`."""
         environment = {**os.environ, "PROPTEST_RNG_SEED": "1", "PROPTEST_MAX_SHRINK_ITERS": "0", **variables}
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         command = [*self.command, "--exact", *names] if names[0] else self.command
         running = subprocess.Popen(command, cwd=self.directory, env=environment, start_new_session=True, **quiet)
         try:
-            return running.wait(timeout=limit) == 0
+            return "passed" if running.wait(timeout=limit) == 0 else "failed"
         except subprocess.TimeoutExpired:
             os.killpg(running.pid, signal.SIGKILL)
             running.wait()
-            return False
+            return "timed out"
 
 
 def cargo(*arguments: str, **more) -> subprocess.CompletedProcess:
@@ -130,7 +131,8 @@ def copy_of(commit: str) -> None:
         SOURCE.rename(BEFORE)
     SOURCE.mkdir(parents=True)
     archive = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True)
-    subprocess.run(["tar", "-x", "-C", str(SOURCE)], input=archive.stdout, check=True)
+    # Each file is as new as now: cargo builds what is younger than what it built, whatever the commit's time.
+    subprocess.run(["tar", "-x", "-m", "-C", str(SOURCE)], input=archive.stdout, check=True)
 
 
 def keep_times() -> None:
@@ -205,7 +207,7 @@ def get_to_know(tests: list[Tests]) -> None:
         for name in of.listed() or [""]:
             path.unlink(missing_ok=True)
             started = time.monotonic()
-            if not of.run([name], 900, MUTANTS_REACHED=str(path)):
+            if of.run([name], 900, MUTANTS_REACHED=str(path)) != "passed":
                 raise Failure(f"{of.name} {name} fails without any mutant")
             of.seconds[name] = time.monotonic() - started
             reached = path.read_text().split() if path.exists() else []
@@ -214,35 +216,48 @@ def get_to_know(tests: list[Tests]) -> None:
         note(f"{of.name}: {len(of.seconds)} tests, {sum(of.seconds.values()):.1f} s, by {len(reached)} mutants")
 
 
-def catches(mutant: int, tests: list[Tests]) -> str | None:
-    """The first binary of tests that notices a mutant; the quick ones are asked first."""
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant."""
+
+    name: str
+    commit: str
+    # The binary of tests that noticed it; none where it was missed.
+    by: str | None
+    # It did not fail: it ran until its time was up.
+    timed_out: bool = False
+
+
+def verdict(mutant: int, name: str, commit: str, tests: list[Tests]) -> Verdict:
+    """Of the binaries of tests that come by a mutant the quick ones are asked first."""
     reaching = sorted(filter(None, (of.by(mutant) for of in tests)), key=lambda one: one[0])
     for seconds, of, names in reaching:
         # What takes four times as long does not end.
-        if not of.run(names, 4 * seconds + 5, MUTANT=str(mutant)):
-            return of.name
-    return None
+        ended = of.run(names, 4 * seconds + 5, MUTANT=str(mutant))
+        if ended != "passed":
+            return Verdict(name, commit, of.name, ended == "timed out")
+    return Verdict(name, commit, None)
 
 
-def try_all(named: dict[int, str], tests: list[Tests], results: Path, minutes: float) -> None:
+def try_all(mutants: list[dict], commit: str, tests: list[Tests], results: Path, minutes: float) -> None:
     left, lock, end = queue.SimpleQueue(), threading.Lock(), time.monotonic() + 60 * minutes
-    for number in named:
-        left.put(number)
+    for mutant in mutants:
+        left.put(mutant)
     tried = caught = 0
 
     def work() -> None:
         nonlocal tried, caught
         while time.monotonic() < end:
             try:
-                number = left.get_nowait()
+                mutant = left.get_nowait()
             except queue.Empty:
                 return
-            by = catches(number, tests)
+            found = verdict(mutant["id"], mutant["name"], commit, tests)
             with lock, results.open("a") as kept:
-                kept.write(json.dumps({"name": named[number], "by": by}) + "\n")
-                tried, caught = tried + 1, caught + (by is not None)
+                kept.write(json.dumps(asdict(found)) + "\n")
+                tried, caught = tried + 1, caught + (found.by is not None)
                 if tried % 50 == 0:
-                    note(f"{tried} of {len(named)}: {100 * caught / tried:.1f} % caught")
+                    note(f"{tried} of {len(mutants)}: {caught} caught")
 
     workers = [threading.Thread(target=work) for _ in range(WORKERS)]
     for worker in workers:
@@ -251,19 +266,45 @@ def try_all(named: dict[int, str], tests: list[Tests], results: Path, minutes: f
         worker.join()
 
 
-def known(results: Path) -> dict[str, str | None]:
-    """By name, what caught a mutant; nothing where it was missed."""
+def known(results: Path) -> dict[str, Verdict]:
+    """The last verdict on each mutant, by its name."""
     lines = results.read_text().splitlines() if results.exists() else []
-    return {one["name"]: one["by"] for one in map(json.loads, lines)}
+    return {one["name"]: Verdict(**one) for one in map(json.loads, lines)}
 
 
-def report(names: list[str], results: Path) -> None:
-    tried = {name: by for name, by in known(results).items() if name in set(names)}
-    missed = sorted(name for name, by in tried.items() if by is None)
-    (FOLDER / "missed.txt").write_text("".join(f"{name}\n" for name in missed))
-    note(f"{len(tried)} of {len(names)} tried: {len(tried) - len(missed)} caught, {len(missed)} missed")
-    if len(tried) == len(names):
-        note(f"{100 * (len(tried) - len(missed)) / max(len(tried), 1):.1f} % caught; target/mutants/missed.txt")
+def carried(results: Path, names: set[str]) -> list[Verdict]:
+    """What stands at another commit: a test that failed there is there still. What was missed, or what may
+    only have met a slow moment, is tried again."""
+    return [one for one in known(results).values() if one.by and not one.timed_out and one.name in names]
+
+
+def without_place(name: str) -> str:
+    """A mutant's name without line and column, which every change moves."""
+    return re.sub(r":\d+:\d+: ", ": ", name)
+
+
+def explained() -> set[str]:
+    """Mutants that change nothing anybody could see, without their places."""
+    lines = Path(__file__).with_name("explained.txt").read_text().splitlines()
+    return {line.partition(" | ")[0] for line in lines if line and not line.startswith("#")}
+
+
+def report(names: list[str], commit: str, results: Path) -> list[str]:
+    """Says what is known of these mutants; answers what is missed and explained by nothing."""
+    verdicts = [one for name, one in known(results).items() if name in set(names)]
+    caught = [one for one in verdicts if one.by]
+    missed = sorted(one.name for one in verdicts if not one.by)
+    unexplained = [name for name in missed if without_place(name) not in explained()]
+    (FOLDER / "missed.txt").write_text("".join(f"{name}\n" for name in unexplained))
+    earlier = sum(one.commit != commit for one in caught)
+    note(f"{len(names)} viable mutants, {len(names) - len(verdicts)} of them not tried")
+    note(
+        f"{len(caught)} caught ({earlier} at an earlier commit, {sum(one.timed_out for one in caught)} by time-outs), "
+        f"{len(missed)} missed, {len(missed) - len(unexplained)} of these explained; target/mutants/missed.txt"
+    )
+    if verdicts:
+        note(f"{100 * len(caught) / len(verdicts):.1f} % of the tried are caught")
+    return unexplained
 
 
 def main() -> int:
@@ -277,8 +318,6 @@ def main() -> int:
     try:
         kept = json.loads(state.read_text()) if state.exists() else {}
         if kept.get("commit") != commit:
-            # What was caught is caught, as long as tests are only added; what was missed is tried again.
-            caught = {name: by for name, by in known(results).items() if by is not None}
             program = cargo_mutants()
             copy_of(commit)
             with step("The list of mutants") as details:
@@ -297,19 +336,19 @@ def main() -> int:
                 "viable": sorted(viable),
                 "tests": [of.kept() for of in tests],
             }
-            names = {mutant["name"] for mutant in mutants}
-            lines = (json.dumps({"name": name, "by": by}) for name, by in caught.items() if name in names)
-            results.write_text("".join(f"{line}\n" for line in lines))
+            stands = carried(results, {mutant["name"] for mutant in mutants})
+            results.write_text("".join(f"{json.dumps(asdict(one))}\n" for one in stands))
             state.write_text(json.dumps(kept))
         tests = [Tests.of(one) for one in kept["tests"]]
-        mutants, viable = kept["mutants"], set(kept["viable"])
-        mutants = [m for m in mutants if m["id"] in viable and m["file"].startswith(asked.files)]
+        mutants = [mutant for mutant in kept["mutants"] if mutant["id"] in set(kept["viable"])]
         done = known(results)
-        left = [(mutant["id"], mutant["name"]) for mutant in mutants if mutant["name"] not in done]
+        left = [one for one in mutants if one["name"] not in done and one["file"].startswith(asked.files)]
         random.Random(asked.seed).shuffle(left)
-        with step(f"Each mutant against the tests that come by it, for {asked.minutes:g} minutes at most"):
-            try_all(dict(left), tests, results, asked.minutes)
-        report([mutant["name"] for mutant in mutants], results)
+        with step(
+            f"{len(left)} mutants against the tests that come by them, for {asked.minutes:g} minutes at most"
+        ):
+            try_all(left, commit, tests, results, asked.minutes)
+        report([mutant["name"] for mutant in mutants], commit, results)
     except Failure as failure:
         fail(str(failure))
         return 1

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test that cannot go on fails")]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hq_dispatcher::http_transport::HttpTransport;
 use tillstream_app::dispatch::signature::SigningSecret;
@@ -46,10 +46,8 @@ async fn every_way_hq_can_behave_is_told_apart() {
     }
 
     hq.set_mode(Mode::Hang);
-    let begun = Instant::now();
     let error = transport.post(request(Duration::from_millis(200))).await.unwrap_err();
     assert_eq!(error, HqTransportError::Timeout);
-    assert!(begun.elapsed() < Duration::from_secs(5));
 
     hq.set_mode(Mode::Accept);
     assert_eq!(transport.post(request(LONG)).await.unwrap().status, 400);

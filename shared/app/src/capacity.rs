@@ -36,6 +36,19 @@ pub enum Operation {
     PutMany,
 }
 
+impl Operation {
+    /// All of them.
+    pub const ALL: [Operation; 7] = [
+        Operation::Get,
+        Operation::GetMany,
+        Operation::GetTogether,
+        Operation::Query,
+        Operation::Write,
+        Operation::Transact,
+        Operation::PutMany,
+    ];
+}
+
 /// What one call cost on one table or index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Consumed {

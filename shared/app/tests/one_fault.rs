@@ -7,27 +7,20 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tillstream_app::capacity::Operation;
 use tillstream_app::database::{Database, Item, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::orders::place::place;
 use tillstream_app::stock::reserve::reserve;
+use tillstream_app::stock::split::split;
 use tillstream_app::tenancy::Role;
 use tillstream_app::{Error, Ports, Result};
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::shop::{STORE, Shop, caller};
 use tillstream_testkit::test_environment::TestEnvironment;
-
-const OPERATIONS: [Operation; 6] = [
-    Operation::Get,
-    Operation::GetMany,
-    Operation::Query,
-    Operation::Write,
-    Operation::Transact,
-    Operation::PutMany,
-];
 
 const FAULTS: [Fault; 5] =
     [Fault::Throttled, Fault::Conflict, Fault::TimedOutBefore, Fault::AnswerLost, Fault::Refused];
@@ -36,6 +29,10 @@ const FAULTS: [Fault; 5] =
 const OTHER_READS: &[Operation] = &[Operation::Get, Operation::Query];
 /// Reads, also of several items: where nothing was written yet, a plan is continued, or holds are looked at.
 const READS: &[Operation] = &[Operation::Get, Operation::Query, Operation::GetMany];
+
+/// All reads, also of parts that are read together.
+const READS_TOGETHER: &[Operation] =
+    &[Operation::Get, Operation::Query, Operation::GetMany, Operation::GetTogether];
 
 /// Of more SKUs than a transaction takes.
 const LONG: usize = 105;
@@ -47,21 +44,19 @@ fn sku(n: usize) -> String {
 /// All that the tables hold at a moment of the test's clock.
 struct Moment {
     tables: Vec<(Table, Vec<Item>)>,
-    environment: Arc<TestEnvironment>,
+    now: Timestamp,
 }
 
 impl Moment {
     fn of(database: &MemoryDatabase, environment: &TestEnvironment) -> Moment {
         let tables = Table::ALL.into_iter().map(|table| (table, database.items(table))).collect();
-        let copy = TestEnvironment::new(3);
-        copy.set(environment.now());
-        Moment { tables, environment: Arc::new(copy) }
+        Moment { tables, now: environment.now() }
     }
 
     /// A world that goes on from here.
     async fn copied(&self) -> (Arc<MemoryDatabase>, Arc<TestEnvironment>) {
         let environment = Arc::new(TestEnvironment::new(3));
-        environment.set(self.environment.now());
+        environment.set(self.now);
         let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
         for (table, items) in &self.tables {
             database.put_many(*table, items.clone()).await.unwrap();
@@ -98,16 +93,16 @@ async fn fail_each_call(
     request: &Request,
 ) -> usize {
     let (database, environment) = moment.copied().await;
-    let expected =
-        told(request(shop_on(database, environment)).await).unwrap_or_else(|e| panic!("{label}: {e}"));
+    let answer = request(shop_on(database, environment.clone())).await;
+    let expected = told(answer).unwrap_or_else(|e| panic!("{label}: {e}"));
+    let ended = environment.now();
     let mut faults = 0;
-    for operation in OPERATIONS {
+    for operation in Operation::ALL {
         for fault in FAULTS {
             for call in 0.. {
                 let (database, environment) = moment.copied().await;
                 let faulty = Arc::new(FaultyDatabase::new(database.clone()));
                 faulty.script(operation, std::iter::repeat_n(None, call).chain([Some(fault)]));
-                let began = environment.now();
                 let answer = request(shop_on(faulty.clone(), environment.clone())).await;
                 if faulty.injected().is_empty() {
                     break;
@@ -116,7 +111,7 @@ async fn fail_each_call(
                 let label = format!("{label}: {fault:?} at {operation:?} {call}");
                 match told(answer) {
                     Err(Error::Bug(_)) if fault == Fault::Refused => {
-                        assert_eq!(environment.now(), began, "{label}: nobody waits for what stays refused");
+                        assert!(environment.now() <= ended, "{label}: nobody waits for what stays refused");
                     }
                     answer if fault == Fault::Refused => panic!("{label}: {answer:?}"),
                     Ok(answer) => assert_eq!(answer, expected, "{label}"),
@@ -161,43 +156,46 @@ async fn every_command_of_a_till_outlives_one_fault() {
     let known = json!({"return_id": "r", "line_id": "l-1", "quantity": 1, "disposition": "restock"});
     let blind =
         json!({"return_id": "b", "sku": "A", "quantity": 1, "unit_price": "1.00", "disposition": "damaged"});
+    let of = |cart: &str| json!({"cart_id": cart});
+    let cash = || json!({"cart_id": "c", "tender": "cash", "amount": gbp(800)});
+    // Each with what it is refused for, where it is.
     let script = [
-        ("create_cart", json!({"cart_id": "c"})),
-        ("create_cart", json!({})),
-        ("set_customer", json!({"cart_id": "c", "customer_id": "17850"})),
-        ("add_line_item", json!({"cart_id": "c", "sku": "A", "quantity": 2})),
-        ("add_line_item", json!({"cart_id": "c", "sku": "LAST", "quantity": 1})),
-        ("update_line_item", json!({"cart_id": "c", "line_id": "l-1", "quantity": 3})),
-        ("remove_line_item", json!({"cart_id": "c", "line_id": "l-2"})),
-        ("set_tendering", json!({"cart_id": "c"})),
-        ("resume_editing", json!({"cart_id": "c"})),
-        ("set_tendering", json!({"cart_id": "c"})),
-        ("add_payment", json!({"cart_id": "c", "tender": "cash", "amount": gbp(800)})),
-        ("remove_payment", json!({"cart_id": "c", "payment_id": "p-1"})),
-        ("finalize_order", json!({"cart_id": "c"})),
-        ("add_payment", json!({"cart_id": "c", "tender": "cash", "amount": gbp(800)})),
-        ("finalize_order", json!({"cart_id": "c"})),
-        ("void_cart", json!({"cart_id": "c"})),
-        ("create_cart", json!({"cart_id": "c"})),
-        ("create_cart", json!({"cart_id": "v"})),
-        ("void_cart", json!({"cart_id": "v", "reason": "changed mind"})),
-        ("start_return", json!({"return_id": "r", "original_order_id": "c", "reason": "broken"})),
-        ("return_line_item", known),
-        ("refund_tender", json!({"return_id": "r", "tender": "cash", "amount": gbp(255)})),
-        ("finalize_return", json!({"return_id": "r"})),
-        ("start_return", json!({"return_id": "b", "reason": "no receipt"})),
-        ("return_line_item", blind),
-        ("void_return", json!({"return_id": "b"})),
+        ("create_cart", of("c"), None),
+        ("create_cart", json!({}), None),
+        ("set_customer", json!({"cart_id": "c", "customer_id": "17850"}), None),
+        ("add_line_item", json!({"cart_id": "c", "sku": "A", "quantity": 2}), None),
+        ("add_line_item", json!({"cart_id": "c", "sku": "LAST", "quantity": 1}), None),
+        ("update_line_item", json!({"cart_id": "c", "line_id": "l-1", "quantity": 3}), None),
+        ("remove_line_item", json!({"cart_id": "c", "line_id": "l-2"}), None),
+        ("set_tendering", of("c"), None),
+        ("resume_editing", of("c"), None),
+        ("set_tendering", of("c"), None),
+        ("add_payment", cash(), None),
+        ("remove_payment", json!({"cart_id": "c", "payment_id": "p-1"}), None),
+        ("finalize_order", of("c"), Some("underpaid")),
+        ("add_payment", cash(), None),
+        ("finalize_order", of("c"), None),
+        ("void_cart", of("c"), Some("wrong_cart_state")),
+        ("create_cart", of("c"), Some("cart_exists")),
+        ("create_cart", of("v"), None),
+        ("void_cart", json!({"cart_id": "v", "reason": "changed mind"}), None),
+        ("start_return", json!({"return_id": "r", "original_order_id": "c", "reason": "broken"}), None),
+        ("return_line_item", known, None),
+        ("refund_tender", json!({"return_id": "r", "tender": "cash", "amount": gbp(255)}), None),
+        ("finalize_return", json!({"return_id": "r"}), None),
+        ("start_return", json!({"return_id": "b", "reason": "no receipt"}), None),
+        ("return_line_item", blind, None),
+        ("void_return", json!({"return_id": "b"}), None),
     ];
     let mut faults = 0;
-    for (n, (action, payload)) in script.into_iter().enumerate() {
+    for (n, (action, payload, refused)) in script.into_iter().enumerate() {
         let request = command("r-1", &format!("key-{n}"), action, payload);
         let label = format!("{n} {action}");
         let client_repeats =
             if matches!(action, "create_cart" | "start_return") { READS } else { OTHER_READS };
         let moment = Moment::of(&database, &environment);
         faults += fail_each_call(&label, &moment, client_repeats, &request).await;
-        let _ = request(shop.clone()).await;
+        assert_eq!(told(request(shop.clone()).await).unwrap().err(), refused, "{label}");
     }
     assert!(faults >= 200, "{faults} faults");
     assert_eq!(shop.counters(STORE, "A").await.unwrap().on_hand, 8_000);
@@ -260,6 +258,35 @@ async fn an_order_placed_by_rest_outlives_one_fault() {
         let moment = Moment::of(&database, &environment);
         assert!(fail_each_call(label, &moment, client_repeats, &placed(order)).await >= 10, "{label}");
     }
+}
+
+/// A sale and an order from the parts of stock that is split, and one for which it is short.
+#[tokio::test]
+async fn what_is_taken_from_parts_outlives_one_fault() {
+    let (shop, database, environment) = stocked().await;
+    shop.product(STORE, "S", "1.00", 40).await.unwrap();
+    split(&shop.ports, &shop.scope, STORE, "S", 8).await.unwrap();
+    shop.ready("r-1", "c", &[("S", 9), ("A", 1)]).await.unwrap();
+    let order = |id: &str, pieces: i64| {
+        placed(
+            json!({"order_id": id, "store_id": STORE, "channel": "web", "lines": [{"sku": "S", "quantity": pieces}]}),
+        )
+    };
+    let requests = [
+        ("sale", command("r-1", "end", "finalize_order", json!({"cart_id": "c"})), None),
+        ("order", order("o", 9), None),
+        ("short", order("p", 41), Some("insufficient_stock")),
+    ];
+    let mut together = 0;
+    for (label, request, refused) in requests {
+        let moment = Moment::of(&database, &environment);
+        let faults = fail_each_call(label, &moment, READS_TOGETHER, &request).await;
+        assert!(faults >= 15, "{label}: {faults} faults");
+        together += faults;
+        let (database, environment) = moment.copied().await;
+        assert_eq!(told(request(shop_on(database, environment)).await).unwrap().err(), refused, "{label}");
+    }
+    assert!(together >= 60, "{together} faults");
 }
 
 #[tokio::test]

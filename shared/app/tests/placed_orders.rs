@@ -336,7 +336,7 @@ async fn an_order_takes_the_reservation_that_is_its_own() {
 /// A transaction takes a hundred actions: an order of as many SKUs as fit beside itself and its number is
 /// one, with one more it is a plan.
 #[tokio::test]
-async fn what_fits_one_transaction_is_one() {
+async fn a_placed_order_of_98_skus_is_one_transaction() {
     let meter = Arc::new(CapacityMeter::default());
     let environment: Arc<dyn Environment> = Arc::new(TestEnvironment::new(5));
     let database = MemoryDatabase::with_environment(environment.clone()).observed_by(meter.clone());

@@ -14,6 +14,7 @@ use tillstream_app::catalog::items::prices_of;
 use tillstream_app::catalog::products::{PutProduct, put};
 use tillstream_app::catalog::{locations, products};
 use tillstream_app::database::Table;
+use tillstream_app::environment::Environment;
 use tillstream_app::sync::entities::Entity;
 
 const UPLOADS: u64 = 20;
@@ -243,7 +244,7 @@ async fn lines_of_one_thing_in_one_upload_do_not_wait_for_each_other() {
     let world = world(6);
     world.send(Entity::Catalog, &[product("S", 1, &json!({}))]).await;
     world.send(Entity::Locations, &[location("s-1", 1)]).await;
-    let begun = tillstream_app::environment::Environment::now(world.environment.as_ref());
+    let begun = world.environment.now();
     for entity in Entity::ALL {
         let lines: Vec<_> = [3, 1, 4, 2]
             .into_iter()
@@ -256,7 +257,7 @@ async fn lines_of_one_thing_in_one_upload_do_not_wait_for_each_other() {
             .collect();
         assert_eq!(counts(&world.send(entity, &lines).await), (2, 2, 0), "{entity:?}");
     }
-    let now = tillstream_app::environment::Environment::now(world.environment.as_ref());
+    let now = world.environment.now();
     assert_eq!(now, begun, "nobody else was at them: nothing was tried twice");
     let found = locations::get(&world.ports, world.scope(), "l-1").await.unwrap();
     let (product, _) = products::get(&world.ports, world.scope(), "A").await.unwrap();

@@ -176,6 +176,7 @@ mod tests {
         assert!(Completeness::of_bytes(&bytes).is_err());
         assert!(new.unmerged.is_empty(), "a store alone is merged with none");
     }
+
     /// Whoever clears a mark must not clear a later one of the same day.
     #[test]
     fn each_mark_has_a_stamp_of_its_own() {

@@ -230,6 +230,7 @@ mod tests {
         assert_eq!(firsts, ['a', 'b', 'c', 'a', 'b', 'c']);
         assert!(in_turn(Vec::<char>::new(), at(1)).is_empty());
     }
+
     #[test]
     fn a_part_of_the_time_is_a_number_of_quarters() {
         let now = Timestamp::from_second(1_000).unwrap();

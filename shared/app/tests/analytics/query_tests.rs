@@ -486,32 +486,62 @@ fn a_watermark_tells_what_is_not_in_the_figures() {
     });
 }
 
-/// Without a span it is the store's own today that is asked about.
+/// One sale now and one at the same time on each of two days before, of 1, 10 and 100 pence, at a store of
+/// this zone.
+async fn three_days(zone: &str) -> (tillstream_testkit::shop::Shop, Timestamp) {
+    let (shop, _) = shop().await;
+    set_store(&shop.ports, STORE, |store| store.time_zone = zone.into()).await;
+    let calendar = StoreCalendar::new(zone, "00:00").unwrap();
+    let now = shop.ports.environment.now();
+    let events: Vec<SaleEvent> = (0..3_u64)
+        .map(|days_ago| {
+            let at = now.checked_sub((24 * i64::try_from(days_ago).unwrap()).hours()).unwrap();
+            let hour = calendar.locate(at).unwrap();
+            let mut event = sale("r-1", days_ago + 1);
+            (event.business_day, event.hour_start) = (hour.business_day, hour.hour_start);
+            event.offset_seconds = hour.offset_seconds;
+            event.detail.as_mut().unwrap().lines[0].gross = 10_i64.pow(u32::try_from(days_ago).unwrap());
+            event
+        })
+        .collect();
+    fold_all(&shop.ports, &events).await;
+    (shop, now)
+}
+
+fn gross(rows: &[Row]) -> i64 {
+    rows.iter().map(|row| row.metrics.gross_sales.amount).sum()
+}
+
+/// Without a span it is the store's own today that is asked about. It is 9 o'clock in the morning of the
+/// second of March in UTC: still the first in Hawaii, and the second until midnight in Tonga.
 #[test]
 fn today_is_the_day_of_the_store() {
+    for (zone, today) in [
+        ("Europe/London", "2026-03-02"),
+        ("Pacific/Honolulu", "2026-03-01"),
+        ("Pacific/Tongatapu", "2026-03-02"),
+    ] {
+        run(async {
+            let (shop, _) = three_days(zone).await;
+            let query = SalesQuery { compare: Some(Compare::PreviousPeriod), ..SalesQuery::default() };
+            let reply = ask(&shop.ports, query).await.unwrap();
+            let previous = reply.previous.unwrap();
+            assert_eq!((gross(&reply.rows), gross(&previous.rows)), (1, 10), "{zone}");
+            assert_eq!(reply.rows[0].bucket[..10], *today, "{zone}");
+            let named = ask(&shop.ports, span(today, today)).await.unwrap();
+            assert_eq!(named.rows, reply.rows, "{zone}");
+            let query = DashboardQuery { store_id: None, date: None };
+            let day = dashboard::dashboard(&shop.ports, &analyst(), &query, None).await.unwrap().reply;
+            assert_eq!((gross(&day.rows), gross(&day.hours), gross(&day.registers)), (1, 1, 1), "{zone}");
+        });
+    }
+}
+
+/// Between instants a day's hours are those that the span touches; it ends before the hour of its end.
+#[test]
+fn a_span_of_instants_takes_the_hours_that_it_touches() {
     run(async {
-        let (shop, _) = shop().await;
-        let calendar = StoreCalendar::new("Europe/London", "00:00").unwrap();
-        let now = shop.ports.environment.now();
-        let events: Vec<SaleEvent> = (0..3_u64)
-            .map(|days_ago| {
-                let at = now.checked_sub((24 * i64::try_from(days_ago).unwrap()).hours()).unwrap();
-                let hour = calendar.locate(at).unwrap();
-                let mut event = sale("r-1", days_ago + 1);
-                (event.business_day, event.hour_start) = (hour.business_day, hour.hour_start);
-                event.detail.as_mut().unwrap().lines[0].gross = 10_i64.pow(u32::try_from(days_ago).unwrap());
-                event
-            })
-            .collect();
-        fold_all(&shop.ports, &events).await;
-        let query = SalesQuery { compare: Some(Compare::PreviousPeriod), ..SalesQuery::default() };
-        let reply = ask(&shop.ports, query).await.unwrap();
-        let gross = |rows: &[Row]| rows.iter().map(|row| row.metrics.gross_sales.amount).sum::<i64>();
-        assert_eq!((gross(&reply.rows), gross(&reply.previous.unwrap().rows)), (1, 10));
-        let today = DashboardQuery { store_id: None, date: None };
-        let today = dashboard::dashboard(&shop.ports, &analyst(), &today, None).await.unwrap().reply;
-        assert_eq!((gross(&today.rows), gross(&today.hours), gross(&today.registers)), (1, 1, 1));
-        // Between instants a day's hours are those that the span touches; it ends before the hour of its end.
+        let (shop, now) = three_days("Europe/London").await;
         let hour = |back: i64| now.checked_sub(back.hours()).unwrap().to_string();
         for (from, to, expected) in
             [(25, 0, 10), (25, -1, 11), (24, 1, 10), (23, 1, 0), (0, 0, 1), (50, 0, 110)]

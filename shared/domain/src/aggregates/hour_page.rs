@@ -203,7 +203,7 @@ mod tests {
     }
 
     /// Of 10.00 less 1.00, 0.50 of tax in it: 6.00 by card with a tip, 3.00 in cash, and a voucher that was
-    /// given back whole, with a tip that is nobody's.
+    /// given back whole: its tip goes to the first tender.
     #[test]
     fn an_order_is_shared_out_to_its_tenders() {
         let payment = |tender: &str, amount, tip| FactPayment { tender: tender.to_owned(), amount, tip };

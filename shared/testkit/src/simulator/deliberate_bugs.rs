@@ -14,7 +14,7 @@ use tillstream_app::database::{
 use tillstream_app::dispatch::transport::{HqAnswer, HqRequest, HqTransport, HqTransportError};
 use tillstream_app::ports::{EventStream, StreamRecord};
 use tillstream_app::pos::cart_item::cart_of;
-use tillstream_domain::cart::Applied;
+use tillstream_domain::cart::{Applied, CartKind};
 use tillstream_domain::compact;
 
 use super::chance::Chance;
@@ -346,10 +346,11 @@ fn forget_valid_from(item: &mut Item) {
     }
 }
 
-/// What an order comes to where its lines are added up before they are rounded; none where it is no order.
+/// What an order comes to where its lines are added up before they are rounded; none where it is no order, or a
+/// return, whose lines are worth what is left of the sale's.
 fn rounded_once(item: &Item) -> Option<i64> {
     item.opt_number("lane_number")?;
-    let cart = cart_of(item).ok()?;
+    let cart = cart_of(item).ok().filter(|cart| cart.kind == CartKind::Sale)?;
     // Prices are ten-thousandths of a unit of money, quantities thousandths: of a hundredth, 10⁵ parts.
     let exact = cart
         .lines

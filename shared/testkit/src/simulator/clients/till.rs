@@ -75,10 +75,11 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize, register: usize)
     let owner = world.tenants.get(tenant)?;
     let register = owner.shops.get(shop)?.registers.get(register)?.clone();
     let caller = caller(&owner.id, &[Role::Operator]);
-    // Most clocks are right; some are minutes or hours behind, none may be much ahead.
-    let wrong = match world.chance.below(10) {
-        0 => world.chance.between(-4 * 3_600, 0),
-        1 => world.chance.between(-200, 200),
+    // Most clocks are right; some are minutes or hours behind, or further ahead than is taken.
+    let wrong = match world.chance.below(20) {
+        0 | 1 => world.chance.between(-4 * 3_600, 0),
+        2 | 3 => world.chance.between(-200, 200),
+        4 => world.chance.between(360, 24 * 3_600),
         _ => 0,
     };
     let line = Line { world: world.clone() };
@@ -160,8 +161,26 @@ impl Till {
         if !action.starts_with("finalize") {
             self.line.think(Duration::from_secs(4)).await;
         }
-        let request = self.request(action, payload, at)?;
-        Ok(self.send(request).await)
+        let request = self.request(action, payload.clone(), at)?;
+        match self.send(request).await {
+            Err(refusal) if refusal.code == "occurred_at_in_future" && self.is_ahead() => {
+                self.set_clock_if_ahead();
+                let request = self.request(action, payload, self.now())?;
+                Ok(self.send(request).await)
+            }
+            answer => Ok(answer),
+        }
+    }
+
+    fn is_ahead(&self) -> bool {
+        self.clock_error > SignedDuration::from_mins(5)
+    }
+
+    /// Sets the clock where it is further ahead than is taken.
+    pub fn set_clock_if_ahead(&mut self) {
+        if self.is_ahead() {
+            self.clock_error = SignedDuration::ZERO;
+        }
     }
 
     /// A command that is begun, and not sent yet.
