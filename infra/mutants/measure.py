@@ -286,7 +286,7 @@ def without_place(name: str) -> str:
 def explained() -> set[str]:
     """Mutants that change nothing anybody could see, without their places."""
     lines = Path(__file__).with_name("explained.txt").read_text().splitlines()
-    return {line.partition(" | ")[0] for line in lines if line and not line.startswith("#")}
+    return {line.rpartition(" | ")[0] for line in lines if line and not line.startswith("#")}
 
 
 def report(names: list[str], commit: str, results: Path) -> list[str]:

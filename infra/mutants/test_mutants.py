@@ -1,6 +1,17 @@
-"""What is written beside what, and which mutant an error of the compiler is put down to."""
+"""What is written beside what, which mutant an error of the compiler is put down to, and what is told of all."""
 
+import io
+import json
+import os
+import tempfile
 import unittest
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from pathlib import Path
+from unittest import mock
+
+import measure
+from measure import Verdict
 
 from unviable import Marks
 
@@ -81,6 +92,74 @@ class MarksTest(unittest.TestCase):
         self.assertEqual([3], marks.of(*at(b"z")))
         self.assertEqual([], marks.of(*at(b"a")))
         self.assertEqual({1, 2, 3}, set(marks.of_lines(*at(b"a"))))
+
+
+class VerdictsTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.results = self.folder / "results.jsonl"
+
+    def write(self, *verdicts):
+        self.results.write_text("".join(json.dumps(asdict(one)) + "\n" for one in verdicts))
+
+    def test_only_what_a_test_caught_stands_at_another_commit(self):
+        caught = Verdict("a.rs:1:2: replace + with -", "old", "app/stock")
+        self.write(
+            caught,
+            Verdict("a.rs:2:2: delete !", "old", None),
+            Verdict("a.rs:3:2: replace < with <=", "old", "app/stock", timed_out=True),
+            Verdict("a.rs:4:2: replace && with ||", "old", "app/stock"),
+        )
+        names = {caught.name, "a.rs:2:2: delete !", "a.rs:3:2: replace < with <="}
+        self.assertEqual([caught], measure.carried(self.results, names))
+
+    def test_the_last_verdict_holds(self):
+        name = "a.rs:1:2: delete !"
+        self.write(Verdict(name, "old", None), Verdict(name, "new", "simulator"))
+        self.assertEqual({name: Verdict(name, "new", "simulator")}, measure.known(self.results))
+        self.results.unlink()
+        self.assertEqual({}, measure.known(self.results))
+
+    def test_what_is_told_is_of_all_that_were_tried(self):
+        names = [f"a.rs:{n}:2: delete !" for n in range(5)]
+        self.write(
+            Verdict(names[0], "old", "app/stock"),
+            Verdict(names[1], "new", "app/stock", timed_out=True),
+            Verdict(names[2], "new", None),
+            Verdict("b.rs:1:1: delete !", "new", None),
+            Verdict(names[3], "new", None),
+        )
+        told = io.StringIO()
+        with mock.patch.object(measure, "FOLDER", self.folder), redirect_stdout(told):
+            with mock.patch.object(measure, "explained", lambda: {"a.rs: replace > with >="}):
+                self.assertEqual(names[2:4], measure.report(names, "new", self.results))
+            with mock.patch.object(measure, "explained", lambda: {"a.rs: delete !"}):
+                self.assertEqual([], measure.report(names, "new", self.results))
+        self.assertIn("5 viable mutants, 1 of them not tried", told.getvalue())
+        self.assertIn("2 caught (1 at an earlier commit, 1 by time-outs), 2 missed, 0 of these", told.getvalue())
+        self.assertIn("50.0 % of the tried are caught", told.getvalue())
+
+    def test_what_is_explained_has_a_reason_and_a_file(self):
+        lines = Path(measure.__file__).with_name("explained.txt").read_text().splitlines()
+        for line in lines:
+            if not line.startswith("#"):
+                name, _, reason = line.rpartition(" | ")
+                self.assertTrue((measure.ROOT / name.partition(": ")[0]).is_file() and reason, line)
+
+    def test_what_is_as_it_was_has_the_time_of_then(self):
+        before, source = self.folder / "before", self.folder / "source"
+        for folder, second, changed in [(before, 1_000, "a"), (source, 2_000, "b")]:
+            (folder / "src").mkdir(parents=True)
+            for name, text in [("same.rs", "x"), ("src/changed.rs", changed)]:
+                (folder / name).write_text(text)
+                os.utime(folder / name, (second, second))
+        (source / "new.rs").write_text("y")
+        with mock.patch.object(measure, "SOURCE", source), mock.patch.object(measure, "BEFORE", before):
+            measure.keep_times()
+        times = [(source / name).stat().st_mtime for name in ("same.rs", "src/changed.rs")]
+        self.assertEqual([1_000, 2_000], times)
 
 
 if __name__ == "__main__":

@@ -69,9 +69,4 @@ impl<'a> Retries<'a> {
         self.environment.sleep(wait).await;
         Ok(())
     }
-
-    /// How often it was tried again.
-    pub fn count(&self) -> u32 {
-        self.attempt
-    }
 }

@@ -289,6 +289,54 @@ async fn what_is_taken_from_parts_outlives_one_fault() {
     assert!(together >= 60, "{together} faults");
 }
 
+/// What does not pass is told as safe to repeat, in the time that a till waits; and repeated, it is done.
+#[tokio::test]
+async fn what_does_not_pass_is_told_in_time() {
+    let (shop, database, environment) = stocked().await;
+    shop.ready("r-1", "c", &[("A", 1)]).await.unwrap();
+    let lines: Vec<Value> = (0..LONG).map(|n| json!({"sku": sku(n), "quantity": 1})).collect();
+    for n in 0..LONG {
+        shop.product(STORE, &sku(n), "1.00", 1).await.unwrap();
+    }
+    let order = |lines: Vec<Value>| {
+        placed(
+            json!({"order_id": format!("o-{}", lines.len()), "store_id": STORE, "channel": "web", "lines": lines}),
+        )
+    };
+    let line = json!({"cart_id": "d", "sku": "A", "quantity": 1});
+    shop.command("open", "create_cart", json!({"cart_id": "d"})).await.unwrap();
+    let requests = [
+        ("open", command("r-1", "open-2", "create_cart", json!({"cart_id": "e"}))),
+        ("line", command("r-1", "line", "add_line_item", line)),
+        ("sale", command("r-1", "end", "finalize_order", json!({"cart_id": "c"}))),
+        ("order", order(lines[..1].to_vec())),
+        ("long order", order(lines)),
+    ];
+    let moment = Moment::of(&database, &environment);
+    for (label, request) in requests {
+        for operation in [Operation::GetMany, Operation::Write, Operation::Transact] {
+            let (database, environment) = moment.copied().await;
+            let busy = Arc::new(FaultyDatabase::new(database.clone()));
+            busy.script(operation, std::iter::repeat_n(Some(Fault::Throttled), 100_000));
+            let began = environment.now();
+            let answer = request(shop_on(busy.clone(), environment.clone())).await;
+            if busy.injected().is_empty() {
+                continue;
+            }
+            let label = format!("{label}: {operation:?}");
+            assert!(
+                matches!(answer, Err(Error::Conflict(_) | Error::Retryable { .. })),
+                "{label}: {answer:?}"
+            );
+            let waited = environment.now().duration_since(began).as_secs();
+            assert!(waited <= 11, "{label}: {waited} s");
+            request(shop_on(database, environment))
+                .await
+                .unwrap_or_else(|e| panic!("{label}, repeated: {e}"));
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_long_order_outlives_one_fault() {
     let environment = Arc::new(TestEnvironment::new(3));

@@ -136,6 +136,51 @@ async fn a_request_that_died_blocks_nobody() {
     }
 }
 
+/// Sends an order of all SKUs and lets it die at the fault.
+async fn die(shop: &Shop, database: &Arc<MemoryDatabase>, operation: Operation, script: &[Option<Fault>]) {
+    let dying = Arc::new(FaultyDatabase::new(database.clone()));
+    dying.script(operation, script.to_vec());
+    let ports = Ports { database: dying.clone(), environment: shop.ports.environment.clone() };
+    let task = tokio::spawn(async move { send(&ports, "k", order("o", SKUS, 3)).await });
+    while dying.injected().is_empty() {
+        assert!(!task.is_finished(), "it had more to write");
+        tokio::task::yield_now().await;
+    }
+    // Time for what takes effect before it dies.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    task.abort();
+}
+
+/// A request died with its plan half done, and what it wanted is gone meanwhile: that is no answer to another
+/// request for the same id, which wants less.
+#[tokio::test]
+async fn what_another_request_could_not_have_is_no_answer() {
+    let (shop, database) = shop(3).await;
+    // The plan is put, and the first chunk is held, and no more.
+    die(&shop, &database, Operation::Transact, &[None, None, Some(Fault::DiesBefore)]).await;
+    let sold = json!({"order_id": "other", "store_id": STORE, "channel": "web",
+        "lines": [{"sku": sku(SKUS - 1), "quantity": 1}]});
+    send(&shop.ports, "other", sold).await.unwrap();
+    let placed = send(&shop.ports, "l", order("o", SKUS, 1)).await.unwrap();
+    assert_eq!((number(&placed), placed.cart.lines.len()), (1, SKUS));
+    assert_eq!(stock(&shop).await, (2_000, 0));
+}
+
+/// Whoever was frozen before a cart was written anew must not take it for the one it knew.
+#[tokio::test]
+async fn a_cart_that_is_put_anew_has_a_higher_version() {
+    let (shop, database) = shop(3).await;
+    let mut versions = Vec::new();
+    for _ in 0..3 {
+        die(&shop, &database, Operation::Write, &[Some(Fault::DiesAfter)]).await;
+        let cart = database.items(Table::Orders).into_iter().find(|item| item.opt_text("sk") == Some("cart"));
+        versions.push(cart.unwrap().number("version").unwrap());
+    }
+    assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
+}
+
 /// The repetition reads the reservation after its twin took it.
 #[tokio::test]
 async fn an_order_on_a_reservation_is_not_refused_for_what_it_took_itself() {

@@ -236,6 +236,7 @@ async fn the_last_piece_is_sold_once() {
             Err(Error::Rejected(refusal)) => {
                 assert_eq!((refusal.kind, refusal.code), (RefusalKind::Conflict, "insufficient_stock"));
                 assert_eq!(refusal.extra["lines"][0]["available"], json!(0));
+                assert_eq!(refusal.errors[0].field, "lines.l-1");
             }
             Err(other) => panic!("{other}"),
         }

@@ -152,17 +152,21 @@ async fn what_comes_back_goes_to_the_first_part() {
     let (shop, _) = shop(4, 40, 8).await;
     shop.ready("r-1", "c", &[(A, 6)]).await.unwrap();
     finalize(&shop, "r-1", "c").await.unwrap();
-    let send = |key: &'static str, action: &'static str, payload| shop.command(key, action, payload);
-    let start = json!({"return_id": "back", "original_order_id": "c", "reason": "too many"});
-    send("s", "start_return", start).await.unwrap();
-    let line = json!({"return_id": "back", "line_id": "l-1", "quantity": 4, "disposition": "restock"});
-    send("l", "return_line_item", line).await.unwrap();
-    let amount = json!({"amount": 400, "currency": "GBP"});
-    send("p", "refund_tender", json!({"return_id": "back", "tender": "card", "amount": amount}))
-        .await
-        .unwrap();
-    send("f", "finalize_return", json!({"return_id": "back"})).await.unwrap();
-    assert_eq!(total(&shop).await.on_hand, 38_000);
+    let send = async |action: &'static str, disposition: &'static str, payload| {
+        shop.command(&format!("{action} {disposition}"), action, payload).await.unwrap()
+    };
+    for (disposition, pieces) in [("restock", 4), ("damaged", 1), ("none", 1)] {
+        let id = format!("back-{disposition}");
+        let start = json!({"return_id": id, "original_order_id": "c", "reason": "too many"});
+        send("start_return", disposition, start).await;
+        let line = json!({"return_id": id, "line_id": "l-1", "quantity": pieces, "disposition": disposition});
+        send("return_line_item", disposition, line).await;
+        let amount = json!({"amount": pieces * 100, "currency": "GBP"});
+        let refund = json!({"return_id": id, "tender": "card", "amount": amount});
+        send("refund_tender", disposition, refund).await;
+        send("finalize_return", disposition, json!({"return_id": id})).await;
+    }
+    assert_eq!((total(&shop).await.on_hand, total(&shop).await.damaged), (38_000, 1_000));
 }
 
 #[tokio::test]

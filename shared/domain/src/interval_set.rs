@@ -152,7 +152,7 @@ mod tests {
             for n in numbers {
                 prop_assert_eq!(set.insert(n), model.insert(n));
             }
-            prop_assert_eq!(set.len(), model.len() as u64);
+            prop_assert_eq!((set.len(), set.is_empty()), (model.len() as u64, model.is_empty()));
             for n in 0..62 {
                 prop_assert_eq!(set.contains(n), model.contains(&n));
             }

@@ -12,6 +12,11 @@ use crate::pos::finalize::movement_of;
 use crate::stock::reservations::{
     Commit, KeyedRequest, commit_actions, find, request_number, require_active, require_committable,
 };
+use crate::stock::reserve::LINES_MAX;
+
+// Whatever a reservation holds fits its order's transaction: two actions a line, its header, the order and its
+// number.
+const _: () = assert!(2 * LINES_MAX + 3 <= TRANSACTION_ACTIONS_MAX);
 
 /// The writes that turn the order's reservation into its sale; `None` without one.
 ///
@@ -59,11 +64,5 @@ pub async fn reserved_writes(
         now: context.now,
         movement: &movement,
     };
-    let writes = commit_actions(scope, &reservation, &located, &commit)?;
-    // The order itself and its number are two actions more.
-    if writes.len() + 2 > TRANSACTION_ACTIONS_MAX {
-        let message = "an order takes a reservation of at most 48 lines, each part of split stock counted; make several";
-        return Err(Refusal::field("reservation_id", "too_many_lines", message).into());
-    }
-    Ok(Some(writes))
+    commit_actions(scope, &reservation, &located, &commit).map(Some)
 }

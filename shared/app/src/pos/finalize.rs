@@ -518,3 +518,58 @@ pub fn final_writes(
         take_number(scope, lane, number, cart)?,
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use tillstream_domain::quantity::Quantity;
+
+    use super::*;
+
+    /// What a cancelled transaction of two fixed writes and three updates of stock says: stock is short only
+    /// where nothing else went wrong, and one part of several never is.
+    #[test]
+    fn a_shortage_is_told_only_where_nothing_was_raced() {
+        use Cancellation::{ConditionFailed, Conflict, Invalid, None as Fine, Throttled};
+        let one = |sku: &str| StockMove {
+            sku: sku.to_owned(),
+            sellable: Quantity::from_pieces(1).unwrap(),
+            damaged: Quantity::ZERO,
+        };
+        let moves = [one("A"), one("B")];
+        // A is whole; of B one part of layout 208 is asked for, then what any layout has.
+        let of = [(0, Some(LAYOUT_WHOLE)), (1, Some(208)), (1, None)];
+        let seen =
+            |layout: i64| ConditionFailed(Some(Item::default().with("layout", layout).with("available", 0)));
+        let gone = || ConditionFailed(None);
+        let read = |reasons: [Cancellation; 5]| match read_reasons(&reasons, 2, &moves, &of) {
+            Ok(Attempt::Done) => "done".to_owned(),
+            Ok(Attempt::LostRace(_)) => "lost race".to_owned(),
+            Ok(Attempt::Short(short)) => {
+                format!(
+                    "short of {}",
+                    short.iter().map(|one| one.sku.as_str()).collect::<Vec<_>>().join(", ")
+                )
+            }
+            Ok(Attempt::Split(split)) => format!("split {split:?}"),
+            Err(error) => format!("{error}"),
+        };
+        for (reasons, expected) in [
+            ([Fine, Fine, gone(), Fine, Fine], "short of A"),
+            ([Fine, Fine, seen(0), Fine, Fine], "short of A"),
+            ([Fine, Fine, seen(0), Fine, seen(208)], "short of A, B"),
+            ([Fine, Fine, seen(0), Conflict, Fine], "lost race"),
+            ([Fine, Fine, seen(0), Throttled, Fine], "lost race"),
+            ([Fine, gone(), seen(0), Fine, Fine], "lost race"),
+            ([Fine, Fine, Conflict, Fine, Fine], "lost race"),
+            ([Fine, Fine, Fine, seen(208), Fine], "lost race"),
+            ([Fine, Fine, seen(0), seen(208), Fine], "lost race"),
+            ([Fine, Fine, Fine, Fine, Fine], "lost race"),
+            ([Fine, Fine, seen(104), Fine, Fine], "split [(0, 104)]"),
+            ([Fine, Fine, Fine, seen(0), Fine], "split [(1, 0)]"),
+            ([Fine, gone(), seen(104), seen(304), Fine], "split [(0, 104), (1, 304)]"),
+            ([Fine, Fine, seen(0), Invalid("too large".to_owned()), Fine], "bug: too large"),
+        ] {
+            assert_eq!(read(reasons.clone()), expected, "{reasons:?}");
+        }
+    }
+}

@@ -132,4 +132,12 @@ mod tests {
             assert_ne!(id, other);
         }
     }
+
+    #[test]
+    fn texts_are_spread_over_all_shards() {
+        let shards: std::collections::BTreeSet<u64> =
+            (0..40).map(|n| spread(&format!("o-{n}")) % 4).collect();
+        assert_eq!(shards.len(), 4);
+        assert_eq!(spread("o-1"), spread("o-1"));
+    }
 }

@@ -79,7 +79,7 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize, register: usize)
     let wrong = match world.chance.below(20) {
         0 | 1 => world.chance.between(-4 * 3_600, 0),
         2 | 3 => world.chance.between(-200, 200),
-        4 => world.chance.between(360, 24 * 3_600),
+        4 => world.chance.between(420, 24 * 3_600),
         _ => 0,
     };
     let line = Line { world: world.clone() };
@@ -88,6 +88,9 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize, register: usize)
     let mut till = Till { line, tenant, shop, register, name, clock_error, carts: 0, keys: 0, caller };
     loop {
         till.line.think(Duration::from_secs(20)).await;
+        if till.learn_the_time().await.is_err() {
+            return Some(Stopped);
+        }
         let chance = &world.chance;
         let done = match chance.below(100) {
             0..74 => till.sale().await,
@@ -161,26 +164,22 @@ impl Till {
         if !action.starts_with("finalize") {
             self.line.think(Duration::from_secs(4)).await;
         }
-        let request = self.request(action, payload.clone(), at)?;
-        match self.send(request).await {
-            Err(refusal) if refusal.code == "occurred_at_in_future" && self.is_ahead() => {
-                self.set_clock_if_ahead();
-                let request = self.request(action, payload, self.now())?;
-                Ok(self.send(request).await)
-            }
-            answer => Ok(answer),
-        }
+        let request = self.request(action, payload, at)?;
+        Ok(self.send(request).await)
     }
 
-    fn is_ahead(&self) -> bool {
-        self.clock_error > SignedDuration::from_mins(5)
-    }
-
-    /// Sets the clock where it is further ahead than is taken.
-    pub fn set_clock_if_ahead(&mut self) {
-        if self.is_ahead() {
-            self.clock_error = SignedDuration::ZERO;
+    /// A clock that is further ahead than is taken is told so at its first command, and set.
+    async fn learn_the_time(&mut self) -> Result<(), Stopped> {
+        if self.clock_error <= SignedDuration::from_mins(6) {
+            return Ok(());
         }
+        let (cart, at) = (self.next_cart('c'), self.now());
+        match self.command("create_cart", json!({ "cart_id": cart }), at).await? {
+            Err(refusal) => self.line.expect_refusal(&refusal, &["occurred_at_in_future"]),
+            Ok(_) => self.world().fail("no time to come is taken", at.to_string()),
+        }
+        self.clock_error = SignedDuration::ZERO;
+        Ok(())
     }
 
     /// A command that is begun, and not sent yet.

@@ -15,8 +15,6 @@ use super::{Request, Stopped};
 
 /// Sells a few carts without a line to the system, then uploads them.
 pub async fn sell(till: &mut Till) -> Result<(), Stopped> {
-    // One that is ahead sold nothing yet, or it would know.
-    till.set_clock_if_ahead();
     let mut commands: Vec<Value> = Vec::new();
     let mut carts = Vec::new();
     for _ in 0..1 + till.world().chance.below(3) {
