@@ -248,10 +248,15 @@ async fn a_write_is_tried_ten_times_with_waits_between() {
         assert_eq!(made.is_ok(), is_made, "{busy}");
         assert!(is_made || matches!(made, Err(Error::Conflict(_))));
         assert!(world.environment.now() > begun, "each after a wait");
-        // A single write never costs a transaction.
-        database.fail_next(Operation::Transact, Fault::Refused);
-        make(&troubled, "s-2", "k", json!({})).await.unwrap();
-        let injected = database.injected();
-        assert!(!injected.contains_key(&(Operation::Transact, Fault::Refused)));
     }
+}
+
+/// Which costs twice as much.
+#[tokio::test]
+async fn a_location_alone_is_no_transaction() {
+    let world = world(8);
+    let (troubled, database) = world.troubled();
+    database.fail_next(Operation::Transact, Fault::Refused);
+    make(&troubled, "s-1", "k", json!({})).await.unwrap();
+    assert!(!database.injected().contains_key(&(Operation::Transact, Fault::Refused)));
 }

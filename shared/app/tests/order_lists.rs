@@ -242,7 +242,7 @@ async fn a_rare_order_is_found_at_a_cursor() {
 
 /// A list goes over two hundred stores; of more, one is to be named.
 #[tokio::test]
-async fn a_list_goes_over_so_many_stores() {
+async fn a_list_goes_over_two_hundred_stores() {
     let w = world().await;
     for n in 4..=200 {
         w.shop.store(&format!("s-{n}")).await.unwrap();

@@ -9,6 +9,8 @@ use tillstream_app::capacity::Operation;
 use tillstream_app::database::{
     Cancellation, Database, DatabaseError, Get, Item, Query, QueryPage, Table, Write,
 };
+use tillstream_app::environment::Environment;
+use tillstream_app::ports::Ports;
 use tokio::sync::Notify;
 
 use crate::item_name::item_name;
@@ -105,6 +107,15 @@ impl FaultyDatabase {
     /// Fails never, until told to.
     pub fn new(inner: Arc<dyn Database>) -> Self {
         FaultyDatabase { inner, plan: Mutex::default(), thaw: Notify::new() }
+    }
+
+    /// Ports on a database that fails never, until told to.
+    pub fn ports_over(
+        inner: Arc<dyn Database>,
+        environment: Arc<dyn Environment>,
+    ) -> (Ports, Arc<FaultyDatabase>) {
+        let database = Arc::new(FaultyDatabase::new(inner));
+        (Ports { database: database.clone(), environment }, database)
     }
 
     /// Fails by chance.

@@ -1,18 +1,16 @@
 //! What people see of deliveries, and do to dead letters.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use tillstream_app::Error;
 use tillstream_app::dispatch::dead_letters::{discard, replay, replay_many};
 use tillstream_app::dispatch::listing::{get, get_dead_letter, list};
+use tillstream_app::environment::Environment;
 use tillstream_app::tenancy::{Caller, Role, Stores};
 use tillstream_contracts::dispatch::{DeliveryFilter, DeliveryStatus, DiscardRequest, ReplayManyRequest};
 use tillstream_testkit::shop::caller;
 
-use crate::world::World;
-
-const MINUTE: Duration = Duration::from_secs(60);
+use crate::world::{MINUTE, World};
 
 fn operator() -> Caller {
     caller("demo", &[Role::Operator])
@@ -284,4 +282,17 @@ async fn a_discarded_letter_is_kept_with_its_reason_and_never_sent() {
     assert_eq!((discarded.reason.as_str(), discarded.by.as_str()), ("rung up twice", "e-1"));
     let code = code(replay(&world.ports, world.queue.as_ref(), &operator(), "bad-0.1", "k2").await);
     assert_eq!(code, "dead_letter_not_found");
+}
+
+/// Lists are by the last change.
+#[tokio::test]
+async fn a_delivery_says_when_it_was_accepted() {
+    let world = World::new(8).await;
+    world.sell("o").await;
+    world.environment.advance(MINUTE);
+    world.batch().await;
+    let delivery = world.delivery("o.1").await;
+    assert_eq!(delivery.status, DeliveryStatus::Delivered);
+    let now = world.environment.now();
+    assert_eq!((delivery.updated_at, delivery.last_attempt_at), (now, Some(now)));
 }

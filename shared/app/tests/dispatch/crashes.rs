@@ -16,9 +16,7 @@ use tillstream_contracts::dispatch::DeliveryStatus;
 use tillstream_testkit::hq_stand_in::Mode;
 
 use crate::troubled_database::TroubledDatabase;
-use crate::world::World;
-
-const MINUTE: Duration = Duration::from_secs(60);
+use crate::world::{MINUTE, World};
 
 /// Calls to the queue and to HQ are steps too.
 struct Stepping<T: ?Sized>(Arc<TroubledDatabase>, Arc<T>);

@@ -12,7 +12,7 @@ use tillstream_app::environment::Environment;
 use tillstream_app::tenancy::Role;
 use tillstream_contracts::dispatch::{DeliveryStatus, DiscardRequest, ReplayManyRequest};
 use tillstream_testkit::faults::Fault;
-use tillstream_testkit::shop::caller;
+use tillstream_testkit::shop::{STORE, caller};
 
 use crate::world::World;
 
@@ -24,7 +24,7 @@ async fn an_attempt_is_written_down_once_and_hq_is_not_asked_again() {
     for fault in PASSING {
         let world = World::new(1).await;
         world.sell("o").await;
-        let (faulty, ports) = world.faulty();
+        let (ports, faulty) = world.troubled();
         faulty.fail_next(Operation::Transact, fault);
         let dispatcher = Dispatcher { ports, ..world.dispatcher.clone() };
         let begun = world.environment.now();
@@ -41,7 +41,7 @@ async fn an_attempt_is_written_down_once_and_hq_is_not_asked_again() {
 async fn an_attempt_that_cannot_be_written_down_comes_back() {
     let world = World::new(1).await;
     world.sell("o").await;
-    let (faulty, ports) = world.faulty();
+    let (ports, faulty) = world.troubled();
     faulty.fail_next(Operation::Transact, Fault::Refused);
     let dispatcher = Dispatcher { ports, ..world.dispatcher.clone() };
     let fates = dispatcher.handle_batch(&world.queue.receive(10)).await;
@@ -56,46 +56,31 @@ async fn an_announcement_is_tried_four_times() {
     let world = World::new(3).await;
     let facts = vec![world.sale("o").await];
     for (faults, failed) in [(4, vec![0]), (3, vec![])] {
-        let (faulty, ports) = world.faulty();
+        let (ports, faulty) = world.troubled();
         faulty.script(Operation::Write, vec![Some(Fault::Throttled); faults]);
         assert_eq!(announce(&ports, world.queue.as_ref(), facts.clone()).await.unwrap(), failed);
     }
     assert_eq!(world.queue.len(), 1);
 }
 
-async fn with_dead_letters(count: usize) -> World {
-    let world = World::new(2).await;
-    world.sell("letter-0").await;
-    let like = world.delivery("letter-0.1").await;
-    for n in 1..=count {
-        world
-            .put_like(&like, |delivery| {
-                delivery.order_id = format!("bad-{n}");
-                delivery.status = DeliveryStatus::Dead;
-            })
-            .await;
-    }
-    world
-}
-
 #[tokio::test]
 async fn a_replay_is_done_though_its_write_met_another() {
     for fault in PASSING {
-        let world = with_dead_letters(1).await;
-        let (faulty, ports) = world.faulty();
+        let world = World::with_dead_letters(1, |_| STORE).await;
+        let (ports, faulty) = world.troubled();
         faulty.fail_next(Operation::Write, fault);
         let begun = world.environment.now();
         let by = caller("demo", &[Role::Operator]);
-        let done = replay(&ports, world.queue.as_ref(), &by, "bad-1.1", "k").await.unwrap();
+        let done = replay(&ports, world.queue.as_ref(), &by, "bad-0.1", "k").await.unwrap();
         assert_eq!((done.reply.status, done.replayed), (DeliveryStatus::Pending, false), "{fault:?}");
         assert!(world.environment.now() > begun, "{fault:?}: another try comes after a wait");
-        assert_eq!(world.delivery("bad-1.1").await.enqueue_count, 2, "{fault:?}: once");
+        assert_eq!(world.delivery("bad-0.1").await.enqueue_count, 2, "{fault:?}: once");
     }
-    let world = with_dead_letters(1).await;
-    let (faulty, ports) = world.faulty();
+    let world = World::with_dead_letters(1, |_| STORE).await;
+    let (ports, faulty) = world.troubled();
     faulty.fail_next(Operation::Write, Fault::Refused);
     let by = caller("demo", &[Role::Operator]);
-    let refused = replay(&ports, world.queue.as_ref(), &by, "bad-1.1", "k").await;
+    let refused = replay(&ports, world.queue.as_ref(), &by, "bad-0.1", "k").await;
     assert!(matches!(refused, Err(Error::Bug(_))), "to repeat would not help: {refused:?}");
 }
 
@@ -103,8 +88,8 @@ async fn a_replay_is_done_though_its_write_met_another() {
 /// over.
 #[tokio::test]
 async fn a_letter_given_up_before_its_turn_is_skipped() {
-    let world = with_dead_letters(5).await;
-    let (faulty, ports) = world.faulty();
+    let world = World::with_dead_letters(5, |_| STORE).await;
+    let (ports, faulty) = world.troubled();
     // What it takes on is written, and the first letter is not.
     faulty.script(Operation::Write, [None, Some(Fault::Refused)]);
     let (by, request) = (caller("demo", &[Role::Operator]), ReplayManyRequest::default());

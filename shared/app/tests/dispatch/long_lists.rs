@@ -1,10 +1,8 @@
 //! Lists too long for one answer: each is bounded, and says where to go on.
 
-use std::time::Duration;
-
 use tillstream_app::database::Database;
 use tillstream_app::dispatch::dead_letters::replay_many;
-use tillstream_app::dispatch::delivery::{Attempt, Delivery};
+use tillstream_app::dispatch::delivery::Attempt;
 use tillstream_app::dispatch::listing::{get, list};
 use tillstream_app::environment::Environment;
 use tillstream_app::tenancy::{Caller, Role, Stores};
@@ -12,25 +10,6 @@ use tillstream_contracts::dispatch::{AttemptOutcome, DeliveryFilter, DeliverySta
 use tillstream_testkit::shop::caller;
 
 use crate::world::World;
-
-/// Dead letters, one a second, each of the store that `store_of` says.
-async fn with_dead_letters(count: u64, store_of: impl Fn(u64) -> &'static str) -> World {
-    let world = World::new(1).await;
-    world.sell("o").await;
-    let like: Delivery = world.delivery("o.1").await;
-    for n in 0..count {
-        world
-            .put_like(&like, |delivery| {
-                delivery.order_id = format!("bad-{n}");
-                delivery.lane_number.lane.store_id = store_of(n).to_owned();
-                delivery.status = DeliveryStatus::Dead;
-                delivery.updated_at += Duration::from_secs(n);
-            })
-            .await;
-    }
-    world.environment.advance(Duration::from_secs(count));
-    world
-}
 
 fn of_store(store: &str) -> Caller {
     let caller = caller("demo", &[Role::Integration]);
@@ -48,7 +27,7 @@ fn dead(limit: u32, cursor: Option<String>) -> DeliveryFilter {
 
 #[tokio::test]
 async fn a_page_is_full_of_what_the_caller_may_see() {
-    let world = with_dead_letters(12, |n| if n % 3 == 0 { "s-2" } else { "s-1" }).await;
+    let world = World::with_dead_letters(12, |n| if n % 3 == 0 { "s-2" } else { "s-1" }).await;
     let mut seen = Vec::new();
     let mut cursor = None;
     for (count, more) in [(3, true), (1, false)] {
@@ -63,7 +42,8 @@ async fn a_page_is_full_of_what_the_caller_may_see() {
 /// Where hardly any matches, one request looks at so many and leaves the rest to the next.
 #[tokio::test]
 async fn a_search_for_a_rare_letter_goes_on_at_its_cursor() {
-    let world = with_dead_letters(2_300, |n| if [0, 2_299].contains(&n) { "s-2" } else { "s-1" }).await;
+    let world =
+        World::with_dead_letters(2_300, |n| if [0, 2_299].contains(&n) { "s-2" } else { "s-1" }).await;
     let by = of_store("s-2");
     let newest = list(&world.ports, &by, dead(200, None)).await.unwrap();
     assert_eq!(newest.items.len(), 1);
@@ -80,7 +60,7 @@ async fn a_search_for_a_rare_letter_goes_on_at_its_cursor() {
 
 #[tokio::test]
 async fn no_replay_of_many_takes_more_than_its_limit() {
-    let world = with_dead_letters(8, |n| if [1, 2].contains(&n) { "s-1" } else { "s-2" }).await;
+    let world = World::with_dead_letters(8, |n| if [1, 2].contains(&n) { "s-1" } else { "s-2" }).await;
     let mut request = ReplayManyRequest { limit: Some(3), ..ReplayManyRequest::default() };
     for (key, count) in [("k-1", 3), ("k-2", 3)] {
         let queue = world.queue.as_ref();
@@ -92,7 +72,7 @@ async fn no_replay_of_many_takes_more_than_its_limit() {
 
 #[tokio::test]
 async fn a_replay_of_many_takes_the_store_that_is_named() {
-    let world = with_dead_letters(6, |n| if n < 2 { "s-2" } else { "s-1" }).await;
+    let world = World::with_dead_letters(6, |n| if n < 2 { "s-2" } else { "s-1" }).await;
     let request = ReplayManyRequest { store_id: Some("s-2".to_owned()), ..ReplayManyRequest::default() };
     let by = caller("demo", &[Role::Integration]);
     let reply = replay_many(&world.ports, world.queue.as_ref(), &by, "k", &request).await.unwrap().reply;
@@ -104,7 +84,7 @@ async fn a_replay_of_many_takes_the_store_that_is_named() {
 /// What HQ answered is kept with each attempt, so that so many are several pages of the table.
 #[tokio::test]
 async fn of_very_many_attempts_the_last_ones_are_shown_in_order() {
-    let world = with_dead_letters(1, |_| "s-1").await;
+    let world = World::with_dead_letters(1, |_| "s-1").await;
     let delivery = world.delivery("bad-0.1").await;
     for number in 1..=510 {
         let attempt = Attempt {

@@ -12,9 +12,7 @@ use tillstream_app::tenancy::TenantScope;
 use tillstream_contracts::dispatch::DeliveryStatus;
 use tillstream_testkit::hq_stand_in::{Control, HqStandIn, Mode};
 
-use crate::world::World;
-
-const MINUTE: Duration = Duration::from_secs(60);
+use crate::world::{MINUTE, World};
 
 fn fail_percent(world: &World, percent: u8) {
     world.hq.control(Control { fail_percent: Some(percent), ..Control::default() });

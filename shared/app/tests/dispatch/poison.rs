@@ -16,9 +16,7 @@ use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::shop::caller;
 use tillstream_testkit::test_environment::TestEnvironment;
 
-use crate::world::World;
-
-const MINUTE: Duration = Duration::from_secs(60);
+use crate::world::{MINUTE, World};
 
 /// Sells `count` orders; each must be delivered within `patience`.
 async fn trade_without_delay(world: &World, prefix: &str, count: usize, patience: Duration) {
@@ -184,17 +182,4 @@ async fn an_attempt_that_fails_after_the_delivery_was_kept_back_is_only_noted() 
     let delivery = world.delivery("o.1").await;
     assert_eq!((delivery.status, delivery.attempts), (DeliveryStatus::Waiting, 1));
     assert_eq!((delivery.refusals, delivery.last_status), (0, Some(422)));
-}
-
-/// Lists are by the last change.
-#[tokio::test]
-async fn a_delivery_says_when_it_was_accepted() {
-    let world = World::new(8).await;
-    world.sell("o").await;
-    world.environment.advance(MINUTE);
-    world.batch().await;
-    let delivery = world.delivery("o.1").await;
-    assert_eq!(delivery.status, DeliveryStatus::Delivered);
-    let now = world.environment.now();
-    assert_eq!((delivery.updated_at, delivery.last_attempt_at), (now, Some(now)));
 }

@@ -13,9 +13,7 @@ use tillstream_contracts::dispatch::DeliveryStatus;
 use tillstream_testkit::faults::Fault;
 use tillstream_testkit::hq_stand_in::Mode;
 
-use crate::world::World;
-
-const MINUTE: Duration = Duration::from_secs(60);
+use crate::world::{MINUTE, World};
 
 /// `count` orders whose wake-ups were lost, long enough ago.
 async fn overdue(seed: u64, count: usize) -> World {
@@ -71,7 +69,7 @@ async fn a_record_that_cannot_be_written_is_woken_by_a_later_sweep() {
         (Fault::Refused, 1),
     ] {
         let world = overdue(3, 1).await;
-        let (faulty, ports) = world.faulty();
+        let (ports, faulty) = world.troubled();
         faulty.fail_next(Operation::Write, fault);
         let now = world.environment.now();
         let swept = sweep(&ports, world.queue.as_ref(), now, Budget::default()).await.unwrap();
@@ -101,7 +99,7 @@ async fn a_breaker_that_cannot_be_settled_is_settled_by_another_try() {
             let items = world.memory.items(Table::Dispatch);
             items.iter().any(|item| item.text("pk").unwrap() == key.pk() && item.get("due_at").is_some())
         };
-        let (faulty, ports) = world.faulty();
+        let (ports, faulty) = world.troubled();
         faulty.fail_next(Operation::Write, fault);
         let begun = world.environment.now();
         let swept = sweep(&ports, world.queue.as_ref(), begun, Budget::default()).await.unwrap();

@@ -17,9 +17,7 @@ use tillstream_testkit::faults::{Fault, FaultyDatabase};
 use tillstream_testkit::hq_stand_in::{HqStandIn, Mode};
 use tillstream_testkit::test_environment::TestEnvironment;
 
-use crate::world::World;
-
-const MINUTE: Duration = Duration::from_secs(60);
+use crate::world::{MINUTE, World};
 
 #[tokio::test]
 async fn doubled_and_reordered_wake_ups_deliver_once() {
@@ -278,9 +276,9 @@ async fn the_sweeper_believes_the_record_and_not_the_index() {
     assert_eq!(world.sweep().await.woken, 1);
 }
 
-/// What a version waits for says who wakes it: the queue, or after a while the sweeper.
+/// What is short the queue remembers; what is long, the sweeper.
 #[tokio::test]
-async fn a_version_comes_after_the_one_before_it_is_tried() {
+async fn a_version_is_put_off_for_as_long_as_the_one_before_it() {
     let second = Duration::from_secs;
     for (earlier, wait) in [(Some(0), 1), (Some(30), 30), (Some(90), 90), (None, 300)] {
         let world = World::new(12).await;

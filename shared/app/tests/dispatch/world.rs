@@ -27,6 +27,8 @@ use crate::troubled_queue::TroubledQueue;
 
 pub const SECRET: &str = "a secret between tillstream and hq";
 
+pub const MINUTE: Duration = Duration::from_secs(60);
+
 pub struct World {
     pub environment: Arc<TestEnvironment>,
     pub memory: Arc<MemoryDatabase>,
@@ -198,6 +200,25 @@ impl World {
         records.map(|item| Delivery::of(item).unwrap()).collect()
     }
 
+    /// A world with as many dead letters, one a second, each of the store that `store_of` says: `bad-0` and on.
+    pub async fn with_dead_letters(count: u64, store_of: impl Fn(u64) -> &'static str) -> World {
+        let world = World::new(1).await;
+        world.sell("o").await;
+        let like = world.delivery("o.1").await;
+        for n in 0..count {
+            world
+                .put_like(&like, |delivery| {
+                    delivery.order_id = format!("bad-{n}");
+                    delivery.lane_number.lane.store_id = store_of(n).to_owned();
+                    delivery.status = DeliveryStatus::Dead;
+                    delivery.updated_at += Duration::from_secs(n);
+                })
+                .await;
+        }
+        world.environment.advance(Duration::from_secs(count));
+        world
+    }
+
     /// Stores a delivery that none announced: `like`, but changed.
     pub async fn put_like(&self, like: &Delivery, change: impl FnOnce(&mut Delivery)) {
         let mut delivery = Delivery { rev: 0, ..like.clone() };
@@ -206,9 +227,8 @@ impl World {
     }
 
     /// The ports over a database that fails as told.
-    pub fn faulty(&self) -> (Arc<FaultyDatabase>, Ports) {
-        let faulty = Arc::new(FaultyDatabase::new(self.memory.clone()));
-        (faulty.clone(), Ports { database: faulty, environment: self.environment.clone() })
+    pub fn troubled(&self) -> (Ports, Arc<FaultyDatabase>) {
+        FaultyDatabase::ports_over(self.memory.clone(), self.environment.clone())
     }
 
     pub fn count(&self, status: DeliveryStatus) -> usize {

@@ -146,8 +146,7 @@ impl World {
 
     /// The same tenant on a database whose calls fail as a script says.
     pub fn troubled(&self) -> (World, Arc<FaultyDatabase>) {
-        let database = Arc::new(FaultyDatabase::new(self.memory.clone()));
-        let ports = Ports { database: database.clone(), environment: self.environment.clone() };
+        let (ports, database) = FaultyDatabase::ports_over(self.memory.clone(), self.environment.clone());
         (World { ports, ..self.clone() }, database)
     }
 

@@ -78,7 +78,7 @@ async fn a_hold_freed_by_a_clock_ahead_of_ours_is_over_after_an_extension_too() 
 }
 
 #[tokio::test]
-async fn a_reservation_is_extended_a_hundred_times_and_says_how_it_ended() {
+async fn a_reservation_is_extended_a_hundred_times() {
     let fixture = Fixture::new(3).await;
     let (ports, who) = (&fixture.ports, &fixture.caller);
     fixture.count(SHOP, A, 10).await;
@@ -90,6 +90,14 @@ async fn a_reservation_is_extended_a_hundred_times_and_says_how_it_ended() {
     let refused = reservations::extend(ports, who, "one more", &id, &longer).await.unwrap_err();
     assert_eq!(refused.code(), Some("too_many_extensions"));
     assert!(reservations::extend(ports, who, "x-0", &id, &longer).await.unwrap().replayed);
+}
+
+#[tokio::test]
+async fn a_reservation_says_how_it_ended() {
+    let fixture = Fixture::new(3).await;
+    let (ports, who) = (&fixture.ports, &fixture.caller);
+    fixture.count(SHOP, A, 10).await;
+    let id = fixture.hold("k", 2, 60).await;
     reservations::commit(ports, who, "c", &id).await.unwrap();
     let other = fixture.hold("k2", 2, 60).await;
     reservations::release(ports, who, "r", &other).await.unwrap();

@@ -242,8 +242,7 @@ impl Fixture {
 
     /// Ports on a database whose calls fail as a script says.
     pub fn troubled(&self) -> (Ports, Arc<faults::FaultyDatabase>) {
-        let database = Arc::new(faults::FaultyDatabase::new(self.memory.clone()));
-        (Ports { database: database.clone(), environment: self.environment.clone() }, database)
+        faults::FaultyDatabase::ports_over(self.memory.clone(), self.environment.clone())
     }
 
     pub fn heal(&self) {

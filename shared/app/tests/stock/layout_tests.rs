@@ -194,7 +194,9 @@ async fn pages_of_movements_are_full_across_parts() {
                 break;
             }
         }
-        assert_eq!(found.iter().filter(|size| **size > 0).copied().collect::<Vec<_>>(), sizes);
+        // The last may be empty: what a full page leaves is known only when it is asked for.
+        let whole = found.strip_suffix(&[0]).unwrap_or(&found);
+        assert_eq!(whole, sizes, "limit {limit}");
         let of = |part, seqs: [i64; 2]| seqs.map(|seq| (Some(part), seq));
         let others = [of(1, [2, 1]), of(2, [2, 1]), of(3, [2, 1])].concat();
         assert_eq!(rows, [vec![(None, 3), (None, 2), (None, 1)], others].concat(), "limit {limit}");

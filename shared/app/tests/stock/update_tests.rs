@@ -226,10 +226,19 @@ async fn an_exception_opens_where_an_update_leaves_less_than_is_promised() {
 }
 
 #[tokio::test]
-async fn a_reason_may_have_two_hundred_characters_and_stock_keeps_its_unit() {
+async fn a_reason_has_up_to_two_hundred_characters() {
+    let fixture = Fixture::new(9).await;
+    let mut counted = change(StockUpdateKind::Set, 1);
+    counted.reason = "ä".repeat(200);
+    send(&fixture, "a", &counted).await.unwrap();
+    counted.reason.push('ä');
+    assert_eq!(send(&fixture, "b", &counted).await.unwrap_err().code(), Some("reason_invalid"));
+}
+
+#[tokio::test]
+async fn stock_is_counted_in_its_unit_down_to_none() {
     let fixture = Fixture::new(9).await;
     let mut counted = change(StockUpdateKind::Set, 0);
-    counted.reason = "ä".repeat(200);
     counted.sku = BY_WEIGHT.into();
     counted.quantity = QuantityInput::Decimal("2".into());
     let answer = send(&fixture, "a", &counted).await.unwrap().updated;

@@ -469,8 +469,12 @@ impl Cart {
             returned,
         };
         self.lines.push(line);
+        if let Err(error) = self.totals() {
+            self.lines.pop();
+            return Err(error);
+        }
         self.numbers_used.lines = number;
-        self.totals().map(|_| number)
+        Ok(number)
     }
 
     fn line_position(&self, line_id: &str) -> Result<usize, CartError> {
