@@ -111,6 +111,8 @@ bugs! {
     DeliveryNeverDue,
     /// A tenant reads another's catalogue.
     CatalogueOfAnotherTenant,
+    /// What is logged of a write names the write before it.
+    LogLineOfTheWriteBefore,
     /// A final order is changed afterwards.
     OrderRewritten,
 }
@@ -132,7 +134,13 @@ impl Bug {
         chance: Arc<Chance>,
     ) -> Arc<dyn Database> {
         match bug {
-            Some(bug) => Arc::new(BuggyDatabase { bug, inner, chance, order: Mutex::default() }),
+            Some(bug) => Arc::new(BuggyDatabase {
+                bug,
+                inner,
+                chance,
+                order: Mutex::default(),
+                before: Mutex::default(),
+            }),
             None => inner,
         }
     }
@@ -158,6 +166,8 @@ struct BuggyDatabase {
     chance: Arc<Chance>,
     /// The last order that became final.
     order: Mutex<Option<Item>>,
+    /// The key of the last write.
+    before: Mutex<String>,
 }
 
 fn forget_condition(write: &mut Write) {
@@ -418,6 +428,12 @@ impl Database for BuggyDatabase {
     async fn write(&self, mut write: Write) -> Result<(), DatabaseError> {
         if self.bug == Bug::OrderRewritten {
             self.rewrite_an_order().await?;
+        }
+        if self.bug == Bug::LogLineOfTheWriteBefore {
+            let key = item_name(&write).1;
+            let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+            tracing::info!(key, before = *before, "written");
+            *before = key;
         }
         if self.distort(&mut write) { self.inner.write(write).await } else { Ok(()) }
     }

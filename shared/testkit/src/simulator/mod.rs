@@ -29,6 +29,7 @@ use crate::hq_stand_in::Mode;
 use event_sources::Progress;
 use invariants::always::Watch;
 use invariants::at_rest;
+use invariants::log_lines::LogLines;
 
 /// Of runs, in hundredths: those at whose end HQ is away for hours.
 const OUTAGES: u64 = 3;
@@ -77,8 +78,9 @@ pub fn run(settings: Settings) -> Outcome {
             return Outcome { violation, ..Outcome::default() };
         }
     };
-    let mut run = Run { world: world.clone(), watch: Watch::default(), steps: 0 };
-    run.all();
+    let log = LogLines::default();
+    let mut run = Run { world: world.clone(), watch: Watch::default(), log: log.clone(), steps: 0 };
+    tracing::subscriber::with_default(log, || run.all());
     let world = run.world;
     world.scheduler.end();
     Outcome {
@@ -107,6 +109,7 @@ pub fn shortest_prefix(failed: Settings, commands: u64) -> Outcome {
 struct Run {
     world: Rc<World>,
     watch: Watch,
+    log: LogLines,
     steps: u64,
 }
 
@@ -120,6 +123,9 @@ impl Run {
                 self.world.fail("everything comes to its end", seen);
             }
             self.watch.look(&self.world);
+            if let Some(line) = self.log.crossed() {
+                self.world.fail("no line of the log names two tenants", line);
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use tillstream_app::stock::read::one;
 use tillstream_app::tenancy::Role;
 use tillstream_app::{Error, RefusalKind};
 
+use super::super::set_up::INTRUDER;
 use super::super::world::World;
 use super::{Line, Stopped};
 use crate::shop::{caller, envelope};
@@ -17,7 +18,7 @@ use crate::shop::{caller, envelope};
 /// Works until the day is over.
 pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
-    let caller = caller("mallory", &[Role::Operator]);
+    let caller = caller(INTRUDER, &[Role::Operator]);
     let line = Line { world: world.clone() };
     for number in 1_u64.. {
         line.think(Duration::from_secs(200)).await;

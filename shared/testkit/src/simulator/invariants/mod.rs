@@ -3,4 +3,5 @@
 pub mod always;
 pub mod at_rest;
 mod catalogue;
+pub mod log_lines;
 pub mod questions;
