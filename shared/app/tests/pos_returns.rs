@@ -254,3 +254,46 @@ async fn a_sale_of_98_skus_is_one_transaction_and_a_return_of_97() {
         assert_eq!(transactions == Some(1), is_one, "{cart} back: {transactions:?}");
     }
 }
+
+/// A return of more lines than a transaction takes holds what comes back by a plan: what came back another way
+/// meanwhile ends the plan, and is the reason that is told.
+#[tokio::test]
+async fn a_long_return_is_refused_for_what_came_back_meanwhile() {
+    let (shop, database) = shop().await;
+    let skus: Vec<String> = (0..99).map(|n| format!("S-{n}")).collect();
+    for sku in &skus {
+        shop.product(STORE, sku, "1.00", 1).await.unwrap();
+    }
+    let lines: Vec<(&str, i64)> = skus.iter().map(|sku| (sku.as_str(), 1)).collect();
+    shop.ready("r-1", "c", &lines).await.unwrap();
+    shop.finalize("r-1", "c").await.unwrap();
+    for (register, id, count) in [("r-1", "long", 99), ("r-2", "quick", 1)] {
+        let start = json!({"return_id": id, "original_order_id": "c", "reason": "x"});
+        shop.at(register, &format!("{id}-s"), "start_return", start).await.unwrap();
+        for n in 1..=count {
+            let line_id = format!("l-{n}");
+            let line = json!({"return_id": id, "line_id": line_id, "quantity": 1, "disposition": "restock"});
+            shop.at(register, &format!("{id}-{n}"), "return_line_item", line).await.unwrap();
+        }
+        let amount = json!({"amount": count * 100, "currency": "GBP"});
+        let refund = json!({"return_id": id, "tender": "card", "amount": amount});
+        shop.at(register, &format!("{id}-f"), "refund_tender", refund).await.unwrap();
+    }
+    let frozen = Arc::new(FaultyDatabase::new(database));
+    // The plan is put; its first chunk waits.
+    frozen.script(Operation::Transact, [None, Some(Fault::Freezes)]);
+    let ports = Ports { database: frozen.clone(), environment: shop.ports.environment.clone() };
+    let late = Shop { ports, scope: shop.scope.clone() };
+    let task =
+        tokio::spawn(
+            async move { late.at("r-1", "end", "finalize_return", json!({"return_id": "long"})).await },
+        );
+    while frozen.injected().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    shop.at("r-2", "end", "finalize_return", json!({"return_id": "quick"})).await.unwrap();
+    frozen.thaw();
+    assert_eq!(task.await.unwrap().unwrap_err().code(), Some("return_above_sold"));
+    assert_eq!(shop.counters(STORE, "S-0").await.unwrap().on_hand, 1_000);
+    assert_eq!(shop.counters(STORE, "S-1").await.unwrap().on_hand, 0);
+}
