@@ -4,8 +4,8 @@
 
 Works on a copy of the last commit in target/mutants. What was found there is kept: a run of the same commit
 goes on where the last one stopped, with mutants drawn by chance. A run of another commit takes over what a test
-caught and tries the rest again, and says so; without target/mutants/results.jsonl it tries all. Mutants that
-change nothing anybody could see are in explained.txt, each with its reason.
+caught and tries the rest again, and says so; without target/mutants/verdicts.jsonl it tries all. Why some are
+missed is in explained.txt.
 """
 
 import argparse
@@ -284,7 +284,7 @@ def without_place(name: str) -> str:
 
 
 def explained() -> set[str]:
-    """Mutants that change nothing anybody could see, without their places."""
+    """Mutants of which it is known why they are missed, without their places."""
     lines = Path(__file__).with_name("explained.txt").read_text().splitlines()
     return {line.rpartition(" | ")[0] for line in lines if line and not line.startswith("#")}
 
@@ -314,7 +314,7 @@ def main() -> int:
     parser.add_argument("--files", default="", help="only files whose path begins so")
     asked = parser.parse_args()
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    state, results = FOLDER / "state.json", FOLDER / "results.jsonl"
+    state, results = FOLDER / "state.json", FOLDER / "verdicts.jsonl"
     try:
         kept = json.loads(state.read_text()) if state.exists() else {}
         if kept.get("commit") != commit:

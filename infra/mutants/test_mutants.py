@@ -99,7 +99,7 @@ class VerdictsTest(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
-        self.results = self.folder / "results.jsonl"
+        self.results = self.folder / "verdicts.jsonl"
 
     def write(self, *verdicts):
         self.results.write_text("".join(json.dumps(asdict(one)) + "\n" for one in verdicts))
