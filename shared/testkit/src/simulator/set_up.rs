@@ -17,16 +17,18 @@ const ZONES: [&str; 4] = ["Europe/London", "America/New_York", "Asia/Kolkata", "
 /// Categories of goods.
 const CATEGORIES: [&str; 3] = ["garden", "kitchen", "party"];
 
-/// Everybody whose name a line of the log may hold: the tenants of runs, and the intruder's.
-pub const TENANTS: [&str; 3] = ["acme", "globex", INTRUDER];
+/// Who may have shops.
+const OWNERS: [&str; 2] = ["acme", "globex"];
 /// The tenant of the intruder, who has nothing.
 pub const INTRUDER: &str = "mallory";
+/// Everybody whose name a line of the log may hold.
+pub const TENANTS: [&str; 3] = [OWNERS[0], OWNERS[1], INTRUDER];
 
 /// The tenants of a run: they call their stores, registers and goods the same, so that nothing but the
 /// tenant tells them apart.
 pub fn tenants(chance: &Chance) -> Vec<Tenant> {
-    let count = 1 + chance.index(2);
-    TENANTS.into_iter().take(count).map(|id| tenant(chance, id)).collect()
+    let count = 1 + chance.index(OWNERS.len());
+    OWNERS.into_iter().take(count).map(|id| tenant(chance, id)).collect()
 }
 
 fn tenant(chance: &Chance, id: &str) -> Tenant {
