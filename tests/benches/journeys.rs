@@ -28,6 +28,7 @@ use tillstream_allocator as _;
 use tillstream_testkit::emulator::DynamoFixture;
 use tillstream_testkit::test_environment::TestEnvironment;
 use tillstream_tests::bench_report::{Report, Target};
+use tillstream_tests::machine_speed::thousands_sorted_per_second;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::till::{Sale, Tills, products};
@@ -126,6 +127,7 @@ fn measure() {
     let warm_up = WARM_UP.min(journeys);
     println!("# {warm_up} journeys to warm up; {journeys} timed");
     let (warming, timed) = (Numbers::of(0..warm_up), Numbers::of(warm_up..warm_up + journeys));
+    let speed_before = thousands_sorted_per_second();
     // All begin to be timed when all are warm.
     let warm = Barrier::new(stores + 1);
     let (took, mut times) = std::thread::scope(|scope| {
@@ -156,6 +158,7 @@ fn measure() {
             processes.into_iter().flat_map(|process| process.join().unwrap()).collect();
         (begin.elapsed(), times)
     });
+    let speed = u32::midpoint(speed_before, thousands_sorted_per_second());
     times.sort_unstable();
     let percentile = |of: usize| times[(times.len() - 1) * of / 100].as_secs_f64() * 1e3;
     let mut report = Report::of_times("journeys");
@@ -164,6 +167,8 @@ fn measure() {
     report.figure("journeys_of_3_lines", rate.round(), "journeys/s", Target::AtLeast(300.0));
     report.figure("journeys_of_3_lines_p50", (percentile(50) * 100.0).round() / 100.0, "ms", Target::None);
     report.figure("journeys_of_3_lines_p99", (percentile(99) * 100.0).round() / 100.0, "ms", Target::None);
+    // Which part of a slow figure is the machine's.
+    report.figure("machine_beside_journeys", f64::from(speed), "thousand_sorted/s", Target::None);
     if journeys == JOURNEYS {
         report.write().unwrap();
     } else {

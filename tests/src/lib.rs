@@ -1,3 +1,4 @@
 //! What the benchmarks share. The tests are in `tests/`, the benchmarks in `benches/`.
 
 pub mod bench_report;
+pub mod machine_speed;

@@ -4,9 +4,13 @@
 //! algorithm is ours to choose, a key id is required, issuer, audience and expiry are checked. The
 //! public keys are one item of the identity table; they are kept in memory, read again when they are
 //! old, and when a token names a key that is not among them, at most once in [`COOL_DOWN`].
+//!
+//! Checking a signature takes longer than all the rest of a till's command, and a till sends the same
+//! token for minutes. So what a token said is kept beside the keys that it was verified with, and goes
+//! with them; its times are checked at every request.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -32,6 +36,9 @@ pub const KEYS_AGE_MAX: SignedDuration = SignedDuration::from_secs(300);
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// Most stores that a token may name.
 pub const STORES_MAX: usize = 1_000;
+/// Most verified tokens that are kept: the tills that one process of a function serves within the age of
+/// the keys, at a few kilobytes each at most.
+pub const VERIFIED_MAX: usize = 512;
 
 /// The keys as they were read, and when they were last asked for.
 #[derive(Default)]
@@ -41,6 +48,42 @@ struct KeySet {
     read_at: Option<Timestamp>,
     /// Of the last read, successful or not.
     tried_at: Option<Timestamp>,
+    /// By token: whom these keys showed it to be of.
+    verified: Mutex<HashMap<String, Arc<Verified>>>,
+}
+
+impl KeySet {
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        self.read_at.is_some_and(|at| now.duration_since(at) < KEYS_AGE_MAX)
+    }
+
+    fn verified(&self, token: &str) -> Option<Arc<Verified>> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
+    }
+
+    fn keep(&self, token: &str, verified: Arc<Verified>) {
+        let mut kept = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        // Rare, and the next requests fill it again: no order of use is worth its keeping.
+        if kept.len() >= VERIFIED_MAX {
+            kept.clear();
+        }
+        kept.insert(token.to_owned(), verified);
+    }
+}
+
+/// What a token with a valid signature said.
+struct Verified {
+    caller: Caller,
+    times: Times,
+}
+
+/// When a token may be used, in seconds since the epoch.
+#[derive(Clone, Copy)]
+struct Times {
+    /// `exp`.
+    end: i64,
+    /// The later of `iat` and `nbf`.
+    begin: i64,
 }
 
 /// Verifies tokens.
@@ -158,35 +201,43 @@ impl Authenticator {
     /// As [`Self::authenticate`].
     pub async fn verify(&self, token: &str) -> Result<Caller, Error> {
         let now = self.environment.now();
+        let known = self.known();
+        // Old keys are read again first: one may have been withdrawn.
+        if known.is_fresh(now)
+            && let Some(verified) = known.verified(token)
+        {
+            check_times(verified.times, now)?;
+            return Ok(verified.caller.clone());
+        }
         let key_id = key_id(token)?;
-        let key = self.key(&key_id, now).await?;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key, &self.validation)
+        let keys = self.keys_with(&key_id, now).await?;
+        let key = keys.keys.get(&key_id).ok_or_else(unknown_key)?;
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation)
             .map_err(|error| refuse(error.kind()))?
             .claims;
-        check_times(&claims, now)?;
-        caller(claims)
+        let times = Times { end: claims.exp, begin: claims.iat.max(claims.nbf.unwrap_or(i64::MIN)) };
+        check_times(times, now)?;
+        let caller = caller(claims)?;
+        keys.keep(token, Arc::new(Verified { caller: caller.clone(), times }));
+        Ok(caller)
     }
 
-    async fn key(&self, id: &str, now: Timestamp) -> Result<DecodingKey, Error> {
+    /// The keys, fresh and with this one if there is such a one.
+    async fn keys_with(&self, id: &str, now: Timestamp) -> Result<Arc<KeySet>, Error> {
         let known = self.known();
-        let fresh = known.read_at.is_some_and(|at| now.duration_since(at) < KEYS_AGE_MAX);
-        match known.keys.get(id) {
-            Some(key) if fresh => return Ok(key.clone()),
-            // Old keys serve on while the table does not answer; the failure is logged.
-            Some(key) => {
-                let key = key.clone();
-                return match self.read_keys(now).await {
-                    Ok(()) => self.known().keys.get(id).cloned().ok_or_else(unknown_key),
-                    Err(error) => {
-                        tracing::warn!(%error, "public keys could not be read again, old ones are used");
-                        Ok(key)
-                    }
-                };
-            }
-            None => {}
+        let has_it = known.keys.contains_key(id);
+        if has_it && known.is_fresh(now) {
+            return Ok(known);
         }
-        self.read_keys(now).await?;
-        self.known().keys.get(id).cloned().ok_or_else(unknown_key)
+        match self.read_keys(now).await {
+            Ok(()) => Ok(self.known()),
+            // Old keys serve on while the table does not answer; the failure is logged.
+            Err(error) if has_it => {
+                tracing::warn!(%error, "public keys could not be read again, old ones are used");
+                Ok(known)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn known(&self) -> Arc<KeySet> {
@@ -218,14 +269,24 @@ impl Authenticator {
         };
         match read.await {
             Ok(keys) => {
-                self.set_known(KeySet { keys, read_at: Some(now), tried_at: Some(now) });
+                self.set_known(KeySet {
+                    keys,
+                    read_at: Some(now),
+                    tried_at: Some(now),
+                    verified: Mutex::default(),
+                });
                 Ok(())
             }
             Err(error) => {
                 // The cool-down counts only where there is something to serve on with, so that a
                 // first failed read does not refuse everybody for half a minute.
                 let tried_at = known.read_at.map(|_| now);
-                self.set_known(KeySet { keys: known.keys.clone(), read_at: known.read_at, tried_at });
+                self.set_known(KeySet {
+                    keys: known.keys.clone(),
+                    read_at: known.read_at,
+                    tried_at,
+                    verified: Mutex::default(),
+                });
                 Err(error)
             }
         }
@@ -304,12 +365,12 @@ fn refuse(kind: &ErrorKind) -> Error {
     }
 }
 
-fn check_times(claims: &Claims, now: Timestamp) -> Result<(), Error> {
+fn check_times(times: Times, now: Timestamp) -> Result<(), Error> {
     let (now, leeway) = (now.as_second(), LEEWAY.as_secs());
-    if claims.exp.saturating_add(leeway) <= now {
+    if times.end.saturating_add(leeway) <= now {
         return Err(unauthenticated("token_expired", "the token has expired; fetch a new one"));
     }
-    if claims.iat.max(claims.nbf.unwrap_or(i64::MIN)).saturating_sub(leeway) > now {
+    if times.begin.saturating_sub(leeway) > now {
         return Err(unauthenticated(
             "token_from_future",
             "the token's `iat` or `nbf` is in the future; check the issuer's clock",

@@ -236,3 +236,43 @@ async fn only_one_bearer_header_will_do() {
     }
     assert!(scene.authenticator.authenticate(&ask(&[format!("bearer  {token}")])).await.is_ok());
 }
+
+#[tokio::test]
+async fn what_a_token_said_is_kept_as_long_as_its_keys_and_its_times_hold() {
+    let scene = Scene::new().await;
+    let kept = || scene.authenticator.known().verified.lock().unwrap().len();
+    let now = scene.environment.now().as_second();
+    let short = scene.issuer.token(&scene.claims().with("exp", now + 60)).unwrap();
+    let long = scene.issuer.token(&scene.claims()).unwrap();
+    for token in [&short, &long, &short, &long] {
+        assert_eq!(scene.authenticator.verify(token).await.unwrap().subject, "user-1");
+    }
+    assert_eq!(kept(), 2);
+    let forged = tampered(&long, &Claims::new("other", &["operator"], scene.environment.now()));
+    assert_eq!(scene.code(&forged).await, "token_signature_invalid");
+    assert_eq!(kept(), 2, "what was refused is not kept");
+
+    scene.environment.advance(Duration::from_secs(65));
+    assert_eq!(scene.code(&short).await, "token_expired");
+    assert!(scene.authenticator.verify(&long).await.is_ok());
+
+    // Another key takes the place of the first one, and is met before the first one is too old.
+    let next = TokenIssuer::new("key-2").unwrap();
+    scene.database.write(TokenIssuer::publish(&[&next])).await.unwrap();
+    assert!(scene.authenticator.verify(&long).await.is_ok());
+    assert!(scene.authenticator.verify(&next.token(&scene.claims()).unwrap()).await.is_ok());
+    assert_eq!(scene.code(&long).await, "token_key_unknown");
+}
+
+#[tokio::test]
+async fn only_so_many_tokens_are_kept() {
+    let scene = Scene::new().await;
+    let kept = || scene.authenticator.known().verified.lock().unwrap().len();
+    for number in 0..=VERIFIED_MAX {
+        let token = scene.issuer.token(&scene.claims().with("sub", format!("user-{number}"))).unwrap();
+        let caller = scene.authenticator.verify(&token).await.unwrap();
+        assert_eq!(caller.subject, format!("user-{number}"));
+        assert!(kept() <= VERIFIED_MAX);
+    }
+    assert_eq!(kept(), 1);
+}
