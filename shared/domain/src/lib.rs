@@ -4,6 +4,7 @@
 //! at all, so that the same inputs give the same outputs in a till, in a rebuild and in a test.
 
 pub mod aggregates;
+pub mod apportion;
 pub mod breaker;
 pub mod business_day;
 pub mod card_number;
