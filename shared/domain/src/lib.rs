@@ -15,5 +15,6 @@ pub mod interval_set;
 pub mod lane;
 pub mod location;
 pub mod money;
+pub mod pricing;
 pub mod product;
 pub mod quantity;
