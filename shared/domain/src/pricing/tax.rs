@@ -57,7 +57,7 @@ pub enum TaxRounding {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaxRule {
-    /// Its id, unique in the tenant.
+    /// Its id, unique in the tenant. A rate that changes on a day is two rules, one after the other.
     pub id: String,
     /// Counts its changes.
     pub version: u64,
