@@ -83,13 +83,9 @@ pub(super) fn amount_per_unit(candidates: &[Candidate], amount: i64, uses_max: u
 /// Where uses are limited, they go to the units that save most.
 fn per_unit(candidates: &[Candidate], uses_max: u32, off: impl Fn(&Candidate, i64, i64) -> i64) -> Given {
     let units_of = |c: &Candidate| if c.line.line.unit == Unit::Piece { c.line.pieces } else { 1 };
-    let mut saving: Vec<(&Candidate, i64, i64)> = candidates
-        .iter()
-        .map(|c| (c, units_of(c), off(c, units_of(c), units_of(c))))
-        .filter(|(_, _, off)| *off > 0)
-        .collect();
-    // Stable, so that equal savings stay in their canonical order.
-    // A millionth of a minor unit is finer than any two savings differ that anybody would tell apart.
+    let mut saving: Vec<(&Candidate, i64, i64)> =
+        candidates.iter().map(|c| (c, units_of(c), off(c, units_of(c), units_of(c)))).collect();
+    // By millionths of a minor unit. Stable, so that equal savings stay in their canonical order.
     let per_unit = |off: i64, units: i64| i128::from(off) * 1_000_000 / i128::from(units.max(1));
     saving.sort_by_cached_key(|(_, units, off)| Reverse(per_unit(*off, *units)));
     let mut uses_left = i64::from(uses_max);
@@ -97,6 +93,7 @@ fn per_unit(candidates: &[Candidate], uses_max: u32, off: impl Fn(&Candidate, i6
     for (candidate, units, whole) in saving {
         let used = units.min(uses_left);
         let off = if used == units { whole } else { off(candidate, used, units) };
+        // No use is spent on what costs no less for it.
         if used > 0 && off > 0 {
             parts.push(Part { at: candidate.at, off, pieces: 0, value: 0 });
             uses_left -= used;

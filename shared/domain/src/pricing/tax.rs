@@ -8,7 +8,8 @@
 //! it. Per line that is each line (exclusive: and rate) for itself. Per order, exclusive, it is each rule
 //! over all lines that bear it: BR-CO-17 of EN 16931. Per order, inclusive, it is all lines that bear the
 //! same set of rules, since what is contained depends on all rates together; of several such sets a rule
-//! has the sum.
+//! has the sum. What is contained is rounded once already, so base × rate, rounded again as BR-CO-17 asks
+//! for, may differ from it by a unit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
