@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::coupon::{COUPONS_MAX, Coupon};
 use super::error::PricingError;
 use super::manual_discount::{MANUAL_DISCOUNTS_MAX, ManualDiscount};
+use super::promotion::PROMOTIONS_MAX;
 use crate::cart::LINES_MAX;
+use crate::identifier::check_id;
 use crate::money::{Currency, UnitPrice};
 use crate::quantity::{QUANTITY_MAX_THOUSANDTHS, Quantity, Unit};
 
@@ -32,7 +34,7 @@ pub struct Modifier {
     pub ten_thousandths: i64,
 }
 
-/// One line to be priced.
+/// One line to be priced. Its texts are those of the catalogue, which bounds them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BasketLine {
@@ -160,11 +162,15 @@ impl Basket {
             (self.coupons.len(), "coupons", COUPONS_MAX),
             (self.customer.segments.len(), "segments of a customer", SEGMENTS_MAX),
             (self.requested_promotions.len(), "promotions applied by hand", REQUESTED_PROMOTIONS_MAX),
+            (self.uses_left.len(), "promotions with uses left", PROMOTIONS_MAX),
         ];
         for (count, what, most) in bounds {
             if count > most {
                 return Err(PricingError::TooMany(what, most));
             }
+        }
+        for id in &self.requested_promotions {
+            check_id(id).map_err(|error| PricingError::Rule(id.clone(), error.into()))?;
         }
         let mut numbers = BTreeSet::new();
         for line in &self.lines {

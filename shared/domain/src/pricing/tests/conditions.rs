@@ -41,7 +41,9 @@ fn days_and_times_are_those_of_the_store() {
             times.map(|(from, to)| TimeOfDay { from: from.parse().unwrap(), to: to.parse().unwrap() });
         let days = days.iter().copied().collect();
         let basket = Basket { local: local.parse().unwrap(), ..one_line() };
-        under(Conditions { days, time_of_day, ..Conditions::default() }, &basket).is_none()
+        let reason = under(Conditions { days, time_of_day, ..Conditions::default() }, &basket);
+        assert!(matches!(reason, None | Some(Reason::WrongTime)), "{reason:?}");
+        reason.is_none()
     };
     let happy_hour = Some(("17:00:00", "19:00:00"));
     assert!(at("2026-06-10T17:00:00", &[], happy_hour));

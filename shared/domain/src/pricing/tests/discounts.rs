@@ -70,6 +70,18 @@ fn which_line_is_which_does_not_matter() {
 }
 
 #[test]
+fn a_penny_falls_on_the_same_kind_of_line_either_way() {
+    // Alike but for how the price came about, which no total shows.
+    let of_the_overridden = |first: bool| {
+        let of = |number, price_overridden| BasketLine { price_overridden, ..line(number, "a", "1", 1) };
+        let lines = [of(1, first), of(2, !first)];
+        let priced = with_coupons(lines, vec![coupon("PENNY", CouponBenefit::FixedAmount { amount: 1 })]);
+        off(&priced).get(usize::from(!first)).copied()
+    };
+    assert_eq!(of_the_overridden(true), of_the_overridden(false));
+}
+
+#[test]
 fn manual_discounts_that_make_no_sense_are_refused() {
     let refused = |discounts: Vec<ManualDiscount>| {
         let basket = Basket { manual_discounts: discounts, ..basket([line(1, "a", "3", 1)]) };

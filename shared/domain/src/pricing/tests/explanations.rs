@@ -46,6 +46,9 @@ fn what_leaves_the_bounds_is_refused() {
     let million = |number| line(number, "a", "9999.99", 1_000_000);
     assert!(price(&basket([million(1)]), &rules([])).is_ok());
     assert_eq!(refused(basket([million(1), million(2)])), PricingError::OutOfRange);
+    let mostly_off = vec![manual(1, ManualDiscountKind::PercentCart { bps: 9_000 })];
+    let discounted = Basket { manual_discounts: mostly_off, ..basket([million(1), million(2)]) };
+    assert_eq!(refused(discounted), PricingError::OutOfRange, "gross is an amount of the order too");
     let taxed = taxes(TaxMode::Exclusive, TaxRounding::PerLine, [tax("t", 100)]);
     assert_eq!(price(&basket([million(1)]), &taxed).unwrap_err().code(), "amount_out_of_range");
     let taxed = taxes(TaxMode::Exclusive, TaxRounding::PerOrder, [tax("t", 100_000)]);
@@ -63,6 +66,16 @@ fn what_leaves_the_bounds_is_refused() {
     assert_eq!(refused(Basket { coupons, ..basket([]) }), PricingError::TooMany("coupons", 10));
     let twice = vec![coupon("C", CouponBenefit::Percentage { bps: 1 }); 2];
     assert_eq!(refused(Basket { coupons: twice, ..basket([]) }).code(), "listed_twice");
+    let requested =
+        |ids: Vec<String>| Basket { requested_promotions: ids.into_iter().collect(), ..basket([]) };
+    assert_eq!(refused(requested(vec!["p q".into()])).code(), "id_malformed");
+    let many = (0..101).map(|n| format!("p{n}")).collect();
+    assert_eq!(refused(requested(many)).code(), "too_many_to_price");
+    let uses_left = (0..501).map(|n| (format!("p{n}"), 1)).collect();
+    assert_eq!(refused(Basket { uses_left, ..basket([]) }).code(), "too_many_to_price");
+    let segments = (0..101).map(|n| format!("s{n}")).collect();
+    let customer = CustomerFacts { segments, tax_exempt: false };
+    assert_eq!(refused(Basket { customer, ..basket([]) }).code(), "too_many_to_price");
     let categories = vec!["x".to_owned(); 17];
     assert_eq!(
         refused(basket([BasketLine { categories, ..line(1, "a", "1", 1) }])).code(),

@@ -286,14 +286,15 @@ fn rearranged(seed: u64, basket: &Basket, rules: &PriceRules) -> (Basket, PriceR
 }
 
 /// What may not differ between two arrangements of an order.
-type Essence<'p> = (Amounts, &'p [LineTax], Vec<&'p Outcome>, Vec<[i64; 7]>);
+type Essence<'p> = (Amounts, &'p [LineTax], Vec<&'p Outcome>, Vec<(String, [i64; 7])>);
 
-fn essence(priced: &Priced) -> Essence<'_> {
-    let of_line = |line: &PricedLine| {
-        let a = line.amounts;
-        [a.gross, a.discount_shown, a.net, a.subtotal, a.discount, a.tax, a.total]
+fn essence<'p>(basket: &Basket, priced: &'p Priced) -> Essence<'p> {
+    let of_line = |(line, told): (&BasketLine, &PricedLine)| {
+        let a = told.amounts;
+        let content = format!("{:?}", BasketLine { number: 0, ..line.clone() });
+        (content, [a.gross, a.discount_shown, a.net, a.subtotal, a.discount, a.tax, a.total])
     };
-    let mut lines: Vec<_> = priced.lines.iter().map(of_line).collect();
+    let mut lines: Vec<_> = basket.lines.iter().zip(&priced.lines).map(of_line).collect();
     lines.sort_unstable();
     (priced.amounts, &priced.taxes, priced.explanations.iter().map(|e| &e.outcome).collect(), lines)
 }
@@ -304,7 +305,8 @@ fn check_order(seed: u64, lines: i64) -> (Basket, PriceRules, Priced) {
     check(&basket, &rules, &priced);
     let (other_basket, other_rules) = rearranged(seed, &basket, &rules);
     let other = price(&other_basket, &other_rules).unwrap();
-    assert_eq!(essence(&priced), essence(&other), "seed {seed}, at most {lines} lines");
+    let (one, rearranged) = (essence(&basket, &priced), essence(&other_basket, &other));
+    assert_eq!(one, rearranged, "seed {seed}, at most {lines} lines");
     (basket, rules, priced)
 }
 
