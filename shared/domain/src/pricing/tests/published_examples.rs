@@ -16,17 +16,8 @@ fn taken(priced: &Priced) -> Vec<i64> {
 }
 
 /// <https://developer.squareup.com/docs/orders-api/discounts>: item percentages, order percentages, item
-/// amounts, order amounts; of several percentages the lower first: 0.5 % of 60.99 is 0.30, then 5 % of
-/// 60.69 is 3.03. The other way round it would be 3.05 and 0.29.
-#[test]
-fn square_takes_the_lower_percentage_first() {
-    let one = || [line(1, "a", "60.99", 1)];
-    let priced = discounted(one(), &[PercentCart { bps: 500 }, PercentCart { bps: 50 }]);
-    assert_eq!(taken(&priced), [30, 303]);
-    assert_eq!(priced.amounts.total, 5_766);
-}
-
-/// The same page: the four classes, whatever the order in which they were given.
+/// amounts, order amounts, whatever the order in which they were given. The percentages are those of the
+/// page, the amounts made up.
 #[test]
 fn square_orders_discounts_by_class() {
     let given = [
@@ -38,6 +29,38 @@ fn square_orders_discounts_by_class() {
     let priced = discounted([line(1, "a", "50", 1)], &given);
     // 7 % of 50.00; 12 % of 46.50; 2.00; 1.00.
     assert_eq!(taken(&priced), [350, 558, 200, 100]);
+}
+
+/// Within one of those classes the lower value comes first: 0.5 % of 60.99 is 0.30, then 5 % of 60.69 is
+/// 3.03. The other way round it would be 3.05 and 0.29, a penny more.
+#[test]
+fn of_one_class_the_lower_percentage_comes_first() {
+    let one = || [line(1, "a", "60.99", 1)];
+    let priced = discounted(one(), &[PercentCart { bps: 500 }, PercentCart { bps: 50 }]);
+    assert_eq!(taken(&priced), [30, 303]);
+    assert_eq!(priced.amounts.total, 5_766);
+}
+
+/// <https://community.squareup.com/t5/Orders-Menu-Items-Catalog/Simple-Rounding-Errors-Persist/m-p/808404>:
+/// 15 % off three of 3.25 is off 9.75, which leaves 8.29, and not three times off 3.25, which leaves 8.28.
+#[test]
+fn square_discounts_the_quantity_and_not_each_piece() {
+    let priced = discounted([line(1, "a", "3.25", 3)], &[PercentLine { line: 1, bps: 1_500 }]);
+    assert_eq!(priced.amounts.net, 829);
+}
+
+/// <https://developer.squareup.com/forums/t/order-calculation-with-discount-and-service-charges/16894>: of
+/// 915 yen Square took 10 % and then 4, which it made 91 and 4. Half of a yen goes away from zero here, and
+/// to even it would be 92 as well; so this differs from Square by one.
+#[test]
+fn square_took_a_yen_less_off() {
+    let discounts = vec![manual(1, PercentCart { bps: 1_000 }), manual(2, FixedCart { amount: 4 })];
+    let basket = Basket {
+        currency: "JPY".parse().unwrap(),
+        manual_discounts: discounts,
+        ..basket([line(1, "a", "915", 1)])
+    };
+    assert_eq!(taken(&price(&basket, &rules([])).unwrap()), [92, 4]);
 }
 
 /// <https://developer.squareup.com/docs/orders-api/price-adjustments>: Square rounds half to even, so that
