@@ -4,6 +4,7 @@
 //! at all, so that the same inputs give the same outputs in a till, in a rebuild and in a test.
 
 pub mod aggregates;
+pub mod apportion;
 pub mod breaker;
 pub mod business_day;
 pub mod card_number;
@@ -14,5 +15,6 @@ pub mod interval_set;
 pub mod lane;
 pub mod location;
 pub mod money;
+pub mod pricing;
 pub mod product;
 pub mod quantity;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::NO_TENDER;
-use super::apportion::apportion;
 use super::fact::SaleFact;
 use super::folded::Folded;
 use super::metrics::Metrics;
+use crate::apportion::apportion;
 use crate::money::Currency;
 
 /// Metrics by the name of a register, an employee, ….

@@ -11,14 +11,13 @@
 //! - `orders`: sales, zero totals included; `return_orders`: returns. `units`: thousandths sold on all
 //!   lines; returns are not subtracted.
 //! - By **payment method** the amounts and units of an order are apportioned to its tenders by what
-//!   each paid ([`apportion`]); the shares sum to the order exactly. An order counts once under each
+//!   each paid ([`crate::apportion`]); the shares sum to the order exactly. An order counts once under each
 //!   tender it used, so these order counts may sum to more than the orders. Orders without payment
 //!   stand under [`NO_TENDER`].
 //! - By **category** and by **product** an order counts once in each that it has lines of; tips belong
 //!   to no line and do not appear there.
 //! - What has no category or no segment stands under the empty name.
 
-pub mod apportion;
 pub mod coarse_page;
 pub mod fact;
 pub mod folded;
