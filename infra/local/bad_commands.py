@@ -249,6 +249,8 @@ class BadCommands(HostileClient):
             "add_line_item": {"sku": self.sku, "quantity": 1},
             "update_line_item": {"line_id": "l-1", "quantity": 2},
             "remove_line_item": {"line_id": "l-1"},
+            "apply_manual_discount": {"kind": "percent_cart", "value": 100, "reason": "x"},
+            "remove_manual_discount": {"discount_id": "d-1"},
             "set_tendering": {},
             "resume_editing": {},
             "add_payment": {"tender": "card", "amount": pounds(1)},
@@ -587,6 +589,33 @@ class BadCommands(HostileClient):
             request = self.command("start_return", {"original_order_id": self.final, "reason": reason})
             yield Case(f"return: reason {reason!r}", request, 422, "reason_required")
 
+    def discounts(self) -> Iterator[Case]:
+        def give(kind: str, value: object, reason: str = "x", **more: object) -> Request:
+            payload = {"cart_id": self.open, "kind": kind, "value": value, "reason": reason, **more}
+            return self.command("apply_manual_discount", payload)
+
+        value, field = "discount_value_invalid", "field_invalid"
+        for name, request, status, code in [
+            ("more than all", give("fixed_cart", pounds(10**9)), 409, "discount_above_total"),
+            ("of nothing", give("percent_cart", 0), 422, value),
+            ("of 100.01 %", give("percent_cart", 10_001), 422, value),
+            ("a percentage of money", give("percent_cart", pounds(1)), 422, value),
+            ("an amount without currency", give("fixed_cart", 100), 422, value),
+            ("a negative amount", give("fixed_cart", pounds(-1)), 422, value),
+            ("of another currency", give("fixed_cart", {"amount": 1, "currency": "EUR"}), 422, "currency_mismatch"),
+            ("a fraction of a point", give("percent_cart", 1.5), 422, field),
+            ("of no kind", give("half", 100), 422, field),
+            ("off no line", give("percent_line", 100), 422, "line_required"),
+            ("off an unknown line", give("fixed_line", pounds(1), line_id="l-99"), 404, "line_not_found"),
+            ("of the cart, off a line", give("percent_cart", 100, line_id="l-1"), 422, "line_not_expected"),
+            ("for no reason", give("percent_cart", 100, reason=" "), 422, "reason_required"),
+            ("for a long reason", give("percent_cart", 100, reason="x" * 201), 422, "text_too_long"),
+            ("for a card", give("percent_cart", 100, reason=CARD), 422, "card_number_refused"),
+        ]:
+            yield Case(f"a discount {name}", request, status, code)
+        unknown = self.command("remove_manual_discount", {"cart_id": self.open, "discount_id": "d-99"})
+        yield Case("take back an unknown discount", unknown, 404, "discount_not_found")
+
     def cart_states(self) -> Iterator[Case]:
         state, line = "wrong_cart_state", {"sku": self.sku, "quantity": 1}
         for name, cart in [
@@ -609,6 +638,10 @@ class BadCommands(HostileClient):
                 409,
                 state,
             )
+            give = {**of, "kind": "percent_cart", "value": 100, "reason": "x"}
+            yield Case(f"{name}: give a discount", self.command("apply_manual_discount", give), 409, state)
+            take = {**of, "discount_id": "d-1"}
+            yield Case(f"{name}: take one back", self.command("remove_manual_discount", take), 409, state)
             yield Case(f"{name}: set tendering", self.command("set_tendering", of), 409, state)
         for name, cart in [("final", self.final), ("voided", self.voided)]:
             of = {"cart_id": cart}

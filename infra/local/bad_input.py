@@ -37,6 +37,7 @@ class BadInput(BadCommands, BadAccess, BadQueries, BadRecords):
         yield Table("things that are not there", self.unknown_things)
         yield Table("quantities, prices and amounts", self.numbers)
         yield Table("card numbers and texts", self.texts)
+        yield Table("discounts by hand", self.discounts)
         yield Table("states of a cart", self.cart_states)
         yield Table("tokens", self.bad_tokens)
         yield Table("every route without a token", self.routes_without_token)

@@ -254,6 +254,14 @@ impl Item {
         self.opt_number(name).ok_or_else(|| self.lacks(name))
     }
 
+    /// Bytes, if they are there.
+    pub fn opt_bytes(&self, name: &str) -> Option<&[u8]> {
+        match self.0.get(name) {
+            Some(Value::B(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// A bytes attribute.
     ///
     /// # Errors

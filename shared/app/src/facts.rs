@@ -17,12 +17,13 @@ pub fn sale_event(scope: &TenantScope, cart: &Cart) -> Result<SaleEvent> {
     let done = cart.finalized.as_ref().ok_or_else(|| Error::Bug(format!("cart {} is not final", cart.id)))?;
     let mut lines = Vec::with_capacity(cart.lines.len());
     for line in &cart.lines {
+        let amounts = cart.line_amounts(line).map_err(Error::bug)?;
         lines.push(SaleLine {
             sku: line.sku.clone(),
             category: line.category.clone(),
             quantity: line.quantity,
-            gross: line.gross(cart.currency).map_err(Error::bug)?,
-            discount: 0,
+            gross: amounts.gross,
+            discount: amounts.discount,
             tax: 0,
         });
     }

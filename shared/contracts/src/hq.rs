@@ -125,6 +125,9 @@ pub struct HqLine {
     /// Quantity × price, before discounts, without tax.
     #[schema(value_type = MoneySchema)]
     pub gross: Money,
+    /// What was taken off, discounts of the cart apportioned. Left out where nothing was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub discounts: Vec<HqDiscount>,
     /// Free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
@@ -135,6 +138,20 @@ pub struct HqLine {
     /// For a return of a known sale: the line of the sale.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub original_line_id: Option<String>,
+}
+
+/// What takes something off a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HqDiscount {
+    /// `manual_discount`, `promotion` or `coupon`.
+    pub kind: String,
+    /// Which one it is (`d-1`, a promotion's id, a coupon's code).
+    pub id: String,
+    /// What stands on the receipt.
+    pub name: String,
+    /// How much it takes off this line.
+    #[schema(value_type = MoneySchema)]
+    pub amount: Money,
 }
 
 /// One payment, or refund.

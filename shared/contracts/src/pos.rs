@@ -75,6 +75,10 @@ pub enum Command {
     UpdateLineItem(UpdateLineItem),
     /// Takes a line off.
     RemoveLineItem(LineReference),
+    /// Takes something off a line or the cart.
+    ApplyManualDiscount(ApplyManualDiscount),
+    /// Takes a manual discount back.
+    RemoveManualDiscount(DiscountReference),
     /// Fixes the lines, so that payments can be taken.
     SetTendering(CartReference),
     /// Goes back to the lines.
@@ -100,12 +104,14 @@ pub enum Command {
 }
 
 /// Names of all actions, for the message that refuses an unknown one.
-pub const ACTIONS: [&str; 16] = [
+pub const ACTIONS: [&str; 18] = [
     "create_cart",
     "set_customer",
     "add_line_item",
     "update_line_item",
     "remove_line_item",
+    "apply_manual_discount",
+    "remove_manual_discount",
     "set_tendering",
     "resume_editing",
     "add_payment",
@@ -198,6 +204,76 @@ pub struct LineReference {
     pub cart_id: String,
     /// The line.
     pub line_id: String,
+}
+
+/// What a manual discount is taken off, and how it is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DiscountKind {
+    /// A part of all lines together.
+    PercentCart,
+    /// A part of one line.
+    PercentLine,
+    /// An amount off all lines together, apportioned by what is left to pay of each.
+    FixedCart,
+    /// An amount off one line.
+    FixedLine,
+}
+
+/// How much a manual discount takes off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a percentage is a whole number of basis points (500 is 5 %), an amount is money such as \
+                 {\"amount\": 100, \"currency\": \"GBP\"}"
+)]
+pub enum DiscountValue {
+    /// Basis points, 1 to 10,000.
+    BasisPoints(u32),
+    /// An amount.
+    Amount(Money),
+}
+
+/// Basis points (1 to 10,000, where 500 is 5 %) for a percentage, money for an amount.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = DiscountValue)]
+pub enum DiscountValueSchema {
+    /// A percentage.
+    BasisPoints(u32),
+    /// An amount.
+    Amount(MoneySchema),
+}
+
+/// Payload of `apply_manual_discount`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApplyManualDiscount {
+    /// The cart.
+    pub cart_id: String,
+    /// What it is taken off.
+    pub kind: DiscountKind,
+    /// How much.
+    #[schema(value_type = DiscountValueSchema)]
+    pub value: DiscountValue,
+    /// The line, for `percent_line` and `fixed_line`.
+    #[serde(default)]
+    pub line_id: Option<String>,
+    /// Why; stands on the receipt.
+    pub reason: String,
+    /// Approval by a supervisor.
+    #[serde(default)]
+    pub approval_id: Option<String>,
+}
+
+/// A manual discount of a cart.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiscountReference {
+    /// The cart.
+    pub cart_id: String,
+    /// The discount.
+    pub discount_id: String,
 }
 
 /// A cart.
@@ -379,6 +455,9 @@ pub struct CommandResult {
     /// `add_line_item`, `update_line_item`, `remove_line_item`, `return_line_item`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line_id: Option<String>,
+    /// `apply_manual_discount`, `remove_manual_discount`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discount_id: Option<String>,
     /// `add_payment`, `remove_payment`, `refund_tender`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payment_id: Option<String>,
@@ -422,7 +501,7 @@ pub struct CartView {
     pub lines: Option<Vec<LineView>>,
     /// How many lines there are.
     pub line_count: usize,
-    /// Discounts on the whole cart.
+    /// What takes something off, and how much over all lines.
     pub discounts: Vec<AdjustmentView>,
     /// Payments, or refunds of a return.
     pub payments: Vec<PaymentView>,
@@ -457,7 +536,7 @@ pub struct LineView {
     /// Free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
-    /// Discounts on this line.
+    /// What takes something off this line, discounts of the cart apportioned.
     pub discounts: Vec<AdjustmentView>,
     /// Tax of this line.
     pub tax: Vec<AdjustmentView>,
@@ -480,7 +559,11 @@ pub struct LineView {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Adjustment)]
 pub struct AdjustmentView {
-    /// What changed the amount.
+    /// `manual_discount`, `promotion` or `coupon`.
+    pub kind: &'static str,
+    /// Which one it is (`d-1`, a promotion's id, a coupon's code).
+    pub id: String,
+    /// What stands on the receipt.
     pub name: String,
     /// By how much.
     #[schema(value_type = MoneySchema)]

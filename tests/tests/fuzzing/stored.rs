@@ -24,13 +24,14 @@ use tillstream_domain::aggregates::{
 };
 use tillstream_domain::cart::applied::CommandIdentity;
 use tillstream_domain::cart::{
-    Applied, Cart, CartKind, CartState, Disposition, Finalized, Line, NumbersUsed, OriginalLine,
-    OriginalSale, Outcome, Payment, ReturnHead, ReturnLine, Returned, StockMove,
+    Applied, Cart, CartKind, CartState, Charges, DiscountHead, Disposition, Finalized, Line, LineCharges,
+    NumbersUsed, OriginalLine, OriginalSale, Outcome, Payment, ReturnHead, ReturnLine, Returned, StockMove,
 };
 use tillstream_domain::compact::{self, CompactError};
 use tillstream_domain::interval_set::IntervalSet;
 use tillstream_domain::lane::{Lane, LaneNumber};
 use tillstream_domain::money::{Currency, UNIT_PRICE_MAX, UnitPrice};
+use tillstream_domain::pricing::{ManualDiscount, ManualDiscountKind, Source};
 use tillstream_domain::quantity::{Quantity, Unit};
 
 use crate::alterations::{altered_bytes, any_bytes, any_text, json_input};
@@ -239,11 +240,12 @@ fn cart() -> impl Strategy<Value = Cart> {
         of(return_head()),
         of(any_text()),
         of(finalized()),
+        charges(),
     );
     (head, content).prop_map(
         |(
             (id, sale, version, state, customer_id, region, opened_at, written_at),
-            (lines, payments, applied, plan_attempt, return_of, void_reason, finalized),
+            (lines, payments, applied, plan_attempt, return_of, void_reason, finalized, charges),
         )| Cart {
             id,
             kind: if sale { CartKind::Sale } else { CartKind::Return },
@@ -260,6 +262,7 @@ fn cart() -> impl Strategy<Value = Cart> {
             written_at,
             lines,
             payments,
+            charges,
             numbers_used: NumbersUsed { lines: 7, payments: 3 },
             applied,
             plan_attempt,
@@ -268,6 +271,45 @@ fn cart() -> impl Strategy<Value = Cart> {
             finalized,
         },
     )
+}
+
+fn charged() -> impl Strategy<Value = LineCharges> {
+    (any::<i64>(), vec(any::<(u16, i64)>(), 0..3))
+        .prop_map(|(gross, discounts)| LineCharges { gross, discounts })
+}
+
+fn charges() -> impl Strategy<Value = Charges> {
+    let source = prop_oneof![
+        any::<u32>().prop_map(|number| Source::ManualDiscount { number }),
+        (any_text(), any::<u64>()).prop_map(|(id, version)| Source::Promotion { id, version }),
+        any_text().prop_map(|code| Source::Coupon { code }),
+    ];
+    let kind = prop_oneof![
+        any::<u32>().prop_map(|bps| ManualDiscountKind::PercentCart { bps }),
+        any::<(u32, u32)>().prop_map(|(line, bps)| ManualDiscountKind::PercentLine { line, bps }),
+        any::<i64>().prop_map(|amount| ManualDiscountKind::FixedCart { amount }),
+        any::<(u32, i64)>().prop_map(|(line, amount)| ManualDiscountKind::FixedLine { line, amount }),
+    ];
+    let manual = (any::<u32>(), kind, any_text()).prop_map(|(number, kind, reason)| ManualDiscount {
+        number,
+        kind,
+        reason,
+    });
+    let head = (source, any_text()).prop_map(|(source, name)| DiscountHead { source, name });
+    (
+        vec(manual, 0..3),
+        any::<u32>(),
+        vec(head, 0..3),
+        btree_map(any::<u32>(), charged(), 0..3),
+        btree_map(any::<u32>(), charged(), 0..3),
+    )
+        .prop_map(|(manual, manual_used, discounts, lines, sold)| Charges {
+            manual,
+            manual_used,
+            discounts,
+            lines,
+            sold,
+        })
 }
 
 /// Reads bytes of any quality; what can be read is written and read again as it is.
@@ -349,6 +391,7 @@ proptest! {
         reads::<Vec<Payment>>(&bytes);
         reads::<Vec<StockMove>>(&bytes);
         reads::<Applied>(&bytes);
+        reads::<Charges>(&bytes);
         reads::<Returned>(&bytes);
         reads::<Option<ReturnHead>>(&bytes);
         reads::<String>(&bytes);
@@ -385,11 +428,12 @@ proptest! {
     }
 
     #[test]
-    fn an_altered_cart_is_read_or_refused(cart in cart(), body in garbage(), keys in garbage(), which in 0..3) {
+    fn an_altered_cart_is_read_or_refused(cart in cart(), body in garbage(), keys in garbage(), which in 0..4) {
         let Ok(item) = cart_item(&scope(), &cart) else { return Ok(()) };
         let item = match which {
             0 => item.with("body", body),
             1 => item.with("keys", keys),
+            2 => item.with("charges", keys),
             _ => item.with("body", body).with("keys", keys),
         };
         guarded(1_000, FACTOR, || {
@@ -514,6 +558,7 @@ fn nothing_is_written_that_cannot_be_read() {
         written_at: at,
         lines: (1..=5_000).map(line).collect(),
         payments: vec![],
+        charges: Charges::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),
         plan_attempt: None,

@@ -1,7 +1,7 @@
 //! The message to HQ, made from the order.
 
 use tillstream_contracts::hq::{
-    HQ_MESSAGE_VERSION, HqEvent, HqLine, HqOrderMessage, HqPayment, HqReturn, HqTotals,
+    HQ_MESSAGE_VERSION, HqDiscount, HqEvent, HqLine, HqOrderMessage, HqPayment, HqReturn, HqTotals,
 };
 use tillstream_domain::cart::{Cart, CartKind};
 use tillstream_domain::money::Money;
@@ -48,6 +48,17 @@ pub async fn read_message(ports: &Ports, delivery: &Delivery) -> Result<Result<H
     })
 }
 
+fn discounts_of(cart: &Cart, line: u32) -> Vec<HqDiscount> {
+    cart.charges
+        .of_line(line)
+        .map(|(head, amount)| {
+            let (kind, id) = head.kind_and_id();
+            let amount = Money { amount, currency: cart.currency };
+            HqDiscount { kind: kind.to_owned(), id, name: head.name.clone(), amount }
+        })
+        .collect()
+}
+
 /// Makes the message of a delivery. It holds nothing that may change after the sale but the status,
 /// and that is the one of the delivery's version: sent again, it is the same to the byte.
 ///
@@ -77,7 +88,8 @@ pub fn order_message(delivery: &Delivery, cart: &Cart) -> Result<HqOrderMessage,
                 unit: line.unit,
                 unit_price: line.unit_price,
                 price_overridden: line.price_overridden,
-                gross: money(line.gross(cart.currency).map_err(Error::bug)?),
+                gross: money(cart.line_amounts(line).map_err(Error::bug)?.gross),
+                discounts: discounts_of(cart, line.number),
                 notes: line.notes.clone(),
                 disposition: line.returned.as_ref().map(|returned| returned.disposition),
                 original_line_id: line

@@ -7,8 +7,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::cart::{
-    Applied, Cart, CartError, CartKind, CartState, ENCODED_BYTES_MAX, Finalized, Line, NumbersUsed, Payment,
-    ReturnHead,
+    Applied, Cart, CartError, CartKind, CartState, Charges, ENCODED_BYTES_MAX, Finalized, Line, NumbersUsed,
+    Payment, ReturnHead,
 };
 use tillstream_domain::compact::{self, CompactError};
 use tillstream_domain::lane::LaneNumber;
@@ -72,7 +72,12 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         body => body.map_err(Error::bug)?,
     };
     let keys = compact::encode(&cart.applied).map_err(Error::bug)?;
-    if cart.state == CartState::Open && body.len() + keys.len() > ENCODED_BYTES_MAX {
+    let charges = match cart.charges.is_empty() {
+        true => None,
+        false => Some(compact::encode(&cart.charges).map_err(Error::bug)?),
+    };
+    let bytes = body.len() + keys.len() + charges.as_ref().map_or(0, Vec::len);
+    if cart.state == CartState::Open && bytes > ENCODED_BYTES_MAX {
         return Err(too_large());
     }
     let totals = cart.totals().map_err(Error::bug)?;
@@ -100,6 +105,7 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         .with_some("region", cart.region.as_deref())
         .with_some("plan_attempt", cart.plan_attempt.map(i64::from))
         .with("body", body)
+        .with_some("charges", charges)
         .with("keys", keys);
     let Some(done) = &cart.finalized else {
         return Ok(item);
@@ -133,6 +139,10 @@ pub fn store_sort_key(at: Timestamp, order_id: &str) -> String {
 pub fn cart_of(item: &Item) -> Result<Cart> {
     let body: Body = compact::decode(item.bytes("body")?).map_err(Error::bug)?;
     let applied: Applied = compact::decode(item.bytes("keys")?).map_err(Error::bug)?;
+    let charges = match item.opt_bytes("charges") {
+        None => Charges::default(),
+        Some(bytes) => compact::decode(bytes).map_err(Error::bug)?,
+    };
     let finalized = match item.opt_number("lane_number") {
         None => None,
         Some(number) => Some(Finalized {
@@ -164,6 +174,7 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         written_at: item.text("written_at")?.parse().map_err(Error::bug)?,
         lines: body.lines,
         payments: body.payments,
+        charges,
         numbers_used: body.numbers_used,
         applied,
         plan_attempt: item.opt_number("plan_attempt").map(u32::try_from).transpose().map_err(Error::bug)?,

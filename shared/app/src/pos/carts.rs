@@ -1,7 +1,7 @@
 //! Opening, naming and giving up carts.
 
 use tillstream_contracts::pos::{CartReference, CreateCart, SetCustomer};
-use tillstream_domain::cart::{Applied, Cart, CartKind, CartState, NumbersUsed, Outcome};
+use tillstream_domain::cart::{Applied, Cart, CartKind, CartState, Charges, NumbersUsed, Outcome};
 use tillstream_domain::location::Location;
 
 use super::cart_item::cart_of;
@@ -50,6 +50,7 @@ pub fn new_cart(context: &CommandContext, location: &Location, new: NewCart) -> 
         written_at: context.now,
         lines: Vec::new(),
         payments: Vec::new(),
+        charges: Charges::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),
         plan_attempt: None,

@@ -90,6 +90,8 @@ pub fn command(action: &str, payload: Value) -> Result<Command> {
         "add_line_item" => Command::AddLineItem(typed("payload", payload)?),
         "update_line_item" => Command::UpdateLineItem(typed("payload", payload)?),
         "remove_line_item" => Command::RemoveLineItem(typed("payload", payload)?),
+        "apply_manual_discount" => Command::ApplyManualDiscount(typed("payload", payload)?),
+        "remove_manual_discount" => Command::RemoveManualDiscount(typed("payload", payload)?),
         "set_tendering" => Command::SetTendering(typed("payload", payload)?),
         "resume_editing" => Command::ResumeEditing(typed("payload", payload)?),
         "add_payment" => Command::AddPayment(typed("payload", payload)?),

@@ -10,7 +10,7 @@ use super::cart_write::Executed;
 use super::context::{CommandContext, SELLERS};
 use super::identity::command_identity;
 use super::view::cart_view;
-use super::{carts, envelope, finalize, lines, returns, tenders};
+use super::{carts, discounts, envelope, finalize, lines, returns, tenders};
 use crate::error::{Error, Result};
 use crate::fields;
 use crate::ports::Ports;
@@ -104,6 +104,8 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
         Command::AddLineItem(p) => Some(("payload.cart_id", &p.cart_id)),
         Command::UpdateLineItem(p) => Some(("payload.cart_id", &p.cart_id)),
         Command::RemoveLineItem(p) => Some(("payload.cart_id", &p.cart_id)),
+        Command::ApplyManualDiscount(p) => Some(("payload.cart_id", &p.cart_id)),
+        Command::RemoveManualDiscount(p) => Some(("payload.cart_id", &p.cart_id)),
         Command::SetTendering(p) | Command::ResumeEditing(p) | Command::FinalizeOrder(p) => {
             Some(("payload.cart_id", &p.cart_id))
         }
@@ -124,6 +126,8 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
         Command::AddLineItem(p) => lines::add(ports, context, p).await,
         Command::UpdateLineItem(p) => lines::update(ports, context, p).await,
         Command::RemoveLineItem(p) => lines::remove(ports, context, p).await,
+        Command::ApplyManualDiscount(p) => discounts::give(ports, context, p).await,
+        Command::RemoveManualDiscount(p) => discounts::take_back(ports, context, p).await,
         Command::SetTendering(p) => carts::set_tendering(ports, context, p).await,
         Command::ResumeEditing(p) => carts::resume_editing(ports, context, p).await,
         Command::AddPayment(p) => tenders::pay(ports, context, p).await,
@@ -150,6 +154,9 @@ fn result_of(action: &str, executed: &Executed) -> CommandResult {
         Outcome::Done => CommandResult::default(),
         Outcome::Line(number) => {
             CommandResult { line_id: Some(format!("l-{number}")), ..CommandResult::default() }
+        }
+        Outcome::Discount(number) => {
+            CommandResult { discount_id: Some(format!("d-{number}")), ..CommandResult::default() }
         }
         Outcome::Payment { number, change } => CommandResult {
             payment_id: Some(format!("p-{number}")),

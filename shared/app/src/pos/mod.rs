@@ -5,6 +5,7 @@ pub mod cart_item;
 pub mod cart_write;
 pub mod carts;
 pub mod context;
+mod discounts;
 pub mod envelope;
 pub mod execute;
 pub mod finalize;

@@ -14,10 +14,15 @@ impl From<CartError> for Error {
             | CartError::Underpaid { .. }
             | CartError::Overpaid { .. }
             | CartError::PaymentsPresent
+            | CartError::TooManyDiscounts
+            | CartError::DiscountAboveTotal { .. }
+            | CartError::NothingOff
             | CartError::AboveSold { .. }
             | CartError::ReturnOutdated { .. }
             | CartError::AbovePaid { .. } => RefusalKind::Conflict,
-            CartError::UnknownLine(_) | CartError::UnknownPayment(_) => RefusalKind::NotFound,
+            CartError::UnknownLine(_) | CartError::UnknownPayment(_) | CartError::UnknownDiscount(_) => {
+                RefusalKind::NotFound
+            }
             CartError::TooManyLines
             | CartError::TooManyCommands
             | CartError::TooManyPayments
@@ -27,6 +32,7 @@ impl From<CartError> for Error {
             | CartError::CurrencyMismatch(_)
             | CartError::NeedsOriginalLine
             | CartError::NeedsSkuAndPrice
+            | CartError::Pricing(_)
             | CartError::Money(_) => RefusalKind::Invalid,
         };
         let refusal = Refusal::new(kind, error.code(), error.to_string());
@@ -35,6 +41,7 @@ impl From<CartError> for Error {
                 refusal.with_error("payload.amount", error.code(), error.to_string())
             }
             CartError::UnknownTender => refusal.with_error("payload.tender", error.code(), error.to_string()),
+            CartError::DiscountAboveTotal { left } => refusal.with_extra("left", *left),
             CartError::Underpaid { due } | CartError::Overpaid { due } => refusal.with_extra("due", *due),
             _ => refusal,
         }

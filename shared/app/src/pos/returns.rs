@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tillstream_contracts::pos::{ReturnLineItem, StartReturn};
 use tillstream_domain::cart::{
-    Cart, CartKind, CartState, Disposition, NewLine, OriginalLine, OriginalSale, Outcome, ReturnHead,
-    Returned,
+    Cart, CartKind, CartState, Charges, Disposition, NewLine, OriginalLine, OriginalSale, Outcome,
+    ReturnHead, Returned,
 };
 use tillstream_domain::quantity::Quantity;
 
@@ -83,6 +83,8 @@ pub async fn start(
         }
     }
     let location = context.till(at(0))?;
+    // What the sale's lines were charged: a return is worth its part of that.
+    let mut sold = Charges::default();
     let original = match &payload.original_order_id {
         None => None,
         Some(order_id) => {
@@ -97,11 +99,15 @@ pub async fn start(
                 let detail = format!("order {order_id} is in {}", sale.currency);
                 return Err(Refusal::new(RefusalKind::Invalid, "currency_mismatch", detail).into());
             }
-            Some(original_sale(&sale, &returned_of(at(3))?))
+            let original = original_sale(&sale, &returned_of(at(3))?);
+            sold = sale.charges;
+            Some(original)
         }
     };
     let mut cart =
         new_cart(context, &location, NewCart { id: return_id, kind: CartKind::Return, ..NewCart::default() });
+    cart.charges.discounts = sold.discounts;
+    cart.charges.sold = sold.lines;
     cart.return_of = Some(ReturnHead { reason: payload.reason, original });
     create_cart(ports, context, cart).await
 }

@@ -1,7 +1,7 @@
 //! A cart as a client sees it.
 
-use tillstream_contracts::pos::{CartView, LineView, PaymentView, TotalsView};
-use tillstream_domain::cart::{Cart, CartKind};
+use tillstream_contracts::pos::{AdjustmentView, CartView, LineView, PaymentView, TotalsView};
+use tillstream_domain::cart::{Cart, CartKind, DiscountHead};
 use tillstream_domain::money::Money;
 
 use crate::error::{Error, Result};
@@ -41,7 +41,7 @@ pub fn cart_view(cart: &Cart, with_lines: bool) -> Result<CartView> {
         customer_id: cart.customer_id.clone(),
         lines,
         line_count: cart.lines.len(),
-        discounts: Vec::new(),
+        discounts: discount_views(cart, cart.charges.of_cart()),
         payments,
         totals: TotalsView::of(&cart.totals().map_err(Error::bug)?, currency),
         receipt_number: cart.finalized.as_ref().map(|f| f.number.number),
@@ -53,6 +53,19 @@ pub fn cart_view(cart: &Cart, with_lines: bool) -> Result<CartView> {
     })
 }
 
+fn discount_views<'a>(
+    cart: &Cart,
+    given: impl Iterator<Item = (&'a DiscountHead, i64)>,
+) -> Vec<AdjustmentView> {
+    given
+        .map(|(head, amount)| {
+            let (kind, id) = head.kind_and_id();
+            let amount = Money { amount, currency: cart.currency };
+            AdjustmentView { kind, id, name: head.name.clone(), amount }
+        })
+        .collect()
+}
+
 /// The lines as a client sees them.
 ///
 /// # Errors
@@ -61,8 +74,8 @@ pub fn line_views(cart: &Cart) -> Result<Vec<LineView>> {
     cart.lines
         .iter()
         .map(|line| {
-            let amount = line.gross(cart.currency).map_err(Error::bug)?;
-            let total = Money { amount, currency: cart.currency };
+            let amounts = cart.line_amounts(line).map_err(Error::bug)?;
+            let money = |amount| Money { amount, currency: cart.currency };
             Ok(LineView {
                 line_id: line.id(),
                 sku: line.sku.clone(),
@@ -71,10 +84,10 @@ pub fn line_views(cart: &Cart) -> Result<Vec<LineView>> {
                 unit_price: line.unit_price,
                 price_overridden: line.price_overridden,
                 notes: line.notes.clone(),
-                discounts: Vec::new(),
+                discounts: discount_views(cart, cart.charges.of_line(line.number)),
                 tax: Vec::new(),
-                subtotal: total,
-                total,
+                subtotal: money(amounts.gross),
+                total: money(amounts.total),
                 disposition: line.returned.as_ref().map(|r| r.disposition),
                 original_line_id: line
                     .returned

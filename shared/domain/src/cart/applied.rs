@@ -28,6 +28,8 @@ pub enum Outcome {
     },
     /// It made the cart final; the result is in the cart.
     Finalized,
+    /// It gave or took back a manual discount.
+    Discount(u32),
 }
 
 /// One command that took effect.

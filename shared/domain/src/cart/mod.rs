@@ -4,6 +4,7 @@
 //! commands that took effect are part of it ([`applied`]).
 
 pub mod applied;
+mod charges;
 mod payments;
 mod returns;
 
@@ -12,11 +13,13 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 pub use applied::{Applied, AppliedCommand, Outcome};
+pub use charges::{Charges, DiscountHead, LineAmounts, LineCharges};
 pub use payments::{Payment, PaymentInput, TENDERS};
 pub use returns::{Disposition, OriginalLine, OriginalSale, ReturnLine, Returned, ReturnedLine};
 
 use crate::lane::LaneNumber;
 use crate::money::{Currency, MoneyError, UnitPrice};
+use crate::pricing::{MANUAL_DISCOUNTS_MAX, PricingError};
 use crate::quantity::{Quantity, Unit};
 
 /// Most lines a cart holds (DynamoDB items end at 400 KB).
@@ -104,11 +107,11 @@ impl Line {
     }
 
     /// Quantity × price, rounded once to the minor unit. Of a part of a sold line that comes back, its
-    /// share of that line.
+    /// share of that line. What it was charged is told by [`Cart::line_amounts`].
     ///
     /// # Errors
     /// [`MoneyError::OutOfRange`].
-    pub fn gross(&self, currency: Currency) -> Result<i64, MoneyError> {
+    fn gross(&self, currency: Currency) -> Result<i64, MoneyError> {
         let before = self.returned.as_ref().map_or(Quantity::ZERO, |returned| returned.returned_before);
         self.unit_price.of_next(before, self.quantity, currency)
     }
@@ -199,6 +202,8 @@ pub struct Cart {
     pub lines: Vec<Line>,
     /// Payments, or for a return refunds.
     pub payments: Vec<Payment>,
+    /// What was given by hand, and what lines were charged for it.
+    pub charges: Charges,
     /// Numbers handed out to lines, and to payments.
     pub numbers_used: NumbersUsed,
     /// Commands that took effect.
@@ -326,6 +331,24 @@ pub enum CartError {
     /// A blind return names SKU and price.
     #[error("a blind return takes sku and unit_price")]
     NeedsSkuAndPrice,
+    /// [`MANUAL_DISCOUNTS_MAX`].
+    #[error("a cart takes at most {MANUAL_DISCOUNTS_MAX} manual discounts")]
+    TooManyDiscounts,
+    /// No such discount.
+    #[error("the cart has no manual discount {0}")]
+    UnknownDiscount(String),
+    /// An amount off that is above what is left to pay of what it is taken off.
+    #[error("at most {left} minor units can be taken off")]
+    DiscountAboveTotal {
+        /// What is left to pay.
+        left: i64,
+    },
+    /// A discount that would change nothing.
+    #[error("it takes nothing off: nothing is left to pay, or it rounds to nothing")]
+    NothingOff,
+    /// The cart could not be priced.
+    #[error(transparent)]
+    Pricing(#[from] PricingError),
     /// An amount left the accepted range.
     #[error(transparent)]
     Money(#[from] MoneyError),
@@ -356,6 +379,11 @@ impl CartError {
             CartError::AbovePaid { .. } => "refund_above_paid",
             CartError::NeedsOriginalLine => "original_line_required",
             CartError::NeedsSkuAndPrice => "sku_and_price_required",
+            CartError::TooManyDiscounts => "too_many_discounts",
+            CartError::UnknownDiscount(_) => "discount_not_found",
+            CartError::DiscountAboveTotal { .. } => "discount_above_total",
+            CartError::NothingOff => "discount_takes_nothing_off",
+            CartError::Pricing(error) => error.code(),
             CartError::Money(_) => "amount_out_of_range",
         }
     }
@@ -468,13 +496,20 @@ impl Cart {
             notes: new.notes,
             returned,
         };
+        let charged_before = self.charges.clone();
         self.lines.push(line);
-        if let Err(error) = self.totals() {
+        if let Err(error) = self.reprice_sale().and_then(|()| self.totals()) {
             self.lines.pop();
+            self.charges = charged_before;
             return Err(error);
         }
         self.numbers_used.lines = number;
         Ok(number)
+    }
+
+    /// A sale's lines depend on one another; those of a return are worth what they were sold for.
+    fn reprice_sale(&mut self) -> Result<(), CartError> {
+        if self.kind == CartKind::Sale { self.reprice() } else { Ok(()) }
     }
 
     fn line_position(&self, line_id: &str) -> Result<usize, CartError> {
@@ -512,11 +547,12 @@ impl Cart {
         if let Some(notes) = notes {
             self.lines[at].notes = notes;
         }
+        self.reprice()?;
         self.totals()?;
         Ok(self.lines[at].number)
     }
 
-    /// Takes a line off a sale.
+    /// Takes a line off a sale, with the discounts given on it alone.
     ///
     /// # Errors
     /// [`CartError::WrongState`], [`CartError::UnknownLine`].
@@ -524,7 +560,10 @@ impl Cart {
         self.require(CartKind::Sale)?;
         self.require_open()?;
         let at = self.line_position(line_id)?;
-        Ok(self.lines.remove(at).number)
+        let number = self.lines.remove(at).number;
+        self.charges.manual.retain(|given| given.kind.line() != Some(number));
+        self.reprice()?;
+        Ok(number)
     }
 
     /// Fixes the lines so that payments can be taken.
@@ -612,23 +651,26 @@ impl Cart {
     /// # Errors
     /// [`CartError::Money`] where a sum leaves the accepted range.
     pub fn totals(&self) -> Result<Totals, CartError> {
-        let mut subtotal: i64 = 0;
+        let (mut subtotal, mut discount) = (0_i64, 0_i64);
         for line in &self.lines {
-            subtotal = subtotal.saturating_add(line.gross(self.currency)?);
+            let amounts = self.line_amounts(line)?;
+            subtotal = subtotal.saturating_add(amounts.gross);
+            discount = discount.saturating_add(amounts.discount);
         }
         let sum = |of: fn(&Payment) -> i64| self.payments.iter().map(of).fold(0_i64, i64::saturating_add);
         let (paid, change, tips) = (sum(|p| p.amount), sum(|p| p.change), sum(|p| p.tip));
         if subtotal > crate::money::AMOUNT_MAX {
             return Err(MoneyError::OutOfRange.into());
         }
+        let total = subtotal.saturating_sub(discount);
         Ok(Totals {
             subtotal,
-            discount: 0,
+            discount,
             tax: 0,
             tips,
-            total: subtotal,
+            total,
             paid,
-            due: subtotal.saturating_sub(paid.saturating_sub(change)),
+            due: total.saturating_sub(paid.saturating_sub(change)),
             change,
         })
     }

@@ -116,8 +116,12 @@ impl Returned {
                     left: left.unwrap_or_default(),
                 });
             }
-            let worth = line.unit_price.of_next(*before, line.quantity, cart.currency)?;
-            if worth != line.gross(cart.currency)? {
+            let is = cart.line_amounts(line)?;
+            let worth = match cart.charge_returned(sold, *before, line.quantity) {
+                Some(charged) => (charged.gross, charged.discount()),
+                None => (line.unit_price.of_next(*before, line.quantity, cart.currency)?, 0),
+            };
+            if worth != (is.gross, is.discount) {
                 return Err(CartError::ReturnOutdated { line: format!("l-{number}") });
             }
             *before = after;
@@ -165,6 +169,7 @@ impl Cart {
                 Quantity::from_thousandths(original.sold.thousandths().saturating_sub(before.thousandths()));
             return Err(CartError::AboveSold { line: line_id.to_owned(), left: left.unwrap_or_default() });
         }
+        let charged = self.charge_returned(&original, before, quantity);
         let line = NewLine {
             sku: original.sku,
             name: original.name,
@@ -177,7 +182,12 @@ impl Cart {
             notes: None,
         };
         let original_line = Some(original.number);
-        self.push_line(line, Some(ReturnLine { disposition, original_line, returned_before: before }))
+        let number =
+            self.push_line(line, Some(ReturnLine { disposition, original_line, returned_before: before }))?;
+        if let Some(charged) = charged {
+            self.charges.lines.insert(number, charged);
+        }
+        Ok(number)
     }
 
     /// Adds a line to a blind return.

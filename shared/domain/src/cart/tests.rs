@@ -19,6 +19,7 @@ fn cart(kind: CartKind) -> Cart {
         written_at: Timestamp::UNIX_EPOCH,
         lines: vec![],
         payments: vec![],
+        charges: Charges::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),
         plan_attempt: None,

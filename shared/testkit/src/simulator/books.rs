@@ -65,8 +65,17 @@ pub struct Line {
     pub quantity: i64,
     /// Per unit, in ten-thousandths.
     pub price: i64,
-    /// What it is worth, in minor units.
+    /// What it is worth before discounts, in minor units.
     pub worth: i64,
+    /// What is taken off it, in minor units.
+    pub off: i64,
+}
+
+impl Line {
+    /// What is paid for it, or given back.
+    pub fn paid(&self) -> i64 {
+        self.worth - self.off
+    }
 }
 
 /// Quantity (thousandths) × price (ten-thousandths) in minor units (hundredths), half away from zero.
@@ -74,6 +83,12 @@ pub fn worth(quantity: i64, price: i64) -> i64 {
     let exact = i128::from(quantity) * i128::from(price);
     let rounded = (exact.abs() + 50_000) / 100_000;
     i64::try_from(if exact < 0 { -rounded } else { rounded }).unwrap_or(i64::MAX)
+}
+
+/// A part of an amount, half up.
+pub fn part(amount: i64, numerator: i64, denominator: i64) -> i64 {
+    let exact = 2 * i128::from(amount) * i128::from(numerator) + i128::from(denominator);
+    i64::try_from(exact / (2 * i128::from(denominator).max(1))).unwrap_or(i64::MAX)
 }
 
 /// A payment that was kept, or handed back.
@@ -115,9 +130,14 @@ pub struct Order {
 }
 
 impl Order {
-    /// What it is worth.
+    /// What was paid for it.
     pub fn total(&self) -> i64 {
-        self.lines.iter().map(|line| line.worth).sum()
+        self.lines.iter().map(Line::paid).sum()
+    }
+
+    /// What was taken off.
+    pub fn off(&self) -> i64 {
+        self.lines.iter().map(|line| line.off).sum()
     }
 }
 
@@ -245,6 +265,7 @@ mod tests {
     fn worth_is_rounded_half_away_from_zero() {
         // 3 × 0.335 = 1.005; 0.125 kg × 1.00 = 0.125.
         assert_eq!((worth(3_000, 3_350), worth(125, 10_000), worth(2_000, 25_500)), (101, 13, 510));
+        assert_eq!((part(965, 1_000, 10_000), part(100, 1, 3), part(5, 1, 2), part(0, 1, 2)), (97, 33, 3, 0));
     }
 
     #[test]

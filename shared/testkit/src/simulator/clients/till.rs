@@ -10,7 +10,7 @@ use tillstream_app::Refusal;
 use tillstream_app::pos::execute::{Answered, execute};
 use tillstream_app::tenancy::{Caller, Role};
 
-use super::super::books::{Line as Sold, Order, Paid, Shop, worth};
+use super::super::books::{Line as Sold, Order, Paid, Shop, part, worth};
 use super::super::set_up;
 use super::super::world::{Tenant, World};
 use super::till_offline;
@@ -44,7 +44,7 @@ pub struct Cart {
 
 impl Cart {
     pub fn total(&self) -> i64 {
-        self.lines.values().map(|line| line.worth).sum()
+        self.lines.values().map(Sold::paid).sum()
     }
 
     pub fn due(&self) -> i64 {
@@ -244,6 +244,9 @@ impl Till {
                 _ => {}
             }
         }
+        if self.world().chance.percent(15) {
+            self.give_discount(&mut cart).await?;
+        }
         if cart.lines.is_empty() || self.world().chance.percent(4) {
             return self.void(&cart).await;
         }
@@ -302,7 +305,8 @@ impl Till {
                 .fail("nothing is sold at a price that nobody set", format!("{sku}: {price} at {at}"));
         }
         let number = line_number(&id);
-        cart.lines.insert(number, Sold { number, sku, quantity, price, worth: worth(quantity, price) });
+        cart.lines
+            .insert(number, Sold { number, sku, quantity, price, worth: worth(quantity, price), off: 0 });
         self.compare(cart, &answered);
         Ok(())
     }
@@ -322,6 +326,44 @@ impl Till {
             (line.quantity, line.worth) = (quantity, worth(quantity, line.price));
         }
         self.compare(cart, &answered);
+        Ok(())
+    }
+
+    /// Takes something off a line by hand; now and then takes it back, or gives another one.
+    async fn give_discount(&mut self, cart: &mut Cart) -> Result<(), Stopped> {
+        let numbers: Vec<u32> = cart.lines.keys().copied().collect();
+        let Some(number) = self.world().chance.one_of(&numbers).copied() else { return Ok(()) };
+        let worth = cart.lines.get(&number).map_or(0, |line| line.worth);
+        let (kind, value, off) = if self.world().chance.percent(50) {
+            let points = self.world().chance.between(1, 10_000);
+            ("percent_line", json!(points), part(worth, points, 10_000))
+        } else {
+            let off = self.world().chance.between(1, worth.max(1));
+            ("fixed_line", pounds(off), off)
+        };
+        // What takes nothing off is refused, and tested elsewhere.
+        if off == 0 || off > worth {
+            return Ok(());
+        }
+        let line_id = format!("l-{number}");
+        let payload = json!({
+            "cart_id": cart.id, "kind": kind, "value": value, "line_id": line_id, "reason": "dented",
+        });
+        let answered = self.must("apply_manual_discount", payload).await?;
+        if let Some(line) = cart.lines.get_mut(&number) {
+            line.off = off;
+        }
+        self.compare(cart, &answered);
+        if self.world().chance.percent(20)
+            && let Some(id) = answered.reply.result.discount_id
+        {
+            let payload = json!({ "cart_id": cart.id, "discount_id": id });
+            let answered = self.must("remove_manual_discount", payload).await?;
+            if let Some(line) = cart.lines.get_mut(&number) {
+                line.off = 0;
+            }
+            self.compare(cart, &answered);
+        }
         Ok(())
     }
 
@@ -551,11 +593,12 @@ impl Till {
             let view = answered.reply.cart.as_ref().and_then(|view| view.lines.as_ref());
             let id = answered.reply.result.line_id.clone().unwrap_or_default();
             let shown = view.and_then(|lines| lines.iter().find(|line| line.line_id == id));
-            let worth = shown.map_or(0, |line| line.total.amount);
+            let worth = shown.map_or(0, |line| line.subtotal.amount);
+            let paid = shown.map_or(0, |line| line.total.amount);
             let number = line_number(&id);
-            cart.lines.insert(number, Sold { number, quantity, worth, ..line });
+            cart.lines.insert(number, Sold { number, quantity, worth, off: worth - paid, ..line });
             restocked.push(back);
-            origins.push((origin, quantity, worth));
+            origins.push((origin, quantity, paid));
         }
         if !cart.lines.is_empty() {
             self.refund(&mut cart, sale).await?;

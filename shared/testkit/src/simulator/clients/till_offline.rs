@@ -33,7 +33,7 @@ pub async fn sell(till: &mut Till) -> Result<(), Stopped> {
             });
             commands.push(till.envelope("add_line_item", &payload, at));
             let number = u32::try_from(number).unwrap_or(u32::MAX);
-            let line = Sold { number, sku, quantity, price, worth: worth(quantity, price) };
+            let line = Sold { number, sku, quantity, price, worth: worth(quantity, price), off: 0 };
             cart.lines.insert(number, line);
         }
         commands.push(till.envelope("set_tendering", &json!({ "cart_id": cart.id }), at));

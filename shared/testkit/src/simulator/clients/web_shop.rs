@@ -93,7 +93,7 @@ impl WebShop {
             .zip(wanted)
             .map(|(number, (sku, quantity, price))| {
                 let worth = worth(*quantity, *price);
-                Sold { number, sku: sku.clone(), quantity: *quantity, price: *price, worth }
+                Sold { number, sku: sku.clone(), quantity: *quantity, price: *price, worth, off: 0 }
             })
             .collect();
         let total: i64 = lines.iter().map(|line| line.worth).sum();

@@ -96,7 +96,11 @@ fn money(item: &Item) -> Result<(), Fault> {
     let cart = cart_of(item).map_err(|error| ("an order can be read", error.to_string()))?;
     let mut sum = 0;
     for line in &cart.lines {
-        sum += line.gross(cart.currency).map_err(|error| ("an order can be read", error.to_string()))?;
+        let amounts = cart.line_amounts(line).map_err(|error| ("an order can be read", error.to_string()))?;
+        if amounts.total < 0 || amounts.discount < 0 {
+            return Err(("no line is below zero", format!("{}: line {}: {amounts:?}", cart.id, line.number)));
+        }
+        sum += amounts.total;
     }
     let paid: i64 = cart.payments.iter().map(|payment| payment.amount - payment.change).sum();
     let total = item.opt_number("total");

@@ -20,7 +20,7 @@ use tillstream_contracts::hq::{HqEvent, HqOrderMessage, HqPayment};
 use tillstream_domain::money::Money;
 use tillstream_domain::quantity::{QuantityInput, Unit};
 
-use super::super::books::{Books, Order, worth};
+use super::super::books::{Books, Order, part, worth};
 use super::super::world::{Tenant, World};
 use super::{catalogue, questions};
 use crate::shop::caller;
@@ -28,8 +28,8 @@ use crate::shop::caller;
 /// A check: the invariant, and what was seen of it.
 pub(super) type Checked = Result<(), (&'static str, String)>;
 
-/// Gross of sales, worth of returns, sales, returns, thousandths sold, tips.
-pub(super) type Figures = (i64, i64, u64, u64, i64, i64);
+/// Gross of sales, worth of returns, sales, returns, thousandths sold, tips, discounts.
+pub(super) type Figures = (i64, i64, u64, u64, i64, i64, i64);
 
 pub(super) fn broken<E: std::fmt::Display>(error: E) -> (&'static str, String) {
     ("what is at rest can be read", error.to_string())
@@ -106,7 +106,7 @@ async fn orders(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) 
     for ((_, id), order) in mine {
         count += 1;
         let view = read::get(&ports, caller, id).await.map_err(broken)?;
-        let lines: Vec<(String, i64, i64, i64)> = view
+        let lines: Vec<(String, i64, i64, i64, i64)> = view
             .lines
             .unwrap_or_default()
             .iter()
@@ -115,13 +115,14 @@ async fn orders(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) 
                     .quantity
                     .resolve(unit_of(tenant, &line.sku))
                     .map_or(0, |quantity| quantity.thousandths());
-                (line.sku.clone(), quantity, line.unit_price.ten_thousandths(), line.total.amount)
+                let (worth, paid) = (line.subtotal.amount, line.total.amount);
+                (line.sku.clone(), quantity, line.unit_price.ten_thousandths(), worth, paid)
             })
             .collect();
         let known: Vec<_> = order
             .lines
             .iter()
-            .map(|line| (line.sku.clone(), line.quantity, line.price, line.worth))
+            .map(|line| (line.sku.clone(), line.quantity, line.price, line.worth, line.paid()))
             .collect();
         if lines != known {
             return Err((
@@ -235,7 +236,8 @@ pub(super) fn add(figures: &mut Figures, order: &Order) {
         figures.1 += order.total();
         figures.3 += 1;
     } else {
-        figures.0 += order.total();
+        figures.0 += order.total() + order.off();
+        figures.6 += order.off();
         figures.2 += 1;
         figures.4 += order.lines.iter().map(|line| line.quantity).sum::<i64>();
         figures.5 += tips;
@@ -259,6 +261,7 @@ pub(super) fn read_figures(metrics: &MetricsBody) -> Figures {
         metrics.return_orders,
         thousandths(&metrics.units),
         amount(&metrics.tips),
+        amount(&metrics.discounts),
     )
 }
 
@@ -294,7 +297,7 @@ async fn figures(world: &World, books: &Books, tenant: &Tenant, caller: &Caller)
                     _ => row.bucket.chars().take(7).collect(),
                 };
                 // An hour that two business days share has a row for each: they are summed up.
-                let sum = seen.entry((bucket, register)).or_insert((0, 0, 0, 0, 0, 0));
+                let sum = seen.entry((bucket, register)).or_default();
                 *sum = plus(*sum, read_figures(&row.metrics));
             }
             if seen != known {
@@ -312,7 +315,7 @@ async fn figures(world: &World, books: &Books, tenant: &Tenant, caller: &Caller)
 }
 
 fn plus(a: Figures, b: Figures) -> Figures {
-    (a.0 + b.0, a.1 + b.1, a.2 + b.2, a.3 + b.3, a.4 + b.4, a.5 + b.5)
+    (a.0 + b.0, a.1 + b.1, a.2 + b.2, a.3 + b.3, a.4 + b.4, a.5 + b.5, a.6 + b.6)
 }
 
 pub(super) fn differences<K: std::fmt::Debug + Ord, V: std::fmt::Debug + PartialEq>(
@@ -340,7 +343,9 @@ async fn by_tender(world: &World, ports: &Ports, orders: &[&Order], caller: &Cal
     let mut seen = BTreeMap::<String, i64>::new();
     for row in &answer.reply.rows {
         let tender = row.group.get("payment_method").cloned().flatten().unwrap_or_default();
-        *seen.entry(tender).or_default() += row.metrics.gross_sales.amount - row.metrics.returns.amount;
+        let metrics = &row.metrics;
+        let net = metrics.gross_sales.amount - metrics.discounts.amount - metrics.returns.amount;
+        *seen.entry(tender).or_default() += net;
     }
     known.retain(|_, amount| *amount != 0);
     seen.retain(|_, amount| *amount != 0);
@@ -357,7 +362,7 @@ async fn by_product(ports: &Ports, orders: &[&Order], caller: &Caller, shop: &st
     for order in orders {
         for line in &order.lines {
             let (sold, back) = known.entry(line.sku.clone()).or_default();
-            *(if order.is_return { back } else { sold }) += line.worth;
+            if order.is_return { *back += line.paid() } else { *sold += line.worth }
         }
     }
     let mut seen = BTreeMap::new();
@@ -459,11 +464,15 @@ fn told_as_it_is(tenant: &Tenant, told: &HqOrderMessage, known: &Order) -> Check
         .iter()
         .map(|line| {
             let quantity = quantity(&line.sku, &line.quantity);
-            (line.sku.as_str(), quantity, line.unit_price.ten_thousandths(), line.gross.amount)
+            let off: i64 = line.discounts.iter().map(|given| given.amount.amount).sum();
+            (line.sku.as_str(), quantity, line.unit_price.ten_thousandths(), line.gross.amount, off)
         })
         .collect();
-    let known_lines: Vec<_> =
-        known.lines.iter().map(|line| (line.sku.as_str(), line.quantity, line.price, line.worth)).collect();
+    let known_lines: Vec<_> = known
+        .lines
+        .iter()
+        .map(|line| (line.sku.as_str(), line.quantity, line.price, line.worth, line.off))
+        .collect();
     let kept =
         |paid: &HqPayment| (paid.tender.clone(), paid.amount.amount - paid.change.amount, paid.tip.amount);
     let mut payments: Vec<_> = told.payments.iter().map(kept).collect();
@@ -507,7 +516,12 @@ fn returns(books: &Books) -> Checked {
                 format!("{sale} {number}: {quantity} of {line:?}"),
             ));
         }
-        if *value != worth(*quantity, line.price) {
+        // Of a line that was sold for less, its part of what was paid.
+        let is = match line.off {
+            0 => worth(*quantity, line.price),
+            _ => part(line.paid(), *quantity, line.quantity),
+        };
+        if *value != is {
             let seen = format!("{sale} {number}: {quantity} worth {value} of {line:?}");
             return Err(("what comes back is worth what was sold", seen));
         }

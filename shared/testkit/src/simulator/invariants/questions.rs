@@ -194,6 +194,7 @@ impl Question<'_> {
             all.3 += figures.3;
             all.4 += figures.4;
             all.5 += figures.5;
+            all.6 += figures.6;
         }
         // A row of nothing says the same as no row.
         seen.retain(|_, figures| *figures != Figures::default());
@@ -215,7 +216,11 @@ impl Question<'_> {
             for line in &order.lines {
                 let category = self.category_of(&line.sku);
                 let figures = known.entry(vec![category.clone()]).or_default();
-                *(if order.is_return { &mut figures.1 } else { &mut figures.0 }) += line.worth;
+                if order.is_return {
+                    figures.1 += line.paid()
+                } else {
+                    figures.0 += line.worth
+                }
                 // An order counts once in each category it has lines of.
                 if named.insert(category) {
                     *(if order.is_return { &mut figures.3 } else { &mut figures.2 }) += 1;
@@ -225,7 +230,7 @@ impl Question<'_> {
         let mut seen = BTreeMap::<Vec<String>, (i64, i64, u64, u64)>::new();
         for row in &answer.reply.rows {
             let category = row.group.get("category").cloned().flatten().unwrap_or_default();
-            let (gross, returns, orders, back, _, _) = read_figures(&row.metrics);
+            let (gross, returns, orders, back, ..) = read_figures(&row.metrics);
             let all = seen.entry(vec![category]).or_default();
             *all = (all.0 + gross, all.1 + returns, all.2 + orders, all.3 + back);
         }
@@ -240,7 +245,7 @@ impl Question<'_> {
             self.orders.iter().flat_map(|order| order.lines.iter().map(|line| (order.is_return, line)))
         {
             let (sold, back) = known.entry(vec![line.1.sku.clone()]).or_default();
-            *(if line.0 { back } else { sold }) += line.1.worth;
+            if line.0 { *back += line.1.paid() } else { *sold += line.1.worth }
         }
         let mut seen = BTreeMap::<Vec<String>, (i64, i64)>::new();
         let mut named = BTreeSet::new();

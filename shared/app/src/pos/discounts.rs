@@ -1,0 +1,98 @@
+//! Discounts that an employee gives.
+
+use tillstream_contracts::pos::{ApplyManualDiscount, DiscountKind, DiscountReference, DiscountValue};
+use tillstream_domain::cart::{Cart, CartError, CartKind, Outcome};
+use tillstream_domain::pricing::ManualDiscountKind;
+
+use super::cart_write::{Executed, change_cart};
+use super::context::CommandContext;
+use super::returns::REASON_CHARS_MAX;
+use crate::error::{Refusal, Result};
+use crate::fields::text;
+use crate::ports::Ports;
+
+/// `apply_manual_discount`.
+///
+/// # Errors
+/// 403 without an approval; 404 `line_not_found`; 409 `discount_above_total`,
+/// `discount_takes_nothing_off`; 422 for fields; the cart's own refusals.
+pub async fn give(ports: &Ports, context: &CommandContext, payload: ApplyManualDiscount) -> Result<Executed> {
+    text("payload.reason", &payload.reason, REASON_CHARS_MAX)?;
+    if payload.reason.trim().is_empty() {
+        return Err(Refusal::field("payload.reason", "reason_required", "say why").into());
+    }
+    context.require_approval(payload.approval_id.as_deref())?;
+    change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
+        cart.require(CartKind::Sale)?;
+        let kind = kind_of(cart, &payload)?;
+        Ok(Outcome::Discount(cart.give_discount(kind, payload.reason.clone())?))
+    })
+    .await
+}
+
+/// What is to be taken off.
+///
+/// # Errors
+/// 422 `discount_value_invalid`, `line_required`, `line_not_expected`; the cart's own refusals.
+fn kind_of(cart: &Cart, payload: &ApplyManualDiscount) -> Result<ManualDiscountKind> {
+    let line = match (payload.kind, &payload.line_id) {
+        (DiscountKind::PercentLine | DiscountKind::FixedLine, Some(line_id)) => cart.line(line_id)?.number,
+        (DiscountKind::PercentLine | DiscountKind::FixedLine, None) => {
+            let message = "say which line it is taken off";
+            return Err(Refusal::field("payload.line_id", "line_required", message).into());
+        }
+        (_, None) => 0,
+        (_, Some(_)) => {
+            let message = "this kind is taken off the cart; for one line send percent_line or fixed_line";
+            return Err(Refusal::field("payload.line_id", "line_not_expected", message).into());
+        }
+    };
+    let invalid = |message: &str| {
+        crate::Error::from(Refusal::field("payload.value", "discount_value_invalid", message))
+    };
+    match (payload.kind, payload.value) {
+        (DiscountKind::PercentCart | DiscountKind::PercentLine, DiscountValue::BasisPoints(bps)) => {
+            if !(1..=10_000).contains(&bps) {
+                return Err(invalid("a percentage is 1 to 10000 basis points (10000 is all of it)"));
+            }
+            Ok(match payload.kind {
+                DiscountKind::PercentLine => ManualDiscountKind::PercentLine { line, bps },
+                _ => ManualDiscountKind::PercentCart { bps },
+            })
+        }
+        (DiscountKind::FixedCart | DiscountKind::FixedLine, DiscountValue::Amount(money)) => {
+            if money.currency != cart.currency {
+                return Err(CartError::CurrencyMismatch(cart.currency).into());
+            }
+            let amount = money.amount;
+            if amount <= 0 {
+                return Err(invalid("an amount off is above zero"));
+            }
+            Ok(match payload.kind {
+                DiscountKind::FixedLine => ManualDiscountKind::FixedLine { line, amount },
+                _ => ManualDiscountKind::FixedCart { amount },
+            })
+        }
+        (DiscountKind::PercentCart | DiscountKind::PercentLine, DiscountValue::Amount(_)) => {
+            Err(invalid("a percentage is a whole number of basis points (500 is 5 %)"))
+        }
+        (DiscountKind::FixedCart | DiscountKind::FixedLine, DiscountValue::BasisPoints(_)) => {
+            Err(invalid("an amount off is money such as {\"amount\": 100, \"currency\": \"GBP\"}"))
+        }
+    }
+}
+
+/// `remove_manual_discount`.
+///
+/// # Errors
+/// 404 `discount_not_found`; the cart's own refusals.
+pub async fn take_back(
+    ports: &Ports,
+    context: &CommandContext,
+    payload: DiscountReference,
+) -> Result<Executed> {
+    change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
+        Ok(Outcome::Discount(cart.take_discount_back(&payload.discount_id)?))
+    })
+    .await
+}
