@@ -146,7 +146,8 @@ impl Texts {
         let text = match value.kind() {
             ValueKind::Undefined | ValueKind::None => String::new(),
             ValueKind::String => {
-                value.as_str().unwrap_or_default().chars().filter_map(markup::printable).collect()
+                let text = value.as_str().unwrap_or_default().replace("\r\n", "\n");
+                text.chars().filter_map(markup::printable).collect()
             }
             ValueKind::Number | ValueKind::Bool => value.to_string(),
             _ => return Err(refused("several fields cannot be shown as one; name one of them")),

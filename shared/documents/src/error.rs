@@ -1,12 +1,13 @@
 //! Why a template was refused, or a document could not be made.
 
 use crate::kind::{Kind, TemplateFormat};
+use crate::{DOCUMENT_BYTES_MAX, TEMPLATE_BYTES_MAX, TEXT_CHARS_MAX};
 
 /// What can be wrong with a template, with a document's data, or with the two together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
-    /// Above [`crate::TEMPLATE_BYTES_MAX`].
-    #[error("the template has {bytes} bytes; it may have at most 65536")]
+    /// Above [`TEMPLATE_BYTES_MAX`].
+    #[error("the template has {bytes} bytes; it may have at most {TEMPLATE_BYTES_MAX}")]
     TemplateTooLarge {
         /// What it has.
         bytes: usize,
@@ -74,11 +75,11 @@ pub enum DocumentError {
         /// `an order` or `a shift`.
         needs: &'static str,
     },
-    /// Above [`crate::DOCUMENT_BYTES_MAX`].
-    #[error("the document would have more than 1048576 bytes")]
+    /// Above [`DOCUMENT_BYTES_MAX`].
+    #[error("the document would have more than {DOCUMENT_BYTES_MAX} bytes")]
     DocumentTooLarge,
-    /// A text of the data above [`crate::TEXT_CHARS_MAX`].
-    #[error("{field} has {chars} characters; it may have at most 500")]
+    /// A text of the data above [`TEXT_CHARS_MAX`].
+    #[error("{field} has {chars} characters; it may have at most {TEXT_CHARS_MAX}")]
     TextTooLong {
         /// Path of the field.
         field: String,

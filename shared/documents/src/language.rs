@@ -458,3 +458,23 @@ impl Walk {
         Ok(Shape::Plain)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authors_are_told_every_filter_test_and_tag() {
+        let told = include_str!("../templates/README.md");
+        for (filter, ..) in FILTERS {
+            let forms = ["|{}", "`{}`", "`{}("].map(|form| form.replace("{}", filter));
+            assert!(forms.iter().any(|form| told.contains(form)), "{filter}");
+        }
+        for test in TESTS {
+            assert!(told.contains(&format!("`is {test}`")), "{test}");
+        }
+        for tag in markup::TAGS {
+            assert!(told.contains(&format!("@{tag}")), "{tag}");
+        }
+    }
+}

@@ -62,10 +62,11 @@ impl Ruler {
         }
     }
 
-    /// Text as the medium can show it.
+    /// Text as the medium can show it; a template's own text may hold control characters too.
     fn shown(self, text: &str) -> String {
+        let spaced = |character| if matches!(character, '\n' | '\t') { ' ' } else { character };
         match self {
-            Ruler::Screen => text.to_owned(),
+            Ruler::Screen => text.chars().filter_map(markup::printable).map(spaced).collect(),
             Ruler::Printer => code_page::replace_unknown(text),
         }
     }
@@ -193,4 +194,79 @@ pub(crate) fn lay_out(
 /// Lines of a code's text, for where codes cannot be printed.
 pub(crate) fn code_as_text(text: &str, ruler: Ruler) -> Vec<String> {
     ruler.wrap(&ruler.shown(text), COLUMNS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paper(written: &str, ruler: Ruler) -> Vec<String> {
+        let mut lines = Vec::new();
+        lay_out(written, ruler, |piece| {
+            lines.push(match piece {
+                Piece::Text { text, .. } => text,
+                other => format!("{other:?}"),
+            });
+            Ok(())
+        })
+        .unwrap();
+        lines
+    }
+
+    #[test]
+    fn text_breaks_at_spaces_and_long_words_anywhere() {
+        let words = "one two three four five six seven eight nine ten eleven";
+        assert_eq!(
+            paper(words, Ruler::Screen),
+            ["one two three four five six seven eight", "nine ten eleven"]
+        );
+        let exact = format!("{} b", "a".repeat(COLUMNS));
+        assert_eq!(paper(&exact, Ruler::Screen), ["a".repeat(COLUMNS), "b".to_owned()]);
+        let long = format!("x {}", "a".repeat(COLUMNS + 2));
+        assert_eq!(paper(&long, Ruler::Screen), ["x".to_owned(), "a".repeat(COLUMNS), "aa".to_owned()]);
+        let wide = "茶".repeat(COLUMNS / 2 + 1);
+        assert_eq!(paper(&wide, Ruler::Screen), ["茶".repeat(COLUMNS / 2), "茶".to_owned()]);
+        assert_eq!(paper(&wide, Ruler::Printer), ["?".repeat(COLUMNS / 2 + 1)]);
+        assert_eq!(paper("\n", Ruler::Screen), [""]);
+    }
+
+    #[test]
+    fn indented_text_stays_indented() {
+        let lines = paper(&format!("    {}", "word ".repeat(12)), Ruler::Screen);
+        assert_eq!(lines.len(), 2);
+        assert!(lines.iter().all(|line| line.starts_with("    word") && line.width() <= COLUMNS));
+        let far = paper(&format!("{}x", " ".repeat(100)), Ruler::Screen);
+        assert_eq!(far, [format!("{}x", " ".repeat(COLUMNS / 2))]);
+    }
+
+    #[test]
+    fn cells_align_and_are_never_cut() {
+        assert_eq!(
+            paper("@columns Tea | 2 | 2.50\n@columns | 10 | 1250.00", Ruler::Screen),
+            ["Tea                             2     2.50", "                               10  1250.00"]
+        );
+        let name = "A name that does not fit beside its amount at all";
+        let rows = paper(&format!("@columns {name} | 2.50"), Ruler::Screen);
+        assert_eq!(rows, ["A name that does not fit beside       2.50", "its amount at all"]);
+        // With no room for a name beside them, amounts go below it, whole.
+        let amounts = "-10000000000.00 | -10000000000.00";
+        let rows = paper(&format!("@columns Tea | {amounts}"), Ruler::Screen);
+        let amount = format!("{:>42}", "-10000000000.00");
+        assert_eq!(rows, ["Tea".to_owned(), amount.clone(), amount]);
+        let rows = paper("@double @columns TOTAL | GBP 10.99", Ruler::Printer);
+        assert_eq!(rows, ["TOTAL".to_owned(), format!("{:>21}", "GBP 10.99")]);
+    }
+
+    #[test]
+    fn a_line_ends_however_little_of_it_is_seen() {
+        let lines = paper(&"\u{200b}".repeat(1_000), Ruler::Screen);
+        assert!(lines.len() > 4 && lines.iter().all(|line| line.len() <= LINE_BYTES_MAX));
+    }
+
+    #[test]
+    fn rules_and_feeds_have_their_size() {
+        assert_eq!(paper("@rule =", Ruler::Screen), ["=".repeat(COLUMNS)]);
+        assert_eq!(paper("@double @rule", Ruler::Printer), ["-".repeat(COLUMNS / 2)]);
+        assert_eq!(paper("@feed 2", Ruler::Screen), ["", ""]);
+    }
 }

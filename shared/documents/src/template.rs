@@ -1,6 +1,7 @@
 //! Templates: the built-in ones, and those of a tenant.
 
 use minijinja::Value;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::{self, Undefined};
 use crate::error::DocumentError;
@@ -18,7 +19,8 @@ pub struct Template {
 }
 
 /// A template as headquarters sent it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TemplateSource {
     /// Its id, unique in the tenant.
     pub id: String,

@@ -388,4 +388,33 @@ mod tests {
         assert_eq!(text("250.5", "JPY"), "250.5");
         assert_eq!(text("2.5", "KWD"), "2.500");
     }
+
+    /// Paths of all fields, those of a list's entries behind its name.
+    fn fields(value: &Value, path: &str, all: &mut Vec<String>) {
+        use minijinja::value::ValueKind;
+        match value.kind() {
+            ValueKind::Map => {
+                for name in value.try_iter().unwrap() {
+                    let field = format!("{path}.{name}");
+                    fields(&value.get_item(&name).unwrap(), &field, all);
+                    all.push(field);
+                }
+            }
+            ValueKind::Seq => value.try_iter().unwrap().for_each(|entry| fields(&entry, path, all)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn authors_are_told_every_field() {
+        let told = include_str!("../templates/README.md");
+        for kind in Kind::ALL {
+            let mut all = Vec::new();
+            fields(&of(kind, &crate::sample::full(kind)).unwrap(), "", &mut all);
+            assert!(all.len() > 20, "{all:?}");
+            for name in all.iter().filter_map(|path| path.rsplit('.').next()) {
+                assert!(told.contains(&format!("`{name}`")) || told.contains(&format!(".{name}`")), "{name}");
+            }
+        }
+    }
 }

@@ -195,6 +195,19 @@ fn unknown_tags_of_the_markup_are_told_with_their_line() {
 }
 
 #[test]
+fn control_characters_of_a_template_reach_neither_text_nor_printer() {
+    let text = with("@bold \u{1b}p0\u{19}a\u{7f}\u{9b}\tb\r\n@columns \u{1d}V\0 | \u{10}\n@qr \u{1b}@\n");
+    let template = checked(TemplateFormat::Paper, &text).unwrap();
+    let data = sample::full(Kind::Receipt);
+    let document = render(Kind::Receipt, Format::Text, &data, Some(&template)).unwrap();
+    let shown = String::from_utf8(document.bytes).unwrap();
+    assert!(!shown.chars().any(|character| character.is_control() && character != '\n'), "{shown:?}");
+    let document = render(Kind::Receipt, Format::Escpos, &data, Some(&template)).unwrap();
+    assert!(!document.bytes.windows(2).any(|bytes| bytes == b"\x1bp" || bytes == b"\x1dV"));
+    crate::escpos_reader::read(&document.bytes).unwrap();
+}
+
+#[test]
 fn sources_are_bounded() {
     let padded = |bytes: usize| {
         let right = with("");

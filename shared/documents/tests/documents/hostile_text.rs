@@ -99,7 +99,7 @@ fn check_commands(kind: Kind, texts: &[String]) {
     // Without what cannot be printed it is the same paper, byte for byte.
     let plain = with_texts(&data, &mut |text| {
         let spaced = |c: char| if "\n\r\t\u{b}\u{c}\u{85}\u{2028}\u{2029}".contains(c) { ' ' } else { c };
-        text.chars().map(spaced).filter(|c| !c.is_control()).collect()
+        text.replace("\r\n", "\n").chars().map(spaced).filter(|c| !c.is_control()).collect()
     });
     let has_text = |data: &DocumentData| {
         let mut all = true;

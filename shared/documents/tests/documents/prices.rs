@@ -2,7 +2,7 @@
 
 use tillstream_documents::{DocumentData, Format, Kind, Template, TemplateFormat, render, sample};
 
-use crate::fixtures::{made, read_by_people, source, with_distinct_amounts};
+use crate::fixtures::{made, order, read_by_people, source, with_distinct_amounts};
 
 /// As a document might write it.
 fn forms(amount: i64) -> [String; 3] {
@@ -153,5 +153,24 @@ fn the_largest_amounts_are_whole_on_paper() {
         let whole = text.matches("-10000000000.00").count();
         assert!(whole > 18, "{format} shows {whole} of them whole:\n{text}");
         assert_eq!(whole, text.matches("-1000").count(), "{format} breaks one of them:\n{text}");
+    }
+}
+
+#[test]
+fn a_tax_that_is_added_stands_among_what_is_added() {
+    let data = order(|order| {
+        let mut added = order.taxes[0].clone();
+        (added.name, added.rate_bps, added.included) = ("City tax".to_owned(), 825, false);
+        added.amount.amount = 4_711;
+        order.taxes.push(added);
+    });
+    for kind in [Kind::Receipt, Kind::ReturnReceipt] {
+        for format in Format::ALL {
+            let text = read_by_people(&made(kind, format, &data));
+            let end = text.find("TOTAL").or(text.find("REFUND")).unwrap();
+            let sums = &text[text.find("Subtotal").unwrap()..end];
+            assert!(sums.contains("City tax 8.25%") && sums.contains("47.11"), "{kind} as {format}: {sums}");
+            assert!(!sums.contains("VAT A"), "{kind} as {format}: {sums}");
+        }
     }
 }
