@@ -31,15 +31,6 @@ const DEPTH_MAX: usize = 100;
 /// What a filter of texts does.
 type Change = fn(&str) -> String;
 
-/// How names are treated that stand for nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Undefined {
-    /// They are an error: at intake, on data that has everything.
-    IsAnError,
-    /// They are empty: a customer that is not known, a field of a later version.
-    IsEmpty,
-}
-
 /// Blocks on lines of their own leave no empty lines behind.
 pub(crate) fn syntax() -> SyntaxConfig {
     SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().unwrap_or_default()
@@ -50,20 +41,14 @@ pub(crate) fn syntax() -> SyntaxConfig {
 /// # Errors
 /// [`DocumentError::TemplateSyntax`], [`DocumentError::TemplateTooCostly`],
 /// [`DocumentError::DocumentTooLarge`], [`DocumentError::TemplateFailed`].
-pub(crate) fn run(
-    source: &str,
-    format: TemplateFormat,
-    context: Value,
-    undefined: Undefined,
-) -> Result<String, DocumentError> {
+pub(crate) fn run(source: &str, format: TemplateFormat, context: Value) -> Result<String, DocumentError> {
     let mut environment = Environment::empty();
     environment.set_syntax(syntax());
     environment.set_fuel(Some(STEPS_MAX));
     environment.set_recursion_limit(DEPTH_MAX);
-    environment.set_undefined_behavior(match undefined {
-        Undefined::IsAnError => UndefinedBehavior::SemiStrict,
-        Undefined::IsEmpty => UndefinedBehavior::Chainable,
-    });
+    // Names were checked at intake. What is empty now is a customer that is not known, or a field that
+    // another build had.
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
     let texts = Texts(Arc::new(AtomicUsize::new(0)));
     let shown = texts.clone();
     environment.set_formatter(move |out, _, value| {
@@ -111,9 +96,6 @@ pub(crate) fn told(error: &Error) -> DocumentError {
         ErrorKind::WriteFailure => DocumentError::DocumentTooLarge,
         ErrorKind::SyntaxError | ErrorKind::BadEscape => {
             DocumentError::TemplateSyntax { line, reason: reason() }
-        }
-        ErrorKind::UndefinedError => {
-            DocumentError::TemplateFailed { line, reason: format!("{}, nothing is there", reason()) }
         }
         _ => DocumentError::TemplateFailed { line, reason: reason() },
     }

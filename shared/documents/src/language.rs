@@ -261,13 +261,15 @@ impl Walk {
             Shape::Unknown => Shape::Unknown,
             _ => return not_allowed(line, "a loop goes through a list"),
         };
-        let of_loop = ["index", "index0", "first", "last", "length"];
-        let of_loop = of_loop.into_iter().map(|name| (name.to_owned(), Shape::Plain)).collect();
-        self.scopes.push(BTreeMap::from([("loop".to_owned(), Shape::Fields(Rc::new(of_loop)))]));
+        self.scopes.push(BTreeMap::new());
         self.define(target.id, entry);
         if let Some(filter) = &block.filter_expr {
             self.shape(filter)?;
         }
+        // Where the loop stands is known once its entries have been chosen.
+        let of_loop = ["index", "index0", "first", "last", "length"];
+        let of_loop = of_loop.into_iter().map(|name| (name.to_owned(), Shape::Plain)).collect();
+        self.define("loop", Shape::Fields(Rc::new(of_loop)));
         self.statements(&block.body)?;
         self.scopes.pop();
         self.statements(&block.else_body)

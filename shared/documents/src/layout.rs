@@ -228,6 +228,10 @@ mod tests {
         assert_eq!(paper(&wide, Ruler::Screen), ["茶".repeat(COLUMNS / 2), "茶".to_owned()]);
         assert_eq!(paper(&wide, Ruler::Printer), ["?".repeat(COLUMNS / 2 + 1)]);
         assert_eq!(paper("\n", Ruler::Screen), [""]);
+        // One cluster, as Unicode has it, that is wider than the paper.
+        let cluster = "\u{1100}".repeat(COLUMNS);
+        assert_eq!(cluster.graphemes(true).count(), 1);
+        assert!(paper(&cluster, Ruler::Screen).iter().all(|line| line.width() <= COLUMNS));
     }
 
     #[test]

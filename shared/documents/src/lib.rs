@@ -89,7 +89,7 @@ pub fn render(
     };
     let view = view::of(kind, data)?;
     bounds::check(view::root(kind), &view)?;
-    let written = template.write(view, engine::Undefined::IsEmpty)?;
+    let written = template.write(view)?;
     Ok(Document { media_type: format.media_type(), bytes: finish(format, &written)? })
 }
 

@@ -3,7 +3,7 @@
 use minijinja::Value;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{self, Undefined};
+use crate::engine;
 use crate::error::DocumentError;
 use crate::kind::{Format, Kind, TemplateFormat};
 use crate::{DocumentData, language, sample, view};
@@ -90,9 +90,9 @@ impl Template {
         language::check(&template.source, template.format, &full, true)?;
         let template = Template::from_checked(template);
 
-        let print = template.trial(&sample::full(kind), Undefined::IsAnError)?;
-        template.trial(&sample::least(kind), Undefined::IsEmpty)?;
-        let reprint = template.trial(&sample::reprint(kind), Undefined::IsAnError)?;
+        let print = template.trial(&sample::full(kind))?;
+        template.trial(&sample::least(kind))?;
+        let reprint = template.trial(&sample::reprint(kind))?;
         if print == reprint {
             return Err(DocumentError::TemplateHidesReprint { root: view::root(kind) });
         }
@@ -142,14 +142,14 @@ impl Template {
     }
 
     /// The bytes of every format that is made from it, which may each be too large.
-    fn trial(&self, data: &DocumentData, undefined: Undefined) -> Result<Vec<Vec<u8>>, DocumentError> {
-        let written = self.write(view::of(self.kind, data)?, undefined)?;
+    fn trial(&self, data: &DocumentData) -> Result<Vec<Vec<u8>>, DocumentError> {
+        let written = self.write(view::of(self.kind, data)?)?;
         let formats = Format::ALL.into_iter().filter(|format| format.template_format() == self.format);
         formats.map(|format| crate::finish(format, &written)).collect()
     }
 
     /// What it makes of what it sees.
-    pub(crate) fn write(&self, view: Value, undefined: Undefined) -> Result<String, DocumentError> {
-        engine::run(&self.source, self.format, view, undefined)
+    pub(crate) fn write(&self, view: Value) -> Result<String, DocumentError> {
+        engine::run(&self.source, self.format, view)
     }
 }

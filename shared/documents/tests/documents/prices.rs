@@ -65,6 +65,14 @@ fn no_template_of_theirs_can_ask_for_a_price() {
 
 #[test]
 fn a_present_does_not_tell_who_gave_it_or_what_was_said() {
+    let of_lines =
+        "{% for line in order.lines %}{{ line.notes }}{% endfor %}{% if order.reprint %}R{% endif %}";
+    let of_customer = "{{ order.customer.name }}{% if order.reprint %}R{% endif %}";
+    for text in [of_lines, of_customer] {
+        let of = |kind| Template::check(source(kind, TemplateFormat::Paper, text));
+        assert!(of(Kind::KitchenChit).is_ok());
+        assert_eq!(of(Kind::GiftReceipt).unwrap_err().code(), "template_unknown_name");
+    }
     for format in Format::ALL {
         let text = read_by_people(&made(Kind::GiftReceipt, format, &sample::full(Kind::GiftReceipt)));
         assert!(!text.contains("Zo") && !text.contains("without a lid"), "{text}");
