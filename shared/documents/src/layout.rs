@@ -20,6 +20,9 @@ const CELL_MIN: usize = 8;
 /// never be full. Twenty families of emoji take less.
 const LINE_BYTES_MAX: usize = 600;
 
+/// Most lines of a document: four rolls of paper of 80 m, and three times what the longest order takes.
+const DOCUMENT_LINES_MAX: usize = 100_000;
+
 /// What is on the paper, from top to bottom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Piece {
@@ -95,6 +98,10 @@ impl Ruler {
 
     /// Lines of at most `columns`, broken at spaces where there are any.
     fn wrap(self, text: &str, columns: usize) -> Vec<String> {
+        // Most lines fit as they are.
+        if text.len() <= columns && self.width(text) <= columns {
+            return vec![text.trim_end_matches(' ').to_owned()];
+        }
         let mut lines = Vec::new();
         let mut line = String::new();
         for word in text.split_inclusive(' ') {
@@ -151,18 +158,23 @@ impl Ruler {
 /// Lays out what a template wrote and hands it on piece by piece, so that only the document is held.
 ///
 /// # Errors
-/// Those of `print`.
+/// [`DocumentError::DocumentTooLarge`] above [`DOCUMENT_LINES_MAX`], and those of `print`.
 pub(crate) fn lay_out(
     written: &str,
     ruler: Ruler,
     mut print: impl FnMut(Piece) -> Result<(), DocumentError>,
 ) -> Result<(), DocumentError> {
+    let mut printed = 0;
     for line in written.lines() {
         let Line { style, content } = markup::parse(line);
         let columns = ruler.columns(style);
         // Of what is as wide as the paper already.
         let full = Style { align: markup::Align::Left, ..style };
         let mut lines = |style: Style, lines: Vec<String>| {
+            printed += lines.len();
+            if printed > DOCUMENT_LINES_MAX {
+                return Err(DocumentError::DocumentTooLarge);
+            }
             lines.into_iter().try_for_each(|text| print(Piece::Text { style, text }))
         };
         match content {

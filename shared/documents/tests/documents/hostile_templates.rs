@@ -330,7 +330,9 @@ fn little_markup_does_not_become_much_paper() {
     let codes = "@qr x\n".repeat(10);
     let zero_width = format!("{}\n", "\u{301}".repeat(100));
     let unseen = format!("{}\n", "\u{200b}\u{ad}".repeat(80));
-    for body in [sevens, rules, rights, codes, zero_width, unseen] {
+    let short = "x\n".repeat(100);
+    let cells = "@columns x|y\n".repeat(15);
+    for body in [sevens, rules, rights, codes, zero_width, unseen, short, cells] {
         for format in [Format::Text, Format::Escpos] {
             let text = loops(1, &format!("\n{body}"));
             let code = code_on_the_longest_order(&text, &data, format);
@@ -428,7 +430,7 @@ fn statements() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     /// The check is what bounds a rendering: whatever it lets in stays small, on an order longer than most.
     #[test]
