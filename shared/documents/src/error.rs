@@ -1,11 +1,16 @@
 //! Why a template was refused, or a document could not be made.
 
+use tillstream_domain::identifier::IdentifierError;
+
 use crate::kind::{Kind, TemplateFormat};
 use crate::{DOCUMENT_BYTES_MAX, TEMPLATE_BYTES_MAX, TEXT_CHARS_MAX};
 
 /// What can be wrong with a template, with a document's data, or with the two together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
+    /// A template's id is none.
+    #[error("the template's id: {0}")]
+    TemplateId(#[from] IdentifierError),
     /// Above [`TEMPLATE_BYTES_MAX`].
     #[error("the template has {bytes} bytes; it may have at most {TEMPLATE_BYTES_MAX}")]
     TemplateTooLarge {
@@ -125,6 +130,7 @@ impl DocumentError {
     /// The stable code on the wire.
     pub fn code(&self) -> &'static str {
         match self {
+            DocumentError::TemplateId(_) => "template_id_malformed",
             DocumentError::TemplateTooLarge { .. } => "template_too_large",
             DocumentError::TemplateSyntax { .. } => "template_syntax",
             DocumentError::TemplateNotAllowed { .. } => "template_not_allowed",

@@ -2,6 +2,7 @@
 
 use minijinja::Value;
 use serde::{Deserialize, Serialize};
+use tillstream_domain::identifier::check_id;
 
 use crate::engine;
 use crate::error::DocumentError;
@@ -86,6 +87,7 @@ impl Template {
     /// Any `Template…` of [`DocumentError`], or [`DocumentError::DocumentTooLarge`].
     pub fn check(template: TemplateSource) -> Result<Template, DocumentError> {
         let kind = template.kind;
+        check_id(&template.id)?;
         let full = view::of(kind, &sample::full(kind))?;
         language::check(&template.source, template.format, &full, true)?;
         let template = Template::from_checked(template);
@@ -103,9 +105,10 @@ impl Template {
     /// language is checked again, but a name that is not known any more stands for nothing.
     ///
     /// # Errors
-    /// [`DocumentError::TemplateTooLarge`], [`DocumentError::TemplateSyntax`],
+    /// [`DocumentError::TemplateId`], [`DocumentError::TemplateTooLarge`], [`DocumentError::TemplateSyntax`],
     /// [`DocumentError::TemplateNotAllowed`], [`DocumentError::TemplateUnknownName`] of filters.
     pub fn load(template: TemplateSource) -> Result<Template, DocumentError> {
+        check_id(&template.id)?;
         let sample = view::of(template.kind, &sample::full(template.kind))?;
         language::check(&template.source, template.format, &sample, false)?;
         Ok(Template::from_checked(template))

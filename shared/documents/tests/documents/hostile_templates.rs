@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use tillstream_documents::{
     DOCUMENT_BYTES_MAX, DocumentData, DocumentError, Format, Kind, TEMPLATE_BYTES_MAX, Template,
-    TemplateFormat, render, sample,
+    TemplateFormat, TemplateSource, render, sample,
 };
 
 use crate::fixtures::{checked, longest_order, source, with};
@@ -227,6 +227,18 @@ fn sources_are_bounded() {
     assert!(checked(TemplateFormat::Html, &padded(TEMPLATE_BYTES_MAX)).is_ok());
     let refused = checked(TemplateFormat::Html, &padded(TEMPLATE_BYTES_MAX + 1)).unwrap_err();
     assert_eq!(refused.code(), "template_too_large");
+}
+
+#[test]
+fn a_template_has_an_id() {
+    for id in ["", "a b", "-a", &"a".repeat(65)] {
+        let template = |text: String| TemplateSource {
+            id: id.to_owned(),
+            ..source(Kind::Receipt, TemplateFormat::Html, text)
+        };
+        assert_eq!(Template::check(template(with(""))).unwrap_err().code(), "template_id_malformed");
+        assert_eq!(Template::load(template(with(""))).unwrap_err().code(), "template_id_malformed");
+    }
 }
 
 /// Sources that overrun the stack of a parser that calls itself for each of their parts. The thread has
