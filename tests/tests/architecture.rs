@@ -198,8 +198,7 @@ fn money_and_quantities_are_never_floats() {
         if name == "shared/contracts/src/strict_json.rs" {
             continue;
         }
-        let exact =
-            ["shared/domain/", "shared/documents/", "shared/contracts/", "shared/app/", "functions/"];
+        let exact = ["shared/domain/", "shared/documents/", "shared/contracts/", "shared/app/", "functions/"];
         if exact.iter().any(|folder| name.starts_with(folder)) {
             for word in ["f32", "f64"] {
                 assert!(!has_word(&code(&name, &text), word), "{name} uses {word}");
