@@ -255,7 +255,7 @@ pub(crate) fn parse_decimal(text: &str, digits: u32) -> Option<i64> {
 }
 
 /// Formats an integer of `digits` decimals, dropping trailing zeros down to `keep` decimals.
-pub(crate) fn format_decimal(value: i64, digits: u32, keep: usize) -> String {
+pub fn format_decimal(value: i64, digits: u32, keep: usize) -> String {
     let scale = 10_i64.pow(digits);
     let sign = if value < 0 { "-" } else { "" };
     let (whole, fraction) =
