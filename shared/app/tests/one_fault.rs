@@ -172,6 +172,12 @@ async fn every_command_of_a_till_outlives_one_fault() {
         ("add_line_item", json!({"cart_id": "c", "sku": "LAST", "quantity": 1}), None),
         ("update_line_item", json!({"cart_id": "c", "line_id": "l-1", "quantity": 3}), None),
         ("remove_line_item", json!({"cart_id": "c", "line_id": "l-2"}), None),
+        (
+            "apply_manual_discount",
+            json!({"cart_id": "c", "kind": "percent_cart", "value": 1_000, "reason": "dented"}),
+            None,
+        ),
+        ("remove_manual_discount", json!({"cart_id": "c", "discount_id": "d-1"}), None),
         ("set_tendering", of("c"), None),
         ("resume_editing", of("c"), None),
         ("set_tendering", of("c"), None),

@@ -98,6 +98,16 @@ async fn a_discount_shows_on_every_line_that_bears_it() {
     let gone =
         shop.command("r", "remove_line_item", json!({"cart_id": "c", "line_id": "l-2"})).await.unwrap();
     assert_eq!(amounts(&view(&gone)), [(255, vec![26], 229), (255, vec![26], 229)]);
+    // What is more than all by now is all; what takes nothing off any more is still there to be taken back.
+    let most = json!({"cart_id": "c", "kind": "fixed_cart", "value": gbp(229), "reason": "all"});
+    shop.command("d4", "apply_manual_discount", most).await.unwrap();
+    let less = json!({"cart_id": "c", "kind": "percent_cart", "value": 10_000, "reason": "gift"});
+    let free = shop.command("d5", "apply_manual_discount", less).await.unwrap();
+    assert_eq!(amounts(&view(&free)), [(255, vec![26, 229], 0), (255, vec![26, 229, 0], 0)]);
+    for id in ["d-5", "d-4"] {
+        let back = json!({"cart_id": "c", "discount_id": id});
+        shop.command(id, "remove_manual_discount", back).await.unwrap();
+    }
     let none = json!({"cart_id": "c", "discount_id": "d-1"});
     let none = shop.command("x", "remove_manual_discount", none).await.unwrap();
     assert_eq!(none.reply.result.discount_id.as_deref(), Some("d-1"));

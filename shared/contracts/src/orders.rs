@@ -6,7 +6,7 @@ use tillstream_domain::money::{Money, UnitPrice};
 use tillstream_domain::quantity::QuantityInput;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::pos::{LineView, PaymentView, TotalsView};
+use crate::pos::{AdjustmentView, LineView, PaymentView, TotalsView};
 use crate::schema::{MoneySchema, QuantitySchema};
 
 /// Body of `POST /v1/orders`.
@@ -124,6 +124,8 @@ pub struct OrderView {
     pub lines: Option<Vec<LineView>>,
     /// How many lines there are.
     pub line_count: usize,
+    /// What takes something off, and how much over all lines.
+    pub discounts: Vec<AdjustmentView>,
     /// Payments, or refunds of a return.
     pub payments: Vec<PaymentView>,
     /// The numbers at its foot.

@@ -79,6 +79,7 @@ pub fn order_view(cart: &Cart, with_lines: bool) -> Result<OrderView> {
         business_day: done.business_day,
         lines: view.lines,
         line_count: view.line_count,
+        discounts: view.discounts,
         payments,
         totals: view.totals,
         original_order_id: view.original_order_id,

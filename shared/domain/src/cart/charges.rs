@@ -119,13 +119,22 @@ impl Charges {
         };
         let heads = self.discounts.iter().enumerate().map(move |(at, head)| (head, sum(at)));
         // A return has the names of all discounts of its sale.
-        heads.filter(|(_, amount)| *amount > 0)
+        heads.filter(|(head, amount)| *amount > 0 || self.is_given_here(&head.source))
+    }
+
+    fn is_given_here(&self, source: &Source) -> bool {
+        let is_it = |given: &ManualDiscount| *source == Source::ManualDiscount { number: given.number };
+        self.manual.iter().any(is_it)
     }
 
     fn set_lines(&mut self, priced: &Priced) {
-        // In the order in which they were decided, whatever lines they fell on.
-        let applied = priced.explanations.iter().filter(|e| matches!(e.outcome, Outcome::Applied { .. }));
-        let heads: Vec<DiscountHead> = applied
+        // In the order in which they were decided, whatever lines they fell on. What was given by hand stays
+        // there while it takes nothing off: an employee is to see it, and may take it back.
+        let told = priced.explanations.iter().filter(|found| {
+            matches!(found.outcome, Outcome::Applied { .. })
+                || matches!(found.source, Source::ManualDiscount { .. })
+        });
+        let heads: Vec<DiscountHead> = told
             .map(|given| DiscountHead { source: given.source.clone(), name: given.name.clone() })
             .collect();
         let position = |source: &Source| {

@@ -99,6 +99,10 @@ bugs! {
     LineRoundedDown,
     /// An order's total is rounded once, not line by line.
     TotalRoundedPerOrder,
+    /// What was taken off is not counted.
+    DiscountUncounted,
+    /// A return is worth what its goods cost before anything was taken off.
+    ReturnForgetsDiscount,
     /// The figures of a day are those of the UTC day.
     BusinessDayInUtc,
     /// Change is counted as paid.
@@ -292,6 +296,13 @@ impl BuggyDatabase {
                     item.0.insert("total".to_owned(), Value::N(total));
                 }
             }
+            Bug::ReturnForgetsDiscount if is_cart => {
+                if let Write::Put { item, .. } = write
+                    && item.opt_text("kind") == Some("return")
+                {
+                    item.0.remove("charges");
+                }
+            }
             Bug::OrderRewritten if is_cart => {
                 if let Write::Put { item, .. } = write
                     && item.opt_number("lane_number").is_some()
@@ -366,7 +377,8 @@ fn rounded_once(item: &Item) -> Option<i64> {
         .lines
         .iter()
         .map(|line| i128::from(line.unit_price.ten_thousandths()) * i128::from(line.quantity.thousandths()));
-    i64::try_from((exact.sum::<i128>() + 50_000) / 100_000).ok()
+    let off = cart.totals().ok()?.discount;
+    i64::try_from((exact.sum::<i128>() + 50_000) / 100_000 - i128::from(off)).ok()
 }
 
 fn adds_to(write: &Write, attribute: &str) -> bool {
@@ -465,6 +477,12 @@ impl BuggyStream {
                     if gross % 10 == 1 {
                         line["gross"] = (gross - 1).into();
                     }
+                }
+            }
+            Bug::DiscountUncounted => {
+                let lines = event.pointer_mut("/detail/lines").and_then(|lines| lines.as_array_mut());
+                for line in lines.into_iter().flatten() {
+                    line["discount"] = 0.into();
                 }
             }
             Bug::BusinessDayInUtc => {
