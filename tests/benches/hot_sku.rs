@@ -162,6 +162,10 @@ async fn stocked(ports: &Ports, memory: &MemoryDatabase, caller: &Caller, units:
         category: None,
         barcodes: vec![],
         attributes: BTreeMap::new(),
+        tax_category: None,
+        tax_exempt: false,
+        discountable: true,
+        modifiers: vec![],
         version: 1,
     };
     put(memory, product_item(&caller.scope, &product).unwrap()).await;

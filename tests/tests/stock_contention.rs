@@ -56,6 +56,10 @@ async fn shop(ports: &Ports) -> Caller {
         category: None,
         barcodes: vec![],
         attributes: BTreeMap::new(),
+        tax_category: None,
+        tax_exempt: false,
+        discountable: true,
+        modifiers: vec![],
         version: 1,
     };
     put(ports, product_item(&scope, &product).unwrap()).await;

@@ -74,6 +74,10 @@ impl Api {
                 category: None,
                 barcodes: vec![],
                 attributes: Default::default(),
+                tax_category: None,
+                tax_exempt: false,
+                discountable: true,
+                modifiers: vec![],
                 version: 1,
             };
             let item = product_item(&TenantScope::from_own_record("demo"), &product).unwrap();

@@ -19,7 +19,9 @@
 //! | catalog | `<t>#product#<sku>` | `product`, `prices` | product; its price book entries |
 //! | catalog | `<t>#barcode#<gtin>` | `barcode` | SKU of a GTIN |
 //! | catalog | `<t>#location#<id>` | `location` | location |
-//! | catalog | `<t>#rules` | `settings` | what a tenant sells by |
+//! | catalog | `<t>#rules` | `settings`, `promotion#<id>`, `tax_rule#<id>`, `category#<id>`, `category-tree` | what a tenant sells by |
+//! | catalog | `<t>#coupon#<code>` | `coupon` | coupon |
+//! | catalog | `<t>#customer#<id>` | `customer` | customer |
 //! | catalog | `<t>#sync#<entity>` | `state`, `parked#<hash>#<part>` | feed state; parked bad lines |
 //! | catalog | `<t>#sync-entity#<entity>#<id>` | `entity` | version and place of a feed's part |
 //! | catalog | `tenants` | `<tenant>` | registry of tenants, for scheduled work |
@@ -241,6 +243,36 @@ impl TenantScope {
     /// A tenant's settings.
     pub fn settings(&self) -> Key {
         self.key("rules", &[], "settings")
+    }
+
+    /// Promotion.
+    pub fn promotion(&self, id: &str) -> Key {
+        self.key("rules", &[], &format!("promotion#{}", KeyPart(id)))
+    }
+
+    /// Tax rule.
+    pub fn tax_rule(&self, id: &str) -> Key {
+        self.key("rules", &[], &format!("tax_rule#{}", KeyPart(id)))
+    }
+
+    /// Category, with the one it stands below.
+    pub fn category_rule(&self, id: &str) -> Key {
+        self.key("rules", &[], &format!("category#{}", KeyPart(id)))
+    }
+
+    /// Counts the changes of all categories together.
+    pub fn category_tree(&self) -> Key {
+        self.key("rules", &[], "category-tree")
+    }
+
+    /// Coupon.
+    pub fn coupon(&self, code: &str) -> Key {
+        self.key("coupon", &[code], "coupon")
+    }
+
+    /// Customer.
+    pub fn customer(&self, id: &str) -> Key {
+        self.key("customer", &[id], "customer")
     }
 
     /// Location.

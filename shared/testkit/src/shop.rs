@@ -107,6 +107,10 @@ impl Shop {
             category: None,
             barcodes: Vec::new(),
             attributes: BTreeMap::new(),
+            tax_category: None,
+            tax_exempt: false,
+            discountable: true,
+            modifiers: vec![],
             version: 1,
         };
         self.put(product_item(&self.scope, &product)?).await?;

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use tillstream_domain::coupon::CouponDefinition;
+use tillstream_domain::customer::Customer;
 use tillstream_domain::location::Location;
 use tillstream_domain::product::{PriceEntry, Product};
 
@@ -60,6 +62,44 @@ pub fn sku_not_found() -> Refusal {
 /// A bug if the item is not one.
 pub fn prices_of(item: Option<&Item>) -> Result<Vec<PriceEntry>> {
     item.map_or_else(|| Ok(Vec::new()), |item| item.json("data"))
+}
+
+/// Item of a coupon.
+///
+/// # Errors
+/// A bug if it cannot be JSON.
+pub fn coupon_item(scope: &TenantScope, coupon: &CouponDefinition) -> Result<Item> {
+    Item::new(&scope.coupon(&coupon.coupon.code))
+        .with("kind", "coupon")
+        .with("version", i64::try_from(coupon.version).unwrap_or(i64::MAX))
+        .with_json("data", coupon)
+}
+
+/// Reads what may be a coupon: nothing where there is no item, or only the mark of a deleted one.
+///
+/// # Errors
+/// A bug if the item is not a coupon.
+pub fn coupon_of(item: Option<&Item>) -> Result<Option<CouponDefinition>> {
+    item.filter(|item| !is_deleted(item)).map(|item| item.json("data")).transpose()
+}
+
+/// Item of a customer.
+///
+/// # Errors
+/// A bug if it cannot be JSON.
+pub fn customer_item(scope: &TenantScope, customer: &Customer) -> Result<Item> {
+    Item::new(&scope.customer(&customer.id))
+        .with("kind", "customer")
+        .with("version", i64::try_from(customer.version).unwrap_or(i64::MAX))
+        .with_json("data", customer)
+}
+
+/// Reads what may be a customer: nothing where there is no item, or only the mark of a deleted one.
+///
+/// # Errors
+/// A bug if the item is not a customer.
+pub fn customer_of(item: Option<&Item>) -> Result<Option<Customer>> {
+    item.filter(|item| !is_deleted(item)).map(|item| item.json("data")).transpose()
 }
 
 /// Item of a location.

@@ -131,6 +131,10 @@ pub fn product_from(body: ProductBody, sku: &str) -> Result<Product, Refusal> {
         category: body.category,
         barcodes: body.barcodes,
         attributes: body.attributes,
+        tax_category: None,
+        tax_exempt: false,
+        discountable: true,
+        modifiers: Vec::new(),
         // Set when it is written: it depends on what is there.
         version: 0,
     })

@@ -56,6 +56,7 @@ fn change_of<'a>(feed: Feed<'_>, line: &'a Line) -> Result<Change<'a>, BadLine> 
                 unit_price: data.unit_price,
                 currency: data.currency,
                 location_id: data.location_id,
+                segment: None,
                 valid_from: data.valid_from,
                 valid_to: data.valid_to,
             };

@@ -2,12 +2,17 @@
 //! read whole, and remembered by the process for moments: a command of a till cannot afford to read them
 //! each time. A change is in force everywhere once [`RULES_AGE_MAX`] has passed.
 
+pub mod stored_rules;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use tillstream_domain::category::CategoryTree;
+use tillstream_domain::pricing::PriceRules;
 use tillstream_domain::tenant_settings::TenantSettings;
 
+use self::stored_rules::StoredRules;
 use crate::database::{Consistency, Item, Query, Table};
 use crate::error::{Error, Result};
 use crate::ports::Ports;
@@ -19,18 +24,30 @@ pub const RULES_AGE_MAX: SignedDuration = SignedDuration::from_secs(15);
 const TENANTS_MAX: usize = 200;
 
 /// A tenant's rules as they stood at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantRules {
     /// Settings.
     pub settings: TenantSettings,
+    /// What baskets are priced by: promotions and taxes that have not ended, and the settings' pricing.
+    pub prices: PriceRules,
+    /// Which category stands below which.
+    pub categories: CategoryTree,
+}
+
+impl Default for TenantRules {
+    fn default() -> Self {
+        TenantRules::of(TenantSettings::default(), StoredRules::default())
+    }
 }
 
 impl TenantRules {
-    fn add(&mut self, item: &Item) -> Result<()> {
-        if item.text("kind")? == "settings" {
-            self.settings = item.json("data")?;
-        }
-        Ok(())
+    fn of(settings: TenantSettings, rules: StoredRules) -> Self {
+        let prices = PriceRules {
+            promotions: rules.promotions,
+            tax_rules: rules.tax_rules,
+            settings: settings.pricing,
+        };
+        TenantRules { settings, prices, categories: rules.parents.into_iter().collect() }
     }
 }
 
@@ -63,13 +80,13 @@ impl RulesMemory {
 /// The tenant's rules, at most [`RULES_AGE_MAX`] old.
 ///
 /// # Errors
-/// Those of the database; a bug where a rule that was checked at intake cannot be read.
+/// Those of the database; a bug where the settings cannot be read. A rule that cannot be read is left out.
 pub async fn tenant_rules(ports: &Ports, scope: &TenantScope, now: Timestamp) -> Result<Arc<TenantRules>> {
     let memory = ports.environment.rules_memory();
     if let Some(rules) = memory.and_then(|memory| memory.recall(scope, now)) {
         return Ok(rules);
     }
-    let mut rules = TenantRules::default();
+    let (mut settings, mut rules) = (TenantSettings::default(), StoredRules::default());
     let mut query = Query {
         consistency: Consistency::Eventual,
         ..Query::partition(Table::Catalog, scope.tenant_rules())
@@ -77,13 +94,19 @@ pub async fn tenant_rules(ports: &Ports, scope: &TenantScope, now: Timestamp) ->
     loop {
         let page = ports.database.query(query.clone()).await.map_err(Error::from)?;
         for item in &page.items {
-            rules.add(item)?;
+            if item.opt_text("kind") == Some("settings") {
+                settings = item.json("data")?;
+            } else {
+                rules.add(item, now);
+            }
         }
         match page.next {
             Some(next) => query.start = Some(next),
             None => break,
         }
     }
+    rules.bound(scope);
+    let rules = TenantRules::of(settings, rules);
     let rules = Arc::new(rules);
     if let Some(memory) = memory {
         memory.remember(scope, rules.clone(), now);

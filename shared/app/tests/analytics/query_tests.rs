@@ -345,6 +345,10 @@ fn products_of_a_category() {
                 category: Some(if n % 2 == 0 { "toys" } else { "mugs" }.to_owned()),
                 barcodes: Vec::new(),
                 attributes: BTreeMap::new(),
+                tax_category: None,
+                tax_exempt: false,
+                discountable: true,
+                modifiers: vec![],
                 version: 1,
             };
             let item = product_item(&scope, &product).unwrap();

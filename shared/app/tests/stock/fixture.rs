@@ -351,6 +351,10 @@ fn product(sku: &str) -> Product {
         category: None,
         barcodes: vec![],
         attributes: Default::default(),
+        tax_category: None,
+        tax_exempt: false,
+        discountable: true,
+        modifiers: vec![],
         version: 1,
     }
 }

@@ -118,7 +118,7 @@ pub enum RuleError {
     #[error("a limit is at least 1; leave it out for no limit")]
     LimitZero,
     /// One customer could use it more often than all together.
-    #[error("per_order is at most per_customer, and per_customer at most total")]
+    #[error("one order may not use it more often than one customer, nor one customer more often than all")]
     LimitsReversed,
     /// Minor units without saying of which currency.
     #[error("an amount is of a currency; set currency")]

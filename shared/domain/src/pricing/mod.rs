@@ -63,6 +63,8 @@ pub use promotion::{
 pub use selection::{SELECTED_MAX, Selector};
 pub use tax::{RATE_MAX, TAX_RULES_MAX, TAXES_PER_LINE_MAX, TaxMode, TaxRounding, TaxRule};
 
+pub(crate) use promotion::check_text;
+
 use conditions::Measures;
 use remaining::Remaining;
 use selection::LineIndex;

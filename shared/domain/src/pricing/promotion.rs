@@ -255,7 +255,7 @@ fn check_pieces(what: &'static str, pieces: u32) -> Result<(), RuleError> {
 }
 
 /// Checks a text that people read or that must match another.
-pub(super) fn check_text(what: &'static str, text: &str) -> Result<(), RuleError> {
+pub(crate) fn check_text(what: &'static str, text: &str) -> Result<(), RuleError> {
     let fits = !text.trim().is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control);
     if fits { Ok(()) } else { Err(RuleError::Text(what)) }
 }
