@@ -616,6 +616,32 @@ class BadCommands(HostileClient):
         unknown = self.command("remove_manual_discount", {"cart_id": self.open, "discount_id": "d-99"})
         yield Case("take back an unknown discount", unknown, 404, "discount_not_found")
 
+    def promotions(self) -> Iterator[Case]:
+        def send(action: str, **more: object) -> Request:
+            return self.command(action, {"cart_id": self.open, **more})
+
+        for name, request, status, code in [
+            ("redeem an unknown coupon", send("apply_coupon", coupon_code="NO-SUCH"), 404, "coupon_not_found"),
+            ("a coupon of no form", send("apply_coupon", coupon_code="a#b\u0000"), 422, "id_malformed"),
+            ("a coupon that is a number", send("apply_coupon", coupon_code=7), 422, "field_invalid"),
+            ("no coupon", send("apply_coupon"), 422, "field_invalid"),
+            ("take off a coupon", send("remove_coupon", coupon_code="NO-SUCH"), 404, "coupon_not_applied"),
+            ("apply an unknown promotion", send("apply_promo", promo_id="none"), 404, "promotion_not_found"),
+            ("a promotion of no form", send("apply_promo", promo_id="x" * 200), 422, "id_malformed"),
+            ("take off a promotion", send("remove_promo", promo_id="none"), 404, "promotion_not_applied"),
+        ]:
+            yield Case(name, request, status, code)
+        for name, modifiers, code in [
+            ("no modifier of the product", [{"modifier_id": "none"}], "modifier_not_found"),
+            ("a modifier of nothing", [{}], "modifier_invalid"),
+            ("a modifier with a price", [{"name": "x", "unit_price": "-5"}], "field_invalid"),
+            ("a modifier that names a card", [{"name": CARD}], "card_number_refused"),
+            ("51 modifiers", [{"name": "x"}] * 51, "too_many_modifiers"),
+            ("modifiers that are none", "large", "field_invalid"),
+        ]:
+            line = {"sku": self.sku, "quantity": 1, "modifiers": modifiers}
+            yield Case(f"add {name}", send("add_line_item", **line), 422, code)
+
     def cart_states(self) -> Iterator[Case]:
         state, line = "wrong_cart_state", {"sku": self.sku, "quantity": 1}
         for name, cart in [
@@ -642,6 +668,8 @@ class BadCommands(HostileClient):
             yield Case(f"{name}: give a discount", self.command("apply_manual_discount", give), 409, state)
             take = {**of, "discount_id": "d-1"}
             yield Case(f"{name}: take one back", self.command("remove_manual_discount", take), 409, state)
+            coupon = self.command("apply_coupon", {**of, "coupon_code": "NO-SUCH"})
+            yield Case(f"{name}: redeem an unknown coupon", coupon, 404, "coupon_not_found")
             yield Case(f"{name}: set tendering", self.command("set_tendering", of), 409, state)
         for name, cart in [("final", self.final), ("voided", self.voided)]:
             of = {"cart_id": cart}

@@ -38,6 +38,7 @@ class BadInput(BadCommands, BadAccess, BadQueries, BadRecords):
         yield Table("quantities, prices and amounts", self.numbers)
         yield Table("card numbers and texts", self.texts)
         yield Table("discounts by hand", self.discounts)
+        yield Table("coupons, promotions and modifiers", self.promotions)
         yield Table("states of a cart", self.cart_states)
         yield Table("tokens", self.bad_tokens)
         yield Table("every route without a token", self.routes_without_token)

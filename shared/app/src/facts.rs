@@ -24,7 +24,7 @@ pub fn sale_event(scope: &TenantScope, cart: &Cart) -> Result<SaleEvent> {
             quantity: line.quantity,
             gross: amounts.gross,
             discount: amounts.discount,
-            tax: 0,
+            tax: amounts.tax,
         });
     }
     let payments = cart
@@ -51,7 +51,7 @@ pub fn sale_event(scope: &TenantScope, cart: &Cart) -> Result<SaleEvent> {
         register_id: done.number.lane.register_id.clone(),
         employee_id: cart.employee_id.clone(),
         channel: cart.channel.clone(),
-        segment: None,
+        segment: cart.terms.customer.segments.first().cloned(),
         region: cart.region.clone(),
         currency: cart.currency,
         detail: Some(SaleDetail { lines, payments }),

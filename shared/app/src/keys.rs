@@ -88,6 +88,16 @@ impl TenantScope {
         self.key("cart", &[cart_id], &format!("chunk#{}#{}", padded(attempt.into()), padded(chunk.into())))
     }
 
+    /// Uses of a coupon or promotion, by all together; a split counter has several parts.
+    pub fn uses(&self, kind: &str, id: &str, part: u32) -> Key {
+        self.key("uses", &[kind, id, &part.to_string()], "uses")
+    }
+
+    /// Uses of a coupon or promotion by one customer.
+    pub fn uses_by_customer(&self, kind: &str, id: &str, customer_id: &str) -> Key {
+        self.key("uses-by-customer", &[kind, id, customer_id], "uses")
+    }
+
     /// Last number and epoch of a lane.
     pub fn lane(&self, store_id: &str, register_id: &str) -> Key {
         self.key("lane", &[store_id, register_id], "lane")

@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tillstream_app::capacity::Operation;
+use tillstream_app::catalog::items::coupon_item;
 use tillstream_app::database::{Database, Item, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::orders::place::place;
@@ -18,6 +19,7 @@ use tillstream_app::stock::reserve::reserve;
 use tillstream_app::stock::split::split;
 use tillstream_app::tenancy::Role;
 use tillstream_app::{Error, Ports, Result};
+use tillstream_domain::coupon::CouponDefinition;
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::shop::{STORE, Shop, caller};
@@ -151,6 +153,15 @@ async fn stocked() -> (Shop, Arc<MemoryDatabase>, Arc<TestEnvironment>) {
     let shop = Shop::open(database.clone(), environment.clone()).await.unwrap();
     shop.product(STORE, "A", "2.55", 10).await.unwrap();
     shop.product(STORE, "LAST", "1.00", 1).await.unwrap();
+    let coupon = json!({"code": "PENNY", "benefit": {"fixed_amount": {"amount": 1}}, "currency": "GBP"});
+    let coupon = CouponDefinition {
+        coupon: serde_json::from_value(coupon).unwrap(),
+        total_limit: Some(1),
+        per_customer_limit: Some(1),
+        version: 1,
+    };
+    let item = coupon_item(&shop.scope, &coupon).unwrap();
+    database.put_many(Table::Catalog, vec![item]).await.unwrap();
     (shop, database, environment)
 }
 
@@ -178,6 +189,10 @@ async fn every_command_of_a_till_outlives_one_fault() {
             None,
         ),
         ("remove_manual_discount", json!({"cart_id": "c", "discount_id": "d-1"}), None),
+        ("apply_coupon", json!({"cart_id": "c", "coupon_code": "PENNY"}), None),
+        ("remove_coupon", json!({"cart_id": "c", "coupon_code": "PENNY"}), None),
+        ("apply_coupon", json!({"cart_id": "c", "coupon_code": "PENNY"}), None),
+        ("apply_promo", json!({"cart_id": "c", "promo_id": "none"}), Some("promotion_not_found")),
         ("set_tendering", of("c"), None),
         ("resume_editing", of("c"), None),
         ("set_tendering", of("c"), None),

@@ -122,12 +122,18 @@ pub struct HqLine {
     pub unit_price: UnitPrice,
     /// Whether that price was set by hand.
     pub price_overridden: bool,
-    /// Quantity × price, before discounts, without tax.
+    /// Quantity × price with modifiers, before discounts, without tax.
     #[schema(value_type = MoneySchema)]
     pub gross: Money,
     /// What was taken off, discounts of the cart apportioned. Left out where nothing was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub discounts: Vec<HqDiscount>,
+    /// Tax, by rule. Left out where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taxes: Vec<HqTax>,
+    /// What was chosen with it. Left out where nothing was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modifiers: Vec<String>,
     /// Free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
@@ -140,6 +146,24 @@ pub struct HqLine {
     pub original_line_id: Option<String>,
 }
 
+/// A tax on a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HqTax {
+    /// The rule.
+    pub id: String,
+    /// Version of the rule.
+    pub version: u64,
+    /// What stands on the receipt.
+    pub name: String,
+    /// Its rate in basis points.
+    pub rate_bps: u32,
+    /// Whether prices contain it; else it comes on top.
+    pub included: bool,
+    /// How much it is on this line; what it is on is the line's gross less discounts, without tax.
+    #[schema(value_type = MoneySchema)]
+    pub amount: Money,
+}
+
 /// What takes something off a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HqDiscount {
@@ -149,7 +173,7 @@ pub struct HqDiscount {
     pub id: String,
     /// What stands on the receipt.
     pub name: String,
-    /// How much it takes off this line.
+    /// How much it takes off this line, with the tax that prices contain.
     #[schema(value_type = MoneySchema)]
     pub amount: Money,
 }
@@ -202,6 +226,10 @@ pub struct HqTotals {
     /// Given back.
     #[schema(value_type = MoneySchema)]
     pub change: Money,
+    /// What was added to what was due so that it could be paid in coins. Left out where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub cash_rounding: Option<Money>,
 }
 
 /// What a return is about.

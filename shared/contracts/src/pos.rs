@@ -79,6 +79,14 @@ pub enum Command {
     ApplyManualDiscount(ApplyManualDiscount),
     /// Takes a manual discount back.
     RemoveManualDiscount(DiscountReference),
+    /// Redeems a coupon.
+    ApplyCoupon(CouponReference),
+    /// Takes a coupon off.
+    RemoveCoupon(CouponReference),
+    /// Applies a promotion by hand.
+    ApplyPromo(PromoReference),
+    /// Takes a promotion off.
+    RemovePromo(PromoReference),
     /// Fixes the lines, so that payments can be taken.
     SetTendering(CartReference),
     /// Goes back to the lines.
@@ -104,7 +112,7 @@ pub enum Command {
 }
 
 /// Names of all actions, for the message that refuses an unknown one.
-pub const ACTIONS: [&str; 18] = [
+pub const ACTIONS: [&str; 22] = [
     "create_cart",
     "set_customer",
     "add_line_item",
@@ -112,6 +120,10 @@ pub const ACTIONS: [&str; 18] = [
     "remove_line_item",
     "apply_manual_discount",
     "remove_manual_discount",
+    "apply_coupon",
+    "remove_coupon",
+    "apply_promo",
+    "remove_promo",
     "set_tendering",
     "resume_editing",
     "add_payment",
@@ -167,6 +179,10 @@ pub struct AddLineItem {
     /// How many.
     #[schema(value_type = QuantitySchema)]
     pub quantity: QuantityInput,
+    /// What is chosen with it: at most 50.
+    #[serde(default)]
+    #[schema(max_items = 50)]
+    pub modifiers: Vec<ModifierInput>,
     /// Free text, at most 500 characters.
     #[serde(default)]
     pub notes: Option<String>,
@@ -177,6 +193,19 @@ pub struct AddLineItem {
     /// Approval by a supervisor.
     #[serde(default)]
     pub approval_id: Option<String>,
+}
+
+/// Something chosen with a product: one of the product's modifiers by `modifier_id`, which may have a price,
+/// or a wish in words by `name`, which has none.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModifierInput {
+    /// A modifier of the product.
+    #[serde(default)]
+    pub modifier_id: Option<String>,
+    /// A wish, at most 100 characters.
+    #[serde(default)]
+    pub name: Option<String>,
 }
 
 /// Payload of `update_line_item`.
@@ -274,6 +303,26 @@ pub struct DiscountReference {
     pub cart_id: String,
     /// The discount.
     pub discount_id: String,
+}
+
+/// A coupon and a cart.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CouponReference {
+    /// The cart.
+    pub cart_id: String,
+    /// What stands on the coupon; case matters.
+    pub coupon_code: String,
+}
+
+/// A promotion and a cart.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PromoReference {
+    /// The cart.
+    pub cart_id: String,
+    /// The promotion.
+    pub promo_id: String,
 }
 
 /// A cart.
@@ -501,8 +550,10 @@ pub struct CartView {
     pub lines: Option<Vec<LineView>>,
     /// How many lines there are.
     pub line_count: usize,
-    /// What takes something off, and how much over all lines.
+    /// What takes something off, and how much over all lines; also what was asked for and takes nothing off.
     pub discounts: Vec<AdjustmentView>,
+    /// Taxes over all lines, by rule.
+    pub taxes: Vec<TaxView>,
     /// Payments, or refunds of a return.
     pub payments: Vec<PaymentView>,
     /// The numbers at its foot.
@@ -533,14 +584,17 @@ pub struct LineView {
     pub unit_price: UnitPrice,
     /// Whether that price was set by hand.
     pub price_overridden: bool,
+    /// What was chosen with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub modifiers: Vec<ModifierView>,
     /// Free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
     /// What takes something off this line, discounts of the cart apportioned.
     pub discounts: Vec<AdjustmentView>,
-    /// Tax of this line.
-    pub tax: Vec<AdjustmentView>,
-    /// Quantity × price.
+    /// Tax of this line, by rule.
+    pub tax: Vec<TaxView>,
+    /// Quantity × price with modifiers, before discounts, without tax.
     #[schema(value_type = MoneySchema)]
     pub subtotal: Money,
     /// Subtotal less discounts, plus tax.
@@ -555,7 +609,38 @@ pub struct LineView {
     pub original_line_id: Option<String>,
 }
 
-/// A discount or a tax.
+/// Something chosen with a line.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Modifier)]
+pub struct ModifierView {
+    /// What it is called.
+    pub name: String,
+    /// What it adds to the price per unit, in major units; may be below zero.
+    #[schema(example = "0.40")]
+    pub unit_price: String,
+}
+
+/// A tax, on a line or on all.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Tax)]
+pub struct TaxView {
+    /// The rule.
+    pub id: String,
+    /// What stands on the receipt.
+    pub name: String,
+    /// Its rate in basis points (2000 is 20 %).
+    pub rate_bps: u32,
+    /// Whether prices contain it; else it comes on top.
+    pub included: bool,
+    /// What it is on, without tax.
+    #[schema(value_type = MoneySchema)]
+    pub base: Money,
+    /// How much it is.
+    #[schema(value_type = MoneySchema)]
+    pub amount: Money,
+}
+
+/// A discount.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Adjustment)]
 pub struct AdjustmentView {
@@ -565,9 +650,13 @@ pub struct AdjustmentView {
     pub id: String,
     /// What stands on the receipt.
     pub name: String,
-    /// By how much.
+    /// By how much, as the customer sees it: with the tax that prices contain.
     #[schema(value_type = MoneySchema)]
     pub amount: Money,
+    /// For what was asked for and takes nothing off: why (`not_valid_now`, `below_minimum`,
+    /// `no_matching_line`, …).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_applied: Option<&'static str>,
 }
 
 /// A payment as a client sees it.
@@ -611,7 +700,7 @@ pub struct TotalsView {
     /// Tips.
     #[schema(value_type = MoneySchema)]
     pub tips: Money,
-    /// What is to be paid: payments less change when final.
+    /// What is to be paid.
     #[schema(value_type = MoneySchema)]
     pub total: Money,
     /// Handed over.
@@ -620,6 +709,10 @@ pub struct TotalsView {
     /// Given back.
     #[schema(value_type = MoneySchema)]
     pub change: Money,
+    /// What was added to what was due so that it could be paid in coins; may be below zero. Final,
+    /// payments less change are the total and this.
+    #[schema(value_type = MoneySchema)]
+    pub cash_rounding: Money,
     /// Still to be paid.
     #[schema(value_type = MoneySchema)]
     pub due: Money,
@@ -637,6 +730,7 @@ impl TotalsView {
             total: money(totals.total),
             paid: money(totals.paid),
             change: money(totals.change),
+            cash_rounding: money(totals.cash_rounding),
             due: money(totals.due),
         }
     }

@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -24,14 +24,18 @@ use tillstream_domain::aggregates::{
 };
 use tillstream_domain::cart::applied::CommandIdentity;
 use tillstream_domain::cart::{
-    Applied, Cart, CartKind, CartState, Charges, DiscountHead, Disposition, Finalized, Line, LineCharges,
-    NumbersUsed, OriginalLine, OriginalSale, Outcome, Payment, ReturnHead, ReturnLine, Returned, StockMove,
+    Applied, AppliedCoupon, Cart, CartKind, CartState, Charges, CustomerTerms, DiscountHead, Disposition,
+    Finalized, LimitedUse, Line, LineCharges, LineDiscount, LineTerms, NumbersUsed, OriginalLine,
+    OriginalSale, Outcome, Payment, ReturnHead, ReturnLine, Returned, SaleTerms, StockMove, TaxHead,
+    Unapplied,
 };
 use tillstream_domain::compact::{self, CompactError};
 use tillstream_domain::interval_set::IntervalSet;
 use tillstream_domain::lane::{Lane, LaneNumber};
 use tillstream_domain::money::{Currency, UNIT_PRICE_MAX, UnitPrice};
-use tillstream_domain::pricing::{ManualDiscount, ManualDiscountKind, Source};
+use tillstream_domain::pricing::{
+    Coupon, CouponBenefit, ManualDiscount, ManualDiscountKind, Modifier, Reason, Selector, Source,
+};
 use tillstream_domain::quantity::{Quantity, Unit};
 
 use crate::alterations::{altered_bytes, any_bytes, any_text, json_input};
@@ -240,12 +244,12 @@ fn cart() -> impl Strategy<Value = Cart> {
         of(return_head()),
         of(any_text()),
         of(finalized()),
-        charges(),
+        (charges(), terms()),
     );
     (head, content).prop_map(
         |(
             (id, sale, version, state, customer_id, region, opened_at, written_at),
-            (lines, payments, applied, plan_attempt, return_of, void_reason, finalized, charges),
+            (lines, payments, applied, plan_attempt, return_of, void_reason, finalized, (charges, terms)),
         )| Cart {
             id,
             kind: if sale { CartKind::Sale } else { CartKind::Return },
@@ -263,6 +267,7 @@ fn cart() -> impl Strategy<Value = Cart> {
             lines,
             payments,
             charges,
+            terms,
             numbers_used: NumbersUsed { lines: 7, payments: 3 },
             applied,
             plan_attempt,
@@ -274,16 +279,68 @@ fn cart() -> impl Strategy<Value = Cart> {
 }
 
 fn charged() -> impl Strategy<Value = LineCharges> {
-    (any::<i64>(), vec(any::<(u16, i64)>(), 0..3))
-        .prop_map(|(gross, discounts)| LineCharges { gross, discounts })
+    let discount = any::<(u16, i64, i64)>();
+    let discount = discount.prop_map(|(head, amount, tax)| LineDiscount { head, amount, tax });
+    (any::<i64>(), vec(discount, 0..3), vec(any::<(u16, i64)>(), 0..3))
+        .prop_map(|(net, discounts, taxes)| LineCharges { net, discounts, taxes })
 }
 
-fn charges() -> impl Strategy<Value = Charges> {
-    let source = prop_oneof![
+fn source() -> impl Strategy<Value = Source> {
+    prop_oneof![
         any::<u32>().prop_map(|number| Source::ManualDiscount { number }),
         (any_text(), any::<u64>()).prop_map(|(id, version)| Source::Promotion { id, version }),
         any_text().prop_map(|code| Source::Coupon { code }),
+    ]
+}
+
+fn terms() -> impl Strategy<Value = SaleTerms> {
+    let benefit = prop_oneof![
+        any::<u32>().prop_map(|bps| CouponBenefit::Percentage { bps }),
+        any::<i64>().prop_map(|amount| CouponBenefit::FixedAmount { amount }),
+        any_text().prop_map(|promotion_id| CouponBenefit::Promotion { promotion_id }),
     ];
+    let valid = (of(instant()), of(instant()));
+    let coupon = (any_text(), benefit, of(any::<i64>()), valid, of(any::<u32>()), of(any::<u32>()));
+    let coupon = coupon.prop_map(|(code, benefit, minimum_spend, valid, total_limit, per_customer_limit)| {
+        let currency = Some(Currency::GBP);
+        let (valid_from, valid_to) = valid;
+        let target = Selector::default();
+        let coupon = Coupon { code, benefit, currency, minimum_spend, valid_from, valid_to, target };
+        AppliedCoupon { coupon, total_limit, per_customer_limit }
+    });
+    let modifier = (any_text(), any::<i64>());
+    let modifier = modifier.prop_map(|(name, ten_thousandths)| Modifier { name, ten_thousandths });
+    let line = (of(any_text()), any::<bool>(), any::<bool>(), vec(modifier, 0..3), of(unit_price()));
+    let line = line.prop_map(|(tax_category, tax_exempt, undiscountable, modifiers, list_price)| LineTerms {
+        tax_category,
+        tax_exempt,
+        undiscountable,
+        modifiers,
+        list_price,
+        segment_prices: list_price.map(|price| ("trade".to_owned(), price)).into_iter().collect(),
+    });
+    let given = (btree_set(any_text(), 0..3), btree_set(any_text(), 0..3), vec(coupon, 0..3));
+    let customer = (vec(any_text(), 0..3), any::<bool>());
+    let cash = (any::<u32>(), btree_map(any::<u32>(), any::<i64>(), 0..3));
+    (of(any_text()), customer, given, btree_map(any::<u32>(), line, 0..3), cash).prop_map(
+        |(time_zone, (segments, tax_exempt), (requested, excluded, coupons), lines, cash)| SaleTerms {
+            time_zone,
+            customer: CustomerTerms { segments, tax_exempt },
+            requested,
+            excluded,
+            coupons,
+            lines,
+            cash_increment: cash.0,
+            cash_rounding: cash.1,
+        },
+    )
+}
+
+fn unit_price() -> impl Strategy<Value = UnitPrice> {
+    (0_i64..10_000_000).prop_map(|value| UnitPrice::from_ten_thousandths(value).unwrap())
+}
+
+fn charges() -> impl Strategy<Value = Charges> {
     let kind = prop_oneof![
         any::<u32>().prop_map(|bps| ManualDiscountKind::PercentCart { bps }),
         any::<(u32, u32)>().prop_map(|(line, bps)| ManualDiscountKind::PercentLine { line, bps }),
@@ -295,20 +352,37 @@ fn charges() -> impl Strategy<Value = Charges> {
         kind,
         reason,
     });
-    let head = (source, any_text()).prop_map(|(source, name)| DiscountHead { source, name });
+    let head = (source(), any_text()).prop_map(|(source, name)| DiscountHead { source, name });
+    let tax = (any_text(), any::<u64>(), any_text(), any::<u32>(), any::<bool>());
+    let tax = tax.prop_map(|(id, version, name, rate_bps, included)| TaxHead {
+        id,
+        version,
+        name,
+        rate_bps,
+        included,
+    });
+    let reason = prop_oneof![
+        Just(Reason::NotValidNow),
+        any::<(i64, i64)>().prop_map(|(needed, is)| Reason::BelowMinimum { needed, is }),
+        any_text().prop_map(|best| Reason::NotBestOfGroup { best }),
+    ];
+    let unapplied = (any::<u16>(), reason).prop_map(|(head, reason)| Unapplied { head, reason });
+    let limited = (source(), any::<u32>(), of(any::<u32>()), of(any::<u32>()));
+    let limited = limited.prop_map(|(source, uses, total, per_customer)| LimitedUse {
+        source,
+        uses,
+        total,
+        per_customer,
+    });
     (
-        vec(manual, 0..3),
-        any::<u32>(),
-        vec(head, 0..3),
+        (vec(manual, 0..3), any::<u32>()),
+        (vec(head, 0..3), vec(tax, 0..3)),
         btree_map(any::<u32>(), charged(), 0..3),
         btree_map(any::<u32>(), charged(), 0..3),
+        (vec(unapplied, 0..3), vec(limited, 0..3)),
     )
-        .prop_map(|(manual, manual_used, discounts, lines, sold)| Charges {
-            manual,
-            manual_used,
-            discounts,
-            lines,
-            sold,
+        .prop_map(|((manual, manual_used), (discounts, taxes), lines, sold, (unapplied, uses))| {
+            Charges { manual, manual_used, discounts, taxes, lines, sold, unapplied, uses }
         })
 }
 
@@ -392,6 +466,7 @@ proptest! {
         reads::<Vec<StockMove>>(&bytes);
         reads::<Applied>(&bytes);
         reads::<Charges>(&bytes);
+        reads::<SaleTerms>(&bytes);
         reads::<Returned>(&bytes);
         reads::<Option<ReturnHead>>(&bytes);
         reads::<String>(&bytes);
@@ -428,12 +503,18 @@ proptest! {
     }
 
     #[test]
-    fn an_altered_cart_is_read_or_refused(cart in cart(), body in garbage(), keys in garbage(), which in 0..4) {
+    fn an_altered_cart_is_read_or_refused(cart in cart(), body in garbage(), keys in garbage(), which in 0..6) {
         let Ok(item) = cart_item(&scope(), &cart) else { return Ok(()) };
         let item = match which {
             0 => item.with("body", body),
             1 => item.with("keys", keys),
-            2 => item.with("charges", keys),
+            2 => item.with("charged", keys),
+            3 => item.with("terms", keys),
+            4 => {
+                let mut item = item;
+                item.0.remove("charged");
+                item.with("charges", keys)
+            }
             _ => item.with("body", body).with("keys", keys),
         };
         guarded(1_000, FACTOR, || {
@@ -559,6 +640,7 @@ fn nothing_is_written_that_cannot_be_read() {
         lines: (1..=5_000).map(line).collect(),
         payments: vec![],
         charges: Charges::default(),
+        terms: SaleTerms::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),
         plan_attempt: None,

@@ -1,7 +1,7 @@
 //! The message to HQ, made from the order.
 
 use tillstream_contracts::hq::{
-    HQ_MESSAGE_VERSION, HqDiscount, HqEvent, HqLine, HqOrderMessage, HqPayment, HqReturn, HqTotals,
+    HQ_MESSAGE_VERSION, HqDiscount, HqEvent, HqLine, HqOrderMessage, HqPayment, HqReturn, HqTax, HqTotals,
 };
 use tillstream_domain::cart::{Cart, CartKind};
 use tillstream_domain::money::Money;
@@ -59,6 +59,25 @@ fn discounts_of(cart: &Cart, line: u32) -> Vec<HqDiscount> {
         .collect()
 }
 
+fn taxes_of(cart: &Cart, line: u32) -> Vec<HqTax> {
+    cart.charges
+        .taxes_of_line(line)
+        .map(|tax| HqTax {
+            id: tax.head.id.clone(),
+            version: tax.head.version,
+            name: tax.head.name.clone(),
+            rate_bps: tax.head.rate_bps,
+            included: tax.head.included,
+            amount: Money { amount: tax.amount, currency: cart.currency },
+        })
+        .collect()
+}
+
+fn modifiers_of(cart: &Cart, line: u32) -> Vec<String> {
+    let modifiers = cart.terms.lines.get(&line).map(|terms| terms.modifiers.iter());
+    modifiers.into_iter().flatten().map(|modifier| modifier.name.clone()).collect()
+}
+
 /// Makes the message of a delivery. It holds nothing that may change after the sale but the status,
 /// and that is the one of the delivery's version: sent again, it is the same to the byte.
 ///
@@ -90,6 +109,8 @@ pub fn order_message(delivery: &Delivery, cart: &Cart) -> Result<HqOrderMessage,
                 price_overridden: line.price_overridden,
                 gross: money(cart.line_amounts(line).map_err(Error::bug)?.gross),
                 discounts: discounts_of(cart, line.number),
+                taxes: taxes_of(cart, line.number),
+                modifiers: modifiers_of(cart, line.number),
                 notes: line.notes.clone(),
                 disposition: line.returned.as_ref().map(|returned| returned.disposition),
                 original_line_id: line
@@ -148,6 +169,7 @@ pub fn order_message(delivery: &Delivery, cart: &Cart) -> Result<HqOrderMessage,
             total: money(totals.total),
             paid: money(totals.paid),
             change: money(totals.change),
+            cash_rounding: (totals.cash_rounding != 0).then(|| money(totals.cash_rounding)),
         },
         return_of: cart.return_of.as_ref().map(|head| HqReturn {
             reason: head.reason.clone(),

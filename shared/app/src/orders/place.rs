@@ -5,7 +5,7 @@ use serde_json::Value;
 use tillstream_contracts::orders::PlaceOrder;
 use tillstream_domain::cart::applied::Seen;
 use tillstream_domain::cart::{
-    Cart, CartKind, CartState, LINES_MAX, NewLine, Outcome, PaymentInput, StockMove,
+    Cart, CartKind, CartState, CustomerTerms, LINES_MAX, NewLine, Outcome, PaymentInput, PricedBy, StockMove,
 };
 use tillstream_domain::lane::Lane;
 use tillstream_domain::location::{Location, LocationKind};
@@ -19,13 +19,14 @@ use crate::orders::reserved::reserved_writes;
 use crate::ports::Ports;
 use crate::pos::cart_item::cart_of;
 use crate::pos::cart_write::{Executed, cart_get, cart_put, lost_race, replay};
-use crate::pos::carts::{NewCart, new_cart};
+use crate::pos::carts::{NewCart, customer_get, customer_terms, new_cart};
 use crate::pos::context::CommandContext;
 use crate::pos::finalize::{Beside, Rounds, StoreRead};
 use crate::pos::identity::{command_identity, derived_id, spread};
 use crate::pos::lane_write::lane_get;
-use crate::pos::lines::{positive_quantity, price_of, sku_not_found};
+use crate::pos::lines::{line_terms, positive_quantity, price_of, sku_not_found};
 use crate::tenancy::{Caller, Role};
+use crate::tenant_rules::tenant_rules;
 
 /// Roles that may place orders.
 pub const PLACERS: [Role; 3] = [Role::Integration, Role::StoreManager, Role::Cashier];
@@ -103,6 +104,7 @@ async fn run(
     order: &PlaceOrder,
 ) -> Result<Executed> {
     let scope = &context.caller.scope;
+    let rules = tenant_rules(ports, scope, context.now).await?;
     let mut rounds = Rounds::new(ports, context);
     loop {
         let mut gets = vec![
@@ -110,6 +112,7 @@ async fn run(
             lane_get(scope, &context.store_id, &context.register_id),
             catalog_get(scope.location(&context.store_id)),
         ];
+        gets.extend(customer_get(context, order.customer_id.as_deref()));
         let fixed_gets = gets.len();
         let mut skus: Vec<&str> = order.lines.iter().map(|line| line.sku.as_str()).collect();
         skus.sort_unstable();
@@ -144,7 +147,9 @@ async fn run(
             (found.and_then(at), found.and_then(|n| at(n + 1)))
         };
         let stored = existing.map(|existing| existing.version);
-        let mut cart = build(context, &location, order_id, order, product)?;
+        let customer = customer_terms(order.customer_id.as_ref().and_then(|_| at(3)))?;
+        let by = rules.priced_by(context.occurred_at);
+        let mut cart = build(context, (&location, customer, &by), (order_id, order), product)?;
         cart.version = stored.unwrap_or(cart.version);
         let moves = cart.stock_moves();
         let reserved = match reserved_writes(ports, context, order, &cart, &moves).await {
@@ -156,16 +161,15 @@ async fn run(
             Some(writes) => (writes, Vec::new()),
             None => (Vec::new(), moves),
         };
-        if moves.len() + reserved.len() + 2 > TRANSACTION_ACTIONS_MAX {
+        let Some(claims) = rounds.claims(&cart, stored).await? else { continue };
+        let beside = Beside { writes: reserved, claims };
+        if moves.len() + beside.len() + 2 > TRANSACTION_ACTIONS_MAX {
             begin_long(ports, context, &mut rounds, cart, stored, &moves).await?;
             continue;
         }
         cart.applied.record_last(&context.identity, Outcome::Finalized);
         let read = StoreRead { location: &location, lane: at(1) };
-        if let Some(executed) = rounds
-            .commit(cart, stored, &read, &moves, Beside { writes: reserved, claims: Vec::new() })
-            .await?
-        {
+        if let Some(executed) = rounds.commit(cart, stored, &read, &moves, beside).await? {
             return Ok(executed);
         }
     }
@@ -223,9 +227,8 @@ fn web_store(context: &CommandContext, location: Option<&Item>) -> Result<Locati
 /// The order as a cart, lines and payments in it.
 fn build<'a>(
     context: &CommandContext,
-    location: &Location,
-    order_id: &str,
-    order: &PlaceOrder,
+    (location, customer, by): (&Location, CustomerTerms, &PricedBy<'_>),
+    (order_id, order): (&str, &PlaceOrder),
     product: impl Fn(&str) -> (Option<&'a Item>, Option<&'a Item>),
 ) -> Result<Cart> {
     let new = NewCart {
@@ -235,6 +238,7 @@ fn build<'a>(
         customer_id: order.customer_id.clone(),
     };
     let mut cart = new_cart(context, location, new);
+    cart.terms.customer = customer;
     for (position, line) in order.lines.iter().enumerate() {
         let field = |name: &str| format!("lines[{position}].{name}");
         let (found, prices) = product(&line.sku);
@@ -244,6 +248,8 @@ fn build<'a>(
             Some(price) => price,
             None => price_of(&found, prices, &location.id, location.currency, context.occurred_at)?,
         };
+        let sold = (location.id.as_str(), location.currency, context.occurred_at);
+        let terms = line_terms(&found, prices, sold, unit_price, &[])?;
         let line = NewLine {
             sku: found.sku,
             name: found.name,
@@ -254,10 +260,11 @@ fn build<'a>(
             unit_price,
             price_overridden: line.unit_price.is_some(),
             notes: None,
+            terms,
         };
         within(&format!("lines[{position}]"), cart.add_line(line))?;
     }
-    cart.set_tendering()?;
+    cart.set_tendering(by)?;
     for (position, payment) in order.payments.iter().enumerate() {
         let payment = PaymentInput {
             tender: payment.tender.clone(),

@@ -4,14 +4,17 @@
 //! Headlines are plain attributes, so that a person can read them in the console; lines, payments and
 //! keys are compact binary ([`tillstream_domain::compact`]).
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::cart::{
-    Applied, Cart, CartError, CartKind, CartState, Charges, ENCODED_BYTES_MAX, Finalized, Line, NumbersUsed,
-    Payment, ReturnHead,
+    Applied, Cart, CartError, CartKind, CartState, Charges, DiscountHead, ENCODED_BYTES_MAX, Finalized, Line,
+    LineCharges, LineDiscount, NumbersUsed, Payment, ReturnHead, SaleTerms,
 };
 use tillstream_domain::compact::{self, CompactError};
 use tillstream_domain::lane::LaneNumber;
+use tillstream_domain::pricing::ManualDiscount;
 
 use crate::database::Item;
 use crate::error::{Error, Refusal, Result};
@@ -26,6 +29,48 @@ struct Body {
     return_of: Option<ReturnHead>,
     void_reason: Option<String>,
     opened_at: Timestamp,
+}
+
+/// What was inside `charges`, before there were taxes: discounts by hand.
+#[derive(Serialize, Deserialize)]
+struct UntaxedCharges {
+    manual: Vec<ManualDiscount>,
+    manual_used: u32,
+    discounts: Vec<DiscountHead>,
+    lines: BTreeMap<u32, UntaxedLine>,
+    sold: BTreeMap<u32, UntaxedLine>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct UntaxedLine {
+    gross: i64,
+    discounts: Vec<(u16, i64)>,
+}
+
+impl From<UntaxedLine> for LineCharges {
+    fn from(line: UntaxedLine) -> Self {
+        let discounts =
+            line.discounts.into_iter().map(|(head, amount)| LineDiscount { head, amount, tax: 0 });
+        let discounts: Vec<_> = discounts.collect();
+        let off = discounts.iter().fold(0_i64, |sum, one| sum.saturating_add(one.amount));
+        LineCharges { net: line.gross.saturating_sub(off), discounts, taxes: Vec::new() }
+    }
+}
+
+impl From<UntaxedCharges> for Charges {
+    fn from(old: UntaxedCharges) -> Self {
+        let lines = |lines: BTreeMap<u32, UntaxedLine>| {
+            lines.into_iter().map(|(number, line)| (number, line.into())).collect()
+        };
+        Charges {
+            manual: old.manual,
+            manual_used: old.manual_used,
+            discounts: old.discounts,
+            lines: lines(old.lines),
+            sold: lines(old.sold),
+            ..Charges::default()
+        }
+    }
 }
 
 fn state_of(name: &str) -> Result<CartState> {
@@ -76,7 +121,12 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         true => None,
         false => Some(compact::encode(&cart.charges).map_err(Error::bug)?),
     };
-    let bytes = body.len() + keys.len() + charges.as_ref().map_or(0, Vec::len);
+    let terms = match cart.terms.is_empty() {
+        true => None,
+        false => Some(compact::encode(&cart.terms).map_err(Error::bug)?),
+    };
+    let length = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
+    let bytes = body.len() + keys.len() + length(&charges) + length(&terms);
     if cart.state == CartState::Open && bytes > ENCODED_BYTES_MAX {
         return Err(too_large());
     }
@@ -105,7 +155,8 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         .with_some("region", cart.region.as_deref())
         .with_some("plan_attempt", cart.plan_attempt.map(i64::from))
         .with("body", body)
-        .with_some("charges", charges)
+        .with_some("charged", charges)
+        .with_some("terms", terms)
         .with("keys", keys);
     let Some(done) = &cart.finalized else {
         return Ok(item);
@@ -139,8 +190,13 @@ pub fn store_sort_key(at: Timestamp, order_id: &str) -> String {
 pub fn cart_of(item: &Item) -> Result<Cart> {
     let body: Body = compact::decode(item.bytes("body")?).map_err(Error::bug)?;
     let applied: Applied = compact::decode(item.bytes("keys")?).map_err(Error::bug)?;
-    let charges = match item.opt_bytes("charges") {
-        None => Charges::default(),
+    let charges = match (item.opt_bytes("charged"), item.opt_bytes("charges")) {
+        (Some(bytes), _) => compact::decode(bytes).map_err(Error::bug)?,
+        (None, Some(bytes)) => compact::decode::<UntaxedCharges>(bytes).map_err(Error::bug)?.into(),
+        (None, None) => Charges::default(),
+    };
+    let terms = match item.opt_bytes("terms") {
+        None => SaleTerms::default(),
         Some(bytes) => compact::decode(bytes).map_err(Error::bug)?,
     };
     let finalized = match item.opt_number("lane_number") {
@@ -175,6 +231,7 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         lines: body.lines,
         payments: body.payments,
         charges,
+        terms,
         numbers_used: body.numbers_used,
         applied,
         plan_attempt: item.opt_number("plan_attempt").map(u32::try_from).transpose().map_err(Error::bug)?,

@@ -1,7 +1,9 @@
 //! Opening, naming and giving up carts.
 
 use tillstream_contracts::pos::{CartReference, CreateCart, SetCustomer};
-use tillstream_domain::cart::{Applied, Cart, CartKind, CartState, Charges, NumbersUsed, Outcome};
+use tillstream_domain::cart::{
+    Applied, Cart, CartKind, CartState, Charges, CustomerTerms, NumbersUsed, Outcome, SaleTerms,
+};
 use tillstream_domain::location::Location;
 
 use super::cart_item::cart_of;
@@ -9,10 +11,12 @@ use super::cart_write::{Executed, cart_get, change_cart, create_cart, replay};
 use super::context::CommandContext;
 use super::identity::derived_id;
 use super::returns::REASON_CHARS_MAX;
-use crate::catalog::items::catalog_get;
+use crate::catalog::items::{catalog_get, customer_of};
+use crate::database::{Get, Item};
 use crate::error::{Refusal, Result};
 use crate::fields::{text, typed_id};
 use crate::ports::Ports;
+use crate::tenant_rules::tenant_rules;
 
 /// What a new cart says of itself.
 pub struct NewCart {
@@ -51,6 +55,7 @@ pub fn new_cart(context: &CommandContext, location: &Location, new: NewCart) -> 
         lines: Vec::new(),
         payments: Vec::new(),
         charges: Charges::default(),
+        terms: SaleTerms { time_zone: Some(location.time_zone.clone()), ..SaleTerms::default() },
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),
         plan_attempt: None,
@@ -58,6 +63,23 @@ pub fn new_cart(context: &CommandContext, location: &Location, new: NewCart) -> 
         void_reason: None,
         finalized: None,
     }
+}
+
+/// The read of what is known of a customer, if one is named.
+pub fn customer_get(context: &CommandContext, customer_id: Option<&str>) -> Option<Get> {
+    customer_id.map(|customer_id| catalog_get(context.caller.scope.customer(customer_id)))
+}
+
+/// What pricing knows of a customer: nothing of one that nobody told of.
+///
+/// # Errors
+/// A bug if the item is not a customer.
+pub fn customer_terms(item: Option<&Item>) -> Result<CustomerTerms> {
+    let customer = customer_of(item)?;
+    Ok(customer.map_or_else(CustomerTerms::default, |customer| CustomerTerms {
+        segments: customer.segments,
+        tax_exempt: customer.tax_exempt,
+    }))
 }
 
 /// `create_cart`.
@@ -85,8 +107,9 @@ pub async fn create(
             derived_id("c", &[tenant, &context.store_id, &context.register_id, "create_cart", key])
         }
     };
-    let gets =
+    let mut gets =
         vec![catalog_get(context.caller.scope.location(&context.store_id)), cart_get(context, &cart_id)];
+    gets.extend(customer_get(context, payload.customer_id.as_deref()));
     let read = ports.database.get_many(gets).await?;
     if let Some(existing) = read.get(1).and_then(Option::as_ref) {
         let existing = cart_of(existing)?;
@@ -99,7 +122,9 @@ pub async fn create(
     }
     let location = context.till(read.first().and_then(Option::as_ref))?;
     let new = NewCart { id: cart_id, kind: CartKind::Sale, channel, customer_id: payload.customer_id };
-    create_cart(ports, context, new_cart(context, &location, new), &[]).await
+    let mut cart = new_cart(context, &location, new);
+    cart.terms.customer = customer_terms(read.get(2).and_then(Option::as_ref))?;
+    create_cart(ports, context, cart, &[]).await
 }
 
 /// `set_customer`.
@@ -110,8 +135,12 @@ pub async fn set_customer(ports: &Ports, context: &CommandContext, payload: SetC
     if let Some(customer_id) = &payload.customer_id {
         typed_id("payload.customer_id", customer_id)?;
     }
-    change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
-        cart.set_customer(payload.customer_id.clone())?;
+    let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
+    let by = rules.priced_by(context.occurred_at);
+    let more = customer_get(context, payload.customer_id.as_deref()).into_iter().collect();
+    change_cart(ports, context, &payload.cart_id, more, |cart, more| {
+        let customer = customer_terms(more.first().and_then(Option::as_ref))?;
+        cart.set_customer(payload.customer_id.clone(), customer, &by)?;
         Ok(Outcome::Done)
     })
     .await
@@ -126,8 +155,10 @@ pub async fn set_tendering(
     context: &CommandContext,
     payload: CartReference,
 ) -> Result<Executed> {
+    let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
+    let by = rules.priced_by(context.occurred_at);
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
-        cart.set_tendering()?;
+        cart.set_tendering(&by)?;
         Ok(Outcome::Done)
     })
     .await

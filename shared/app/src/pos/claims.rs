@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tillstream_domain::cart::Outcome;
 
 use crate::database::{Cancellation, DatabaseError, Item, Write};
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result};
 
 /// What a failed condition means, told from the item as it stands (`None`: there is none).
 pub type Refused = Arc<dyn Fn(Option<&Item>) -> Error + Send + Sync>;
@@ -19,6 +19,8 @@ pub struct Claim {
     pub write: Write,
     /// The refusal where that condition does not hold.
     pub refused: Refused,
+    /// The refusal where the item is contended again and again; none where only repeating helps.
+    pub unavailable: Option<Refusal>,
 }
 
 impl fmt::Debug for Claim {
@@ -69,6 +71,22 @@ pub fn refused_claim(reasons: &[Cancellation], first_claim: usize, claims: &[Cla
     refusal
 }
 
+/// The refusal of the first claim whose item somebody else was writing, where nothing but claims met others.
+pub fn contended_claim(reasons: &[Cancellation], first_claim: usize, claims: &[Claim]) -> Option<Refusal> {
+    let mut refusal = None;
+    for (position, reason) in reasons.iter().enumerate() {
+        let claim = position.checked_sub(first_claim).and_then(|at| claims.get(at));
+        match (reason, claim) {
+            (Cancellation::None, _) => {}
+            (Cancellation::Conflict | Cancellation::Throttled, Some(claim)) => {
+                refusal = refusal.or_else(|| claim.unavailable.clone());
+            }
+            _ => return None,
+        }
+    }
+    refusal
+}
+
 /// Writes a cart and what is claimed beside it.
 ///
 /// # Errors
@@ -109,7 +127,6 @@ pub async fn write_with_claims(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Refusal;
     use crate::database::{Key, Table};
 
     fn claim(code: &'static str) -> Claim {
@@ -117,6 +134,7 @@ mod tests {
         Claim {
             write: Write::Put { table: Table::Orders, item: Item::new(&key), condition: None },
             refused: Arc::new(move |_| Refusal::conflict(code, "it is so").into()),
+            unavailable: None,
         }
     }
 

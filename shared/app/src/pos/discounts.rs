@@ -10,6 +10,7 @@ use super::returns::REASON_CHARS_MAX;
 use crate::error::{Refusal, Result};
 use crate::fields::text;
 use crate::ports::Ports;
+use crate::tenant_rules::tenant_rules;
 
 /// `apply_manual_discount`.
 ///
@@ -22,10 +23,12 @@ pub async fn give(ports: &Ports, context: &CommandContext, payload: ApplyManualD
         return Err(Refusal::field("payload.reason", "reason_required", "say why").into());
     }
     context.require_approval(payload.approval_id.as_deref())?;
+    let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
+    let by = rules.priced_by(context.occurred_at);
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
         cart.require(CartKind::Sale)?;
         let kind = kind_of(cart, &payload)?;
-        Ok(Outcome::Discount(cart.give_discount(kind, payload.reason.clone())?))
+        Ok(Outcome::Discount(cart.give_discount(kind, payload.reason.clone(), &by)?))
     })
     .await
 }
@@ -91,8 +94,12 @@ pub async fn take_back(
     context: &CommandContext,
     payload: DiscountReference,
 ) -> Result<Executed> {
+    let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
+    let by = rules.priced_by(context.occurred_at);
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
-        Ok(Outcome::Discount(cart.take_discount_back(&payload.discount_id)?))
+        let number = cart.take_discount_back(&payload.discount_id)?;
+        cart.reprice(&by)?;
+        Ok(Outcome::Discount(number))
     })
     .await
 }

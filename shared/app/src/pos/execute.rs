@@ -10,7 +10,7 @@ use super::cart_write::Executed;
 use super::context::{CommandContext, SELLERS};
 use super::identity::command_identity;
 use super::view::cart_view;
-use super::{carts, discounts, envelope, finalize, lines, returns, tenders};
+use super::{carts, discounts, envelope, finalize, lines, promotions, returns, tenders};
 use crate::error::{Error, Result};
 use crate::fields;
 use crate::ports::Ports;
@@ -106,6 +106,8 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
         Command::RemoveLineItem(p) => Some(("payload.cart_id", &p.cart_id)),
         Command::ApplyManualDiscount(p) => Some(("payload.cart_id", &p.cart_id)),
         Command::RemoveManualDiscount(p) => Some(("payload.cart_id", &p.cart_id)),
+        Command::ApplyCoupon(p) | Command::RemoveCoupon(p) => Some(("payload.cart_id", &p.cart_id)),
+        Command::ApplyPromo(p) | Command::RemovePromo(p) => Some(("payload.cart_id", &p.cart_id)),
         Command::SetTendering(p) | Command::ResumeEditing(p) | Command::FinalizeOrder(p) => {
             Some(("payload.cart_id", &p.cart_id))
         }
@@ -128,6 +130,10 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
         Command::RemoveLineItem(p) => lines::remove(ports, context, p).await,
         Command::ApplyManualDiscount(p) => discounts::give(ports, context, p).await,
         Command::RemoveManualDiscount(p) => discounts::take_back(ports, context, p).await,
+        Command::ApplyCoupon(p) => promotions::apply_coupon(ports, context, p).await,
+        Command::RemoveCoupon(p) => promotions::remove_coupon(ports, context, p).await,
+        Command::ApplyPromo(p) => promotions::apply_promo(ports, context, p).await,
+        Command::RemovePromo(p) => promotions::remove_promo(ports, context, p).await,
         Command::SetTendering(p) => carts::set_tendering(ports, context, p).await,
         Command::ResumeEditing(p) => carts::resume_editing(ports, context, p).await,
         Command::AddPayment(p) => tenders::pay(ports, context, p).await,

@@ -9,9 +9,10 @@ use tillstream_domain::location::Location;
 
 use super::cart_item::{cart_item, cart_of};
 use super::cart_write::{Executed, cart_get, lost_race, replay};
-use super::claims::{Claim, refused_claim};
+use super::claims::{Claim, contended_claim, refused_claim};
 use super::context::CommandContext;
 use super::lane_write::{LaneState, lane_get, take_number};
+use super::limited_uses::use_claims;
 use super::plan::{self, PlanEnd};
 use super::refusals::cart_not_found;
 use super::returns::{returned_get, returned_of};
@@ -21,7 +22,7 @@ use crate::database::{
     Cancellation, Condition, DatabaseError, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write,
 };
 use crate::environment::Retries;
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement, stock_update, stock_update_at};
 use crate::stock::layout::{LAYOUT_WHOLE, Place, layout_of};
@@ -122,6 +123,8 @@ pub enum Attempt {
     Short(Vec<Shortage>),
     /// A claim was refused.
     Refused(Error),
+    /// A claim met others; what to answer if it goes on meeting them.
+    Contended(Refusal),
     /// The stock of these moves, by position, is split otherwise than was thought; with the layout.
     Split(Vec<(usize, i64)>),
 }
@@ -184,6 +187,9 @@ async fn commit(ports: &Ports, writes: FinalWrites<'_>) -> Result<Attempt> {
         Err(DatabaseError::Cancelled(reasons)) => {
             if let Some(refusal) = refused_claim(&reasons, first_claim, claims) {
                 return Ok(Attempt::Refused(refusal));
+            }
+            if let Some(refusal) = contended_claim(&reasons, first_claim, claims) {
+                return Ok(Attempt::Contended(refusal));
             }
             // Where stock and a claim are refused both, stock is told: it may be freed yet.
             let own = reasons.get(..first_claim).unwrap_or(&reasons);
@@ -249,6 +255,10 @@ pub struct Rounds<'a> {
     planned: bool,
     /// This request saw the plan of the cart to its end.
     ended: bool,
+    /// A part of a counter of uses was found used up: all are looked at.
+    look_at_uses: bool,
+    /// How often a claim met others.
+    contended: u32,
     /// Layouts of the SKUs that were met split.
     layouts: BTreeMap<String, i64>,
 }
@@ -258,7 +268,17 @@ impl<'a> Rounds<'a> {
     pub fn new(ports: &'a Ports, context: &'a CommandContext) -> Self {
         let retries = Retries::new(ports.environment.as_ref(), context.now);
         let layouts = BTreeMap::new();
-        Rounds { ports, context, retries, freed: false, planned: false, ended: false, layouts }
+        Rounds {
+            ports,
+            context,
+            retries,
+            freed: false,
+            planned: false,
+            ended: false,
+            look_at_uses: false,
+            contended: 0,
+            layouts,
+        }
     }
 
     /// Reads, by position; `None` where that is worth another round.
@@ -329,6 +349,21 @@ impl<'a> Rounds<'a> {
         }
     }
 
+    /// What a sale claims that becomes final. `Ok(None)`: the cart changed since it was read.
+    ///
+    /// # Errors
+    /// 409 `coupon_limit_reached`, `promotion_limit_reached`, `coupon_needs_customer`.
+    pub async fn claims(&self, cart: &Cart, stored: Option<u64>) -> Result<Option<Vec<Claim>>> {
+        let scope = &self.context.caller.scope;
+        // A plan has no second look: what it would be refused for is told before it begins.
+        let look = self.look_at_uses || needs_plan(cart, cart.charges.uses.len() * 2);
+        match use_claims(self.ports, scope, cart, look).await {
+            // Counters are read after the cart: the last use may have gone to this very sale.
+            Err(Error::Rejected(_)) if self.is_outdated(&cart.id, stored).await? => Ok(None),
+            claims => claims.map(Some),
+        }
+    }
+
     /// Another round, after a lost race.
     ///
     /// # Errors
@@ -369,7 +404,18 @@ impl<'a> Rounds<'a> {
                 return Ok(Some(Executed { outcome: Outcome::Finalized, cart, replayed: false }));
             }
             Attempt::LostRace(why) => self.retries.again(&why).await?,
+            // One part of a counter said so: the next round looks at all of them.
+            Attempt::Refused(_) if !self.look_at_uses => {
+                self.look_at_uses = true;
+                self.retries.again("a part of a counter is used up").await?;
+            }
             Attempt::Refused(refusal) => return Err(refusal),
+            // Trouble with a coupon is refused, so that the sale can go on without it.
+            Attempt::Contended(refusal) if self.contended >= CONTENDED_MAX => return Err(refusal.into()),
+            Attempt::Contended(refusal) => {
+                self.contended += 1;
+                self.retries.again(&refusal.detail).await?;
+            }
             Attempt::Split(split) => {
                 for (at, layout) in split {
                     if let Some(wanted) = moves.get(at) {
@@ -520,7 +566,8 @@ pub async fn finalize(
             Err(Error::Rejected(_)) if rounds.is_outdated(cart_id, Some(cart.version)).await? => continue,
             returned => returned?,
         };
-        let beside = Beside { writes: returned.into_iter().collect(), claims: Vec::new() };
+        let Some(claims) = rounds.claims(&cart, Some(cart.version)).await? else { continue };
+        let beside = Beside { writes: returned.into_iter().collect(), claims };
         if needs_plan(&cart, beside.len()) {
             rounds.plan(&cart, &moves).await?;
             continue;
@@ -541,6 +588,9 @@ fn needs_plan(cart: &Cart, beside: usize) -> bool {
 
 /// Most actions beside the cart, its lane and its stock.
 const BESIDE_MAX: usize = 40;
+
+/// How often a claim may meet others before it is given up: some half a second.
+const CONTENDED_MAX: u32 = 8;
 
 /// The writes that make a cart final, stock apart: the cart itself on its version (`None`: it must not
 /// exist yet), and its lane's number.
@@ -596,7 +646,7 @@ mod tests {
                 )
             }
             Ok(Attempt::Split(split)) => format!("split {split:?}"),
-            Ok(Attempt::Refused(error)) => format!("refused {error}"),
+            Ok(Attempt::Refused(_) | Attempt::Contended(_)) => "a claim".to_owned(),
             Err(error) => format!("{error}"),
         };
         for (reasons, expected) in [

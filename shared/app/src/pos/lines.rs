@@ -1,11 +1,12 @@
 //! Lines of a sale: product and price as of now.
 
 use jiff::Timestamp;
-use tillstream_contracts::pos::{AddLineItem, LineReference, UpdateLineItem};
-use tillstream_domain::cart::{CartKind, NewLine, Outcome};
+use tillstream_contracts::pos::{AddLineItem, LineReference, ModifierInput, UpdateLineItem};
+use tillstream_domain::cart::{CartKind, LineTerms, NewLine, Outcome};
 use tillstream_domain::identifier::check_gtin;
-use tillstream_domain::money::UnitPrice;
-use tillstream_domain::product::{Product, price_at};
+use tillstream_domain::money::{Currency, UnitPrice};
+use tillstream_domain::pricing::{MODIFIERS_PER_LINE_MAX, Modifier};
+use tillstream_domain::product::{Product, price_at, segment_prices_at};
 use tillstream_domain::quantity::{Quantity, QuantityInput};
 
 use super::cart_write::{Executed, change_cart};
@@ -16,6 +17,7 @@ use crate::database::Item;
 use crate::error::{Refusal, RefusalKind, Result};
 use crate::fields::{TEXT_CHARS_MAX, sku as check_sku, text};
 use crate::ports::Ports;
+use crate::tenant_rules::tenant_rules;
 
 /// The refusal of an unknown SKU.
 pub fn sku_not_found(field: &str, sku: &str) -> Refusal {
@@ -42,13 +44,71 @@ pub fn price_of(
     product: &Product,
     prices: Option<&Item>,
     location_id: &str,
-    currency: tillstream_domain::money::Currency,
+    currency: Currency,
     at: Timestamp,
 ) -> Result<UnitPrice> {
     price_at(product, &prices_of(prices)?, location_id, currency, at).ok_or_else(|| {
         let detail = format!("product {} has no price in {currency}", product.sku);
         Refusal::new(RefusalKind::Invalid, "product_unpriced", detail).into()
     })
+}
+
+/// What the catalogue says of a line's product beside its price.
+///
+/// # Errors
+/// 422 `modifier_not_found`, `modifier_invalid`, `too_many_modifiers`; a bug where the prices are none.
+pub fn line_terms(
+    product: &Product,
+    prices: Option<&Item>,
+    (location_id, currency, at): (&str, Currency, Timestamp),
+    list_price: UnitPrice,
+    chosen: &[ModifierInput],
+) -> Result<LineTerms> {
+    let segment_prices = segment_prices_at(&prices_of(prices)?, location_id, currency, at);
+    Ok(LineTerms {
+        tax_category: product.tax_category.clone(),
+        tax_exempt: product.tax_exempt,
+        undiscountable: !product.discountable,
+        modifiers: modifiers_of(product, chosen)?,
+        list_price: (!segment_prices.is_empty()).then_some(list_price),
+        segment_prices,
+    })
+}
+
+/// Longest wish in words, in characters.
+const WISH_CHARS_MAX: usize = 100;
+
+fn modifiers_of(product: &Product, chosen: &[ModifierInput]) -> Result<Vec<Modifier>> {
+    if chosen.len() > MODIFIERS_PER_LINE_MAX {
+        let message = format!("a line takes at most {MODIFIERS_PER_LINE_MAX} modifiers");
+        return Err(Refusal::field("payload.modifiers", "too_many_modifiers", message).into());
+    }
+    let one = |(position, input): (usize, &ModifierInput)| {
+        let field = |name: &str| format!("payload.modifiers[{position}].{name}");
+        match (&input.modifier_id, &input.name) {
+            (Some(id), None) => {
+                let found =
+                    product.modifiers.iter().find(|modifier| modifier.id == *id).ok_or_else(|| {
+                        let ids: Vec<&str> =
+                            product.modifiers.iter().map(|m| m.id.as_str()).take(20).collect();
+                        let message =
+                            format!("product {} has the modifiers [{}]", product.sku, ids.join(", "));
+                        Refusal::field(field("modifier_id"), "modifier_not_found", message)
+                    })?;
+                let ten_thousandths = found.unit_price.ten_thousandths();
+                Ok(Modifier { name: found.name.clone(), ten_thousandths })
+            }
+            (None, Some(name)) if !name.trim().is_empty() => {
+                text(&field("name"), name, WISH_CHARS_MAX)?;
+                Ok(Modifier { name: name.clone(), ten_thousandths: 0 })
+            }
+            _ => {
+                let message = "send modifier_id of the product, or a wish by name";
+                Err(Refusal::field(field("modifier_id"), "modifier_invalid", message).into())
+            }
+        }
+    };
+    chosen.iter().enumerate().map(one).collect()
 }
 
 /// `add_line_item`.
@@ -74,6 +134,8 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
         }
     };
     check_sku("payload.sku", &sku)?;
+    let rules = tenant_rules(ports, scope, context.now).await?;
+    let by = rules.priced_by(context.occurred_at);
     let more = vec![catalog_get(scope.product(&sku)), catalog_get(scope.prices(&sku))];
     change_cart(ports, context, &payload.cart_id, more, |cart, more| {
         // State before content: a client that adds to a final cart learns that first.
@@ -81,13 +143,13 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
         let product = more.first().and_then(Option::as_ref);
         let product = product_if_any(product)?.ok_or_else(|| sku_not_found("payload.sku", &sku))?;
         let quantity = positive_quantity("payload.quantity", &payload.quantity, &product)?;
+        let prices = more.get(1).and_then(Option::as_ref);
         let unit_price = match payload.unit_price_override {
             Some(price) => price,
-            None => {
-                let prices = more.get(1).and_then(Option::as_ref);
-                price_of(&product, prices, &cart.store_id, cart.currency, context.occurred_at)?
-            }
+            None => price_of(&product, prices, &cart.store_id, cart.currency, context.occurred_at)?,
         };
+        let sold = (cart.store_id.as_str(), cart.currency, context.occurred_at);
+        let terms = line_terms(&product, prices, sold, unit_price, &payload.modifiers)?;
         let number = cart.add_line(NewLine {
             sku: product.sku,
             name: product.name,
@@ -98,7 +160,9 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
             unit_price,
             price_overridden: payload.unit_price_override.is_some(),
             notes: payload.notes.clone().filter(|notes| !notes.is_empty()),
+            terms,
         })?;
+        cart.reprice(&by)?;
         Ok(Outcome::Line(number))
     })
     .await
@@ -126,6 +190,8 @@ pub async fn update(ports: &Ports, context: &CommandContext, payload: UpdateLine
     if let Some(notes) = &payload.notes {
         text("payload.notes", notes, TEXT_CHARS_MAX)?;
     }
+    let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
+    let by = rules.priced_by(context.occurred_at);
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
         cart.require(CartKind::Sale)?;
         let quantity = match &payload.quantity {
@@ -138,7 +204,9 @@ pub async fn update(ports: &Ports, context: &CommandContext, payload: UpdateLine
             None => None,
         };
         let notes = payload.notes.clone().map(|notes| Some(notes).filter(|n| !n.is_empty()));
-        Ok(Outcome::Line(cart.update_line(&payload.line_id, quantity, notes)?))
+        let number = cart.update_line(&payload.line_id, quantity, notes)?;
+        cart.reprice(&by)?;
+        Ok(Outcome::Line(number))
     })
     .await
 }
@@ -148,8 +216,12 @@ pub async fn update(ports: &Ports, context: &CommandContext, payload: UpdateLine
 /// # Errors
 /// 404 `line_not_found`; the cart's own refusals.
 pub async fn remove(ports: &Ports, context: &CommandContext, payload: LineReference) -> Result<Executed> {
+    let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
+    let by = rules.priced_by(context.occurred_at);
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
-        Ok(Outcome::Line(cart.remove_line(&payload.line_id)?))
+        let number = cart.remove_line(&payload.line_id)?;
+        cart.reprice(&by)?;
+        Ok(Outcome::Line(number))
     })
     .await
 }

@@ -14,10 +14,12 @@ use tillstream_domain::cart::{Cart, CartKind, Outcome, StockMove};
 use tillstream_domain::compact;
 
 use super::cart_item::cart_of;
+use super::claims::refused_claim;
 use super::context::CommandContext;
 use super::finalize::{Attempt, StockWrites, final_writes, mark_final, read_reasons, returned_write};
 use super::identity::spread;
 use super::lane_write::{LaneState, lane_get};
+use super::limited_uses::use_claims;
 use super::shortage::{Shortage, free_expired_holds};
 use crate::catalog::items::{catalog_get, location_of};
 use crate::database::{
@@ -393,7 +395,10 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
                         return Ok(Step::Again("split stock was merged".to_owned()));
                     }
                     Attempt::LostRace(why) => return Ok(Step::Again(why)),
-                    Attempt::Refused(refusal) => return Err(refusal),
+                    // No chunk claims anything.
+                    Attempt::Refused(_) | Attempt::Contended(_) => {
+                        return Err(Error::bug("a chunk has no claims"));
+                    }
                     Attempt::Done => {}
                 }
             }
@@ -428,15 +433,26 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
         Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
         Err(error) => return Err(error),
     };
+    let claims = match use_claims(ports, scope, &cart, true).await {
+        Ok(claims) => claims,
+        Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
+        Err(error) => return Err(error),
+    };
     mark_final(&mut cart, &location, lane, &plan.register_id, plan.terms.occurred_at, now)?;
     let identity = CommandIdentity { key: plan.terms.key, fingerprint: plan.terms.fingerprint };
     cart.applied.record_last(&identity, Outcome::Finalized);
     let mut writes = vec![plan.advance(scope, PlanState::Reserving, PlanState::Committed, Vec::new())];
     writes.extend(final_writes(scope, &cart, Some(plan.cart_version), lane)?);
     writes.extend(returned);
+    let first_claim = writes.len();
+    writes.extend(claims.iter().map(|claim| claim.write.clone()));
     match ports.database.transact(writes).await {
         Ok(()) => Ok(Step::Done),
         Err(DatabaseError::Invalid(what)) => Err(Error::Bug(what)),
+        // Whoever asks next is told why: the cart is free again then.
+        Err(DatabaseError::Cancelled(reasons)) if refused_claim(&reasons, first_claim, &claims).is_some() => {
+            Ok(Step::GiveUp(Vec::new()))
+        }
         Err(error) => Ok(Step::Again(error.to_string())),
     }
 }

@@ -17,12 +17,17 @@ impl From<CartError> for Error {
             | CartError::TooManyDiscounts
             | CartError::DiscountAboveTotal { .. }
             | CartError::NothingOff
+            | CartError::CouponTwice(_)
+            | CartError::TooManyCoupons
+            | CartError::TooManyPromotions
             | CartError::AboveSold { .. }
             | CartError::ReturnOutdated { .. }
             | CartError::AbovePaid { .. } => RefusalKind::Conflict,
-            CartError::UnknownLine(_) | CartError::UnknownPayment(_) | CartError::UnknownDiscount(_) => {
-                RefusalKind::NotFound
-            }
+            CartError::UnknownLine(_)
+            | CartError::UnknownPayment(_)
+            | CartError::UnknownDiscount(_)
+            | CartError::UnknownCoupon(_)
+            | CartError::UnknownPromotion(_) => RefusalKind::NotFound,
             CartError::TooManyLines
             | CartError::TooManyCommands
             | CartError::TooManyPayments

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tillstream_contracts::pos::{ReturnLineItem, StartReturn};
 use tillstream_domain::cart::{
-    Cart, CartKind, CartState, Charges, Disposition, NewLine, OriginalLine, OriginalSale, Outcome,
+    Cart, CartKind, CartState, Charges, Disposition, LineTerms, NewLine, OriginalLine, OriginalSale, Outcome,
     ReturnHead, Returned,
 };
 use tillstream_domain::quantity::Quantity;
@@ -21,6 +21,7 @@ use crate::error::{Refusal, RefusalKind, Result};
 use crate::fields::{id, sku as check_sku, text, typed_id};
 use crate::ports::Ports;
 use crate::tenancy::TenantScope;
+use crate::tenant_rules::tenant_rules;
 
 /// Longest reason, in characters.
 pub const REASON_CHARS_MAX: usize = 200;
@@ -83,6 +84,7 @@ pub async fn start(
         }
     }
     let location = context.till(at(0))?;
+    let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
     // What the sale's lines were charged: a return is worth its part of that.
     let mut sold = Charges::default();
     let original = match &payload.original_order_id {
@@ -106,7 +108,9 @@ pub async fn start(
     };
     let mut cart =
         new_cart(context, &location, NewCart { id: return_id, kind: CartKind::Return, ..NewCart::default() });
+    cart.terms.cash_increment = rules.settings.pricing.cash_increment;
     cart.charges.discounts = sold.discounts;
+    cart.charges.taxes = sold.taxes;
     cart.charges.sold = sold.lines;
     cart.return_of = Some(ReturnHead { reason: payload.reason, original });
     create_cart(ports, context, cart, &[]).await
@@ -161,12 +165,19 @@ pub async fn add_line(ports: &Ports, context: &CommandContext, payload: ReturnLi
         }
         (None, Some(sku), Some(unit_price)) => {
             check_sku("payload.sku", sku)?;
+            let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
+            let by = rules.priced_by(context.occurred_at);
             let more = vec![catalog_get(context.caller.scope.product(sku))];
             change_cart(ports, context, &payload.return_id, more, |cart, more| {
                 cart.require(CartKind::Return)?;
                 let product = more.first().and_then(Option::as_ref);
                 let product = product_if_any(product)?.ok_or_else(|| sku_not_found("payload.sku", sku))?;
                 let quantity = positive_quantity("payload.quantity", &payload.quantity, &product)?;
+                let terms = LineTerms {
+                    tax_category: product.tax_category,
+                    tax_exempt: product.tax_exempt,
+                    ..LineTerms::default()
+                };
                 let line = NewLine {
                     sku: product.sku,
                     name: product.name,
@@ -177,8 +188,11 @@ pub async fn add_line(ports: &Ports, context: &CommandContext, payload: ReturnLi
                     unit_price,
                     price_overridden: true,
                     notes: None,
+                    terms,
                 };
-                Ok(Outcome::Line(cart.return_blind_line(line, disposition)?))
+                let number = cart.return_blind_line(line, disposition)?;
+                cart.reprice(&by)?;
+                Ok(Outcome::Line(number))
             })
             .await
         }

@@ -1,8 +1,12 @@
 //! A cart as a client sees it.
 
-use tillstream_contracts::pos::{AdjustmentView, CartView, LineView, PaymentView, TotalsView};
-use tillstream_domain::cart::{Cart, CartKind, DiscountHead};
+use tillstream_contracts::pos::{
+    AdjustmentView, CartView, LineView, ModifierView, PaymentView, TaxView, TotalsView,
+};
+use tillstream_domain::cart::{Cart, CartKind, DiscountHead, TaxCharge};
 use tillstream_domain::money::Money;
+use tillstream_domain::pricing::{Modifier, Reason};
+use tillstream_domain::signed_unit_price::SignedUnitPrice;
 
 use crate::error::{Error, Result};
 
@@ -42,6 +46,7 @@ pub fn cart_view(cart: &Cart, with_lines: bool) -> Result<CartView> {
         lines,
         line_count: cart.lines.len(),
         discounts: discount_views(cart, cart.charges.of_cart()),
+        taxes: tax_views(cart, cart.charges.taxes_of_cart()),
         payments,
         totals: TotalsView::of(&cart.totals().map_err(Error::bug)?, currency),
         receipt_number: cart.finalized.as_ref().map(|f| f.number.number),
@@ -55,15 +60,41 @@ pub fn cart_view(cart: &Cart, with_lines: bool) -> Result<CartView> {
 
 fn discount_views<'a>(
     cart: &Cart,
-    given: impl Iterator<Item = (&'a DiscountHead, i64)>,
+    given: impl Iterator<Item = (&'a DiscountHead, i64, Option<&'a Reason>)>,
 ) -> Vec<AdjustmentView> {
     given
-        .map(|(head, amount)| {
+        .map(|(head, amount, reason)| {
             let (kind, id) = head.kind_and_id();
             let amount = Money { amount, currency: cart.currency };
-            AdjustmentView { kind, id, name: head.name.clone(), amount }
+            AdjustmentView {
+                kind,
+                id,
+                name: head.name.clone(),
+                amount,
+                not_applied: reason.map(Reason::code),
+            }
         })
         .collect()
+}
+
+fn tax_views<'a>(cart: &Cart, taxes: impl IntoIterator<Item = TaxCharge<'a>>) -> Vec<TaxView> {
+    let money = |amount| Money { amount, currency: cart.currency };
+    taxes
+        .into_iter()
+        .map(|tax| TaxView {
+            id: tax.head.id.clone(),
+            name: tax.head.name.clone(),
+            rate_bps: tax.head.rate_bps,
+            included: tax.head.included,
+            base: money(tax.base),
+            amount: money(tax.amount),
+        })
+        .collect()
+}
+
+fn modifier_view(modifier: &Modifier) -> Result<ModifierView> {
+    let unit_price = SignedUnitPrice::from_ten_thousandths(modifier.ten_thousandths).map_err(Error::bug)?;
+    Ok(ModifierView { name: modifier.name.clone(), unit_price: unit_price.to_string() })
 }
 
 /// The lines as a client sees them.
@@ -84,8 +115,18 @@ pub fn line_views(cart: &Cart) -> Result<Vec<LineView>> {
                 unit_price: line.unit_price,
                 price_overridden: line.price_overridden,
                 notes: line.notes.clone(),
-                discounts: discount_views(cart, cart.charges.of_line(line.number)),
-                tax: Vec::new(),
+                modifiers: cart
+                    .terms
+                    .lines
+                    .get(&line.number)
+                    .map(|terms| terms.modifiers.iter().map(modifier_view).collect::<Result<_>>())
+                    .transpose()?
+                    .unwrap_or_default(),
+                discounts: discount_views(
+                    cart,
+                    cart.charges.of_line(line.number).map(|(head, amount)| (head, amount, None)),
+                ),
+                tax: tax_views(cart, cart.charges.taxes_of_line(line.number)),
                 subtotal: money(amounts.gross),
                 total: money(amounts.total),
                 disposition: line.returned.as_ref().map(|r| r.disposition),

@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use tillstream_domain::cart::PricedBy;
 use tillstream_domain::category::CategoryTree;
 use tillstream_domain::pricing::PriceRules;
 use tillstream_domain::tenant_settings::TenantSettings;
 
 use self::stored_rules::StoredRules;
 use crate::database::{Consistency, Item, Query, Table};
+use crate::environment::Retries;
 use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::tenancy::TenantScope;
@@ -49,6 +51,11 @@ impl TenantRules {
         };
         TenantRules { settings, prices, categories: rules.parents.into_iter().collect() }
     }
+
+    /// What a sale is priced by at `at`.
+    pub fn priced_by(&self, at: Timestamp) -> PricedBy<'_> {
+        PricedBy { rules: &self.prices, categories: &self.categories, at }
+    }
 }
 
 /// What one process remembers of tenants' rules.
@@ -62,10 +69,11 @@ impl RulesMemory {
         self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn recall(&self, scope: &TenantScope, now: Timestamp) -> Option<Arc<TenantRules>> {
+    /// What is remembered, and whether it is young enough.
+    fn recall(&self, scope: &TenantScope, now: Timestamp) -> Option<(Arc<TenantRules>, bool)> {
         let tenants = self.tenants();
         let (rules, read_at) = tenants.get(scope.tenant_id())?;
-        (now.duration_since(*read_at).abs() <= RULES_AGE_MAX).then(|| rules.clone())
+        Some((rules.clone(), now.duration_since(*read_at).abs() <= RULES_AGE_MAX))
     }
 
     fn remember(&self, scope: &TenantScope, rules: Arc<TenantRules>, now: Timestamp) {
@@ -83,16 +91,29 @@ impl RulesMemory {
 /// Those of the database; a bug where the settings cannot be read. A rule that cannot be read is left out.
 pub async fn tenant_rules(ports: &Ports, scope: &TenantScope, now: Timestamp) -> Result<Arc<TenantRules>> {
     let memory = ports.environment.rules_memory();
-    if let Some(rules) = memory.and_then(|memory| memory.recall(scope, now)) {
-        return Ok(rules);
+    let remembered = memory.and_then(|memory| memory.recall(scope, now));
+    if let Some((rules, true)) = &remembered {
+        return Ok(rules.clone());
     }
+    let mut retries = Retries::new(ports.environment.as_ref(), now);
     let (mut settings, mut rules) = (TenantSettings::default(), StoredRules::default());
     let mut query = Query {
         consistency: Consistency::Eventual,
         ..Query::partition(Table::Catalog, scope.tenant_rules())
     };
     loop {
-        let page = ports.database.query(query.clone()).await.map_err(Error::from)?;
+        let page = match ports.database.query(query.clone()).await {
+            Ok(page) => page,
+            // A till goes on with the rules it had, rather than not at all.
+            Err(error) if error.is_transient() => match &remembered {
+                Some((rules, _)) => return Ok(rules.clone()),
+                None => {
+                    retries.again(&error.to_string()).await?;
+                    continue;
+                }
+            },
+            Err(error) => return Err(Error::from(error)),
+        };
         for item in &page.items {
             if item.opt_text("kind") == Some("settings") {
                 settings = item.json("data")?;

@@ -1,16 +1,14 @@
-//! What was taken off the lines of a cart: what pricing found out, kept so that an order says for ever what
-//! it was sold for, and a return what of it comes back.
+//! What the lines of a cart were charged: what pricing found out, kept so that an order says for ever what it
+//! was sold for, and a return what of it comes back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cart, CartError, CartKind, Line, OriginalLine};
+use super::{Cart, CartError, Line, OriginalLine};
+use crate::apportion::apportion;
 use crate::money::divide_rounding;
-use crate::pricing::{
-    Basket, BasketLine, CustomerFacts, MANUAL_DISCOUNTS_MAX, ManualDiscount, ManualDiscountKind, Outcome,
-    PriceRules, Priced, PricingSettings, Source, TaxMode, TaxRounding, price,
-};
+use crate::pricing::{ManualDiscount, Outcome, Priced, PricedLine, Reason, Source};
 use crate::quantity::Quantity;
 
 /// A discount as a receipt names it.
@@ -22,13 +20,70 @@ pub struct DiscountHead {
     pub name: String,
 }
 
-/// What one line was charged. Minor units.
+/// A tax as a receipt names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaxHead {
+    /// Id of the rule.
+    pub id: String,
+    /// Version of the rule.
+    pub version: u64,
+    /// What it is called.
+    pub name: String,
+    /// Its rate, in basis points.
+    pub rate_bps: u32,
+    /// Whether prices contained it; else it came on top.
+    pub included: bool,
+}
+
+/// What a discount takes off a line. Minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineDiscount {
+    /// Position among [`Charges::discounts`].
+    pub head: u16,
+    /// Without tax.
+    pub amount: i64,
+    /// The tax that would have been contained in it; none where tax comes on top.
+    pub tax: i64,
+}
+
+impl LineDiscount {
+    /// As the customer sees it: with the tax that prices contain.
+    pub fn shown(&self) -> i64 {
+        self.amount.saturating_add(self.tax)
+    }
+}
+
+/// What one line was charged, in parts none of which is below zero. Minor units.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LineCharges {
-    /// Before discounts.
-    pub gross: i64,
-    /// Position among [`Charges::discounts`], and how much it takes off; above zero.
-    pub discounts: Vec<(u16, i64)>,
+    /// What is left after discounts, without tax.
+    pub net: i64,
+    /// What was taken off.
+    pub discounts: Vec<LineDiscount>,
+    /// Position among [`Charges::taxes`], and how much.
+    pub taxes: Vec<(u16, i64)>,
+}
+
+/// Something asked for that takes nothing off, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unapplied {
+    /// Position among [`Charges::discounts`].
+    pub head: u16,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Uses of something that may be used so often only, counted when the sale becomes final.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitedUse {
+    /// Promotion or coupon.
+    pub source: Source,
+    /// How many times its benefit is given here.
+    pub uses: u32,
+    /// By all together.
+    pub total: Option<u32>,
+    /// By one customer.
+    pub per_customer: Option<u32>,
 }
 
 impl DiscountHead {
@@ -42,49 +97,96 @@ impl DiscountHead {
     }
 }
 
+/// The sum of amounts that each fit.
+fn sum(amounts: impl Iterator<Item = i64>) -> i64 {
+    amounts.fold(0, i64::saturating_add)
+}
+
+/// What of `amount` belongs to `quantity` of a line of `sold` that comes back after `before` of it: the
+/// rounded part of all so far less that of `before`. So parts, however cut, add up to the amount, and none
+/// of them is below zero.
+fn part_of(amount: i64, before: Quantity, quantity: Quantity, sold: Quantity) -> i64 {
+    let until = |quantity: Quantity| {
+        let exact = i128::from(amount) * i128::from(quantity.thousandths());
+        let part = divide_rounding(exact, i128::from(sold.thousandths().max(1)));
+        // A part of an amount is no larger than the amount.
+        i64::try_from(part).unwrap_or(amount)
+    };
+    until(before.plus(quantity)).saturating_sub(until(before))
+}
+
 impl LineCharges {
-    /// What is taken off.
-    pub fn discount(&self) -> i64 {
-        self.discounts.iter().fold(0, |sum, (_, amount)| sum.saturating_add(*amount))
+    /// Before discounts, without tax.
+    pub fn gross(&self) -> i64 {
+        self.net.saturating_add(self.discount())
     }
 
-    /// What `quantity` of a line of `sold` is worth that comes back after `before` of it. What is left to
-    /// pay and each discount are shared out by themselves, each by the rounded part of all so far less
-    /// that of `before`: so parts, however cut, add up to the line, and none of them is below zero.
+    /// What is taken off, without tax.
+    pub fn discount(&self) -> i64 {
+        sum(self.discounts.iter().map(|discount| discount.amount))
+    }
+
+    /// Tax.
+    pub fn tax(&self) -> i64 {
+        sum(self.taxes.iter().map(|(_, amount)| *amount))
+    }
+
+    /// What `quantity` of a line of `sold` is worth that comes back after `before` of it. Each part of the
+    /// charge is shared out by itself.
     fn of_part(&self, before: Quantity, quantity: Quantity, sold: Quantity) -> Self {
-        let until = |amount: i64, quantity: Quantity| {
-            let exact = i128::from(amount) * i128::from(quantity.thousandths());
-            let part = divide_rounding(exact, i128::from(sold.thousandths().max(1)));
-            // A part of an amount is no larger than the amount.
-            i64::try_from(part).unwrap_or(amount)
-        };
-        let share = |amount: i64| until(amount, before.plus(quantity)).saturating_sub(until(amount, before));
-        let discounts: Vec<(u16, i64)> = self
-            .discounts
-            .iter()
-            .map(|(head, amount)| (*head, share(*amount)))
-            .filter(|(_, amount)| *amount > 0)
-            .collect();
-        let off = discounts.iter().fold(0_i64, |sum, (_, amount)| sum.saturating_add(*amount));
-        let net = share(self.gross.saturating_sub(self.discount()));
-        LineCharges { gross: net.saturating_add(off), discounts }
+        let share = |amount: i64| part_of(amount, before, quantity, sold);
+        let discounts = self.discounts.iter().map(|discount| LineDiscount {
+            amount: share(discount.amount),
+            tax: share(discount.tax),
+            ..*discount
+        });
+        LineCharges {
+            net: share(self.net),
+            discounts: discounts.filter(|discount| discount.shown() > 0).collect(),
+            // Also one of nothing: what is taxed at zero is told as that.
+            taxes: self.taxes.iter().map(|(head, amount)| (*head, share(*amount))).collect(),
+        }
+    }
+
+    /// What pricing found of a line; the heads by the positions that `discount` and `tax` tell.
+    fn of(line: &PricedLine, discount: impl Fn(&Source) -> u16, tax: impl Fn(&str) -> u16) -> Self {
+        let amounts = &line.amounts;
+        let shown: Vec<i64> = line.adjustments.iter().map(|given| given.amount).collect();
+        // By largest remainder, so that none has more tax in it than there is of it.
+        let in_discounts = apportion(amounts.discount_shown - amounts.discount, &shown);
+        let discounts = line.adjustments.iter().zip(in_discounts).map(|(given, tax)| LineDiscount {
+            head: discount(&given.source),
+            amount: given.amount - tax,
+            tax,
+        });
+        LineCharges {
+            net: amounts.total - amounts.tax,
+            discounts: discounts.collect(),
+            taxes: line.taxes.iter().map(|one| (tax(&one.id), one.amount)).collect(),
+        }
     }
 }
 
-/// What was given by hand, and what the lines were charged for it. Lines that are not in it were charged
-/// their price and nothing else.
+/// What was given by hand, and what the lines were charged. Lines that are not in it were charged their
+/// price and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Charges {
     /// Discounts that an employee gave.
     pub manual: Vec<ManualDiscount>,
     /// How many numbers were handed out to those.
     pub manual_used: u32,
-    /// All that takes something off.
+    /// All that takes something off, and what was asked for and does not.
     pub discounts: Vec<DiscountHead>,
+    /// All taxes.
+    pub taxes: Vec<TaxHead>,
     /// By number of the line.
     pub lines: BTreeMap<u32, LineCharges>,
     /// Of a return of a known sale: what the sale's lines were charged, by their number there.
     pub sold: BTreeMap<u32, LineCharges>,
+    /// What was asked for and takes nothing off.
+    pub unapplied: Vec<Unapplied>,
+    /// What is counted when the sale becomes final.
+    pub uses: Vec<LimitedUse>,
 }
 
 /// Amounts of a line, in minor units.
@@ -92,10 +194,23 @@ pub struct Charges {
 pub struct LineAmounts {
     /// Before discounts, without tax.
     pub gross: i64,
-    /// What is taken off it, discounts of the cart apportioned.
+    /// What is taken off it, discounts of the cart apportioned, without tax.
     pub discount: i64,
+    /// Tax.
+    pub tax: i64,
     /// What is to be paid for it.
     pub total: i64,
+}
+
+/// A tax on a line, or on all lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaxCharge<'a> {
+    /// Which one.
+    pub head: &'a TaxHead,
+    /// What it is on: without tax, in minor units.
+    pub base: i64,
+    /// How much it is.
+    pub amount: i64,
 }
 
 impl Charges {
@@ -104,55 +219,100 @@ impl Charges {
         *self == Charges::default()
     }
 
-    /// What takes something off a line, and how much.
+    /// What takes something off a line, and how much, as the customer sees it.
     pub fn of_line(&self, number: u32) -> impl Iterator<Item = (&DiscountHead, i64)> {
         let given = self.lines.get(&number).map(|line| line.discounts.as_slice()).unwrap_or_default();
-        given.iter().filter_map(|(head, amount)| Some((self.discounts.get(usize::from(*head))?, *amount)))
+        given.iter().filter_map(|given| Some((self.discounts.get(usize::from(given.head))?, given.shown())))
     }
 
-    /// What takes something off the cart, and how much over all lines.
-    pub fn of_cart(&self) -> impl Iterator<Item = (&DiscountHead, i64)> {
-        let sum = |at: usize| {
+    /// What takes something off the cart, and how much over all lines, as the customer sees it.
+    pub fn of_cart(&self) -> impl Iterator<Item = (&DiscountHead, i64, Option<&Reason>)> {
+        let total = |at: usize| {
             let given = self.lines.values().flat_map(|line| &line.discounts);
-            let amounts = given.filter(|(of, _)| usize::from(*of) == at).map(|(_, amount)| *amount);
-            amounts.fold(0_i64, i64::saturating_add)
+            sum(given.filter(|given| usize::from(given.head) == at).map(LineDiscount::shown))
         };
-        let heads = self.discounts.iter().enumerate().map(move |(at, head)| (head, sum(at)));
-        // A return has the names of all discounts of its sale.
-        heads.filter(|(head, amount)| *amount > 0 || self.is_given_here(&head.source))
-    }
-
-    fn is_given_here(&self, source: &Source) -> bool {
-        let is_it = |given: &ManualDiscount| *source == Source::ManualDiscount { number: given.number };
-        self.manual.iter().any(is_it)
-    }
-
-    fn set_lines(&mut self, priced: &Priced) {
-        // In the order in which they were decided, whatever lines they fell on. What was given by hand stays
-        // there while it takes nothing off: an employee is to see it, and may take it back.
-        let told = priced.explanations.iter().filter(|found| {
-            matches!(found.outcome, Outcome::Applied { .. })
-                || matches!(found.source, Source::ManualDiscount { .. })
+        let heads = self.discounts.iter().enumerate().map(move |(at, head)| {
+            let unapplied = self.unapplied.iter().find(|one| usize::from(one.head) == at);
+            (head, total(at), unapplied.map(|one| &one.reason))
         });
-        let heads: Vec<DiscountHead> = told
-            .map(|given| DiscountHead { source: given.source.clone(), name: given.name.clone() })
-            .collect();
-        let position = |source: &Source| {
-            let at = heads.iter().position(|head| head.source == *source);
-            // Promotions, manual discounts and coupons together are a few hundred at most.
-            at.and_then(|at| u16::try_from(at).ok()).unwrap_or(u16::MAX)
-        };
-        self.lines = priced
-            .lines
+        // A return has the names of all discounts of its sale.
+        heads.filter(|(_, amount, reason)| *amount > 0 || reason.is_some())
+    }
+
+    fn taxes_of<'a>(&'a self, line: &'a LineCharges) -> impl Iterator<Item = TaxCharge<'a>> {
+        line.taxes.iter().filter_map(|(head, amount)| {
+            let head = self.taxes.get(usize::from(*head))?;
+            Some(TaxCharge { head, base: line.net, amount: *amount })
+        })
+    }
+
+    /// The taxes on a line.
+    pub fn taxes_of_line(&self, number: u32) -> impl Iterator<Item = TaxCharge<'_>> {
+        self.lines.get(&number).into_iter().flat_map(|line| self.taxes_of(line))
+    }
+
+    /// The taxes on all lines, summed by rule.
+    pub fn taxes_of_cart(&self) -> Vec<TaxCharge<'_>> {
+        let mut sums: BTreeMap<&str, TaxCharge<'_>> = BTreeMap::new();
+        for tax in self.lines.values().flat_map(|line| self.taxes_of(line)) {
+            let sum = sums.entry(&tax.head.id).or_insert(TaxCharge { base: 0, amount: 0, ..tax });
+            sum.base = sum.base.saturating_add(tax.base);
+            sum.amount = sum.amount.saturating_add(tax.amount);
+        }
+        sums.into_values().collect()
+    }
+
+    /// Keeps what pricing found out. `requested` are the promotions applied by hand; `uses` says which of
+    /// what applied is counted.
+    pub(super) fn set_lines(&mut self, priced: &Priced, requested: &BTreeSet<String>, uses: Vec<LimitedUse>) {
+        // In the order in which they were decided, whatever lines they fell on. What was asked for stays
+        // there while it takes nothing off: an employee is to see it, and may take it back.
+        let mut told = Vec::new();
+        self.unapplied.clear();
+        for found in &priced.explanations {
+            let asked_for = match (&found.source, &found.outcome) {
+                (_, Outcome::Applied { .. }) | (Source::Coupon { .. }, Outcome::Unlocked { .. }) => None,
+                (Source::ManualDiscount { .. } | Source::Coupon { .. }, Outcome::NotApplied { reason }) => {
+                    Some(reason)
+                }
+                (Source::Promotion { id, .. }, Outcome::NotApplied { reason }) if requested.contains(id) => {
+                    Some(reason)
+                }
+                _ => continue,
+            };
+            // A few hundred at most.
+            let head = u16::try_from(told.len()).unwrap_or(u16::MAX);
+            told.push(DiscountHead { source: found.source.clone(), name: found.name.clone() });
+            self.unapplied.extend(asked_for.map(|reason| Unapplied { head, reason: reason.clone() }));
+        }
+        self.discounts = told;
+        self.taxes = priced
+            .taxes
             .iter()
-            .filter(|line| !line.adjustments.is_empty())
-            .map(|line| {
-                let given = line.adjustments.iter();
-                let discounts = given.map(|given| (position(&given.source), given.amount)).collect();
-                (line.number, LineCharges { gross: line.amounts.gross, discounts })
+            .map(|tax| TaxHead {
+                id: tax.id.clone(),
+                version: tax.version,
+                name: tax.name.clone(),
+                rate_bps: tax.rate_bps,
+                included: tax.included,
             })
             .collect();
-        self.discounts = heads;
+        let position = |at: Option<usize>| at.and_then(|at| u16::try_from(at).ok()).unwrap_or(u16::MAX);
+        let discount = |source: &Source| position(self.discounts.iter().position(|h| h.source == *source));
+        let tax = |id: &str| position(self.taxes.iter().position(|head| head.id == id));
+        let lines = priced.lines.iter();
+        self.lines = lines.map(|line| (line.number, LineCharges::of(line, discount, tax))).collect();
+        self.uses = uses;
+    }
+
+    /// Forgets all that pricing found out.
+    pub(super) fn clear_lines(&mut self) {
+        *self = Charges {
+            manual: std::mem::take(&mut self.manual),
+            manual_used: self.manual_used,
+            sold: std::mem::take(&mut self.sold),
+            ..Charges::default()
+        };
     }
 }
 
@@ -162,128 +322,18 @@ impl Cart {
     /// # Errors
     /// [`CartError::Money`] where its price × quantity leaves the accepted range.
     pub fn line_amounts(&self, line: &Line) -> Result<LineAmounts, CartError> {
-        let (gross, discount) = match self.charges.lines.get(&line.number) {
-            Some(charged) => (charged.gross, charged.discount()),
-            None => (line.gross(self.currency)?, 0),
-        };
-        Ok(LineAmounts { gross, discount, total: gross.saturating_sub(discount) })
-    }
-
-    /// Prices the lines anew: what is given depends on all of them.
-    ///
-    /// # Errors
-    /// [`CartError::Pricing`].
-    pub(super) fn reprice(&mut self) -> Result<(), CartError> {
-        if self.charges.manual.is_empty() {
-            self.charges.lines.clear();
-            self.charges.discounts.clear();
-            return Ok(());
-        }
-        let priced = self.priced()?;
-        self.charges.set_lines(&priced);
-        Ok(())
-    }
-
-    fn priced(&self) -> Result<Priced, CartError> {
-        let lines = self.lines.iter().map(|line| BasketLine {
-            number: line.number,
-            sku: line.sku.clone(),
-            categories: line.category.iter().cloned().collect(),
-            tax_category: None,
-            tax_exempt: false,
-            quantity: line.quantity,
-            unit: line.unit,
-            unit_price: line.unit_price,
-            modifiers: Vec::new(),
-            price_overridden: line.price_overridden,
-            discountable: true,
-        });
-        let basket = Basket {
-            currency: self.currency,
-            lines: lines.collect(),
-            customer: CustomerFacts::default(),
-            store_id: self.store_id.clone(),
-            region: self.region.clone(),
-            channel: self.channel.clone(),
-            at: self.opened_at,
-            local: jiff::tz::Offset::UTC.to_datetime(self.opened_at),
-            requested_promotions: std::collections::BTreeSet::new(),
-            uses_left: BTreeMap::new(),
-            manual_discounts: self.charges.manual.clone(),
-            coupons: Vec::new(),
-        };
-        let settings = PricingSettings {
-            tax_mode: TaxMode::Exclusive,
-            tax_rounding: TaxRounding::PerLine,
-            cash_increment: 0,
-        };
-        let rules = PriceRules { promotions: Vec::new(), tax_rules: Vec::new(), settings };
-        Ok(price(&basket, &rules)?)
-    }
-
-    /// Takes something off, by an employee's decision; answers the discount's number.
-    ///
-    /// # Errors
-    /// [`CartError::WrongState`]; [`CartError::UnknownLine`]; [`CartError::TooManyDiscounts`];
-    /// [`CartError::DiscountAboveTotal`] for an amount above what is left to pay, [`CartError::NothingOff`]
-    /// for what takes nothing off; [`CartError::Pricing`] for a value or reason out of bounds.
-    pub fn give_discount(&mut self, kind: ManualDiscountKind, reason: String) -> Result<u32, CartError> {
-        self.require(CartKind::Sale)?;
-        self.require_open()?;
-        if self.charges.manual.len() >= MANUAL_DISCOUNTS_MAX {
-            return Err(CartError::TooManyDiscounts);
-        }
-        let before = self.charges.clone();
-        let number = self.charges.manual_used + 1;
-        self.charges.manual_used = number;
-        self.charges.manual.push(ManualDiscount { number, kind, reason });
-        let checked = self.priced_with(number, kind);
-        match checked {
-            Ok(priced) => {
-                self.charges.set_lines(&priced);
-                Ok(number)
+        Ok(match self.charges.lines.get(&line.number) {
+            Some(charged) => LineAmounts {
+                gross: charged.gross(),
+                discount: charged.discount(),
+                tax: charged.tax(),
+                total: charged.net.saturating_add(charged.tax()),
+            },
+            None => {
+                let gross = line.gross(self.currency)?;
+                LineAmounts { gross, discount: 0, tax: 0, total: gross }
             }
-            Err(error) => {
-                self.charges = before;
-                Err(error)
-            }
-        }
-    }
-
-    /// Prices the cart, and checks that the new discount takes off what it says.
-    fn priced_with(&self, number: u32, kind: ManualDiscountKind) -> Result<Priced, CartError> {
-        let priced = self.priced()?;
-        let source = Source::ManualDiscount { number };
-        let outcome = priced.explanations.iter().find(|found| found.source == source).map(|f| &f.outcome);
-        let off = match outcome {
-            Some(Outcome::Applied { amount, .. }) => *amount,
-            _ => return Err(CartError::NothingOff),
-        };
-        match kind {
-            ManualDiscountKind::FixedLine { amount, .. } | ManualDiscountKind::FixedCart { amount }
-                if off < amount =>
-            {
-                Err(CartError::DiscountAboveTotal { left: off })
-            }
-            _ => Ok(priced),
-        }
-    }
-
-    /// Takes a discount back; answers its number.
-    ///
-    /// # Errors
-    /// [`CartError::WrongState`], [`CartError::UnknownDiscount`].
-    pub fn take_discount_back(&mut self, discount_id: &str) -> Result<u32, CartError> {
-        self.require(CartKind::Sale)?;
-        self.require_open()?;
-        let at = discount_id
-            .strip_prefix("d-")
-            .and_then(|n| n.parse::<u32>().ok())
-            .and_then(|number| self.charges.manual.iter().position(|given| given.number == number))
-            .ok_or_else(|| CartError::UnknownDiscount(discount_id.to_owned()))?;
-        let number = self.charges.manual.remove(at).number;
-        self.reprice()?;
-        Ok(number)
+        })
     }
 
     /// For a new line of a return: what of the sold line's charges comes back, if there were any.
@@ -307,41 +357,56 @@ mod tests {
         Quantity::from_pieces(n).unwrap()
     }
 
+    fn off(amount: i64, tax: i64) -> LineDiscount {
+        LineDiscount { head: 0, amount, tax }
+    }
+
     #[test]
     fn parts_of_a_discounted_line_are_worked_by_hand() {
-        // 5.00 for three, 4.00 off: a third of 1.00 is 0.33, two thirds are 0.67.
-        let sold = LineCharges { gross: 500, discounts: vec![(0, 400)] };
+        // 5.00 for three, 4.00 off: a third of 1.00 is 0.33, two thirds are 0.67. Tax on it 0.20.
+        let sold = LineCharges { net: 100, discounts: vec![off(400, 0)], taxes: vec![(0, 20)] };
         let part = |before: i64, quantity: i64| sold.of_part(pieces(before), pieces(quantity), pieces(3));
-        assert_eq!(part(0, 1), LineCharges { gross: 33 + 133, discounts: vec![(0, 133)] });
-        assert_eq!(part(1, 1), LineCharges { gross: 34 + 134, discounts: vec![(0, 134)] });
-        assert_eq!(part(2, 1), LineCharges { gross: 33 + 133, discounts: vec![(0, 133)] });
+        let is =
+            |net, amount, tax| LineCharges { net, discounts: vec![off(amount, 0)], taxes: vec![(0, tax)] };
+        assert_eq!(part(0, 1), is(33, 133, 7));
+        assert_eq!(part(1, 1), is(34, 134, 6));
+        assert_eq!(part(2, 1), is(33, 133, 7));
         assert_eq!(part(0, 3), sold);
-        let free = LineCharges { gross: 1, discounts: vec![(0, 1)] };
+        let free = LineCharges { net: 0, discounts: vec![off(1, 0)], taxes: vec![] };
         assert_eq!(free.of_part(pieces(0), pieces(1), pieces(3)), LineCharges::default());
     }
 
     proptest! {
         #[test]
         fn parts_however_cut_add_up(
-            net in 0_i64..2_000, off in prop::collection::vec(1_i64..2_000, 0..4),
+            net in 0_i64..2_000, given in prop::collection::vec((1_i64..2_000, 0_i64..300), 0..4),
+            taxed in prop::collection::vec(0_i64..500, 0..3),
             cuts in prop::collection::vec(1_i64..5, 1..8),
         ) {
             let sold = pieces(cuts.iter().sum());
-            let discounts: Vec<(u16, i64)> = (0_u16..).zip(off.iter().copied()).collect();
-            let whole = LineCharges { gross: net + off.iter().sum::<i64>(), discounts };
-            let (mut before, mut gross, mut taken) = (Quantity::ZERO, 0, vec![0; off.len()]);
+            let discounts = (0_u16..).zip(&given).map(|(head, (amount, tax))| LineDiscount { head, ..off(*amount, *tax) });
+            let taxes: Vec<(u16, i64)> = (0_u16..).zip(taxed).collect();
+            let whole = LineCharges { net, discounts: discounts.collect(), taxes };
+            let mut before = Quantity::ZERO;
+            let mut all = LineCharges { net: 0, discounts: Vec::new(), taxes: Vec::new() };
+            let (mut taken, mut taxed) = (vec![(0, 0); given.len()], vec![0; whole.taxes.len()]);
             for cut in cuts {
                 let part = whole.of_part(before, pieces(cut), sold);
-                prop_assert!(part.discounts.iter().all(|(_, amount)| *amount > 0));
-                prop_assert!(part.gross >= part.discount());
-                gross += part.gross;
-                for (head, amount) in &part.discounts {
-                    taken[usize::from(*head)] += amount;
+                prop_assert!(part.net >= 0 && part.tax() >= 0);
+                all.net += part.net;
+                for one in &part.discounts {
+                    prop_assert!(one.amount >= 0 && one.tax >= 0);
+                    taken[usize::from(one.head)].0 += one.amount;
+                    taken[usize::from(one.head)].1 += one.tax;
+                }
+                for (head, amount) in &part.taxes {
+                    taxed[usize::from(*head)] += amount;
                 }
                 before = before.plus(pieces(cut));
             }
-            prop_assert_eq!(gross, whole.gross);
-            prop_assert_eq!(taken, off);
+            prop_assert_eq!(all.net, whole.net);
+            prop_assert_eq!(taken, given);
+            prop_assert_eq!(taxed, whole.taxes.iter().map(|(_, amount)| *amount).collect::<Vec<_>>());
         }
     }
 }

@@ -7,19 +7,25 @@ pub mod applied;
 mod charges;
 mod payments;
 mod returns;
+mod sale_pricing;
+mod sale_terms;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 pub use applied::{Applied, AppliedCommand, Outcome};
-pub use charges::{Charges, DiscountHead, LineAmounts, LineCharges};
+pub use charges::{
+    Charges, DiscountHead, LimitedUse, LineAmounts, LineCharges, LineDiscount, TaxCharge, TaxHead, Unapplied,
+};
 pub use payments::{Payment, PaymentInput, TENDERS};
 pub use returns::{Disposition, OriginalLine, OriginalSale, ReturnLine, Returned, ReturnedLine};
+pub use sale_pricing::PricedBy;
+pub use sale_terms::{AppliedCoupon, CustomerTerms, LineTerms, SaleTerms};
 
 use crate::lane::LaneNumber;
 use crate::money::{Currency, MoneyError, UnitPrice};
-use crate::pricing::{MANUAL_DISCOUNTS_MAX, PricingError};
+use crate::pricing::{COUPONS_MAX, MANUAL_DISCOUNTS_MAX, PricingError, REQUESTED_PROMOTIONS_MAX};
 use crate::quantity::{Quantity, Unit};
 
 /// Most lines a cart holds (DynamoDB items end at 400 KB).
@@ -143,7 +149,9 @@ pub struct Totals {
     pub total: i64,
     /// What was handed over, change included.
     pub paid: i64,
-    /// What is still to be paid.
+    /// What was added to what was due, so that it could be paid in coins; either sign.
+    pub cash_rounding: i64,
+    /// What is still to be paid: total + cash rounding − (paid − change).
     pub due: i64,
     /// What was given back.
     pub change: i64,
@@ -204,6 +212,8 @@ pub struct Cart {
     pub payments: Vec<Payment>,
     /// What was given by hand, and what lines were charged for it.
     pub charges: Charges,
+    /// What it is priced by, beside.
+    pub terms: SaleTerms,
     /// Numbers handed out to lines, and to payments.
     pub numbers_used: NumbersUsed,
     /// Commands that took effect.
@@ -346,6 +356,21 @@ pub enum CartError {
     /// A discount that would change nothing.
     #[error("it takes nothing off: nothing is left to pay, or it rounds to nothing")]
     NothingOff,
+    /// A coupon once more.
+    #[error("coupon {0} is on the cart already")]
+    CouponTwice(String),
+    /// [`COUPONS_MAX`].
+    #[error("a cart takes at most {COUPONS_MAX} coupons")]
+    TooManyCoupons,
+    /// No such coupon.
+    #[error("the cart has no coupon {0}")]
+    UnknownCoupon(String),
+    /// [`REQUESTED_PROMOTIONS_MAX`].
+    #[error("at most {REQUESTED_PROMOTIONS_MAX} promotions are applied or taken off by hand")]
+    TooManyPromotions,
+    /// No such promotion.
+    #[error("the cart has no promotion {0}")]
+    UnknownPromotion(String),
     /// The cart could not be priced.
     #[error(transparent)]
     Pricing(#[from] PricingError),
@@ -383,6 +408,11 @@ impl CartError {
             CartError::UnknownDiscount(_) => "discount_not_found",
             CartError::DiscountAboveTotal { .. } => "discount_above_total",
             CartError::NothingOff => "discount_takes_nothing_off",
+            CartError::CouponTwice(_) => "coupon_already_applied",
+            CartError::TooManyCoupons => "too_many_coupons",
+            CartError::UnknownCoupon(_) => "coupon_not_applied",
+            CartError::TooManyPromotions => "too_many_promotions",
+            CartError::UnknownPromotion(_) => "promotion_not_applied",
             CartError::Pricing(error) => error.code(),
             CartError::Money(_) => "amount_out_of_range",
         }
@@ -410,6 +440,8 @@ pub struct NewLine {
     pub price_overridden: bool,
     /// Free text.
     pub notes: Option<String>,
+    /// What else the catalogue says of it.
+    pub terms: LineTerms,
 }
 
 impl Cart {
@@ -452,22 +484,7 @@ impl Cart {
         }
     }
 
-    /// Sets or clears the customer of a sale that is not final.
-    ///
-    /// # Errors
-    /// [`CartError::WrongState`].
-    pub fn set_customer(&mut self, customer_id: Option<String>) -> Result<(), CartError> {
-        self.require(CartKind::Sale)?;
-        match self.state {
-            CartState::Open | CartState::Tendering | CartState::Paid => {
-                self.customer_id = customer_id;
-                Ok(())
-            }
-            other => Err(CartError::WrongState { is: other.name(), needs: "a cart that is not final" }),
-        }
-    }
-
-    /// Adds a line to a sale; answers its number.
+    /// Adds a line to a sale; answers its number. The lines are to be priced anew.
     ///
     /// # Errors
     /// [`CartError::WrongState`], [`CartError::TooManyLines`], [`CartError::Money`] where a total would
@@ -496,20 +513,16 @@ impl Cart {
             notes: new.notes,
             returned,
         };
-        let charged_before = self.charges.clone();
         self.lines.push(line);
-        if let Err(error) = self.reprice_sale().and_then(|()| self.totals()) {
+        if let Err(error) = self.totals() {
             self.lines.pop();
-            self.charges = charged_before;
             return Err(error);
+        }
+        if new.terms != LineTerms::default() {
+            self.terms.lines.insert(number, new.terms);
         }
         self.numbers_used.lines = number;
         Ok(number)
-    }
-
-    /// A sale's lines depend on one another; those of a return are worth what they were sold for.
-    fn reprice_sale(&mut self) -> Result<(), CartError> {
-        if self.kind == CartKind::Sale { self.reprice() } else { Ok(()) }
     }
 
     fn line_position(&self, line_id: &str) -> Result<usize, CartError> {
@@ -528,7 +541,8 @@ impl Cart {
         self.line_position(line_id).map(|at| &self.lines[at])
     }
 
-    /// Changes quantity or notes of a line of a sale (`Some(None)` clears the notes).
+    /// Changes quantity or notes of a line of a sale (`Some(None)` clears the notes). The lines are to be
+    /// priced anew.
     ///
     /// # Errors
     /// [`CartError::WrongState`], [`CartError::UnknownLine`], [`CartError::Money`].
@@ -547,12 +561,10 @@ impl Cart {
         if let Some(notes) = notes {
             self.lines[at].notes = notes;
         }
-        self.reprice()?;
-        self.totals()?;
         Ok(self.lines[at].number)
     }
 
-    /// Takes a line off a sale, with the discounts given on it alone.
+    /// Takes a line off a sale, with the discounts given on it alone. The lines are to be priced anew.
     ///
     /// # Errors
     /// [`CartError::WrongState`], [`CartError::UnknownLine`].
@@ -562,20 +574,23 @@ impl Cart {
         let at = self.line_position(line_id)?;
         let number = self.lines.remove(at).number;
         self.charges.manual.retain(|given| given.kind.line() != Some(number));
-        self.reprice()?;
+        self.charges.lines.remove(&number);
+        self.terms.lines.remove(&number);
         Ok(number)
     }
 
-    /// Fixes the lines so that payments can be taken.
+    /// Prices the lines a last time and fixes them, so that payments can be taken.
     ///
     /// # Errors
-    /// [`CartError::Empty`], [`CartError::WrongState`].
-    pub fn set_tendering(&mut self) -> Result<(), CartError> {
+    /// [`CartError::Empty`], [`CartError::WrongState`]; those of [`Self::reprice`].
+    pub fn set_tendering(&mut self, by: &PricedBy<'_>) -> Result<(), CartError> {
         self.require(CartKind::Sale)?;
         self.require_open()?;
         if self.lines.is_empty() {
             return Err(CartError::Empty);
         }
+        self.reprice(by)?;
+        self.terms.cash_increment = by.rules.settings.cash_increment;
         self.state = CartState::Tendering;
         Ok(())
     }
@@ -651,28 +666,23 @@ impl Cart {
     /// # Errors
     /// [`CartError::Money`] where a sum leaves the accepted range.
     pub fn totals(&self) -> Result<Totals, CartError> {
-        let (mut subtotal, mut discount) = (0_i64, 0_i64);
+        let (mut subtotal, mut discount, mut tax) = (0_i64, 0_i64, 0_i64);
         for line in &self.lines {
             let amounts = self.line_amounts(line)?;
             subtotal = subtotal.saturating_add(amounts.gross);
             discount = discount.saturating_add(amounts.discount);
+            tax = tax.saturating_add(amounts.tax);
         }
         let sum = |of: fn(&Payment) -> i64| self.payments.iter().map(of).fold(0_i64, i64::saturating_add);
         let (paid, change, tips) = (sum(|p| p.amount), sum(|p| p.change), sum(|p| p.tip));
-        if subtotal > crate::money::AMOUNT_MAX {
+        let total = subtotal.saturating_sub(discount).saturating_add(tax);
+        if subtotal.max(total) > crate::money::AMOUNT_MAX {
             return Err(MoneyError::OutOfRange.into());
         }
-        let total = subtotal.saturating_sub(discount);
-        Ok(Totals {
-            subtotal,
-            discount,
-            tax: 0,
-            tips,
-            total,
-            paid,
-            due: total.saturating_sub(paid.saturating_sub(change)),
-            change,
-        })
+        let cash_rounding =
+            self.terms.cash_rounding.values().fold(0_i64, |sum, one| sum.saturating_add(*one));
+        let due = total.saturating_add(cash_rounding).saturating_sub(paid.saturating_sub(change));
+        Ok(Totals { subtotal, discount, tax, tips, total, paid, cash_rounding, due, change })
     }
 
     /// Stock that the cart moves, per SKU, merged and sorted, since one transaction may not touch an

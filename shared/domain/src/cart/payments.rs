@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cart, CartError, CartKind, CartState, PAYMENTS_MAX};
 use crate::money::Money;
+use crate::pricing::cash_rounding;
 
 /// The tenders. Only cash gives change.
 pub const TENDERS: [&str; 5] = ["cash", "card", "gift_card", "voucher", "account"];
@@ -90,6 +91,11 @@ impl Cart {
         number
     }
 
+    /// What to add to what is due, so that it can be paid in coins; nothing for other tenders.
+    fn rounding_of(&self, tender: &str, due: i64) -> i64 {
+        if tender == "cash" { cash_rounding(due, self.terms.cash_increment) } else { 0 }
+    }
+
     /// Takes a payment; answers its number and the change to give.
     ///
     /// # Errors
@@ -101,7 +107,10 @@ impl Cart {
         self.require_tendering()?;
         let tip = self.check_payment(&input)?;
         let due = self.totals()?.due;
-        let above = input.amount.amount.saturating_sub(due).max(0);
+        let rounding = self.rounding_of(&input.tender, due);
+        let payable = due.saturating_add(rounding);
+        let amount = input.amount.amount;
+        let above = amount.saturating_sub(payable).max(0);
         if above > 0 && input.tender != "cash" {
             return Err(CartError::Overpaid { due });
         }
@@ -109,6 +118,9 @@ impl Cart {
             return Err(CartError::Overpaid { due });
         }
         let number = self.push_payment(input, above, tip);
+        if amount >= payable && rounding != 0 {
+            self.terms.cash_rounding.insert(number, rounding);
+        }
         self.state = if self.totals()?.due == 0 { CartState::Paid } else { CartState::Tendering };
         Ok((number, above))
     }
@@ -126,6 +138,7 @@ impl Cart {
             .and_then(|number| self.payments.iter().position(|p| p.number == number))
             .ok_or_else(|| CartError::UnknownPayment(payment_id.to_owned()))?;
         let removed = self.payments.remove(at);
+        self.terms.cash_rounding.remove(&removed.number);
         self.state = CartState::Tendering;
         Ok(removed.number)
     }
@@ -140,7 +153,9 @@ impl Cart {
         self.require_open()?;
         self.check_payment(&input)?;
         let due = self.totals()?.due;
-        if input.amount.amount > due {
+        let rounding = self.rounding_of(&input.tender, due);
+        let in_coins = input.amount.amount == due.saturating_add(rounding);
+        if input.amount.amount > due && !in_coins {
             return Err(CartError::Overpaid { due });
         }
         if let Some(original) = self.return_of.as_ref().and_then(|r| r.original.as_ref()) {
@@ -150,6 +165,10 @@ impl Cart {
                 return Err(CartError::AbovePaid { tender: input.tender, left });
             }
         }
-        Ok(self.push_payment(input, 0, 0))
+        let number = self.push_payment(input, 0, 0);
+        if in_coins && rounding != 0 {
+            self.terms.cash_rounding.insert(number, rounding);
+        }
+        Ok(number)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cart, CartError, CartKind, NewLine};
+use super::{Cart, CartError, CartKind, LineTerms, NewLine};
 use crate::money::UnitPrice;
 use crate::quantity::{Quantity, Unit};
 
@@ -116,12 +116,14 @@ impl Returned {
                     left: left.unwrap_or_default(),
                 });
             }
-            let is = cart.line_amounts(line)?;
-            let worth = match cart.charge_returned(sold, *before, line.quantity) {
-                Some(charged) => (charged.gross, charged.discount()),
-                None => (line.unit_price.of_next(*before, line.quantity, cart.currency)?, 0),
+            let same = match cart.charge_returned(sold, *before, line.quantity) {
+                Some(charged) => cart.charges.lines.get(&line.number) == Some(&charged),
+                None => {
+                    let gross = line.unit_price.of_next(*before, line.quantity, cart.currency)?;
+                    cart.line_amounts(line)?.gross == gross
+                }
             };
-            if worth != (is.gross, is.discount) {
+            if !same {
                 return Err(CartError::ReturnOutdated { line: format!("l-{number}") });
             }
             *before = after;
@@ -180,6 +182,7 @@ impl Cart {
             unit_price: original.unit_price,
             price_overridden: false,
             notes: None,
+            terms: LineTerms::default(),
         };
         let original_line = Some(original.number);
         let number =

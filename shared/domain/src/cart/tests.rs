@@ -1,6 +1,18 @@
 use super::applied::{CommandIdentity, Seen};
 use super::*;
+use crate::category::CategoryTree;
 use crate::money::Money;
+use crate::pricing::PriceRules;
+
+/// No rules at all.
+static PLAIN: std::sync::LazyLock<(PriceRules, CategoryTree)> = std::sync::LazyLock::new(|| {
+    let settings = crate::tenant_settings::TenantSettings::default().pricing;
+    (PriceRules { promotions: vec![], tax_rules: vec![], settings }, CategoryTree::default())
+});
+
+fn by() -> PricedBy<'static> {
+    PricedBy { rules: &PLAIN.0, categories: &PLAIN.1, at: Timestamp::UNIX_EPOCH }
+}
 
 fn cart(kind: CartKind) -> Cart {
     Cart {
@@ -20,6 +32,7 @@ fn cart(kind: CartKind) -> Cart {
         lines: vec![],
         payments: vec![],
         charges: Charges::default(),
+        terms: SaleTerms::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),
         plan_attempt: None,
@@ -40,6 +53,7 @@ fn line(sku: &str, pieces: i64, price: &str) -> NewLine {
         unit_price: price.parse().unwrap(),
         price_overridden: false,
         notes: None,
+        terms: LineTerms::default(),
     }
 }
 
@@ -56,13 +70,13 @@ fn pay(tender: &str, amount: i64) -> PaymentInput {
 #[test]
 fn a_sale_from_its_first_line_to_paid() {
     let mut c = cart(CartKind::Sale);
-    assert_eq!(c.set_tendering(), Err(CartError::Empty));
+    assert_eq!(c.set_tendering(&by()), Err(CartError::Empty));
     assert_eq!(c.add_line(line("A", 2, "2.55")), Ok(1));
     assert_eq!(c.add_line(line("A", 1, "2.55")), Ok(2));
     assert_eq!(c.add_line(line("B", 3, "1")), Ok(3));
     assert_eq!(c.remove_line("l-2"), Ok(2));
     assert_eq!(c.add_line(line("A", 1, "2.50")), Ok(4), "a number is never used twice");
-    c.set_tendering().unwrap();
+    c.set_tendering(&by()).unwrap();
     assert!(matches!(c.add_line(line("A", 1, "1")), Err(CartError::WrongState { .. })));
     assert_eq!(c.check_finalizable(CartKind::Sale), Err(CartError::Underpaid { due: 1_060 }));
     assert_eq!(c.add_payment(pay("card", 1_061)), Err(CartError::Overpaid { due: 1_060 }));
@@ -83,7 +97,7 @@ fn a_sale_from_its_first_line_to_paid() {
 fn a_zero_total_needs_no_payment() {
     let mut c = cart(CartKind::Sale);
     c.add_line(line("A", 2, "0")).unwrap();
-    c.set_tendering().unwrap();
+    c.set_tendering(&by()).unwrap();
     assert_eq!(c.check_finalizable(CartKind::Sale).unwrap().total, 0);
 }
 
@@ -225,7 +239,7 @@ fn a_key_answers_the_same_or_says_it_was_reused() {
 fn a_tip_is_money_of_the_cart_and_not_below_zero() {
     let mut c = cart(CartKind::Sale);
     c.add_line(line("A", 1, "5")).unwrap();
-    c.set_tendering().unwrap();
+    c.set_tendering(&by()).unwrap();
     let tip = |amount: i64, currency: &str| {
         let tip = Money { amount, currency: currency.parse().unwrap() };
         PaymentInput { tip: Some(tip), ..pay("card", 100) }
@@ -251,14 +265,17 @@ fn a_total_has_a_limit() {
 #[test]
 fn a_customer_may_come_and_go_until_the_sale_has_ended() {
     let mut c = cart(CartKind::Sale);
-    c.set_customer(Some("17850".into())).unwrap();
+    c.set_customer(Some("17850".into()), CustomerTerms::default(), &by()).unwrap();
     assert_eq!(c.customer_id.as_deref(), Some("17850"));
-    c.set_customer(None).unwrap();
+    c.set_customer(None, CustomerTerms::default(), &by()).unwrap();
     assert_eq!(c.customer_id, None);
     c.void(CartKind::Sale, None).unwrap();
-    assert!(matches!(c.set_customer(Some("17850".into())), Err(CartError::WrongState { .. })));
+    assert!(matches!(
+        c.set_customer(Some("17850".into()), CustomerTerms::default(), &by()),
+        Err(CartError::WrongState { .. })
+    ));
     let kinds = CartError::WrongKind { is: "return", needs: "sale" };
-    assert_eq!(cart(CartKind::Return).set_customer(None), Err(kinds));
+    assert_eq!(cart(CartKind::Return).set_customer(None, CustomerTerms::default(), &by()), Err(kinds));
 }
 
 /// A cart that has taken all the commands it takes has room for those of tendering, and always for its last.

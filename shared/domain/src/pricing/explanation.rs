@@ -79,6 +79,30 @@ pub enum Reason {
     },
 }
 
+impl Reason {
+    /// Its stable name on the wire.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Reason::Unknown => "unknown",
+            Reason::NotRequested => "not_requested",
+            Reason::WrongCurrency => "wrong_currency",
+            Reason::NotValidNow => "not_valid_now",
+            Reason::WrongTime => "wrong_time",
+            Reason::WrongStore => "wrong_store",
+            Reason::WrongChannel => "wrong_channel",
+            Reason::WrongSegment => "wrong_segment",
+            Reason::BelowMinimum { .. } => "below_minimum",
+            Reason::BelowMinimumQuantity { .. } => "below_minimum_quantity",
+            Reason::LimitReached => "limit_reached",
+            Reason::NoMatchingLine => "no_matching_line",
+            Reason::Exclusive => "exclusive",
+            Reason::TooFewUnits => "too_few_units",
+            Reason::NothingToTakeOff => "nothing_to_take_off",
+            Reason::NotBestOfGroup { .. } => "not_best_of_group",
+        }
+    }
+}
+
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

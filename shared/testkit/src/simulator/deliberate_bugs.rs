@@ -300,7 +300,7 @@ impl BuggyDatabase {
                 if let Write::Put { item, .. } = write
                     && item.opt_text("kind") == Some("return")
                 {
-                    item.0.remove("charges");
+                    item.0.remove("charged");
                 }
             }
             Bug::OrderRewritten if is_cart => {

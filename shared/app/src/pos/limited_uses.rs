@@ -1,0 +1,224 @@
+//! Counters of what may be used so often only: coupons and promotions, by all together or by one customer.
+//! What has no limit has no counter.
+//!
+//! A limit that many tills use is split over parts, each with a share of the limit and an item of its own,
+//! as hot stock is: a partition takes 1,000 writes a second, and transactions on one item conflict. A sale
+//! takes from one part; where that has none left, all are looked at, and only then is the coupon refused.
+
+use std::sync::Arc;
+
+use tillstream_domain::cart::{Cart, LimitedUse};
+use tillstream_domain::pricing::Source;
+
+use super::claims::Claim;
+use crate::database::{Change, Condition, Consistency, Get, Item, Key, Table, Write};
+use crate::error::{Error, Refusal, Result};
+use crate::ports::Ports;
+use crate::tenancy::TenantScope;
+
+/// From this limit on a counter is split.
+const SPLIT_FROM: u32 = 200;
+/// Over so many parts.
+const PARTS: u32 = 16;
+
+/// Kind and id of what is used, as its counter and refusals name it.
+fn name_of(source: &Source) -> Option<(&'static str, &str)> {
+    match source {
+        Source::Promotion { id, .. } => Some(("promotion", id)),
+        Source::Coupon { code } => Some(("coupon", code)),
+        Source::ManualDiscount { .. } => None,
+    }
+}
+
+/// How many parts the counter of a limit has. A promotion may take several uses at once, which no part alone
+/// might have; a coupon takes one.
+fn parts_of(kind: &str, limit: u32) -> u32 {
+    if kind == "coupon" && limit >= SPLIT_FROM { PARTS } else { 1 }
+}
+
+/// The share of `limit` that part `part` of `parts` has.
+fn share_of(limit: u32, part: u32, parts: u32) -> u32 {
+    limit / parts + u32::from(part < limit % parts)
+}
+
+/// The read of the counter's first part, or of a customer's.
+pub fn use_get(scope: &TenantScope, kind: &str, id: &str, customer_id: Option<&str>) -> Get {
+    let key = match customer_id {
+        Some(customer_id) => scope.uses_by_customer(kind, id, customer_id),
+        None => scope.uses(kind, id, 0),
+    };
+    Get { table: Table::Orders, key, consistency: Consistency::Eventual }
+}
+
+fn used(item: Option<&Item>) -> i64 {
+    item.and_then(|item| item.opt_number("used")).unwrap_or(0)
+}
+
+/// What the first part of a counter says is left of `limit`; of one that is split at least one, as the other
+/// parts were not looked at.
+pub fn uses_left(kind: &str, limit: u32, first: Option<&Item>) -> u32 {
+    if parts_of(kind, limit) > 1 {
+        return 1;
+    }
+    u32::try_from(i64::from(limit) - used(first)).unwrap_or(0)
+}
+
+/// What one use takes, and where.
+struct Counted<'a> {
+    kind: &'static str,
+    id: &'a str,
+    uses: u32,
+    limit: u32,
+    customer_id: Option<&'a str>,
+}
+
+impl Counted<'_> {
+    fn key(&self, scope: &TenantScope, part: u32) -> Key {
+        match self.customer_id {
+            Some(customer_id) => scope.uses_by_customer(self.kind, self.id, customer_id),
+            None => scope.uses(self.kind, self.id, part),
+        }
+    }
+
+    /// What part `part` may be used; all of it by a customer.
+    fn share(&self, part: u32) -> u32 {
+        share_of(self.limit, part, self.parts())
+    }
+
+    fn parts(&self) -> u32 {
+        if self.customer_id.is_some() { 1 } else { parts_of(self.kind, self.limit) }
+    }
+
+    fn refused(&self, code: (&'static str, &'static str), what: &str) -> Refusal {
+        let (kind, id) = (self.kind, self.id);
+        let (code, remove) =
+            if kind == "coupon" { (code.0, "remove_coupon") } else { (code.1, "remove_promo") };
+        Refusal::conflict(code, format!("{what} {kind} {id}; {remove} and the sale goes on"))
+            .with_extra(kind, id)
+    }
+
+    fn refusal(&self) -> Refusal {
+        let whose =
+            if self.customer_id.is_some() { "this customer has used up" } else { "all uses are gone of" };
+        self.refused(("coupon_limit_reached", "promotion_limit_reached"), whose)
+    }
+
+    fn unavailable(&self) -> Refusal {
+        let codes = ("coupon_unavailable", "promotion_unavailable");
+        self.refused(codes, "too many redeem at this moment")
+    }
+
+    fn claim(&self, scope: &TenantScope, part: u32) -> Claim {
+        let most = i64::from(self.share(part)) - i64::from(self.uses);
+        let refusal = self.refusal();
+        let enough = Condition::Le("used", most.into());
+        Claim {
+            write: Write::Update {
+                table: Table::Orders,
+                key: self.key(scope, part),
+                changes: vec![Change::Add("used", self.uses.into())],
+                condition: Some(match most {
+                    // Not even the first use fits.
+                    ..0 => enough,
+                    _ => Condition::Any(vec![Condition::Lacks("used"), enough]),
+                }),
+            },
+            refused: Arc::new(move |_| refusal.clone().into()),
+            unavailable: Some(self.unavailable()),
+        }
+    }
+}
+
+fn counted<'a>(cart: &'a Cart, limited: &'a LimitedUse) -> Vec<Counted<'a>> {
+    let Some((kind, id)) = name_of(&limited.source) else { return Vec::new() };
+    let uses = limited.uses;
+    let total = limited.total.map(|limit| Counted { kind, id, uses, limit, customer_id: None });
+    let own = limited.per_customer.zip(cart.customer_id.as_deref()).map(|(limit, customer_id)| Counted {
+        kind,
+        id,
+        uses,
+        limit,
+        customer_id: Some(customer_id),
+    });
+    total.into_iter().chain(own).collect()
+}
+
+/// The claims of a sale that becomes final: one for each limit. Of counters that are split, any part; but
+/// where `look` says that a part was found used up, the part that has enough.
+///
+/// # Errors
+/// 409 `coupon_needs_customer`, `coupon_limit_reached`, `promotion_limit_reached`; those of the database.
+pub async fn use_claims(ports: &Ports, scope: &TenantScope, cart: &Cart, look: bool) -> Result<Vec<Claim>> {
+    let mut claims = Vec::new();
+    for limited in &cart.charges.uses {
+        if limited.per_customer.is_some() && cart.customer_id.is_none() {
+            let detail = "a coupon of so many a customer needs a customer; set it, or remove the coupon";
+            return Err(Refusal::conflict("coupon_needs_customer", detail).into());
+        }
+        for counted in counted(cart, limited) {
+            let parts = counted.parts();
+            let any = u32::try_from(ports.environment.random() % u64::from(parts)).map_err(Error::bug)?;
+            let part = if look { part_with_enough(ports, scope, &counted, parts, any).await? } else { any };
+            claims.push(counted.claim(scope, part));
+        }
+    }
+    Ok(claims)
+}
+
+/// The first part from `from` on that has enough left.
+async fn part_with_enough(
+    ports: &Ports,
+    scope: &TenantScope,
+    counted: &Counted<'_>,
+    parts: u32,
+    from: u32,
+) -> Result<u32> {
+    let gets = (0..parts)
+        .map(|part| Get {
+            table: Table::Orders,
+            key: counted.key(scope, part),
+            consistency: Consistency::Strong,
+        })
+        .collect();
+    let items = ports.database.get_many(gets).await?;
+    let left = |part: u32| {
+        let item = usize::try_from(part).ok().and_then(|at| items.get(at)).and_then(Option::as_ref);
+        i64::from(counted.share(part)) - used(item)
+    };
+    let found = (0..parts).map(|n| (from + n) % parts).find(|part| left(*part) >= counted.uses.into());
+    found.ok_or_else(|| counted.refusal().into())
+}
+
+/// Gives back what a sale used, when it is undone. Counters that went never go below zero: what was used was
+/// counted.
+pub fn given_back(scope: &TenantScope, cart: &Cart) -> Vec<Write> {
+    let of = |limited| counted(cart, limited).into_iter();
+    cart.charges
+        .uses
+        .iter()
+        .flat_map(of)
+        .map(|counted| Write::Update {
+            table: Table::Orders,
+            key: counted.key(scope, 0),
+            changes: vec![Change::Add("used", -i64::from(counted.uses))],
+            condition: None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_sum_to_the_limit() {
+        for limit in [1, 2, 15, 16, 17, 199, 200, 201, 1_000, 123_457] {
+            let parts = parts_of("coupon", limit);
+            let shares: u32 = (0..parts).map(|part| share_of(limit, part, parts)).sum();
+            assert_eq!(shares, limit);
+        }
+        assert_eq!(parts_of("coupon", 199), 1);
+        assert_eq!(parts_of("coupon", 200), 16);
+        assert_eq!(parts_of("promotion", 200), 1);
+    }
+}

@@ -1,0 +1,359 @@
+//! Pricing a cart: what is given depends on all of its lines, so all of them are priced anew after each change
+//! until the lines are fixed.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use super::charges::LimitedUse;
+use super::sale_terms::{AppliedCoupon, CustomerTerms};
+use super::{Cart, CartError, CartKind, CartState};
+use crate::category::CategoryTree;
+use crate::pricing::{
+    Basket, BasketLine, COUPONS_MAX, CustomerFacts, MANUAL_DISCOUNTS_MAX, ManualDiscount, ManualDiscountKind,
+    Outcome, PriceRules, Priced, REQUESTED_PROMOTIONS_MAX, Source, price,
+};
+
+/// What a cart is priced by now.
+#[derive(Debug, Clone, Copy)]
+pub struct PricedBy<'a> {
+    /// The tenant's rules.
+    pub rules: &'a PriceRules,
+    /// The tenant's categories: a rule for one holds for all below it.
+    pub categories: &'a CategoryTree,
+    /// The instant that decides what is valid.
+    pub at: Timestamp,
+}
+
+impl Cart {
+    /// Prices the lines anew: of a sale all, of a blind return their tax. Those of a return of a known sale are
+    /// worth what they were sold for.
+    ///
+    /// # Errors
+    /// [`CartError::Pricing`]; [`CartError::Money`] where a total leaves the accepted range.
+    pub fn reprice(&mut self, by: &PricedBy<'_>) -> Result<(), CartError> {
+        if self.kind == CartKind::Return && self.return_of.as_ref().is_some_and(|r| r.original.is_some()) {
+            return Ok(());
+        }
+        self.set_customer_prices();
+        if self.is_plain(by.rules) {
+            self.charges.clear_lines();
+        } else {
+            let priced = self.priced(by)?;
+            self.keep(&priced, by.rules);
+        }
+        self.totals()?;
+        Ok(())
+    }
+
+    fn keep(&mut self, priced: &Priced, rules: &PriceRules) {
+        let uses = self.limited_uses(priced, rules);
+        self.charges.set_lines(priced, &self.terms.requested, uses);
+    }
+
+    /// Whether every line is charged its price and nothing else.
+    fn is_plain(&self, rules: &PriceRules) -> bool {
+        let terms = &self.terms;
+        rules.tax_rules.is_empty()
+            && (rules.promotions.is_empty() || self.kind == CartKind::Return)
+            && self.charges.manual.is_empty()
+            && terms.coupons.is_empty()
+            && terms.requested.is_empty()
+            && terms.lines.values().all(|line| line.modifiers.is_empty())
+    }
+
+    /// Customers of a segment may have prices of their own; a price set by hand stands.
+    fn set_customer_prices(&mut self) {
+        for line in self.lines.iter_mut().filter(|line| !line.price_overridden) {
+            let Some(terms) = self.terms.lines.get(&line.number) else { continue };
+            let Some(list) = terms.list_price else { continue };
+            line.unit_price = self.terms.customer.price_among(&terms.segment_prices).unwrap_or(list);
+        }
+    }
+
+    fn local_time(&self, at: Timestamp) -> DateTime {
+        let zone = self.terms.time_zone.as_deref().and_then(|name| TimeZone::get(name).ok());
+        zone.unwrap_or(TimeZone::UTC).to_datetime(at)
+    }
+
+    fn basket(&self, by: &PricedBy<'_>) -> Basket {
+        let terms = &self.terms;
+        let lines = self.lines.iter().map(|line| {
+            let own = terms.lines.get(&line.number);
+            BasketLine {
+                number: line.number,
+                sku: line.sku.clone(),
+                categories: line.category.as_deref().map(|own| by.categories.path(own)).unwrap_or_default(),
+                tax_category: own.and_then(|own| own.tax_category.clone()),
+                tax_exempt: own.is_some_and(|own| own.tax_exempt),
+                quantity: line.quantity,
+                unit: line.unit,
+                unit_price: line.unit_price,
+                modifiers: own.map(|own| own.modifiers.clone()).unwrap_or_default(),
+                price_overridden: line.price_overridden,
+                discountable: !own.is_some_and(|own| own.undiscountable),
+            }
+        });
+        // Uses by a customer cannot be counted of nobody.
+        let uncounted = by
+            .rules
+            .promotions
+            .iter()
+            .filter(|promotion| self.customer_id.is_none() && promotion.limits.per_customer.is_some());
+        Basket {
+            currency: self.currency,
+            lines: lines.collect(),
+            customer: CustomerFacts {
+                segments: terms.customer.segments.iter().cloned().collect(),
+                tax_exempt: terms.customer.tax_exempt,
+            },
+            store_id: self.store_id.clone(),
+            region: self.region.clone(),
+            channel: self.channel.clone(),
+            at: by.at,
+            local: self.local_time(by.at),
+            requested_promotions: terms.requested.clone(),
+            uses_left: uncounted.map(|promotion| (promotion.id.clone(), 0)).collect(),
+            manual_discounts: self.charges.manual.clone(),
+            coupons: terms.coupons.iter().map(|applied| applied.coupon.clone()).collect(),
+        }
+    }
+
+    fn priced(&self, by: &PricedBy<'_>) -> Result<Priced, CartError> {
+        let basket = self.basket(by);
+        let of_return = self.kind == CartKind::Return;
+        if !of_return && self.terms.excluded.is_empty() {
+            return Ok(price(&basket, by.rules)?);
+        }
+        let mut rules = by.rules.clone();
+        rules.promotions.retain(|promotion| !of_return && !self.terms.excluded.contains(&promotion.id));
+        Ok(price(&basket, &rules)?)
+    }
+
+    /// Of what applied, what may be used so often only.
+    fn limited_uses(&self, priced: &Priced, rules: &PriceRules) -> Vec<LimitedUse> {
+        let mut uses = Vec::new();
+        for found in &priced.explanations {
+            let (times, total, per_customer) = match (&found.source, &found.outcome) {
+                (Source::Promotion { id, .. }, Outcome::Applied { uses, .. }) => {
+                    let promotion = rules.promotions.iter().find(|promotion| promotion.id == *id);
+                    let limits = promotion.map(|promotion| promotion.limits).unwrap_or_default();
+                    (*uses, limits.total, limits.per_customer)
+                }
+                (Source::Coupon { code }, Outcome::Applied { .. } | Outcome::Unlocked { .. }) => {
+                    let unlocked = match &found.outcome {
+                        Outcome::Unlocked { promotion_id } => {
+                            priced.promotion_uses.contains_key(promotion_id)
+                        }
+                        _ => true,
+                    };
+                    let applied = self.terms.coupons.iter().find(|applied| applied.coupon.code == *code);
+                    match applied.filter(|_| unlocked) {
+                        Some(applied) => (1, applied.total_limit, applied.per_customer_limit),
+                        None => continue,
+                    }
+                }
+                _ => continue,
+            };
+            if total.is_some() || per_customer.is_some() {
+                uses.push(LimitedUse { source: found.source.clone(), uses: times, total, per_customer });
+            }
+        }
+        uses
+    }
+
+    /// Takes something off, by an employee's decision; answers the discount's number.
+    ///
+    /// # Errors
+    /// [`CartError::WrongState`]; [`CartError::UnknownLine`]; [`CartError::TooManyDiscounts`];
+    /// [`CartError::DiscountAboveTotal`] for an amount above what is left to pay, [`CartError::NothingOff`]
+    /// for what takes nothing off; [`CartError::Pricing`] for a value or reason out of bounds.
+    pub fn give_discount(
+        &mut self,
+        kind: ManualDiscountKind,
+        reason: String,
+        by: &PricedBy<'_>,
+    ) -> Result<u32, CartError> {
+        self.require(CartKind::Sale)?;
+        self.require_open()?;
+        if self.charges.manual.len() >= MANUAL_DISCOUNTS_MAX {
+            return Err(CartError::TooManyDiscounts);
+        }
+        let before = self.charges.clone();
+        let number = self.charges.manual_used + 1;
+        self.charges.manual_used = number;
+        self.charges.manual.push(ManualDiscount { number, kind, reason });
+        match self.priced_with(number, kind, by) {
+            Ok(priced) => {
+                self.keep(&priced, by.rules);
+                Ok(number)
+            }
+            Err(error) => {
+                self.charges = before;
+                Err(error)
+            }
+        }
+    }
+
+    /// Prices the cart, and checks that the new discount takes off what it says.
+    fn priced_with(
+        &self,
+        number: u32,
+        kind: ManualDiscountKind,
+        by: &PricedBy<'_>,
+    ) -> Result<Priced, CartError> {
+        let priced = self.priced(by)?;
+        let source = Source::ManualDiscount { number };
+        let outcome = priced.explanations.iter().find(|found| found.source == source).map(|f| &f.outcome);
+        let off = match outcome {
+            Some(Outcome::Applied { amount, .. }) => *amount,
+            _ => return Err(CartError::NothingOff),
+        };
+        match kind {
+            ManualDiscountKind::FixedLine { amount, .. } | ManualDiscountKind::FixedCart { amount }
+                if off < amount =>
+            {
+                Err(CartError::DiscountAboveTotal { left: off })
+            }
+            _ => Ok(priced),
+        }
+    }
+
+    /// Takes a discount back; answers its number. The lines are to be priced anew.
+    ///
+    /// # Errors
+    /// [`CartError::WrongState`], [`CartError::UnknownDiscount`].
+    pub fn take_discount_back(&mut self, discount_id: &str) -> Result<u32, CartError> {
+        self.require(CartKind::Sale)?;
+        self.require_open()?;
+        let at = discount_id
+            .strip_prefix("d-")
+            .and_then(|n| n.parse::<u32>().ok())
+            .and_then(|number| self.charges.manual.iter().position(|given| given.number == number))
+            .ok_or_else(|| CartError::UnknownDiscount(discount_id.to_owned()))?;
+        Ok(self.charges.manual.remove(at).number)
+    }
+
+    /// Applies a coupon. The lines are to be priced anew.
+    ///
+    /// # Errors
+    /// [`CartError::WrongState`], [`CartError::CouponTwice`], [`CartError::TooManyCoupons`].
+    pub fn apply_coupon(&mut self, coupon: AppliedCoupon) -> Result<(), CartError> {
+        self.require(CartKind::Sale)?;
+        self.require_open()?;
+        if self.terms.coupons.iter().any(|applied| applied.coupon.code == coupon.coupon.code) {
+            return Err(CartError::CouponTwice(coupon.coupon.code));
+        }
+        if self.terms.coupons.len() >= COUPONS_MAX {
+            return Err(CartError::TooManyCoupons);
+        }
+        self.terms.coupons.push(coupon);
+        Ok(())
+    }
+
+    /// Takes a coupon off, also while payments are taken: one that cannot be redeemed must not hold up the
+    /// sale.
+    ///
+    /// # Errors
+    /// [`CartError::WrongState`], [`CartError::UnknownCoupon`]; those of [`Self::reprice_paid`].
+    pub fn remove_coupon(&mut self, code: &str, by: &PricedBy<'_>) -> Result<(), CartError> {
+        self.require(CartKind::Sale)?;
+        let at = self.terms.coupons.iter().position(|applied| applied.coupon.code == code);
+        self.require_not_final()?;
+        self.terms.coupons.remove(at.ok_or_else(|| CartError::UnknownCoupon(code.to_owned()))?);
+        self.reprice_paid(by)
+    }
+
+    /// Applies a promotion by hand, or one that was taken off again. The lines are to be priced anew.
+    ///
+    /// # Errors
+    /// [`CartError::WrongState`], [`CartError::TooManyPromotions`].
+    pub fn apply_promotion(&mut self, id: &str, automatic: bool) -> Result<(), CartError> {
+        self.require(CartKind::Sale)?;
+        self.require_open()?;
+        self.terms.excluded.remove(id);
+        if !automatic {
+            self.terms.requested.insert(id.to_owned());
+        }
+        self.check_promotions()
+    }
+
+    /// Takes a promotion off, by hand given or not, also while payments are taken.
+    ///
+    /// # Errors
+    /// [`CartError::WrongState`], [`CartError::UnknownPromotion`] where the cart has none of that id;
+    /// [`CartError::TooManyPromotions`]; those of [`Self::reprice_paid`].
+    pub fn remove_promotion(&mut self, id: &str, by: &PricedBy<'_>) -> Result<(), CartError> {
+        self.require(CartKind::Sale)?;
+        self.require_not_final()?;
+        let gives = |source: &Source| matches!(source, Source::Promotion { id: given, .. } if given == id);
+        let given = self.charges.discounts.iter().any(|head| gives(&head.source));
+        if !self.terms.requested.remove(id) && !given {
+            return Err(CartError::UnknownPromotion(id.to_owned()));
+        }
+        self.terms.excluded.insert(id.to_owned());
+        self.check_promotions()?;
+        self.reprice_paid(by)
+    }
+
+    fn check_promotions(&self) -> Result<(), CartError> {
+        let most = self.terms.requested.len().max(self.terms.excluded.len());
+        if most > REQUESTED_PROMOTIONS_MAX { Err(CartError::TooManyPromotions) } else { Ok(()) }
+    }
+
+    fn require_not_final(&self) -> Result<(), CartError> {
+        match self.state {
+            CartState::Open | CartState::Tendering | CartState::Paid => Ok(()),
+            other => Err(CartError::WrongState { is: other.name(), needs: "a cart that is not final" }),
+        }
+    }
+
+    /// Sets or clears the customer of a sale that is not final. What the sale comes to may depend on it.
+    ///
+    /// # Errors
+    /// [`CartError::WrongState`]; those of [`Self::reprice_paid`].
+    pub fn set_customer(
+        &mut self,
+        customer_id: Option<String>,
+        customer: CustomerTerms,
+        by: &PricedBy<'_>,
+    ) -> Result<(), CartError> {
+        self.require(CartKind::Sale)?;
+        self.require_not_final()?;
+        let counted = self.charges.uses.iter().any(|limited| limited.per_customer.is_some());
+        let same_terms = self.terms.customer == customer && !counted;
+        let same_presence = self.customer_id.is_some() == customer_id.is_some();
+        self.customer_id = customer_id;
+        self.terms.customer = customer;
+        // What was fixed for tendering stays as it is where the customer makes no difference.
+        if self.state != CartState::Open && same_terms && (same_presence || by.rules.promotions.is_empty()) {
+            return Ok(());
+        }
+        self.reprice_paid(by)
+    }
+
+    /// Prices a sale anew that may have payments already: it may come to more, which is then due, but not to
+    /// less than was paid.
+    ///
+    /// # Errors
+    /// [`CartError::PaymentsPresent`]; those of [`Self::reprice`].
+    fn reprice_paid(&mut self, by: &PricedBy<'_>) -> Result<(), CartError> {
+        self.reprice(by)?;
+        if self.state == CartState::Open {
+            return Ok(());
+        }
+        // Cash that was rounded had paid all there was.
+        let rounded = !self.terms.cash_rounding.is_empty();
+        match self.totals()?.due {
+            due if due < 0 || (due > 0 && rounded) => Err(CartError::PaymentsPresent),
+            0 if !self.payments.is_empty() => {
+                self.state = CartState::Paid;
+                Ok(())
+            }
+            _ => {
+                self.state = CartState::Tendering;
+                Ok(())
+            }
+        }
+    }
+}
