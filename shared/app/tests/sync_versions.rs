@@ -52,6 +52,7 @@ async fn the_newest_stands_after_twenty_uploads_at_once() {
                 Entity::Locations => location(&format!("l-{thing}"), version),
                 Entity::Inventory => stock("s-1", &format!("S{thing}"), version, version * 10),
                 Entity::PriceBook => price(&format!("p{thing}"), version, "S0", &format!("{version}.5")),
+                Entity::PrintTemplates => template(thing, version),
             })
             .await;
             assert_eq!(applied + skipped, total);
@@ -253,6 +254,7 @@ async fn lines_of_one_thing_in_one_upload_do_not_wait_for_each_other() {
                 Entity::Locations => location("l-1", version),
                 Entity::Inventory => stock("s-1", "S", version, version),
                 Entity::PriceBook => price("p", version, "S", "1"),
+                Entity::PrintTemplates => template(0, version),
             })
             .collect();
         assert_eq!(counts(&world.send(entity, &lines).await), (2, 2, 0), "{entity:?}");

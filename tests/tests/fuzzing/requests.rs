@@ -30,9 +30,10 @@ use crate::alterations::{altered_json, altered_text, any_bytes, any_text, json_i
 use crate::{guarded_async, runtime, samples};
 
 /// Which function answers what begins so; all else is for the last.
-const ROUTES: [(&str, &str); 10] = [
+const ROUTES: [(&str, &str); 11] = [
     ("/v1/pos/", "pos-commands"),
     ("/v1/orders", "orders"),
+    ("/v1/documents", "orders"),
     ("/v1/inventory", "inventory"),
     ("/v1/locations", "inventory"),
     ("/v1/warehouses", "inventory"),
@@ -174,7 +175,8 @@ fn query() -> impl Strategy<Value = String> {
 }
 
 fn segment() -> impl Strategy<Value = String> {
-    let known = ["s-united-kingdom", "85123A", "catalog", "inventory", "my-first", "o-1.1"];
+    let known =
+        ["s-united-kingdom", "85123A", "catalog", "inventory", "my-first", "my-first.receipt", "o-1.1"];
     prop_oneof![
         3 => select(known.to_vec()).prop_map(str::to_owned),
         1 => any_text(),
