@@ -79,7 +79,7 @@ class BadDocuments(HostileClient):
 
     def bad_templates(self) -> str:
         """Each is parked with what is wrong and where; none is taken in, and none takes the function's time."""
-        loops = "{% for a in order.lines %}" * 14 + "{{ order.reprint }}" + "{% endfor %}" * 14
+        loops = "{% for a in order.lines %}" * 24 + "{{ order.reprint }}" + "{% endfor %}" * 24
 
         def line(source, kind="kitchen_chit", format="paper", **more) -> str:
             data = {"kind": kind, "format": format, "source": source, **more}

@@ -170,7 +170,9 @@ async fn every_document_comes_in_every_format() {
             let reply = api.get(&path, accept).await;
             assert_eq!((reply.status, reply.header("content-type")), (200, media_type), "{id}");
             assert!(reply.body.starts_with(begin), "{id}: {:?}", reply.body);
-            assert!(reply.body.windows(name.len()).any(|part| part == name), "{id} as {accept}");
+            // What the shop keeps tells of payments, not of goods.
+            let has_name = reply.body.windows(name.len()).any(|part| part == name);
+            assert_eq!(has_name, !id.ends_with("merchant_copy"), "{id} as {accept}");
             assert_eq!(reply.header("cache-control"), "private, no-cache");
             assert_eq!(reply.header("vary"), "Authorization, Accept");
             assert_eq!(reply.header("x-content-type-options"), "nosniff");

@@ -48,7 +48,7 @@ async fn version_now(world: &World) -> Option<u64> {
 #[tokio::test]
 async fn what_is_wrong_with_a_template_is_told_with_its_line() {
     let world = world(1);
-    let loops = "{% for a in order.lines %}".repeat(14) + &"{% endfor %}".repeat(14);
+    let loops = "{% for a in order.lines %}".repeat(24) + &"{% endfor %}".repeat(24);
     let mut more = receipt(1);
     more["data"]["source"] = format!("{loops}{{{{ order.reprint }}}}").into();
     let mut no_kind = receipt(1);

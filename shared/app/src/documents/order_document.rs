@@ -1,19 +1,19 @@
 //! An order as its documents tell it. Amounts are the order's own.
 
 use tillstream_documents::{
-    ALL_ENTRIES_MAX, Customer, Discount, DocumentLine, DocumentPayment, ENTRIES_MAX, OrderDocument,
-    OrderTotals, OriginalOrder, Store, TEXT_CHARS_MAX,
+    Customer, Discount, DocumentLine, DocumentPayment, ENTRIES_MAX, OrderDocument, OrderTotals,
+    OriginalOrder, Store, TEXT_CHARS_MAX,
 };
-use tillstream_domain::cart::{Cart, CartKind, DiscountHead, Line, Payment};
+use tillstream_domain::cart::{Cart, CartKind, DiscountHead, LINES_MAX, Line, Payment};
 use tillstream_domain::location::Location;
 use tillstream_domain::money::{Currency, Money};
 
 use super::taxes;
 use crate::error::{Error, Result};
 
-/// Most entries that discounts and taxes of the lines may have together; the rest of what a document takes
-/// is for the lines themselves and for the lists at the foot.
-const LINE_ENTRIES_MAX: usize = ALL_ENTRIES_MAX - tillstream_domain::cart::LINES_MAX - 5 * ENTRIES_MAX;
+/// Most discounts that the lines tell by name, all together: as many again as there can be lines.
+/// With more the longest order would have no document at all, for its size.
+const LINE_DISCOUNTS_MAX: usize = LINES_MAX;
 
 /// What stands for discounts that there is no room to name.
 const OTHER_DISCOUNTS: &str = "Other discounts";
@@ -84,10 +84,9 @@ pub(super) fn store_of(location: &Location) -> Store {
 }
 
 fn lines_of(cart: &Cart) -> Result<Vec<DocumentLine>> {
-    let of_line = |line: &Line| cart.charges.of_line(line.number).count() + taxes::of_line(cart, line).len();
-    let entries: usize = cart.lines.iter().map(of_line).sum();
+    let discounts: usize = cart.lines.iter().map(|line| cart.charges.of_line(line.number).count()).sum();
     // Only where thousands of lines bear many discounts each: then a line names their sum.
-    let named_max = if entries > LINE_ENTRIES_MAX { 1 } else { ENTRIES_MAX };
+    let named_max = if discounts > LINE_DISCOUNTS_MAX { 1 } else { ENTRIES_MAX };
     let line_of = |line: &Line| {
         let amounts = cart.line_amounts(line).map_err(Error::bug)?;
         let money = |amount| Money { amount, currency: cart.currency };
@@ -147,9 +146,126 @@ fn clipped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::Timestamp;
+    use tillstream_documents::{DocumentData, Format, Kind, render};
+    use tillstream_domain::cart::{Applied, CartState, Charges, Finalized, LineCharges, NumbersUsed};
+    use tillstream_domain::lane::{Lane, LaneNumber};
+    use tillstream_domain::money::UnitPrice;
     use tillstream_domain::pricing::Source;
+    use tillstream_domain::quantity::{Quantity, Unit};
 
     use super::*;
+
+    fn line(number: u32) -> Line {
+        Line {
+            number,
+            sku: format!("SKU-{number}"),
+            name: "A name as most have it".to_owned(),
+            category: None,
+            quantity: Quantity::from_pieces(1).unwrap(),
+            unit: Unit::Piece,
+            stocked: true,
+            unit_price: UnitPrice::from_ten_thousandths(100_000).unwrap(),
+            price_overridden: false,
+            notes: None,
+            returned: None,
+        }
+    }
+
+    /// A final sale of so many lines, each of which bears so many discounts of a penny.
+    fn sale(lines: usize, discounts: u16) -> Cart {
+        let at = Timestamp::UNIX_EPOCH;
+        let lines: Vec<Line> = (1..).take(lines).map(line).collect();
+        let charged =
+            LineCharges { gross: 1_000, discounts: (0..discounts).map(|place| (place, 1)).collect() };
+        let head = |n: u16| DiscountHead {
+            source: Source::ManualDiscount { number: n.into() },
+            name: format!("Discount {n}"),
+        };
+        Cart {
+            id: "o-1".to_owned(),
+            kind: CartKind::Sale,
+            version: 2,
+            state: CartState::Finalized,
+            store_id: "s-1".to_owned(),
+            register_id: "r-1".to_owned(),
+            channel: "pos".to_owned(),
+            customer_id: None,
+            region: None,
+            employee_id: "e-1".to_owned(),
+            currency: Currency::GBP,
+            opened_at: at,
+            written_at: at,
+            payments: Vec::new(),
+            charges: Charges {
+                discounts: (0..discounts).map(head).collect(),
+                lines: lines.iter().map(|line| (line.number, charged.clone())).collect(),
+                manual: Vec::new(),
+                manual_used: 0,
+                sold: BTreeMap::new(),
+            },
+            lines,
+            numbers_used: NumbersUsed::default(),
+            applied: Applied::default(),
+            plan_attempt: None,
+            return_of: None,
+            void_reason: None,
+            finalized: Some(Finalized {
+                number: LaneNumber { lane: Lane::new("s-1", "r-1"), number: 1 },
+                order_version: 1,
+                status: "completed".to_owned(),
+                at,
+                recorded_at: at,
+                business_day: "1970-01-01".parse().unwrap(),
+                hour_start: at,
+                offset_seconds: 0,
+            }),
+        }
+    }
+
+    fn store() -> Store {
+        Store {
+            id: "s-1".to_owned(),
+            name: "Shop".to_owned(),
+            address_lines: Vec::new(),
+            tax_id: None,
+            time_zone: "UTC".to_owned(),
+        }
+    }
+
+    /// Whatever an order may hold, its data are within what documents take.
+    #[test]
+    fn the_longest_order_with_the_most_discounts_has_its_documents() {
+        for (lines, discounts, shown) in
+            [(LINES_MAX, 1, 1), (LINES_MAX, 2, 1), (LINES_MAX, 300, 1), (1_000, 5, 5), (1_000, 6, 1)]
+        {
+            let document = order_document(&sale(lines, discounts), None, store(), false).unwrap();
+            let last = document.lines.last().unwrap();
+            assert_eq!(last.discounts.len(), shown, "{lines} lines, {discounts} discounts");
+            let off: i64 = last.discounts.iter().map(|discount| discount.amount.amount).sum();
+            assert_eq!((off, last.gross.amount - last.total.amount), (discounts.into(), discounts.into()));
+            let off: i64 = document.discounts.iter().map(|discount| discount.amount.amount).sum();
+            assert_eq!(off, document.totals.discount.amount);
+            let data = DocumentData::Order(Box::new(document));
+            for format in Format::ALL {
+                let made = render(Kind::Receipt, format, &data, None);
+                assert!(made.is_ok(), "{lines} lines, {discounts} discounts as {format}: {made:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn texts_are_cut_where_documents_would_refuse_them() {
+        let mut cart = sale(1, 1);
+        let long = "é".repeat(TEXT_CHARS_MAX + 1);
+        cart.lines[0].name = long.clone();
+        cart.lines[0].notes = Some(long.clone());
+        cart.charges.discounts[0].name = long;
+        let data = DocumentData::Order(Box::new(order_document(&cart, None, store(), false).unwrap()));
+        render(Kind::Receipt, Format::Html, &data, None).unwrap();
+    }
 
     #[test]
     fn discounts_that_are_too_many_are_summed() {

@@ -12,7 +12,7 @@ use super::order_document::{order_document, store_of};
 use super::template_store::Templates;
 use crate::catalog::items::{catalog_get, location_of};
 use crate::database::{Consistency, Get, Table};
-use crate::error::{Error, Refusal, Result};
+use crate::error::{Error, Refusal, RefusalKind, Result};
 use crate::fields::id;
 use crate::orders::read::{READERS, order_not_found};
 use crate::ports::Ports;
@@ -56,7 +56,7 @@ pub async fn list(ports: &Ports, caller: &Caller, order_id: &str) -> Result<Docu
 ///
 /// # Errors
 /// 403 `role_required`; 404 `document_not_found` also where the order is not final, has no such document or
-/// is out of the caller's reach.
+/// is out of the caller's reach; 422 `document_too_large`.
 pub async fn get(
     ports: &Ports,
     caller: &Caller,
@@ -121,7 +121,7 @@ async fn store(ports: &Ports, scope: &TenantScope, store_id: &str) -> Result<Sto
 /// customer is not to go without a receipt because of its looks. What is wrong with it is logged.
 ///
 /// # Errors
-/// A bug where the built-in template fails too.
+/// 422 `document_too_large` where the order is; a bug where the built-in template fails otherwise.
 pub(super) fn render_by(
     kind: Kind,
     format: Format,
@@ -134,7 +134,13 @@ pub(super) fn render_by(
         Some(Err(error)) => told(kind, template, &error),
         None => {}
     }
-    render(kind, format, data, None).map_err(Error::bug)
+    render(kind, format, data, None).map_err(|error| match error {
+        // Thousands of lines with long names and notes: nobody's mistake, and no document either.
+        DocumentError::DocumentTooLarge | DocumentError::TemplateTooCostly => {
+            Refusal::new(RefusalKind::Invalid, error.code(), error.to_string()).into()
+        }
+        error => Error::bug(error),
+    })
 }
 
 fn told(kind: Kind, template: Option<&Template>, error: &DocumentError) {

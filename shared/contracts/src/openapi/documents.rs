@@ -47,6 +47,6 @@ fn list_documents() {}
         (status = 403, description = "`role_required`"),
         (status = 404, description = "`document_not_found`, also where the id is none"),
         (status = 406, description = "`not_acceptable`: none of the three media types will do"),
-        (status = 422, description = "`query_invalid`"),
+        (status = 422, description = "`query_invalid`; `document_too_large` where thousands of lines with long texts make more than 1 MB"),
     ))]
 fn get_document() {}
