@@ -241,6 +241,9 @@ async fn the_receipt_of_a_return_names_its_sale_and_what_was_paid_back() {
         assert_eq!(fetched.is_ok(), has, "{id}");
         assert!(has || code(fetched) == Some("document_not_found"), "{id}");
     }
+    let copy = world.text("back.merchant_copy").await;
+    assert!(copy.contains("RETURN") && copy.contains("Refund, Cash"), "{copy}");
+    assert!(!world.text("o-1.merchant_copy").await.contains("RETURN"));
     // A blind return names no sale.
     world.sent("b1", "start_return", json!({"return_id": "blind", "reason": "found at home"})).await;
     let line = json!({"return_id": "blind", "sku": "MUG", "quantity": 1, "unit_price": "7.05", "disposition": "damaged"});

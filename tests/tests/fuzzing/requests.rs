@@ -227,12 +227,16 @@ proptest! {
         query in query(),
         key in of(prop_oneof![3 => "[a-z0-9]{1,20}", 1 => any_text()]),
         matching in of(prop_oneof![1 => Just("\"1\"".to_owned()), 1 => any_text()]),
+        accept in of(prop_oneof![
+            2 => altered_text(vec!["text/html;q=0.5, application/vnd.escpos;q=0.123, */*;q=0".to_owned()]),
+            1 => any_text(),
+        ]),
         body in json_input(bodies()),
     ) {
         let routes = openapi::routes();
         let (method, template) = route.get(&routes);
         let mut request = Request::builder().method(*method).uri(format!("{}?{query}", filled(template, &segments)));
-        for (name, text) in [("idempotency-key", key), ("if-match", matching)] {
+        for (name, text) in [("idempotency-key", key), ("if-match", matching), ("accept", accept)] {
             if let Some(value) = text.and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok()) {
                 request = request.header(name, value);
             }

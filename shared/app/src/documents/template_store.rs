@@ -9,6 +9,10 @@
 //! register's own time of the sale would not do: one whose clock begins in 1970 would never see a template.
 //! So for what a register sold while it was cut off, the version counts that stood when it told us. What was
 //! sold before the first template is made by the built-in one.
+//!
+//! A version's time is read right before it is written, and a sale writes nothing to name its version: what
+//! becomes final within the milliseconds of that write, and is rendered within them too, may look otherwise
+//! from then on. The price of more would be a read for every sale.
 
 use jiff::Timestamp;
 use tillstream_documents::{Format, Kind, Template, TemplateFormat, TemplateSource};
