@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import checks
 from bad_access import BadAccess
 from bad_commands import BadCommands
+from bad_documents import BadDocuments
 from bad_queries import BadQueries
 from bad_records import BadRecords
 from hostile_client import Table
@@ -25,7 +26,7 @@ def run(stack) -> None:
     checks.require_none(failed, "answers to bad input were wrong")
 
 
-class BadInput(BadCommands, BadAccess, BadQueries, BadRecords):
+class BadInput(BadCommands, BadAccess, BadQueries, BadDocuments, BadRecords):
     """All of it."""
 
     # Tables
@@ -50,6 +51,7 @@ class BadInput(BadCommands, BadAccess, BadQueries, BadRecords):
         yield Table("paths and methods", self.paths)
         yield Table("too large", self.sizes)
         yield Table("feeds", self.feeds)
+        yield Table("documents", self.documents)
 
 
 if __name__ == "__main__":

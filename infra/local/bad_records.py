@@ -32,6 +32,8 @@ class BadRecords(HostileClient):
         yield self.a_cart_of_more_bytes_than_it_holds
         yield self.a_bad_line_among_ten_thousand
         yield self.odd_uploads
+        yield self.documents_as_bytes
+        yield self.bad_templates
         yield self.records_that_are_not_ours
         yield self.nothing_secret_in_the_logs
 

@@ -140,6 +140,7 @@ mod tests {
             "locations" => include_str!("../../../events/hq-sync/upload-locations.json"),
             "inventory" => include_str!("../../../events/hq-sync/upload-inventory.json"),
             "prices" => include_str!("../../../events/hq-sync/upload-prices.json"),
+            "templates" => include_str!("../../../events/hq-sync/upload-templates.json"),
             _ => include_str!("../../../events/hq-sync/status.json"),
         };
         // Beside it: applied, skipped, failed.
@@ -151,6 +152,8 @@ mod tests {
             ("inventory", [1, 0, 0]),
             ("prices", [1, 0, 0]),
             ("prices", [0, 1, 0]),
+            ("templates", [1, 0, 0]),
+            ("templates", [0, 1, 0]),
         ] {
             let (parts, reply) = service.event("integration", event(name)).await;
             assert_eq!(parts.status, 200, "{reply}");

@@ -1,4 +1,6 @@
-//! Whole orders by REST, and reading orders.
+//! Whole orders by REST, reading orders, and their documents.
+
+mod documents;
 
 use std::sync::Arc;
 
@@ -40,8 +42,11 @@ pub struct Services {
 
 /// Its routes.
 pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
-    let routes =
-        Router::new().route("/v1/orders", get(list).post(place_order)).route("/v1/orders/{id}", get(order));
+    let routes = Router::new()
+        .route("/v1/orders", get(list).post(place_order))
+        .route("/v1/orders/{id}", get(order))
+        .route("/v1/orders/{id}/documents", get(documents::list))
+        .route("/v1/documents/{id}", get(documents::document));
     http::router(FUNCTION, routes, services, authenticator)
 }
 

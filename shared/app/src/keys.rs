@@ -24,6 +24,7 @@
 //! | catalog | `<t>#customer#<id>` | `customer` | customer |
 //! | catalog | `<t>#sync#<entity>` | `state`, `parked#<hash>#<part>` | feed state; parked bad lines |
 //! | catalog | `<t>#sync-entity#<entity>#<id>` | `entity` | version and place of a feed's part |
+//! | catalog | `<t>#print-template#<kind>#<format>` | `current`, `since#<millis>` (15 digits) | current template of a kind of document; each version there was |
 //! | catalog | `tenants` | `<tenant>` | registry of tenants, for scheduled work |
 //! | catalog | `<t>#walk#<name>` | `walk` | where a scheduled walk stands |
 //! | analytics | `<t>#store#<store>` | `hour#<day>#<epoch>`, `products#<day>#<page>`, `day#<day>`, `complete` | pages, day descriptor, completeness |
@@ -325,6 +326,21 @@ impl TenantScope {
         self.key("sync-entity", &[entity, id], "entity")
     }
 
+    /// Which template of a kind of document and a format is current.
+    pub fn print_template(&self, kind: &str, format: &str) -> Key {
+        self.key("print-template", &[kind, format], "current")
+    }
+
+    /// The version of a template that stands since a time, in milliseconds.
+    pub fn print_template_version(&self, kind: &str, format: &str, since_millis: i64) -> Key {
+        self.key("print-template", &[kind, format], &print_template_since(since_millis))
+    }
+
+    /// Versions of the template of a kind of document and a format, and which is current.
+    pub fn print_template_versions(&self, kind: &str, format: &str) -> Partition {
+        Partition(self.pk("print-template", &[kind, format]))
+    }
+
     /// The tenant's entry in the registry.
     pub fn registry_entry(&self) -> Key {
         Key { pk: "tenants".to_owned(), sk: self.tenant_id().to_owned() }
@@ -435,6 +451,11 @@ pub fn tenant_in(key: &Key) -> &str {
 /// The registry of tenants, for scheduled work.
 pub fn tenant_registry() -> Partition {
     Partition("tenants".to_owned())
+}
+
+/// Sort key of the version of a template that stands since a time, in milliseconds.
+pub fn print_template_since(since_millis: i64) -> String {
+    format!("since#{:015}", since_millis.max(0))
 }
 
 /// A poison record, parked whole.

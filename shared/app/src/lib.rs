@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod cursor;
 pub mod database;
 pub mod dispatch;
+pub mod documents;
 pub mod environment;
 pub mod error;
 pub mod facts;

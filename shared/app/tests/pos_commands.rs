@@ -70,7 +70,8 @@ async fn a_sale_from_open_to_receipt() {
     let (shop, _) = shop().await;
     shop.ready("r-1", "c-1", &[("A", 6), ("B", 2), ("A", 1)]).await.unwrap();
     let answered = shop.finalize("r-1", "c-1").await.unwrap();
-    assert_eq!(result(&answered), json!({"order_id": "c-1", "receipt_number": 1, "document_ids": []}));
+    let documents = ["c-1.receipt", "c-1.gift_receipt", "c-1.merchant_copy", "c-1.kitchen_chit"];
+    assert_eq!(result(&answered), json!({"order_id": "c-1", "receipt_number": 1, "document_ids": documents}));
     assert_eq!(answered.reply.consistency_token.as_deref(), Some("s-1/r-1:1"));
     let cart = answered.reply.cart.unwrap();
     assert_eq!((cart.state, cart.totals.total.amount, cart.line_count), ("finalized", 1_985, 3));

@@ -49,7 +49,8 @@ async fn a_return_from_start_to_refund() {
         (
             "finalize_order",
             json!({"cart_id": "c"}),
-            json!({"order_id": "c", "receipt_number": 1, "document_ids": []}),
+            json!({"order_id": "c", "receipt_number": 1,
+                "document_ids": ["c.receipt", "c.gift_receipt", "c.merchant_copy", "c.kitchen_chit"]}),
         ),
         (
             "start_return",

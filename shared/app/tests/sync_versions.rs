@@ -7,7 +7,7 @@ mod feeds;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use feeds::{World, counts, delete, location, price, product, shuffled, stock, world};
+use feeds::{World, counts, delete, location, price, product, shuffled, stock, template, world};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tillstream_app::catalog::items::prices_of;
@@ -52,6 +52,7 @@ async fn the_newest_stands_after_twenty_uploads_at_once() {
                 Entity::Locations => location(&format!("l-{thing}"), version),
                 Entity::Inventory => stock("s-1", &format!("S{thing}"), version, version * 10),
                 Entity::PriceBook => price(&format!("p{thing}"), version, "S0", &format!("{version}.5")),
+                Entity::PrintTemplates => template(thing, version),
             })
             .await;
             assert_eq!(applied + skipped, total);
@@ -66,6 +67,20 @@ async fn the_newest_stands_after_twenty_uploads_at_once() {
                 world.item(Table::Stock, world.scope().stock("s-1", &format!("S{thing}"))).await.unwrap();
             assert_eq!(found.number("on_hand").unwrap(), 200_000, "seed {seed}");
             assert_eq!(found.number("sync_version").unwrap(), 20);
+            let made = template(thing, 20);
+            let place = |name: &str| made["data"][name].as_str().unwrap().to_owned();
+            let key = world.scope().print_template(&place("kind"), &place("format"));
+            let found = world.item(Table::Catalog, key.clone()).await.unwrap();
+            assert_eq!(found.number("template_version").unwrap(), 20, "seed {seed}");
+            // Each version that was taken in is there, in the order of the versions, the last since then.
+            let items = world.memory.items(Table::Catalog).into_iter();
+            let versions: Vec<_> = items
+                .filter(|item| item.opt_text("pk") == Some(key.pk()) && item.get("source").is_some())
+                .map(|item| (item.text("sk").unwrap().to_owned(), item.number("template_version").unwrap()))
+                .collect();
+            let last = format!("since#{:015}", found.number("since_millis").unwrap());
+            assert_eq!(versions.last(), Some(&(last, 20)), "seed {seed}");
+            assert!(versions.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1), "seed {seed}: {versions:?}");
         }
         let book = world.item(Table::Catalog, world.scope().prices("S0")).await;
         let entries: BTreeMap<_, _> = prices_of(book.as_ref())
@@ -88,6 +103,7 @@ async fn the_same_upload_again_changes_nothing() {
         (Entity::Locations, vec![location("s-2", 0), location("s-3", 9)]),
         (Entity::PriceBook, vec![price("p", 1, "A", "1"), price("q", 1, "A", "1"), delete("q", 2)]),
         (Entity::Inventory, vec![stock("s-1", "A", 1, 5), stock("s-1", "A", 2, 6)]),
+        (Entity::PrintTemplates, vec![template(0, 1), template(0, 2), template(1, 1), delete("x", 4)]),
     ] {
         let count = u64::try_from(lines.len()).unwrap();
         assert_eq!(counts(&world.send(entity, &lines).await), (count, 0, 0), "{entity:?}");
@@ -110,11 +126,12 @@ async fn what_was_deleted_stays_out_until_a_newer_line() {
     world.send(Entity::Locations, &[location("s-1", 1)]).await;
     let no_stock = |version| json!({"id": "x", "version": version, "op": "delete", "data": {"location_id": "s-1", "sku": "S"}});
     type Line = fn(u64) -> Value;
-    let cases: [(Entity, [Value; 2], Line); 4] = [
+    let cases: [(Entity, [Value; 2], Line); 5] = [
         (Entity::Catalog, [delete("A", 5), delete("A", 7)], |v| product("A", v, &json!({}))),
         (Entity::Locations, [delete("l-1", 5), delete("l-1", 7)], |v| location("l-1", v)),
         (Entity::PriceBook, [delete("p", 5), delete("p", 7)], |v| price("p", v, "S", "1")),
         (Entity::Inventory, [no_stock(5), no_stock(7)], |v| stock("s-1", "S", v, 9)),
+        (Entity::PrintTemplates, [delete("receipt-html", 5), delete("receipt-html", 7)], |v| template(0, v)),
     ];
     for (entity, [first, second], upsert) in cases {
         let is_there = async || match entity {
@@ -127,6 +144,10 @@ async fn what_was_deleted_stays_out_until_a_newer_line() {
             Entity::Inventory => {
                 let item = world.item(Table::Stock, world.scope().stock("s-1", "S")).await;
                 item.is_some_and(|item| item.number("on_hand").unwrap() > 0)
+            }
+            Entity::PrintTemplates => {
+                let item = world.item(Table::Catalog, world.scope().print_template("receipt", "html")).await;
+                item.is_some_and(|item| item.get("template_id").is_some())
             }
         };
         let send = async |line: Value| counts(&world.send(entity, &[line]).await);
@@ -253,6 +274,7 @@ async fn lines_of_one_thing_in_one_upload_do_not_wait_for_each_other() {
                 Entity::Locations => location("l-1", version),
                 Entity::Inventory => stock("s-1", "S", version, version),
                 Entity::PriceBook => price("p", version, "S", "1"),
+                Entity::PrintTemplates => template(0, version),
             })
             .collect();
         assert_eq!(counts(&world.send(entity, &lines).await), (2, 2, 0), "{entity:?}");

@@ -7,6 +7,7 @@ pub mod analytics;
 pub mod catalog;
 pub mod date_time;
 pub mod dispatch;
+pub mod documents;
 pub mod events;
 pub mod hq;
 pub mod identity;

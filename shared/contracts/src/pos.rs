@@ -520,7 +520,7 @@ pub struct CommandResult {
     /// `finalize_order`, `finalize_return`: the gapless number of the register.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt_number: Option<u64>,
-    /// `finalize_order`: documents that can be fetched.
+    /// `finalize_order`, `finalize_return`: documents that can be fetched (`GET /v1/documents/{id}`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document_ids: Option<Vec<String>>,
 }

@@ -21,7 +21,8 @@ pub enum LineOperation {
 /// One line of a feed. Fields beside these, and beside those of `data`, are tolerated and counted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FeedLine {
-    /// Catalogue: the SKU. Locations: the location's id. Price book: the entry's id. Inventory: any.
+    /// Catalogue: the SKU. Locations: the location's id. Price book: the entry's id. Templates: the
+    /// template's id. Inventory: any.
     #[schema(min_length = 1, max_length = 200)]
     pub id: String,
     /// Grows with every change of this id; a line that is not newer is skipped.
@@ -105,6 +106,27 @@ impl StockData {
     /// Its fields by name.
     pub const FIELDS: &'static [&'static str] =
         &["location_id", "sku", "on_hand", "safety_stock", "reorder_point"];
+}
+
+/// Data of a line of the templates' feed. The line's id is the template's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateData {
+    /// Documents it is for: `receipt`, `gift_receipt`, `merchant_copy`, `kitchen_chit`, `return_receipt`,
+    /// `x_report` or `z_report`.
+    #[schema(example = "receipt")]
+    pub kind: String,
+    /// What it is written for: `html`, or `paper` for text and receipt printers alike.
+    #[schema(example = "paper")]
+    pub format: String,
+    /// The template, up to 64 KB; `shared/documents/templates/README.md` tells how to write one.
+    #[schema(max_length = 65536)]
+    pub source: String,
+}
+
+impl TemplateData {
+    /// Its fields by name.
+    pub const FIELDS: &'static [&'static str] = &["kind", "format", "source"];
 }
 
 /// Query of an upload.
@@ -247,6 +269,10 @@ mod tests {
             StockData::FIELDS,
             fields_of::<StockData>(json!({"location_id": "l", "sku": "A", "on_hand": 1, "safety_stock": 1,
                 "reorder_point": "0.5"})),
+        );
+        same(
+            TemplateData::FIELDS,
+            fields_of::<TemplateData>(json!({"kind": "receipt", "format": "html", "source": "x"})),
         );
         same(
             FeedLine::FIELDS,

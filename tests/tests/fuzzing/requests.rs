@@ -30,9 +30,10 @@ use crate::alterations::{altered_json, altered_text, any_bytes, any_text, json_i
 use crate::{guarded_async, runtime, samples};
 
 /// Which function answers what begins so; all else is for the last.
-const ROUTES: [(&str, &str); 10] = [
+const ROUTES: [(&str, &str); 11] = [
     ("/v1/pos/", "pos-commands"),
     ("/v1/orders", "orders"),
+    ("/v1/documents", "orders"),
     ("/v1/inventory", "inventory"),
     ("/v1/locations", "inventory"),
     ("/v1/warehouses", "inventory"),
@@ -174,7 +175,8 @@ fn query() -> impl Strategy<Value = String> {
 }
 
 fn segment() -> impl Strategy<Value = String> {
-    let known = ["s-united-kingdom", "85123A", "catalog", "inventory", "my-first", "o-1.1"];
+    let known =
+        ["s-united-kingdom", "85123A", "catalog", "inventory", "my-first", "my-first.receipt", "o-1.1"];
     prop_oneof![
         3 => select(known.to_vec()).prop_map(str::to_owned),
         1 => any_text(),
@@ -225,12 +227,16 @@ proptest! {
         query in query(),
         key in of(prop_oneof![3 => "[a-z0-9]{1,20}", 1 => any_text()]),
         matching in of(prop_oneof![1 => Just("\"1\"".to_owned()), 1 => any_text()]),
+        accept in of(prop_oneof![
+            2 => altered_text(vec!["text/html;q=0.5, application/vnd.escpos;q=0.123, */*;q=0".to_owned()]),
+            1 => any_text(),
+        ]),
         body in json_input(bodies()),
     ) {
         let routes = openapi::routes();
         let (method, template) = route.get(&routes);
         let mut request = Request::builder().method(*method).uri(format!("{}?{query}", filled(template, &segments)));
-        for (name, text) in [("idempotency-key", key), ("if-match", matching)] {
+        for (name, text) in [("idempotency-key", key), ("if-match", matching), ("accept", accept)] {
             if let Some(value) = text.and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok()) {
                 request = request.header(name, value);
             }

@@ -204,15 +204,18 @@ fn finalized() -> impl Strategy<Value = Finalized> {
             LaneNumber { lane: Lane { store_id, register_id, epoch }, number }
         });
     let hour = (-9_999_999_999..9_999_999_999_i64).prop_map(|at| Timestamp::from_second(at).unwrap());
-    (number, any::<u32>(), any_text(), instant(), day(), hour, any::<i32>()).prop_map(
-        |(number, order_version, status, at, business_day, hour_start, offset_seconds)| Finalized {
-            number,
-            order_version,
-            status,
-            at,
-            business_day,
-            hour_start,
-            offset_seconds,
+    (number, any::<u32>(), any_text(), (instant(), instant()), day(), hour, any::<i32>()).prop_map(
+        |(number, order_version, status, (at, recorded_at), business_day, hour_start, offset_seconds)| {
+            Finalized {
+                number,
+                order_version,
+                status,
+                at,
+                recorded_at,
+                business_day,
+                hour_start,
+                offset_seconds,
+            }
         },
     )
 }

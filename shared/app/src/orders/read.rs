@@ -31,7 +31,8 @@ const SCAN_MAX: usize = 4_000;
 /// Index entries per query.
 const SCAN_PAGE: u32 = 200;
 
-fn not_found(order_id: &str) -> Refusal {
+/// The refusal of an id that no order in reach has.
+pub fn order_not_found(order_id: &str) -> Refusal {
     Refusal::not_found("order_not_found", format!("there is no order {order_id}"))
 }
 
@@ -44,10 +45,10 @@ pub async fn get(ports: &Ports, caller: &Caller, order_id: &str) -> Result<Order
     id("id", order_id)?;
     let key = caller.scope.cart(order_id);
     let get = Get { table: Table::Orders, key, consistency: Consistency::Strong };
-    let item = ports.database.get(get).await?.ok_or_else(|| not_found(order_id))?;
+    let item = ports.database.get(get).await?.ok_or_else(|| order_not_found(order_id))?;
     let cart = cart_of(&item)?;
     if cart.finalized.is_none() || !caller.reaches(&cart.store_id) {
-        return Err(not_found(order_id).into());
+        return Err(order_not_found(order_id).into());
     }
     order_view(&cart, true)
 }

@@ -163,7 +163,10 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
     };
     let lane = &done.number.lane;
     let number = i64::try_from(done.number.number).map_err(Error::bug)?;
+    // As long as nothing was written since, `written_at` says the same: a sale does not pay for it.
+    let recorded_at = (done.recorded_at != cart.written_at).then(|| done.recorded_at.to_string());
     Ok(item
+        .with_some("recorded_at", recorded_at.as_deref())
         .with("lane", lane.to_string())
         .with("lane_pk", scope.lane_orders(&lane.store_id, &lane.register_id, lane.epoch).value())
         .with("lane_number", number)
@@ -199,6 +202,7 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         None => SaleTerms::default(),
         Some(bytes) => compact::decode(bytes).map_err(Error::bug)?,
     };
+    let written_at: Timestamp = item.text("written_at")?.parse().map_err(Error::bug)?;
     let finalized = match item.opt_number("lane_number") {
         None => None,
         Some(number) => Some(Finalized {
@@ -209,6 +213,10 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
             order_version: u32::try_from(item.number("order_version")?).map_err(Error::bug)?,
             status: item.text("status")?.to_owned(),
             at: item.text("finalized_at")?.parse().map_err(Error::bug)?,
+            recorded_at: match item.opt_text("recorded_at") {
+                Some(recorded_at) => recorded_at.parse().map_err(Error::bug)?,
+                None => written_at,
+            },
             business_day: item.text("business_day")?.parse().map_err(Error::bug)?,
             hour_start: Timestamp::from_second(item.number("hour_start")?).map_err(Error::bug)?,
             offset_seconds: i32::try_from(item.number("offset_seconds")?).map_err(Error::bug)?,
@@ -227,7 +235,7 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         employee_id: item.text("employee_id")?.to_owned(),
         currency: item.text("currency")?.parse().map_err(Error::bug)?,
         opened_at: body.opened_at,
-        written_at: item.text("written_at")?.parse().map_err(Error::bug)?,
+        written_at,
         lines: body.lines,
         payments: body.payments,
         charges,

@@ -11,6 +11,7 @@ use super::context::{CommandContext, SELLERS};
 use super::identity::command_identity;
 use super::view::cart_view;
 use super::{carts, discounts, envelope, finalize, lines, promotions, returns, tenders};
+use crate::documents::document_ids;
 use crate::error::{Error, Result};
 use crate::fields;
 use crate::ports::Ports;
@@ -172,7 +173,7 @@ fn result_of(action: &str, executed: &Executed) -> CommandResult {
         Outcome::Finalized => CommandResult {
             order_id: Some(cart.id.clone()),
             receipt_number: cart.finalized.as_ref().map(|done| done.number.number),
-            document_ids: (cart.kind == CartKind::Sale).then(Vec::new),
+            document_ids: Some(document_ids(cart)),
             ..CommandResult::default()
         },
     }

@@ -59,6 +59,7 @@ pub fn mark_final(
         order_version: 1,
         status: final_status(cart, register_id).to_owned(),
         at,
+        recorded_at: now,
         business_day: hour.business_day,
         hour_start: hour.hour_start,
         offset_seconds: hour.offset_seconds,

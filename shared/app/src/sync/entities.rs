@@ -1,13 +1,17 @@
 //! The feeds by name.
 
 use tillstream_contracts::catalog::{LocationBody, ProductBody};
-use tillstream_contracts::sync::{PriceData, StockData};
+use tillstream_contracts::sync::{PriceData, StockData, TemplateData};
 
+use super::line::LINE_BYTES_MAX;
 use crate::error::{Refusal, RefusalKind, Result};
+
+/// Lines that are applied between two checkpoints: what one batch read takes.
+const BATCH_LINES: usize = 100;
 
 /// Feeds that the contract names and this build does not take yet.
 const NOT_SUPPORTED: &[&str] =
-    &["categories", "tax_rules", "promotions", "customers", "coupons", "print_templates", "suppliers"];
+    &["categories", "tax_rules", "promotions", "customers", "coupons", "suppliers"];
 
 /// A feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,11 +24,14 @@ pub enum Entity {
     Inventory,
     /// Prices by location and time.
     PriceBook,
+    /// Templates of receipts and other documents.
+    PrintTemplates,
 }
 
 impl Entity {
     /// All of them.
-    pub const ALL: [Entity; 4] = [Entity::Catalog, Entity::Locations, Entity::Inventory, Entity::PriceBook];
+    pub const ALL: [Entity; 5] =
+        [Entity::Catalog, Entity::Locations, Entity::Inventory, Entity::PriceBook, Entity::PrintTemplates];
 
     /// Its name in the path.
     pub fn name(self) -> &'static str {
@@ -33,6 +40,7 @@ impl Entity {
             Entity::Locations => "locations",
             Entity::Inventory => "inventory",
             Entity::PriceBook => "price_book",
+            Entity::PrintTemplates => "print_templates",
         }
     }
 
@@ -41,7 +49,7 @@ impl Entity {
     /// # Errors
     /// 422 `entity_not_supported` for one that is planned; 404 `unknown_entity` for anything else.
     pub fn parse(name: &str) -> Result<Self> {
-        let supported = "catalog, locations, inventory and price_book";
+        let supported = "catalog, locations, inventory, price_book and print_templates";
         match Entity::ALL.into_iter().find(|entity| entity.name() == name) {
             Some(entity) => Ok(entity),
             None if NOT_SUPPORTED.contains(&name) => Err(Refusal::new(
@@ -64,6 +72,25 @@ impl Entity {
             Entity::Locations => LocationBody::FIELDS,
             Entity::Inventory => StockData::FIELDS,
             Entity::PriceBook => PriceData::FIELDS,
+            Entity::PrintTemplates => TemplateData::FIELDS,
+        }
+    }
+
+    /// Longest line, in bytes. A template has up to 64 KB, of which JSON makes more: two bytes of each
+    /// quotation mark and line break, at the worst six of a character.
+    pub(crate) fn line_bytes_max(self) -> usize {
+        match self {
+            Entity::PrintTemplates => 256 * 1024,
+            _ => LINE_BYTES_MAX,
+        }
+    }
+
+    /// Lines that are applied between two checkpoints. The time left of a call is looked at before each
+    /// batch: a template is rendered on trial, for up to a second on the processor share of this function.
+    pub(crate) fn batch_lines(self) -> usize {
+        match self {
+            Entity::PrintTemplates => 4,
+            _ => BATCH_LINES,
         }
     }
 }

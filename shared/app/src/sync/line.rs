@@ -8,7 +8,7 @@ use tillstream_contracts::sync::{FeedLine, LineOperation};
 use crate::catalog::standing::FEED_VERSION_MAX;
 use crate::error::Refusal;
 
-/// Longest line, in bytes.
+/// Longest line of most feeds, in bytes.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 /// Longest id, in bytes.
 const ID_BYTES_MAX: usize = 200;
@@ -104,9 +104,10 @@ fn wrong(within: &str, fault: &FieldFault) -> BadLine {
 
 impl Line {
     /// Reads a line; fields beside those of a line and `data_fields` are counted and dropped.
-    pub(crate) fn read(bytes: &[u8], data_fields: &[&str]) -> Result<Line, BadLine> {
-        if bytes.len() > LINE_BYTES_MAX {
-            return Err(BadLine::new("line_too_long", "a line has at most 64 KB"));
+    pub(crate) fn read(bytes: &[u8], data_fields: &[&str], bytes_max: usize) -> Result<Line, BadLine> {
+        if bytes.len() > bytes_max {
+            let message = format!("a line has at most {} KB", bytes_max / 1024);
+            return Err(BadLine::new("line_too_long", message));
         }
         let mut fields = match strict_json::parse(bytes) {
             Ok(Value::Object(fields)) => fields,
@@ -160,7 +161,7 @@ mod tests {
 
     #[test]
     fn unknown_fields_are_counted_and_wrong_ones_named() {
-        let read = |text: &str| Line::read(text.as_bytes(), &["sku"]);
+        let read = |text: &str| Line::read(text.as_bytes(), &["sku"], LINE_BYTES_MAX);
         let line =
             read(r#"{"id":"A","version":1,"op":"upsert","x":1,"data":{"sku":"A","y":2,"z":3}}"#).unwrap();
         assert_eq!(line.unknown_fields, 3);
@@ -189,7 +190,7 @@ mod tests {
     #[test]
     fn a_line_and_its_id_may_be_as_long_as_said_and_no_longer() {
         let line = |id: &str| serde_json::json!({"id": id, "version": 1, "op": "delete"}).to_string();
-        let code = |text: &str| Line::read(text.as_bytes(), &[]).map_err(|bad| bad.code);
+        let code = |text: &str| Line::read(text.as_bytes(), &[], LINE_BYTES_MAX).map_err(|bad| bad.code);
         for id in ["x".repeat(200), "ä".repeat(100)] {
             assert_eq!(code(&line(&id)).unwrap().id, id);
         }

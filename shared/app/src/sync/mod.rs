@@ -1,4 +1,4 @@
-//! NDJSON feeds from HQ: products, prices, locations and stock, line by line.
+//! NDJSON feeds from HQ: products, prices, locations, stock and templates, line by line.
 //!
 //! Every line carries the version of what it says. A line that is not newer than what is there is
 //! skipped, under any concurrency, so lines may be sent again, late, or in any order. A bad line is
@@ -14,4 +14,5 @@ mod parking;
 mod price_feed;
 pub mod status;
 mod stock_feed;
+mod template_feed;
 pub mod upload;

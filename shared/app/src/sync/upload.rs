@@ -8,15 +8,13 @@ use super::checkpoint::{AppliedBatch, BatchCounts, advance};
 use super::entities::Entity;
 use super::line::{BadLine, Line, Lines};
 use super::parking::{hex_digest, park};
-use super::{catalog_feed, location_feed, price_feed, stock_feed};
+use super::{catalog_feed, location_feed, price_feed, stock_feed, template_feed};
 use crate::error::{Error, Refusal, RefusalKind, Result};
 use crate::ports::Ports;
 use crate::tenancy::{Caller, Role};
 
 /// Largest body of one call, in bytes.
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Lines that are applied between two checkpoints: what one batch read takes.
-const BATCH_LINES: usize = 100;
 /// Most bad lines the reply names.
 const ERRORS_NAMED_MAX: usize = 100;
 
@@ -65,8 +63,8 @@ pub async fn upload(ports: &Ports, caller: &Caller, upload: Upload<'_>) -> Resul
     };
     let mut lines = Lines::of(upload.body);
     loop {
-        let batch: Vec<_> =
-            lines.by_ref().filter(|(number, _)| *number >= upload.from).take(BATCH_LINES).collect();
+        let wanted = lines.by_ref().filter(|(number, _)| *number >= upload.from);
+        let batch: Vec<_> = wanted.take(upload.entity.batch_lines()).collect();
         let Some((number, _)) = batch.first() else { break };
         if reply.lines > 0 && ports.environment.now() >= upload.deadline {
             reply.next_from = Some(*number);
@@ -94,7 +92,7 @@ async fn apply_batch(feed: Feed<'_>, entity: Entity, hash: &str, batch: &[(u64, 
     let mut good = Vec::with_capacity(batch.len());
     let mut read: Vec<Result<usize, BadLine>> = Vec::with_capacity(batch.len());
     for (_, bytes) in batch {
-        read.push(Line::read(bytes, entity.fields()).map(|line| {
+        read.push(Line::read(bytes, entity.fields(), entity.line_bytes_max()).map(|line| {
             counts.unknown_fields += line.unknown_fields;
             good.push(line);
             good.len() - 1
@@ -105,6 +103,7 @@ async fn apply_batch(feed: Feed<'_>, entity: Entity, hash: &str, batch: &[(u64, 
         Entity::Locations => location_feed::apply(feed, &good).await?,
         Entity::Inventory => stock_feed::apply(feed, &good).await?,
         Entity::PriceBook => price_feed::apply(feed, &good).await?,
+        Entity::PrintTemplates => template_feed::apply(feed, &good).await?,
     };
     let (mut errors, mut bad) = (Vec::new(), Vec::new());
     let mut last_applied_version = None;

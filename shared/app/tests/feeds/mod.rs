@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tillstream_app::database::{
     Consistency, Database, DatabaseError, Get, Item, Key, Query, QueryPage, Table, Write,
 };
+use tillstream_app::documents::{Kind, TemplateFormat};
 use tillstream_app::environment::Environment;
 use tillstream_app::sync::entities::Entity;
 use tillstream_app::sync::upload::{Upload, upload};
@@ -190,6 +191,22 @@ pub fn price(id: &str, version: u64, sku: &str, unit_price: &str) -> Value {
 pub fn stock(location: &str, sku: &str, version: u64, on_hand: u64) -> Value {
     json!({"id": format!("{location}/{sku}"), "version": version, "op": "upsert",
         "data": {"location_id": location, "sku": sku, "on_hand": on_hand}})
+}
+
+/// A template that shows its version; places are those of the kinds of documents, as HTML, then on paper.
+pub fn template(place: u64, version: u64) -> Value {
+    let place = usize::try_from(place).unwrap();
+    let kind = Kind::ALL[place % Kind::ALL.len()];
+    let format = TemplateFormat::ALL[place / Kind::ALL.len()];
+    template_of(&format!("{kind}-{format}"), version, kind, format, &format!("v{version}"))
+}
+
+/// A template that shows `text`, and whether it is a reprint.
+pub fn template_of(id: &str, version: u64, kind: Kind, format: TemplateFormat, text: &str) -> Value {
+    let root = if kind.is_of_shift() { "shift" } else { "order" };
+    let source = format!("{{% if {root}.reprint %}}REPRINT {{% endif %}}{text}");
+    json!({"id": id, "version": version, "op": "upsert",
+        "data": {"kind": kind.name(), "format": format.name(), "source": source}})
 }
 
 pub fn delete(id: &str, version: u64) -> Value {

@@ -23,6 +23,7 @@
 mod analytics;
 mod catalog;
 mod dispatch;
+mod documents;
 mod fields;
 pub mod headers;
 mod identity;
@@ -48,6 +49,7 @@ fn areas() -> Vec<OpenApi> {
         analytics::Api::openapi(),
         catalog::Api::openapi(),
         dispatch::Api::openapi(),
+        documents::Api::openapi(),
         identity::Api::openapi(),
         inventory::Api::openapi(),
         orders::Api::openapi(),

@@ -3,25 +3,32 @@
 use utoipa::OpenApi;
 
 use crate::catalog::LocationBody;
-use crate::sync::{FeedLine, PriceData, StockData, SyncStatus, UploadQuery, UploadReply};
+use crate::sync::{FeedLine, PriceData, StockData, SyncStatus, TemplateData, UploadQuery, UploadReply};
 
 /// This area.
 #[derive(OpenApi)]
-#[openapi(paths(upload_feed, feed_status), components(schemas(LocationBody, PriceData, StockData)))]
+#[openapi(
+    paths(upload_feed, feed_status),
+    components(schemas(LocationBody, PriceData, StockData, TemplateData))
+)]
 pub struct Api;
 
-/// Takes an NDJSON feed: `catalog`, `locations`, `inventory` or `price_book`.
+/// Takes an NDJSON feed: `catalog`, `locations`, `inventory`, `price_book` or `print_templates`.
 ///
-/// One line is one `FeedLine`, its `data` a `ProductBody`, `LocationBody`, `StockData` or `PriceData`. It
-/// needs no idempotency key: a line that is not newer than what is there is skipped, so an upload may be
+/// One line is one `FeedLine`, its `data` a `ProductBody`, `LocationBody`, `StockData`, `PriceData` or
+/// `TemplateData`. It needs no idempotency key: a line that is not newer than what is there is skipped, so an upload may be
 /// repeated. Bad lines are parked and listed, the rest is applied; fields that nobody knows are tolerated
 /// and counted. Where the call's time does not suffice, `next_from` says with which line to go on.
+///
+/// A template is checked and rendered on trial: what is wrong with it is told with its line. It is used for
+/// what becomes final from then on; documents of older orders keep the version that stood at their time. A
+/// kind of document has one template for each format; a `delete` brings the built-in one back.
 ///
 /// For `integration` and `operator`.
 #[utoipa::path(post, path = "/v1/sync/{entity}", tag = "sync",
     params(("entity" = String, Path, description = "Which feed", example = "catalog"), UploadQuery),
     request_body(content = Option<FeedLine>, content_type = "application/x-ndjson",
-        description = "Lines of at most 64 KB, 4 MB in all; none changes nothing"),
+        description = "Lines of at most 64 KB (of templates 256 KB), 4 MB in all; none changes nothing"),
     responses((status = 200, description = "Read, bad lines or not", body = UploadReply),
         (status = 403, description = "The token's roles do not allow it (`role_required`)."),
         (status = 404, description = "There is no such feed (`unknown_entity`)."),

@@ -168,6 +168,9 @@ pub struct Finalized {
     pub status: String,
     /// The time of the sale, as the register told it.
     pub at: Timestamp,
+    /// Our clock when it became final. A register's clock may be wrong by years, and the time of the last
+    /// write moves with each later one; this is what tells what stood at the time of the sale.
+    pub recorded_at: Timestamp,
     /// The store's business day of that time.
     pub business_day: Date,
     /// Start of the store's local hour of that time.

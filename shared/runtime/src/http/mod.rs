@@ -1,6 +1,7 @@
 //! What every HTTP function shares: one router shape, extractors that refuse with problem documents,
 //! and the way under Lambda.
 
+pub mod accept;
 pub mod etag;
 pub mod extract;
 mod observe;

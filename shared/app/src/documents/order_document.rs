@@ -1,0 +1,308 @@
+//! An order as its documents tell it. Amounts are the order's own.
+
+use tillstream_documents::{
+    Customer, Discount, DocumentLine, DocumentPayment, ENTRIES_MAX, Modifier, OrderDocument, OrderTotals,
+    OriginalOrder, Store, TEXT_CHARS_MAX,
+};
+use tillstream_domain::cart::{Cart, CartKind, DiscountHead, LINES_MAX, Line, Payment};
+use tillstream_domain::location::Location;
+use tillstream_domain::money::{Currency, Money, divide_rounding};
+
+use super::taxes;
+use crate::error::{Error, Result};
+
+/// Most discounts that the lines tell by name, all together: as many again as there can be lines.
+/// With more the longest order would have no document at all, for its size.
+const LINE_DISCOUNTS_MAX: usize = LINES_MAX;
+
+/// What stands for discounts that there is no room to name.
+const OTHER_DISCOUNTS: &str = "Other discounts";
+
+/// A final cart for its documents. `original`: the sale of a return, if that is known.
+///
+/// # Errors
+/// A bug if the cart is not final or its sums leave the accepted range.
+pub(super) fn order_document(
+    cart: &Cart,
+    original: Option<&Cart>,
+    store: Store,
+    reprint: bool,
+) -> Result<OrderDocument> {
+    let done = cart.finalized.as_ref().ok_or_else(|| Error::bug("an order is final"))?;
+    let totals = cart.totals().map_err(Error::bug)?;
+    let money = |amount| Money { amount, currency: cart.currency };
+    let payments = cart.payments.iter().map(|payment| payment_of(payment, cart.currency)).collect();
+    let (payments, refunds) = match cart.kind {
+        CartKind::Sale => (payments, Vec::new()),
+        CartKind::Return => (Vec::new(), payments),
+    };
+    let lines = lines_of(cart)?;
+    let gross = lines.iter().fold(0_i64, |sum, line| sum.saturating_add(line.gross.amount));
+    let after = lines.iter().fold(0_i64, |sum, line| sum.saturating_add(line.total.amount));
+    Ok(OrderDocument {
+        reprint,
+        store,
+        register: done.number.lane.register_id.clone(),
+        employee: clipped(&cart.employee_id),
+        receipt_number: done.number.number.to_string(),
+        order_id: cart.id.clone(),
+        at: done.at,
+        currency: cart.currency,
+        customer: cart.customer_id.as_ref().map(|id| Customer { id: id.clone(), name: None }),
+        lines,
+        discounts: discounts_of(
+            cart.charges.of_cart().map(|(head, amount, _)| (head, amount)),
+            ENTRIES_MAX,
+            cart.currency,
+        ),
+        taxes: taxes::of_order(cart),
+        totals: OrderTotals {
+            subtotal: money(gross),
+            discount: money(gross.saturating_sub(after)),
+            tax: money(totals.tax),
+            tips: money(totals.tips),
+            cash_rounding: money(totals.cash_rounding),
+            total: money(totals.total),
+            paid: money(totals.paid),
+            change: money(totals.change),
+        },
+        payments,
+        refunds,
+        original: original.and_then(|sale| {
+            let number = sale.finalized.as_ref()?.number.number;
+            Some(OriginalOrder { order_id: sale.id.clone(), receipt_number: number.to_string() })
+        }),
+        return_reason: cart.return_of.as_ref().map(|head| clipped(&head.reason)),
+    })
+}
+
+/// A location as documents name it.
+pub(super) fn store_of(location: &Location) -> Store {
+    let address = location.address.as_deref().unwrap_or_default();
+    let lines = address.lines().map(str::trim).filter(|line| !line.is_empty());
+    Store {
+        id: location.id.clone(),
+        name: clipped(&location.name),
+        address_lines: lines.take(ENTRIES_MAX).map(clipped).collect(),
+        tax_id: None,
+        time_zone: location.time_zone.clone(),
+    }
+}
+
+fn lines_of(cart: &Cart) -> Result<Vec<DocumentLine>> {
+    let discounts: usize = cart.lines.iter().map(|line| cart.charges.of_line(line.number).count()).sum();
+    // Only where thousands of lines bear many discounts each: then a line names their sum.
+    let named_max = if discounts > LINE_DISCOUNTS_MAX { 1 } else { ENTRIES_MAX };
+    let line_of = |line: &Line| {
+        let (gross, total) = taxes::shown(cart, line, cart.line_amounts(line).map_err(Error::bug)?.total);
+        let money = |amount| Money { amount, currency: cart.currency };
+        Ok(DocumentLine {
+            name: clipped(&line.name),
+            sku: line.sku.clone(),
+            quantity: line.quantity,
+            unit: line.unit,
+            unit_price: line.unit_price,
+            modifiers: modifiers_of(cart, line),
+            notes: line.notes.as_deref().map(clipped),
+            discounts: discounts_of(cart.charges.of_line(line.number), named_max, cart.currency),
+            taxes: taxes::of_line(cart, line),
+            gross: money(gross),
+            total: money(total),
+        })
+    };
+    cart.lines.iter().map(line_of).collect()
+}
+
+/// Discounts by name, at most so many: those that are too many are one. What takes nothing off is none.
+fn discounts_of<'a>(
+    given: impl Iterator<Item = (&'a DiscountHead, i64)>,
+    named_max: usize,
+    currency: Currency,
+) -> Vec<Discount> {
+    let named = |name: &str, amount| Discount { name: clipped(name), amount: Money { amount, currency } };
+    let mut all: Vec<Discount> =
+        given.filter(|(_, amount)| *amount > 0).map(|(head, amount)| named(&head.name, amount)).collect();
+    if all.len() > named_max {
+        let rest = all.split_off(named_max.saturating_sub(1));
+        let sum = rest.iter().fold(0_i64, |sum, discount| sum.saturating_add(discount.amount.amount));
+        all.push(named(OTHER_DISCOUNTS, sum));
+    }
+    all
+}
+
+fn modifiers_of(cart: &Cart, line: &Line) -> Vec<Modifier> {
+    let modifiers = cart.terms.lines.get(&line.number).map(|terms| terms.modifiers.as_slice());
+    // A price is four decimals, an amount as many as the currency has.
+    let divisor = 10_i128.pow(4 - cart.currency.minor_digits().min(4));
+    let price = |ten_thousandths: i64| {
+        let amount = divide_rounding(ten_thousandths.into(), divisor);
+        Money { amount: i64::try_from(amount).unwrap_or(0), currency: cart.currency }
+    };
+    modifiers
+        .unwrap_or_default()
+        .iter()
+        .map(|one| Modifier { name: clipped(&one.name), price: price(one.ten_thousandths) })
+        .collect()
+}
+
+fn payment_of(payment: &Payment, currency: Currency) -> DocumentPayment {
+    let money = |amount| Money { amount, currency };
+    DocumentPayment {
+        tender: payment.tender.clone(),
+        amount: money(payment.amount),
+        tip: money(payment.tip),
+        change: money(payment.change),
+        // Card numbers are refused wherever they come in: there are no digits to show.
+        last_four: None,
+        reference: payment.external_reference.as_deref().map(clipped),
+        entry_method: payment.entry_method.clone(),
+    }
+}
+
+/// A text within what documents take. Whatever is stored is shorter; a longer one would cost the customer
+/// the receipt.
+pub(super) fn clipped(text: &str) -> String {
+    text.chars().take(TEXT_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+
+    use jiff::Timestamp;
+    use tillstream_documents::{DocumentData, Format, Kind, render};
+    use tillstream_domain::cart::{
+        Applied, CartState, Charges, Finalized, LineCharges, LineDiscount, NumbersUsed, SaleTerms,
+    };
+    use tillstream_domain::lane::{Lane, LaneNumber};
+    use tillstream_domain::money::UnitPrice;
+    use tillstream_domain::pricing::Source;
+    use tillstream_domain::quantity::{Quantity, Unit};
+
+    use super::*;
+
+    fn line(number: u32) -> Line {
+        Line {
+            number,
+            sku: format!("SKU-{number}"),
+            name: "A name as most have it".to_owned(),
+            category: None,
+            quantity: Quantity::from_pieces(1).unwrap(),
+            unit: Unit::Piece,
+            stocked: true,
+            unit_price: UnitPrice::from_ten_thousandths(100_000).unwrap(),
+            price_overridden: false,
+            notes: None,
+            returned: None,
+        }
+    }
+
+    /// A final sale of so many lines, each of which bears so many discounts of a penny.
+    fn sale(lines: usize, discounts: u16) -> Cart {
+        let at = Timestamp::UNIX_EPOCH;
+        let lines: Vec<Line> = (1..).take(lines).map(line).collect();
+        let penny = |head| LineDiscount { head, amount: 1, tax: 0 };
+        let off: Vec<_> = (0..discounts).map(penny).collect();
+        let charged = LineCharges { net: 1_000 - i64::from(discounts), discounts: off, taxes: vec![] };
+        let head = |n: u16| DiscountHead {
+            source: Source::ManualDiscount { number: n.into() },
+            name: format!("Discount {n}"),
+        };
+        Cart {
+            id: "o-1".to_owned(),
+            kind: CartKind::Sale,
+            version: 2,
+            state: CartState::Finalized,
+            store_id: "s-1".to_owned(),
+            register_id: "r-1".to_owned(),
+            channel: "pos".to_owned(),
+            customer_id: None,
+            region: None,
+            employee_id: "e-1".to_owned(),
+            currency: Currency::GBP,
+            opened_at: at,
+            written_at: at,
+            payments: Vec::new(),
+            charges: Charges {
+                discounts: (0..discounts).map(head).collect(),
+                lines: lines.iter().map(|line| (line.number, charged.clone())).collect(),
+                ..Charges::default()
+            },
+            terms: SaleTerms::default(),
+            lines,
+            numbers_used: NumbersUsed::default(),
+            applied: Applied::default(),
+            plan_attempt: None,
+            return_of: None,
+            void_reason: None,
+            finalized: Some(Finalized {
+                number: LaneNumber { lane: Lane::new("s-1", "r-1"), number: 1 },
+                order_version: 1,
+                status: "completed".to_owned(),
+                at,
+                recorded_at: at,
+                business_day: "1970-01-01".parse().unwrap(),
+                hour_start: at,
+                offset_seconds: 0,
+            }),
+        }
+    }
+
+    fn store() -> Store {
+        Store {
+            id: "s-1".to_owned(),
+            name: "Shop".to_owned(),
+            address_lines: Vec::new(),
+            tax_id: None,
+            time_zone: "UTC".to_owned(),
+        }
+    }
+
+    /// Whatever an order may hold, its data are within what documents take.
+    #[test]
+    fn the_longest_order_with_the_most_discounts_has_its_documents() {
+        for (lines, discounts, shown) in
+            [(LINES_MAX, 1, 1), (LINES_MAX, 2, 1), (LINES_MAX, 300, 1), (1_000, 5, 5), (1_000, 6, 1)]
+        {
+            let document = order_document(&sale(lines, discounts), None, store(), false).unwrap();
+            let last = document.lines.last().unwrap();
+            assert_eq!(last.discounts.len(), shown, "{lines} lines, {discounts} discounts");
+            let off: i64 = last.discounts.iter().map(|discount| discount.amount.amount).sum();
+            assert_eq!((off, last.gross.amount - last.total.amount), (discounts.into(), discounts.into()));
+            let off: i64 = document.discounts.iter().map(|discount| discount.amount.amount).sum();
+            assert_eq!(off, document.totals.discount.amount);
+            let data = DocumentData::Order(Box::new(document));
+            for format in Format::ALL {
+                let made = render(Kind::Receipt, format, &data, None);
+                assert!(made.is_ok(), "{lines} lines, {discounts} discounts as {format}: {made:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn texts_are_cut_where_documents_would_refuse_them() {
+        let mut cart = sale(1, 1);
+        let long = "é".repeat(TEXT_CHARS_MAX + 1);
+        cart.lines[0].name = long.clone();
+        cart.lines[0].notes = Some(long.clone());
+        cart.charges.discounts[0].name = long;
+        let data = DocumentData::Order(Box::new(order_document(&cart, None, store(), false).unwrap()));
+        render(Kind::Receipt, Format::Html, &data, None).unwrap();
+    }
+
+    #[test]
+    fn discounts_that_are_too_many_are_summed() {
+        let heads: Vec<DiscountHead> = (0..5)
+            .map(|n| DiscountHead { source: Source::ManualDiscount { number: n }, name: format!("d{n}") })
+            .collect();
+        let shown = |named_max| {
+            let all = discounts_of(heads.iter().zip([1, 0, 2, 4, 8]), named_max, Currency::GBP);
+            all.into_iter().map(|one| (one.name, one.amount.amount)).collect::<Vec<_>>()
+        };
+        let owned = |all: &[(&str, i64)]| -> Vec<(String, i64)> {
+            all.iter().map(|(name, amount)| ((*name).to_owned(), *amount)).collect()
+        };
+        assert_eq!(shown(4), owned(&[("d0", 1), ("d2", 2), ("d3", 4), ("d4", 8)]));
+        assert_eq!(shown(3), owned(&[("d0", 1), ("d2", 2), (OTHER_DISCOUNTS, 12)]));
+        assert_eq!(shown(1), owned(&[(OTHER_DISCOUNTS, 15)]));
+    }
+}

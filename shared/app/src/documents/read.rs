@@ -1,0 +1,153 @@
+//! Which documents an order has, and fetching one.
+
+use futures::try_join;
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+use tillstream_contracts::documents::{DocumentEntry, DocumentList};
+use tillstream_documents::{Document, DocumentData, DocumentError, Format, Kind, Store, Template, render};
+use tillstream_domain::cart::Cart;
+
+use super::document_id::{DocumentId, kinds_of};
+use super::order_document::{order_document, store_of};
+use super::template_store::Templates;
+use crate::catalog::items::{catalog_get, location_of};
+use crate::database::{Consistency, Get, Table};
+use crate::error::{Error, Refusal, RefusalKind, Result};
+use crate::fields::id;
+use crate::orders::read::{READERS, order_not_found};
+use crate::ports::Ports;
+use crate::pos::cart_item::cart_of;
+use crate::tenancy::{Caller, TenantScope};
+
+/// How long after an order became final its documents are originals. A till prints at once, and again where
+/// the paper ran out; who comes back later gets a reprint, so that one sale has no two originals to be
+/// refunded by. It is counted by our clock from when the order reached us: a register that was cut off
+/// printed for itself, but may fetch what it could not print.
+pub const ORIGINAL_FOR: SignedDuration = SignedDuration::from_mins(15);
+
+/// A document, ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// It.
+    pub document: Document,
+    /// Hash of its bytes, in hexadecimal.
+    pub digest: String,
+}
+
+/// The documents of an order or return.
+///
+/// # Errors
+/// Those of [`crate::orders::read::get`].
+pub async fn list(ports: &Ports, caller: &Caller, order_id: &str) -> Result<DocumentList> {
+    caller.require_role(&READERS)?;
+    id("id", order_id)?;
+    let order = order_in_reach(ports, caller, order_id).await?;
+    let order = order.ok_or_else(|| order_not_found(order_id))?;
+    let entry = |kind: &Kind| DocumentEntry {
+        document_id: DocumentId { order_id: order.id.clone(), kind: *kind }.to_string(),
+        kind: kind.name(),
+        formats: Format::ALL.map(media_type).to_vec(),
+    };
+    Ok(DocumentList { items: kinds_of(order.kind).iter().map(entry).collect(), next_cursor: None })
+}
+
+/// One document. It is a reprint where the caller says so, or where the order is older than
+/// [`ORIGINAL_FOR`].
+///
+/// # Errors
+/// 403 `role_required`; 404 `document_not_found` also where the order is not final, has no such document or
+/// is out of the caller's reach; 422 `document_too_large`.
+pub async fn get(
+    ports: &Ports,
+    caller: &Caller,
+    document_id: &str,
+    format: Format,
+    reprint: bool,
+) -> Result<Rendered> {
+    caller.require_role(&READERS)?;
+    let not_found = || Refusal::not_found("document_not_found", "there is no such document");
+    let DocumentId { order_id, kind } = DocumentId::parse(document_id).ok_or_else(not_found)?;
+    let order = order_in_reach(ports, caller, &order_id).await?.ok_or_else(not_found)?;
+    if !kinds_of(order.kind).contains(&kind) {
+        return Err(not_found().into());
+    }
+    let recorded_at = order.finalized.as_ref().map_or(Timestamp::UNIX_EPOCH, |done| done.recorded_at);
+    let is_late = ports.environment.now().duration_since(recorded_at) >= ORIGINAL_FOR;
+    let templates = Templates { ports, scope: &caller.scope };
+    let (template, store, original) = try_join!(
+        templates.at(kind, format, recorded_at),
+        store(ports, &caller.scope, &order.store_id),
+        original_of(ports, &caller.scope, &order),
+    )?;
+    let order = order_document(&order, original.as_ref(), store, reprint || is_late)?;
+    let document = render_by(kind, format, &DocumentData::Order(Box::new(order)), template.as_ref())?;
+    Ok(Rendered { digest: digest(&document.bytes), document })
+}
+
+/// The media type as a client asks for it.
+fn media_type(format: Format) -> &'static str {
+    let whole = format.media_type();
+    whole.split_once(';').map_or(whole, |(essence, _)| essence)
+}
+
+fn order_get(scope: &TenantScope, order_id: &str) -> Get {
+    Get { table: Table::Orders, key: scope.cart(order_id), consistency: Consistency::Strong }
+}
+
+async fn order_in_reach(ports: &Ports, caller: &Caller, order_id: &str) -> Result<Option<Cart>> {
+    let item = ports.database.get(order_get(&caller.scope, order_id)).await?;
+    let order = item.as_ref().map(cart_of).transpose()?;
+    Ok(order.filter(|order| order.finalized.is_some() && caller.reaches(&order.store_id)))
+}
+
+/// The sale that a return is of. Its number is on the return's receipt, also where the sale was another
+/// store's.
+async fn original_of(ports: &Ports, scope: &TenantScope, order: &Cart) -> Result<Option<Cart>> {
+    let Some(sale) = order.return_of.as_ref().and_then(|head| head.original.as_ref()) else {
+        return Ok(None);
+    };
+    let item = ports.database.get(order_get(scope, &sale.order_id)).await?;
+    item.as_ref().map(cart_of).transpose()
+}
+
+/// The store as it is now, also one that was closed.
+async fn store(ports: &Ports, scope: &TenantScope, store_id: &str) -> Result<Store> {
+    let item = ports.database.get(catalog_get(scope.location(store_id))).await?;
+    let item = item.ok_or_else(|| Error::bug("an order's store is in the catalogue"))?;
+    Ok(store_of(&location_of(&item)?))
+}
+
+/// Makes a document by the tenant's template, or by the built-in one where that fails on these data: a
+/// customer is not to go without a receipt because of its looks. What is wrong with it is logged.
+///
+/// # Errors
+/// 422 `document_too_large` where the order is; a bug where the built-in template fails otherwise.
+pub(super) fn render_by(
+    kind: Kind,
+    format: Format,
+    data: &DocumentData,
+    template: Option<&Template>,
+) -> Result<Document> {
+    let by_tenant = template.map(|template| render(kind, format, data, Some(template)));
+    match by_tenant {
+        Some(Ok(document)) => return Ok(document),
+        Some(Err(error)) => told(kind, template, &error),
+        None => {}
+    }
+    render(kind, format, data, None).map_err(|error| match error {
+        // Thousands of lines with long names and notes: nobody's mistake, and no document either.
+        DocumentError::DocumentTooLarge | DocumentError::TemplateTooCostly => {
+            Refusal::new(RefusalKind::Invalid, error.code(), error.to_string()).into()
+        }
+        error => Error::bug(error),
+    })
+}
+
+fn told(kind: Kind, template: Option<&Template>, error: &DocumentError) {
+    let (id, version) = template.map(|template| (template.id(), template.version())).unwrap_or_default();
+    tracing::warn!(%kind, template = id, version, code = error.code(), %error, "template failed");
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
