@@ -12,9 +12,9 @@ use tillstream_domain::category::CategoryTree;
 use tillstream_domain::pricing::PriceRules;
 use tillstream_domain::tenant_settings::TenantSettings;
 
-use self::stored_rules::StoredRules;
+use self::stored_rules::{StoredRules, items_of};
 use crate::database::{Consistency, Item, Query, Table};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ports::Ports;
 use crate::tenancy::TenantScope;
 
@@ -87,22 +87,15 @@ pub async fn tenant_rules(ports: &Ports, scope: &TenantScope, now: Timestamp) ->
         return Ok(rules);
     }
     let (mut settings, mut rules) = (TenantSettings::default(), StoredRules::default());
-    let mut query = Query {
+    let query = Query {
         consistency: Consistency::Eventual,
         ..Query::partition(Table::Catalog, scope.tenant_rules())
     };
-    loop {
-        let page = ports.database.query(query.clone()).await.map_err(Error::from)?;
-        for item in &page.items {
-            if item.opt_text("kind") == Some("settings") {
-                settings = item.json("data")?;
-            } else {
-                rules.add(item, now);
-            }
-        }
-        match page.next {
-            Some(next) => query.start = Some(next),
-            None => break,
+    for item in items_of(ports, query).await? {
+        if item.opt_text("kind") == Some("settings") {
+            settings = item.json("data")?;
+        } else {
+            rules.add(&item, now);
         }
     }
     rules.bound(scope);
