@@ -226,9 +226,10 @@ class BadRecords(HostileClient):
         return f"{len(bad)} kinds of bad lines named, what was good between them applied"
 
     def odd_rules(self) -> str:
-        """Promotions, taxes, coupons, customers and categories that must not be taken, each between good ones."""
+        """Rules, coupons, customers and categories that must not be taken, each between good ones."""
         pounds = {"amount": 100, "currency": "GBP"}
         percent = {"name": "P", "benefit": {"percentage": {"bps": 1}}, "target": {"skus": ["nothing"]}}
+        coupon = {"benefit": {"percentage": {"bps": 1}}}
         several = [f"s{number}" for number in range(1_001)]
         euro = {"amount": 1, "currency": "EUR"}
         odd = {
@@ -249,7 +250,10 @@ class BadRecords(HostileClient):
                 ),
                 ("list_too_long", {**percent, "target": {"skus": several}}),
                 ("text_malformed", {**percent, "name": "\u0000"}),
-                ("time_of_day_malformed", {**percent, "conditions": {"time_of_day": {"from": "25:00", "to": "1"}}}),
+                (
+                    "time_of_day_malformed",
+                    {**percent, "conditions": {"time_of_day": {"from": "25:00", "to": "1"}}},
+                ),
                 ("limit_zero", {**percent, "limits": {"total": 0}}),
                 ("id_mismatch", {**percent, "id": "another"}),
             ],
@@ -262,8 +266,8 @@ class BadRecords(HostileClient):
             "coupons": [
                 ("line_invalid", {}),
                 ("amount_out_of_range", {"benefit": {"fixed_amount": {"amount": {**pounds, "amount": -1}}}}),
-                ("amount_out_of_range", {"benefit": {"percentage": {"bps": 1}}, "minimum_spend": {**pounds, "amount": 10**13}}),
-                ("limits_reversed", {"benefit": {"percentage": {"bps": 1}}, "total_limit": 1, "per_customer_limit": 2}),
+                ("amount_out_of_range", {**coupon, "minimum_spend": {**pounds, "amount": 10**13}}),
+                ("limits_reversed", {**coupon, "total_limit": 1, "per_customer_limit": 2}),
             ],
             "customers": [
                 ("too_many_segments", {"segments": several[:101]}),
@@ -279,7 +283,7 @@ class BadRecords(HostileClient):
         good = {
             "promotions": percent,
             "tax_rules": {"name": "T", "rate_bps": 1, "regions": ["nowhere"]},
-            "coupons": {"benefit": {"percentage": {"bps": 1}}},
+            "coupons": coupon,
             "customers": {},
             "categories": {"parent": f"above-{self.run}"},
         }
@@ -289,7 +293,8 @@ class BadRecords(HostileClient):
                 return json.dumps({"id": id, "version": 1, "op": "upsert", "data": data})
 
             first, last, id = (f"{name}-{self.run}" for name in ("first", "last", "odd"))
-            lines = [line(first, good[entity]), *(line(id, data) for _, data in cases), line(last, good[entity])]
+            bad = [line(id, data) for _, data in cases]
+            lines = [line(first, good[entity]), *bad, line(last, good[entity])]
             reply = self.upload_text(entity, "\n".join(lines))
             told = [(error["line"], error["code"]) for error in reply["errors"]]
             wanted = [(number, code) for number, (code, _) in enumerate(cases, 2)]
