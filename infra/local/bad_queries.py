@@ -427,7 +427,7 @@ class BadQueries(HostileClient):
         yield Case("unknown feed", self.keyed("POST", "/v1/sync/weather", line), 404, "unknown_entity")
         yield Case(
             "a feed not taken yet",
-            self.keyed("POST", "/v1/sync/customers", line),
+            self.keyed("POST", "/v1/sync/suppliers", line),
             422,
             "entity_not_supported",
         )

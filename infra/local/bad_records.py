@@ -34,6 +34,7 @@ class BadRecords(HostileClient):
         yield self.odd_uploads
         yield self.documents_as_bytes
         yield self.bad_templates
+        yield self.odd_rules
         yield self.records_that_are_not_ours
         yield self.nothing_secret_in_the_logs
 
@@ -225,6 +226,87 @@ class BadRecords(HostileClient):
             reply = self.upload_text("inventory", text)
             expect((reply["applied"], reply["failed"]) == (0, 1), f"{changed}: {reply}")
         return f"{len(bad)} kinds of bad lines named, what was good between them applied"
+
+    def odd_rules(self) -> str:
+        """Rules, coupons, customers and categories that must not be taken, each between good ones."""
+        pounds = {"amount": 100, "currency": "GBP"}
+        percent = {"name": "P", "benefit": {"percentage": {"bps": 1}}, "target": {"skus": ["nothing"]}}
+        coupon = {"benefit": {"percentage": {"bps": 1}}}
+        several = [f"s{number}" for number in range(1_001)]
+        euro = {"amount": 1, "currency": "EUR"}
+        odd = {
+            "promotions": [
+                ("line_invalid", {**percent, "benefit": {}}),
+                ("line_invalid", {**percent, "benefit": {"gift": {"sku": "A"}}}),
+                ("line_invalid", {**percent, "benefit": {"fixed_amount": {"amount": 1, "per": "order"}}}),
+                ("line_invalid", {**percent, "priority": 2**40}),
+                ("percentage_out_of_range", {**percent, "benefit": {"percentage": {"bps": 10_001}}}),
+                ("pieces_out_of_range", {**percent, "benefit": {"buy_get": {"buy": 0, "get": 1}}}),
+                (
+                    "currency_mixed",
+                    {
+                        **percent,
+                        "benefit": {"fixed_amount": {"amount": pounds, "per": "order"}},
+                        "conditions": {"minimum_subtotal": euro},
+                    },
+                ),
+                ("list_too_long", {**percent, "target": {"skus": several}}),
+                ("text_malformed", {**percent, "name": "\u0000"}),
+                (
+                    "time_of_day_malformed",
+                    {**percent, "conditions": {"time_of_day": {"from": "25:00", "to": "1"}}},
+                ),
+                ("limit_zero", {**percent, "limits": {"total": 0}}),
+                ("id_mismatch", {**percent, "id": "another"}),
+            ],
+            "tax_rules": [
+                ("line_invalid", {"name": "T", "rate_bps": -1, "regions": ["nowhere"]}),
+                ("line_invalid", {"name": "T", "rate_bps": 17.5, "regions": ["nowhere"]}),
+                ("rate_out_of_range", {"name": "T", "rate_bps": 100_001, "regions": ["nowhere"]}),
+                ("id_malformed", {"name": "T", "rate_bps": 1, "stores": ["#"]}),
+            ],
+            "coupons": [
+                ("line_invalid", {}),
+                ("amount_out_of_range", {"benefit": {"fixed_amount": {"amount": {**pounds, "amount": -1}}}}),
+                ("amount_out_of_range", {**coupon, "minimum_spend": {**pounds, "amount": 10**13}}),
+                ("limits_reversed", {**coupon, "total_limit": 1, "per_customer_limit": 2}),
+            ],
+            "customers": [
+                ("too_many_segments", {"segments": several[:101]}),
+                ("segment_repeated", {"segments": ["gold", "gold"]}),
+                ("line_invalid", {"segments": {"0": "gold"}}),
+            ],
+            "categories": [
+                ("category_cycle", {"parent": f"odd-{self.run}"}),
+                ("category_malformed", {"parent": " "}),
+                ("line_invalid", {"parent": 7}),
+            ],
+        }
+        good = {
+            "promotions": percent,
+            "tax_rules": {"name": "T", "rate_bps": 1, "regions": ["nowhere"]},
+            "coupons": coupon,
+            "customers": {},
+            "categories": {"parent": f"above-{self.run}"},
+        }
+        for entity, cases in odd.items():
+
+            def line(id: str, data: dict) -> str:
+                return json.dumps({"id": id, "version": 1, "op": "upsert", "data": data})
+
+            first, last, id = (f"{name}-{self.run}" for name in ("first", "last", "odd"))
+            bad = [line(id, data) for _, data in cases]
+            lines = [line(first, good[entity]), *bad, line(last, good[entity])]
+            reply = self.upload_text(entity, "\n".join(lines))
+            told = [(error["line"], error["code"]) for error in reply["errors"]]
+            wanted = [(number, code) for number, (code, _) in enumerate(cases, 2)]
+            expect(told == wanted, f"{entity}: errors {told}, expected {wanted}")
+            expect(reply["applied"] == 2, f"{entity}: {reply}")
+            # They were good; nothing of them is to be in the way of what comes after.
+            gone = [json.dumps({"id": name, "version": 2, "op": "delete"}) for name in (first, last)]
+            reply = self.upload_text(entity, "\n".join(gone))
+            expect(reply["applied"] == 2, f"{entity}: {reply}")
+        return f"{sum(map(len, odd.values()))} bad rules named, none taken"
 
     def records_that_are_not_ours(self) -> str:
         """Foreign records in the stream, the queue and the tables: parked whole, and everything goes on."""

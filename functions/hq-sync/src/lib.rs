@@ -141,6 +141,11 @@ mod tests {
             "inventory" => include_str!("../../../events/hq-sync/upload-inventory.json"),
             "prices" => include_str!("../../../events/hq-sync/upload-prices.json"),
             "templates" => include_str!("../../../events/hq-sync/upload-templates.json"),
+            "categories" => include_str!("../../../events/hq-sync/upload-categories.json"),
+            "tax rules" => include_str!("../../../events/hq-sync/upload-tax-rules.json"),
+            "promotions" => include_str!("../../../events/hq-sync/upload-promotions.json"),
+            "coupons" => include_str!("../../../events/hq-sync/upload-coupons.json"),
+            "customers" => include_str!("../../../events/hq-sync/upload-customers.json"),
             _ => include_str!("../../../events/hq-sync/status.json"),
         };
         // Beside it: applied, skipped, failed.
@@ -154,6 +159,12 @@ mod tests {
             ("prices", [0, 1, 0]),
             ("templates", [1, 0, 0]),
             ("templates", [0, 1, 0]),
+            ("categories", [2, 0, 0]),
+            ("tax rules", [3, 0, 0]),
+            ("promotions", [2, 0, 0]),
+            ("coupons", [1, 0, 0]),
+            ("coupons", [0, 1, 0]),
+            ("customers", [2, 0, 0]),
         ] {
             let (parts, reply) = service.event("integration", event(name)).await;
             assert_eq!(parts.status, 200, "{reply}");
@@ -182,7 +193,7 @@ mod tests {
         for (role, request, status, code) in [
             ("store_manager", post("/v1/sync/catalog"), 403, "role_required"),
             ("integration", post("/v1/sync/weather"), 404, "unknown_entity"),
-            ("integration", post("/v1/sync/customers"), 422, "entity_not_supported"),
+            ("integration", post("/v1/sync/suppliers"), 422, "entity_not_supported"),
             ("integration", post("/v1/sync/catalog?from=0"), 422, "from_out_of_range"),
             ("integration", post("/v1/sync/catalog?from=x"), 422, "query_invalid"),
             ("integration", post("/v1/sync/catalog?form=1"), 422, "query_invalid"),

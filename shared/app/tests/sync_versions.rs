@@ -7,7 +7,9 @@ mod feeds;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use feeds::{World, counts, delete, location, price, product, shuffled, stock, template, world};
+use feeds::{
+    World, counts, delete, location, price, product, rule, rule_key, shuffled, stock, template, world,
+};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tillstream_app::catalog::items::prices_of;
@@ -53,6 +55,7 @@ async fn the_newest_stands_after_twenty_uploads_at_once() {
                 Entity::Inventory => stock("s-1", &format!("S{thing}"), version, version * 10),
                 Entity::PriceBook => price(&format!("p{thing}"), version, "S0", &format!("{version}.5")),
                 Entity::PrintTemplates => template(thing, version),
+                other => rule(other, &format!("r{thing}"), version),
             })
             .await;
             assert_eq!(applied + skipped, total);
@@ -82,6 +85,14 @@ async fn the_newest_stands_after_twenty_uploads_at_once() {
             assert_eq!(versions.last(), Some(&(last, 20)), "seed {seed}");
             assert!(versions.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1), "seed {seed}: {versions:?}");
         }
+        let rules =
+            [Entity::Categories, Entity::TaxRules, Entity::Promotions, Entity::Coupons, Entity::Customers];
+        for (entity, thing) in rules.into_iter().flat_map(|entity| (0..THINGS).map(move |n| (entity, n))) {
+            let key = rule_key(world.scope(), entity, &format!("r{thing}"));
+            let found = world.item(Table::Catalog, key).await.unwrap();
+            assert_eq!(found.number("feed_version").unwrap(), 20, "seed {seed}: {entity:?} {thing}");
+            assert!(found.text("data").unwrap().contains("v20"), "seed {seed}: {entity:?} {thing}");
+        }
         let book = world.item(Table::Catalog, world.scope().prices("S0")).await;
         let entries: BTreeMap<_, _> = prices_of(book.as_ref())
             .unwrap()
@@ -98,11 +109,18 @@ async fn the_same_upload_again_changes_nothing() {
     let world = world(1);
     world.send(Entity::Catalog, &[product("A", 1, &json!({}))]).await;
     world.send(Entity::Locations, &[location("s-1", 1)]).await;
+    let rules =
+        |entity| vec![rule(entity, "a", 1), rule(entity, "a", 2), rule(entity, "b", 1), delete("c", 1)];
     for (entity, lines) in [
         (Entity::Catalog, vec![product("B", 1, &json!({})), product("B", 2, &json!({})), delete("C", 4)]),
         (Entity::Locations, vec![location("s-2", 0), location("s-3", 9)]),
         (Entity::PriceBook, vec![price("p", 1, "A", "1"), price("q", 1, "A", "1"), delete("q", 2)]),
         (Entity::Inventory, vec![stock("s-1", "A", 1, 5), stock("s-1", "A", 2, 6)]),
+        (Entity::Promotions, rules(Entity::Promotions)),
+        (Entity::TaxRules, rules(Entity::TaxRules)),
+        (Entity::Categories, rules(Entity::Categories)),
+        (Entity::Coupons, rules(Entity::Coupons)),
+        (Entity::Customers, rules(Entity::Customers)),
         (Entity::PrintTemplates, vec![template(0, 1), template(0, 2), template(1, 1), delete("x", 4)]),
     ] {
         let count = u64::try_from(lines.len()).unwrap();
@@ -126,11 +144,17 @@ async fn what_was_deleted_stays_out_until_a_newer_line() {
     world.send(Entity::Locations, &[location("s-1", 1)]).await;
     let no_stock = |version| json!({"id": "x", "version": version, "op": "delete", "data": {"location_id": "s-1", "sku": "S"}});
     type Line = fn(u64) -> Value;
-    let cases: [(Entity, [Value; 2], Line); 5] = [
+    let deletes = [delete("r", 5), delete("r", 7)];
+    let cases: [(Entity, [Value; 2], Line); 10] = [
         (Entity::Catalog, [delete("A", 5), delete("A", 7)], |v| product("A", v, &json!({}))),
         (Entity::Locations, [delete("l-1", 5), delete("l-1", 7)], |v| location("l-1", v)),
         (Entity::PriceBook, [delete("p", 5), delete("p", 7)], |v| price("p", v, "S", "1")),
         (Entity::Inventory, [no_stock(5), no_stock(7)], |v| stock("s-1", "S", v, 9)),
+        (Entity::Promotions, deletes.clone(), |v| rule(Entity::Promotions, "r", v)),
+        (Entity::TaxRules, deletes.clone(), |v| rule(Entity::TaxRules, "r", v)),
+        (Entity::Categories, deletes.clone(), |v| rule(Entity::Categories, "r", v)),
+        (Entity::Coupons, deletes.clone(), |v| rule(Entity::Coupons, "r", v)),
+        (Entity::Customers, deletes, |v| rule(Entity::Customers, "r", v)),
         (Entity::PrintTemplates, [delete("receipt-html", 5), delete("receipt-html", 7)], |v| template(0, v)),
     ];
     for (entity, [first, second], upsert) in cases {
@@ -148,6 +172,10 @@ async fn what_was_deleted_stays_out_until_a_newer_line() {
             Entity::PrintTemplates => {
                 let item = world.item(Table::Catalog, world.scope().print_template("receipt", "html")).await;
                 item.is_some_and(|item| item.get("template_id").is_some())
+            }
+            other => {
+                let item = world.item(Table::Catalog, rule_key(world.scope(), other, "r")).await;
+                item.is_some_and(|item| item.get("data").is_some())
             }
         };
         let send = async |line: Value| counts(&world.send(entity, &[line]).await);
@@ -274,6 +302,7 @@ async fn lines_of_one_thing_in_one_upload_do_not_wait_for_each_other() {
                 Entity::Locations => location("l-1", version),
                 Entity::Inventory => stock("s-1", "S", version, version),
                 Entity::PriceBook => price("p", version, "S", "1"),
+                other => rule(other, "r", version),
                 Entity::PrintTemplates => template(0, version),
             })
             .collect();

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::location::{Location, LocationKind};
 use tillstream_domain::money::{Currency, UnitPrice};
-use tillstream_domain::product::{PriceEntry, Product};
+use tillstream_domain::product::{PriceEntry, Product, ProductModifier};
 use tillstream_domain::quantity::Unit;
+use tillstream_domain::signed_unit_price::SignedUnitPrice;
 use utoipa::{IntoParams, ToSchema};
 
 /// How a product is sold: by the piece, or by kilogram, metre or litre.
@@ -42,6 +43,33 @@ fn yes() -> bool {
 
 fn midnight() -> String {
     "00:00".to_owned()
+}
+
+// The next two keep the bytes of a body without these fields as they were: the fingerprint under an
+// idempotency key covers them.
+fn is_yes(flag: &bool) -> bool {
+    *flag
+}
+
+fn is_no(flag: &bool) -> bool {
+    !*flag
+}
+
+/// Something to choose with a product that changes its price (a larger size, oat milk).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ProductModifier)]
+pub struct ModifierBody {
+    /// Its id, unique in the product.
+    #[schema(example = "oat-milk", max_length = 64)]
+    pub id: String,
+    /// What people call it.
+    #[schema(example = "Oat milk", min_length = 1, max_length = 200)]
+    pub name: String,
+    /// What it adds to the price per unit, in major units and the product's currency, up to four decimals;
+    /// negative takes off, at most the product's price.
+    #[schema(value_type = String, example = "0.40", pattern = r"^-?[0-9]{1,6}(\.[0-9]{1,4})?$")]
+    pub unit_price: SignedUnitPrice,
 }
 
 /// A product as it is sent: the body of `PUT /v1/products/{sku}` and the data of a catalogue line.
@@ -80,12 +108,44 @@ pub struct ProductBody {
     /// Free attributes (size, colour, heat); at most 50.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
+    /// What tax rules know it as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64, example = "standard")]
+    pub tax_category: Option<String>,
+    /// Whether it bears no tax at all.
+    #[serde(default, skip_serializing_if = "is_no")]
+    #[schema(default = false)]
+    pub tax_exempt: bool,
+    /// Whether it may be discounted. What may not (gift cards, deposits) counts toward no threshold either.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[schema(default = true)]
+    pub discountable: bool,
+    /// What may be chosen with it; each id once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 50)]
+    pub modifiers: Vec<ModifierBody>,
 }
 
 impl ProductBody {
-    /// Its fields by name: what a feed's line may hold besides is tolerated and counted.
-    pub const FIELDS: &'static [&'static str] =
-        &["sku", "name", "unit_price", "currency", "stocked", "unit", "category", "barcodes", "attributes"];
+    /// Its fields by path: what a feed's line may hold besides is tolerated and counted.
+    pub const FIELDS: &'static [&'static str] = &[
+        "sku",
+        "name",
+        "unit_price",
+        "currency",
+        "stocked",
+        "unit",
+        "category",
+        "barcodes",
+        "attributes",
+        "tax_category",
+        "tax_exempt",
+        "discountable",
+        "modifiers",
+        "modifiers.id",
+        "modifiers.name",
+        "modifiers.unit_price",
+    ];
 }
 
 /// A product.
@@ -112,8 +172,22 @@ pub struct ProductReply {
     pub barcodes: Vec<String>,
     /// Free attributes.
     pub attributes: BTreeMap<String, String>,
+    /// What tax rules know it as.
+    pub tax_category: Option<String>,
+    /// Whether it bears no tax at all.
+    pub tax_exempt: bool,
+    /// Whether it may be discounted.
+    pub discountable: bool,
+    /// What may be chosen with it.
+    pub modifiers: Vec<ModifierBody>,
     /// Grows with every change; the `ETag` holds it.
     pub version: u64,
+}
+
+impl From<ProductModifier> for ModifierBody {
+    fn from(modifier: ProductModifier) -> Self {
+        ModifierBody { id: modifier.id, name: modifier.name, unit_price: modifier.unit_price }
+    }
 }
 
 impl From<Product> for ProductReply {
@@ -128,6 +202,10 @@ impl From<Product> for ProductReply {
             category: product.category,
             barcodes: product.barcodes,
             attributes: product.attributes,
+            tax_category: product.tax_category,
+            tax_exempt: product.tax_exempt,
+            discountable: product.discountable,
+            modifiers: product.modifiers.into_iter().map(ModifierBody::from).collect(),
             version: product.version,
         }
     }
@@ -148,6 +226,8 @@ pub struct PriceReply {
     pub currency: Currency,
     /// The location it is for; all where null.
     pub location_id: Option<String>,
+    /// The customer segment it is for; all customers where null.
+    pub segment: Option<String>,
     /// First instant it is valid; always where null.
     #[schema(value_type = Option<String>)]
     pub valid_from: Option<Timestamp>,
@@ -164,6 +244,7 @@ impl From<PriceEntry> for PriceReply {
             unit_price: entry.unit_price,
             currency: entry.currency,
             location_id: entry.location_id,
+            segment: entry.segment,
             valid_from: entry.valid_from,
             valid_to: entry.valid_to,
         }

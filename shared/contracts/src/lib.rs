@@ -15,6 +15,7 @@ pub mod inventory;
 pub mod openapi;
 pub mod orders;
 pub mod pos;
+pub mod price_rules;
 pub mod schema;
 pub mod strict_json;
 pub mod sync;

@@ -21,8 +21,8 @@ pub enum LineOperation {
 /// One line of a feed. Fields beside these, and beside those of `data`, are tolerated and counted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FeedLine {
-    /// Catalogue: the SKU. Locations: the location's id. Price book: the entry's id. Templates: the
-    /// template's id. Inventory: any.
+    /// What the line is about: a product's SKU, a coupon's code, a category as products name it, else the
+    /// id. Inventory: any.
     #[schema(min_length = 1, max_length = 200)]
     pub id: String,
     /// Grows with every change of this id; a line that is not newer is skipped.
@@ -56,6 +56,10 @@ pub struct PriceData {
     /// The location it is for; all where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location_id: Option<String>,
+    /// The customer segment it is for; all customers where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 200)]
+    pub segment: Option<String>,
     /// First instant it is valid; always where absent.
     #[serde(
         default,
@@ -77,7 +81,7 @@ pub struct PriceData {
 impl PriceData {
     /// Its fields by name.
     pub const FIELDS: &'static [&'static str] =
-        &["sku", "unit_price", "currency", "location_id", "valid_from", "valid_to"];
+        &["sku", "unit_price", "currency", "location_id", "segment", "valid_from", "valid_to"];
 }
 
 /// Data of an inventory line: what was on hand as of the line's version.
@@ -238,7 +242,15 @@ mod tests {
         let serde_json::Value::Object(fields) = serde_json::to_value(value).unwrap() else {
             panic!("not an object")
         };
-        fields.keys().cloned().collect()
+        let within = |(name, value): (&String, &serde_json::Value)| match value {
+            serde_json::Value::Array(items) => items
+                .iter()
+                .filter_map(serde_json::Value::as_object)
+                .flat_map(|item| item.keys().map(|inner| format!("{name}.{inner}")))
+                .collect(),
+            _ => Vec::new(),
+        };
+        fields.iter().flat_map(within).chain(fields.keys().cloned()).collect()
     }
 
     fn same(names: &[&str], mut fields: Vec<String>) {
@@ -253,7 +265,8 @@ mod tests {
         same(
             ProductBody::FIELDS,
             fields_of::<ProductBody>(json!({"sku": "A", "name": "A", "unit_price": "1", "currency": "GBP",
-                "category": "c"})),
+                "category": "c", "tax_category": "food", "tax_exempt": true, "discountable": false,
+                "modifiers": [{"id": "m", "name": "M", "unit_price": "-0.1"}]})),
         );
         same(
             LocationBody::FIELDS,
@@ -263,7 +276,7 @@ mod tests {
         same(
             PriceData::FIELDS,
             fields_of::<PriceData>(json!({"sku": "A", "unit_price": "1", "currency": "GBP",
-                "location_id": "l", "valid_from": "2010-12-01T00:00:00Z", "valid_to": "2010-12-02T00:00:00Z"})),
+                "location_id": "l", "segment": "gold", "valid_from": "2010-12-01T00:00:00Z", "valid_to": "2010-12-02T00:00:00Z"})),
         );
         same(
             StockData::FIELDS,

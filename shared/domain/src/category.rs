@@ -11,7 +11,7 @@ pub const CATEGORY_CHARACTERS_MAX: usize = 64;
 /// Most categories on a way from a category up to its last ancestor, itself among them: what a line is
 /// priced with.
 pub const LEVELS_MAX: usize = CATEGORIES_PER_LINE_MAX;
-/// Most categories of a tenant that stand below another. They are read with every tenant's rules.
+/// Most categories that a tenant tells of. They are read with the tenant's rules.
 pub const CATEGORIES_MAX: usize = 5_000;
 
 /// Why a category was not taken in.
@@ -106,6 +106,11 @@ impl CategoryTree {
         self.upward(category).take(LEVELS_MAX).map(str::to_owned).collect()
     }
 
+    /// The category that one stands below.
+    pub fn parent(&self, category: &str) -> Option<&str> {
+        self.parents.get(category).map(String::as_str)
+    }
+
     /// Puts `id` below `parent`, or takes it out from below any.
     ///
     /// # Errors
@@ -123,21 +128,6 @@ impl CategoryTree {
         }
         self.parents.insert(id.to_owned(), parent.to_owned());
         Ok(())
-    }
-
-    /// How many categories stand below another.
-    pub fn len(&self) -> usize {
-        self.parents.len()
-    }
-
-    /// Whether none stands below another.
-    pub fn is_empty(&self) -> bool {
-        self.parents.is_empty()
-    }
-
-    /// Whether `id` stands below another.
-    pub fn has_parent(&self, id: &str) -> bool {
-        self.parents.contains_key(id)
     }
 
     /// The category and its ancestors, each once.
@@ -260,7 +250,7 @@ mod tests {
                 }
                 for n in 0..25 {
                     let path = tree.path(&n.to_string());
-                    prop_assert!(path.last().is_none_or(|last| !tree.has_parent(last)));
+                    prop_assert!(path.last().is_none_or(|last| tree.parent(last).is_none()));
                 }
             }
         }

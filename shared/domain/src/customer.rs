@@ -78,6 +78,11 @@ impl Customer {
     }
 }
 
+/// Whether a text can be a segment: 1 to [`crate::pricing::NAME_BYTES_MAX`] bytes of printable text.
+pub fn is_segment(text: &str) -> bool {
+    check_text("a segment", text).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

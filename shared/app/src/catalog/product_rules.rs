@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 
 use tillstream_contracts::catalog::ProductBody;
-use tillstream_domain::identifier::{check_gtin, check_sku};
-use tillstream_domain::product::Product;
+use tillstream_domain::category::is_category;
+use tillstream_domain::identifier::{check_gtin, check_id, check_sku};
+use tillstream_domain::product::{MODIFIERS_MAX, Product, ProductModifier};
 
 use crate::error::{FieldError, Refusal, RefusalKind};
 
+pub use tillstream_domain::category::CATEGORY_CHARACTERS_MAX;
+
 /// Longest name, in characters.
 pub const NAME_CHARACTERS_MAX: usize = 200;
-/// Longest category, in characters.
-pub const CATEGORY_CHARACTERS_MAX: usize = 64;
 /// Most barcodes of one product. Old and new ones with the product fit one transaction.
 pub const BARCODES_MAX: usize = 20;
 /// Most attributes of one product.
@@ -51,6 +52,43 @@ impl FieldErrors {
     }
 }
 
+fn demand_modifiers(errors: &mut FieldErrors, body: &ProductBody) {
+    errors.demand(
+        body.modifiers.len() <= MODIFIERS_MAX,
+        "modifiers",
+        "too_many_modifiers",
+        "a product has at most 50 modifiers",
+    );
+    let mut seen = BTreeSet::new();
+    for (position, modifier) in body.modifiers.iter().enumerate().take(MODIFIERS_MAX) {
+        let field = |name: &str| format!("modifiers[{position}].{name}");
+        errors.demand(
+            check_id(&modifier.id).is_ok(),
+            &field("id"),
+            "id_malformed",
+            "an id is 1 to 64 of A-Z a-z 0-9 . _ ~ : - and begins with a letter or digit",
+        );
+        errors.demand(
+            seen.insert(&modifier.id),
+            &field("id"),
+            "modifier_repeated",
+            "the modifier stands there twice",
+        );
+        errors.demand(
+            is_plain_text(&modifier.name, NAME_CHARACTERS_MAX),
+            &field("name"),
+            "name_malformed",
+            "a name is 1 to 200 printable characters without leading or trailing spaces",
+        );
+        errors.demand(
+            modifier.unit_price.on(body.unit_price).is_some(),
+            &field("unit_price"),
+            "modifier_price_out_of_range",
+            "the product's unit price with that of the modifier is from 0 to 999999.9999",
+        );
+    }
+}
+
 /// The product that `body` describes for `sku`. Its version is set when it is written.
 ///
 /// # Errors
@@ -76,7 +114,7 @@ pub fn product_from(body: ProductBody, sku: &str) -> Result<Product, Refusal> {
         "a name is 1 to 200 printable characters without leading or trailing spaces",
     );
     errors.demand(
-        body.category.as_deref().is_none_or(|c| is_plain_text(c, CATEGORY_CHARACTERS_MAX)),
+        body.category.as_deref().is_none_or(is_category),
         "category",
         "category_malformed",
         "a category is 1 to 64 printable characters without leading or trailing spaces",
@@ -120,6 +158,13 @@ pub fn product_from(body: ProductBody, sku: &str) -> Result<Product, Refusal> {
             "an attribute's value is 1 to 256 printable characters without leading or trailing spaces",
         );
     }
+    errors.demand(
+        body.tax_category.as_deref().is_none_or(|c| is_plain_text(c, CATEGORY_CHARACTERS_MAX)),
+        "tax_category",
+        "tax_category_malformed",
+        "a tax category is 1 to 64 printable characters without leading or trailing spaces",
+    );
+    demand_modifiers(&mut errors, &body);
     errors.refuse()?;
     Ok(Product {
         sku: sku.to_owned(),
@@ -131,10 +176,18 @@ pub fn product_from(body: ProductBody, sku: &str) -> Result<Product, Refusal> {
         category: body.category,
         barcodes: body.barcodes,
         attributes: body.attributes,
-        tax_category: None,
-        tax_exempt: false,
-        discountable: true,
-        modifiers: Vec::new(),
+        tax_category: body.tax_category,
+        tax_exempt: body.tax_exempt,
+        discountable: body.discountable,
+        modifiers: body
+            .modifiers
+            .into_iter()
+            .map(|modifier| ProductModifier {
+                id: modifier.id,
+                name: modifier.name,
+                unit_price: modifier.unit_price,
+            })
+            .collect(),
         // Set when it is written: it depends on what is there.
         version: 0,
     })

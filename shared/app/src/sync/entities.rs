@@ -26,12 +26,32 @@ pub enum Entity {
     PriceBook,
     /// Templates of receipts and other documents.
     PrintTemplates,
+    /// Which category stands below which.
+    Categories,
+    /// Taxes.
+    TaxRules,
+    /// Promotions.
+    Promotions,
+    /// Coupons.
+    Coupons,
+    /// Customers.
+    Customers,
 }
 
 impl Entity {
     /// All of them.
-    pub const ALL: [Entity; 5] =
-        [Entity::Catalog, Entity::Locations, Entity::Inventory, Entity::PriceBook, Entity::PrintTemplates];
+    pub const ALL: [Entity; 10] = [
+        Entity::Catalog,
+        Entity::Locations,
+        Entity::Inventory,
+        Entity::PriceBook,
+        Entity::Categories,
+        Entity::TaxRules,
+        Entity::Promotions,
+        Entity::Coupons,
+        Entity::Customers,
+        Entity::PrintTemplates,
+    ];
 
     /// Its name in the path.
     pub fn name(self) -> &'static str {
@@ -41,6 +61,11 @@ impl Entity {
             Entity::Inventory => "inventory",
             Entity::PriceBook => "price_book",
             Entity::PrintTemplates => "print_templates",
+            Entity::Categories => "categories",
+            Entity::TaxRules => "tax_rules",
+            Entity::Promotions => "promotions",
+            Entity::Coupons => "coupons",
+            Entity::Customers => "customers",
         }
     }
 
@@ -49,23 +74,23 @@ impl Entity {
     /// # Errors
     /// 422 `entity_not_supported` for one that is planned; 404 `unknown_entity` for anything else.
     pub fn parse(name: &str) -> Result<Self> {
-        let supported = "catalog, locations, inventory, price_book and print_templates";
+        let supported = Entity::ALL.map(Entity::name).join(", ");
         match Entity::ALL.into_iter().find(|entity| entity.name() == name) {
             Some(entity) => Ok(entity),
             None if NOT_SUPPORTED.contains(&name) => Err(Refusal::new(
                 RefusalKind::Invalid,
                 "entity_not_supported",
-                format!("the feed {name} is not taken yet; {supported} are"),
+                format!("the feed {name} is not taken yet; these are: {supported}"),
             )
             .into()),
             None => {
-                Err(Refusal::not_found("unknown_entity", format!("no such feed; there are {supported}"))
+                Err(Refusal::not_found("unknown_entity", format!("no such feed; there are: {supported}"))
                     .into())
             }
         }
     }
 
-    /// Fields of its lines' data.
+    /// Fields of its lines' data, by path.
     pub(crate) fn fields(self) -> &'static [&'static str] {
         match self {
             Entity::Catalog => ProductBody::FIELDS,
@@ -73,6 +98,11 @@ impl Entity {
             Entity::Inventory => StockData::FIELDS,
             Entity::PriceBook => PriceData::FIELDS,
             Entity::PrintTemplates => TemplateData::FIELDS,
+            Entity::Categories => CategoryData::FIELDS,
+            Entity::TaxRules => TaxRuleData::FIELDS,
+            Entity::Promotions => PromotionData::FIELDS,
+            Entity::Coupons => CouponData::FIELDS,
+            Entity::Customers => CustomerData::FIELDS,
         }
     }
 

@@ -91,6 +91,28 @@ fn drop_unknown(fields: &mut Map<String, Value>, known: &[&str]) -> u64 {
     u64::try_from(before - fields.len()).unwrap_or(u64::MAX)
 }
 
+/// Drops what is unknown within known fields too: `known` has their paths. A field of which no path goes on
+/// holds what it likes.
+fn drop_unknown_within(value: &mut Value, path: &str, known: &[&str]) -> u64 {
+    match value {
+        Value::Array(items) => items.iter_mut().map(|item| drop_unknown_within(item, path, known)).sum(),
+        Value::Object(fields) => {
+            let inner = |known: &&str| known.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+            if !path.is_empty() && !known.iter().any(inner) {
+                return 0;
+            }
+            let at = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+            let before = fields.len();
+            fields.retain(|name, _| known.contains(&at(name).as_str()));
+            let dropped = u64::try_from(before - fields.len()).unwrap_or(u64::MAX);
+            let within: u64 =
+                fields.iter_mut().map(|(name, value)| drop_unknown_within(value, &at(name), known)).sum();
+            dropped + within
+        }
+        _ => 0,
+    }
+}
+
 /// Reads a shape out of JSON fields, saying which field was wrong.
 fn shape<T: DeserializeOwned>(fields: Map<String, Value>, within: &str) -> Result<T, BadLine> {
     strict_json::typed(Value::Object(fields)).map_err(|fault| wrong(within, &fault))
@@ -103,7 +125,7 @@ fn wrong(within: &str, fault: &FieldFault) -> BadLine {
 }
 
 impl Line {
-    /// Reads a line; fields beside those of a line and `data_fields` are counted and dropped.
+    /// Reads a line; fields beside those of a line and `data_fields` (paths) are counted and dropped.
     pub(crate) fn read(bytes: &[u8], data_fields: &[&str], bytes_max: usize) -> Result<Line, BadLine> {
         if bytes.len() > bytes_max {
             let message = format!("a line has at most {} KB", bytes_max / 1024);
@@ -126,8 +148,13 @@ impl Line {
         let Some(version) = version else {
             return Err(BadLine::new("version_out_of_range", "version: versions go from 0 to 2^53 - 1"));
         };
-        if let Some(data) = &mut line.data {
-            unknown_fields += drop_unknown(data, data_fields);
+        if let Some(data) = line.data.take() {
+            let mut data = Value::Object(data);
+            unknown_fields += drop_unknown_within(&mut data, "", data_fields);
+            line.data = match data {
+                Value::Object(data) => Some(data),
+                _ => None,
+            };
         }
         Ok(Line { id: line.id, version, operation: line.op, data: line.data, unknown_fields })
     }
@@ -166,6 +193,11 @@ mod tests {
             read(r#"{"id":"A","version":1,"op":"upsert","x":1,"data":{"sku":"A","y":2,"z":3}}"#).unwrap();
         assert_eq!(line.unknown_fields, 3);
         assert_eq!(line.data.unwrap().len(), 1);
+        let nested = br#"{"id":"A","version":1,"op":"upsert","data":{"free":{"a":1},"list":[{"x":1,"y":2},{"y":3},4],"z":1}}"#;
+        let line = Line::read(nested, &["free", "list", "list.x"]).unwrap();
+        assert_eq!(line.unknown_fields, 3);
+        let left = serde_json::json!({"free": {"a": 1}, "list": [{"x": 1}, {}, 4]});
+        assert_eq!(Value::Object(line.data.unwrap()), left);
         for (text, code) in [
             ("{", "line_not_json"),
             ("[]", "line_invalid"),

@@ -1,114 +1,96 @@
 //! The feed of locations.
 
+use async_trait::async_trait;
 use tillstream_contracts::catalog::LocationBody;
 use tillstream_contracts::sync::LineOperation;
 use tillstream_domain::identifier::check_id;
 use tillstream_domain::location::Location;
 
-use super::batch::{BatchRead, Feed, LineOutcome, apply_grouped, not_newer, read_again};
+use super::batch::{Feed, LineOutcome};
 use super::line::{BadLine, Line};
-use crate::catalog::attempt::{ATTEMPTS_MAX, Attempt, pause};
+use super::record_feed::{self, Admission, RecordFeed};
+use crate::catalog::attempt::Attempt;
 use crate::catalog::items::{CLOSED_LOCATIONS, kind_changed, location_item};
 use crate::catalog::location_rules::location_from;
 use crate::catalog::locations::{register_tenant, write_location};
-use crate::catalog::put_record::Puts;
-use crate::catalog::standing::Standing;
-use crate::database::Table;
-use crate::error::{Error, Result};
+use crate::database::{Item, Key, Write};
+use crate::error::Result;
+use crate::ports::Ports;
+use crate::tenancy::TenantScope;
 
-/// A line, checked: the location, or nothing where it is deleted.
-struct Change<'a> {
-    id: &'a str,
-    version: i64,
-    location: Option<Location>,
-}
+struct Locations;
 
-fn change_of<'a>(feed: Feed<'_>, line: &'a Line) -> Result<Change<'a>, BadLine> {
-    check_id(&line.id).map_err(|error| BadLine::new("id_malformed", format!("id: {error}")))?;
-    if !feed.caller.reaches(&line.id) {
-        return Err(BadLine::new("store_out_of_reach", "id: the token does not reach this location"));
-    }
-    let location = match line.operation {
-        LineOperation::Delete => None,
-        LineOperation::Upsert => {
-            let location = location_from(line.data::<LocationBody>(Some("id"))?)?;
-            if location.id != line.id {
-                return Err(BadLine::new("id_mismatch", "data.id: it is not the line's id"));
-            }
-            Some(location)
+#[async_trait]
+impl RecordFeed for Locations {
+    type Record = Location;
+    const WHAT: &'static str = "location";
+
+    fn check_id(&self, feed: Feed<'_>, id: &str) -> Result<(), BadLine> {
+        check_id(id).map_err(|error| BadLine::new("id_malformed", format!("id: {error}")))?;
+        if feed.caller.reaches(id) {
+            Ok(())
+        } else {
+            Err(BadLine::new("store_out_of_reach", "id: the token does not reach this location"))
         }
-    };
-    Ok(Change { id: &line.id, version: line.version, location })
+    }
+
+    fn record_of(&self, line: &Line) -> Result<Location, BadLine> {
+        let location = location_from(line.data::<LocationBody>(Some("id"))?)?;
+        if location.id == line.id {
+            Ok(location)
+        } else {
+            Err(BadLine::new("id_mismatch", "data.id: it is not the line's id"))
+        }
+    }
+
+    fn key(&self, scope: &TenantScope, id: &str) -> Key {
+        scope.location(id)
+    }
+
+    fn item(&self, scope: &TenantScope, record: &Location, version: u64) -> Result<Item> {
+        location_item(scope, &Location { version, ..record.clone() })
+    }
+
+    /// Keeps what it was, for sales that are on their way there, in a list of its own: what it gave numbers
+    /// to is looked after still.
+    fn mark(&self, scope: &TenantScope, id: &str, mark: Item, old: Option<&Item>) -> Item {
+        mark.with_some("data", old.and_then(|item| item.opt_text("data")))
+            .with("list_pk", scope.list_of(CLOSED_LOCATIONS).value())
+            .with("list_sk", id)
+    }
+
+    async fn admit(
+        &self,
+        _feed: Feed<'_>,
+        _id: &str,
+        record: Option<&Location>,
+        old: Option<&Item>,
+    ) -> Result<Admission> {
+        let Some(new) = record else { return Ok(Ok(Vec::new())) };
+        Ok(match kind_changed(new, old)? {
+            Some(message) => Err(BadLine::new("kind_fixed", format!("data.kind: {message}"))),
+            None => Ok(Vec::new()),
+        })
+    }
+
+    async fn write(
+        &self,
+        ports: &Ports,
+        old: Option<&Item>,
+        item: Item,
+        _with: Vec<Write>,
+    ) -> Result<Attempt> {
+        write_location(ports, old, item).await
+    }
 }
 
 /// Applies a batch.
 ///
 /// # Errors
-/// [`Error::Retryable`] where the database does not keep up.
+/// [`crate::Error::Retryable`] where the database does not keep up.
 pub(super) async fn apply(feed: Feed<'_>, lines: &[Line]) -> Result<Vec<LineOutcome>> {
-    let changes: Vec<_> = lines.iter().map(|line| change_of(feed, line)).collect();
-    let scope = &feed.caller.scope;
-    if changes.iter().flatten().any(|change| change.location.is_some()) {
-        register_tenant(feed.ports, scope).await?;
+    if lines.iter().any(|line| line.operation == LineOperation::Upsert) {
+        register_tenant(feed.ports, &feed.caller.scope).await?;
     }
-    let keys = changes.iter().flatten().map(|change| (Table::Catalog, scope.location(change.id)));
-    let read = BatchRead::of(feed.ports, keys).await?;
-    let (changes, read) = (&changes, &read);
-    apply_grouped(
-        lines.len(),
-        |place| lines.get(place).map(|line| line.id.clone()).unwrap_or_default(),
-        |place, first| async move {
-            match changes.get(place) {
-                Some(Ok(change)) => apply_one(feed, change, first.then_some(read)).await,
-                Some(Err(bad)) => Ok(LineOutcome::Failed(bad.clone())),
-                None => Err(Error::bug("a place outside the batch")),
-            }
-        },
-    )
-    .await
-}
-
-async fn apply_one(
-    feed: Feed<'_>,
-    change: &Change<'_>,
-    mut fresh: Option<&BatchRead>,
-) -> Result<LineOutcome> {
-    let scope = &feed.caller.scope;
-    let key = scope.location(change.id);
-    let mut unknown = false;
-    for number in 1..=ATTEMPTS_MAX {
-        let old = read_again(feed.ports, fresh.take(), Table::Catalog, &key).await?;
-        let standing = Standing::of(old.as_ref());
-        if !standing.is_older_than(change.version) {
-            return Ok(not_newer(standing.feed_version(), change.version, unknown));
-        }
-        if let Some(new) = &change.location
-            && let Some(message) = kind_changed(new, old.as_ref())?
-        {
-            return Ok(LineOutcome::Failed(BadLine::new("kind_fixed", format!("data.kind: {message}"))));
-        }
-        let item = match &change.location {
-            // Keeps what it was, for sales that are on their way there.
-            None => standing
-                .tombstone(&key, change.version)
-                .with_some("data", old.as_ref().and_then(|item| item.opt_text("data")))
-                // A list of its own: what it gave numbers to is looked after still.
-                .with("list_pk", scope.list_of(CLOSED_LOCATIONS).value())
-                .with("list_sk", change.id),
-            Some(location) => {
-                let version = standing.next_version(Some(change.version));
-                let version = u64::try_from(version).map_err(Error::bug)?;
-                location_item(scope, &Location { version, ..location.clone() })?
-                    .with("feed_version", change.version)
-            }
-        };
-        let item = Puts::of(old.as_ref())?.into_item(item)?;
-        match write_location(feed.ports, old.as_ref(), item).await? {
-            Attempt::Done => return Ok(LineOutcome::Applied),
-            Attempt::Unknown => unknown = true,
-            Attempt::Failed { .. } | Attempt::Busy => {}
-        }
-        pause(feed.ports, number).await;
-    }
-    Err(Error::retryable(format!("location {} is being changed by others", change.id)))
+    record_feed::apply(feed, &Locations, lines).await
 }

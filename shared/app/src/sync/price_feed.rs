@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use tillstream_contracts::sync::{LineOperation, PriceData};
+use tillstream_domain::customer::is_segment;
 use tillstream_domain::identifier::{check_id, check_sku};
 use tillstream_domain::product::PriceEntry;
 
@@ -43,6 +44,10 @@ fn change_of<'a>(feed: Feed<'_>, line: &'a Line) -> Result<Change<'a>, BadLine> 
                     return Err(BadLine::new("store_out_of_reach", message));
                 }
             }
+            if !data.segment.as_deref().is_none_or(is_segment) {
+                let message = "data.segment: a segment is 1 to 200 bytes of printable text";
+                return Err(BadLine::new("text_malformed", message));
+            }
             if let (Some(from), Some(to)) = (data.valid_from, data.valid_to)
                 && from >= to
             {
@@ -56,7 +61,7 @@ fn change_of<'a>(feed: Feed<'_>, line: &'a Line) -> Result<Change<'a>, BadLine> 
                 unit_price: data.unit_price,
                 currency: data.currency,
                 location_id: data.location_id,
-                segment: None,
+                segment: data.segment,
                 valid_from: data.valid_from,
                 valid_to: data.valid_to,
             };

@@ -5,10 +5,15 @@ use tillstream_contracts::sync::{LastError, LineError, UploadReply};
 
 use super::batch::{Feed, LineOutcome};
 use super::checkpoint::{AppliedBatch, BatchCounts, advance};
+use super::coupon_feed::Coupons;
+use super::customer_feed::Customers;
 use super::entities::Entity;
 use super::line::{BadLine, Line, Lines};
 use super::parking::{hex_digest, park};
-use super::{catalog_feed, location_feed, price_feed, stock_feed, template_feed};
+use super::{
+    catalog_feed, category_feed, location_feed, price_feed, record_feed, rule_feeds, stock_feed,
+    template_feed,
+};
 use crate::error::{Error, Refusal, RefusalKind, Result};
 use crate::ports::Ports;
 use crate::tenancy::{Caller, Role};
@@ -104,6 +109,11 @@ async fn apply_batch(feed: Feed<'_>, entity: Entity, hash: &str, batch: &[(u64, 
         Entity::Inventory => stock_feed::apply(feed, &good).await?,
         Entity::PriceBook => price_feed::apply(feed, &good).await?,
         Entity::PrintTemplates => template_feed::apply(feed, &good).await?,
+        Entity::Categories => category_feed::apply(feed, &good).await?,
+        Entity::TaxRules => rule_feeds::apply_tax_rules(feed, &good).await?,
+        Entity::Promotions => rule_feeds::apply_promotions(feed, &good).await?,
+        Entity::Coupons => record_feed::apply(feed, &Coupons, &good).await?,
+        Entity::Customers => record_feed::apply(feed, &Customers, &good).await?,
     };
     let (mut errors, mut bad) = (Vec::new(), Vec::new());
     let mut last_applied_version = None;

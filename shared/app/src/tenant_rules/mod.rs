@@ -13,7 +13,7 @@ use tillstream_domain::category::CategoryTree;
 use tillstream_domain::pricing::PriceRules;
 use tillstream_domain::tenant_settings::TenantSettings;
 
-use self::stored_rules::StoredRules;
+use self::stored_rules::{StoredRules, items_of};
 use crate::database::{Consistency, Item, Query, Table};
 use crate::environment::Retries;
 use crate::error::{Error, Result};
@@ -97,33 +97,26 @@ pub async fn tenant_rules(ports: &Ports, scope: &TenantScope, now: Timestamp) ->
     }
     let mut retries = Retries::new(ports.environment.as_ref(), now);
     let (mut settings, mut rules) = (TenantSettings::default(), StoredRules::default());
-    let mut query = Query {
+    let query = Query {
         consistency: Consistency::Eventual,
         ..Query::partition(Table::Catalog, scope.tenant_rules())
     };
-    loop {
-        let page = match ports.database.query(query.clone()).await {
-            Ok(page) => page,
+    let items = loop {
+        match items_of(ports, query.clone()).await {
+            Ok(items) => break items,
             // A till goes on with the rules it had, rather than not at all.
-            Err(error) if error.is_transient() => match &remembered {
+            Err(error @ Error::Retryable { .. }) => match &remembered {
                 Some((rules, _)) => return Ok(rules.clone()),
-                None => {
-                    retries.again(&error.to_string()).await?;
-                    continue;
-                }
+                None => retries.again(&error.to_string()).await?,
             },
-            Err(error) => return Err(Error::from(error)),
-        };
-        for item in &page.items {
-            if item.opt_text("kind") == Some("settings") {
-                settings = item.json("data")?;
-            } else {
-                rules.add(item, now);
-            }
+            Err(error) => return Err(error),
         }
-        match page.next {
-            Some(next) => query.start = Some(next),
-            None => break,
+    };
+    for item in &items {
+        if item.opt_text("kind") == Some("settings") {
+            settings = item.json("data")?;
+        } else {
+            rules.add(item, now);
         }
     }
     rules.bound(scope);

@@ -6,10 +6,17 @@ use serde::de::DeserializeOwned;
 use tillstream_domain::category::Category;
 use tillstream_domain::pricing::{PROMOTIONS_MAX, Promotion, TAX_RULES_MAX, TaxRule};
 
-use crate::catalog::standing::is_deleted;
-use crate::database::Item;
-use crate::error::Result;
+use crate::database::{Item, Query, Range, Table};
+use crate::error::{Error, Result};
+use crate::ports::Ports;
 use crate::tenancy::TenantScope;
+
+/// Promotions among the rules.
+pub(crate) const PROMOTIONS: &str = "promotion#";
+/// Tax rules among them.
+pub(crate) const TAX_RULES: &str = "tax_rule#";
+/// Categories among them.
+pub(crate) const CATEGORIES: &str = "category#";
 
 /// How long after its end a rule is still read and counted: longer than commands are under way, so that a
 /// sale made before the end is priced as it was.
@@ -55,10 +62,48 @@ pub(crate) fn is_past(valid_to: Option<Timestamp>, now: Timestamp) -> bool {
 
 /// Rules as they were read.
 #[derive(Debug, Default)]
-pub(super) struct StoredRules {
+pub(crate) struct StoredRules {
+    /// Promotions that are not past.
     pub promotions: Vec<Promotion>,
+    /// Tax rules that are not past.
     pub tax_rules: Vec<TaxRule>,
+    /// Categories, each with the one it stands below.
     pub parents: Vec<(String, Option<String>)>,
+}
+
+/// All items that a query finds.
+///
+/// # Errors
+/// Those of the database.
+pub(super) async fn items_of(ports: &Ports, mut query: Query) -> Result<Vec<Item>> {
+    let mut items = Vec::new();
+    loop {
+        let page = ports.database.query(query.clone()).await.map_err(Error::from)?;
+        items.extend(page.items);
+        match page.next {
+            Some(next) => query.start = Some(next),
+            None => return Ok(items),
+        }
+    }
+}
+
+/// The rules whose sort keys begin with `prefix`, as they are now.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn read_rules(
+    ports: &Ports,
+    scope: &TenantScope,
+    prefix: &str,
+    now: Timestamp,
+) -> Result<StoredRules> {
+    let range = Range::BeginsWith(prefix.to_owned());
+    let query = Query { range, ..Query::partition(Table::Catalog, scope.tenant_rules()) };
+    let mut rules = StoredRules::default();
+    for item in items_of(ports, query).await? {
+        rules.add(&item, now);
+    }
+    Ok(rules)
 }
 
 impl StoredRules {
@@ -109,7 +154,6 @@ fn read<T: DeserializeOwned, E: std::fmt::Display>(
     item: &Item,
     check: impl Fn(&T) -> std::result::Result<(), E>,
 ) -> Option<T> {
-    debug_assert!(!is_deleted(item), "a deleted mark is of another kind");
     let failed = |what: String| {
         let (pk, sk) = (item.opt_text("pk"), item.opt_text("sk"));
         tracing::error!(pk, sk, what, "a rule is left out: it cannot be read");

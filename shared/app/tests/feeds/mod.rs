@@ -160,6 +160,11 @@ impl World {
         self.send_from(entity, ndjson(lines).as_bytes(), 1).await.unwrap()
     }
 
+    /// Writes past everything.
+    pub async fn memory_write(&self, write: Write) {
+        self.memory.write(write).await.unwrap();
+    }
+
     pub async fn item(&self, table: Table, key: Key) -> Option<Item> {
         self.memory.get(Get { table, key, consistency: Consistency::Strong }).await.unwrap()
     }
@@ -207,6 +212,34 @@ pub fn template_of(id: &str, version: u64, kind: Kind, format: TemplateFormat, t
     let source = format!("{{% if {root}.reprint %}}REPRINT {{% endif %}}{text}");
     json!({"id": id, "version": version, "op": "upsert",
         "data": {"kind": kind.name(), "format": format.name(), "source": source}})
+}
+
+/// A line of a feed of rules or customers, of which a text with the version can be found in the item.
+pub fn rule(entity: Entity, id: &str, version: u64) -> Value {
+    let name = format!("v{version}");
+    let data = match entity {
+        Entity::Promotions => json!({"name": name, "benefit": {"percentage": {"bps": 1_000}}}),
+        Entity::TaxRules => json!({"name": name, "rate_bps": 2_000}),
+        Entity::Categories => json!({"name": name, "parent": "all"}),
+        Entity::Coupons => {
+            json!({"benefit": {"percentage": {"bps": 500}}, "target": {"categories": [name]}})
+        }
+        Entity::Customers => json!({"name": name, "segments": ["gold"]}),
+        other => panic!("{other:?} is no feed of rules"),
+    };
+    json!({"id": id, "version": version, "op": "upsert", "data": data})
+}
+
+/// Where such a line's thing stands.
+pub fn rule_key(scope: &TenantScope, entity: Entity, id: &str) -> Key {
+    match entity {
+        Entity::Promotions => scope.promotion(id),
+        Entity::TaxRules => scope.tax_rule(id),
+        Entity::Categories => scope.category_rule(id),
+        Entity::Coupons => scope.coupon(id),
+        Entity::Customers => scope.customer(id),
+        other => panic!("{other:?} is no feed of rules"),
+    }
 }
 
 pub fn delete(id: &str, version: u64) -> Value {

@@ -3,20 +3,34 @@
 use utoipa::OpenApi;
 
 use crate::catalog::LocationBody;
+use crate::price_rules::{CategoryData, CouponData, CustomerData, PromotionData, TaxRuleData};
 use crate::sync::{FeedLine, PriceData, StockData, SyncStatus, TemplateData, UploadQuery, UploadReply};
 
 /// This area.
 #[derive(OpenApi)]
 #[openapi(
     paths(upload_feed, feed_status),
-    components(schemas(LocationBody, PriceData, StockData, TemplateData))
+    components(schemas(
+        LocationBody,
+        PriceData,
+        StockData,
+        PromotionData,
+        TaxRuleData,
+        CouponData,
+        CustomerData,
+        CategoryData,
+        TemplateData
+    ))
 )]
 pub struct Api;
 
-/// Takes an NDJSON feed: `catalog`, `locations`, `inventory`, `price_book` or `print_templates`.
+/// Takes an NDJSON feed: `catalog`, `categories`, `locations`, `inventory`, `price_book`, `tax_rules`,
+/// `promotions`, `coupons`, `customers` or `print_templates`.
 ///
-/// One line is one `FeedLine`, its `data` a `ProductBody`, `LocationBody`, `StockData`, `PriceData` or
-/// `TemplateData`. It needs no idempotency key: a line that is not newer than what is there is skipped, so an upload may be
+/// One line is one `FeedLine`, its `data` a `ProductBody`, `CategoryData`, `LocationBody`, `StockData`,
+/// `PriceData`, `TaxRuleData`, `PromotionData`, `CouponData`, `CustomerData` or `TemplateData`. A change of promotions, tax
+/// rules and categories is in force at every till within 15 seconds, all else at once. An upload needs no
+/// idempotency key: a line that is not newer than what is there is skipped, so an upload may be
 /// repeated. Bad lines are parked and listed, the rest is applied; fields that nobody knows are tolerated
 /// and counted. Where the call's time does not suffice, `next_from` says with which line to go on.
 ///
