@@ -13,6 +13,7 @@ use tillstream_domain::cart::{
 use tillstream_domain::compact::{self, CompactError};
 use tillstream_domain::lane::LaneNumber;
 
+use super::course_item::{course_of, with_course};
 use crate::database::Item;
 use crate::error::{Error, Refusal, Result};
 use crate::tenancy::TenantScope;
@@ -107,6 +108,7 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         .with("body", body)
         .with_some("charges", charges)
         .with("keys", keys);
+    let item = with_course(item, &cart.course)?;
     let Some(done) = &cart.finalized else {
         return Ok(item);
     };
@@ -180,6 +182,7 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         plan_attempt: item.opt_number("plan_attempt").map(u32::try_from).transpose().map_err(Error::bug)?,
         return_of: body.return_of,
         void_reason: body.void_reason,
+        course: course_of(item)?,
         finalized,
     })
 }

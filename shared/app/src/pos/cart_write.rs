@@ -6,8 +6,9 @@ use tillstream_domain::cart::{Cart, CartState, Outcome};
 use super::cart_item::{cart_item, cart_of};
 use super::context::CommandContext;
 use super::identity::reused_key;
+use super::parking::marker_write;
 use super::refusals::cart_not_found;
-use crate::database::{Condition, Consistency, DatabaseError, Get, Item, Table, Write};
+use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Item, Table, Write};
 use crate::environment::Retries;
 use crate::error::{Error, Result};
 use crate::ports::Ports;
@@ -68,8 +69,24 @@ pub fn lost_race(error: DatabaseError) -> Result<String> {
     match error {
         DatabaseError::ConditionFailed(_) => Ok("another command changed the cart".to_owned()),
         DatabaseError::Invalid(what) => Err(Error::Bug(what)),
+        DatabaseError::Cancelled(reasons) => {
+            let invalid = reasons.into_iter().find_map(|reason| match reason {
+                Cancellation::Invalid(what) => Some(what),
+                _ => None,
+            });
+            invalid.map_or_else(|| Ok("another transaction was first".to_owned()), |what| Err(Error::Bug(what)))
+        }
         other => Ok(other.to_string()),
     }
+}
+
+/// Whose carts a command may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Those of its register.
+    Register,
+    /// Those too that another register of the store has parked.
+    StoreWhileParked,
 }
 
 /// Runs `change` on the cart `cart_id` and writes the result, once. `more` is read in the same round
@@ -82,6 +99,24 @@ pub async fn change_cart<F>(
     ports: &Ports,
     context: &CommandContext,
     cart_id: &str,
+    more: Vec<Get>,
+    change: F,
+) -> Result<Executed>
+where
+    F: FnMut(&mut Cart, &[Option<Item>]) -> Result<Outcome>,
+{
+    change_cart_in_reach(ports, context, cart_id, Reach::Register, more, change).await
+}
+
+/// As [`change_cart`], with a say in whose carts may be changed.
+///
+/// # Errors
+/// Those of [`change_cart`].
+pub async fn change_cart_in_reach<F>(
+    ports: &Ports,
+    context: &CommandContext,
+    cart_id: &str,
+    reach: Reach,
     more: Vec<Get>,
     mut change: F,
 ) -> Result<Executed>
@@ -102,10 +137,23 @@ where
         };
         let (item, more) = read.split_first().ok_or_else(|| Error::bug("a read answered nothing"))?;
         let mut cart = cart_of(item.as_ref().ok_or_else(|| cart_not_found(cart_id))?)?;
-        context.require_own(ports, &cart).await?;
+        // What took effect is answered again whoever has the cart by now: another register may have recalled
+        // it. Only who sent it from that register can have sent it.
+        if let Seen::Same(outcome) = cart.applied.seen(&context.identity) {
+            return Ok(Executed { outcome, cart, replayed: true });
+        }
+        match reach {
+            Reach::StoreWhileParked
+                if cart.state == CartState::Parked && cart.store_id == context.store_id =>
+            {
+                context.require_till_beside(ports, &cart).await?;
+            }
+            _ => context.require_own(ports, &cart).await?,
+        }
         if let Some(executed) = replay(context, &cart)? {
             return Ok(executed);
         }
+        let parked_before = cart.course.parked.clone();
         let stored = cart.version;
         let outcome = change(&mut cart, more)?;
         match cart.state {
@@ -115,7 +163,12 @@ where
         }
         cart.version += 1;
         cart.written_at = context.now;
-        match ports.database.write(cart_put(context, &cart, Some(stored))?).await {
+        let put = cart_put(context, &cart, Some(stored))?;
+        let written = match marker_write(&context.caller.scope, parked_before.as_ref(), &cart)? {
+            None => ports.database.write(put).await,
+            Some(marker) => ports.database.transact(vec![put, marker]).await,
+        };
+        match written {
             Ok(()) => return Ok(Executed { outcome, cart, replayed: false }),
             Err(error) => retries.again(&lost_race(error)?).await?,
         }

@@ -5,8 +5,11 @@
 
 pub mod applied;
 mod charges;
+mod course;
+pub mod order_status;
 mod payments;
 mod returns;
+pub mod undo;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -14,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use applied::{Applied, AppliedCommand, Outcome};
 pub use charges::{Charges, DiscountHead, LineAmounts, LineCharges};
+pub use course::{Course, Parked, Recorded};
 pub use payments::{Payment, PaymentInput, TENDERS};
 pub use returns::{Disposition, OriginalLine, OriginalSale, ReturnLine, Returned, ReturnedLine};
 
@@ -214,6 +218,8 @@ pub struct Cart {
     pub return_of: Option<ReturnHead>,
     /// Why it was voided.
     pub void_reason: Option<String>,
+    /// What became of it beside its lines and payments.
+    pub course: Course,
     /// Set once it is final.
     pub finalized: Option<Finalized>,
 }
@@ -601,12 +607,17 @@ impl Cart {
     pub fn void(&mut self, kind: CartKind, reason: Option<String>) -> Result<(), CartError> {
         self.require(kind)?;
         match self.state {
+            // What undoes an order is nobody's to give up between two of its steps.
+            _ if self.course.undoes.is_some() => {
+                Err(CartError::WrongState { is: "undoing an order", needs: "a return of a till" })
+            }
             CartState::Finalized | CartState::Voided => {
                 Err(CartError::WrongState { is: self.state.name(), needs: "a cart that is not final" })
             }
             _ => {
                 self.state = CartState::Voided;
                 self.void_reason = reason;
+                self.course.parked = None;
                 Ok(())
             }
         }

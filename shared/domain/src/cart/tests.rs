@@ -25,6 +25,7 @@ fn cart(kind: CartKind) -> Cart {
         plan_attempt: None,
         return_of: None,
         void_reason: None,
+        course: Course::default(),
         finalized: None,
     }
 }
