@@ -97,6 +97,8 @@ pub enum Command {
     RecallCart(CartReference),
     /// Tells the parked carts of the store.
     ListParkedCarts(ListParkedCarts),
+    /// Undoes a final sale, on the business day it was made.
+    VoidOrder(VoidOrder),
     /// Opens a return.
     StartReturn(StartReturn),
     /// Adds a line to a return.
@@ -110,7 +112,7 @@ pub enum Command {
 }
 
 /// Names of all actions, for the message that refuses an unknown one.
-pub const ACTIONS: [&str; 21] = [
+pub const ACTIONS: [&str; 22] = [
     "create_cart",
     "set_customer",
     "add_line_item",
@@ -127,6 +129,7 @@ pub const ACTIONS: [&str; 21] = [
     "park_cart",
     "recall_cart",
     "list_parked_carts",
+    "void_order",
     "start_return",
     "return_line_item",
     "refund_tender",
@@ -386,6 +389,19 @@ pub struct ParkedCartView {
     pub total: Money,
 }
 
+/// Payload of `void_order`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VoidOrder {
+    /// The order: a till's sale of this store and business day, of which nothing came back.
+    pub order_id: String,
+    /// Why, at most 200 characters.
+    pub reason: String,
+    /// Approval by a supervisor.
+    #[serde(default)]
+    pub approval_id: Option<String>,
+}
+
 /// Payload of `start_return`.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -523,10 +539,10 @@ pub struct CommandResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
     pub change: Option<Money>,
-    /// `finalize_order`, `finalize_return`.
+    /// `finalize_order`, `finalize_return`; `void_order`: the return that undoes the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<String>,
-    /// `finalize_order`, `finalize_return`: the gapless number of the register.
+    /// `finalize_order`, `finalize_return`, `void_order`: the gapless number of the register.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt_number: Option<u64>,
     /// `finalize_order`: documents that can be fetched.

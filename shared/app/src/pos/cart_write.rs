@@ -74,7 +74,8 @@ pub fn lost_race(error: DatabaseError) -> Result<String> {
                 Cancellation::Invalid(what) => Some(what),
                 _ => None,
             });
-            invalid.map_or_else(|| Ok("another transaction was first".to_owned()), |what| Err(Error::Bug(what)))
+            invalid
+                .map_or_else(|| Ok("another transaction was first".to_owned()), |what| Err(Error::Bug(what)))
         }
         other => Ok(other.to_string()),
     }

@@ -5,9 +5,7 @@ use tillstream_domain::cart::{Applied, Cart, CartKind, CartState, Charges, Cours
 use tillstream_domain::location::Location;
 
 use super::cart_item::cart_of;
-use super::cart_write::{
-    Executed, Reach, cart_get, change_cart, change_cart_in_reach, create_cart, replay,
-};
+use super::cart_write::{Executed, Reach, cart_get, change_cart, change_cart_in_reach, create_cart, replay};
 use super::context::CommandContext;
 use super::identity::derived_id;
 use super::returns::REASON_CHARS_MAX;

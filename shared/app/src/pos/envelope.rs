@@ -101,6 +101,7 @@ pub fn command(action: &str, payload: Value) -> Result<Command> {
         "park_cart" => Command::ParkCart(typed("payload", payload)?),
         "recall_cart" => Command::RecallCart(typed("payload", payload)?),
         "list_parked_carts" => Command::ListParkedCarts(typed("payload", payload)?),
+        "void_order" => Command::VoidOrder(typed("payload", payload)?),
         "start_return" => Command::StartReturn(typed("payload", payload)?),
         "return_line_item" => Command::ReturnLineItem(typed("payload", payload)?),
         "refund_tender" => Command::RefundTender(typed("payload", payload)?),

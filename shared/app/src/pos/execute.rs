@@ -10,7 +10,7 @@ use super::cart_write::Executed;
 use super::context::{CommandContext, SELLERS};
 use super::identity::command_identity;
 use super::view::cart_view;
-use super::{carts, discounts, envelope, finalize, lines, parking, returns, tenders};
+use super::{carts, discounts, envelope, finalize, lines, parking, returns, tenders, undo};
 use crate::error::{Error, Result};
 use crate::fields;
 use crate::ports::Ports;
@@ -64,8 +64,7 @@ async fn run(ports: &Ports, caller: &Caller, sent: Value) -> Result<Answered> {
     let key = envelope.idempotency_key;
     if let Command::ListParkedCarts(p) = command {
         let (parked, next_cursor) = parking::list(ports, &context, p).await?;
-        let result =
-            CommandResult { parked_carts: Some(parked), next_cursor, ..CommandResult::default() };
+        let result = CommandResult { parked_carts: Some(parked), next_cursor, ..CommandResult::default() };
         return Ok(about_no_cart(key, action, result));
     }
     let executed = dispatch(ports, &context, command, &key).await?;
@@ -128,6 +127,7 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
         Command::ParkCart(p) => Some(("payload.cart_id", &p.cart_id)),
         Command::RecallCart(p) => Some(("payload.cart_id", &p.cart_id)),
         Command::ListParkedCarts(_) => None,
+        Command::VoidOrder(p) => Some(("payload.order_id", &p.order_id)),
         Command::ReturnLineItem(p) => Some(("payload.return_id", &p.return_id)),
         Command::RefundTender(p) => Some(("payload.return_id", &p.return_id)),
         Command::FinalizeReturn(p) => Some(("payload.return_id", &p.return_id)),
@@ -153,6 +153,7 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
         Command::ParkCart(p) => parking::park(ports, context, p).await,
         Command::RecallCart(p) => parking::recall(ports, context, p).await,
         Command::ListParkedCarts(_) => Err(Error::bug("a list of carts is about none of them")),
+        Command::VoidOrder(p) => undo::void_order(ports, context, p).await,
         Command::StartReturn(p) => returns::start(ports, context, p, key).await,
         Command::ReturnLineItem(p) => returns::add_line(ports, context, p).await,
         Command::RefundTender(p) => tenders::refund(ports, context, p).await,

@@ -15,6 +15,7 @@ use super::plan::{self, PlanEnd};
 use super::refusals::cart_not_found;
 use super::returns::{returned_get, returned_of};
 use super::shortage::{Shortage, free_expired_holds, insufficient_stock};
+use super::undo::undoing_writes;
 use crate::catalog::items::catalog_get;
 use crate::database::{
     Cancellation, Condition, DatabaseError, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write,
@@ -28,12 +29,12 @@ use crate::stock::split::make_whole;
 use crate::stock::take::{Taken, take};
 use crate::tenancy::TenantScope;
 
-/// What an order is called once it is final: a till's sale is `completed`; an order from elsewhere is
-/// `paid`, or `placed` where it is on account; a return is `returned`.
+/// What an order is called once it is final: a sale made at a till, or recorded, is `completed`; an order
+/// from elsewhere is `paid`, or `placed` where it is on account; a return is `returned`.
 fn final_status(cart: &Cart, register_id: &str) -> &'static str {
     match cart.kind {
         CartKind::Return => "returned",
-        CartKind::Sale if !Lane::is_virtual(register_id) => "completed",
+        CartKind::Sale if !Lane::is_virtual(register_id) || cart.course.recorded.is_some() => "completed",
         CartKind::Sale if cart.payments.iter().any(|p| p.tender == "account") => "placed",
         CartKind::Sale => "paid",
     }
@@ -90,12 +91,18 @@ pub fn delta_of(kind: CartKind, wanted: &StockMove) -> Delta {
     }
 }
 
-/// For a return of a known sale: what came back of it, with this return added.
+/// For a return of a known sale: what came back of it, with this return added; and where it undoes the
+/// whole of it, what else that writes.
 ///
 /// # Errors
-/// 409 `return_above_sold`, `refund_above_paid`.
-pub async fn returned_write(ports: &Ports, scope: &TenantScope, cart: &Cart) -> Result<Option<Write>> {
-    let Some(original) = cart.return_of.as_ref().and_then(|r| r.original.as_ref()) else { return Ok(None) };
+/// 409 `return_above_sold`, `refund_above_paid`; those of [`undoing_writes`].
+pub async fn returned_writes(ports: &Ports, scope: &TenantScope, cart: &Cart) -> Result<Vec<Write>> {
+    if let Some(undoing) = cart.course.undoes {
+        return undoing_writes(ports, scope, cart, undoing, None).await;
+    }
+    let Some(original) = cart.return_of.as_ref().and_then(|r| r.original.as_ref()) else {
+        return Ok(Vec::new());
+    };
     let item = ports.database.get(returned_get(scope, &original.order_id)).await?;
     let mut returned = returned_of(item.as_ref())?;
     returned.add(cart, original)?;
@@ -107,7 +114,7 @@ pub async fn returned_write(ports: &Ports, scope: &TenantScope, cart: &Cart) -> 
         Some(version) => Condition::Eq("version", version.into()),
         None => Condition::NotExists,
     };
-    Ok(Some(Write::Put { table: Table::Orders, item: put, condition: Some(condition) }))
+    Ok(vec![Write::Put { table: Table::Orders, item: put, condition: Some(condition) }])
 }
 
 /// How one attempt to commit ended.
@@ -273,7 +280,7 @@ impl<'a> Rounds<'a> {
     /// Those of [`plan::drive`] where a plan is left to be ended.
     pub async fn found(&self, executed: Executed) -> Result<Executed> {
         let (scope, cart) = (&self.context.caller.scope, &executed.cart);
-        if !self.ended && cart.finalized.is_some() && needs_plan(cart, true) {
+        if !self.ended && cart.finalized.is_some() && may_have_had_plan(cart) {
             plan::end(self.ports, scope, &cart.id, self.context.now).await?;
         }
         Ok(Executed { replayed: executed.replayed && !self.planned, ..executed })
@@ -472,29 +479,33 @@ pub async fn finalize(
         }
         let location = context.till(at(2))?;
         let moves = cart.stock_moves();
-        let returned = match returned_write(ports, scope, &cart).await {
+        let returned = match returned_writes(ports, scope, &cart).await {
             // What came back was read after the cart: it may hold this very return.
             Err(Error::Rejected(_)) if rounds.is_outdated(cart_id, Some(cart.version)).await? => continue,
             returned => returned?,
         };
-        if needs_plan(&cart, returned.is_some()) {
+        if needs_plan(&cart, returned.len()) {
             rounds.plan(&cart, &moves).await?;
             continue;
         }
         let stored = Some(cart.version);
         cart.applied.record_last(&context.identity, Outcome::Finalized);
         let read = StoreRead { location: &location, lane: at(1) };
-        let more = returned.into_iter().collect();
-        if let Some(executed) = rounds.commit(cart, stored, &read, &moves, more).await? {
+        if let Some(executed) = rounds.commit(cart, stored, &read, &moves, returned).await? {
             return Ok(executed);
         }
     }
 }
 
-/// Whether `cart` is of more SKUs than one transaction takes. `returned`: what came back of the original
-/// sale is written too.
-fn needs_plan(cart: &Cart, returned: bool) -> bool {
-    cart.stock_moves().len() + 2 + usize::from(returned) > TRANSACTION_ACTIONS_MAX
+/// Whether `cart` is of more SKUs than one transaction takes beside `more` writes, itself and its number.
+fn needs_plan(cart: &Cart, more: usize) -> bool {
+    cart.stock_moves().len() + 2 + more > TRANSACTION_ACTIONS_MAX
+}
+
+/// The same of a cart that is final: of what else was written with it only the most is known, and to look
+/// for a plan in vain does no harm.
+fn may_have_had_plan(cart: &Cart) -> bool {
+    needs_plan(cart, if cart.course.undoes.is_some() { 2 } else { 1 })
 }
 
 /// The writes that make a cart final, stock apart: the cart itself on its version (`None`: it must not

@@ -19,4 +19,5 @@ mod refusals;
 pub mod returns;
 pub mod shortage;
 mod tenders;
+pub mod undo;
 pub mod view;

@@ -79,10 +79,9 @@ impl OrderStatus {
             OrderStatus::Allocated => &[OrderStatus::Shipped, OrderStatus::Cancelled],
             OrderStatus::Shipped => &[OrderStatus::Delivered],
             OrderStatus::Completed => &[OrderStatus::Voided],
-            OrderStatus::Delivered
-            | OrderStatus::Cancelled
-            | OrderStatus::Voided
-            | OrderStatus::Returned => &[],
+            OrderStatus::Delivered | OrderStatus::Cancelled | OrderStatus::Voided | OrderStatus::Returned => {
+                &[]
+            }
         }
     }
 
@@ -266,8 +265,7 @@ impl Cart {
             if payment.amount.amount <= 0 {
                 return Err(CartError::NotPositive.into());
             }
-            let amount =
-                Money::new(payment.amount.amount, self.currency).map_err(CartError::Money)?.amount;
+            let amount = Money::new(payment.amount.amount, self.currency).map_err(CartError::Money)?.amount;
             // Nobody stands at a till here: what is too much cannot be given back.
             if amount > due {
                 return Err(CartError::Overpaid { due }.into());
