@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import checks
 from bad_access import BadAccess
+from bad_after_sale import BadAfterSale
 from bad_commands import BadCommands
 from bad_queries import BadQueries
 from bad_records import BadRecords
@@ -25,7 +26,7 @@ def run(stack) -> None:
     checks.require_none(failed, "answers to bad input were wrong")
 
 
-class BadInput(BadCommands, BadAccess, BadQueries, BadRecords):
+class BadInput(BadCommands, BadAfterSale, BadAccess, BadQueries, BadRecords):
     """All of it."""
 
     # Tables
@@ -39,6 +40,10 @@ class BadInput(BadCommands, BadAccess, BadQueries, BadRecords):
         yield Table("card numbers and texts", self.texts)
         yield Table("discounts by hand", self.discounts)
         yield Table("states of a cart", self.cart_states)
+        yield Table("parked carts", self.parked_carts)
+        yield Table("voids", self.voids)
+        yield Table("the way of an order", self.order_statuses)
+        yield Table("sales made elsewhere", self.recorded_sales)
         yield Table("tokens", self.bad_tokens)
         yield Table("every route without a token", self.routes_without_token)
         yield Table("roles and stores", self.reach)

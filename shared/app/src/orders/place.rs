@@ -203,6 +203,8 @@ pub(super) async fn run(
 /// place.
 fn is_unborn(existing: &Cart) -> bool {
     existing.finalized.is_none()
+        // What undoes an order stands so, too, between two of its steps.
+        && existing.kind == CartKind::Sale
         && existing.state == CartState::Tendering
         && Lane::is_virtual(&existing.register_id)
 }

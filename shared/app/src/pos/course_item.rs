@@ -6,6 +6,7 @@ use tillstream_domain::cart::{Cart, Course};
 
 use crate::database::{Change, Condition, Item, Table, Write};
 use crate::error::{Error, Result};
+use crate::keeper::versions::due_changes;
 use crate::tenancy::TenantScope;
 
 const PARKED: &str = "parked";
@@ -58,10 +59,13 @@ pub fn status_write(scope: &TenantScope, order: &Cart, stored: u64) -> Result<Wr
     let number = |version: u64| i64::try_from(version).map_err(Error::bug);
     let keys = tillstream_domain::compact::encode(&order.applied).map_err(Error::bug)?;
     let history = serde_json::to_string(&order.course.history).map_err(Error::bug)?;
+    let [due_pk, due_at] = due_changes(&order.id, order.written_at)?;
     Ok(Write::Update {
         table: Table::Orders,
         key: scope.cart(&order.id),
         changes: vec![
+            due_pk,
+            due_at,
             Change::Set("status", done.status.as_str().into()),
             Change::Set("order_version", i64::from(done.order_version).into()),
             Change::Set("version", number(order.version)?.into()),

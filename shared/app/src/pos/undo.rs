@@ -122,7 +122,7 @@ pub async fn undo(
         let (cart, writes) = match ready.await {
             // These were read one after the other: it may be undone by this very request's twin.
             Err(Error::Rejected(_)) if rounds.is_outdated(&undo_id, stored).await? => continue,
-            Err(Error::Conflict(why)) => {
+            Err(Error::Conflict(why) | Error::Retryable { reason: why, .. }) => {
                 rounds.again(&why).await?;
                 continue;
             }

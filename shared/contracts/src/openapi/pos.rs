@@ -26,7 +26,7 @@ struct Sent {
 #[utoipa::path(post, path = "/v1/pos/command", tag = "pos", request_body = Sent,
     responses(
         (status = 200, description = "It took effect, now or before", body = CommandReply, headers(("Idempotent-Replayed" = Option<bool>, description = "`true` where it took effect before"))),
-        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `cursor_malformed`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`, `register_out_of_reach`, `approval_required`, `approval_not_found`"),
         (status = 404, description = "`store_not_found`, `register_not_found`, `cart_not_found`, `sku_not_found`, `barcode_not_found`, `line_not_found`, `discount_not_found`, `payment_not_found`, `order_not_found`"),
         (status = 409, description = "`insufficient_stock` with `lines`, `order_of_another_day`, `order_of_another_store`, `order_already_returned`, `order_already_voided`, `order_status_conflict`, `order_undone`, `wrong_cart_state`, `wrong_cart_kind`, `cart_exists`, `cart_of_another_store`, `cart_of_another_register`, `finalize_in_progress`, `cart_empty`, `underpaid`, `overpaid`, `payments_present`, `discount_above_total`, `discount_takes_nothing_off`, `return_above_sold`, `return_outdated`, `refund_above_paid`, `order_not_final`"),

@@ -72,3 +72,49 @@ impl Cart {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{cart, line, pay};
+    use super::*;
+
+    fn parked() -> Parked {
+        Parked { at: Timestamp::UNIX_EPOCH, employee_id: "e-1".into(), note: Some("hat".into()) }
+    }
+
+    #[test]
+    fn what_is_parked_comes_back_as_it_was() {
+        let mut c = cart(CartKind::Sale);
+        c.add_line(line("A", 2, "2.55")).unwrap();
+        let before = c.clone();
+        c.park(parked()).unwrap();
+        assert_eq!((c.state, c.course.parked.clone()), (CartState::Parked, Some(parked())));
+        let state = CartError::WrongState { is: "parked", needs: "an open cart" };
+        assert_eq!(c.add_line(line("A", 1, "1")), Err(state.clone()));
+        assert_eq!(c.park(parked()), Err(state));
+        assert!(c.check_finalizable(CartKind::Sale).is_err());
+        c.recall("r-2").unwrap();
+        assert_eq!(c, Cart { register_id: "r-2".into(), ..before });
+        let state = CartError::WrongState { is: "open", needs: "a parked cart" };
+        assert_eq!(c.recall("r-3"), Err(state));
+    }
+
+    #[test]
+    fn what_is_being_paid_is_not_parked_and_what_is_parked_can_be_given_up() {
+        let mut c = cart(CartKind::Sale);
+        c.add_line(line("A", 2, "1")).unwrap();
+        c.set_tendering().unwrap();
+        assert!(matches!(c.park(parked()), Err(CartError::WrongState { is: "tendering", .. })));
+        c.add_payment(pay("card", 200)).unwrap();
+        assert!(matches!(c.park(parked()), Err(CartError::WrongState { is: "paid", .. })));
+        assert!(matches!(cart(CartKind::Return).park(parked()), Err(CartError::WrongKind { .. })));
+        let mut c = cart(CartKind::Sale);
+        c.park(parked()).unwrap();
+        c.void(CartKind::Sale, None).unwrap();
+        assert_eq!((c.state, &c.course.parked), (CartState::Voided, &None));
+        assert!(c.recall("r-1").is_err());
+        let mut c = cart(CartKind::Sale);
+        c.plan_attempt = Some(1);
+        assert_eq!(c.park(parked()), Err(CartError::FinalizeInProgress));
+    }
+}

@@ -2,7 +2,7 @@ use super::applied::{CommandIdentity, Seen};
 use super::*;
 use crate::money::Money;
 
-fn cart(kind: CartKind) -> Cart {
+pub(super) fn cart(kind: CartKind) -> Cart {
     Cart {
         id: "c-1".into(),
         kind,
@@ -30,7 +30,7 @@ fn cart(kind: CartKind) -> Cart {
     }
 }
 
-fn line(sku: &str, pieces: i64, price: &str) -> NewLine {
+pub(super) fn line(sku: &str, pieces: i64, price: &str) -> NewLine {
     NewLine {
         sku: sku.into(),
         name: sku.into(),
@@ -44,7 +44,7 @@ fn line(sku: &str, pieces: i64, price: &str) -> NewLine {
     }
 }
 
-fn pay(tender: &str, amount: i64) -> PaymentInput {
+pub(super) fn pay(tender: &str, amount: i64) -> PaymentInput {
     PaymentInput {
         tender: tender.into(),
         amount: Money { amount, currency: Currency::GBP },
