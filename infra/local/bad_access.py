@@ -168,6 +168,7 @@ class BadAccess(HostileClient):
             "currency": "GBP",
         }
         feed = json.dumps({"id": f"n-{self.run}", "version": 1, "op": "upsert", "data": product})
+        recorded = {**self.order(), "occurred_at": "2026-01-05T10:00:00Z"}
         forbidden = [
             ("nobody analyst warehouse integration", self.command("add_line_item", self.line())),
             ("nobody analyst warehouse", self.keyed("POST", "/v1/orders", self.order())),
@@ -192,6 +193,10 @@ class BadAccess(HostileClient):
             ("nobody cashier warehouse", self.ask("/v1/analytics/sales")),
             ("nobody warehouse", self.ask("/v1/orders")),
             ("nobody warehouse", self.ask(f"/v1/orders/{self.final}")),
+            ("nobody warehouse", self.ask("/v1/sales")),
+            ("nobody analyst cashier", self.keyed("PUT", f"/v1/orders/{self.second_order}", {"status": "paid"})),
+            ("warehouse", self.keyed("PUT", f"/v1/orders/{self.second_order}", {"status": "cancelled"})),
+            ("nobody analyst cashier warehouse manager", self.keyed("POST", "/v1/sales/record", recorded)),
             ("nobody", self.ask("/v1/inventory")),
         ]
         for roles, request in forbidden:

@@ -213,6 +213,7 @@ class BadCommands(HostileClient):
             ("POST", f"/v1/inventory/reservations/{self.reservation}/release", {}),
             ("POST", f"/v1/inventory/reservations/{self.reservation}/extend", {"ttl_seconds": 7200}),
             ("POST", "/v1/orders", self.order()),
+            ("PUT", f"/v1/orders/{self.second_order}", {"status": "cancelled"}),
             ("POST", "/v1/dispatch/dead-letters/replay", {}),
             (
                 "POST",
@@ -257,6 +258,8 @@ class BadCommands(HostileClient):
             "remove_payment": {"payment_id": "p-1"},
             "finalize_order": {},
             "void_cart": {},
+            "park_cart": {},
+            "recall_cart": {},
         }
         for action, more in cart_actions.items():
             request = self.command(action, {"cart_id": nothing, **more})

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import checks
 from bad_access import BadAccess
+from bad_after_sale import BadAfterSale
 from bad_commands import BadCommands
 from bad_documents import BadDocuments
 from bad_queries import BadQueries
@@ -26,7 +27,7 @@ def run(stack) -> None:
     checks.require_none(failed, "answers to bad input were wrong")
 
 
-class BadInput(BadCommands, BadAccess, BadQueries, BadDocuments, BadRecords):
+class BadInput(BadCommands, BadAfterSale, BadAccess, BadQueries, BadDocuments, BadRecords):
     """All of it."""
 
     # Tables
@@ -41,6 +42,10 @@ class BadInput(BadCommands, BadAccess, BadQueries, BadDocuments, BadRecords):
         yield Table("discounts by hand", self.discounts)
         yield Table("coupons, promotions and modifiers", self.promotions)
         yield Table("states of a cart", self.cart_states)
+        yield Table("parked carts", self.parked_carts)
+        yield Table("voids", self.voids)
+        yield Table("the way of an order", self.order_statuses)
+        yield Table("sales made elsewhere", self.recorded_sales)
         yield Table("tokens", self.bad_tokens)
         yield Table("every route without a token", self.routes_without_token)
         yield Table("roles and stores", self.reach)

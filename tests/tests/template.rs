@@ -85,6 +85,9 @@ const READ: &[&str] = &["GetItem", "BatchGetItem", "Query"];
 const PUT: &[&str] = &["GetItem", "BatchGetItem", "Query", "PutItem"];
 /// Carts are put, lanes and plans updated, and a plan's state is checked beside its chunks.
 const ORDERS: &[&str] = &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "ConditionCheckItem"];
+/// At a till markers of parked carts come and go beside them.
+const CARTS: &[&str] =
+    &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"];
 /// Counters are updated; holds and exceptions are put and deleted.
 const STOCK: &[&str] = &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"];
 /// Products are put, and the barcodes they lose deleted.
@@ -101,7 +104,7 @@ type Needs = &'static [(&'static str, &'static [&'static str])];
 const NEEDS: &[(&str, Needs)] = &[
     (
         "pos-commands",
-        &[("OrdersTable", ORDERS), ("StockTable", STOCK), ("CatalogTable", READ), ("IdentityTable", GET)],
+        &[("OrdersTable", CARTS), ("StockTable", STOCK), ("CatalogTable", READ), ("IdentityTable", GET)],
     ),
     (
         "orders",

@@ -8,14 +8,17 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use axum::routing::get;
-use tillstream_app::orders::{place, read};
+use axum::routing::{get, post};
+use tillstream_app::orders::{place, read, record, status};
+use tillstream_app::pos::cart_write::Executed;
 use tillstream_app::{Error, Ports};
-use tillstream_contracts::orders::{OrderFilter, PlaceOrder, PlacedOrder};
+use tillstream_contracts::orders::{
+    ChangedOrder, OrderFilter, PlaceOrder, PlacedOrder, RecordSale, UpdateOrder,
+};
 use tillstream_runtime::Problem;
 use tillstream_runtime::auth::Authenticator;
 use tillstream_runtime::config::{self, Variable};
-use tillstream_runtime::http::etag::EntityTag;
+use tillstream_runtime::http::etag::{EntityTag, IfMatch};
 use tillstream_runtime::http::{
     self, Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, Replayed,
 };
@@ -44,7 +47,9 @@ pub struct Services {
 pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
     let routes = Router::new()
         .route("/v1/orders", get(list).post(place_order))
-        .route("/v1/orders/{id}", get(order))
+        .route("/v1/orders/{id}", get(order).put(change_order))
+        .route("/v1/sales", get(sales))
+        .route("/v1/sales/record", post(record_sale))
         .route("/v1/orders/{id}/documents", get(documents::list))
         .route("/v1/documents/{id}", get(documents::document));
     http::router(FUNCTION, routes, services, authenticator)
@@ -56,7 +61,19 @@ async fn place_order(
     IdempotencyKey(key): IdempotencyKey,
     JsonBody(sent): JsonBody<PlaceOrder>,
 ) -> Result<impl IntoResponse, Problem> {
-    let executed = place::place(&services.ports, &caller, &key, sent).await?;
+    placed(place::place(&services.ports, &caller, &key, sent).await?)
+}
+
+async fn record_sale(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    IdempotencyKey(key): IdempotencyKey,
+    JsonBody(sent): JsonBody<RecordSale>,
+) -> Result<impl IntoResponse, Problem> {
+    placed(record::record(&services.ports, &caller, &key, sent).await?)
+}
+
+fn placed(executed: Executed) -> Result<impl IntoResponse, Problem> {
     let done = executed.cart.finalized.as_ref().ok_or_else(|| Error::bug("a placed order is final"))?;
     let placed = PlacedOrder {
         consistency_token: done.number.to_string(),
@@ -64,6 +81,33 @@ async fn place_order(
     };
     let tag = EntityTag::of_version(placed.order.order_version.into());
     Ok((StatusCode::CREATED, tag, Replayed(executed.replayed), axum::Json(placed)))
+}
+
+async fn change_order(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    PathParams(id): PathParams<String>,
+    if_match: IfMatch,
+    IdempotencyKey(key): IdempotencyKey,
+    JsonBody(sent): JsonBody<UpdateOrder>,
+) -> Result<impl IntoResponse, Problem> {
+    let precondition = |current| if_match.check(current);
+    let changed = status::change(&services.ports, &caller, &key, &id, sent, precondition).await?;
+    let counted = changed.counted.as_ref().and_then(|cart| cart.finalized.as_ref());
+    let answer = ChangedOrder {
+        consistency_token: counted.map(|done| done.number.to_string()),
+        order: read::order_view(&changed.order, true)?,
+    };
+    let tag = EntityTag::of_version(answer.order.order_version.into());
+    Ok((tag, Replayed(changed.replayed), axum::Json(answer)))
+}
+
+async fn sales(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    QueryParams(filter): QueryParams<OrderFilter>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(axum::Json(read::list_sales(&services.ports, &caller, filter).await?))
 }
 
 async fn list(

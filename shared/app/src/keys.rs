@@ -8,6 +8,7 @@
 //! | orders | `<t>#cart#<id>` | `plan` | plan of a long finalise |
 //! | orders | `<t>#cart#<id>` | `chunk#<attempt>#<n>` | chunk record of a plan |
 //! | orders | `<t>#lane#<store>#<register>` | `lane` | last number and epoch of a lane |
+//! | orders | `<t>#parked-carts#<store>` | `<time>#<cart>` | marker of a parked cart |
 //! | stock | `<t>#stock#<location>#<sku>` | `stock` | counters |
 //! | stock | `<t>#stock-part#<location>#<sku>#<k>` | `stock` | counters of part k ≥ 1 of a stock item that is, or was, split |
 //! | stock | `<t>#holds#<location>#<sku>`, `<t>#holds-part#<location>#<sku>#<k>` | `<reservation>` | hold line; one on part k |
@@ -112,6 +113,16 @@ impl TenantScope {
     /// Index partition of all orders of a store (`store_pk`).
     pub fn store_orders(&self, store_id: &str) -> Partition {
         Partition(self.pk("store-orders", &[store_id]))
+    }
+
+    /// Marker of a parked cart, by when it was parked.
+    pub fn parked_cart(&self, store_id: &str, sort_key: &str) -> Key {
+        self.key("parked-carts", &[store_id], sort_key)
+    }
+
+    /// All parked carts of a store.
+    pub fn parked_carts(&self, store_id: &str) -> Partition {
+        Partition(self.pk("parked-carts", &[store_id]))
     }
 
     /// The id in the key of an item of `kind` (`product`, `location`), if it is one of this tenant.

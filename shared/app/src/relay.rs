@@ -15,6 +15,7 @@ use crate::pos::cart_item::cart_of;
 use crate::record_failure::Failure;
 use crate::stock::ledger::{ledger_rows, record};
 use crate::tenancy::TenantScope;
+use tillstream_domain::cart::order_status::OrderStatus;
 
 /// A change of an item: as it was, if it was, and as it is, if it still is.
 pub type Images<'a> = (Option<&'a Item>, Option<&'a Item>);
@@ -122,6 +123,24 @@ pub fn relayed(old: Option<&Item>, new: Option<&Item>) -> Result<Relayed> {
         relayed.event = Some(stream_record(sale_event(&scope, &cart)?)?);
     }
     Ok(relayed)
+}
+
+/// The facts of a stored order, one for each of its versions, the first first.
+///
+/// # Errors
+/// A bug if the item is not a final order.
+pub fn facts_of(item: &Item) -> Result<Vec<Fact>> {
+    let Some(last) = of_stored(item)?.fact else { return Ok(Vec::new()) };
+    let cart = cart_of(item)?;
+    let first = cart.first_status().map(OrderStatus::name);
+    let changes = cart.course.history.iter().map(|change| (change.order_version, change.to.name()));
+    let versions = first.map(|status| (1, status)).into_iter().chain(changes);
+    let earlier = versions.filter(|(version, _)| *version < last.order_version);
+    let mut facts: Vec<Fact> = earlier
+        .map(|(order_version, status)| Fact { order_version, status: status.to_owned(), ..last.clone() })
+        .collect();
+    facts.push(last);
+    Ok(facts)
 }
 
 /// The fact and the event of a stored order, for re-emission.

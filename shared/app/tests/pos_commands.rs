@@ -117,6 +117,14 @@ async fn twenty_identical_commands_at_once_have_one_effect() {
         ("return_line_item", returned),
         ("refund_tender", json!({"return_id": "r-1", "tender": "cash", "amount": money(459)})),
         ("finalize_return", json!({"return_id": "r-1"})),
+        ("create_cart", json!({"cart_id": "c-3"})),
+        ("park_cart", json!({"cart_id": "c-3", "note": "back in a minute"})),
+        ("recall_cart", json!({"cart_id": "c-3"})),
+        ("add_line_item", json!({"cart_id": "c-3", "sku": "B", "quantity": 2})),
+        ("set_tendering", json!({"cart_id": "c-3"})),
+        ("add_payment", json!({"cart_id": "c-3", "tender": "card", "amount": money(200)})),
+        ("finalize_order", json!({"cart_id": "c-3"})),
+        ("void_order", json!({"order_id": "c-3", "reason": "rung up twice"})),
         ("start_return", json!({"return_id": "r-2", "reason": "blind"})),
         ("void_return", json!({"return_id": "r-2"})),
     ];
@@ -144,7 +152,7 @@ async fn twenty_identical_commands_at_once_have_one_effect() {
     assert_eq!((a.on_hand, a.seq), (100_000, 3), "opening, one sale of 2, one return of 2");
     let lanes = database.items(Table::Orders).into_iter().filter(|i| i.opt_text("sk") == Some("lane"));
     let last: Vec<_> = lanes.map(|lane| lane.number("last").unwrap()).collect();
-    assert_eq!(last, [2], "one sale, one return");
+    assert_eq!(last, [4], "two sales, one return, one void");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -48,6 +48,15 @@ pub fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Tim
     parse(&text).map(Some).ok_or_else(|| de::Error::custom(format_args!("expected {EXPECTED}")))
 }
 
+/// For `#[serde(deserialize_with)]`: an instant.
+///
+/// # Errors
+/// Of the deserializer, naming what is expected.
+pub fn required<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse(&text).ok_or_else(|| de::Error::custom(format_args!("expected {EXPECTED}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -97,6 +97,36 @@ pub struct HqOrderMessage {
     /// For a return.
     #[serde(rename = "return", skip_serializing_if = "Option::is_none")]
     pub return_of: Option<HqReturn>,
+    /// What made this version of the order; none for the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<HqChange>,
+}
+
+/// A change of an order's status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HqChange {
+    /// Where it stood before.
+    pub from: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// Who changed it.
+    pub by: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Who carries the goods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<String>,
+    /// The carrier's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracking_number: Option<String>,
+    /// What settled the amount owed on account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payments: Vec<HqPayment>,
+    /// The return that brought all of the order back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone_by: Option<String>,
 }
 
 /// One line.
@@ -240,4 +270,7 @@ pub struct HqReturn {
     /// The sale, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub original_order_id: Option<String>,
+    /// Where it undoes the whole sale: where the sale stands, `voided` or `cancelled`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
 }

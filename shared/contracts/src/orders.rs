@@ -64,6 +64,73 @@ pub struct OrderPaymentInput {
     pub external_reference: Option<String>,
 }
 
+/// Body of `PUT /v1/orders/{id}`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateOrder {
+    /// Where the order goes: `paid`, `allocated`, `shipped`, `delivered` or `cancelled`.
+    #[schema(example = "paid")]
+    pub status: String,
+    /// Why, at most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Where the goods are found; with `shipped`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracking: Option<TrackingInput>,
+    /// With `paid`: what settles the amount owed on account, to the minor unit. Where there are none, it
+    /// was settled elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 50)]
+    pub payments: Vec<OrderPaymentInput>,
+}
+
+/// Where goods on their way are found.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Tracking)]
+pub struct TrackingInput {
+    /// Who carries them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<String>,
+    /// The carrier's number, at most 64 characters.
+    pub number: String,
+}
+
+/// Body of `POST /v1/sales/record`: a sale that another system made.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordSale {
+    /// The order's id; made from the idempotency key where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<String>,
+    /// Store whose stock and figures are meant.
+    pub store_id: String,
+    /// `pos`, `web`, `wholesale`, ….
+    pub channel: String,
+    /// When it happened: at most 731 days ago. Its business day counts it.
+    #[serde(deserialize_with = "crate::date_time::required")]
+    #[schema(value_type = String, format = DateTime)]
+    pub occurred_at: Timestamp,
+    /// The register, as the other system calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub register_id: Option<String>,
+    /// The receipt, as the other system calls it; at most 128 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt_reference: Option<String>,
+    /// Customer, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<String>,
+    /// What was sold: 1 to 5,000 lines. A line without a price has the price book's of that time.
+    #[schema(min_items = 1, max_items = 5000)]
+    pub lines: Vec<OrderLineInput>,
+    /// Payments that were taken; they cover the total. Where there are none, it was on account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payments: Vec<OrderPaymentInput>,
+    /// Whether its goods have left the stock here already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stock_already_moved: bool,
+}
+
 /// Filters of `GET /v1/orders`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -95,7 +162,7 @@ pub struct OrderView {
     pub id: String,
     /// `sale` or `return`.
     pub kind: &'static str,
-    /// `completed`, `paid`, `placed` or `returned`.
+    /// `completed`, `placed`, `paid`, `allocated`, `shipped`, `delivered`, `cancelled`, `voided` or `returned`.
     pub status: String,
     /// Counts the facts of this order.
     pub order_version: u32,
@@ -133,6 +200,86 @@ pub struct OrderView {
     /// For a return: the sale it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub original_order_id: Option<String>,
+    /// For a return that undoes a whole order: where that order stands, `voided` or `cancelled`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<&'static str>,
+    /// Where a sale stood and since when, the first first. Left out of lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<StatusView>,
+    /// What tenders got back. Left out of lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refunds: Vec<RefundView>,
+    /// Who voided or cancelled it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancelled_by: Option<String>,
+    /// The return that brought all of it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undone_by: Option<String>,
+    /// For a sale that another system made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<RecordedView>,
+}
+
+/// Where an order stood from some time on.
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+#[schema(as = OrderStatusChange)]
+pub struct StatusView {
+    /// Where.
+    pub status: &'static str,
+    /// The version of the order that this made.
+    pub order_version: u32,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// Who changed it.
+    pub by: String,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Where the goods are found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracking: Option<TrackingInput>,
+    /// What settled the amount owed on account.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub payments: Vec<OrderPaymentInput>,
+}
+
+/// What a tender got back.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Refund)]
+pub struct RefundView {
+    /// Tender.
+    pub tender: String,
+    /// For the goods.
+    #[schema(value_type = MoneySchema)]
+    pub amount: Money,
+    /// What was given on top.
+    #[schema(value_type = MoneySchema)]
+    pub tip: Money,
+    /// The reference of the payment that is given back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_reference: Option<String>,
+}
+
+/// What the system that made a sale calls it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Recorded)]
+pub struct RecordedView {
+    /// Its register there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub register_id: Option<String>,
+    /// Its receipt there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_reference: Option<String>,
+}
+
+/// What `PUT /v1/orders/{id}` answers.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ChangedOrder {
+    /// The order as it is now.
+    pub order: OrderView,
+    /// For a cancellation, which is counted as a return: the token for reading its effect in analytics.
+    pub consistency_token: Option<String>,
 }
 
 /// What `POST /v1/orders` answers.

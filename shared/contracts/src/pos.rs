@@ -99,6 +99,14 @@ pub enum Command {
     FinalizeOrder(CartReference),
     /// Gives a cart up.
     VoidCart(VoidCart),
+    /// Puts an open cart aside.
+    ParkCart(ParkCart),
+    /// Brings a parked cart back, at any register of the store.
+    RecallCart(CartReference),
+    /// Tells the parked carts of the store.
+    ListParkedCarts(ListParkedCarts),
+    /// Undoes a final sale, on the business day it was made.
+    VoidOrder(VoidOrder),
     /// Opens a return.
     StartReturn(StartReturn),
     /// Adds a line to a return.
@@ -130,6 +138,10 @@ pub const ACTIONS: [&str; 22] = [
     "remove_payment",
     "finalize_order",
     "void_cart",
+    "park_cart",
+    "recall_cart",
+    "list_parked_carts",
+    "void_order",
     "start_return",
     "return_line_item",
     "refund_tender",
@@ -377,6 +389,68 @@ pub struct VoidCart {
     pub reason: Option<String>,
 }
 
+/// Payload of `park_cart`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ParkCart {
+    /// The cart.
+    pub cart_id: String,
+    /// What it is found by, at most 200 characters.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+/// Payload of `list_parked_carts`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListParkedCarts {
+    /// How many a page: 1 to 200, 50 where absent.
+    #[serde(default)]
+    pub limit: Option<u32>,
+    /// Where to go on.
+    #[serde(default)]
+    pub cursor: Option<String>,
+}
+
+/// A parked cart, as it is found again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ParkedCart)]
+pub struct ParkedCartView {
+    /// The cart.
+    pub cart_id: String,
+    /// What it is found by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// When it was parked, as the register told it.
+    #[schema(value_type = String, format = DateTime)]
+    pub parked_at: Timestamp,
+    /// Register that parked it.
+    pub register_id: String,
+    /// Who parked it.
+    pub employee_id: String,
+    /// Customer, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<String>,
+    /// How many lines there are.
+    pub line_count: usize,
+    /// What is to be paid.
+    #[schema(value_type = MoneySchema)]
+    pub total: Money,
+}
+
+/// Payload of `void_order`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VoidOrder {
+    /// The order: a till's sale of this store and business day, of which nothing came back.
+    pub order_id: String,
+    /// Why, at most 200 characters.
+    pub reason: String,
+    /// Approval by a supervisor.
+    #[serde(default)]
+    pub approval_id: Option<String>,
+}
+
 /// Payload of `start_return`.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -486,7 +560,7 @@ pub struct CommandReply {
     pub action: String,
     /// The action's result.
     pub result: CommandResult,
-    /// The cart as it is now.
+    /// The cart as it is now; null where the action is about none.
     pub cart: Option<CartView>,
     /// For a command that is counted: the token for reading its effect in analytics.
     pub consistency_token: Option<String>,
@@ -514,15 +588,21 @@ pub struct CommandResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
     pub change: Option<Money>,
-    /// `finalize_order`, `finalize_return`.
+    /// `finalize_order`, `finalize_return`; `void_order`: the return that undoes the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<String>,
-    /// `finalize_order`, `finalize_return`: the gapless number of the register.
+    /// `finalize_order`, `finalize_return`, `void_order`: the gapless number of the register.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt_number: Option<u64>,
     /// `finalize_order`, `finalize_return`: documents that can be fetched (`GET /v1/documents/{id}`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document_ids: Option<Vec<String>>,
+    /// `list_parked_carts`: the last parked first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked_carts: Option<Vec<ParkedCartView>>,
+    /// `list_parked_carts`: where the next page begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// A cart as a client sees it.

@@ -649,6 +649,7 @@ fn nothing_is_written_that_cannot_be_read() {
         plan_attempt: None,
         return_of: None,
         void_reason: None,
+        course: tillstream_domain::cart::Course::default(),
         finalized: None,
     };
     assert_eq!(cart_item(&scope(), &cart).unwrap_err().code(), Some("cart_too_large"));

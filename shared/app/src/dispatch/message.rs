@@ -1,9 +1,9 @@
 //! The message to HQ, made from the order.
 
 use tillstream_contracts::hq::{
-    HQ_MESSAGE_VERSION, HqDiscount, HqEvent, HqLine, HqOrderMessage, HqPayment, HqReturn, HqTax, HqTotals,
+    HQ_MESSAGE_VERSION, HqChange, HqDiscount, HqEvent, HqLine, HqOrderMessage, HqPayment, HqReturn, HqTax, HqTotals,
 };
-use tillstream_domain::cart::{Cart, CartKind};
+use tillstream_domain::cart::{Cart, CartKind, Payment};
 use tillstream_domain::money::Money;
 
 use crate::database::{Consistency, Get, Table};
@@ -122,19 +122,18 @@ pub fn order_message(delivery: &Delivery, cart: &Cart) -> Result<HqOrderMessage,
         })
         .collect::<Result<Vec<_>>>()
         .map_err(unreadable)?;
-    let payments = cart
-        .payments
-        .iter()
-        .map(|payment| HqPayment {
-            payment_id: payment.id(),
-            tender: payment.tender.clone(),
-            amount: money(payment.amount),
-            change: money(payment.change),
-            tip: money(payment.tip),
-            external_reference: payment.external_reference.clone(),
-            entry_method: payment.entry_method.clone(),
-        })
-        .collect();
+    let payment = |payment: &Payment| HqPayment {
+        payment_id: payment.id(),
+        tender: payment.tender.clone(),
+        amount: money(payment.amount),
+        change: money(payment.change),
+        tip: money(payment.tip),
+        external_reference: payment.external_reference.clone(),
+        entry_method: payment.entry_method.clone(),
+    };
+    let payments = cart.payments.iter().map(payment).collect();
+    // Entries of the history are only added, so that of a version stays as it is.
+    let change = cart.course.history.iter().find(|change| change.order_version == wanted);
     Ok(HqOrderMessage {
         version: HQ_MESSAGE_VERSION,
         event: match (cart.kind, wanted) {
@@ -174,6 +173,17 @@ pub fn order_message(delivery: &Delivery, cart: &Cart) -> Result<HqOrderMessage,
         return_of: cart.return_of.as_ref().map(|head| HqReturn {
             reason: head.reason.clone(),
             original_order_id: head.original.as_ref().map(|sale| sale.order_id.clone()),
+            undoes: cart.course.undoes.map(|undoing| undoing.status().name().to_owned()),
+        }),
+        change: change.map(|change| HqChange {
+            from: change.from.name().to_owned(),
+            at: change.at,
+            by: change.by.clone(),
+            reason: change.reason.clone(),
+            carrier: change.tracking.as_ref().and_then(|tracking| tracking.carrier.clone()),
+            tracking_number: change.tracking.as_ref().map(|tracking| tracking.number.clone()),
+            payments: change.settled.iter().map(payment).collect(),
+            undone_by: change.undone_by.clone(),
         }),
     })
 }

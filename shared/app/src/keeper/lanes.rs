@@ -17,7 +17,7 @@ use crate::database::{
 use crate::error::{Error, Result};
 use crate::ports::{EventStream, Ports, WakeUpQueue};
 use crate::pos::lane_write::{LaneState, lane_get};
-use crate::relay::{Relayed, of_stored, send};
+use crate::relay::{Relayed, facts_of, of_stored, send};
 use crate::tenancy::TenantScope;
 
 /// A number is sent again when it was missing at two checks at least this far apart: what is only on
@@ -95,6 +95,11 @@ pub async fn check(
                 let number =
                     order.number("lane_number").ok().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
                 let stored = of_stored(order)?;
+                if deliveries.binary_search(&number).is_ok() {
+                    let facts = facts_of(order)?;
+                    let earlier = facts.into_iter().filter(|fact| Some(fact) != stored.fact.as_ref());
+                    changes.extend(earlier.map(|fact| Relayed { event: None, fact: Some(fact) }));
+                }
                 changes.push(Relayed {
                     event: stored.event.filter(|_| figures.binary_search(&number).is_ok()),
                     fact: stored.fact.filter(|_| deliveries.binary_search(&number).is_ok()),

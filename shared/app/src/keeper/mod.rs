@@ -4,6 +4,7 @@
 //! others go on, and the run as a whole fails so that it is seen.
 
 pub mod lanes;
+pub mod versions;
 
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use tillstream_domain::location::{Location, LocationKind};
 
 /// Plans looked at in one run.
 const PLANS_MAX: usize = 200;
+/// Orders of changed status looked at in one run.
+const VERSIONS_MAX: usize = 200;
 /// Stock items whose ledger is looked at in one run, per tenant.
 const LEDGER_ITEMS: u32 = 2_000;
 
@@ -98,6 +101,9 @@ pub async fn run(
         report.holds = freed.items;
         report.note_failed(freed.failed, "expired holds");
     }
+    let due = part_of_time(now, deadline, 2);
+    let announced = versions::announce_due(ports, queue, now, VERSIONS_MAX, due).await;
+    report.note("versions", announced);
     let left = part_of_time(now, deadline, 3).duration_since(ports.environment.now());
     let budget = sweeper::Budget::default();
     let time = Duration::try_from(left).unwrap_or_default().min(budget.time);

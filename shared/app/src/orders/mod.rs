@@ -2,4 +2,6 @@
 
 pub mod place;
 pub mod read;
+pub mod record;
 mod reserved;
+pub mod status;

@@ -2,10 +2,10 @@
 //! number comes from one of the store's virtual lanes.
 
 use serde_json::Value;
-use tillstream_contracts::orders::PlaceOrder;
+use tillstream_contracts::orders::{OrderPaymentInput, PlaceOrder};
 use tillstream_domain::cart::applied::Seen;
 use tillstream_domain::cart::{
-    Cart, CartKind, CartState, CustomerTerms, LINES_MAX, NewLine, Outcome, PaymentInput, PricedBy, StockMove,
+    Cart, CartKind, CartState, CustomerTerms, LINES_MAX, NewLine, Outcome, PaymentInput, PricedBy, Recorded, StockMove,
 };
 use tillstream_domain::lane::Lane;
 use tillstream_domain::location::{Location, LocationKind};
@@ -16,6 +16,7 @@ use crate::database::{Item, TRANSACTION_ACTIONS_MAX};
 use crate::error::{Error, Refusal, Result};
 use crate::fields::{id, sku as check_sku, text, typed_id};
 use crate::orders::reserved::reserved_writes;
+use crate::orders::status::payment as payment_input;
 use crate::ports::Ports;
 use crate::pos::cart_item::cart_of;
 use crate::pos::cart_write::{Executed, cart_get, cart_put, lost_race, replay};
@@ -64,10 +65,25 @@ pub async fn place(ports: &Ports, caller: &Caller, key: &str, order: PlaceOrder)
     if price_by_hand && !caller.has(&[Role::Integration]) {
         context.require_approval(None)?;
     }
-    run(ports, &context, &order_id, &order).await
+    let placing = Placing { order: &order, recorded: None, moves_stock: true };
+    run(ports, &context, &order_id, &placing).await
 }
 
-fn check(order: &PlaceOrder) -> Result<()> {
+/// An order, and what is said of it beside.
+pub(super) struct Placing<'a> {
+    /// It.
+    pub order: &'a PlaceOrder,
+    /// For a sale that another system made: what it is called there.
+    pub recorded: Option<Recorded>,
+    /// Whether its goods leave the stock now.
+    pub moves_stock: bool,
+}
+
+/// Checks what can be checked of an order by itself.
+///
+/// # Errors
+/// 422 for fields.
+pub(super) fn check(order: &PlaceOrder) -> Result<()> {
     if let Some(order_id) = &order.order_id {
         typed_id("order_id", order_id)?;
     }
@@ -89,7 +105,15 @@ fn check(order: &PlaceOrder) -> Result<()> {
     for (position, line) in order.lines.iter().enumerate() {
         check_sku(&format!("lines[{position}].sku"), &line.sku)?;
     }
-    for (position, payment) in order.payments.iter().enumerate() {
+    check_references(&order.payments)
+}
+
+/// Checks the references of payments.
+///
+/// # Errors
+/// 422 `text_too_long`, `text_malformed`, `card_number_refused`.
+pub(super) fn check_references(payments: &[OrderPaymentInput]) -> Result<()> {
+    for (position, payment) in payments.iter().enumerate() {
         if let Some(reference) = &payment.external_reference {
             text(&format!("payments[{position}].external_reference"), reference, REFERENCE_CHARS_MAX)?;
         }
@@ -97,12 +121,17 @@ fn check(order: &PlaceOrder) -> Result<()> {
     Ok(())
 }
 
-async fn run(
+/// Makes an order final, once.
+///
+/// # Errors
+/// As [`place`].
+pub(super) async fn run(
     ports: &Ports,
     context: &CommandContext,
     order_id: &str,
-    order: &PlaceOrder,
+    placing: &Placing<'_>,
 ) -> Result<Executed> {
+    let order = placing.order;
     let scope = &context.caller.scope;
     let rules = tenant_rules(ports, scope, context.now).await?;
     let mut rounds = Rounds::new(ports, context);
@@ -151,7 +180,8 @@ async fn run(
         let by = rules.priced_by(context.occurred_at);
         let mut cart = build(context, (&location, customer, &by), (order_id, order), product)?;
         cart.version = stored.unwrap_or(cart.version);
-        let moves = cart.stock_moves();
+        cart.course.recorded.clone_from(&placing.recorded);
+        let moves = if placing.moves_stock { cart.stock_moves() } else { Vec::new() };
         let reserved = match reserved_writes(ports, context, order, &cart, &moves).await {
             // The reservation was read after the cart: it may have gone to this very order.
             Err(Error::Rejected(_)) if rounds.is_outdated(order_id, stored).await? => continue,
@@ -180,6 +210,8 @@ async fn run(
 /// place.
 fn is_unborn(existing: &Cart) -> bool {
     existing.finalized.is_none()
+        // What undoes an order stands so, too, between two of its steps.
+        && existing.kind == CartKind::Sale
         && existing.state == CartState::Tendering
         && Lane::is_virtual(&existing.register_id)
 }
@@ -204,7 +236,7 @@ async fn begin_long(
 }
 
 /// A rule of carts names the field of a till's payload; here the field stands at `place`.
-fn within<T, E: Into<Error>>(place: &str, ruled: std::result::Result<T, E>) -> Result<T> {
+pub(super) fn within<T, E: Into<Error>>(place: &str, ruled: std::result::Result<T, E>) -> Result<T> {
     ruled.map_err(|error| match error.into() {
         Error::Rejected(mut refusal) => {
             for error in &mut refusal.errors {
@@ -266,14 +298,7 @@ fn build<'a>(
     }
     cart.set_tendering(by)?;
     for (position, payment) in order.payments.iter().enumerate() {
-        let payment = PaymentInput {
-            tender: payment.tender.clone(),
-            amount: payment.amount,
-            tip: None,
-            external_reference: payment.external_reference.clone(),
-            entry_method: None,
-        };
-        within(&format!("payments[{position}]"), cart.add_payment(payment))?;
+        within(&format!("payments[{position}]"), cart.add_payment(payment_input(payment)))?;
     }
     let due = cart.totals()?.due;
     if order.payments.is_empty() && due > 0 {

@@ -4,10 +4,14 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use tillstream_contracts::orders::{OrderFilter, OrderPage, OrderView};
+use tillstream_contracts::orders::{
+    OrderFilter, OrderPage, OrderPaymentInput, OrderView, RecordedView, RefundView, StatusView, TrackingInput,
+};
 use tillstream_contracts::pos::PaymentView;
-use tillstream_domain::cart::{Cart, CartKind};
+use tillstream_domain::cart::order_status::OrderStatus;
+use tillstream_domain::cart::{Cart, CartKind, Returned};
 use tillstream_domain::location::Location;
+use tillstream_domain::money::Money;
 
 use crate::catalog::reach::stores_in_reach;
 use crate::cursor::{self, PagedQuery};
@@ -16,6 +20,7 @@ use crate::error::{Error, Refusal, Result};
 use crate::fields::id;
 use crate::ports::Ports;
 use crate::pos::cart_item::{cart_of, store_sort_key};
+use crate::pos::returns::{returned_get, returned_of};
 use crate::pos::view::cart_view;
 use crate::tenancy::{Caller, Role, TenantScope};
 use crate::time_bound::TimeBound;
@@ -31,7 +36,7 @@ const SCAN_MAX: usize = 4_000;
 /// Index entries per query.
 const SCAN_PAGE: u32 = 200;
 
-/// The refusal of an id that no order in reach has.
+/// The refusal of an unknown order, and of one that is out of reach.
 pub fn order_not_found(order_id: &str) -> Refusal {
     Refusal::not_found("order_not_found", format!("there is no order {order_id}"))
 }
@@ -45,12 +50,31 @@ pub async fn get(ports: &Ports, caller: &Caller, order_id: &str) -> Result<Order
     id("id", order_id)?;
     let key = caller.scope.cart(order_id);
     let get = Get { table: Table::Orders, key, consistency: Consistency::Strong };
-    let item = ports.database.get(get).await?.ok_or_else(|| order_not_found(order_id))?;
-    let cart = cart_of(&item)?;
+    let read = ports.database.get_many(vec![get, returned_get(&caller.scope, order_id)]).await?;
+    let at = |position: usize| read.get(position).and_then(Option::as_ref);
+    let cart = cart_of(at(0).ok_or_else(|| order_not_found(order_id))?)?;
     if cart.finalized.is_none() || !caller.reaches(&cart.store_id) {
         return Err(order_not_found(order_id).into());
     }
-    order_view(&cart, true)
+    let mut order = order_view(&cart, true)?;
+    if order.refunds.is_empty() {
+        order.refunds = refunds_of_returns(&cart, &returned_of(at(1))?);
+    }
+    Ok(order)
+}
+
+/// What tenders got back by returns, so far.
+fn refunds_of_returns(cart: &Cart, returned: &Returned) -> Vec<RefundView> {
+    let money = |amount| Money { amount, currency: cart.currency };
+    let refunded = returned.refunded.iter().filter(|(_, amount)| **amount > 0);
+    refunded
+        .map(|(tender, amount)| RefundView {
+            tender: tender.clone(),
+            amount: money(*amount),
+            tip: money(0),
+            external_reference: None,
+        })
+        .collect()
 }
 
 /// A final cart as an order.
@@ -61,6 +85,7 @@ pub fn order_view(cart: &Cart, with_lines: bool) -> Result<OrderView> {
     let done = cart.finalized.as_ref().ok_or_else(|| Error::bug("an order is final"))?;
     let view = cart_view(cart, with_lines)?;
     let payments: Vec<PaymentView> = view.payments;
+    let undone = cart.course.history.iter().find(|change| change.to.is_undone());
     Ok(OrderView {
         id: view.id,
         kind: match cart.kind {
@@ -84,7 +109,70 @@ pub fn order_view(cart: &Cart, with_lines: bool) -> Result<OrderView> {
         payments,
         totals: view.totals,
         original_order_id: view.original_order_id,
+        undoes: cart.course.undoes.map(|undoing| undoing.status().name()),
+        history: if with_lines { history_views(cart) } else { Vec::new() },
+        refunds: if with_lines { refund_views(cart) } else { Vec::new() },
+        cancelled_by: undone.map(|change| change.by.clone()),
+        undone_by: undone.and_then(|change| change.undone_by.clone()),
+        recorded: cart.course.recorded.as_ref().map(|recorded| RecordedView {
+            register_id: recorded.register_id.clone(),
+            receipt_reference: recorded.receipt_reference.clone(),
+        }),
     })
+}
+
+/// Where the order stood and since when, from its first status on. Empty for a return.
+fn history_views(cart: &Cart) -> Vec<StatusView> {
+    let (Some(done), Some(first)) = (&cart.finalized, cart.first_status()) else { return Vec::new() };
+    if cart.kind == CartKind::Return {
+        return Vec::new();
+    }
+    let money = |amount| Money { amount, currency: cart.currency };
+    let first = StatusView {
+        status: first.name(),
+        order_version: 1,
+        at: done.at,
+        by: cart.employee_id.clone(),
+        ..StatusView::default()
+    };
+    let changes = cart.course.history.iter().map(|change| StatusView {
+        status: change.to.name(),
+        order_version: change.order_version,
+        at: change.at,
+        by: change.by.clone(),
+        reason: change.reason.clone(),
+        tracking: change
+            .tracking
+            .clone()
+            .map(|tracking| TrackingInput { carrier: tracking.carrier, number: tracking.number }),
+        payments: change
+            .settled
+            .iter()
+            .map(|paid| OrderPaymentInput {
+                tender: paid.tender.clone(),
+                amount: money(paid.amount),
+                external_reference: paid.external_reference.clone(),
+            })
+            .collect(),
+    });
+    std::iter::once(first).chain(changes).collect()
+}
+
+/// What the tenders of an order got back that is undone.
+fn refund_views(cart: &Cart) -> Vec<RefundView> {
+    if !cart.order_status().is_some_and(OrderStatus::is_undone) {
+        return Vec::new();
+    }
+    let money = |amount| Money { amount, currency: cart.currency };
+    cart.refunds_of_all()
+        .into_iter()
+        .map(|refund| RefundView {
+            tender: refund.tender,
+            amount: money(refund.amount),
+            tip: money(refund.tip),
+            external_reference: refund.external_reference,
+        })
+        .collect()
 }
 
 /// A page of orders, newest first, without their lines.
@@ -92,6 +180,25 @@ pub fn order_view(cart: &Cart, with_lines: bool) -> Result<OrderView> {
 /// # Errors
 /// 400 `cursor_malformed`; 403 for a store out of reach; 404 `store_not_found`; 422 for filters.
 pub async fn list(ports: &Ports, caller: &Caller, filter: OrderFilter) -> Result<OrderPage> {
+    list_kinds(ports, caller, filter, Kinds::All).await
+}
+
+/// A page of sales, newest first, without their lines: as [`list`], returns left out.
+///
+/// # Errors
+/// As [`list`].
+pub async fn list_sales(ports: &Ports, caller: &Caller, filter: OrderFilter) -> Result<OrderPage> {
+    list_kinds(ports, caller, filter, Kinds::Sales).await
+}
+
+/// Which kinds of order a list has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kinds {
+    All,
+    Sales,
+}
+
+async fn list_kinds(ports: &Ports, caller: &Caller, filter: OrderFilter, kinds: Kinds) -> Result<OrderPage> {
     caller.require_role(&READERS)?;
     let limit = usize::try_from(cursor::limit(filter.limit)?).unwrap_or(1);
     let fields =
@@ -104,7 +211,8 @@ pub async fn list(ports: &Ports, caller: &Caller, filter: OrderFilter) -> Result
         }
     }
     let texts: Vec<&str> = fields.iter().map(|field| field.as_deref().unwrap_or("\u{0}")).collect();
-    let paged = PagedQuery::new(&caller.scope, "orders", texts);
+    let name = if kinds == Kinds::Sales { "sales" } else { "orders" };
+    let paged = PagedQuery::new(&caller.scope, name, texts);
     let after = filter.cursor.as_deref().map(|cursor| paged.position(cursor)).transpose()?;
     let from = filter.from.as_deref().map(|text| TimeBound::parse("from", text)).transpose()?;
     let to = filter.to.as_deref().map(|text| TimeBound::parse("to", text)).transpose()?;
@@ -120,7 +228,7 @@ pub async fn list(ports: &Ports, caller: &Caller, filter: OrderFilter) -> Result
         let range = sort_range(&location, from, to, after.as_deref())?;
         walks.extend(range.map(|range| StoreWalk::new(&caller.scope, &location.id, range)));
     }
-    let (keys, position) = merge(ports, &mut walks, &filter, after.as_deref(), limit).await?;
+    let (keys, position) = merge(ports, &mut walks, (&filter, kinds), after.as_deref(), limit).await?;
     let gets = keys
         .into_iter()
         .map(|key| Get { table: Table::Orders, key, consistency: Consistency::Eventual })
@@ -212,7 +320,7 @@ impl StoreWalk {
 async fn merge(
     ports: &Ports,
     walks: &mut [StoreWalk],
-    filter: &OrderFilter,
+    (filter, kinds): (&OrderFilter, Kinds),
     after: Option<&str>,
     limit: usize,
 ) -> Result<(Vec<Key>, Option<String>)> {
@@ -240,7 +348,10 @@ async fn merge(
         let passes = |wanted: &Option<String>, name: &str| {
             wanted.as_deref().is_none_or(|wanted| item.opt_text(name) == Some(wanted))
         };
-        if passes(&filter.status, "status")
+        // A return is told by its status, which no sale ever has: the index carries it.
+        let is_return = item.opt_text("status") == Some(OrderStatus::Returned.name());
+        if !(is_return && kinds == Kinds::Sales)
+            && passes(&filter.status, "status")
             && passes(&filter.channel, "channel")
             && passes(&filter.customer_id, "customer_id")
         {

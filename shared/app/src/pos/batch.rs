@@ -93,7 +93,7 @@ struct Groups {
 impl Groups {
     fn group_of(&mut self, command: &Value) -> String {
         let named = |name: &str| command.get("payload").and_then(|p| p.get(name)).and_then(Value::as_str);
-        let own = named("cart_id").or_else(|| named("return_id")).unwrap_or("");
+        let own = named("cart_id").or_else(|| named("return_id")).or_else(|| named("order_id")).unwrap_or("");
         if let Some(sale) = named("original_order_id") {
             let sale = self.sale_of_return.get(sale).cloned().unwrap_or_else(|| sale.to_owned());
             self.sale_of_return.insert(own.to_owned(), sale.clone());
@@ -119,6 +119,7 @@ mod tests {
         assert_eq!(groups.group_of(&start), "c-1");
         assert_eq!(groups.group_of(&line), "c-1");
         assert_eq!(groups.group_of(&json!({"payload": {"cart_id": "c-2"}})), "c-2");
+        assert_eq!(groups.group_of(&json!({"payload": {"order_id": "c-1"}})), "c-1");
         assert_eq!(groups.group_of(&json!(7)), "");
     }
 }

@@ -16,6 +16,7 @@ use tillstream_domain::compact::{self, CompactError};
 use tillstream_domain::lane::LaneNumber;
 use tillstream_domain::pricing::ManualDiscount;
 
+use super::course_item::{course_of, with_course};
 use crate::database::Item;
 use crate::error::{Error, Refusal, Result};
 use crate::tenancy::TenantScope;
@@ -158,6 +159,7 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         .with_some("charged", charges)
         .with_some("terms", terms)
         .with("keys", keys);
+    let item = with_course(item, &cart.course)?;
     let Some(done) = &cart.finalized else {
         return Ok(item);
     };
@@ -245,6 +247,7 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         plan_attempt: item.opt_number("plan_attempt").map(u32::try_from).transpose().map_err(Error::bug)?,
         return_of: body.return_of,
         void_reason: body.void_reason,
+        course: course_of(item)?,
         finalized,
     })
 }

@@ -7,8 +7,9 @@ use super::cart_item::{cart_item, cart_of};
 use super::claims::{Changed, Claim, Written, write_with_claims};
 use super::context::CommandContext;
 use super::identity::reused_key;
+use super::parking::marker_write;
 use super::refusals::cart_not_found;
-use crate::database::{Condition, Consistency, DatabaseError, Get, Item, Table, Write};
+use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Item, Table, Write};
 use crate::environment::Retries;
 use crate::error::{Error, Result};
 use crate::ports::Ports;
@@ -69,8 +70,25 @@ pub fn lost_race(error: DatabaseError) -> Result<String> {
     match error {
         DatabaseError::ConditionFailed(_) => Ok("another command changed the cart".to_owned()),
         DatabaseError::Invalid(what) => Err(Error::Bug(what)),
+        DatabaseError::Cancelled(reasons) => {
+            let invalid = reasons.into_iter().find_map(|reason| match reason {
+                Cancellation::Invalid(what) => Some(what),
+                _ => None,
+            });
+            invalid
+                .map_or_else(|| Ok("another transaction was first".to_owned()), |what| Err(Error::Bug(what)))
+        }
         other => Ok(other.to_string()),
     }
+}
+
+/// Whose carts a command may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Those of its register.
+    Register,
+    /// Those too that another register of the store has parked.
+    StoreWhileParked,
 }
 
 /// Runs `change` on the cart `cart_id` and writes the result, once, with what it claims beside. `more` is
@@ -83,6 +101,24 @@ pub async fn change_cart<F, C>(
     ports: &Ports,
     context: &CommandContext,
     cart_id: &str,
+    more: Vec<Get>,
+    change: F,
+) -> Result<Executed>
+where
+    F: FnMut(&mut Cart, &[Option<Item>]) -> Result<Outcome>,
+{
+    change_cart_in_reach(ports, context, cart_id, Reach::Register, more, change).await
+}
+
+/// As [`change_cart`], with a say in whose carts may be changed.
+///
+/// # Errors
+/// Those of [`change_cart`].
+pub async fn change_cart_in_reach<F>(
+    ports: &Ports,
+    context: &CommandContext,
+    cart_id: &str,
+    reach: Reach,
     more: Vec<Get>,
     mut change: F,
 ) -> Result<Executed>
@@ -104,10 +140,23 @@ where
         };
         let (item, more) = read.split_first().ok_or_else(|| Error::bug("a read answered nothing"))?;
         let mut cart = cart_of(item.as_ref().ok_or_else(|| cart_not_found(cart_id))?)?;
-        context.require_own(ports, &cart).await?;
+        // What took effect is answered again whoever has the cart by now: another register may have recalled
+        // it. Only who sent it from that register can have sent it.
+        if let Seen::Same(outcome) = cart.applied.seen(&context.identity) {
+            return Ok(Executed { outcome, cart, replayed: true });
+        }
+        match reach {
+            Reach::StoreWhileParked
+                if cart.state == CartState::Parked && cart.store_id == context.store_id =>
+            {
+                context.require_till_beside(ports, &cart).await?;
+            }
+            _ => context.require_own(ports, &cart).await?,
+        }
         if let Some(executed) = replay(context, &cart)? {
             return Ok(executed);
         }
+        let parked_before = cart.course.parked.clone();
         let stored = cart.version;
         let Changed { outcome, claims } = change(&mut cart, more)?.into();
         match cart.state {
@@ -118,7 +167,9 @@ where
         cart.version += 1;
         cart.written_at = context.now;
         let put = cart_put(context, &cart, Some(stored))?;
-        match write_with_claims(ports.database.as_ref(), put, &claims).await? {
+        let marker = marker_write(&context.caller.scope, parked_before.as_ref(), &cart)?;
+        let writes = std::iter::once(put).chain(marker).collect();
+        match write_with_claims(ports.database.as_ref(), writes, &claims).await? {
             Written::Done => return Ok(Executed { outcome, cart, replayed: false }),
             Written::LostRace(why) => retries.again(&why).await?,
         }
@@ -140,7 +191,7 @@ pub async fn create_cart(
     cart.applied.record(&context.identity, Outcome::Created, 0)?;
     let put = cart_put(context, &cart, None)?;
     loop {
-        let why = match write_with_claims(ports.database.as_ref(), put.clone(), claims).await? {
+        let why = match write_with_claims(ports.database.as_ref(), vec![put.clone()], claims).await? {
             Written::Done => return Ok(Executed { outcome: Outcome::Created, cart, replayed: false }),
             Written::LostRace(why) => why,
         };

@@ -2,12 +2,12 @@
 
 use tillstream_contracts::pos::{CartReference, CreateCart, SetCustomer};
 use tillstream_domain::cart::{
-    Applied, Cart, CartKind, CartState, Charges, CustomerTerms, NumbersUsed, Outcome, SaleTerms,
+    Applied, Cart, CartKind, CartState, Charges, Course, CustomerTerms, NumbersUsed, Outcome, SaleTerms,
 };
 use tillstream_domain::location::Location;
 
 use super::cart_item::cart_of;
-use super::cart_write::{Executed, cart_get, change_cart, create_cart, replay};
+use super::cart_write::{Executed, Reach, cart_get, change_cart, change_cart_in_reach, create_cart, replay};
 use super::context::CommandContext;
 use super::identity::derived_id;
 use super::returns::REASON_CHARS_MAX;
@@ -61,6 +61,7 @@ pub fn new_cart(context: &CommandContext, location: &Location, new: NewCart) -> 
         plan_attempt: None,
         return_of: None,
         void_reason: None,
+        course: Course::default(),
         finalized: None,
     }
 }
@@ -194,7 +195,9 @@ pub async fn void(
     if let Some(reason) = &reason {
         text("payload.reason", reason, REASON_CHARS_MAX)?;
     }
-    change_cart(ports, context, cart_id, Vec::new(), |cart, _| {
+    // Whoever clears up what was put aside may stand at any register.
+    let reach = Reach::StoreWhileParked;
+    change_cart_in_reach(ports, context, cart_id, reach, Vec::new(), |cart, _| {
         cart.void(kind, reason.clone())?;
         Ok(Outcome::Done)
     })

@@ -87,21 +87,24 @@ pub fn contended_claim(reasons: &[Cancellation], first_claim: usize, claims: &[C
     refusal
 }
 
-/// Writes a cart and what is claimed beside it.
+/// Writes a cart, with what is written on versions beside it, and what is claimed.
 ///
 /// # Errors
 /// The refusal of a claim; a bug if the database refused the request itself.
 pub async fn write_with_claims(
     database: &dyn crate::database::Database,
-    cart: Write,
+    fixed: Vec<Write>,
     claims: &[Claim],
 ) -> Result<Written> {
-    let written = if claims.is_empty() {
-        database.write(cart).await
-    } else {
-        let mut writes = vec![cart];
-        writes.extend(claims.iter().map(|claim| claim.write.clone()));
-        database.transact(writes).await
+    let first_claim = fixed.len();
+    let mut writes = fixed;
+    writes.extend(claims.iter().map(|claim| claim.write.clone()));
+    let written = match (writes.pop(), writes.is_empty()) {
+        (Some(only), true) => database.write(only).await,
+        (last, _) => {
+            writes.extend(last);
+            database.transact(writes).await
+        }
     };
     match written {
         Ok(()) => Ok(Written::Done),
@@ -115,7 +118,7 @@ pub async fn write_with_claims(
             {
                 return Err(Error::Bug(what.clone()));
             }
-            match refused_claim(&reasons, 1, claims) {
+            match refused_claim(&reasons, first_claim, claims) {
                 Some(refusal) => Err(refusal),
                 None => Ok(Written::LostRace("another transaction was first".to_owned())),
             }

@@ -77,6 +77,23 @@ impl CommandContext {
         .into())
     }
 
+    /// Checks that the envelope names a register of ours.
+    ///
+    /// # Errors
+    /// 404 `store_not_found`, `register_not_found`.
+    pub async fn require_till(&self, ports: &Ports) -> Result<()> {
+        let item = ports.database.get(catalog_get(self.caller.scope.location(&self.store_id))).await?;
+        self.till(item.as_ref()).map(|_| ())
+    }
+
+    /// The same for a cart of the envelope's store; its own register is known.
+    ///
+    /// # Errors
+    /// 404 `store_not_found`, `register_not_found`.
+    pub async fn require_till_beside(&self, ports: &Ports, cart: &Cart) -> Result<()> {
+        if cart.register_id == self.register_id { Ok(()) } else { self.require_till(ports).await }
+    }
+
     /// The store, from its item, provided that it has the envelope's register.
     ///
     /// # Errors

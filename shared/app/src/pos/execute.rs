@@ -10,7 +10,7 @@ use super::cart_write::Executed;
 use super::context::{CommandContext, SELLERS};
 use super::identity::command_identity;
 use super::view::cart_view;
-use super::{carts, discounts, envelope, finalize, lines, promotions, returns, tenders};
+use super::{carts, discounts, envelope, finalize, lines, parking, promotions, returns, tenders, undo};
 use crate::documents::document_ids;
 use crate::error::{Error, Result};
 use crate::fields;
@@ -63,6 +63,11 @@ async fn run(ports: &Ports, caller: &Caller, sent: Value) -> Result<Answered> {
     let context = context(caller, &envelope, now);
     let action = envelope.action;
     let key = envelope.idempotency_key;
+    if let Command::ListParkedCarts(p) = command {
+        let (parked, next_cursor) = parking::list(ports, &context, p).await?;
+        let result = CommandResult { parked_carts: Some(parked), next_cursor, ..CommandResult::default() };
+        return Ok(about_no_cart(key, action, result));
+    }
     let executed = dispatch(ports, &context, command, &key).await?;
     let result = result_of(&action, &executed);
     let counted = executed.cart.finalized.as_ref().filter(|_| executed.outcome == Outcome::Finalized);
@@ -77,6 +82,13 @@ async fn run(ports: &Ports, caller: &Caller, sent: Value) -> Result<Answered> {
         },
         replayed: executed.replayed,
     })
+}
+
+/// The reply to a command that only looks: nothing of it is kept, so that a repetition looks again.
+fn about_no_cart(idempotency_key: String, action: String, result: CommandResult) -> Answered {
+    let reply =
+        CommandReply { success: true, idempotency_key, action, result, cart: None, consistency_token: None };
+    Answered { reply, replayed: false }
 }
 
 fn context(caller: &Caller, envelope: &Envelope, now: Timestamp) -> CommandContext {
@@ -115,6 +127,10 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
         Command::AddPayment(p) => Some(("payload.cart_id", &p.cart_id)),
         Command::RemovePayment(p) => Some(("payload.cart_id", &p.cart_id)),
         Command::VoidCart(p) => Some(("payload.cart_id", &p.cart_id)),
+        Command::ParkCart(p) => Some(("payload.cart_id", &p.cart_id)),
+        Command::RecallCart(p) => Some(("payload.cart_id", &p.cart_id)),
+        Command::ListParkedCarts(_) => None,
+        Command::VoidOrder(p) => Some(("payload.order_id", &p.order_id)),
         Command::ReturnLineItem(p) => Some(("payload.return_id", &p.return_id)),
         Command::RefundTender(p) => Some(("payload.return_id", &p.return_id)),
         Command::FinalizeReturn(p) => Some(("payload.return_id", &p.return_id)),
@@ -141,6 +157,10 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
         Command::RemovePayment(p) => tenders::take_back(ports, context, p).await,
         Command::FinalizeOrder(p) => finalize::finalize(ports, context, &p.cart_id, CartKind::Sale).await,
         Command::VoidCart(p) => carts::void(ports, context, CartKind::Sale, &p.cart_id, p.reason).await,
+        Command::ParkCart(p) => parking::park(ports, context, p).await,
+        Command::RecallCart(p) => parking::recall(ports, context, p).await,
+        Command::ListParkedCarts(_) => Err(Error::bug("a list of carts is about none of them")),
+        Command::VoidOrder(p) => undo::void_order(ports, context, p).await,
         Command::StartReturn(p) => returns::start(ports, context, p, key).await,
         Command::ReturnLineItem(p) => returns::add_line(ports, context, p).await,
         Command::RefundTender(p) => tenders::refund(ports, context, p).await,

@@ -17,6 +17,7 @@ use super::plan::{self, PlanEnd};
 use super::refusals::cart_not_found;
 use super::returns::{returned_get, returned_of};
 use super::shortage::{Shortage, free_expired_holds, insufficient_stock};
+use super::undo::undoing_writes;
 use crate::catalog::items::catalog_get;
 use crate::database::{
     Cancellation, Condition, DatabaseError, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write,
@@ -30,12 +31,12 @@ use crate::stock::split::make_whole;
 use crate::stock::take::{Taken, take};
 use crate::tenancy::TenantScope;
 
-/// What an order is called once it is final: a till's sale is `completed`; an order from elsewhere is
-/// `paid`, or `placed` where it is on account; a return is `returned`.
+/// What an order is called once it is final: a sale made at a till, or recorded, is `completed`; an order
+/// from elsewhere is `paid`, or `placed` where it is on account; a return is `returned`.
 fn final_status(cart: &Cart, register_id: &str) -> &'static str {
     match cart.kind {
         CartKind::Return => "returned",
-        CartKind::Sale if !Lane::is_virtual(register_id) => "completed",
+        CartKind::Sale if !Lane::is_virtual(register_id) || cart.course.recorded.is_some() => "completed",
         CartKind::Sale if cart.payments.iter().any(|p| p.tender == "account") => "placed",
         CartKind::Sale => "paid",
     }
@@ -93,12 +94,18 @@ pub fn delta_of(kind: CartKind, wanted: &StockMove) -> Delta {
     }
 }
 
-/// For a return of a known sale: what came back of it, with this return added.
+/// For a return of a known sale: what came back of it, with this return added; and where it undoes the
+/// whole of it, what else that writes.
 ///
 /// # Errors
-/// 409 `return_above_sold`, `refund_above_paid`.
-pub async fn returned_write(ports: &Ports, scope: &TenantScope, cart: &Cart) -> Result<Option<Write>> {
-    let Some(original) = cart.return_of.as_ref().and_then(|r| r.original.as_ref()) else { return Ok(None) };
+/// 409 `return_above_sold`, `refund_above_paid`; those of [`undoing_writes`].
+pub async fn returned_writes(ports: &Ports, scope: &TenantScope, cart: &Cart) -> Result<Vec<Write>> {
+    if let Some(undoing) = cart.course.undoes {
+        return undoing_writes(ports, scope, cart, undoing, None).await;
+    }
+    let Some(original) = cart.return_of.as_ref().and_then(|r| r.original.as_ref()) else {
+        return Ok(Vec::new());
+    };
     let item = ports.database.get(returned_get(scope, &original.order_id)).await?;
     let mut returned = returned_of(item.as_ref())?;
     returned.add(cart, original)?;
@@ -110,7 +117,7 @@ pub async fn returned_write(ports: &Ports, scope: &TenantScope, cart: &Cart) -> 
         Some(version) => Condition::Eq("version", version.into()),
         None => Condition::NotExists,
     };
-    Ok(Some(Write::Put { table: Table::Orders, item: put, condition: Some(condition) }))
+    Ok(vec![Write::Put { table: Table::Orders, item: put, condition: Some(condition) }])
 }
 
 /// How one attempt to commit ended.
@@ -562,13 +569,13 @@ pub async fn finalize(
         }
         let location = context.till(at(2))?;
         let moves = cart.stock_moves();
-        let returned = match returned_write(ports, scope, &cart).await {
+        let returned = match returned_writes(ports, scope, &cart).await {
             // What came back was read after the cart: it may hold this very return.
             Err(Error::Rejected(_)) if rounds.is_outdated(cart_id, Some(cart.version)).await? => continue,
             returned => returned?,
         };
         let Some(claims) = rounds.claims(&cart, Some(cart.version)).await? else { continue };
-        let beside = Beside { writes: returned.into_iter().collect(), claims };
+        let beside = Beside { writes: returned, claims };
         if needs_plan(&cart, beside.len()) {
             rounds.plan(&cart, &moves).await?;
             continue;

@@ -16,7 +16,7 @@ use tillstream_domain::compact;
 use super::cart_item::cart_of;
 use super::claims::refused_claim;
 use super::context::CommandContext;
-use super::finalize::{Attempt, StockWrites, final_writes, mark_final, read_reasons, returned_write};
+use super::finalize::{Attempt, StockWrites, final_writes, mark_final, read_reasons, returned_writes};
 use super::identity::spread;
 use super::lane_write::{LaneState, lane_get};
 use super::limited_uses::use_claims;
@@ -428,7 +428,7 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
     }
     let location = location_of(at(2).ok_or_else(|| Error::Bug(format!("no location {}", plan.store_id)))?)?;
     let lane = LaneState::of(at(1))?;
-    let returned = match returned_write(ports, scope, &cart).await {
+    let returned = match returned_writes(ports, scope, &cart).await {
         Ok(returned) => returned,
         Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
         Err(error) => return Err(error),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tillstream_contracts::pos::{ReturnLineItem, StartReturn};
+use tillstream_domain::cart::order_status::OrderStatus;
 use tillstream_domain::cart::{
     Cart, CartKind, CartState, Charges, Disposition, LineTerms, NewLine, OriginalLine, OriginalSale, Outcome,
     ReturnHead, Returned,
@@ -96,6 +97,10 @@ pub async fn start(
             if sale.kind != CartKind::Sale || sale.state != CartState::Finalized {
                 let detail = format!("order {order_id} is not a final sale");
                 return Err(Refusal::conflict("order_not_final", detail).into());
+            }
+            if sale.order_status().is_some_and(OrderStatus::is_undone) {
+                let detail = format!("order {order_id} is undone: all of it came back");
+                return Err(Refusal::conflict("order_undone", detail).into());
             }
             if sale.currency != location.currency {
                 let detail = format!("order {order_id} is in {}", sale.currency);

@@ -3,11 +3,14 @@
 use utoipa::OpenApi;
 
 use super::headers::IdempotencyHeader;
-use crate::orders::{OrderFilter, OrderPage, OrderView, PlaceOrder, PlacedOrder};
+use super::headers::IfMatchHeader;
+use crate::orders::{
+    ChangedOrder, OrderFilter, OrderPage, OrderView, PlaceOrder, PlacedOrder, RecordSale, UpdateOrder,
+};
 
 /// This area.
 #[derive(OpenApi)]
-#[openapi(paths(place_order, list_orders, get_order))]
+#[openapi(paths(place_order, list_orders, get_order, update_order, record_sale, list_sales))]
 pub struct Api;
 
 /// Places a whole order.
@@ -42,3 +45,42 @@ fn list_orders() {}
         (status = 422, description = "`id_malformed`"),
     ))]
 fn get_order() {}
+
+/// Moves an order on: `placed`, `paid`, `allocated`, `shipped`, `delivered`; until it is shipped `cancelled`.
+///
+/// A cancellation brings all of the order back: stock, payments, and a return that is counted.
+#[utoipa::path(put, path = "/v1/orders/{id}", tag = "orders",
+    params(("id" = String, Path, description = "Its id", example = "o-1"), IdempotencyHeader, IfMatchHeader), request_body = UpdateOrder,
+    responses(
+        (status = 200, description = "It stands there, now or before", body = ChangedOrder, headers(("ETag" = String), ("Idempotent-Replayed" = Option<bool>, description = "`true` where it took effect before"))),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
+        (status = 403, description = "`role_required`"),
+        (status = 404, description = "`order_not_found`"),
+        (status = 409, description = "`order_status_conflict` with `order_status` and `allowed`, `order_already_returned`, `underpaid`, `overpaid`"),
+        (status = 412, description = "`version_mismatch`"),
+        (status = 422, description = "`field_invalid`, `id_malformed`, `status_unknown`, `tracking_invalid`, `tracking_not_expected`, `settlement_invalid`, `idempotency_key_reused`, …"),
+    ))]
+fn update_order() {}
+
+/// Records a sale that another system made.
+#[utoipa::path(post, path = "/v1/sales/record", tag = "orders", params(IdempotencyHeader), request_body = RecordSale,
+    responses(
+        (status = 201, description = "It is recorded, now or before", body = PlacedOrder, headers(("ETag" = String), ("Idempotent-Replayed" = Option<bool>, description = "`true` where it took effect before"))),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 403, description = "`role_required`, `store_out_of_reach`"),
+        (status = 404, description = "`store_not_found`, `sku_not_found`"),
+        (status = 409, description = "`insufficient_stock` with `lines`, `order_exists`, `underpaid`, `overpaid`"),
+        (status = 422, description = "`field_invalid`, `occurred_at_in_future`, `occurred_at_too_old`, `idempotency_key_reused`, `quantity_invalid`, `too_many_lines`, …"),
+    ))]
+fn record_sale() {}
+
+/// Lists sales, newest first, returns left out.
+#[utoipa::path(get, path = "/v1/sales", tag = "orders", params(OrderFilter),
+    responses(
+        (status = 200, description = "A page, without lines", body = OrderPage),
+        (status = 400, description = "`cursor_malformed`"),
+        (status = 403, description = "`role_required`, `store_out_of_reach`"),
+        (status = 404, description = "`store_not_found`"),
+        (status = 422, description = "`limit_out_of_range`, `time_malformed`, `id_malformed`, `store_required`, `query_invalid`"),
+    ))]
+fn list_sales() {}

@@ -96,6 +96,13 @@ impl Applied {
         Ok(())
     }
 
+    /// Records here, too, the last command that took effect on another: one command may change two.
+    pub fn record_last_of(&mut self, other: &Applied, outcome: Outcome) {
+        if let Some(last) = other.commands.last() {
+            self.commands.push(AppliedCommand { outcome, ..last.clone() });
+        }
+    }
+
     /// Records the command that ends the cart.
     pub fn record_last(&mut self, identity: &CommandIdentity, outcome: Outcome) {
         self.commands.push(AppliedCommand { key: identity.key, fingerprint: identity.fingerprint, outcome });

@@ -5,10 +5,13 @@
 
 pub mod applied;
 mod charges;
+mod course;
+pub mod order_status;
 mod payments;
 mod returns;
 mod sale_pricing;
 mod sale_terms;
+pub mod undo;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -18,6 +21,7 @@ pub use applied::{Applied, AppliedCommand, Outcome};
 pub use charges::{
     Charges, DiscountHead, LimitedUse, LineAmounts, LineCharges, LineDiscount, TaxCharge, TaxHead, Unapplied,
 };
+pub use course::{Course, Parked, Recorded};
 pub use payments::{Payment, PaymentInput, TENDERS};
 pub use returns::{Disposition, OriginalLine, OriginalSale, ReturnLine, Returned, ReturnedLine};
 pub use sale_pricing::PricedBy;
@@ -227,6 +231,8 @@ pub struct Cart {
     pub return_of: Option<ReturnHead>,
     /// Why it was voided.
     pub void_reason: Option<String>,
+    /// What became of it beside its lines and payments.
+    pub course: Course,
     /// Set once it is final.
     pub finalized: Option<Finalized>,
 }
@@ -619,12 +625,17 @@ impl Cart {
     pub fn void(&mut self, kind: CartKind, reason: Option<String>) -> Result<(), CartError> {
         self.require(kind)?;
         match self.state {
+            // What undoes an order is nobody's to give up between two of its steps.
+            _ if self.course.undoes.is_some() => {
+                Err(CartError::WrongState { is: "undoing an order", needs: "a return of a till" })
+            }
             CartState::Finalized | CartState::Voided => {
                 Err(CartError::WrongState { is: self.state.name(), needs: "a cart that is not final" })
             }
             _ => {
                 self.state = CartState::Voided;
                 self.void_reason = reason;
+                self.course.parked = None;
                 Ok(())
             }
         }

@@ -14,7 +14,7 @@ fn by() -> PricedBy<'static> {
     PricedBy { rules: &PLAIN.0, categories: &PLAIN.1, at: Timestamp::UNIX_EPOCH }
 }
 
-fn cart(kind: CartKind) -> Cart {
+pub(super) fn cart(kind: CartKind) -> Cart {
     Cart {
         id: "c-1".into(),
         kind,
@@ -38,11 +38,12 @@ fn cart(kind: CartKind) -> Cart {
         plan_attempt: None,
         return_of: None,
         void_reason: None,
+        course: Course::default(),
         finalized: None,
     }
 }
 
-fn line(sku: &str, pieces: i64, price: &str) -> NewLine {
+pub(super) fn line(sku: &str, pieces: i64, price: &str) -> NewLine {
     NewLine {
         sku: sku.into(),
         name: sku.into(),
@@ -57,7 +58,7 @@ fn line(sku: &str, pieces: i64, price: &str) -> NewLine {
     }
 }
 
-fn pay(tender: &str, amount: i64) -> PaymentInput {
+pub(super) fn pay(tender: &str, amount: i64) -> PaymentInput {
     PaymentInput {
         tender: tender.into(),
         amount: Money { amount, currency: Currency::GBP },

@@ -1,0 +1,306 @@
+//! Undoing a whole order: a till's void after the fact, and the cancellation of an order from elsewhere.
+//!
+//! It is a return of all lines, counted as one with a number of its own. What came back of the order is
+//! written with it, provided that nothing had: so of a void and returns at once one wins. There is one
+//! undoing of an order, under an id made from the order's; the key that it took effect by is kept in it.
+
+use tillstream_contracts::pos::VoidOrder;
+use tillstream_domain::cart::order_status::{NewStatus, OrderStatus};
+use tillstream_domain::cart::undo::Undoing;
+use tillstream_domain::cart::{Cart, CartKind, CartState, Outcome, Returned};
+use tillstream_domain::lane::Lane;
+use tillstream_domain::location::{Location, LocationKind};
+
+use super::cart_item::cart_of;
+use super::cart_write::{Executed, cart_get, cart_put, lost_race, replay};
+use super::carts::{NewCart, new_cart};
+use super::context::CommandContext;
+use super::course_item::status_write;
+use super::finalize::{Beside, Rounds, StoreRead};
+use super::identity::derived_id;
+use super::lane_write::lane_get;
+use super::limited_uses::given_back;
+use super::returns::{REASON_CHARS_MAX, returned_get};
+use crate::catalog::items::{catalog_get, location_if_any};
+use crate::database::{Condition, Consistency, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write};
+use crate::error::{Error, Refusal, Result};
+use crate::fields::{id, text};
+use crate::ports::Ports;
+use crate::tenancy::TenantScope;
+
+/// Attribute of what came back of an order that is undone: where the order stands.
+const UNDONE: &str = "undone";
+
+/// The id of what undoes an order.
+pub fn undoing_id(scope: &TenantScope, order_id: &str) -> String {
+    derived_id("u", &[scope.tenant_id(), order_id, "undo"])
+}
+
+/// `void_order`.
+///
+/// # Errors
+/// 403 without an approval; 404 `order_not_found`; 409 `order_of_another_day`, `order_of_another_store`,
+/// `order_already_returned`, `order_already_voided`, `order_status_conflict`; 422 for fields and
+/// `idempotency_key_reused`.
+pub async fn void_order(ports: &Ports, context: &CommandContext, payload: VoidOrder) -> Result<Executed> {
+    id("payload.order_id", &payload.order_id)?;
+    text("payload.reason", &payload.reason, REASON_CHARS_MAX)?;
+    if payload.reason.trim().is_empty() {
+        return Err(Refusal::field("payload.reason", "reason_required", "say why").into());
+    }
+    context.require_approval(payload.approval_id.as_deref())?;
+    let what = Undo { order_id: &payload.order_id, undoing: Undoing::Void, reason: Some(&payload.reason) };
+    undo(ports, context, &what, |_| Ok(())).await
+}
+
+/// What is to be undone.
+pub struct Undo<'a> {
+    /// The order.
+    pub order_id: &'a str,
+    /// As what.
+    pub undoing: Undoing,
+    /// Why.
+    pub reason: Option<&'a str>,
+}
+
+/// Undoes an order, once. `precondition` is held against the order as it was before.
+///
+/// # Errors
+/// As [`void_order`]; what `precondition` refuses; [`Error::Conflict`] when too many races were lost.
+pub async fn undo(
+    ports: &Ports,
+    context: &CommandContext,
+    what: &Undo<'_>,
+    precondition: impl Fn(&Cart) -> Result<()>,
+) -> Result<Executed> {
+    let scope = &context.caller.scope;
+    let undo_id = undoing_id(scope, what.order_id);
+    let mut rounds = Rounds::new(ports, context);
+    loop {
+        let gets = vec![
+            cart_get(context, what.order_id),
+            cart_get(context, &undo_id),
+            lane_get(scope, &context.store_id, &context.register_id),
+            catalog_get(scope.location(&context.store_id)),
+        ];
+        let Some(read) = rounds.read(gets).await? else { continue };
+        let at = |position: usize| read.get(position).and_then(Option::as_ref);
+        let location = store(context, at(3))?;
+        let existing = at(1).map(cart_of).transpose()?;
+        if let Some(existing) = existing.as_ref().filter(|existing| existing.course.undoes.is_none()) {
+            let detail = format!("there is a cart {} in the way", existing.id);
+            return Err(Refusal::conflict("cart_exists", detail).into());
+        }
+        if let Some(done) = existing.as_ref().filter(|existing| existing.finalized.is_some()) {
+            let Some(executed) = replay(context, done)? else {
+                return Err(undone(what.order_id, done.course.undoes).into());
+            };
+            return rounds.found(Executed { outcome: Outcome::Finalized, ..executed }).await;
+        }
+        if let Some(begun) = existing.as_ref().filter(|existing| existing.plan_attempt.is_some()) {
+            // Whoever began it, it is the one undoing of this order: the next round tells whose it was.
+            rounds.continue_plan(begun).await?;
+            continue;
+        }
+        let stored = existing.map(|existing| existing.version);
+        let order = at(0).map(cart_of).transpose()?;
+        let ready = async {
+            let order = order.as_ref().ok_or_else(|| not_found(what.order_id))?;
+            check(context, order, what.undoing, &location)?;
+            precondition(order)?;
+            let mut cart = brought_back(context, &location, &undo_id, order, what)?;
+            cart.version = stored.unwrap_or(cart.version);
+            cart.applied.record_last(&context.identity, Outcome::Finalized);
+            let writes = undoing_writes(ports, scope, &cart, what.undoing, Some(order.version)).await?;
+            Ok((cart, writes))
+        };
+        let (cart, writes) = match ready.await {
+            // These were read one after the other: it may be undone by this very request's twin.
+            Err(Error::Rejected(_)) if rounds.is_outdated(&undo_id, stored).await? => continue,
+            Err(Error::Conflict(why) | Error::Retryable { reason: why, .. }) => {
+                rounds.again(&why).await?;
+                continue;
+            }
+            ready => ready?,
+        };
+        let moves = cart.stock_moves();
+        if moves.len() + writes.len() + 2 > TRANSACTION_ACTIONS_MAX {
+            begin_long(ports, context, &mut rounds, cart, stored).await?;
+            continue;
+        }
+        let read = StoreRead { location: &location, lane: at(2) };
+        let beside = Beside { writes, claims: Vec::new() };
+        if let Some(executed) = rounds.commit(cart, stored, &read, &moves, beside).await? {
+            return Ok(executed);
+        }
+    }
+}
+
+/// An order of more SKUs than one transaction takes is undone by a plan: the return is first put as a cart
+/// that no command of a till can change.
+async fn begin_long(
+    ports: &Ports,
+    context: &CommandContext,
+    rounds: &mut Rounds<'_>,
+    mut cart: Cart,
+    stored: Option<u64>,
+) -> Result<()> {
+    cart.state = CartState::Tendering;
+    cart.version = stored.map_or(cart.version, |version| version + 1);
+    if let Err(error) = ports.database.write(cart_put(context, &cart, stored)?).await {
+        return rounds.again(&lost_race(error)?).await;
+    }
+    let moves = cart.stock_moves();
+    rounds.plan(&cart, &moves).await
+}
+
+fn not_found(order_id: &str) -> Refusal {
+    Refusal::not_found("order_not_found", format!("there is no order {order_id}"))
+}
+
+fn undone(order_id: &str, undoing: Option<Undoing>) -> Refusal {
+    match undoing {
+        Some(Undoing::Cancellation) => status_conflict(order_id, OrderStatus::Cancelled.name(), &[]),
+        _ => Refusal::conflict("order_already_voided", format!("order {order_id} is voided already")),
+    }
+}
+
+/// The refusal of a way that an order's status does not go.
+pub fn status_conflict(order_id: &str, is: &str, allowed: &[&str]) -> Refusal {
+    let from_here = if allowed.is_empty() { "nowhere".to_owned() } else { allowed.join(", ") };
+    let detail = format!("order {order_id} is {is}; from there it goes: {from_here}");
+    Refusal::conflict("order_status_conflict", detail)
+        .with_extra("order_status", is)
+        .with_extra("allowed", allowed.iter().map(|to| (*to).to_owned()).collect::<Vec<_>>())
+}
+
+/// The store, and for a till its register in it.
+fn store(context: &CommandContext, item: Option<&Item>) -> Result<Location> {
+    if !Lane::is_virtual(&context.register_id) {
+        return context.till(item);
+    }
+    let unknown = || Refusal::not_found("store_not_found", format!("there is no store {}", context.store_id));
+    let location = location_if_any(item)?.ok_or_else(unknown)?;
+    if location.kind == LocationKind::Store { Ok(location) } else { Err(unknown().into()) }
+}
+
+/// What must hold of the order, beside what the transaction asserts.
+fn check(context: &CommandContext, order: &Cart, undoing: Undoing, location: &Location) -> Result<()> {
+    let Some(done) = order.finalized.as_ref().filter(|_| order.kind == CartKind::Sale) else {
+        let detail = format!("order {} is not a final sale", order.id);
+        return Err(Refusal::conflict("order_not_final", detail).into());
+    };
+    if order.store_id != context.store_id {
+        let detail = format!("order {} is of another store", order.id);
+        return Err(Refusal::conflict("order_of_another_store", detail).into());
+    }
+    check_status(order, undoing)?;
+    if undoing == Undoing::Void {
+        let now = location.calendar().and_then(|calendar| calendar.locate(context.occurred_at));
+        let today = now.map_err(Error::bug)?.business_day;
+        if done.business_day != today {
+            let detail = format!(
+                "order {} is of {}, and it is {today}: what was sold on another day comes back by a return",
+                order.id, done.business_day
+            );
+            return Err(Refusal::conflict("order_of_another_day", detail).into());
+        }
+    }
+    Ok(())
+}
+
+fn check_status(order: &Cart, undoing: Undoing) -> Result<()> {
+    let Some(is) = order.order_status() else {
+        return Err(Error::Bug(format!("order {} has no status that is known", order.id)));
+    };
+    if is.next().contains(&undoing.status()) {
+        return Ok(());
+    }
+    if is == OrderStatus::Voided {
+        return Err(undone(&order.id, Some(Undoing::Void)).into());
+    }
+    let allowed: Vec<&str> =
+        is.next().iter().filter(|to| **to != OrderStatus::Voided).map(|to| to.name()).collect();
+    Err(status_conflict(&order.id, is.name(), &allowed).into())
+}
+
+/// The return of all of `order`.
+fn brought_back(
+    context: &CommandContext,
+    location: &Location,
+    undo_id: &str,
+    order: &Cart,
+    what: &Undo<'_>,
+) -> Result<Cart> {
+    let new = NewCart { id: undo_id.to_owned(), kind: CartKind::Return, ..NewCart::default() };
+    let mut cart = new_cart(context, location, new);
+    cart.currency = order.currency;
+    let reason = what.reason.unwrap_or(what.undoing.status().name()).to_owned();
+    cart.take_all_back(order, what.undoing, reason)?;
+    let due = cart.totals()?.due;
+    if due == 0 { Ok(cart) } else { Err(Error::Bug(format!("undoing {} leaves {due} due", order.id))) }
+}
+
+/// What is written beside the return that undoes an order: all of it came back, provided that nothing had;
+/// and the order's status, provided that it did not change since it was read (as `read_at`, where that
+/// matters).
+///
+/// # Errors
+/// 409 where something came back or the status is past undoing; [`Error::Conflict`] where the order is
+/// not as it was read.
+pub async fn undoing_writes(
+    ports: &Ports,
+    scope: &TenantScope,
+    cart: &Cart,
+    undoing: Undoing,
+    read_at: Option<u64>,
+) -> Result<Vec<Write>> {
+    let head = cart.return_of.as_ref();
+    let order_id = head.and_then(|head| head.original.as_ref()).map(|original| original.order_id.clone());
+    let order_id = order_id.ok_or_else(|| Error::bug("what is undone has an id"))?;
+    let get = Get { table: Table::Orders, key: scope.cart(&order_id), consistency: Consistency::Strong };
+    let read = ports.database.get_many(vec![get, returned_get(scope, &order_id)]).await?;
+    let at = |position: usize| read.get(position).and_then(Option::as_ref);
+    if let Some(came_back) = at(1) {
+        return Err(match came_back.opt_text(UNDONE) {
+            Some(status) if status == OrderStatus::Cancelled.name() => {
+                undone(&order_id, Some(Undoing::Cancellation))
+            }
+            Some(_) => undone(&order_id, Some(Undoing::Void)),
+            None => Refusal::conflict(
+                "order_already_returned",
+                format!("some of order {order_id} came back already; the rest comes back by a return"),
+            ),
+        }
+        .into());
+    }
+    let mut order = cart_of(at(0).ok_or_else(|| not_found(&order_id))?)?;
+    let stored = order.version;
+    if read_at.is_some_and(|read_at| read_at != stored) {
+        return Err(Error::Conflict("the order changed while it was looked at".to_owned()));
+    }
+    check_status(&order, undoing)?;
+    let came_back = Item::new(&scope.returned(&order_id))
+        .with("version", 1)
+        .with(UNDONE, undoing.status().name())
+        .with_json("data", &Returned::all_of(&order))?;
+    let new = NewStatus {
+        to: undoing.status(),
+        at: cart.opened_at,
+        by: cart.employee_id.clone(),
+        reason: head.map(|head| head.reason.clone()),
+        tracking: None,
+        payments: Vec::new(),
+        undone_by: Some(cart.id.clone()),
+    };
+    order.change_status(new).map_err(Error::bug)?;
+    order.applied.record_last_of(&cart.applied, Outcome::Done);
+    order.written_at = cart.written_at;
+    let condition = Some(Condition::NotExists);
+    let mut writes = vec![
+        Write::Put { table: Table::Orders, item: came_back, condition },
+        status_write(scope, &order, stored)?,
+    ];
+    writes.extend(given_back(scope, &order));
+    Ok(writes)
+}
