@@ -7,8 +7,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::cart::{
-    Applied, Cart, CartError, CartKind, CartState, Charges, ENCODED_BYTES_MAX, Finalized, Line, NumbersUsed,
-    Payment, ReturnHead,
+    Applied, Approvals, Cart, CartError, CartKind, CartState, Charges, ENCODED_BYTES_MAX, Finalized, Line,
+    NumbersUsed, Payment, ReturnHead,
 };
 use tillstream_domain::compact::{self, CompactError};
 use tillstream_domain::lane::LaneNumber;
@@ -76,7 +76,12 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         true => None,
         false => Some(compact::encode(&cart.charges).map_err(Error::bug)?),
     };
-    let bytes = body.len() + keys.len() + charges.as_ref().map_or(0, Vec::len);
+    let approvals = match cart.approvals.is_empty() {
+        true => None,
+        false => Some(compact::encode(&cart.approvals).map_err(Error::bug)?),
+    };
+    let optional = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+    let bytes = body.len() + keys.len() + optional(&charges) + optional(&approvals);
     if cart.state == CartState::Open && bytes > ENCODED_BYTES_MAX {
         return Err(too_large());
     }
@@ -106,6 +111,7 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         .with_some("plan_attempt", cart.plan_attempt.map(i64::from))
         .with("body", body)
         .with_some("charges", charges)
+        .with_some("approvals", approvals)
         .with("keys", keys);
     let Some(done) = &cart.finalized else {
         return Ok(item);
@@ -143,6 +149,10 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         None => Charges::default(),
         Some(bytes) => compact::decode(bytes).map_err(Error::bug)?,
     };
+    let approvals = match item.opt_bytes("approvals") {
+        None => Approvals::default(),
+        Some(bytes) => compact::decode(bytes).map_err(Error::bug)?,
+    };
     let finalized = match item.opt_number("lane_number") {
         None => None,
         Some(number) => Some(Finalized {
@@ -175,6 +185,7 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         lines: body.lines,
         payments: body.payments,
         charges,
+        approvals,
         numbers_used: body.numbers_used,
         applied,
         plan_attempt: item.opt_number("plan_attempt").map(u32::try_from).transpose().map_err(Error::bug)?,

@@ -1,7 +1,7 @@
 //! Opening, naming and giving up carts.
 
 use tillstream_contracts::pos::{CartReference, CreateCart, SetCustomer};
-use tillstream_domain::cart::{Applied, Cart, CartKind, CartState, Charges, NumbersUsed, Outcome};
+use tillstream_domain::cart::{Applied, Approvals, Cart, CartKind, CartState, Charges, NumbersUsed, Outcome};
 use tillstream_domain::location::Location;
 
 use super::cart_item::cart_of;
@@ -51,6 +51,7 @@ pub fn new_cart(context: &CommandContext, location: &Location, new: NewCart) -> 
         lines: Vec::new(),
         payments: Vec::new(),
         charges: Charges::default(),
+        approvals: Approvals::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),
         plan_attempt: None,

@@ -23,7 +23,9 @@ impl From<CartError> for Error {
             CartError::UnknownLine(_) | CartError::UnknownPayment(_) | CartError::UnknownDiscount(_) => {
                 RefusalKind::NotFound
             }
+            CartError::AboveApproved { .. } => RefusalKind::Forbidden,
             CartError::TooManyLines
+            | CartError::TooManyApprovals
             | CartError::TooManyCommands
             | CartError::TooManyPayments
             | CartError::TooLarge
@@ -41,6 +43,7 @@ impl From<CartError> for Error {
                 refusal.with_error("payload.amount", error.code(), error.to_string())
             }
             CartError::UnknownTender => refusal.with_error("payload.tender", error.code(), error.to_string()),
+            CartError::AboveApproved { most } => refusal.with_extra("maximum_refund", *most),
             CartError::DiscountAboveTotal { left } => refusal.with_extra("left", *left),
             CartError::Underpaid { due } | CartError::Overpaid { due } => refusal.with_extra("due", *due),
             _ => refusal,

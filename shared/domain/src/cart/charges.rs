@@ -32,6 +32,14 @@ pub struct LineCharges {
 }
 
 impl DiscountHead {
+    /// The number of the manual discount, if it is one.
+    pub fn manual_number(&self) -> Option<u32> {
+        match self.source {
+            Source::ManualDiscount { number } => Some(number),
+            _ => None,
+        }
+    }
+
     /// What kind it is, and which one: their names on the wire.
     pub fn kind_and_id(&self) -> (&'static str, String) {
         match &self.source {

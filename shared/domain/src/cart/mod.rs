@@ -4,6 +4,7 @@
 //! commands that took effect are part of it ([`applied`]).
 
 pub mod applied;
+mod approvals;
 mod charges;
 mod payments;
 mod returns;
@@ -13,6 +14,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 pub use applied::{Applied, AppliedCommand, Outcome};
+pub use approvals::{APPROVALS_MAX, Approvals, ApprovedPart, DiscountShare, UsedApproval};
 pub use charges::{Charges, DiscountHead, LineAmounts, LineCharges};
 pub use payments::{Payment, PaymentInput, TENDERS};
 pub use returns::{Disposition, OriginalLine, OriginalSale, ReturnLine, Returned, ReturnedLine};
@@ -204,6 +206,8 @@ pub struct Cart {
     pub payments: Vec<Payment>,
     /// What was given by hand, and what lines were charged for it.
     pub charges: Charges,
+    /// What of it was approved.
+    pub approvals: Approvals,
     /// Numbers handed out to lines, and to payments.
     pub numbers_used: NumbersUsed,
     /// Commands that took effect.
@@ -346,6 +350,15 @@ pub enum CartError {
     /// A discount that would change nothing.
     #[error("it takes nothing off: nothing is left to pay, or it rounds to nothing")]
     NothingOff,
+    /// [`APPROVALS_MAX`].
+    #[error("a cart takes at most {APPROVALS_MAX} approvals")]
+    TooManyApprovals,
+    /// A blind return above what was approved.
+    #[error("the approval is of a refund of at most {most} minor units; ask for another return")]
+    AboveApproved {
+        /// Most that may be refunded.
+        most: i64,
+    },
     /// The cart could not be priced.
     #[error(transparent)]
     Pricing(#[from] PricingError),
@@ -383,6 +396,8 @@ impl CartError {
             CartError::UnknownDiscount(_) => "discount_not_found",
             CartError::DiscountAboveTotal { .. } => "discount_above_total",
             CartError::NothingOff => "discount_takes_nothing_off",
+            CartError::TooManyApprovals => "too_many_approvals",
+            CartError::AboveApproved { .. } => "approval_does_not_match",
             CartError::Pricing(error) => error.code(),
             CartError::Money(_) => "amount_out_of_range",
         }
@@ -498,7 +513,8 @@ impl Cart {
         };
         let charged_before = self.charges.clone();
         self.lines.push(line);
-        if let Err(error) = self.reprice_sale().and_then(|()| self.totals()) {
+        let checked = self.reprice_sale().and_then(|()| self.totals());
+        if let Err(error) = checked.and_then(|totals| self.check_refund_limit(&totals)) {
             self.lines.pop();
             self.charges = charged_before;
             return Err(error);
@@ -640,6 +656,7 @@ impl Cart {
             return Err(CartError::Empty);
         }
         let totals = self.totals()?;
+        self.check_refund_limit(&totals)?;
         if totals.due > 0 {
             return Err(CartError::Underpaid { due: totals.due });
         }

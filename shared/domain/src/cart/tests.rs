@@ -20,6 +20,7 @@ fn cart(kind: CartKind) -> Cart {
         lines: vec![],
         payments: vec![],
         charges: Charges::default(),
+        approvals: Approvals::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),
         plan_attempt: None,
