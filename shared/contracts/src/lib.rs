@@ -4,6 +4,7 @@
 //! accepted and ignored.
 
 pub mod analytics;
+pub mod approvals;
 pub mod catalog;
 pub mod date_time;
 pub mod dispatch;
@@ -15,5 +16,6 @@ pub mod openapi;
 pub mod orders;
 pub mod pos;
 pub mod schema;
+pub mod settings;
 pub mod strict_json;
 pub mod sync;

@@ -21,6 +21,7 @@
 #![allow(dead_code, reason = "the functions under `utoipa::path` only carry their declarations")]
 
 mod analytics;
+mod approvals;
 mod catalog;
 mod dispatch;
 mod fields;
@@ -46,6 +47,7 @@ pub use self::problem::{FieldProblem, ProblemDocument};
 fn areas() -> Vec<OpenApi> {
     vec![
         analytics::Api::openapi(),
+        approvals::Api::openapi(),
         catalog::Api::openapi(),
         dispatch::Api::openapi(),
         identity::Api::openapi(),
