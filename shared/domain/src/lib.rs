@@ -19,3 +19,4 @@ pub mod money;
 pub mod pricing;
 pub mod product;
 pub mod quantity;
+pub mod tenant_settings;

@@ -393,6 +393,7 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
                         return Ok(Step::Again("split stock was merged".to_owned()));
                     }
                     Attempt::LostRace(why) => return Ok(Step::Again(why)),
+                    Attempt::Refused(refusal) => return Err(refusal),
                     Attempt::Done => {}
                 }
             }
