@@ -6,7 +6,7 @@ use tillstream_domain::money::{Money, UnitPrice};
 use tillstream_domain::quantity::QuantityInput;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::pos::{AdjustmentView, LineView, PaymentView, TotalsView};
+use crate::pos::{AdjustmentView, ApprovalReference, LineView, PaymentView, TotalsView};
 use crate::schema::{MoneySchema, QuantitySchema};
 
 /// Body of `POST /v1/orders`.
@@ -133,6 +133,9 @@ pub struct OrderView {
     /// For a return: the sale it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub original_order_id: Option<String>,
+    /// The approval of a blind return, or of the whole order's void, where one was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalReference>,
 }
 
 /// What `POST /v1/orders` answers.

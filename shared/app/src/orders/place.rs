@@ -61,7 +61,7 @@ pub async fn place(ports: &Ports, caller: &Caller, key: &str, order: PlaceOrder)
     };
     let price_by_hand = order.lines.iter().any(|line| line.unit_price.is_some());
     if price_by_hand && !caller.has(&[Role::Integration]) {
-        context.require_approval(None)?;
+        context.require_no_approval()?;
     }
     run(ports, &context, &order_id, &order).await
 }

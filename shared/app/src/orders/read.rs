@@ -83,6 +83,7 @@ pub fn order_view(cart: &Cart, with_lines: bool) -> Result<OrderView> {
         payments,
         totals: view.totals,
         original_order_id: view.original_order_id,
+        approval: view.approval,
     })
 }
 

@@ -61,6 +61,13 @@ pub fn new_cart(context: &CommandContext, location: &Location, new: NewCart) -> 
     }
 }
 
+/// The id of the cart that `create_cart` makes: the client's, or one that follows from the command's key.
+pub fn new_cart_id(context: &CommandContext, named: Option<&str>, key: &str) -> String {
+    let parts =
+        [context.caller.scope.tenant_id(), &context.store_id, &context.register_id, "create_cart", key];
+    named.map_or_else(|| derived_id("c", &parts), str::to_owned)
+}
+
 /// `create_cart`.
 ///
 /// # Errors
@@ -76,16 +83,10 @@ pub async fn create(
     if let Some(customer_id) = &payload.customer_id {
         typed_id("payload.customer_id", customer_id)?;
     }
-    let cart_id = match payload.cart_id {
-        Some(cart_id) => {
-            typed_id("payload.cart_id", &cart_id)?;
-            cart_id
-        }
-        None => {
-            let tenant = context.caller.scope.tenant_id();
-            derived_id("c", &[tenant, &context.store_id, &context.register_id, "create_cart", key])
-        }
-    };
+    if let Some(cart_id) = &payload.cart_id {
+        typed_id("payload.cart_id", cart_id)?;
+    }
+    let cart_id = new_cart_id(context, payload.cart_id.as_deref(), key);
     let gets =
         vec![catalog_get(context.caller.scope.location(&context.store_id)), cart_get(context, &cart_id)];
     let read = ports.database.get_many(gets).await?;
@@ -121,7 +122,8 @@ pub async fn set_customer(ports: &Ports, context: &CommandContext, payload: SetC
 /// `set_tendering`.
 ///
 /// # Errors
-/// 409 `cart_empty`; the cart's own refusals.
+/// 403 `approval_required` where lines were changed so that discounts given without an approval come to more
+/// than the tenant allows; 409 `cart_empty`; the cart's own refusals.
 pub async fn set_tendering(
     ports: &Ports,
     context: &CommandContext,
@@ -129,6 +131,9 @@ pub async fn set_tendering(
 ) -> Result<Executed> {
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
         cart.set_tendering()?;
+        if !context.needs_no_approval() {
+            cart.check_allowed_discounts()?;
+        }
         Ok(Outcome::Done)
     })
     .await

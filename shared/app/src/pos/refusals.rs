@@ -23,7 +23,7 @@ impl From<CartError> for Error {
             CartError::UnknownLine(_) | CartError::UnknownPayment(_) | CartError::UnknownDiscount(_) => {
                 RefusalKind::NotFound
             }
-            CartError::AboveApproved { .. } => RefusalKind::Forbidden,
+            CartError::AboveApproved { .. } | CartError::DiscountsAboveAllowed => RefusalKind::Forbidden,
             CartError::TooManyLines
             | CartError::TooManyApprovals
             | CartError::TooManyCommands

@@ -31,6 +31,7 @@ mod inventory;
 mod orders;
 mod pos;
 mod problem;
+mod settings;
 mod sync;
 
 use utoipa::OpenApi as _;
@@ -54,6 +55,7 @@ fn areas() -> Vec<OpenApi> {
         inventory::Api::openapi(),
         orders::Api::openapi(),
         pos::Api::openapi(),
+        settings::Api::openapi(),
         sync::Api::openapi(),
     ]
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Cart, CartError, Totals};
+use crate::approval::DiscountRule;
 use crate::quantity::Quantity;
 
 /// Most approvals used on one cart. Each takes some 150 bytes of its item.
@@ -48,6 +49,8 @@ pub struct Approvals {
     /// Numbers of the manual discounts that a cashier gave within what the tenant allows: together they
     /// must stay within it.
     pub allowed_discounts: Vec<u32>,
+    /// What the tenant allowed when the last of those was given.
+    pub allowed_by: Option<DiscountRule>,
 }
 
 impl Approvals {
@@ -96,50 +99,45 @@ impl Approvals {
     }
 }
 
-/// What manual discounts take off, and of how much. Minor units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DiscountShare {
-    /// Taken off.
-    pub off: i64,
-    /// Before any discount.
-    pub gross: i64,
-}
-
 impl Cart {
-    /// What the manual discounts that a cashier gave without an approval take off the cart, with the one
-    /// numbered `given` as one of them; and, where that one is for a line, what they take off that line.
+    /// Lets the manual discount `number` pass without an approval, where all that a cashier gave so stays
+    /// within `rule`.
     ///
     /// # Errors
-    /// [`CartError::Money`].
-    pub fn allowed_discounts_with(&self, given: Option<u32>) -> Result<Vec<DiscountShare>, CartError> {
-        let counts =
-            |number: u32| self.approvals.allowed_discounts.contains(&number) || given == Some(number);
-        let off_line = |line: u32| {
-            let of_line = self.charges.of_line(line);
-            of_line
-                .filter(|(head, _)| head.manual_number().is_some_and(counts))
-                .map(|(_, off)| off)
-                .sum::<i64>()
-        };
-        let mut whole = DiscountShare::default();
-        let mut shares = Vec::new();
-        let alone: Vec<u32> = self
-            .charges
-            .manual
-            .iter()
-            .filter(|discount| counts(discount.number))
-            .filter_map(|discount| discount.kind.line())
-            .collect();
+    /// [`CartError::DiscountsAboveAllowed`]; [`CartError::Money`].
+    pub fn allow_discount(&mut self, number: u32, rule: DiscountRule) -> Result<(), CartError> {
+        // Those that were taken back are no matter any more.
+        let manual = &self.charges.manual;
+        self.approvals.allowed_discounts.retain(|n| manual.iter().any(|given| given.number == *n));
+        self.approvals.allowed_discounts.push(number);
+        self.approvals.allowed_by = Some(rule);
+        self.check_allowed_discounts()
+    }
+
+    /// Checks that the manual discounts that were given without an approval are still within what was
+    /// allowed: lines may have changed since.
+    ///
+    /// # Errors
+    /// [`CartError::DiscountsAboveAllowed`]; [`CartError::Money`].
+    pub fn check_allowed_discounts(&self) -> Result<(), CartError> {
+        let Some(rule) = &self.approvals.allowed_by else { return Ok(()) };
+        let counts = |number: u32| self.approvals.allowed_discounts.contains(&number);
+        let allowed = self.charges.manual.iter().filter(|given| counts(given.number));
+        let lines_meant: Vec<u32> = allowed.filter_map(|given| given.kind.line()).collect();
+        let (mut off, mut gross) = (0_i64, 0_i64);
         for line in &self.lines {
-            let share = DiscountShare { off: off_line(line.number), gross: self.line_amounts(line)?.gross };
-            whole.off = whole.off.saturating_add(share.off);
-            whole.gross = whole.gross.saturating_add(share.gross);
-            if alone.contains(&line.number) {
-                shares.push(share);
+            let of_line = self.charges.of_line(line.number);
+            let of_allowed = of_line.filter(|(head, _)| head.manual_number().is_some_and(counts));
+            let line_off = of_allowed.fold(0_i64, |sum, (_, amount)| sum.saturating_add(amount));
+            let line_gross = self.line_amounts(line)?.gross;
+            // A cart full of other lines is no leave to give one away.
+            if lines_meant.contains(&line.number) && rule.needs(line_off, line_gross) {
+                return Err(CartError::DiscountsAboveAllowed);
             }
+            off = off.saturating_add(line_off);
+            gross = gross.saturating_add(line_gross);
         }
-        shares.push(whole);
-        Ok(shares)
+        if off > 0 && rule.needs(off, gross) { Err(CartError::DiscountsAboveAllowed) } else { Ok(()) }
     }
 
     /// Checks that a blind return stays within what was approved.
@@ -155,6 +153,9 @@ impl Cart {
 
     /// How many of a line may be sold at its price without a further approval: what was approved, or what
     /// it has.
+    ///
+    /// # Errors
+    /// [`CartError::UnknownLine`].
     pub fn approved_quantity(&self, line_id: &str) -> Result<Quantity, CartError> {
         let line = self.line(line_id)?;
         Ok(match self.approvals.of_line(line.number).map(|used| &used.part) {

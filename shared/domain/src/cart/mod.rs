@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 pub use applied::{Applied, AppliedCommand, Outcome};
-pub use approvals::{APPROVALS_MAX, Approvals, ApprovedPart, DiscountShare, UsedApproval};
+pub use approvals::{APPROVALS_MAX, Approvals, ApprovedPart, UsedApproval};
 pub use charges::{Charges, DiscountHead, LineAmounts, LineCharges};
 pub use payments::{Payment, PaymentInput, TENDERS};
 pub use returns::{Disposition, OriginalLine, OriginalSale, ReturnLine, Returned, ReturnedLine};
@@ -353,6 +353,11 @@ pub enum CartError {
     /// [`APPROVALS_MAX`].
     #[error("a cart takes at most {APPROVALS_MAX} approvals")]
     TooManyApprovals,
+    /// Discounts by a cashier above what needs no approval.
+    #[error(
+        "the discounts given without an approval come to more than the tenant allows; have this one approved, or take one back"
+    )]
+    DiscountsAboveAllowed,
     /// A blind return above what was approved.
     #[error("the approval is of a refund of at most {most} minor units; ask for another return")]
     AboveApproved {
@@ -397,6 +402,7 @@ impl CartError {
             CartError::DiscountAboveTotal { .. } => "discount_above_total",
             CartError::NothingOff => "discount_takes_nothing_off",
             CartError::TooManyApprovals => "too_many_approvals",
+            CartError::DiscountsAboveAllowed => "approval_required",
             CartError::AboveApproved { .. } => "approval_does_not_match",
             CartError::Pricing(error) => error.code(),
             CartError::Money(_) => "amount_out_of_range",
