@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import checks
 from bad_access import BadAccess
+from bad_approvals import BadApprovals
 from bad_commands import BadCommands
 from bad_queries import BadQueries
 from bad_records import BadRecords
@@ -25,7 +26,7 @@ def run(stack) -> None:
     checks.require_none(failed, "answers to bad input were wrong")
 
 
-class BadInput(BadCommands, BadAccess, BadQueries, BadRecords):
+class BadInput(BadCommands, BadAccess, BadApprovals, BadQueries, BadRecords):
     """All of it."""
 
     # Tables
@@ -38,6 +39,9 @@ class BadInput(BadCommands, BadAccess, BadQueries, BadRecords):
         yield Table("quantities, prices and amounts", self.numbers)
         yield Table("card numbers and texts", self.texts)
         yield Table("discounts by hand", self.discounts)
+        yield Table("approvals", self.approvals)
+        yield Table("commands with approvals", self.approved_commands)
+        yield Table("settings", self.settings)
         yield Table("states of a cart", self.cart_states)
         yield Table("tokens", self.bad_tokens)
         yield Table("every route without a token", self.routes_without_token)
