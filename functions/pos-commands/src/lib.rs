@@ -109,3 +109,6 @@ fn told(problem: Problem) -> (u16, Value) {
     problem.log();
     (problem.status().as_u16(), problem.document())
 }
+
+#[cfg(test)]
+mod tests;

@@ -385,7 +385,10 @@ async fn only_another_supervisor_decides_and_only_once() {
         for granted in [true, false] {
             for who in [manager(), named("m-2", &[Role::StoreManager])] {
                 let refused = refusal(world.decide(&who, "other", id, granted).await);
-                assert_eq!((refused.code, &refused.extra["status"]), ("approval_decided", &json!(status)));
+                assert_eq!(
+                    (refused.code, &refused.extra["approval_status"]),
+                    ("approval_decided", &json!(status))
+                );
             }
         }
     }

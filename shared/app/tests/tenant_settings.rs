@@ -57,7 +57,10 @@ async fn what_is_written_is_in_force_and_what_is_left_out_is_as_before() {
     let (ports, _) = world();
     let without = shown(&ports, "demo").await;
     assert_eq!((&without["version"], &without["approvals"]["price_override"]), (&json!(0), &json!(true)));
-    assert_eq!(without["approvals"]["manual_discount"], json!({"required": true, "above_bps": null, "above_amount": null}));
+    assert_eq!(
+        without["approvals"]["manual_discount"],
+        json!({"required": true, "above_bps": null, "above_amount": null})
+    );
     let written = put(&ports, "demo", "k", rich()).await.unwrap();
     assert!(!written.replayed && !written.created);
     let mut expected = rich();
@@ -88,9 +91,18 @@ async fn every_bound_is_checked_and_told() {
     for (body, field) in [
         (discount(json!({"required": true, "above_bps": 10_001})), "approvals.manual_discount.above_bps"),
         (discount(json!({"required": true, "above_amount": -1})), "approvals.manual_discount.above_amount"),
-        (discount(json!({"required": true, "above_amount": 1_000_000_000_001_i64})), "approvals.manual_discount.above_amount"),
-        (json!({"approvals": {"paid_in": {"required": true, "above_amount": -1}}}), "approvals.paid_in.above_amount"),
-        (json!({"approvals": {"paid_out": {"required": true, "above_amount": -1}}}), "approvals.paid_out.above_amount"),
+        (
+            discount(json!({"required": true, "above_amount": 1_000_000_000_001_i64})),
+            "approvals.manual_discount.above_amount",
+        ),
+        (
+            json!({"approvals": {"paid_in": {"required": true, "above_amount": -1}}}),
+            "approvals.paid_in.above_amount",
+        ),
+        (
+            json!({"approvals": {"paid_out": {"required": true, "above_amount": -1}}}),
+            "approvals.paid_out.above_amount",
+        ),
         (json!({"approvals": {"pending_seconds": 29}}), "approvals.pending_seconds"),
         (json!({"approvals": {"pending_seconds": 86_401}}), "approvals.pending_seconds"),
         (json!({"approvals": {"granted_seconds": 29}}), "approvals.granted_seconds"),

@@ -18,7 +18,7 @@ impl From<ApprovalError> for Error {
         };
         let refusal = Refusal::new(kind, error.code(), error.to_string());
         match &error {
-            ApprovalError::Decided(status) => refusal.with_extra("status", status.name()),
+            ApprovalError::Decided(status) => refusal.with_extra("approval_status", status.name()),
             ApprovalError::DoesNotMatch(differences) => {
                 let differences: Vec<Value> = differences
                     .iter()

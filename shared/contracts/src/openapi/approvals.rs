@@ -55,7 +55,7 @@ fn get_approval() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `approval_of_own_request`"),
         (status = 404, description = "`approval_not_found`"),
-        (status = 409, description = "`approval_decided` with `status`, `approval_expired`"),
+        (status = 409, description = "`approval_decided` with `approval_status`, `approval_expired`"),
         (status = 422, description = "`field_invalid`, `id_malformed`, `text_too_long`, `card_number_refused`, `idempotency_key_reused`"),
     ))]
 fn grant_approval() {}
@@ -69,7 +69,7 @@ fn grant_approval() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `approval_of_own_request`"),
         (status = 404, description = "`approval_not_found`"),
-        (status = 409, description = "`approval_decided` with `status`, `approval_expired`"),
+        (status = 409, description = "`approval_decided` with `approval_status`, `approval_expired`"),
         (status = 422, description = "`field_invalid`, `id_malformed`, `text_too_long`, `card_number_refused`, `idempotency_key_reused`"),
     ))]
 fn deny_approval() {}
