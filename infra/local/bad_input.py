@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import checks
 from bad_access import BadAccess
 from bad_after_sale import BadAfterSale
+from bad_approvals import BadApprovals
 from bad_commands import BadCommands
 from bad_documents import BadDocuments
 from bad_queries import BadQueries
@@ -27,7 +28,9 @@ def run(stack) -> None:
     checks.require_none(failed, "answers to bad input were wrong")
 
 
-class BadInput(BadCommands, BadAfterSale, BadAccess, BadQueries, BadDocuments, BadRecords):
+class BadInput(
+    BadCommands, BadAfterSale, BadAccess, BadApprovals, BadQueries, BadDocuments, BadRecords
+):
     """All of it."""
 
     # Tables
@@ -41,6 +44,9 @@ class BadInput(BadCommands, BadAfterSale, BadAccess, BadQueries, BadDocuments, B
         yield Table("card numbers and texts", self.texts)
         yield Table("discounts by hand", self.discounts)
         yield Table("coupons, promotions and modifiers", self.promotions)
+        yield Table("approvals", self.approvals)
+        yield Table("commands with approvals", self.approved_commands)
+        yield Table("settings", self.settings)
         yield Table("states of a cart", self.cart_states)
         yield Table("parked carts", self.parked_carts)
         yield Table("voids", self.voids)

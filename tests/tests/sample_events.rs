@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde_json::Value;
 use tillstream_app::pos::envelope;
+use tillstream_contracts::approvals::{AskForApproval, DecideApproval};
 use tillstream_contracts::orders::PlaceOrder;
 use tillstream_contracts::pos::CommandBatch;
 use tillstream_contracts::strict_json;
@@ -62,7 +63,17 @@ fn bodies(function: &str) -> Vec<(String, Value)> {
 #[test]
 fn sample_commands_and_orders_are_read_as_they_stand() {
     let mut actions = BTreeSet::new();
-    for (name, body) in bodies("pos-commands") {
+    let (approvals, commands): (Vec<_>, Vec<_>) =
+        bodies("pos-commands").into_iter().partition(|(name, _)| name.ends_with("approval"));
+    assert!(approvals.len() >= 2);
+    for (name, body) in approvals {
+        if name.starts_with("ask") {
+            let _: AskForApproval = strict_json::typed(body).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        } else {
+            let _: DecideApproval = strict_json::typed(body).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        }
+    }
+    for (name, body) in commands {
         let batch: Option<CommandBatch> = strict_json::typed(body.clone()).ok();
         for sent in batch.map_or_else(|| vec![body], |batch| batch.commands) {
             let read = envelope::envelope(sent, Timestamp::now()).unwrap_or_else(|e| panic!("{name}: {e}"));

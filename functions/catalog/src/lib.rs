@@ -1,4 +1,4 @@
-//! Products.
+//! Products, and what a tenant decides about its tills.
 
 use std::sync::Arc;
 
@@ -10,7 +10,9 @@ use axum::{Json, Router};
 use tillstream_app::Ports;
 use tillstream_app::catalog::product_list::{self, ProductFilter};
 use tillstream_app::catalog::products::{self, PutProduct};
+use tillstream_app::catalog::settings as tenant_settings;
 use tillstream_contracts::catalog::{ProductBody, ProductDetailReply, ProductList, ProductReply};
+use tillstream_contracts::settings::SettingsBody;
 use tillstream_runtime::Problem;
 use tillstream_runtime::auth::Authenticator;
 use tillstream_runtime::config::{self, Variable};
@@ -37,7 +39,8 @@ pub struct Services {
 pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
     let routes = Router::new()
         .route("/v1/products", get(list))
-        .route("/v1/products/{sku}", get(product).put(put_product));
+        .route("/v1/products/{sku}", get(product).put(put_product))
+        .route("/v1/settings", get(settings).put(put_settings));
     http::router(FUNCTION, routes, services, authenticator)
 }
 
@@ -77,6 +80,27 @@ async fn put_product(
     let status = if outcome.created { StatusCode::CREATED } else { StatusCode::OK };
     let tag = EntityTag::of_version(outcome.now.version);
     Ok((status, tag, Replayed(outcome.replayed), Json(ProductReply::from(outcome.now))))
+}
+
+async fn settings(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+) -> Result<impl IntoResponse, Problem> {
+    let settings = tenant_settings::get(&services.ports, &caller).await?;
+    Ok((EntityTag::of_version(settings.version), Json(settings)))
+}
+
+async fn put_settings(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    IdempotencyKey(key): IdempotencyKey,
+    if_match: IfMatch,
+    JsonBody(body): JsonBody<SettingsBody>,
+) -> Result<impl IntoResponse, Problem> {
+    // There are always settings, if only those without any: version 0 may be asked for.
+    let precondition = |current| if_match.check(Some(current));
+    let outcome = tenant_settings::put(&services.ports, &caller, body, &key, precondition).await?;
+    Ok((EntityTag::of_version(outcome.now.version), Replayed(outcome.replayed), Json(outcome.now)))
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
-//! POS commands: one envelope, or a batch of them from a register that was offline.
+//! POS commands: one envelope, or a batch of them from a register that was offline. And the approvals that
+//! commands use.
+
+mod approvals;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use axum::routing::post;
+use axum::routing::{get, post};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tillstream_app::pos::{batch, execute};
@@ -43,8 +46,13 @@ pub struct Services {
 
 /// Its routes.
 pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
-    let routes =
-        Router::new().route("/v1/pos/command", post(command)).route("/v1/pos/commands", post(commands));
+    let routes = Router::new()
+        .route("/v1/pos/command", post(command))
+        .route("/v1/pos/commands", post(commands))
+        .route("/v1/approvals", get(approvals::list).post(approvals::ask))
+        .route("/v1/approvals/{id}", get(approvals::approval))
+        .route("/v1/approvals/{id}/grant", post(approvals::grant))
+        .route("/v1/approvals/{id}/deny", post(approvals::deny));
     http::router(FUNCTION, routes, services, authenticator)
 }
 
@@ -101,3 +109,6 @@ fn told(problem: Problem) -> (u16, Value) {
     problem.log();
     (problem.status().as_u16(), problem.document())
 }
+
+#[cfg(test)]
+mod tests;

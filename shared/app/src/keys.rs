@@ -9,6 +9,8 @@
 //! | orders | `<t>#cart#<id>` | `chunk#<attempt>#<n>` | chunk record of a plan |
 //! | orders | `<t>#lane#<store>#<register>` | `lane` | last number and epoch of a lane |
 //! | orders | `<t>#parked-carts#<store>` | `<time>#<cart>` | marker of a parked cart |
+//! | orders | `<t>#approval#<id>` | `approval` | approval |
+//! | orders | `<t>#approvals#<store>` | `<time>#<id>` | that an approval was asked for at a store |
 //! | stock | `<t>#stock#<location>#<sku>` | `stock` | counters |
 //! | stock | `<t>#stock-part#<location>#<sku>#<k>` | `stock` | counters of part k ≥ 1 of a stock item that is, or was, split |
 //! | stock | `<t>#holds#<location>#<sku>`, `<t>#holds-part#<location>#<sku>#<k>` | `<reservation>` | hold line; one on part k |
@@ -103,6 +105,21 @@ impl TenantScope {
     /// Last number and epoch of a lane.
     pub fn lane(&self, store_id: &str, register_id: &str) -> Key {
         self.key("lane", &[store_id, register_id], "lane")
+    }
+
+    /// Approval.
+    pub fn approval(&self, id: &str) -> Key {
+        self.key("approval", &[id], "approval")
+    }
+
+    /// That an approval was asked for at a store.
+    pub fn approval_entry(&self, store_id: &str, at_millis: i64, id: &str) -> Key {
+        self.key("approvals", &[store_id], &format!("{at_millis:015}#{id}"))
+    }
+
+    /// All approvals that were asked for at a store, by time.
+    pub fn store_approvals(&self, store_id: &str) -> Partition {
+        Partition(self.pk("approvals", &[store_id]))
     }
 
     /// Index partition of all orders of a lane and epoch (`lane_pk`).

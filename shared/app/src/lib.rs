@@ -2,6 +2,7 @@
 
 pub mod aggregation;
 pub mod analytics;
+pub mod approvals;
 pub mod capacity;
 pub mod catalog;
 pub mod cursor;

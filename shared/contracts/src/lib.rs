@@ -4,6 +4,7 @@
 //! accepted and ignored.
 
 pub mod analytics;
+pub mod approvals;
 pub mod catalog;
 pub mod date_time;
 pub mod dispatch;
@@ -17,5 +18,6 @@ pub mod orders;
 pub mod pos;
 pub mod price_rules;
 pub mod schema;
+pub mod settings;
 pub mod strict_json;
 pub mod sync;

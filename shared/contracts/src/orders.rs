@@ -6,7 +6,7 @@ use tillstream_domain::money::{Money, UnitPrice};
 use tillstream_domain::quantity::QuantityInput;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::pos::{AdjustmentView, LineView, PaymentView, TotalsView};
+use crate::pos::{AdjustmentView, ApprovalReference, LineView, PaymentView, TotalsView};
 use crate::schema::{MoneySchema, QuantitySchema};
 
 /// Body of `POST /v1/orders`.
@@ -218,6 +218,9 @@ pub struct OrderView {
     /// For a sale that another system made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recorded: Option<RecordedView>,
+    /// The approval of a blind return, or of the whole order's void, where one was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalReference>,
 }
 
 /// Where an order stood from some time on.

@@ -262,7 +262,7 @@ pub enum DiscountKind {
 }
 
 /// How much a manual discount takes off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     untagged,
     expecting = "a percentage is a whole number of basis points (500 is 5 %), an amount is money such as \
@@ -644,6 +644,9 @@ pub struct CartView {
     /// For a return: the sale it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub original_order_id: Option<String>,
+    /// The approval of a blind return, where one was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalReference>,
 }
 
 /// A line as a client sees it.
@@ -684,6 +687,9 @@ pub struct LineView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DispositionInput>)]
     pub disposition: Option<Disposition>,
+    /// The approval of its price, where one was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalReference>,
     /// For a return of a known sale: its line there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub original_line_id: Option<String>,
@@ -737,6 +743,18 @@ pub struct AdjustmentView {
     /// `no_matching_line`, …).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_applied: Option<&'static str>,
+    /// The approval of a manual discount, where one was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalReference>,
+}
+
+/// An approval that was used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ApprovalReference {
+    /// Which.
+    pub approval_id: String,
+    /// `sub` of who granted it.
+    pub approved_by: String,
 }
 
 /// A payment as a client sees it.

@@ -5,6 +5,7 @@
 
 pub mod aggregates;
 pub mod apportion;
+pub mod approval;
 pub mod breaker;
 pub mod business_day;
 pub mod card_number;

@@ -2,7 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::approval::ApprovalSettings;
 use crate::pricing::{PricingSettings, RuleError, TaxMode, TaxRounding};
+
+/// Shortest age that a tenant may set for commands, in seconds: a register's clock may be off, and it may be
+/// without a network for a while.
+pub const COMMAND_AGE_SECONDS_MIN: u32 = 3_600;
+/// Longest, in seconds: two years. Who wants more sets none.
+pub const COMMAND_AGE_SECONDS_MAX: u32 = 2 * 365 * 24 * 3_600;
 
 /// A tenant's settings. Without any, prices contain no tax rules' tax, and nothing is asked for that a till
 /// did not need before.
@@ -15,6 +22,12 @@ pub struct TenantSettings {
     /// Whether sales, returns and cash movements at a register need a shift that is open there.
     #[serde(default)]
     pub sale_needs_open_shift: bool,
+    /// What needs an approval where a cashier does it.
+    #[serde(default)]
+    pub approvals: ApprovalSettings,
+    /// How old a command may be when it arrives, in seconds; any age where absent.
+    #[serde(default)]
+    pub command_age_max_seconds: Option<u32>,
 }
 
 fn default_pricing() -> PricingSettings {
@@ -23,7 +36,12 @@ fn default_pricing() -> PricingSettings {
 
 impl Default for TenantSettings {
     fn default() -> Self {
-        TenantSettings { pricing: default_pricing(), sale_needs_open_shift: false }
+        TenantSettings {
+            pricing: default_pricing(),
+            sale_needs_open_shift: false,
+            approvals: ApprovalSettings::default(),
+            command_age_max_seconds: None,
+        }
     }
 }
 

@@ -22,12 +22,13 @@ use tillstream_app::tenancy::TenantScope;
 use tillstream_domain::aggregates::{
     FactKind, FactLine, FactPayment, Folded, HourPage, Metrics, ProductPage, Products, SaleFact,
 };
+use tillstream_domain::approval::DiscountRule;
 use tillstream_domain::cart::applied::CommandIdentity;
 use tillstream_domain::cart::{
-    Applied, AppliedCoupon, Cart, CartKind, CartState, Charges, CustomerTerms, DiscountHead, Disposition,
-    Finalized, LimitedUse, Line, LineCharges, LineDiscount, LineTerms, NumbersUsed, OriginalLine,
-    OriginalSale, Outcome, Payment, ReturnHead, ReturnLine, Returned, SaleTerms, StockMove, TaxHead,
-    Unapplied,
+    Applied, AppliedCoupon, Approvals, ApprovedPart, Cart, CartKind, CartState, Charges, CustomerTerms,
+    DiscountHead, Disposition, Finalized, LimitedUse, Line, LineCharges, LineDiscount, LineTerms,
+    NumbersUsed, OriginalLine, OriginalSale, Outcome, Payment, ReturnHead, ReturnLine, Returned, SaleTerms,
+    StockMove, TaxHead, Unapplied, UsedApproval,
 };
 use tillstream_domain::compact::{self, CompactError};
 use tillstream_domain::interval_set::IntervalSet;
@@ -247,12 +248,21 @@ fn cart() -> impl Strategy<Value = Cart> {
         of(return_head()),
         of(any_text()),
         of(finalized()),
-        (charges(), terms()),
+        (charges(), terms(), approvals()),
     );
     (head, content).prop_map(
         |(
             (id, sale, version, state, customer_id, region, opened_at, written_at),
-            (lines, payments, applied, plan_attempt, return_of, void_reason, finalized, (charges, terms)),
+            (
+                lines,
+                payments,
+                applied,
+                plan_attempt,
+                return_of,
+                void_reason,
+                finalized,
+                (charges, terms, approvals),
+            ),
         )| Cart {
             id,
             kind: if sale { CartKind::Sale } else { CartKind::Return },
@@ -271,6 +281,7 @@ fn cart() -> impl Strategy<Value = Cart> {
             payments,
             charges,
             terms,
+            approvals,
             numbers_used: NumbersUsed { lines: 7, payments: 3 },
             applied,
             plan_attempt,
@@ -279,6 +290,24 @@ fn cart() -> impl Strategy<Value = Cart> {
             finalized,
         },
     )
+}
+
+fn approvals() -> impl Strategy<Value = Approvals> {
+    let part = prop_oneof![
+        (any::<u32>(), quantity()).prop_map(|(number, most)| ApprovedPart::Line { number, most }),
+        any::<u32>().prop_map(ApprovedPart::Discount),
+        any::<i64>().prop_map(|most| ApprovedPart::Return { most }),
+        Just(ApprovedPart::Whole),
+    ];
+    let used = (id(), any_text(), part).prop_map(|(approval_id, approved_by, part)| UsedApproval {
+        approval_id,
+        approved_by,
+        part,
+    });
+    let rule = (any::<bool>(), of(any::<u32>()), of(any::<i64>()))
+        .prop_map(|(required, above_bps, above_amount)| DiscountRule { required, above_bps, above_amount });
+    (vec(used, 0..4), vec(any::<u32>(), 0..4), of(rule))
+        .prop_map(|(used, allowed_discounts, allowed_by)| Approvals { used, allowed_discounts, allowed_by })
 }
 
 fn charged() -> impl Strategy<Value = LineCharges> {
@@ -644,6 +673,7 @@ fn nothing_is_written_that_cannot_be_read() {
         payments: vec![],
         charges: Charges::default(),
         terms: SaleTerms::default(),
+        approvals: Approvals::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),
         plan_attempt: None,

@@ -11,4 +11,5 @@ pub mod product_rules;
 pub mod products;
 pub mod put_record;
 pub mod reach;
+pub mod settings;
 pub mod standing;

@@ -5,7 +5,8 @@ use serde_json::Value;
 use tillstream_contracts::orders::{OrderPaymentInput, PlaceOrder};
 use tillstream_domain::cart::applied::Seen;
 use tillstream_domain::cart::{
-    Cart, CartKind, CartState, CustomerTerms, LINES_MAX, NewLine, Outcome, PaymentInput, PricedBy, Recorded, StockMove,
+    Cart, CartKind, CartState, CustomerTerms, LINES_MAX, NewLine, Outcome, PaymentInput, PricedBy, Recorded,
+    StockMove,
 };
 use tillstream_domain::lane::Lane;
 use tillstream_domain::location::{Location, LocationKind};
@@ -63,7 +64,7 @@ pub async fn place(ports: &Ports, caller: &Caller, key: &str, order: PlaceOrder)
     };
     let price_by_hand = order.lines.iter().any(|line| line.unit_price.is_some());
     if price_by_hand && !caller.has(&[Role::Integration]) {
-        context.require_approval(None)?;
+        context.require_no_approval()?;
     }
     let placing = Placing { order: &order, recorded: None, moves_stock: true };
     run(ports, &context, &order_id, &placing).await

@@ -118,6 +118,7 @@ pub fn order_view(cart: &Cart, with_lines: bool) -> Result<OrderView> {
             register_id: recorded.register_id.clone(),
             receipt_reference: recorded.receipt_reference.clone(),
         }),
+        approval: view.approval,
     })
 }
 

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::cart::{
-    Applied, Cart, CartError, CartKind, CartState, Charges, DiscountHead, ENCODED_BYTES_MAX, Finalized, Line,
-    LineCharges, LineDiscount, NumbersUsed, Payment, ReturnHead, SaleTerms,
+    Applied, Approvals, Cart, CartError, CartKind, CartState, Charges, DiscountHead, ENCODED_BYTES_MAX,
+    Finalized, Line, LineCharges, LineDiscount, NumbersUsed, Payment, ReturnHead, SaleTerms,
 };
 use tillstream_domain::compact::{self, CompactError};
 use tillstream_domain::lane::LaneNumber;
@@ -126,8 +126,12 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         true => None,
         false => Some(compact::encode(&cart.terms).map_err(Error::bug)?),
     };
+    let approvals = match cart.approvals.is_empty() {
+        true => None,
+        false => Some(compact::encode(&cart.approvals).map_err(Error::bug)?),
+    };
     let length = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
-    let bytes = body.len() + keys.len() + length(&charges) + length(&terms);
+    let bytes = body.len() + keys.len() + length(&charges) + length(&terms) + length(&approvals);
     if cart.state == CartState::Open && bytes > ENCODED_BYTES_MAX {
         return Err(too_large());
     }
@@ -158,6 +162,7 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         .with("body", body)
         .with_some("charged", charges)
         .with_some("terms", terms)
+        .with_some("approvals", approvals)
         .with("keys", keys);
     let item = with_course(item, &cart.course)?;
     let Some(done) = &cart.finalized else {
@@ -205,6 +210,10 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         Some(bytes) => compact::decode(bytes).map_err(Error::bug)?,
     };
     let written_at: Timestamp = item.text("written_at")?.parse().map_err(Error::bug)?;
+    let approvals = match item.opt_bytes("approvals") {
+        None => Approvals::default(),
+        Some(bytes) => compact::decode(bytes).map_err(Error::bug)?,
+    };
     let finalized = match item.opt_number("lane_number") {
         None => None,
         Some(number) => Some(Finalized {
@@ -242,6 +251,7 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         payments: body.payments,
         charges,
         terms,
+        approvals,
         numbers_used: body.numbers_used,
         applied,
         plan_attempt: item.opt_number("plan_attempt").map(u32::try_from).transpose().map_err(Error::bug)?,

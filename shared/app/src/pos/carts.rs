@@ -2,7 +2,8 @@
 
 use tillstream_contracts::pos::{CartReference, CreateCart, SetCustomer};
 use tillstream_domain::cart::{
-    Applied, Cart, CartKind, CartState, Charges, Course, CustomerTerms, NumbersUsed, Outcome, SaleTerms,
+    Applied, Approvals, Cart, CartKind, CartState, Charges, Course, CustomerTerms, NumbersUsed, Outcome,
+    SaleTerms,
 };
 use tillstream_domain::location::Location;
 
@@ -56,6 +57,7 @@ pub fn new_cart(context: &CommandContext, location: &Location, new: NewCart) -> 
         payments: Vec::new(),
         charges: Charges::default(),
         terms: SaleTerms { time_zone: Some(location.time_zone.clone()), ..SaleTerms::default() },
+        approvals: Approvals::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),
         plan_attempt: None,
@@ -83,6 +85,13 @@ pub fn customer_terms(item: Option<&Item>) -> Result<CustomerTerms> {
     }))
 }
 
+/// The id of the cart that `create_cart` makes: the client's, or one that follows from the command's key.
+pub fn new_cart_id(context: &CommandContext, named: Option<&str>, key: &str) -> String {
+    let parts =
+        [context.caller.scope.tenant_id(), &context.store_id, &context.register_id, "create_cart", key];
+    named.map_or_else(|| derived_id("c", &parts), str::to_owned)
+}
+
 /// `create_cart`.
 ///
 /// # Errors
@@ -98,16 +107,10 @@ pub async fn create(
     if let Some(customer_id) = &payload.customer_id {
         typed_id("payload.customer_id", customer_id)?;
     }
-    let cart_id = match payload.cart_id {
-        Some(cart_id) => {
-            typed_id("payload.cart_id", &cart_id)?;
-            cart_id
-        }
-        None => {
-            let tenant = context.caller.scope.tenant_id();
-            derived_id("c", &[tenant, &context.store_id, &context.register_id, "create_cart", key])
-        }
-    };
+    if let Some(cart_id) = &payload.cart_id {
+        typed_id("payload.cart_id", cart_id)?;
+    }
+    let cart_id = new_cart_id(context, payload.cart_id.as_deref(), key);
     let mut gets =
         vec![catalog_get(context.caller.scope.location(&context.store_id)), cart_get(context, &cart_id)];
     gets.extend(customer_get(context, payload.customer_id.as_deref()));
@@ -150,7 +153,8 @@ pub async fn set_customer(ports: &Ports, context: &CommandContext, payload: SetC
 /// `set_tendering`.
 ///
 /// # Errors
-/// 409 `cart_empty`; the cart's own refusals.
+/// 403 `approval_required` where lines were changed so that discounts given without an approval come to more
+/// than the tenant allows; 409 `cart_empty`; the cart's own refusals.
 pub async fn set_tendering(
     ports: &Ports,
     context: &CommandContext,
@@ -160,6 +164,9 @@ pub async fn set_tendering(
     let by = rules.priced_by(context.occurred_at);
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
         cart.set_tendering(&by)?;
+        if !context.needs_no_approval() {
+            cart.check_allowed_discounts()?;
+        }
         Ok(Outcome::Done)
     })
     .await

@@ -7,12 +7,17 @@ use tillstream_domain::location::{Location, LocationKind};
 
 use crate::catalog::items::{catalog_get, location_if_any};
 use crate::database::Item;
-use crate::error::{Refusal, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::tenancy::{Caller, Role};
 
 /// Roles that may sell.
 pub const SELLERS: [Role; 2] = [Role::Cashier, Role::StoreManager];
+
+/// The refusal of what needs an approval.
+pub fn approval_required() -> Error {
+    Refusal::forbidden("approval_required", "a store manager must do this or approve it").into()
+}
 
 /// Who does what, where and when.
 #[derive(Debug, Clone)]
@@ -39,19 +44,12 @@ impl CommandContext {
         self.caller.has(&[Role::StoreManager])
     }
 
-    /// Demands an approval, unless the caller's role needs none.
+    /// Refuses whoever needs an approval, where none can be given.
     ///
     /// # Errors
-    /// 403 `approval_required`, or `approval_not_found` for an id that names none.
-    pub fn require_approval(&self, approval_id: Option<&str>) -> Result<()> {
-        match approval_id {
-            _ if self.needs_no_approval() => Ok(()),
-            None => {
-                Err(Refusal::forbidden("approval_required", "a store manager must do this or approve it")
-                    .into())
-            }
-            Some(_) => Err(Refusal::forbidden("approval_not_found", "there is no such approval").into()),
-        }
+    /// 403 `approval_required`.
+    pub fn require_no_approval(&self) -> Result<()> {
+        if self.needs_no_approval() { Ok(()) } else { Err(approval_required()) }
     }
 
     /// Checks that the cart belongs to the envelope's store and register.
@@ -99,16 +97,23 @@ impl CommandContext {
     /// # Errors
     /// 404 `store_not_found`, `register_not_found`.
     pub fn till(&self, location: Option<&Item>) -> Result<Location> {
-        let unknown =
-            || Refusal::not_found("store_not_found", format!("there is no store {}", self.store_id));
-        let location = location_if_any(location)?.ok_or_else(unknown)?;
-        if location.kind != LocationKind::Store {
-            return Err(unknown().into());
-        }
-        if !location.has_register(&self.register_id) {
-            let detail = format!("store {} has no register {}", self.store_id, self.register_id);
-            return Err(Refusal::not_found("register_not_found", detail).into());
-        }
-        Ok(location)
+        till_of(location, &self.store_id, &self.register_id)
     }
+}
+
+/// The store `store_id`, from its item, provided that it has the register.
+///
+/// # Errors
+/// 404 `store_not_found`, `register_not_found`.
+pub fn till_of(location: Option<&Item>, store_id: &str, register_id: &str) -> Result<Location> {
+    let unknown = || Refusal::not_found("store_not_found", format!("there is no store {store_id}"));
+    let location = location_if_any(location)?.ok_or_else(unknown)?;
+    if location.kind != LocationKind::Store {
+        return Err(unknown().into());
+    }
+    if !location.has_register(register_id) {
+        let detail = format!("store {store_id} has no register {register_id}");
+        return Err(Refusal::not_found("register_not_found", detail).into());
+    }
+    Ok(location)
 }

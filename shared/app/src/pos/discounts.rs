@@ -1,12 +1,16 @@
 //! Discounts that an employee gives.
 
 use tillstream_contracts::pos::{ApplyManualDiscount, DiscountKind, DiscountReference, DiscountValue};
-use tillstream_domain::cart::{Cart, CartError, CartKind, Outcome};
+use tillstream_domain::approval::{ApprovalAction, Binding, Off};
+use tillstream_domain::cart::{ApprovedPart, Cart, CartError, CartKind, Outcome};
+use tillstream_domain::money::Money;
 use tillstream_domain::pricing::ManualDiscountKind;
 
 use super::cart_write::{Executed, change_cart};
+use super::claims::Changed;
 use super::context::CommandContext;
 use super::returns::REASON_CHARS_MAX;
+use crate::approvals::permission::Permission;
 use crate::error::{Refusal, Result};
 use crate::fields::text;
 use crate::ports::Ports;
@@ -15,22 +19,48 @@ use crate::tenant_rules::tenant_rules;
 /// `apply_manual_discount`.
 ///
 /// # Errors
-/// 403 without an approval; 404 `line_not_found`; 409 `discount_above_total`,
+/// 403 and 409 for its approval; 404 `line_not_found`; 409 `discount_above_total`,
 /// `discount_takes_nothing_off`; 422 for fields; the cart's own refusals.
 pub async fn give(ports: &Ports, context: &CommandContext, payload: ApplyManualDiscount) -> Result<Executed> {
     text("payload.reason", &payload.reason, REASON_CHARS_MAX)?;
     if payload.reason.trim().is_empty() {
         return Err(Refusal::field("payload.reason", "reason_required", "say why").into());
     }
-    context.require_approval(payload.approval_id.as_deref())?;
+    let approval_id = payload.approval_id.as_deref();
+    let permission = Permission::of(ports, context, ApprovalAction::ManualDiscount, 0, approval_id).await?;
+    let more = permission.get(context).into_iter().collect();
     let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
     let by = rules.priced_by(context.occurred_at);
-    change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
+    change_cart(ports, context, &payload.cart_id, more, |cart, more| {
         cart.require(CartKind::Sale)?;
         let kind = kind_of(cart, &payload)?;
-        Ok(Outcome::Discount(cart.give_discount(kind, payload.reason.clone(), &by)?))
+        let number = cart.give_discount(kind, payload.reason.clone(), &by)?;
+        let mut changed = Changed::from(Outcome::Discount(number));
+        let approval = more.first().and_then(Option::as_ref);
+        if let Some(grant) = permission.permit(context, approval, binding_of(cart, kind))? {
+            cart.approvals.record(grant.used_for(ApprovedPart::Discount(number)))?;
+            changed.claims.push(grant.claim(context, &cart.id, Some(format!("d-{number}")))?);
+        } else if let Permission::Settings(settings) = &permission
+            && settings.manual_discount.required
+        {
+            cart.allow_discount(number, settings.manual_discount)?;
+        }
+        Ok(changed)
     })
     .await
+}
+
+/// The discount as an approval of it names it.
+fn binding_of(cart: &Cart, kind: ManualDiscountKind) -> Binding {
+    let off = match kind {
+        ManualDiscountKind::PercentLine { bps, .. } | ManualDiscountKind::PercentCart { bps } => {
+            Off::BasisPoints(bps)
+        }
+        ManualDiscountKind::FixedLine { amount, .. } | ManualDiscountKind::FixedCart { amount } => {
+            Off::Amount(Money { amount, currency: cart.currency })
+        }
+    };
+    Binding::ManualDiscount { cart_id: cart.id.clone(), line: kind.line(), off }
 }
 
 /// What is to be taken off.

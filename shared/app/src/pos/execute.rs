@@ -10,7 +10,9 @@ use super::cart_write::Executed;
 use super::context::{CommandContext, SELLERS};
 use super::identity::command_identity;
 use super::view::cart_view;
-use super::{carts, discounts, envelope, finalize, lines, parking, promotions, returns, tenders, undo};
+use super::{
+    carts, command_age, discounts, envelope, finalize, lines, parking, promotions, returns, tenders, undo,
+};
 use crate::documents::document_ids;
 use crate::error::{Error, Result};
 use crate::fields;
@@ -139,6 +141,7 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
     if let Some((field, id)) = named {
         fields::id(field, id)?;
     }
+    command_age::check(ports, context, &command, named.map(|(_, id)| id.as_str()), key).await?;
     match command {
         Command::CreateCart(p) => carts::create(ports, context, p, key).await,
         Command::SetCustomer(p) => carts::set_customer(ports, context, p).await,

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use tillstream_contracts::pos::{AddLineItem, LineReference, ModifierInput, UpdateLineItem};
-use tillstream_domain::cart::{CartKind, LineTerms, NewLine, Outcome};
+use tillstream_domain::approval::{ApprovalAction, Binding};
+use tillstream_domain::cart::{ApprovedPart, CartKind, LineTerms, NewLine, Outcome};
 use tillstream_domain::identifier::check_gtin;
 use tillstream_domain::money::{Currency, UnitPrice};
 use tillstream_domain::pricing::{MODIFIERS_PER_LINE_MAX, Modifier};
@@ -10,7 +11,9 @@ use tillstream_domain::product::{Product, price_at, segment_prices_at};
 use tillstream_domain::quantity::{Quantity, QuantityInput};
 
 use super::cart_write::{Executed, change_cart};
+use super::claims::Changed;
 use super::context::CommandContext;
+use crate::approvals::permission::{Permission, expect_none};
 use crate::catalog::barcodes::sku_of_barcode;
 use crate::catalog::items::{catalog_get, prices_of, product_if_any};
 use crate::database::Item;
@@ -120,9 +123,14 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
     if let Some(notes) = &payload.notes {
         text("payload.notes", notes, TEXT_CHARS_MAX)?;
     }
-    if payload.unit_price_override.is_some() || payload.approval_id.is_some() {
-        context.require_approval(payload.approval_id.as_deref())?;
-    }
+    let approval_id = payload.approval_id.as_deref();
+    let permission = match payload.unit_price_override {
+        Some(_) => Some(Permission::of(ports, context, ApprovalAction::PriceOverride, 0, approval_id).await?),
+        None => {
+            expect_none(context, approval_id)?;
+            None
+        }
+    };
     let scope = &context.caller.scope;
     let sku = match (&payload.sku, &payload.barcode) {
         (Some(sku), None) => sku.clone(),
@@ -136,7 +144,8 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
     check_sku("payload.sku", &sku)?;
     let rules = tenant_rules(ports, scope, context.now).await?;
     let by = rules.priced_by(context.occurred_at);
-    let more = vec![catalog_get(scope.product(&sku)), catalog_get(scope.prices(&sku))];
+    let mut more = vec![catalog_get(scope.product(&sku)), catalog_get(scope.prices(&sku))];
+    more.extend(permission.as_ref().and_then(|permission| permission.get(context)));
     change_cart(ports, context, &payload.cart_id, more, |cart, more| {
         // State before content: a client that adds to a final cart learns that first.
         cart.require(CartKind::Sale)?;
@@ -163,7 +172,17 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
             terms,
         })?;
         cart.reprice(&by)?;
-        Ok(Outcome::Line(number))
+        let mut changed = Changed::from(Outcome::Line(number));
+        if let (Some(permission), Some(unit_price)) = (&permission, payload.unit_price_override) {
+            let cart_id = cart.id.clone();
+            let asked = Binding::PriceOverride { cart_id, sku: sku.clone(), unit_price, quantity };
+            let approval = more.get(2).and_then(Option::as_ref);
+            if let Some(grant) = permission.permit(context, approval, asked)? {
+                cart.approvals.record(grant.used_for(ApprovedPart::Line { number, most: quantity }))?;
+                changed.claims.push(grant.claim(context, &cart.id, Some(format!("l-{number}")))?);
+            }
+        }
+        Ok(changed)
     })
     .await
 }
@@ -181,7 +200,8 @@ async fn barcode_sku(ports: &Ports, context: &CommandContext, barcode: &str) -> 
 /// `update_line_item`.
 ///
 /// # Errors
-/// 404 `line_not_found`; 422 for fields; the cart's own refusals.
+/// 403 `approval_required` for more at a price set by hand than was approved; 404 `line_not_found`; 422 for
+/// fields; the cart's own refusals.
 pub async fn update(ports: &Ports, context: &CommandContext, payload: UpdateLineItem) -> Result<Executed> {
     if payload.quantity.is_none() && payload.notes.is_none() {
         let message = "send quantity, notes or both";
@@ -190,8 +210,26 @@ pub async fn update(ports: &Ports, context: &CommandContext, payload: UpdateLine
     if let Some(notes) = &payload.notes {
         text("payload.notes", notes, TEXT_CHARS_MAX)?;
     }
-    let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
-    let by = rules.priced_by(context.occurred_at);
+    match change_line(ports, context, &payload, context.needs_no_approval()).await {
+        // The settings are read only where they matter: where a price set by hand is to be that of more.
+        Err(error) if error.code() == Some(PRICE_OF_MORE) => {
+            Permission::of(ports, context, ApprovalAction::PriceOverride, 0, None).await?;
+            change_line(ports, context, &payload, true).await
+        }
+        done => done,
+    }
+}
+
+/// Code of the refusal of more at a price that was set by hand.
+const PRICE_OF_MORE: &str = "approval_required";
+
+/// `any_quantity`: whether more than was approved may be sold at a price that was set by hand.
+async fn change_line(
+    ports: &Ports,
+    context: &CommandContext,
+    payload: &UpdateLineItem,
+    any_quantity: bool,
+) -> Result<Executed> {
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
         cart.require(CartKind::Sale)?;
         let quantity = match &payload.quantity {
@@ -204,8 +242,14 @@ pub async fn update(ports: &Ports, context: &CommandContext, payload: UpdateLine
             None => None,
         };
         let notes = payload.notes.clone().map(|notes| Some(notes).filter(|n| !n.is_empty()));
+        let overridden = cart.line(&payload.line_id)?.price_overridden;
+        let approved = cart.approved_quantity(&payload.line_id)?;
         let number = cart.update_line(&payload.line_id, quantity, notes)?;
         cart.reprice(&by)?;
+        if !any_quantity && overridden && quantity.is_some_and(|quantity| quantity > approved) {
+            let detail = format!("its price was approved for {approved}; add the rest as a line of its own");
+            return Err(Refusal::forbidden(PRICE_OF_MORE, detail).into());
+        }
         Ok(Outcome::Line(number))
     })
     .await

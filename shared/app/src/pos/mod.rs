@@ -5,6 +5,7 @@ pub mod cart_item;
 pub mod cart_write;
 pub mod carts;
 pub mod claims;
+mod command_age;
 pub mod context;
 pub mod course_item;
 mod discounts;

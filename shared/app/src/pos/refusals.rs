@@ -28,7 +28,9 @@ impl From<CartError> for Error {
             | CartError::UnknownDiscount(_)
             | CartError::UnknownCoupon(_)
             | CartError::UnknownPromotion(_) => RefusalKind::NotFound,
+            CartError::AboveApproved { .. } | CartError::DiscountsAboveAllowed => RefusalKind::Forbidden,
             CartError::TooManyLines
+            | CartError::TooManyApprovals
             | CartError::TooManyCommands
             | CartError::TooManyPayments
             | CartError::TooLarge
@@ -46,6 +48,7 @@ impl From<CartError> for Error {
                 refusal.with_error("payload.amount", error.code(), error.to_string())
             }
             CartError::UnknownTender => refusal.with_error("payload.tender", error.code(), error.to_string()),
+            CartError::AboveApproved { most } => refusal.with_extra("maximum_refund", *most),
             CartError::DiscountAboveTotal { left } => refusal.with_extra("left", *left),
             CartError::Underpaid { due } | CartError::Overpaid { due } => refusal.with_extra("due", *due),
             _ => refusal,

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use tillstream_contracts::pos::{ReturnLineItem, StartReturn};
+use tillstream_domain::approval::{ApprovalAction, Binding};
 use tillstream_domain::cart::order_status::OrderStatus;
 use tillstream_domain::cart::{
-    Cart, CartKind, CartState, Charges, Disposition, LineTerms, NewLine, OriginalLine, OriginalSale, Outcome,
-    ReturnHead, Returned,
+    ApprovedPart, Cart, CartKind, CartState, Charges, Disposition, LineTerms, NewLine, OriginalLine,
+    OriginalSale, Outcome, ReturnHead, Returned,
 };
 use tillstream_domain::quantity::Quantity;
 
@@ -16,9 +17,10 @@ use super::carts::{NewCart, new_cart};
 use super::context::CommandContext;
 use super::identity::derived_id;
 use super::lines::{positive_quantity, sku_not_found};
+use crate::approvals::permission::{Permission, expect_none};
 use crate::catalog::items::{catalog_get, product_if_any};
 use crate::database::{Consistency, Get, Item, Table};
-use crate::error::{Refusal, RefusalKind, Result};
+use crate::error::{Error, Refusal, RefusalKind, Result};
 use crate::fields::{id, sku as check_sku, text, typed_id};
 use crate::ports::Ports;
 use crate::tenancy::TenantScope;
@@ -40,10 +42,17 @@ pub fn returned_of(item: Option<&Item>) -> Result<Returned> {
     item.map_or_else(|| Ok(Returned::default()), |item| item.json("data"))
 }
 
+/// The id of the return that `start_return` makes: the client's, or one that follows from the command's key.
+pub fn new_return_id(context: &CommandContext, named: Option<&str>, key: &str) -> String {
+    let parts =
+        [context.caller.scope.tenant_id(), &context.store_id, &context.register_id, "start_return", key];
+    named.map_or_else(|| derived_id("r", &parts), str::to_owned)
+}
+
 /// `start_return`.
 ///
 /// # Errors
-/// 404 `order_not_found`, 409 `order_not_final`; 403 for a blind return without approval; 422 for fields.
+/// 404 `order_not_found`, 409 `order_not_final`; 403 and 409 for a blind return's approval; 422 for fields.
 pub async fn start(
     ports: &Ports,
     context: &CommandContext,
@@ -57,25 +66,25 @@ pub async fn start(
     if let Some(order_id) = &payload.original_order_id {
         id("payload.original_order_id", order_id)?;
     }
-    let return_id = match payload.return_id {
-        Some(return_id) => {
-            typed_id("payload.return_id", &return_id)?;
-            return_id
-        }
-        None => {
-            let tenant = context.caller.scope.tenant_id();
-            derived_id("r", &[tenant, &context.store_id, &context.register_id, "start_return", key])
+    if let Some(return_id) = &payload.return_id {
+        typed_id("payload.return_id", return_id)?;
+    }
+    let return_id = new_return_id(context, payload.return_id.as_deref(), key);
+    let approval_id = payload.approval_id.as_deref();
+    let permission = match &payload.original_order_id {
+        None => Some(Permission::of(ports, context, ApprovalAction::BlindReturn, 0, approval_id).await?),
+        Some(_) => {
+            expect_none(context, approval_id)?;
+            None
         }
     };
-    if payload.original_order_id.is_none() || payload.approval_id.is_some() {
-        context.require_approval(payload.approval_id.as_deref())?;
-    }
     let mut gets =
         vec![catalog_get(context.caller.scope.location(&context.store_id)), cart_get(context, &return_id)];
     if let Some(order_id) = &payload.original_order_id {
         gets.push(cart_get(context, order_id));
         gets.push(returned_get(&context.caller.scope, order_id));
     }
+    gets.extend(permission.as_ref().and_then(|permission| permission.get(context)));
     let read = ports.database.get_many(gets).await?;
     let at = |position: usize| read.get(position).and_then(Option::as_ref);
     if let Some(existing) = at(1) {
@@ -118,7 +127,17 @@ pub async fn start(
     cart.charges.taxes = sold.taxes;
     cart.charges.sold = sold.lines;
     cart.return_of = Some(ReturnHead { reason: payload.reason, original });
-    create_cart(ports, context, cart, &[]).await
+    let mut claims = Vec::new();
+    if let Some(permission) = permission {
+        let asked = Binding::blind_return_in(location.currency);
+        // Of a blind return no sale is read, so the approval stands where the sale would.
+        if let Some(grant) = permission.permit(context, at(2), asked)? {
+            let most = grant.maximum_refund().ok_or_else(|| Error::bug("a blind return without a limit"))?;
+            cart.approvals.record(grant.used_for(ApprovedPart::Return { most }))?;
+            claims.push(grant.claim(context, &cart.id, None)?);
+        }
+    }
+    create_cart(ports, context, cart, &claims).await
 }
 
 fn original_sale(sale: &Cart, returned: &Returned) -> OriginalSale {

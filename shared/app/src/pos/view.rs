@@ -1,9 +1,9 @@
 //! A cart as a client sees it.
 
 use tillstream_contracts::pos::{
-    AdjustmentView, CartView, LineView, ModifierView, PaymentView, TaxView, TotalsView,
+    AdjustmentView, ApprovalReference, CartView, LineView, ModifierView, PaymentView, TaxView, TotalsView,
 };
-use tillstream_domain::cart::{Cart, CartKind, DiscountHead, TaxCharge};
+use tillstream_domain::cart::{Cart, CartKind, DiscountHead, TaxCharge, UsedApproval};
 use tillstream_domain::money::Money;
 use tillstream_domain::pricing::{Modifier, Reason};
 use tillstream_domain::signed_unit_price::SignedUnitPrice;
@@ -55,7 +55,12 @@ pub fn cart_view(cart: &Cart, with_lines: bool) -> Result<CartView> {
             .as_ref()
             .and_then(|r| r.original.as_ref())
             .map(|o| o.order_id.clone()),
+        approval: cart.approvals.of_whole().map(approval_reference),
     })
+}
+
+fn approval_reference(used: &UsedApproval) -> ApprovalReference {
+    ApprovalReference { approval_id: used.approval_id.clone(), approved_by: used.approved_by.clone() }
 }
 
 fn discount_views<'a>(
@@ -66,12 +71,17 @@ fn discount_views<'a>(
         .map(|(head, amount, reason)| {
             let (kind, id) = head.kind_and_id();
             let amount = Money { amount, currency: cart.currency };
+            // A return has its sale's discounts, and numbers of its own for none.
+            let given_here = head.manual_number().filter(|_| cart.kind == CartKind::Sale);
+            let approval = given_here.and_then(|number| cart.approvals.of_discount(number));
+            let approval = approval.map(approval_reference);
             AdjustmentView {
                 kind,
                 id,
                 name: head.name.clone(),
                 amount,
                 not_applied: reason.map(Reason::code),
+                approval,
             }
         })
         .collect()
@@ -130,6 +140,7 @@ pub fn line_views(cart: &Cart) -> Result<Vec<LineView>> {
                 subtotal: money(amounts.gross),
                 total: money(amounts.total),
                 disposition: line.returned.as_ref().map(|r| r.disposition),
+                approval: cart.approvals.of_line(line.number).map(approval_reference),
                 original_line_id: line
                     .returned
                     .as_ref()

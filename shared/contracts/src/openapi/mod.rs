@@ -21,6 +21,7 @@
 #![allow(dead_code, reason = "the functions under `utoipa::path` only carry their declarations")]
 
 mod analytics;
+mod approvals;
 mod catalog;
 mod dispatch;
 mod documents;
@@ -31,6 +32,7 @@ mod inventory;
 mod orders;
 mod pos;
 mod problem;
+mod settings;
 mod sync;
 
 use utoipa::OpenApi as _;
@@ -47,6 +49,7 @@ pub use self::problem::{FieldProblem, ProblemDocument};
 fn areas() -> Vec<OpenApi> {
     vec![
         analytics::Api::openapi(),
+        approvals::Api::openapi(),
         catalog::Api::openapi(),
         dispatch::Api::openapi(),
         documents::Api::openapi(),
@@ -54,6 +57,7 @@ fn areas() -> Vec<OpenApi> {
         inventory::Api::openapi(),
         orders::Api::openapi(),
         pos::Api::openapi(),
+        settings::Api::openapi(),
         sync::Api::openapi(),
     ]
 }

@@ -87,6 +87,14 @@ pub struct LimitedUse {
 }
 
 impl DiscountHead {
+    /// The number of the manual discount, if it is one.
+    pub fn manual_number(&self) -> Option<u32> {
+        match self.source {
+            Source::ManualDiscount { number } => Some(number),
+            _ => None,
+        }
+    }
+
     /// What kind it is, and which one: their names on the wire.
     pub fn kind_and_id(&self) -> (&'static str, String) {
         match &self.source {

@@ -4,6 +4,7 @@
 //! commands that took effect are part of it ([`applied`]).
 
 pub mod applied;
+mod approvals;
 mod charges;
 mod course;
 pub mod order_status;
@@ -18,6 +19,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 pub use applied::{Applied, AppliedCommand, Outcome};
+pub use approvals::{APPROVALS_MAX, Approvals, ApprovedPart, UsedApproval};
 pub use charges::{
     Charges, DiscountHead, LimitedUse, LineAmounts, LineCharges, LineDiscount, TaxCharge, TaxHead, Unapplied,
 };
@@ -221,6 +223,8 @@ pub struct Cart {
     pub charges: Charges,
     /// What it is priced by, beside.
     pub terms: SaleTerms,
+    /// What of it was approved.
+    pub approvals: Approvals,
     /// Numbers handed out to lines, and to payments.
     pub numbers_used: NumbersUsed,
     /// Commands that took effect.
@@ -380,6 +384,20 @@ pub enum CartError {
     /// No such promotion.
     #[error("the cart has no promotion {0}")]
     UnknownPromotion(String),
+    /// [`APPROVALS_MAX`].
+    #[error("a cart takes at most {APPROVALS_MAX} approvals")]
+    TooManyApprovals,
+    /// Discounts by a cashier above what needs no approval.
+    #[error(
+        "the discounts given without an approval come to more than the tenant allows; have this one approved, or take one back"
+    )]
+    DiscountsAboveAllowed,
+    /// A blind return above what was approved.
+    #[error("the approval is of a refund of at most {most} minor units; ask for another return")]
+    AboveApproved {
+        /// Most that may be refunded.
+        most: i64,
+    },
     /// The cart could not be priced.
     #[error(transparent)]
     Pricing(#[from] PricingError),
@@ -422,6 +440,9 @@ impl CartError {
             CartError::UnknownCoupon(_) => "coupon_not_applied",
             CartError::TooManyPromotions => "too_many_promotions",
             CartError::UnknownPromotion(_) => "promotion_not_applied",
+            CartError::TooManyApprovals => "too_many_approvals",
+            CartError::DiscountsAboveAllowed => "approval_required",
+            CartError::AboveApproved { .. } => "approval_does_not_match",
             CartError::Pricing(error) => error.code(),
             CartError::Money(_) => "amount_out_of_range",
         }
@@ -523,7 +544,8 @@ impl Cart {
             returned,
         };
         self.lines.push(line);
-        if let Err(error) = self.totals() {
+        let checked = self.totals();
+        if let Err(error) = checked.and_then(|totals| self.check_refund_limit(&totals)) {
             self.lines.pop();
             return Err(error);
         }
@@ -669,6 +691,7 @@ impl Cart {
             return Err(CartError::Empty);
         }
         let totals = self.totals()?;
+        self.check_refund_limit(&totals)?;
         if totals.due > 0 {
             return Err(CartError::Underpaid { due: totals.due });
         }

@@ -42,8 +42,8 @@ impl Cart {
             let priced = self.priced(by)?;
             self.keep(&priced, by.rules);
         }
-        self.totals()?;
-        Ok(())
+        let totals = self.totals()?;
+        self.check_refund_limit(&totals)
     }
 
     fn keep(&mut self, priced: &Priced, rules: &PriceRules) {

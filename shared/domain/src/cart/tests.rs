@@ -33,6 +33,7 @@ pub(super) fn cart(kind: CartKind) -> Cart {
         payments: vec![],
         charges: Charges::default(),
         terms: SaleTerms::default(),
+        approvals: Approvals::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),
         plan_attempt: None,
@@ -322,4 +323,42 @@ fn a_tender_is_refunded_up_to_what_it_paid() {
     let mut returned = Returned::default();
     returned.refunded.insert("card".into(), 150);
     assert_eq!(returned.add(&c, &original), Err(CartError::AbovePaid { tender: "card".into(), left: 50 }));
+}
+
+fn approved(part: ApprovedPart) -> UsedApproval {
+    UsedApproval { approval_id: "ap-1".into(), approved_by: "m-1".into(), part }
+}
+
+/// The last guard stands by itself: not only where a line is added.
+#[test]
+fn a_return_above_its_approval_cannot_become_final() {
+    for (most, expected) in [(400, Ok(())), (399, Err(CartError::AboveApproved { most: 399 }))] {
+        let mut c = cart(CartKind::Return);
+        c.return_of = Some(ReturnHead { reason: "no receipt".into(), original: None });
+        c.return_blind_line(line("A", 2, "2"), Disposition::None).unwrap();
+        c.refund(pay("cash", 400)).unwrap();
+        c.approvals.record(approved(ApprovedPart::Return { most })).unwrap();
+        assert_eq!(c.check_finalizable(CartKind::Return).map(|_| ()), expected);
+    }
+}
+
+#[test]
+fn approvals_are_found_by_what_they_are_for_and_bounded() {
+    let mut c = cart(CartKind::Sale);
+    c.add_line(line("A", 2, "2")).unwrap();
+    let two = Quantity::from_pieces(2).unwrap();
+    let five = Quantity::from_pieces(5).unwrap();
+    assert_eq!(c.approved_quantity("l-1"), Ok(two));
+    c.approvals.record(approved(ApprovedPart::Line { number: 1, most: five })).unwrap();
+    assert_eq!(c.approved_quantity("l-1"), Ok(five));
+    assert!(c.approvals.of_line(1).is_some() && c.approvals.of_line(2).is_none());
+    assert!(c.approvals.of_discount(1).is_none() && c.approvals.of_whole().is_none());
+    c.approvals.record(approved(ApprovedPart::Discount(1))).unwrap();
+    c.approvals.record(approved(ApprovedPart::Whole)).unwrap();
+    assert!(c.approvals.of_discount(1).is_some() && c.approvals.of_whole().is_some());
+    assert_eq!(c.approvals.refund_limit(), None);
+    while c.approvals.used.len() < APPROVALS_MAX {
+        c.approvals.record(approved(ApprovedPart::Whole)).unwrap();
+    }
+    assert_eq!(c.approvals.record(approved(ApprovedPart::Whole)), Err(CartError::TooManyApprovals));
 }

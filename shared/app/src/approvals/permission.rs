@@ -1,0 +1,175 @@
+//! Whether a command may do what needs an approval, and the approval that it uses up for it.
+//!
+//! A command finds out before it reads its cart whether it could need one ([`Permission::of`]), reads the
+//! approval in the same round trip as its cart ([`Permission::get`]), holds it against what it is about to do
+//! ([`Permission::permit`]), and uses it in the same transaction as its effect ([`Grant::claim`]).
+
+use std::sync::Arc;
+
+use tillstream_domain::approval::{
+    ApprovalAction, ApprovalError, ApprovalSettings, Binding, Bound, Person, Use,
+};
+use tillstream_domain::cart::{ApprovedPart, UsedApproval};
+
+use super::item::{StoredApproval, approval_get};
+use crate::database::{Get, Item};
+use crate::error::{Error, Refusal, Result};
+use crate::fields::id;
+use crate::ports::Ports;
+use crate::pos::claims::Claim;
+use crate::pos::context::{CommandContext, approval_required};
+use crate::tenant_rules::tenant_rules;
+
+/// On what a command's leave rests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Permission {
+    /// The caller's role.
+    Role,
+    /// The tenant's settings: this action needs no approval, or not always. The command named none.
+    Settings(ApprovalSettings),
+    /// This approval, if it allows it.
+    Approval(String),
+}
+
+/// An approval that allows what a command does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    stored: StoredApproval,
+    approved_by: String,
+}
+
+/// The refusal of an approval that a command named and that is not there for it. As what it is refused for is
+/// that nobody allowed it, it is a 403.
+fn not_there() -> Error {
+    Refusal::forbidden("approval_not_found", "there is no such approval").into()
+}
+
+/// Refuses an approval that a command names although nothing in it could need one: it would seem to be used.
+///
+/// # Errors
+/// 422 `approval_not_expected`. Roles that need no approval may name what they like.
+pub fn expect_none(context: &CommandContext, approval_id: Option<&str>) -> Result<()> {
+    if approval_id.is_none() || context.needs_no_approval() {
+        return Ok(());
+    }
+    let message = "nothing in this command needs an approval; leave it out";
+    Err(Refusal::field("payload.approval_id", "approval_not_expected", message).into())
+}
+
+impl Permission {
+    /// What a command that is about `action` rests on. `amount`: of a movement of cash, in minor units.
+    ///
+    /// # Errors
+    /// 403 `approval_required` where the caller needs one and names none; 422 `id_malformed`; those of
+    /// reading the tenant's settings.
+    pub async fn of(
+        ports: &Ports,
+        context: &CommandContext,
+        action: ApprovalAction,
+        amount: i64,
+        approval_id: Option<&str>,
+    ) -> Result<Permission> {
+        if context.needs_no_approval() {
+            return Ok(Permission::Role);
+        }
+        if let Some(approval_id) = approval_id {
+            id("payload.approval_id", approval_id)?;
+            return Ok(Permission::Approval(approval_id.to_owned()));
+        }
+        let settings = tenant_rules(ports, &context.caller.scope, context.now).await?.settings.approvals;
+        let may_do_without = match action {
+            ApprovalAction::ManualDiscount => !settings.manual_discount.is_always(),
+            action => !settings.needs(action, amount),
+        };
+        if may_do_without { Ok(Permission::Settings(settings)) } else { Err(approval_required()) }
+    }
+
+    /// The read of the approval, if there is one to read.
+    pub fn get(&self, context: &CommandContext) -> Option<Get> {
+        match self {
+            Permission::Approval(id) => Some(approval_get(&context.caller.scope, id)),
+            Permission::Role | Permission::Settings(_) => None,
+        }
+    }
+
+    /// The approval's leave for exactly `binding`, from its item; nothing where none is needed.
+    ///
+    /// # Errors
+    /// 403 `approval_not_found`, `approval_does_not_match`, `approval_denied`; 409 `approval_pending`,
+    /// `approval_expired`, `approval_used`.
+    pub fn permit(
+        &self,
+        context: &CommandContext,
+        item: Option<&Item>,
+        binding: Binding,
+    ) -> Result<Option<Grant>> {
+        let Permission::Approval(_) = self else { return Ok(None) };
+        let stored = StoredApproval::of(item.ok_or_else(not_there)?)?;
+        // Of a store out of reach not even what it was for is told.
+        if !context.caller.reaches(&stored.approval.bound.store_id) {
+            return Err(not_there());
+        }
+        let asked =
+            Bound { store_id: context.store_id.clone(), register_id: context.register_id.clone(), binding };
+        let approved_by = stored.approval.allow(&asked, context.now)?.by.subject.clone();
+        Ok(Some(Grant { stored, approved_by }))
+    }
+}
+
+/// The command's idempotency key, as an approval names it.
+pub fn command_name(context: &CommandContext) -> String {
+    context.identity.key.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Grant {
+    /// Most that may be refunded, in minor units; for a blind return.
+    pub fn maximum_refund(&self) -> Option<i64> {
+        match &self.stored.approval.bound.binding {
+            Binding::BlindReturn { maximum_refund } => Some(maximum_refund.amount),
+            _ => None,
+        }
+    }
+
+    /// What a cart keeps of it.
+    pub fn used_for(&self, part: ApprovedPart) -> UsedApproval {
+        UsedApproval {
+            approval_id: self.stored.approval.id.clone(),
+            approved_by: self.approved_by.clone(),
+            part,
+        }
+    }
+
+    /// Its use by this command: a write beside the command's own that holds only where nobody used it yet.
+    ///
+    /// # Errors
+    /// A bug if it cannot be encoded.
+    pub fn claim(
+        mut self,
+        context: &CommandContext,
+        resource_id: &str,
+        part_id: Option<String>,
+    ) -> Result<Claim> {
+        let command = command_name(context);
+        self.stored.approval.used = Some(Use {
+            at: context.now,
+            by: Person { subject: context.caller.subject.clone(), employee_id: context.employee_id.clone() },
+            command: command.clone(),
+            resource_id: resource_id.to_owned(),
+            part_id,
+        });
+        let write = self.stored.next(&context.caller.scope)?;
+        let refused = Arc::new(move |item: Option<&Item>| match item.map(StoredApproval::of) {
+            None => not_there(),
+            Some(Err(error)) => error,
+            Some(Ok(stored)) => match stored.approval.used {
+                // Our own use of it, whose answer was lost: what came of the command is with its cart.
+                Some(used) if used.command == command => {
+                    Error::Conflict("the command's own write took effect meanwhile".to_owned())
+                }
+                Some(_) => ApprovalError::Used.into(),
+                None => Error::Conflict("the approval changed meanwhile".to_owned()),
+            },
+        });
+        Ok(Claim { write, refused })
+    }
+}

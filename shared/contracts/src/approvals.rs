@@ -1,0 +1,251 @@
+//! Approvals: asked for at a register, granted or denied by a supervisor, used once by a command.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tillstream_domain::money::{Money, UnitPrice};
+use tillstream_domain::quantity::QuantityInput;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::pos::{DiscountKind, DiscountValue, DiscountValueSchema};
+use crate::schema::{MoneySchema, QuantitySchema};
+
+/// What can be approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = ApprovalAction)]
+pub enum ApprovalActionInput {
+    /// `add_line_item` with `unit_price_override`: `cart_id`, `sku`, `unit_price_override`, `quantity`.
+    PriceOverride,
+    /// `apply_manual_discount`: `cart_id`, `kind`, `value`, and `line_id` for a line's.
+    ManualDiscount,
+    /// `start_return` without a sale: `maximum_refund`.
+    BlindReturn,
+    /// `void_order`: `order_id`.
+    VoidOrder,
+    /// `paid_in`: `shift_id`, `amount`.
+    PaidIn,
+    /// `paid_out`: `shift_id`, `amount`.
+    PaidOut,
+    /// `no_sale`: `shift_id`.
+    NoSale,
+}
+
+/// Body of `POST /v1/approvals`. What the action is bound to is said with it, as the command will say it:
+/// what the action does not take is refused.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AskForApproval {
+    /// The approval's id; made from the idempotency key where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}$")]
+    pub approval_id: Option<String>,
+    /// Store.
+    pub store_id: String,
+    /// Register of that store, at which the command will be sent.
+    pub register_id: String,
+    /// Who asks; the token's `sub` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}$")]
+    pub employee_id: Option<String>,
+    /// What is to be approved.
+    pub action: ApprovalActionInput,
+    /// Why: 1 to 200 characters.
+    #[schema(min_length = 1, max_length = 200)]
+    pub reason: String,
+    /// The cart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cart_id: Option<String>,
+    /// What is sold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sku: Option<String>,
+    /// Price per unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "2.55")]
+    pub unit_price_override: Option<UnitPrice>,
+    /// How many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub quantity: Option<QuantityInput>,
+    /// What the discount is taken off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<DiscountKind>,
+    /// How much it takes off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DiscountValueSchema>)]
+    pub value: Option<DiscountValue>,
+    /// The line it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^l-[0-9]{1,9}$", example = "l-1")]
+    pub line_id: Option<String>,
+    /// Most that the return may refund.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub maximum_refund: Option<Money>,
+    /// The order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<String>,
+    /// The shift.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}$", example = "sh-1")]
+    pub shift_id: Option<String>,
+    /// How much cash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub amount: Option<Money>,
+}
+
+/// Body of `POST /v1/approvals/{id}/grant` and `/deny`; may be left out.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecideApproval {
+    /// Why: at most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 200)]
+    pub reason: Option<String>,
+}
+
+/// Where an approval stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = ApprovalStatus)]
+pub enum ApprovalStatusView {
+    /// Nobody decided yet.
+    Pending,
+    /// Good for one use.
+    Granted,
+    /// Refused.
+    Denied,
+    /// It was used.
+    Used,
+    /// Nobody decided, or nobody used it, in time.
+    Expired,
+}
+
+/// What a supervisor said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ApprovalDecisionView {
+    /// Granted, or denied.
+    pub granted: bool,
+    /// `sub` of who decided.
+    pub by: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// The command that used it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ApprovalUseView {
+    /// Employee.
+    pub employee_id: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// First ten bytes of a hash of the command's idempotency key, in hexadecimal: the same for the same key.
+    pub command: String,
+    /// Cart, return, order or shift that it changed.
+    pub resource_id: String,
+    /// The line or discount that it made.
+    pub part_id: Option<String>,
+}
+
+/// An approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Approval)]
+pub struct ApprovalView {
+    /// Its id.
+    pub approval_id: String,
+    /// Counts its changes.
+    pub version: u64,
+    /// Where it stands now.
+    pub status: ApprovalStatusView,
+    /// Store.
+    pub store_id: String,
+    /// Register.
+    pub register_id: String,
+    /// What is to be approved.
+    pub action: ApprovalActionInput,
+    /// Why it is asked for.
+    pub reason: String,
+    /// `sub` of who asks.
+    pub asked_by: String,
+    /// Employee who asks.
+    pub employee_id: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub asked_at: Timestamp,
+    /// First instant at which it is good for nothing more: of a grant, of its use; else, of its decision.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+    /// The cart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cart_id: Option<String>,
+    /// What is sold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sku: Option<String>,
+    /// Price per unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "2.55")]
+    pub unit_price_override: Option<UnitPrice>,
+    /// How many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub quantity: Option<QuantityInput>,
+    /// What the discount is taken off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<DiscountKind>,
+    /// How much it takes off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DiscountValueSchema>)]
+    pub value: Option<DiscountValue>,
+    /// The line it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line_id: Option<String>,
+    /// Most that the return may refund.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub maximum_refund: Option<Money>,
+    /// The order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<String>,
+    /// The shift.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shift_id: Option<String>,
+    /// How much cash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub amount: Option<Money>,
+    /// What was decided.
+    pub decision: Option<ApprovalDecisionView>,
+    /// What it was used for.
+    pub used: Option<ApprovalUseView>,
+}
+
+/// Query of `GET /v1/approvals`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ApprovalFilter {
+    /// The store.
+    #[param(required = true)]
+    pub store_id: Option<String>,
+    /// Only those that stand so: `pending`, `granted`, `denied`, `used` or `expired`.
+    #[param(value_type = Option<ApprovalStatusView>)]
+    pub status: Option<String>,
+    /// Most items of the page; 50 where absent.
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<u32>,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+}
+
+/// A page of approvals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ApprovalList {
+    /// Newest first. A page may be short, or empty, although there are more: `next_cursor` says so.
+    pub items: Vec<ApprovalView>,
+    /// Where the next page begins; null at the end.
+    pub next_cursor: Option<String>,
+}

@@ -1,0 +1,135 @@
+//! What a tenant says about its own rules.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// When a manual discount needs an approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = DiscountApprovalRule)]
+pub struct DiscountRuleBody {
+    /// Whether it ever does.
+    pub required: bool,
+    /// Only where all that a cashier takes off without an approval is more than this share of the cart, or
+    /// of the line, in basis points: 0 to 10,000.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 10_000)]
+    pub above_bps: Option<u32>,
+    /// Only where all that a cashier takes off a cart without an approval is more than this, in minor units
+    /// of the store's currency: 0 to 10¹². With `above_bps`: where it is more than either.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
+    pub above_amount: Option<i64>,
+}
+
+/// When a movement of cash needs an approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CashApprovalRule)]
+pub struct CashRuleBody {
+    /// Whether it ever does.
+    pub required: bool,
+    /// Only where it is more than this, in minor units of the store's currency: 0 to 10¹².
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
+    pub above_amount: Option<i64>,
+}
+
+/// What needs an approval where a cashier does it, and how long an approval lasts. What is left out is as
+/// without settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = ApprovalSettings)]
+pub struct ApprovalSettingsBody {
+    /// A price override; `true` where absent.
+    pub price_override: Option<bool>,
+    /// A manual discount; always where absent.
+    pub manual_discount: Option<DiscountRuleBody>,
+    /// A blind return; `true` where absent.
+    pub blind_return: Option<bool>,
+    /// A void of a final order; `true` where absent.
+    pub void_order: Option<bool>,
+    /// Cash into the drawer; never where absent.
+    pub paid_in: Option<CashRuleBody>,
+    /// Cash out of the drawer; never where absent.
+    pub paid_out: Option<CashRuleBody>,
+    /// The drawer opened without a sale; `false` where absent.
+    pub no_sale: Option<bool>,
+    /// How long a request waits for its decision, in seconds: 30 to 86,400; 900 where absent.
+    #[schema(minimum = 30, maximum = 86_400)]
+    pub pending_seconds: Option<u32>,
+    /// How long a grant waits for its use, in seconds: 30 to 86,400; 300 where absent.
+    #[schema(minimum = 30, maximum = 86_400)]
+    pub granted_seconds: Option<u32>,
+}
+
+/// Whether prices contain tax.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = TaxMode)]
+pub enum TaxModeBody {
+    /// Prices contain it.
+    Inclusive,
+    /// It comes on top.
+    Exclusive,
+}
+
+/// What of the tax is rounded to the minor unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = TaxRounding)]
+pub enum TaxRoundingBody {
+    /// That of each line.
+    PerLine,
+    /// That of the whole order, by rule.
+    PerOrder,
+}
+
+/// How prices and tax are reckoned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PricingSettings)]
+pub struct PricingSettingsBody {
+    /// Whether prices contain tax.
+    pub tax_mode: TaxModeBody,
+    /// What is rounded.
+    pub tax_rounding: TaxRoundingBody,
+    /// Smallest coin, in minor units: 0 to 10,000; 0 or 1 for no rounding of cash.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 10_000)]
+    pub cash_increment: u32,
+}
+
+/// Body of `PUT /v1/settings`: the whole of them. What is left out is as without settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = SettingsBody)]
+pub struct SettingsBody {
+    /// How prices and tax are reckoned; tax on top, rounded per line, where absent.
+    pub pricing: Option<PricingSettingsBody>,
+    /// What needs an approval where a cashier does it.
+    pub approvals: Option<ApprovalSettingsBody>,
+    /// How old a command of a till may be when it arrives, in seconds: 3,600 (an hour) to 63,072,000 (two
+    /// years); any age where absent. What took effect before is answered again at any age.
+    #[schema(minimum = 3_600, maximum = 63_072_000)]
+    pub command_age_max_seconds: Option<u32>,
+    /// Whether sales, returns and movements of cash need an open shift at their register; `false` where
+    /// absent.
+    pub sale_needs_open_shift: Option<bool>,
+}
+
+/// A tenant's settings, as they are in force; tills know a change after 15 seconds at most.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Settings)]
+pub struct SettingsReply {
+    /// How prices and tax are reckoned.
+    pub pricing: PricingSettingsBody,
+    /// What needs an approval where a cashier does it; every one of them is told.
+    pub approvals: ApprovalSettingsBody,
+    /// How old a command may be when it arrives, in seconds; any age where null.
+    pub command_age_max_seconds: Option<u32>,
+    /// Whether sales, returns and movements of cash need an open shift at their register.
+    pub sale_needs_open_shift: bool,
+    /// Grows with every change, 0 before the first; the `ETag` holds it.
+    pub version: u64,
+}

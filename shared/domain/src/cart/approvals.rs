@@ -1,0 +1,166 @@
+//! What of a cart was approved by a supervisor, or allowed to a cashier without one.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cart, CartError, Totals};
+use crate::approval::DiscountRule;
+use crate::quantity::Quantity;
+
+/// Most approvals used on one cart. Each takes some 150 bytes of its item.
+pub const APPROVALS_MAX: usize = 100;
+
+/// What an approval was used for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ApprovedPart {
+    /// A line's price.
+    Line {
+        /// Number of the line.
+        number: u32,
+        /// How many may be sold at it.
+        most: Quantity,
+    },
+    /// A manual discount, by its number.
+    Discount(u32),
+    /// A blind return.
+    Return {
+        /// Most that may be refunded, in minor units.
+        most: i64,
+    },
+    /// The whole of it.
+    Whole,
+}
+
+/// An approval that was used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedApproval {
+    /// Which.
+    pub approval_id: String,
+    /// Who granted it.
+    pub approved_by: String,
+    /// What for.
+    pub part: ApprovedPart,
+}
+
+/// What of a cart was approved, or needed no approval because it was small.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Approvals {
+    /// Approvals that were used, in order.
+    pub used: Vec<UsedApproval>,
+    /// Numbers of the manual discounts that a cashier gave within what the tenant allows: together they
+    /// must stay within it.
+    pub allowed_discounts: Vec<u32>,
+    /// What the tenant allowed when the last of those was given.
+    pub allowed_by: Option<DiscountRule>,
+}
+
+impl Approvals {
+    /// Whether there is nothing to keep.
+    pub fn is_empty(&self) -> bool {
+        *self == Approvals::default()
+    }
+
+    fn find(&self, is_it: impl Fn(&ApprovedPart) -> bool) -> Option<&UsedApproval> {
+        self.used.iter().find(|used| is_it(&used.part))
+    }
+
+    /// The approval of a line's price.
+    pub fn of_line(&self, number: u32) -> Option<&UsedApproval> {
+        self.find(|part| matches!(part, ApprovedPart::Line { number: n, .. } if *n == number))
+    }
+
+    /// The approval of a manual discount.
+    pub fn of_discount(&self, number: u32) -> Option<&UsedApproval> {
+        self.find(|part| *part == ApprovedPart::Discount(number))
+    }
+
+    /// The approval of a blind return, or of the whole.
+    pub fn of_whole(&self) -> Option<&UsedApproval> {
+        self.find(|part| matches!(part, ApprovedPart::Return { .. } | ApprovedPart::Whole))
+    }
+
+    /// Most that may be refunded, in minor units, where that is limited.
+    pub fn refund_limit(&self) -> Option<i64> {
+        self.used.iter().find_map(|used| match used.part {
+            ApprovedPart::Return { most } => Some(most),
+            _ => None,
+        })
+    }
+
+    /// Keeps that an approval was used.
+    ///
+    /// # Errors
+    /// [`CartError::TooManyApprovals`].
+    pub fn record(&mut self, used: UsedApproval) -> Result<(), CartError> {
+        if self.used.len() >= APPROVALS_MAX {
+            return Err(CartError::TooManyApprovals);
+        }
+        self.used.push(used);
+        Ok(())
+    }
+}
+
+impl Cart {
+    /// Lets the manual discount `number` pass without an approval, where all that a cashier gave so stays
+    /// within `rule`.
+    ///
+    /// # Errors
+    /// [`CartError::DiscountsAboveAllowed`]; [`CartError::Money`].
+    pub fn allow_discount(&mut self, number: u32, rule: DiscountRule) -> Result<(), CartError> {
+        // Those that were taken back are no matter any more.
+        let manual = &self.charges.manual;
+        self.approvals.allowed_discounts.retain(|n| manual.iter().any(|given| given.number == *n));
+        self.approvals.allowed_discounts.push(number);
+        self.approvals.allowed_by = Some(rule);
+        self.check_allowed_discounts()
+    }
+
+    /// Checks that the manual discounts that were given without an approval are still within what was
+    /// allowed: lines may have changed since.
+    ///
+    /// # Errors
+    /// [`CartError::DiscountsAboveAllowed`]; [`CartError::Money`].
+    pub fn check_allowed_discounts(&self) -> Result<(), CartError> {
+        let Some(rule) = &self.approvals.allowed_by else { return Ok(()) };
+        let counts = |number: u32| self.approvals.allowed_discounts.contains(&number);
+        let allowed = self.charges.manual.iter().filter(|given| counts(given.number));
+        let lines_meant: Vec<u32> = allowed.filter_map(|given| given.kind.line()).collect();
+        let (mut off, mut gross) = (0_i64, 0_i64);
+        for line in &self.lines {
+            let of_line = self.charges.of_line(line.number);
+            let of_allowed = of_line.filter(|(head, _)| head.manual_number().is_some_and(counts));
+            let line_off = of_allowed.fold(0_i64, |sum, (_, amount)| sum.saturating_add(amount));
+            let line_gross = self.line_amounts(line)?.gross;
+            // A cart full of other lines is no leave to give one away.
+            if lines_meant.contains(&line.number) && rule.needs(line_off, line_gross) {
+                return Err(CartError::DiscountsAboveAllowed);
+            }
+            off = off.saturating_add(line_off);
+            gross = gross.saturating_add(line_gross);
+        }
+        if off > 0 && rule.needs(off, gross) { Err(CartError::DiscountsAboveAllowed) } else { Ok(()) }
+    }
+
+    /// Checks that a blind return stays within what was approved.
+    ///
+    /// # Errors
+    /// [`CartError::AboveApproved`].
+    pub fn check_refund_limit(&self, totals: &Totals) -> Result<(), CartError> {
+        match self.approvals.refund_limit() {
+            Some(most) if totals.total > most => Err(CartError::AboveApproved { most }),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many of a line may be sold at its price without a further approval: what was approved, or what
+    /// it has.
+    ///
+    /// # Errors
+    /// [`CartError::UnknownLine`].
+    pub fn approved_quantity(&self, line_id: &str) -> Result<Quantity, CartError> {
+        let line = self.line(line_id)?;
+        Ok(match self.approvals.of_line(line.number).map(|used| &used.part) {
+            Some(ApprovedPart::Line { most, .. }) => (*most).max(line.quantity),
+            _ => line.quantity,
+        })
+    }
+}
