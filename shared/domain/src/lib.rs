@@ -18,3 +18,4 @@ pub mod money;
 pub mod pricing;
 pub mod product;
 pub mod quantity;
+pub mod till;
