@@ -7,7 +7,8 @@
 //! | orders | `<t>#cart#<id>` | `returned` | what came back of a sale |
 //! | orders | `<t>#cart#<id>` | `plan` | plan of a long finalise |
 //! | orders | `<t>#cart#<id>` | `chunk#<attempt>#<n>` | chunk record of a plan |
-//! | orders | `<t>#lane#<store>#<register>` | `lane` | last number and epoch of a lane |
+//! | orders | `<t>#lane#<store>#<register>` | `lane` | last number, epoch, running totals and open shift of a lane |
+//! | orders | `<t>#shift#<id>` | `shift` | shift of a register |
 //! | stock | `<t>#stock#<location>#<sku>` | `stock` | counters |
 //! | stock | `<t>#stock-part#<location>#<sku>#<k>` | `stock` | counters of part k ≥ 1 of a stock item that is, or was, split |
 //! | stock | `<t>#holds#<location>#<sku>`, `<t>#holds-part#<location>#<sku>#<k>` | `<reservation>` | hold line; one on part k |
@@ -93,6 +94,21 @@ impl TenantScope {
     /// Index partition of all orders of a lane and epoch (`lane_pk`).
     pub fn lane_orders(&self, store_id: &str, register_id: &str, epoch: u32) -> Partition {
         Partition(self.pk("lane-orders", &[store_id, register_id, &epoch.to_string()]))
+    }
+
+    /// Shift of a register.
+    pub fn shift(&self, id: &str) -> Key {
+        self.key("shift", &[id], "shift")
+    }
+
+    /// Index partition of all shifts of a store (`store_pk`).
+    pub fn store_shifts(&self, store_id: &str) -> Partition {
+        Partition(self.pk("store-shifts", &[store_id]))
+    }
+
+    /// Index partition of all closed shifts of a lane and epoch by their Z numbers (`lane_pk`).
+    pub fn lane_shifts(&self, store_id: &str, register_id: &str, epoch: u32) -> Partition {
+        Partition(self.pk("lane-shifts", &[store_id, register_id, &epoch.to_string()]))
     }
 
     /// Index partition of all orders of a store (`store_pk`).

@@ -17,3 +17,4 @@ pub mod pos;
 pub mod schema;
 pub mod strict_json;
 pub mod sync;
+pub mod till;

@@ -11,6 +11,7 @@ use utoipa::openapi::Ref;
 use utoipa::openapi::schema::{AnyOfBuilder, Array, ArrayBuilder, ObjectBuilder, SchemaType};
 
 use crate::schema::{MoneySchema, QuantitySchema};
+use crate::till::{CashMovement, CountTill, NoSale, OpenTill, ShiftReference, ShiftView};
 
 /// The envelope version that this build speaks.
 pub const ENVELOPE_VERSION: &str = "1";
@@ -101,10 +102,24 @@ pub enum Command {
     FinalizeReturn(ReturnReference),
     /// Gives a return up.
     VoidReturn(VoidReturn),
+    /// Opens a shift.
+    OpenTill(OpenTill),
+    /// Puts cash into the drawer.
+    PaidIn(CashMovement),
+    /// Takes cash out of the drawer.
+    PaidOut(CashMovement),
+    /// Opens the drawer for nothing.
+    NoSale(NoSale),
+    /// Counts the drawer.
+    CashCount(CountTill),
+    /// Reads the figures of an open shift.
+    GetXReport(ShiftReference),
+    /// Closes a shift.
+    CloseTill(CountTill),
 }
 
 /// Names of all actions, for the message that refuses an unknown one.
-pub const ACTIONS: [&str; 18] = [
+pub const ACTIONS: [&str; 25] = [
     "create_cart",
     "set_customer",
     "add_line_item",
@@ -123,6 +138,13 @@ pub const ACTIONS: [&str; 18] = [
     "refund_tender",
     "finalize_return",
     "void_return",
+    "open_till",
+    "paid_in",
+    "paid_out",
+    "no_sale",
+    "cash_count",
+    "get_x_report",
+    "close_till",
 ];
 
 /// Payload of `create_cart`.
@@ -437,7 +459,7 @@ pub struct CommandReply {
     pub action: String,
     /// The action's result.
     pub result: CommandResult,
-    /// The cart as it is now.
+    /// The cart as it is now; none for commands of a shift.
     pub cart: Option<CartView>,
     /// For a command that is counted: the token for reading its effect in analytics.
     pub consistency_token: Option<String>,
@@ -474,6 +496,10 @@ pub struct CommandResult {
     /// `finalize_order`: documents that can be fetched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document_ids: Option<Vec<String>>,
+    /// `open_till`, `paid_in`, `paid_out`, `no_sale`, `cash_count`, `close_till`: the shift as it was right
+    /// after it; `get_x_report`: as it is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shift: Option<Box<ShiftView>>,
 }
 
 /// A cart as a client sees it.

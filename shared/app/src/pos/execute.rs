@@ -10,7 +10,7 @@ use super::cart_write::Executed;
 use super::context::{CommandContext, SELLERS};
 use super::identity::command_identity;
 use super::view::cart_view;
-use super::{carts, discounts, envelope, finalize, lines, returns, tenders};
+use super::{carts, discounts, envelope, finalize, lines, returns, tenders, till};
 use crate::error::{Error, Result};
 use crate::fields;
 use crate::ports::Ports;
@@ -62,6 +62,13 @@ async fn run(ports: &Ports, caller: &Caller, sent: Value) -> Result<Answered> {
     let context = context(caller, &envelope, now);
     let action = envelope.action;
     let key = envelope.idempotency_key;
+    if let Some(done) = till::run(ports, &context, &command, &key).await? {
+        let result = CommandResult { shift: Some(Box::new(done.shift)), ..CommandResult::default() };
+        let (cart, consistency_token) = (None, None);
+        let reply =
+            CommandReply { success: true, idempotency_key: key, action, result, cart, consistency_token };
+        return Ok(Answered { reply, replayed: done.replayed });
+    }
     let executed = dispatch(ports, &context, command, &key).await?;
     let result = result_of(&action, &executed);
     let counted = executed.cart.finalized.as_ref().filter(|_| executed.outcome == Outcome::Finalized);
@@ -116,6 +123,13 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
         Command::RefundTender(p) => Some(("payload.return_id", &p.return_id)),
         Command::FinalizeReturn(p) => Some(("payload.return_id", &p.return_id)),
         Command::VoidReturn(p) => Some(("payload.return_id", &p.return_id)),
+        Command::OpenTill(_)
+        | Command::PaidIn(_)
+        | Command::PaidOut(_)
+        | Command::NoSale(_)
+        | Command::CashCount(_)
+        | Command::GetXReport(_)
+        | Command::CloseTill(_) => return Err(Error::bug("a command of a shift is about no cart")),
     };
     if let Some((field, id)) = named {
         fields::id(field, id)?;
@@ -141,6 +155,13 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
             finalize::finalize(ports, context, &p.return_id, CartKind::Return).await
         }
         Command::VoidReturn(p) => carts::void(ports, context, CartKind::Return, &p.return_id, p.reason).await,
+        Command::OpenTill(_)
+        | Command::PaidIn(_)
+        | Command::PaidOut(_)
+        | Command::NoSale(_)
+        | Command::CashCount(_)
+        | Command::GetXReport(_)
+        | Command::CloseTill(_) => Err(Error::bug("a command of a shift is about no cart")),
     }
 }
 

@@ -46,7 +46,7 @@ fn final_status(cart: &Cart, register_id: &str) -> &'static str {
 pub fn mark_final(
     cart: &mut Cart,
     location: &Location,
-    lane: LaneState,
+    lane: &LaneState,
     register_id: &str,
     at: Timestamp,
     now: Timestamp,
@@ -334,10 +334,13 @@ impl<'a> Rounds<'a> {
         let (ports, context) = (self.ports, self.context);
         let scope = &context.caller.scope;
         let movement = movement_of(&cart, &context.employee_id, context.occurred_at);
-        let lane = LaneState::of(read.lane)?;
+        let mut lane = LaneState::of(read.lane)?;
+        if read.needs_shift {
+            lane = lane.within_open_shift(&context.register_id)?;
+        }
         let (at, now) = (context.occurred_at, context.now);
-        mark_final(&mut cart, read.location, lane, &context.register_id, at, now)?;
-        let mut fixed = final_writes(scope, &cart, stored, lane)?;
+        mark_final(&mut cart, read.location, &lane, &context.register_id, at, now)?;
+        let mut fixed = final_writes(scope, &cart, stored, &lane)?;
         fixed.extend(more);
         let attempt = match self.stock_writes(&cart, moves, &movement, fixed.len()).await? {
             Ok(stock) => commit(ports, fixed, moves, stock).await?,
@@ -435,6 +438,8 @@ pub struct StoreRead<'a> {
     pub location: &'a Location,
     /// The lane's record, if it gave a number before.
     pub lane: Option<&'a Item>,
+    /// Whether its registers sell within an open shift only.
+    pub needs_shift: bool,
 }
 
 /// `finalize_order` and `finalize_return`.
@@ -471,6 +476,14 @@ pub async fn finalize(
             continue;
         }
         let location = context.till(at(2))?;
+        let needs_shift = false;
+        if needs_shift {
+            match LaneState::of(at(1))?.within_open_shift(&context.register_id) {
+                // The lane was read after the cart: it may be this very sale that the shift was closed after.
+                Err(Error::Rejected(_)) if rounds.is_outdated(cart_id, Some(cart.version)).await? => continue,
+                checked => checked?,
+            };
+        }
         let moves = cart.stock_moves();
         let returned = match returned_write(ports, scope, &cart).await {
             // What came back was read after the cart: it may hold this very return.
@@ -483,7 +496,7 @@ pub async fn finalize(
         }
         let stored = Some(cart.version);
         cart.applied.record_last(&context.identity, Outcome::Finalized);
-        let read = StoreRead { location: &location, lane: at(1) };
+        let read = StoreRead { location: &location, lane: at(1), needs_shift };
         let more = returned.into_iter().collect();
         if let Some(executed) = rounds.commit(cart, stored, &read, &moves, more).await? {
             return Ok(executed);
@@ -506,7 +519,7 @@ pub fn final_writes(
     scope: &TenantScope,
     cart: &Cart,
     stored: Option<u64>,
-    lane: LaneState,
+    lane: &LaneState,
 ) -> Result<Vec<Write>> {
     let number = &cart.finalized.as_ref().ok_or_else(|| Error::bug("a final cart has a number"))?.number;
     let condition = match stored {

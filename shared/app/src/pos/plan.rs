@@ -427,11 +427,11 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
         Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
         Err(error) => return Err(error),
     };
-    mark_final(&mut cart, &location, lane, &plan.register_id, plan.terms.occurred_at, now)?;
+    mark_final(&mut cart, &location, &lane, &plan.register_id, plan.terms.occurred_at, now)?;
     let identity = CommandIdentity { key: plan.terms.key, fingerprint: plan.terms.fingerprint };
     cart.applied.record_last(&identity, Outcome::Finalized);
     let mut writes = vec![plan.advance(scope, PlanState::Reserving, PlanState::Committed, Vec::new())];
-    writes.extend(final_writes(scope, &cart, Some(plan.cart_version), lane)?);
+    writes.extend(final_writes(scope, &cart, Some(plan.cart_version), &lane)?);
     writes.extend(returned);
     match ports.database.transact(writes).await {
         Ok(()) => Ok(Step::Done),

@@ -30,6 +30,7 @@ mod inventory;
 mod orders;
 mod pos;
 mod problem;
+mod shifts;
 mod sync;
 
 use utoipa::OpenApi as _;
@@ -52,6 +53,7 @@ fn areas() -> Vec<OpenApi> {
         inventory::Api::openapi(),
         orders::Api::openapi(),
         pos::Api::openapi(),
+        shifts::Api::openapi(),
         sync::Api::openapi(),
     ]
 }

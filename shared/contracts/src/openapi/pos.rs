@@ -28,9 +28,9 @@ struct Sent {
         (status = 200, description = "It took effect, now or before", body = CommandReply, headers(("Idempotent-Replayed" = Option<bool>, description = "`true` where it took effect before"))),
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`, `register_out_of_reach`, `approval_required`, `approval_not_found`"),
-        (status = 404, description = "`store_not_found`, `register_not_found`, `cart_not_found`, `sku_not_found`, `barcode_not_found`, `line_not_found`, `discount_not_found`, `payment_not_found`, `order_not_found`"),
-        (status = 409, description = "`insufficient_stock` with `lines`, `wrong_cart_state`, `wrong_cart_kind`, `cart_exists`, `cart_of_another_store`, `cart_of_another_register`, `finalize_in_progress`, `cart_empty`, `underpaid`, `overpaid`, `payments_present`, `discount_above_total`, `discount_takes_nothing_off`, `return_above_sold`, `return_outdated`, `refund_above_paid`, `order_not_final`"),
-        (status = 422, description = "`field_invalid`, `unsupported_version`, `unknown_action`, `idempotency_key_reused`, `idempotency_key_malformed`, `quantity_invalid`, `product_unpriced`, `card_number_refused`, `occurred_at_in_future`, `discount_value_invalid`, limits such as `too_many_lines`, …"),
+        (status = 404, description = "`store_not_found`, `register_not_found`, `cart_not_found`, `sku_not_found`, `barcode_not_found`, `line_not_found`, `discount_not_found`, `payment_not_found`, `order_not_found`, `shift_not_found`"),
+        (status = 409, description = "`insufficient_stock` with `lines`, `wrong_cart_state`, `wrong_cart_kind`, `cart_exists`, `cart_of_another_store`, `cart_of_another_register`, `finalize_in_progress`, `cart_empty`, `underpaid`, `overpaid`, `payments_present`, `discount_above_total`, `discount_takes_nothing_off`, `return_above_sold`, `return_outdated`, `refund_above_paid`, `order_not_final`, `no_open_shift`, `shift_open` with `shift_id`, `shift_exists`, `shift_closed`, `shift_of_another_store`, `shift_of_another_register`, `drawer_short` with `most`"),
+        (status = 422, description = "`field_invalid`, `unsupported_version`, `unknown_action`, `idempotency_key_reused`, `idempotency_key_malformed`, `quantity_invalid`, `product_unpriced`, `card_number_refused`, `occurred_at_in_future`, `discount_value_invalid`, `denominations_do_not_sum`, `count_required`, limits such as `too_many_lines`, …"),
     ))]
 fn command() {}
 

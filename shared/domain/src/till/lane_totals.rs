@@ -155,8 +155,21 @@ mod tests {
     use super::*;
 
     fn totals(numbers: &[i64; 13]) -> LaneTotals {
-        let [sales, sales_total, returns, returns_total, discounts, tax, returns_tax, tips, cash_tips, a, b, c, d] =
-            *numbers;
+        let [
+            sales,
+            sales_total,
+            returns,
+            returns_total,
+            discounts,
+            tax,
+            returns_tax,
+            tips,
+            cash_tips,
+            a,
+            b,
+            c,
+            d,
+        ] = *numbers;
         let by = TenderTotals { payments: a, paid: b, refunds: c, refunded: d };
         let tenders = BTreeMap::from([("cash".to_owned(), by)]);
         let tenders = if by == TenderTotals::default() { BTreeMap::new() } else { tenders };
