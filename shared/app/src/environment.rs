@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::stock::hot_stock::HotStock;
+use crate::tenant_rules::RulesMemory;
 
 /// Time and chance.
 #[async_trait]
@@ -22,6 +23,11 @@ pub trait Environment: Send + Sync {
 
     /// What this process remembers of stock that is split; a process that remembers nothing reads more.
     fn hot_stock(&self) -> Option<&HotStock> {
+        None
+    }
+
+    /// What this process remembers of tenants' rules; one that remembers nothing reads them each time.
+    fn rules_memory(&self) -> Option<&RulesMemory> {
         None
     }
 }

@@ -20,6 +20,7 @@
 //! | catalog | `<t>#product#<sku>` | `product`, `prices` | product; its price book entries |
 //! | catalog | `<t>#barcode#<gtin>` | `barcode` | SKU of a GTIN |
 //! | catalog | `<t>#location#<id>` | `location` | location |
+//! | catalog | `<t>#rules` | `settings` | what a tenant sells by |
 //! | catalog | `<t>#sync#<entity>` | `state`, `parked#<hash>#<part>` | feed state; parked bad lines |
 //! | catalog | `<t>#sync-entity#<entity>#<id>` | `entity` | version and place of a feed's part |
 //! | catalog | `tenants` | `<tenant>` | registry of tenants, for scheduled work |
@@ -246,6 +247,16 @@ impl TenantScope {
     /// SKU of a barcode.
     pub fn barcode(&self, gtin: &str) -> Key {
         self.key("barcode", &[gtin], "barcode")
+    }
+
+    /// All that a tenant sells by: settings, promotions, taxes.
+    pub fn tenant_rules(&self) -> Partition {
+        Partition(self.pk("rules", &[]))
+    }
+
+    /// A tenant's settings.
+    pub fn settings(&self) -> Key {
+        self.key("rules", &[], "settings")
     }
 
     /// Location.

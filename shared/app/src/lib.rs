@@ -22,6 +22,7 @@ pub mod request_token;
 pub mod stock;
 pub mod sync;
 pub mod tenancy;
+pub mod tenant_rules;
 pub mod time_bound;
 
 pub use error::{Error, FieldError, Refusal, RefusalKind, Result};

@@ -12,6 +12,7 @@ use tillstream_app::environment::Environment;
 use tillstream_app::pos::batch;
 use tillstream_app::pos::execute::{Answered, execute};
 use tillstream_app::tenancy::{Role, Stores};
+use tillstream_app::tenant_rules::tenant_rules;
 use tillstream_app::{Error, Ports, RefusalKind};
 use tillstream_contracts::pos::ACTIONS;
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
@@ -55,6 +56,8 @@ async fn finalising_is_one_transaction_after_one_read() {
     for (sku, price) in [("A", "2.55"), ("B", "1")] {
         shop.product(STORE, sku, price, 100).await.unwrap();
     }
+    // The tenant's settings are remembered by the process.
+    tenant_rules(&shop.ports, &shop.scope, shop.ports.environment.now()).await.unwrap();
     // The first sale of a register has no lane yet, the second has.
     for cart in ["c-1", "c-2"] {
         shop.ready("r-1", cart, &[("A", 6), ("B", 2), ("A", 1)]).await.unwrap();

@@ -7,11 +7,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tillstream_app::environment::Environment;
 use tillstream_app::stock::hot_stock::HotStock;
+use tillstream_app::tenant_rules::RulesMemory;
 
 /// The machine's clock and randomness, and what the process that makes it remembers.
 #[derive(Debug, Default)]
 pub struct SystemEnvironment {
     hot_stock: HotStock,
+    rules: RulesMemory,
 }
 
 #[async_trait]
@@ -35,6 +37,10 @@ impl Environment for SystemEnvironment {
 
     fn hot_stock(&self) -> Option<&HotStock> {
         Some(&self.hot_stock)
+    }
+
+    fn rules_memory(&self) -> Option<&RulesMemory> {
+        Some(&self.rules)
     }
 }
 

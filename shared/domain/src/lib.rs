@@ -18,4 +18,5 @@ pub mod money;
 pub mod pricing;
 pub mod product;
 pub mod quantity;
+pub mod tenant_settings;
 pub mod till;

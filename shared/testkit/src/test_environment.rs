@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tillstream_app::environment::Environment;
+use tillstream_app::tenant_rules::RulesMemory;
 
 /// 2026-03-02T09:00:00Z, a Monday, in nanoseconds of the epoch.
 const START_NANOS: i64 = 1_772_442_000_000_000_000;
@@ -24,18 +25,23 @@ enum Clock {
 pub struct TestEnvironment {
     clock: Clock,
     state: AtomicU64,
+    rules: RulesMemory,
 }
 
 impl TestEnvironment {
     /// A clock that starts on 2026-03-02T09:00:00Z and moves only when told: a sleep lets other tasks run,
     /// then moves it to its end.
     pub fn new(seed: u64) -> Self {
-        TestEnvironment { clock: Clock::Virtual(AtomicI64::new(START_NANOS)), state: AtomicU64::new(seed) }
+        TestEnvironment {
+            clock: Clock::Virtual(AtomicI64::new(START_NANOS)),
+            state: AtomicU64::new(seed),
+            rules: RulesMemory::default(),
+        }
     }
 
     /// The machine's clock, real sleeps, seeded chance: for tests of real concurrency.
     pub fn real(seed: u64) -> Self {
-        TestEnvironment { clock: Clock::Real, state: AtomicU64::new(seed) }
+        TestEnvironment { clock: Clock::Real, state: AtomicU64::new(seed), rules: RulesMemory::default() }
     }
 
     /// Moves a virtual clock; a real one moves by itself.
@@ -78,6 +84,10 @@ impl Environment for TestEnvironment {
     fn random(&self) -> u64 {
         let before = self.state.fetch_add(SPLIT_MIX_STEP, Ordering::SeqCst);
         split_mix(before.wrapping_add(SPLIT_MIX_STEP))
+    }
+
+    fn rules_memory(&self) -> Option<&RulesMemory> {
+        Some(&self.rules)
     }
 
     async fn sleep(&self, time: Duration) {

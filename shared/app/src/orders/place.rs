@@ -21,7 +21,7 @@ use crate::pos::cart_item::cart_of;
 use crate::pos::cart_write::{Executed, cart_get, cart_put, lost_race, replay};
 use crate::pos::carts::{NewCart, new_cart};
 use crate::pos::context::CommandContext;
-use crate::pos::finalize::{Rounds, StoreRead};
+use crate::pos::finalize::{Beside, Rounds, StoreRead};
 use crate::pos::identity::{command_identity, derived_id, spread};
 use crate::pos::lane_write::lane_get;
 use crate::pos::lines::{positive_quantity, price_of, sku_not_found};
@@ -162,7 +162,10 @@ async fn run(
         }
         cart.applied.record_last(&context.identity, Outcome::Finalized);
         let read = StoreRead { location: &location, lane: at(1), needs_shift: false };
-        if let Some(executed) = rounds.commit(cart, stored, &read, &moves, reserved).await? {
+        if let Some(executed) = rounds
+            .commit(cart, stored, &read, &moves, Beside { writes: reserved, claims: Vec::new() })
+            .await?
+        {
             return Ok(executed);
         }
     }

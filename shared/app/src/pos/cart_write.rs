@@ -4,6 +4,7 @@ use tillstream_domain::cart::applied::Seen;
 use tillstream_domain::cart::{Cart, CartState, Outcome};
 
 use super::cart_item::{cart_item, cart_of};
+use super::claims::{Changed, Claim, Written, write_with_claims};
 use super::context::CommandContext;
 use super::identity::reused_key;
 use super::refusals::cart_not_found;
@@ -72,13 +73,13 @@ pub fn lost_race(error: DatabaseError) -> Result<String> {
     }
 }
 
-/// Runs `change` on the cart `cart_id` and writes the result, once. `more` is read in the same round
-/// trip and handed to `change` by position.
+/// Runs `change` on the cart `cart_id` and writes the result, once, with what it claims beside. `more` is
+/// read in the same round trip and handed to `change` by position.
 ///
 /// # Errors
-/// Whatever `change` refuses; 404 `cart_not_found`; 409 for another store's or register's cart; 422
+/// Whatever `change` refuses, and its claims; 404 `cart_not_found`; 409 for another store's or register's cart; 422
 /// `idempotency_key_reused`; [`Error::Conflict`] when too many races were lost.
-pub async fn change_cart<F>(
+pub async fn change_cart<F, C>(
     ports: &Ports,
     context: &CommandContext,
     cart_id: &str,
@@ -86,7 +87,8 @@ pub async fn change_cart<F>(
     mut change: F,
 ) -> Result<Executed>
 where
-    F: FnMut(&mut Cart, &[Option<Item>]) -> Result<Outcome>,
+    F: FnMut(&mut Cart, &[Option<Item>]) -> Result<C>,
+    C: Into<Changed>,
 {
     let mut retries = Retries::new(ports.environment.as_ref(), context.now);
     loop {
@@ -107,7 +109,7 @@ where
             return Ok(executed);
         }
         let stored = cart.version;
-        let outcome = change(&mut cart, more)?;
+        let Changed { outcome, claims } = change(&mut cart, more)?.into();
         match cart.state {
             CartState::Open => cart.applied.record(&context.identity, outcome, 0)?,
             CartState::Voided => cart.applied.record_last(&context.identity, outcome),
@@ -115,34 +117,38 @@ where
         }
         cart.version += 1;
         cart.written_at = context.now;
-        match ports.database.write(cart_put(context, &cart, Some(stored))?).await {
-            Ok(()) => return Ok(Executed { outcome, cart, replayed: false }),
-            Err(error) => retries.again(&lost_race(error)?).await?,
+        let put = cart_put(context, &cart, Some(stored))?;
+        match write_with_claims(ports.database.as_ref(), put, &claims).await? {
+            Written::Done => return Ok(Executed { outcome, cart, replayed: false }),
+            Written::LostRace(why) => retries.again(&why).await?,
         }
     }
 }
 
-/// Puts a new cart, or answers the command that made it before.
+/// Puts a new cart with what it claims beside, or answers the command that made it before.
 ///
 /// # Errors
-/// 409 `cart_exists` where another command made it; 422 `idempotency_key_reused`.
-pub async fn create_cart(ports: &Ports, context: &CommandContext, cart: Cart) -> Result<Executed> {
+/// 409 `cart_exists` where another command made it; 422 `idempotency_key_reused`; the refusals of claims.
+pub async fn create_cart(
+    ports: &Ports,
+    context: &CommandContext,
+    cart: Cart,
+    claims: &[Claim],
+) -> Result<Executed> {
     let mut retries = Retries::new(ports.environment.as_ref(), context.now);
     let mut cart = cart;
     cart.applied.record(&context.identity, Outcome::Created, 0)?;
     let put = cart_put(context, &cart, None)?;
     loop {
-        match ports.database.write(put.clone()).await {
-            Ok(()) => return Ok(Executed { outcome: Outcome::Created, cart, replayed: false }),
-            Err(DatabaseError::ConditionFailed(Some(item))) => return existing(context, &cart_of(&item)?),
-            Err(DatabaseError::ConditionFailed(None)) => {
-                let item = ports.database.get(cart_get(context, &cart.id)).await?;
-                if let Some(item) = item {
-                    return existing(context, &cart_of(&item)?);
-                }
-                retries.again("the cart appeared and vanished").await?;
-            }
-            Err(error) => retries.again(&lost_race(error)?).await?,
+        let why = match write_with_claims(ports.database.as_ref(), put.clone(), claims).await? {
+            Written::Done => return Ok(Executed { outcome: Outcome::Created, cart, replayed: false }),
+            Written::LostRace(why) => why,
+        };
+        match ports.database.get(cart_get(context, &cart.id)).await {
+            Ok(Some(item)) => return existing(context, &cart_of(&item)?),
+            Ok(None) => retries.again(&why).await?,
+            Err(error) if error.is_transient() => retries.again(&error.to_string()).await?,
+            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -99,7 +99,7 @@ pub async fn create(
     }
     let location = context.till(read.first().and_then(Option::as_ref))?;
     let new = NewCart { id: cart_id, kind: CartKind::Sale, channel, customer_id: payload.customer_id };
-    create_cart(ports, context, new_cart(context, &location, new)).await
+    create_cart(ports, context, new_cart(context, &location, new), &[]).await
 }
 
 /// `set_customer`.

@@ -9,6 +9,7 @@ use tillstream_domain::location::Location;
 
 use super::cart_item::{cart_item, cart_of};
 use super::cart_write::{Executed, cart_get, lost_race, replay};
+use super::claims::{Claim, refused_claim};
 use super::context::CommandContext;
 use super::lane_write::{LaneState, lane_get, take_number};
 use super::plan::{self, PlanEnd};
@@ -27,6 +28,7 @@ use crate::stock::layout::{LAYOUT_WHOLE, Place, layout_of};
 use crate::stock::split::make_whole;
 use crate::stock::take::{Taken, take};
 use crate::tenancy::TenantScope;
+use crate::tenant_rules::tenant_rules;
 
 /// What an order is called once it is final: a till's sale is `completed`; an order from elsewhere is
 /// `paid`, or `placed` where it is on account; a return is `returned`.
@@ -119,6 +121,8 @@ pub enum Attempt {
     LostRace(String),
     /// Stock is short.
     Short(Vec<Shortage>),
+    /// A claim was refused.
+    Refused(Error),
     /// The stock of these moves, by position, is split otherwise than was thought; with the layout.
     Split(Vec<(usize, i64)>),
 }
@@ -152,23 +156,40 @@ impl StockWrites {
     }
 }
 
-/// Writes `fixed` (conditions on versions and numbers: a failure is a lost race) and the updates of stock
-/// (a failure is a business answer) in one transaction.
+/// What is written to make a cart final.
+#[derive(Debug)]
+struct FinalWrites<'a> {
+    /// Conditions on versions and numbers: a failure is a lost race.
+    fixed: Vec<Write>,
+    /// Updates of stock: a failure is a business answer.
+    stock: StockWrites,
+    /// Of what the updates of stock are.
+    moves: &'a [StockMove],
+    /// Claims: a failure is a business answer too.
+    claims: &'a [Claim],
+}
+
+/// Writes all of it in one transaction.
 ///
 /// # Errors
 /// A bug if the database refuses the request itself.
-async fn commit(
-    ports: &Ports,
-    fixed: Vec<Write>,
-    moves: &[StockMove],
-    stock: StockWrites,
-) -> Result<Attempt> {
+async fn commit(ports: &Ports, writes: FinalWrites<'_>) -> Result<Attempt> {
+    let FinalWrites { fixed, stock, moves, claims } = writes;
     let first_move = fixed.len();
+    let first_claim = first_move + stock.writes.len();
     let mut writes = fixed;
     writes.extend(stock.writes);
+    writes.extend(claims.iter().map(|claim| claim.write.clone()));
     match ports.database.transact(writes).await {
         Ok(()) => Ok(Attempt::Done),
-        Err(DatabaseError::Cancelled(reasons)) => read_reasons(&reasons, first_move, moves, &stock.of),
+        Err(DatabaseError::Cancelled(reasons)) => {
+            if let Some(refusal) = refused_claim(&reasons, first_claim, claims) {
+                return Ok(Attempt::Refused(refusal));
+            }
+            // Where stock and a claim are refused both, stock is told: it may be freed yet.
+            let own = reasons.get(..first_claim).unwrap_or(&reasons);
+            read_reasons(own, first_move, moves, &stock.of)
+        }
         Err(error) => Ok(Attempt::LostRace(lost_race(error)?)),
     }
 }
@@ -273,7 +294,7 @@ impl<'a> Rounds<'a> {
     /// Those of [`plan::drive`] where a plan is left to be ended.
     pub async fn found(&self, executed: Executed) -> Result<Executed> {
         let (scope, cart) = (&self.context.caller.scope, &executed.cart);
-        if !self.ended && cart.finalized.is_some() && needs_plan(cart, true) {
+        if !self.ended && cart.finalized.is_some() && needs_plan(cart, BESIDE_MAX) {
             plan::end(self.ports, scope, &cart.id, self.context.now).await?;
         }
         Ok(Executed { replayed: executed.replayed && !self.planned, ..executed })
@@ -318,10 +339,10 @@ impl<'a> Rounds<'a> {
     }
 
     /// Numbers `cart`, which was stored as `stored` (`None`: not yet), and writes it, its lane, its stock
-    /// and `more` in one transaction. `None`: another round.
+    /// and what is `beside` in one transaction. `None`: another round.
     ///
     /// # Errors
-    /// 409 `insufficient_stock`; [`Error::Conflict`] after too many rounds; a bug if the database refuses
+    /// 409 `insufficient_stock`; the refusals of claims; [`Error::Conflict`] after too many rounds; a bug if the database refuses
     /// the request itself.
     pub async fn commit(
         &mut self,
@@ -329,7 +350,7 @@ impl<'a> Rounds<'a> {
         stored: Option<u64>,
         read: &StoreRead<'_>,
         moves: &[StockMove],
-        more: Vec<Write>,
+        beside: Beside,
     ) -> Result<Option<Executed>> {
         let (ports, context) = (self.ports, self.context);
         let scope = &context.caller.scope;
@@ -341,9 +362,10 @@ impl<'a> Rounds<'a> {
         let (at, now) = (context.occurred_at, context.now);
         mark_final(&mut cart, read.location, &lane, &context.register_id, at, now)?;
         let mut fixed = final_writes(scope, &cart, stored, &lane)?;
-        fixed.extend(more);
-        let attempt = match self.stock_writes(&cart, moves, &movement, fixed.len()).await? {
-            Ok(stock) => commit(ports, fixed, moves, stock).await?,
+        fixed.extend(beside.writes);
+        let claims = beside.claims.as_slice();
+        let attempt = match self.stock_writes(&cart, moves, &movement, fixed.len() + claims.len()).await? {
+            Ok(stock) => commit(ports, FinalWrites { fixed, stock, moves, claims }).await?,
             Err(attempt) => attempt,
         };
         match attempt {
@@ -351,6 +373,7 @@ impl<'a> Rounds<'a> {
                 return Ok(Some(Executed { outcome: Outcome::Finalized, cart, replayed: false }));
             }
             Attempt::LostRace(why) => self.retries.again(&why).await?,
+            Attempt::Refused(refusal) => return Err(refusal),
             Attempt::Split(split) => {
                 for (at, layout) in split {
                     if let Some(wanted) = moves.get(at) {
@@ -432,6 +455,27 @@ impl<'a> Rounds<'a> {
     }
 }
 
+/// What is written beside a cart that becomes final, its lane and its stock.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// Conditions on versions: a failure is a lost race.
+    pub writes: Vec<Write>,
+    /// A failure is an answer.
+    pub claims: Vec<Claim>,
+}
+
+impl Beside {
+    /// How many actions of a transaction it takes.
+    pub fn len(&self) -> usize {
+        self.writes.len() + self.claims.len()
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// What a commit needs to know of the store.
 pub struct StoreRead<'a> {
     /// It.
@@ -446,7 +490,7 @@ pub struct StoreRead<'a> {
 ///
 /// # Errors
 /// 409 `insufficient_stock`, `underpaid`, `cart_empty`, `wrong_cart_state`, `return_above_sold`,
-/// `refund_above_paid`; 404; 422 `idempotency_key_reused`; [`Error::Conflict`] when too many races
+/// `refund_above_paid`, `no_open_shift`; 404; 422 `idempotency_key_reused`; [`Error::Conflict`] when too many races
 /// were lost.
 pub async fn finalize(
     ports: &Ports,
@@ -455,6 +499,7 @@ pub async fn finalize(
     kind: CartKind,
 ) -> Result<Executed> {
     let scope = &context.caller.scope;
+    let needs_shift = tenant_rules(ports, scope, context.now).await?.settings.sale_needs_open_shift;
     let mut rounds = Rounds::new(ports, context);
     loop {
         let gets = vec![
@@ -476,7 +521,6 @@ pub async fn finalize(
             continue;
         }
         let location = context.till(at(2))?;
-        let needs_shift = false;
         if needs_shift {
             match LaneState::of(at(1))?.within_open_shift(&context.register_id) {
                 // The lane was read after the cart: it may be this very sale that the shift was closed after.
@@ -490,25 +534,27 @@ pub async fn finalize(
             Err(Error::Rejected(_)) if rounds.is_outdated(cart_id, Some(cart.version)).await? => continue,
             returned => returned?,
         };
-        if needs_plan(&cart, returned.is_some()) {
+        let beside = Beside { writes: returned.into_iter().collect(), claims: Vec::new() };
+        if needs_plan(&cart, beside.len()) {
             rounds.plan(&cart, &moves).await?;
             continue;
         }
         let stored = Some(cart.version);
         cart.applied.record_last(&context.identity, Outcome::Finalized);
         let read = StoreRead { location: &location, lane: at(1), needs_shift };
-        let more = returned.into_iter().collect();
-        if let Some(executed) = rounds.commit(cart, stored, &read, &moves, more).await? {
+        if let Some(executed) = rounds.commit(cart, stored, &read, &moves, beside).await? {
             return Ok(executed);
         }
     }
 }
 
-/// Whether `cart` is of more SKUs than one transaction takes. `returned`: what came back of the original
-/// sale is written too.
-fn needs_plan(cart: &Cart, returned: bool) -> bool {
-    cart.stock_moves().len() + 2 + usize::from(returned) > TRANSACTION_ACTIONS_MAX
+/// Whether `cart` is of more SKUs than one transaction takes, with `beside` other actions.
+fn needs_plan(cart: &Cart, beside: usize) -> bool {
+    cart.stock_moves().len() + 2 + beside > TRANSACTION_ACTIONS_MAX
 }
+
+/// Most actions beside the cart, its lane and its stock.
+const BESIDE_MAX: usize = 40;
 
 /// The writes that make a cart final, stock apart: the cart itself on its version (`None`: it must not
 /// exist yet), and its lane's number.
@@ -564,6 +610,7 @@ mod tests {
                 )
             }
             Ok(Attempt::Split(split)) => format!("split {split:?}"),
+            Ok(Attempt::Refused(error)) => format!("refused {error}"),
             Err(error) => format!("{error}"),
         };
         for (reasons, expected) in [

@@ -4,6 +4,7 @@ pub mod batch;
 pub mod cart_item;
 pub mod cart_write;
 pub mod carts;
+pub mod claims;
 pub mod context;
 mod discounts;
 pub mod envelope;

@@ -32,6 +32,7 @@ use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement};
 use crate::stock::split::make_whole;
 use crate::tenancy::TenantScope;
+use crate::tenant_rules::tenant_rules;
 
 /// Stock updates per chunk: a transaction takes 100 actions, two are the plan and the chunk record.
 pub const CHUNK_MOVES: usize = 98;
@@ -393,6 +394,7 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
                         return Ok(Step::Again("split stock was merged".to_owned()));
                     }
                     Attempt::LostRace(why) => return Ok(Step::Again(why)),
+                    Attempt::Refused(refusal) => return Err(refusal),
                     Attempt::Done => {}
                 }
             }
@@ -421,7 +423,19 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
         return Ok(Step::Again("the plan has moved on".to_owned()));
     }
     let location = location_of(at(2).ok_or_else(|| Error::Bug(format!("no location {}", plan.store_id)))?)?;
-    let lane = LaneState::of(at(1))?;
+    let mut lane = LaneState::of(at(1))?;
+    let needs_shift = match tenant_rules(ports, scope, now).await {
+        Ok(rules) => rules.settings.sale_needs_open_shift,
+        Err(Error::Retryable { reason, .. }) => return Ok(Step::Again(reason)),
+        Err(error) => return Err(error),
+    };
+    if needs_shift {
+        // The shift was closed since the plan began: nothing of it happens, and who asks again is told.
+        lane = match lane.within_open_shift(&plan.register_id) {
+            Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
+            lane => lane?,
+        };
+    }
     let returned = match returned_write(ports, scope, &cart).await {
         Ok(returned) => returned,
         Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),

@@ -109,7 +109,7 @@ pub async fn start(
     cart.charges.discounts = sold.discounts;
     cart.charges.sold = sold.lines;
     cart.return_of = Some(ReturnHead { reason: payload.reason, original });
-    create_cart(ports, context, cart).await
+    create_cart(ports, context, cart, &[]).await
 }
 
 fn original_sale(sale: &Cart, returned: &Returned) -> OriginalSale {

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tillstream_app::environment::Environment;
 use tillstream_app::stock::hot_stock::HotStock;
+use tillstream_app::tenant_rules::RulesMemory;
 
 use super::chance::Chance;
 
@@ -127,7 +128,14 @@ pub struct MachineClock {
     /// How far this one is ahead, in milliseconds.
     pub ahead_millis: i64,
     /// What requests before this one left; nothing where the process is new.
-    pub hot_stock: Arc<HotStock>,
+    pub memory: Arc<ProcessMemory>,
+}
+
+/// What one process remembers.
+#[derive(Debug, Default)]
+pub struct ProcessMemory {
+    hot_stock: HotStock,
+    rules: RulesMemory,
 }
 
 #[async_trait]
@@ -146,6 +154,10 @@ impl Environment for MachineClock {
     }
 
     fn hot_stock(&self) -> Option<&HotStock> {
-        Some(&self.hot_stock)
+        Some(&self.memory.hot_stock)
+    }
+
+    fn rules_memory(&self) -> Option<&RulesMemory> {
+        Some(&self.memory.rules)
     }
 }

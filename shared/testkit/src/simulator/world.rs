@@ -15,12 +15,11 @@ use tillstream_app::dispatch::signature::SigningSecret;
 use tillstream_app::dispatch::transport::HqTransport;
 use tillstream_app::environment::Environment;
 use tillstream_app::ports::{EventStream, WakeUpQueue};
-use tillstream_app::stock::hot_stock::HotStock;
 
 use super::Settings;
 use super::books::{Books, Goods, Shop};
 use super::chance::Chance;
-use super::clock::{Clock, MachineClock};
+use super::clock::{Clock, MachineClock, ProcessMemory};
 use super::deliberate_bugs::Bug;
 use super::network::{HqLine, SlowTables, UnderWay};
 use super::scheduler::Scheduler;
@@ -88,7 +87,7 @@ pub struct World {
     /// The tables as functions reach them.
     pub tables: Arc<dyn Database>,
     /// What processes that live long remember.
-    processes: Vec<Arc<HotStock>>,
+    processes: Vec<Arc<ProcessMemory>>,
     /// What transactions are at.
     pub under_way: Arc<UnderWay>,
     pub stream: Arc<MemoryStream>,
@@ -258,7 +257,7 @@ impl World {
             clock: self.clock.clone(),
             ahead_millis: self.chance.between(-400, 400),
             // Most requests come to a process that has answered others before.
-            hot_stock: self.processes.get(self.chance.index(1 + PROCESSES)).cloned().unwrap_or_default(),
+            memory: self.processes.get(self.chance.index(1 + PROCESSES)).cloned().unwrap_or_default(),
         };
         Ports { database, environment: Arc::new(environment) }
     }
