@@ -13,6 +13,7 @@ from bad_access import BadAccess
 from bad_commands import BadCommands
 from bad_queries import BadQueries
 from bad_records import BadRecords
+from bad_tills import BadTills
 from hostile_client import Table
 
 
@@ -25,7 +26,7 @@ def run(stack) -> None:
     checks.require_none(failed, "answers to bad input were wrong")
 
 
-class BadInput(BadCommands, BadAccess, BadQueries, BadRecords):
+class BadInput(BadCommands, BadAccess, BadQueries, BadRecords, BadTills):
     """All of it."""
 
     # Tables
@@ -39,6 +40,7 @@ class BadInput(BadCommands, BadAccess, BadQueries, BadRecords):
         yield Table("card numbers and texts", self.texts)
         yield Table("discounts by hand", self.discounts)
         yield Table("states of a cart", self.cart_states)
+        yield Table("shifts", self.shifts)
         yield Table("tokens", self.bad_tokens)
         yield Table("every route without a token", self.routes_without_token)
         yield Table("roles and stores", self.reach)

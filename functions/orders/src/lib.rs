@@ -1,4 +1,7 @@
-//! Whole orders by REST, and reading orders.
+//! Whole orders by REST, and reading orders and shifts.
+//!
+//! Shifts are read here and not beside the commands that change them: whoever looks at a back office takes no
+//! part of what is reserved for tills.
 
 use std::sync::Arc;
 
@@ -8,8 +11,10 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tillstream_app::orders::{place, read};
+use tillstream_app::pos::till;
 use tillstream_app::{Error, Ports};
 use tillstream_contracts::orders::{OrderFilter, PlaceOrder, PlacedOrder};
+use tillstream_contracts::till::ShiftFilter;
 use tillstream_runtime::Problem;
 use tillstream_runtime::auth::Authenticator;
 use tillstream_runtime::config::{self, Variable};
@@ -40,8 +45,12 @@ pub struct Services {
 
 /// Its routes.
 pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
-    let routes =
-        Router::new().route("/v1/orders", get(list).post(place_order)).route("/v1/orders/{id}", get(order));
+    let routes = Router::new()
+        .route("/v1/orders", get(list).post(place_order))
+        .route("/v1/orders/{id}", get(order))
+        .route("/v1/shifts", get(shifts))
+        .route("/v1/shifts/{id}", get(shift))
+        .route("/v1/shifts/{id}/proof", get(shift_proof));
     http::router(FUNCTION, routes, services, authenticator)
 }
 
@@ -76,4 +85,28 @@ async fn order(
 ) -> Result<impl IntoResponse, Problem> {
     let order = read::get(&services.ports, &caller, &id).await?;
     Ok((EntityTag::of_version(order.order_version.into()), axum::Json(order)))
+}
+
+async fn shifts(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    QueryParams(filter): QueryParams<ShiftFilter>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(axum::Json(till::read::list(&services.ports, &caller, filter).await?))
+}
+
+async fn shift(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    PathParams(id): PathParams<String>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(axum::Json(till::read::get(&services.ports, &caller, &id).await?))
+}
+
+async fn shift_proof(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    PathParams(id): PathParams<String>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(axum::Json(till::proof::of_shift(&services.ports, &caller, &id).await?))
 }

@@ -121,6 +121,12 @@ async fn twenty_identical_commands_at_once_have_one_effect() {
         ("finalize_return", json!({"return_id": "r-1"})),
         ("start_return", json!({"return_id": "r-2", "reason": "blind"})),
         ("void_return", json!({"return_id": "r-2"})),
+        ("open_till", json!({"shift_id": "sh-1", "amount": money(5_000)})),
+        ("paid_in", json!({"shift_id": "sh-1", "amount": money(100), "reason": "coins"})),
+        ("paid_out", json!({"shift_id": "sh-1", "amount": money(300), "reason": "stamps"})),
+        ("no_sale", json!({"shift_id": "sh-1"})),
+        ("cash_count", json!({"shift_id": "sh-1", "counted": money(4_800)})),
+        ("close_till", json!({"shift_id": "sh-1", "counted": money(4_800)})),
     ];
     for (n, (action, payload)) in script.into_iter().enumerate() {
         let key = format!("key-{n}");
