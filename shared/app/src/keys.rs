@@ -30,7 +30,7 @@
 //! | dispatch | `<t>#delivery#<order>.<version>` | `delivery`, `attempt#<n>` | delivery; its attempts |
 //! | dispatch | `<t>#breaker#<destination>` | `breaker` | breaker |
 //! | dispatch | `<t>#replay#<idempotency key>` | `replay` | replay of many dead letters |
-//! | dispatch | `<t>#verified#<store>#<register>` | `verified` | deliveries known to be complete |
+//! | dispatch | `<t>#verified#<store>#<register>` | `verified` | deliveries known to be complete; `verified-shifts`: those of closed shifts |
 //! | dispatch | `parked` | `<time>#<random>` | poison records |
 //! | identity | `jwks` | `jwks` | public keys |
 
@@ -362,6 +362,11 @@ impl TenantScope {
         Partition(self.pk("lane-deliveries", &[store_id, register_id, &epoch.to_string()]))
     }
 
+    /// Index partition of all deliveries of closed shifts of a lane and epoch (`lane_pk`).
+    pub fn lane_shift_deliveries(&self, store_id: &str, register_id: &str, epoch: u32) -> Partition {
+        Partition(self.pk("lane-shift-deliveries", &[store_id, register_id, &epoch.to_string()]))
+    }
+
     /// Index partition of deliveries of a status (`status_pk`).
     pub fn deliveries_by_status(&self, status: &str) -> Partition {
         Partition(self.pk("deliveries", &[status]))
@@ -378,12 +383,17 @@ impl TenantScope {
         self.key("replay", &[idempotency_key], "replay")
     }
 
+    /// Up to where the deliveries of a lane's closed shifts are known to be complete.
+    pub fn verified_shift_deliveries(&self, store_id: &str, register_id: &str) -> Key {
+        self.key("verified", &[store_id, register_id], "verified-shifts")
+    }
+
     /// Breaker of a destination.
     pub fn breaker(&self, destination: &str) -> Key {
         self.key("breaker", &[destination], "breaker")
     }
 
-    /// Up to where the deliveries of a lane are known to be complete.
+    /// Up to where the deliveries of a lane's sales and returns are known to be complete.
     pub fn verified_deliveries(&self, store_id: &str, register_id: &str) -> Key {
         self.key("verified", &[store_id, register_id], "verified")
     }

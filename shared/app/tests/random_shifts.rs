@@ -189,7 +189,8 @@ impl Till {
         let lines = self.lines_of(&sale).await;
         let mut worth = 0;
         for (line, quantity) in lines {
-            let back = json!({"return_id": id, "line_id": line, "quantity": quantity, "disposition": "restock"});
+            let back =
+                json!({"return_id": id, "line_id": line, "quantity": quantity, "disposition": "restock"});
             worth = self.send("return_line_item", back).await.reply.cart.unwrap().totals.total.amount;
         }
         let refunds: Vec<(String, i64)> = paid.into_iter().filter(|(_, amount)| *amount > 0).collect();
@@ -202,15 +203,14 @@ impl Till {
         let order = tillstream_app::orders::read::get(&self.shop.ports, &who, sale).await.unwrap();
         let lines = serde_json::to_value(order.lines.unwrap()).unwrap();
         let lines = lines.as_array().unwrap().iter();
-        lines
-            .map(|l| (l["line_id"].as_str().unwrap().to_owned(), l["quantity"].as_i64().unwrap()))
-            .collect()
+        lines.map(|l| (l["line_id"].as_str().unwrap().to_owned(), l["quantity"].as_i64().unwrap())).collect()
     }
 
     async fn blind_return(&mut self) {
         let start = json!({"reason": "no receipt"});
         let id = self.send("start_return", start).await.reply.result.return_id.unwrap();
-        let back = json!({"return_id": id, "sku": "B", "quantity": 1, "unit_price": "1", "disposition": "none"});
+        let back =
+            json!({"return_id": id, "sku": "B", "quantity": 1, "unit_price": "1", "disposition": "none"});
         self.send("return_line_item", back).await;
         self.refund(&id, 100, vec![("cash".to_owned(), 100)]).await;
     }
@@ -236,7 +236,8 @@ impl Till {
         let amount = self.chance.amount(1, 3_000);
         match self.chance.below(4) {
             0 => {
-                let payload = json!({"shift_id": shift, "amount": gbp(amount), "reason": "change from the bank"});
+                let payload =
+                    json!({"shift_id": shift, "amount": gbp(amount), "reason": "change from the bank"});
                 self.send("paid_in", payload).await;
                 self.books.drawer += amount;
                 self.books.paid_in.0 += 1;
@@ -315,7 +316,11 @@ async fn a_thousand_random_shifts_balance() {
         for number in 1..=250 {
             till.shift(number).await;
             if let (Some(first), Some(end)) = (till.books.receipts.first(), till.books.receipts.last()) {
-                assert_eq!(*first, last + outside + 1, "a receipt is of this shift, or was given outside of any");
+                assert_eq!(
+                    *first,
+                    last + outside + 1,
+                    "a receipt is of this shift, or was given outside of any"
+                );
                 (last, outside) = (*end, 0);
             }
             // Without the setting, a till may sell between two shifts; that is of neither.

@@ -2,7 +2,7 @@
 //!
 //! A lane's item has its last number and epoch, running totals of all that took a number
 //! ([`super::lane_totals`]), the shift that is open (`shift_id`) and the number of the last Z report
-//! (`z_number`). Whatever changes one of them does so on the last number and the open shift as it read
+//! (`z_number`), which counts within the epoch as the last number does. Whatever changes one of them does so on the last number and the open shift as it read
 //! them, so that a sale and a closing at the same time come one after the other, and no sale falls
 //! between two shifts.
 

@@ -10,7 +10,7 @@ pub mod proof;
 pub mod read;
 mod refusals;
 pub mod shift_item;
-mod view;
+pub mod view;
 
 pub use commands::run;
 

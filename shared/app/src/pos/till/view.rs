@@ -53,6 +53,11 @@ pub fn after_command(shift: &Shift) -> ShiftView {
     }
 }
 
+/// A closed shift with everything about it; nothing for one that goes on.
+pub fn closed_shift(shift: &Shift) -> Option<ShiftView> {
+    shift.closing.as_ref().map(|_| after_command(shift))
+}
+
 /// A shift with everything about it: an open one with its figures as the lane stands at `now`.
 pub fn full(shift: &Shift, lane: &LaneMark, now: Timestamp) -> ShiftView {
     let report = match &shift.closing {
