@@ -16,6 +16,7 @@ from bad_commands import BadCommands
 from bad_documents import BadDocuments
 from bad_queries import BadQueries
 from bad_records import BadRecords
+from bad_tills import BadTills
 from hostile_client import Table
 
 
@@ -29,7 +30,7 @@ def run(stack) -> None:
 
 
 class BadInput(
-    BadCommands, BadAfterSale, BadAccess, BadApprovals, BadQueries, BadDocuments, BadRecords
+    BadCommands, BadAfterSale, BadAccess, BadApprovals, BadQueries, BadDocuments, BadRecords, BadTills
 ):
     """All of it."""
 
@@ -52,6 +53,7 @@ class BadInput(
         yield Table("voids", self.voids)
         yield Table("the way of an order", self.order_statuses)
         yield Table("sales made elsewhere", self.recorded_sales)
+        yield Table("shifts", self.shifts)
         yield Table("tokens", self.bad_tokens)
         yield Table("every route without a token", self.routes_without_token)
         yield Table("roles and stores", self.reach)

@@ -206,6 +206,14 @@ class HostileClient:
         stranger = Api(self.stack.endpoint(), self.tokens["stranger"])
         self.upload(stranger, "locations", [(f"x-{self.run}", {**locations[0][1], "id": f"x-{self.run}"})])
         self.carts()
+        self.closed_shift, self.open_shift = self.name("sh"), self.name("sh")
+        till = {"register_id": "r-2"}
+        for action, payload in [
+            ("open_till", {"shift_id": self.closed_shift, "amount": pounds(5_000)}),
+            ("close_till", {"shift_id": self.closed_shift, "counted": pounds(5_000)}),
+            ("open_till", {"shift_id": self.open_shift, "amount": pounds(5_000)}),
+        ]:
+            self.api.post("/v1/pos/command", self.envelope(action, payload, **till))
 
     def upload(self, api, entity: str, records: list) -> None:
         import replay
@@ -293,6 +301,12 @@ class HostileClient:
         for store in (self.store, self.second_store):
             shown[f"stock of {store}"] = list(self.api.pages(f"/v1/locations/{store}/inventory"))
             shown[f"orders of {store}"] = list(self.api.pages("/v1/orders", store_id=store))
+            shifts = [shift["id"] for shift in self.api.pages("/v1/shifts", store_id=store)]
+            for shift in shifts:
+                seen = self.api.get(f"/v1/shifts/{shift}")
+                # As of when it was asked is all that may change.
+                shown[f"shift {shift}"] = {**seen, "report": {**seen["report"], "as_of": None}}
+            shown[f"shifts of {store}"] = shifts
         for sku in (self.sku, self.rice, self.euro):
             shown[f"product {sku}"] = self.api.get(f"/v1/products/{sku}")
         shown["products"] = self.api.get("/v1/products", limit=200)

@@ -1,4 +1,7 @@
-//! Whole orders by REST, reading orders, and their documents.
+//! Whole orders by REST, reading orders and shifts, and their documents.
+//!
+//! Shifts are read here and not beside the commands that change them: whoever looks at a back office takes no
+//! part of what is reserved for tills.
 
 mod documents;
 
@@ -11,10 +14,12 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use tillstream_app::orders::{place, read, record, status};
 use tillstream_app::pos::cart_write::Executed;
+use tillstream_app::pos::till;
 use tillstream_app::{Error, Ports};
 use tillstream_contracts::orders::{
     ChangedOrder, OrderFilter, PlaceOrder, PlacedOrder, RecordSale, UpdateOrder,
 };
+use tillstream_contracts::till::ShiftFilter;
 use tillstream_runtime::Problem;
 use tillstream_runtime::auth::Authenticator;
 use tillstream_runtime::config::{self, Variable};
@@ -51,7 +56,10 @@ pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
         .route("/v1/sales", get(sales))
         .route("/v1/sales/record", post(record_sale))
         .route("/v1/orders/{id}/documents", get(documents::list))
-        .route("/v1/documents/{id}", get(documents::document));
+        .route("/v1/documents/{id}", get(documents::document))
+        .route("/v1/shifts", get(shifts))
+        .route("/v1/shifts/{id}", get(shift))
+        .route("/v1/shifts/{id}/proof", get(shift_proof));
     http::router(FUNCTION, routes, services, authenticator)
 }
 
@@ -125,4 +133,28 @@ async fn order(
 ) -> Result<impl IntoResponse, Problem> {
     let order = read::get(&services.ports, &caller, &id).await?;
     Ok((EntityTag::of_version(order.order_version.into()), axum::Json(order)))
+}
+
+async fn shifts(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    QueryParams(filter): QueryParams<ShiftFilter>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(axum::Json(till::read::list(&services.ports, &caller, filter).await?))
+}
+
+async fn shift(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    PathParams(id): PathParams<String>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(axum::Json(till::read::get(&services.ports, &caller, &id).await?))
+}
+
+async fn shift_proof(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    PathParams(id): PathParams<String>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(axum::Json(till::proof::of_shift(&services.ports, &caller, &id).await?))
 }

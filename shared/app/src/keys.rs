@@ -7,7 +7,8 @@
 //! | orders | `<t>#cart#<id>` | `returned` | what came back of a sale |
 //! | orders | `<t>#cart#<id>` | `plan` | plan of a long finalise |
 //! | orders | `<t>#cart#<id>` | `chunk#<attempt>#<n>` | chunk record of a plan |
-//! | orders | `<t>#lane#<store>#<register>` | `lane` | last number and epoch of a lane |
+//! | orders | `<t>#lane#<store>#<register>` | `lane` | last number, epoch, running totals and open shift of a lane |
+//! | orders | `<t>#shift#<id>` | `shift` | shift of a register |
 //! | orders | `<t>#parked-carts#<store>` | `<time>#<cart>` | marker of a parked cart |
 //! | orders | `<t>#approval#<id>` | `approval` | approval |
 //! | orders | `<t>#approvals#<store>` | `<time>#<id>` | that an approval was asked for at a store |
@@ -35,7 +36,7 @@
 //! | dispatch | `<t>#delivery#<order>.<version>` | `delivery`, `attempt#<n>` | delivery; its attempts |
 //! | dispatch | `<t>#breaker#<destination>` | `breaker` | breaker |
 //! | dispatch | `<t>#replay#<idempotency key>` | `replay` | replay of many dead letters |
-//! | dispatch | `<t>#verified#<store>#<register>` | `verified` | deliveries known to be complete |
+//! | dispatch | `<t>#verified#<store>#<register>` | `verified` | deliveries known to be complete; `verified-shifts`: those of closed shifts |
 //! | dispatch | `parked` | `<time>#<random>` | poison records |
 //! | identity | `jwks` | `jwks` | public keys |
 
@@ -125,6 +126,21 @@ impl TenantScope {
     /// Index partition of all orders of a lane and epoch (`lane_pk`).
     pub fn lane_orders(&self, store_id: &str, register_id: &str, epoch: u32) -> Partition {
         Partition(self.pk("lane-orders", &[store_id, register_id, &epoch.to_string()]))
+    }
+
+    /// Shift of a register.
+    pub fn shift(&self, id: &str) -> Key {
+        self.key("shift", &[id], "shift")
+    }
+
+    /// Index partition of all shifts of a store (`store_pk`).
+    pub fn store_shifts(&self, store_id: &str) -> Partition {
+        Partition(self.pk("store-shifts", &[store_id]))
+    }
+
+    /// Index partition of all closed shifts of a lane and epoch by their Z numbers (`lane_pk`).
+    pub fn lane_shifts(&self, store_id: &str, register_id: &str, epoch: u32) -> Partition {
+        Partition(self.pk("lane-shifts", &[store_id, register_id, &epoch.to_string()]))
     }
 
     /// Index partition of all orders of a store (`store_pk`).
@@ -432,6 +448,11 @@ impl TenantScope {
         Partition(self.pk("lane-deliveries", &[store_id, register_id, &epoch.to_string()]))
     }
 
+    /// Index partition of all deliveries of closed shifts of a lane and epoch (`lane_pk`).
+    pub fn lane_shift_deliveries(&self, store_id: &str, register_id: &str, epoch: u32) -> Partition {
+        Partition(self.pk("lane-shift-deliveries", &[store_id, register_id, &epoch.to_string()]))
+    }
+
     /// Index partition of deliveries of a status (`status_pk`).
     pub fn deliveries_by_status(&self, status: &str) -> Partition {
         Partition(self.pk("deliveries", &[status]))
@@ -448,12 +469,17 @@ impl TenantScope {
         self.key("replay", &[idempotency_key], "replay")
     }
 
+    /// Up to where the deliveries of a lane's closed shifts are known to be complete.
+    pub fn verified_shift_deliveries(&self, store_id: &str, register_id: &str) -> Key {
+        self.key("verified", &[store_id, register_id], "verified-shifts")
+    }
+
     /// Breaker of a destination.
     pub fn breaker(&self, destination: &str) -> Key {
         self.key("breaker", &[destination], "breaker")
     }
 
-    /// Up to where the deliveries of a lane are known to be complete.
+    /// Up to where the deliveries of a lane's sales and returns are known to be complete.
     pub fn verified_deliveries(&self, store_id: &str, register_id: &str) -> Key {
         self.key("verified", &[store_id, register_id], "verified")
     }

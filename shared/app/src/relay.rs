@@ -1,4 +1,4 @@
-//! From the tables' streams: final facts to the sales stream and HQ, each once a version; movements of
+//! From the tables' streams: final facts, closed shifts among them, to the sales stream and HQ, each once a version; movements of
 //! stock to the ledger.
 //!
 //! The order item is the outbox: what is final is relayed, what is not never is. The filter of the event
@@ -6,12 +6,16 @@
 
 use std::collections::BTreeMap;
 
+use tillstream_domain::lane::{Lane, LaneNumber};
+
 use crate::database::Item;
 use crate::dispatch::announce::{Fact, announce};
+use crate::dispatch::subject;
 use crate::error::{Error, Result};
 use crate::facts::{sale_event, stream_record};
 use crate::ports::{EventStream, Ports, StreamRecord, WakeUpQueue};
 use crate::pos::cart_item::cart_of;
+use crate::pos::till::shift_item::shift_of;
 use crate::record_failure::Failure;
 use crate::stock::ledger::{ledger_rows, record};
 use crate::tenancy::TenantScope;
@@ -96,8 +100,13 @@ pub struct Relayed {
 /// A bug if the new image has a number but is not an order of ours.
 pub fn relayed(old: Option<&Item>, new: Option<&Item>) -> Result<Relayed> {
     let Some(new) = new else { return Ok(Relayed::default()) };
-    if new.opt_number("lane_number").is_none() || new.opt_text("sk") != Some("cart") {
+    if new.opt_number("lane_number").is_none() {
         return Ok(Relayed::default());
+    }
+    match new.opt_text("sk") {
+        Some("cart") => {}
+        Some("shift") => return closed_shift(old, new),
+        _ => return Ok(Relayed::default()),
     }
     let scope = TenantScope::from_own_record(new.text("tenant_id")?);
     let known = |name: &str| old.and_then(|item| item.opt_number(name));
@@ -131,6 +140,10 @@ pub fn relayed(old: Option<&Item>, new: Option<&Item>) -> Result<Relayed> {
 /// A bug if the item is not a final order.
 pub fn facts_of(item: &Item) -> Result<Vec<Fact>> {
     let Some(last) = of_stored(item)?.fact else { return Ok(Vec::new()) };
+    if item.get("cart_id").is_none() {
+        // A shift is told once.
+        return Ok(vec![last]);
+    }
     let cart = cart_of(item)?;
     let first = cart.first_status().map(OrderStatus::name);
     let changes = cart.course.history.iter().map(|change| (change.order_version, change.to.name()));
@@ -143,10 +156,30 @@ pub fn facts_of(item: &Item) -> Result<Vec<Fact>> {
     Ok(facts)
 }
 
-/// The fact and the event of a stored order, for re-emission.
+/// Compares the images of a shift that has its Z number: HQ is told once, when that is new. Figures are made
+/// from its sales, so there is no event of it.
+fn closed_shift(old: Option<&Item>, new: &Item) -> Result<Relayed> {
+    if old.is_some_and(|old| old.opt_number("lane_number").is_some()) {
+        return Ok(Relayed::default());
+    }
+    let shift = shift_of(new)?;
+    let closing = shift.closing.ok_or_else(|| Error::bug("a shift with a Z number is closed"))?;
+    let lane = Lane { epoch: closing.lane.epoch, ..Lane::new(shift.store_id, shift.register_id) };
+    let fact = Fact {
+        scope: TenantScope::from_own_record(new.text("tenant_id")?),
+        order_id: subject::of_shift(&shift.id),
+        order_version: 1,
+        status: "closed".to_owned(),
+        lane_number: LaneNumber { lane, number: closing.z_number },
+        at: closing.at,
+    };
+    Ok(Relayed { event: None, fact: Some(fact) })
+}
+
+/// The fact and the event of a stored order, or the fact of a closed shift, for re-emission.
 ///
 /// # Errors
-/// A bug if the item is not a final order.
+/// A bug if the item is neither.
 pub fn of_stored(item: &Item) -> Result<Relayed> {
     relayed(None, Some(item))
 }

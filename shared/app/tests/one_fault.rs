@@ -176,6 +176,9 @@ async fn every_command_of_a_till_outlives_one_fault() {
     let cash = || json!({"cart_id": "c", "tender": "cash", "amount": gbp(800)});
     // Each with what it is refused for, where it is.
     let script = [
+        ("get_x_report", json!({"shift_id": "sh"}), Some("shift_not_found")),
+        ("open_till", json!({"shift_id": "sh", "amount": gbp(500)}), None),
+        ("open_till", json!({"shift_id": "sh-2"}), Some("shift_open")),
         ("create_cart", of("c"), None),
         ("create_cart", json!({}), None),
         ("set_customer", json!({"cart_id": "c", "customer_id": "17850"}), None),
@@ -223,15 +226,23 @@ async fn every_command_of_a_till_outlives_one_fault() {
         ("start_return", json!({"return_id": "b", "reason": "no receipt"}), None),
         ("return_line_item", blind, None),
         ("void_return", json!({"return_id": "b"}), None),
+        ("paid_in", json!({"shift_id": "sh", "amount": gbp(70), "reason": "coins"}), None),
+        ("paid_out", json!({"shift_id": "sh", "amount": gbp(9_999), "reason": "safe"}), Some("drawer_short")),
+        ("paid_out", json!({"shift_id": "sh", "amount": gbp(40), "reason": "stamps"}), None),
+        ("no_sale", json!({"shift_id": "sh"}), None),
+        ("cash_count", json!({"shift_id": "sh", "counted": gbp(1_000)}), None),
+        ("get_x_report", json!({"shift_id": "sh"}), None),
+        ("close_till", json!({"shift_id": "sh", "counted": gbp(1_000)}), None),
+        ("close_till", json!({"shift_id": "sh", "counted": gbp(1_000)}), Some("shift_closed")),
     ];
     let mut faults = 0;
     for (n, (action, payload, refused)) in script.into_iter().enumerate() {
         let request = command("r-1", &format!("key-{n}"), action, payload);
         let label = format!("{n} {action}");
-        let client_repeats = if matches!(action, "create_cart" | "start_return" | "list_parked_carts") {
-            READS
-        } else {
-            OTHER_READS
+        let client_repeats = match action {
+            "create_cart" | "start_return" | "list_parked_carts" => READS,
+            "get_x_report" => READS_TOGETHER,
+            _ => OTHER_READS,
         };
         let moment = Moment::of(&database, &environment);
         faults += sum(&fail_each_call(&label, &moment, client_repeats, &request).await);

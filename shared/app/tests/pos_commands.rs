@@ -12,6 +12,7 @@ use tillstream_app::environment::Environment;
 use tillstream_app::pos::batch;
 use tillstream_app::pos::execute::{Answered, execute};
 use tillstream_app::tenancy::{Role, Stores};
+use tillstream_app::tenant_rules::tenant_rules;
 use tillstream_app::{Error, Ports, RefusalKind};
 use tillstream_contracts::pos::ACTIONS;
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
@@ -55,6 +56,8 @@ async fn finalising_is_one_transaction_after_one_read() {
     for (sku, price) in [("A", "2.55"), ("B", "1")] {
         shop.product(STORE, sku, price, 100).await.unwrap();
     }
+    // The tenant's settings are remembered by the process.
+    tenant_rules(&shop.ports, &shop.scope, shop.ports.environment.now()).await.unwrap();
     // The first sale of a register has no lane yet, the second has.
     for cart in ["c-1", "c-2"] {
         shop.ready("r-1", cart, &[("A", 6), ("B", 2), ("A", 1)]).await.unwrap();
@@ -127,6 +130,12 @@ async fn twenty_identical_commands_at_once_have_one_effect() {
         ("void_order", json!({"order_id": "c-3", "reason": "rung up twice"})),
         ("start_return", json!({"return_id": "r-2", "reason": "blind"})),
         ("void_return", json!({"return_id": "r-2"})),
+        ("open_till", json!({"shift_id": "sh-1", "amount": money(5_000)})),
+        ("paid_in", json!({"shift_id": "sh-1", "amount": money(100), "reason": "coins"})),
+        ("paid_out", json!({"shift_id": "sh-1", "amount": money(300), "reason": "stamps"})),
+        ("no_sale", json!({"shift_id": "sh-1"})),
+        ("cash_count", json!({"shift_id": "sh-1", "counted": money(4_800)})),
+        ("close_till", json!({"shift_id": "sh-1", "counted": money(4_800)})),
     ];
     for (n, (action, payload)) in script.into_iter().enumerate() {
         let key = format!("key-{n}");

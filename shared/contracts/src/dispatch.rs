@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::hq::HqOrderMessage;
+use crate::hq::HqMessage;
 
 /// Longest reason for a discard, in characters.
 pub const REASON_CHARS_MAX: usize = 500;
@@ -95,11 +95,11 @@ pub struct DeliveryView {
     pub id: String,
     /// `hq`.
     pub destination: String,
-    /// The order.
+    /// The order; of a closed shift `~` and the shift's id.
     pub order_id: String,
-    /// Its version.
+    /// Its version; a shift has one.
     pub order_version: u32,
-    /// Receipt number of the order, unique on its lane.
+    /// Receipt number of the order, unique on its lane; of a shift its Z number.
     pub receipt_number: u64,
     /// Lane that gave the number (`s-uk-1/r-1`).
     pub lane: String,
@@ -165,8 +165,8 @@ pub struct DeliveryDetail {
     pub delivery: DeliveryView,
     /// Its attempts, oldest first; at most the last 500.
     pub attempt_log: Vec<AttemptView>,
-    /// What is sent, made from the order as it stands; null where that is not possible.
-    pub payload: Option<HqOrderMessage>,
+    /// What is sent, made from the order or shift as it stands; null where that is not possible.
+    pub payload: Option<HqMessage>,
     /// Why it is not possible.
     pub payload_error: Option<String>,
 }

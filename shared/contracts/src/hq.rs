@@ -1,9 +1,10 @@
-//! What HQ gets: one message per version of an order, as JSON.
+//! What HQ gets: one message per version of an order, and one per closed shift, as JSON.
 //!
 //! `POST <HQ>/orders`, signed after the Standard Webhooks specification 1.0.0 (`webhook-id`,
 //! `webhook-timestamp`, `webhook-signature: v1,<base64 HMAC-SHA256 of id.timestamp.body>`), with
 //! `Idempotency-Key: <tenant>/<order id>.<order version>`: HQ serves all tenants at one address, and
-//! order ids are unique only within a tenant.
+//! order ids are unique only within a tenant. A shift goes the same way and says by its `event` what it is;
+//! its key is `<tenant>/~<shift id>.1`, which no order's can be.
 //!
 //! Answers: any 2xx is acceptance; 409 with the code [`ALREADY_ACCEPTED`] too. The message is at fault
 //! for 4xx, except where the status is about the door and not the letter (401, 403, 404, 405, 407, 408,
@@ -20,12 +21,46 @@ use tillstream_domain::quantity::{QuantityInput, Unit};
 use utoipa::ToSchema;
 
 use crate::schema::{MoneySchema, QuantitySchema};
+use crate::till::ShiftView;
 
 /// Version of [`HqOrderMessage`] that this build writes.
 pub const HQ_MESSAGE_VERSION: u16 = 1;
 
 /// Code in the body of a 409 by which HQ says that it has this version of the order already.
 pub const ALREADY_ACCEPTED: &str = "already_accepted";
+
+/// A message: about an order or about a shift.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum HqMessage {
+    /// A version of an order.
+    Order(Box<HqOrderMessage>),
+    /// A closed shift.
+    Shift(Box<HqShiftMessage>),
+}
+
+/// What happened to a shift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum HqShiftEvent {
+    /// It was closed.
+    #[serde(rename = "shift.closed")]
+    ShiftClosed,
+}
+
+/// A closed shift with its movements and its Z report. Nothing of it changes any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HqShiftMessage {
+    /// [`HQ_MESSAGE_VERSION`].
+    pub version: u16,
+    /// What happened.
+    pub event: HqShiftEvent,
+    /// Whose shift.
+    pub tenant_id: String,
+    /// Lane whose receipts it is about (`s-uk-1/r-1`).
+    pub lane: String,
+    /// The shift.
+    pub shift: ShiftView,
+}
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

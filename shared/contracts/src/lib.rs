@@ -21,3 +21,4 @@ pub mod schema;
 pub mod settings;
 pub mod strict_json;
 pub mod sync;
+pub mod till;

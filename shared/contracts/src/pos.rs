@@ -11,6 +11,7 @@ use utoipa::openapi::Ref;
 use utoipa::openapi::schema::{AnyOfBuilder, Array, ArrayBuilder, ObjectBuilder, SchemaType};
 
 use crate::schema::{MoneySchema, QuantitySchema};
+use crate::till::{CashMovement, CountTill, NoSale, OpenTill, ShiftReference, ShiftView};
 
 /// The envelope version that this build speaks.
 pub const ENVELOPE_VERSION: &str = "1";
@@ -117,6 +118,20 @@ pub enum Command {
     FinalizeReturn(ReturnReference),
     /// Gives a return up.
     VoidReturn(VoidReturn),
+    /// Opens a shift.
+    OpenTill(OpenTill),
+    /// Puts cash into the drawer.
+    PaidIn(CashMovement),
+    /// Takes cash out of the drawer.
+    PaidOut(CashMovement),
+    /// Opens the drawer for nothing.
+    NoSale(NoSale),
+    /// Counts the drawer.
+    CashCount(CountTill),
+    /// Reads the figures of an open shift.
+    GetXReport(ShiftReference),
+    /// Closes a shift.
+    CloseTill(CountTill),
 }
 
 /// Names of all actions, for the message that refuses an unknown one.
@@ -147,6 +162,13 @@ pub const ACTIONS: [&str; 22] = [
     "refund_tender",
     "finalize_return",
     "void_return",
+    "open_till",
+    "paid_in",
+    "paid_out",
+    "no_sale",
+    "cash_count",
+    "get_x_report",
+    "close_till",
 ];
 
 /// Payload of `create_cart`.
@@ -603,6 +625,10 @@ pub struct CommandResult {
     /// `list_parked_carts`: where the next page begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
+    /// `open_till`, `paid_in`, `paid_out`, `no_sale`, `cash_count`, `close_till`: the shift as it was right
+    /// after it; `get_x_report`: as it is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shift: Option<Box<ShiftView>>,
 }
 
 /// A cart as a client sees it.

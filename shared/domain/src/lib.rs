@@ -24,3 +24,4 @@ pub mod product;
 pub mod quantity;
 pub mod signed_unit_price;
 pub mod tenant_settings;
+pub mod till;

@@ -17,6 +17,7 @@ mod json;
 mod records;
 mod requests;
 mod samples;
+mod shifts;
 mod stored;
 mod texts;
 mod tokens;

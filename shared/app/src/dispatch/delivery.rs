@@ -14,8 +14,9 @@ use tillstream_contracts::dispatch::{
 };
 use tillstream_domain::lane::LaneNumber;
 
-use crate::database::{Condition, Consistency, Get, Item, Key, Table, Write};
+use crate::database::{Condition, Consistency, Get, Item, Key, Partition, Table, Write};
 use crate::dispatch::HQ;
+use crate::dispatch::subject::shift_in;
 use crate::error::{Error, Result};
 use crate::keys;
 use crate::ports::Ports;
@@ -56,13 +57,13 @@ pub enum Seen {
 pub struct Delivery {
     /// Whose.
     pub scope: TenantScope,
-    /// The order.
+    /// The order, or what stands for a shift ([`super::subject`]).
     pub order_id: String,
     /// Its version.
     pub order_version: u32,
     /// Where the order stood at that version.
     pub order_status: String,
-    /// Its number on its lane.
+    /// Its number on its lane; of a shift that of its Z report.
     pub lane_number: LaneNumber,
     /// When the fact happened.
     pub occurred_at: Timestamp,
@@ -244,6 +245,15 @@ impl Delivery {
         Ok(Write::Put { table: Table::Dispatch, item: self.item()?, condition: Some(condition) })
     }
 
+    /// Where its number is looked for: receipts and Z reports of a lane count apart.
+    fn lane_partition(&self) -> Partition {
+        let lane = &self.lane_number.lane;
+        match shift_in(&self.order_id) {
+            None => self.scope.lane_deliveries(&lane.store_id, &lane.register_id, lane.epoch),
+            Some(_) => self.scope.lane_shift_deliveries(&lane.store_id, &lane.register_id, lane.epoch),
+        }
+    }
+
     fn item(&self) -> Result<Item> {
         let lane = &self.lane_number.lane;
         let item = Item::new(&self.key())
@@ -253,10 +263,7 @@ impl Delivery {
             .with("order_version", i64::from(self.order_version))
             .with("order_status", self.order_status.as_str())
             .with("lane", lane.to_string())
-            .with(
-                "lane_pk",
-                self.scope.lane_deliveries(&lane.store_id, &lane.register_id, lane.epoch).value(),
-            )
+            .with("lane_pk", self.lane_partition().value())
             .with("lane_number", i64::try_from(self.lane_number.number).map_err(Error::bug)?)
             .with("occurred_at", self.occurred_at.as_millisecond())
             .with("status", self.status.name())

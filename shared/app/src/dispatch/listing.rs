@@ -1,13 +1,13 @@
 //! Deliveries as people see them: lists, and one with its attempts and payload.
 
 use tillstream_contracts::dispatch::{DeliveryDetail, DeliveryFilter, DeliveryPage, DeliveryStatus};
-use tillstream_domain::identifier::check_id;
 
 use crate::cursor::{self, PagedQuery};
 use crate::database::{Consistency, Get, Index, Item, Key, Query, Range, StartKey, Table};
 use crate::dispatch::HQ;
 use crate::dispatch::delivery::{Delivery, attempt_view, delivery_id, load};
 use crate::dispatch::message::read_message;
+use crate::dispatch::subject::{is_subject, shift_in};
 use crate::error::{Error, Refusal, RefusalKind, Result};
 use crate::fields;
 use crate::ports::Ports;
@@ -39,7 +39,7 @@ impl Selection<'_> {
             );
         }
         if let Some(order_id) = self.order_id {
-            fields::id("order_id", order_id)?;
+            fields::id("order_id", shift_in(order_id).unwrap_or(order_id))?;
         }
         self.store_id.map_or(Ok(()), |store_id| fields::id("store_id", store_id))
     }
@@ -211,7 +211,7 @@ fn not_found(id: &str) -> Refusal {
 pub(super) fn parse_id(id: &str) -> Option<(&str, u32)> {
     let (order_id, version) = id.rsplit_once('.')?;
     let version: u32 = version.parse().ok()?;
-    let ours = version > 0 && check_id(order_id).is_ok() && delivery_id(order_id, version) == id;
+    let ours = version > 0 && is_subject(order_id) && delivery_id(order_id, version) == id;
     ours.then_some((order_id, version))
 }
 
@@ -288,6 +288,7 @@ mod tests {
     fn a_delivery_id_is_an_order_id_and_a_version() {
         assert_eq!(parse_id("c-1.2"), Some(("c-1", 2)));
         assert_eq!(parse_id("a.b.1"), Some(("a.b", 1)));
+        assert_eq!(parse_id("~sh-1.1"), Some(("~sh-1", 1)));
         for bad in ["", "c-1", "c-1.0", "c-1.01", "c-1.+1", ".1", "a#b.1", "c-1.99999999999"] {
             assert_eq!(parse_id(bad), None, "{bad}");
         }

@@ -1,17 +1,20 @@
-//! The message to HQ, made from the order.
+//! The message to HQ, made from the order or the closed shift.
 
 use tillstream_contracts::hq::{
-    HQ_MESSAGE_VERSION, HqChange, HqDiscount, HqEvent, HqLine, HqOrderMessage, HqPayment, HqReturn, HqTax,
-    HqTotals,
+    HQ_MESSAGE_VERSION, HqChange, HqDiscount, HqEvent, HqLine, HqMessage, HqOrderMessage, HqPayment,
+    HqReturn, HqShiftEvent, HqShiftMessage, HqTax, HqTotals,
 };
 use tillstream_domain::cart::{Cart, CartKind, Payment};
 use tillstream_domain::money::Money;
 
-use crate::database::{Consistency, Get, Table};
+use crate::database::{Consistency, Get, Item, Table};
 use crate::dispatch::delivery::Delivery;
+use crate::dispatch::subject::shift_in;
 use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::pos::cart_item::cart_of;
+use crate::pos::till::shift_item::{shift_get, shift_of};
+use crate::pos::till::view::closed_shift;
 
 /// Why a message could not be made: a fault of the delivery's own.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,11 +35,15 @@ pub enum Unsendable {
     Unreadable(String),
 }
 
-/// Reads the order and makes the message.
+/// Reads the order or shift and makes the message.
 ///
 /// # Errors
 /// The outer result fails where the database is away, the inner where the message cannot be made.
-pub async fn read_message(ports: &Ports, delivery: &Delivery) -> Result<Result<HqOrderMessage, Unsendable>> {
+pub async fn read_message(ports: &Ports, delivery: &Delivery) -> Result<Result<HqMessage, Unsendable>> {
+    if let Some(shift_id) = shift_in(&delivery.order_id) {
+        let item = ports.database.get(shift_get(&delivery.scope, shift_id)).await?;
+        return Ok(shift_message(delivery, item.as_ref()).map(|message| HqMessage::Shift(Box::new(message))));
+    }
     let key = delivery.scope.cart(&delivery.order_id);
     let item =
         ports.database.get(Get { table: Table::Orders, key, consistency: Consistency::Strong }).await?;
@@ -44,8 +51,21 @@ pub async fn read_message(ports: &Ports, delivery: &Delivery) -> Result<Result<H
         return Ok(Err(Unsendable::Missing(delivery.order_id.clone())));
     };
     Ok(match cart_of(&item) {
-        Ok(cart) => order_message(delivery, &cart),
+        Ok(cart) => order_message(delivery, &cart).map(|message| HqMessage::Order(Box::new(message))),
         Err(error) => Err(Unsendable::Unreadable(error.to_string())),
+    })
+}
+
+/// The message of a closed shift: what was answered when it was closed, for ever the same.
+fn shift_message(delivery: &Delivery, item: Option<&Item>) -> Result<HqShiftMessage, Unsendable> {
+    let item = item.ok_or_else(|| Unsendable::Missing(delivery.order_id.clone()))?;
+    let shift = shift_of(item).map_err(|error| Unsendable::Unreadable(error.to_string()))?;
+    Ok(HqShiftMessage {
+        version: HQ_MESSAGE_VERSION,
+        event: HqShiftEvent::ShiftClosed,
+        tenant_id: delivery.scope.tenant_id().to_owned(),
+        lane: delivery.lane_number.lane.to_string(),
+        shift: closed_shift(&shift).ok_or(Unsendable::NotFinal { is: 0, wanted: delivery.order_version })?,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Dispatching finalised orders to HQ.
+//! Dispatching finalised orders and closed shifts to HQ.
 //!
 //! The delivery record is the durable thing, the queue's message only a wake-up: what is lost, doubled
 //! or late in the queue costs time, never a delivery. Each version of an order has one record, which is
@@ -17,6 +17,7 @@ pub mod dispatcher;
 pub mod listing;
 pub mod message;
 pub mod signature;
+pub mod subject;
 pub mod sweeper;
 pub mod transport;
 mod wake_up;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tillstream_domain::identifier::check_id;
 
+use super::subject::is_subject;
 use crate::dispatch::delivery::Delivery;
 use crate::error::{Error, Result};
 use crate::ports::WakeUp;
@@ -47,7 +48,7 @@ pub(super) fn parse(body: &str) -> Option<Subject> {
     let ours = body.version == 1
         && body.order_version > 0
         && check_id(&body.tenant_id).is_ok()
-        && check_id(&body.order_id).is_ok();
+        && is_subject(&body.order_id);
     ours.then(|| Subject {
         scope: TenantScope::from_own_record(&body.tenant_id),
         order_id: body.order_id,
@@ -62,6 +63,7 @@ mod tests {
     #[test]
     fn only_our_own_messages_are_read() {
         assert!(parse(r#"{"version":1,"tenant_id":"t","order_id":"o","order_version":1}"#).is_some());
+        assert!(parse(r#"{"version":1,"tenant_id":"t","order_id":"~sh","order_version":1}"#).is_some());
         for body in [
             "",
             "{}",

@@ -1,5 +1,5 @@
 //! Completeness of lanes: every number that a lane gave out must be in the figures and have a delivery
-//! to HQ. What is missing is sent again from the orders themselves, so the loss of a stream costs
+//! to HQ, and every closed shift a delivery. What is missing is sent again from the orders themselves, so the loss of a stream costs
 //! delay, never facts.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use tillstream_domain::location::{Location, LocationKind};
 
 use crate::aggregation::completeness;
 use crate::database::{
-    Condition, Consistency, DatabaseError, Get, Index, Item, Key, Query, Range, Table, Write,
+    Condition, Consistency, DatabaseError, Get, Index, Item, Key, Partition, Query, Range, Table, Write,
 };
 use crate::error::{Error, Result};
 use crate::ports::{EventStream, Ports, WakeUpQueue};
@@ -39,11 +39,14 @@ struct Missing {
     figures: Gaps,
     /// Without a delivery.
     deliveries: Gaps,
+    /// Z numbers of closed shifts without a delivery.
+    #[serde(default)]
+    shifts: Gaps,
 }
 
 impl Missing {
     fn is_empty(&self) -> bool {
-        self.figures.is_empty() && self.deliveries.is_empty()
+        self.figures.is_empty() && self.deliveries.is_empty() && self.shifts.is_empty()
     }
 }
 
@@ -68,28 +71,42 @@ pub async fn check(
     }
     let complete = completeness::read(ports, scope, &store.id).await?;
     let mut missing = Missing { at: now.as_millisecond(), ..Missing::default() };
-    for (lane, last) in &lanes {
-        let folded = complete.content.folded.of(&lane.register_id, lane.epoch);
-        let gaps = folded.map_or_else(|| vec![(1, *last)], |folded| folded.gaps_up_to(*last));
-        if !gaps.is_empty() {
-            missing.figures.insert(lane.to_string(), gaps);
+    for (lane, last, z_number) in &lanes {
+        if *last > 0 {
+            let folded = complete.content.folded.of(&lane.register_id, lane.epoch);
+            let gaps = folded.map_or_else(|| vec![(1, *last)], |folded| folded.gaps_up_to(*last));
+            if !gaps.is_empty() {
+                missing.figures.insert(lane.to_string(), gaps);
+            }
         }
-        let gaps = missing_deliveries(ports, scope, lane, *last).await?;
+        let gaps = missing_deliveries(ports, Numbered::receipts(scope, lane), *last).await?;
         if !gaps.is_empty() {
             missing.deliveries.insert(lane.to_string(), gaps);
+        }
+        let gaps = missing_deliveries(ports, Numbered::shifts(scope, lane), *z_number).await?;
+        if !gaps.is_empty() {
+            missing.shifts.insert(lane.to_string(), gaps);
         }
     }
     let Some(before) = remember(ports, scope, &store.id, &missing).await? else { return Ok(0) };
     let mut sent = 0;
-    for (lane, _) in &lanes {
+    for (lane, _, _) in &lanes {
         let name = lane.to_string();
+        let shifts = both(missing.shifts.get(&name), before.shifts.get(&name));
+        for chunk in shifts.chunks(100) {
+            let closed = items_of(ports, Numbered::shifts(scope, lane).facts, chunk).await?;
+            let changes = closed.iter().map(of_stored).collect::<Result<Vec<_>>>()?;
+            sent += changes.len();
+            tracing::warn!(lane = %lane, shifts = changes.len(), "closed shifts are sent again");
+            sent -= send(ports, stream, queue, changes).await?.len();
+        }
         let figures = both(missing.figures.get(&name), before.figures.get(&name));
         let deliveries = both(missing.deliveries.get(&name), before.deliveries.get(&name));
         let mut numbers: Vec<u64> = figures.iter().chain(&deliveries).copied().collect();
         numbers.sort_unstable();
         numbers.dedup();
         for chunk in numbers.chunks(100) {
-            let orders = orders_of(ports, scope, lane, chunk).await?;
+            let orders = items_of(ports, Numbered::receipts(scope, lane).facts, chunk).await?;
             let mut changes = Vec::new();
             for order in &orders {
                 let number =
@@ -114,17 +131,52 @@ pub async fn check(
     Ok(sent)
 }
 
-/// Lanes that gave out numbers, with their last.
-async fn lanes_of(ports: &Ports, scope: &TenantScope, store: &Location) -> Result<Vec<(Lane, u64)>> {
+/// What a lane numbers, and where that is looked for.
+struct Numbered {
+    /// Index partition of what has a number.
+    facts: Partition,
+    /// Index partition of its deliveries.
+    deliveries: Partition,
+    /// Up to which number those are known to be whole.
+    verified: Key,
+    epoch: u32,
+}
+
+impl Numbered {
+    /// Sales and returns.
+    fn receipts(scope: &TenantScope, lane: &Lane) -> Self {
+        let (store, register, epoch) = (lane.store_id.as_str(), lane.register_id.as_str(), lane.epoch);
+        Numbered {
+            facts: scope.lane_orders(store, register, epoch),
+            deliveries: scope.lane_deliveries(store, register, epoch),
+            verified: scope.verified_deliveries(store, register),
+            epoch,
+        }
+    }
+
+    /// Closed shifts.
+    fn shifts(scope: &TenantScope, lane: &Lane) -> Self {
+        let (store, register, epoch) = (lane.store_id.as_str(), lane.register_id.as_str(), lane.epoch);
+        Numbered {
+            facts: scope.lane_shifts(store, register, epoch),
+            deliveries: scope.lane_shift_deliveries(store, register, epoch),
+            verified: scope.verified_shift_deliveries(store, register),
+            epoch,
+        }
+    }
+}
+
+/// Lanes that gave out numbers, with their last and that of the last Z report.
+async fn lanes_of(ports: &Ports, scope: &TenantScope, store: &Location) -> Result<Vec<(Lane, u64, u64)>> {
     let registers: Vec<String> = store.registers.iter().cloned().chain(Lane::virtual_registers()).collect();
     let gets = registers.iter().map(|register| lane_get(scope, &store.id, register)).collect();
     let items = ports.database.get_many(gets).await?;
     let mut lanes = Vec::new();
     for (register, item) in registers.iter().zip(&items) {
         let state = LaneState::of(item.as_ref())?;
-        if state.last > 0 {
+        if state.last > 0 || state.z_number > 0 {
             let lane = Lane { epoch: state.epoch, ..Lane::new(store.id.as_str(), register.as_str()) };
-            lanes.push((lane, state.last));
+            lanes.push((lane, state.last, state.z_number));
         }
     }
     Ok(lanes)
@@ -132,26 +184,23 @@ async fn lanes_of(ports: &Ports, scope: &TenantScope, store: &Location) -> Resul
 
 /// Numbers up to `last` without a delivery. How far it is known to be whole is kept, so that each number
 /// is looked at about once.
-async fn missing_deliveries(
-    ports: &Ports,
-    scope: &TenantScope,
-    lane: &Lane,
-    last: u64,
-) -> Result<Vec<(u64, u64)>> {
-    let key = scope.verified_deliveries(&lane.store_id, &lane.register_id);
+async fn missing_deliveries(ports: &Ports, of: Numbered, last: u64) -> Result<Vec<(u64, u64)>> {
+    let Numbered { deliveries, verified: key, epoch, .. } = of;
+    if last == 0 {
+        return Ok(Vec::new());
+    }
     let get = Get { table: Table::Dispatch, key: key.clone(), consistency: Consistency::Strong };
     let known = ports.database.get(get).await?;
-    let same_epoch = |item: &&Item| item.opt_number("epoch") == Some(i64::from(lane.epoch));
+    let same_epoch = |item: &&Item| item.opt_number("epoch") == Some(i64::from(epoch));
     let verified = known.as_ref().filter(same_epoch).and_then(|item| item.opt_number("through")).unwrap_or(0);
     let verified = u64::try_from(verified).map_err(Error::bug)?;
     if verified >= last {
         return Ok(Vec::new());
     }
     let last = last.min(verified + SENT_AGAIN_MAX);
-    let partition = scope.lane_deliveries(&lane.store_id, &lane.register_id, lane.epoch);
     let mut query = Query {
         range: numbers(verified + 1, last)?,
-        ..Query::index(Table::Dispatch, Index::ByLane, partition)
+        ..Query::index(Table::Dispatch, Index::ByLane, deliveries)
     };
     let mut found = IntervalSet::new();
     loop {
@@ -166,7 +215,7 @@ async fn missing_deliveries(
     }
     if found.through() > 0 {
         let item = Item::new(&key)
-            .with("epoch", i64::from(lane.epoch))
+            .with("epoch", i64::from(epoch))
             .with("through", i64::try_from(verified + found.through()).map_err(Error::bug)?);
         ports.database.write(Write::Put { table: Table::Dispatch, item, condition: None }).await?;
     }
@@ -224,10 +273,9 @@ fn both(now: Option<&Vec<(u64, u64)>>, then: Option<&Vec<(u64, u64)>>) -> Vec<u6
     numbers.take(usize::try_from(SENT_AGAIN_MAX).unwrap_or(usize::MAX)).collect()
 }
 
-/// The orders with these numbers of a lane.
-async fn orders_of(ports: &Ports, scope: &TenantScope, lane: &Lane, wanted: &[u64]) -> Result<Vec<Item>> {
+/// What has these numbers of a lane.
+async fn items_of(ports: &Ports, partition: Partition, wanted: &[u64]) -> Result<Vec<Item>> {
     let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else { return Ok(Vec::new()) };
-    let partition = scope.lane_orders(&lane.store_id, &lane.register_id, lane.epoch);
     let mut query =
         Query { range: numbers(*first, *last)?, ..Query::index(Table::Orders, Index::ByLane, partition) };
     let mut gets = Vec::new();

@@ -199,7 +199,7 @@ pub(super) async fn run(
             continue;
         }
         cart.applied.record_last(&context.identity, Outcome::Finalized);
-        let read = StoreRead { location: &location, lane: at(1) };
+        let read = StoreRead { location: &location, lane: at(1), needs_shift: false };
         if let Some(executed) = rounds.commit(cart, stored, &read, &moves, beside).await? {
             return Ok(executed);
         }

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::execute::{Answered, execute};
+use super::execute::{Answered, execute, known_action};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::tenancy::Caller;
@@ -17,8 +17,17 @@ const CARTS_AT_ONCE: usize = 8;
 /// What became of one command.
 pub type Outcome = Result<Answered>;
 
+/// Commands of a shift. What was sold before one is part of what it counts, and what comes after it is not.
+const SHIFT_ACTIONS: [&str; 7] =
+    ["open_till", "paid_in", "paid_out", "no_sale", "cash_count", "get_x_report", "close_till"];
+
+fn is_of_a_shift(command: &Value) -> bool {
+    known_action(command).is_some_and(|action| SHIFT_ACTIONS.contains(&action))
+}
+
 /// Runs `commands` until `stop_at`: in order per cart, several carts at once. Commands that name no
-/// cart run in the order sent among themselves. Answers an outcome for each command of the longest
+/// cart run in the order sent among themselves; a command of a shift after all that were sent before it and
+/// before all that were sent after it. Answers an outcome for each command of the longest
 /// prefix that was come to, and where to go on.
 pub async fn run(
     ports: &Ports,
@@ -26,16 +35,63 @@ pub async fn run(
     commands: Vec<Value>,
     stop_at: Timestamp,
 ) -> (Vec<(Value, Outcome)>, Option<usize>) {
-    let mut groups: BTreeMap<String, Vec<(usize, Value)>> = BTreeMap::new();
-    let mut group_names = Groups { sale_of_return: BTreeMap::new() };
     let count = commands.len();
+    let mut sections: Vec<Vec<(usize, Value)>> = Vec::new();
+    let mut after_shift = true;
     for (position, command) in commands.into_iter().enumerate() {
-        groups.entry(group_names.group_of(&command)).or_default().push((position, command));
+        let of_shift = is_of_a_shift(&command);
+        match sections.last_mut() {
+            Some(section) if !of_shift && !after_shift => section.push((position, command)),
+            _ => sections.push(vec![(position, command)]),
+        }
+        after_shift = of_shift;
     }
-    let results = futures::stream::iter(groups.into_values())
-        .map(|group| async move {
+    let mut slots: Vec<Option<(Value, Outcome)>> = (0..count).map(|_| None).collect();
+    let mut groups = Groups { sale_of_return: BTreeMap::new(), failed: BTreeMap::new() };
+    for section in sections {
+        let to_come: Vec<usize> = section.iter().map(|(position, _)| *position).collect();
+        for (position, command, outcome) in run_section(ports, caller, section, stop_at, &mut groups).await {
+            groups.note(position, &command, &outcome);
+            if let Some(slot) = slots.get_mut(position) {
+                *slot = Some((command, outcome));
+            }
+        }
+        let stopped = |slot: Option<&Option<(Value, Outcome)>>| {
+            slot.is_none_or(|slot| slot.as_ref().is_none_or(|(_, outcome)| is_undecided(outcome)))
+        };
+        if to_come.into_iter().any(|position| stopped(slots.get(position))) {
+            break;
+        }
+    }
+    // What could not be decided was not come to either: going on behind it would leave it out.
+    let come_to =
+        slots.iter().position(|slot| slot.as_ref().is_none_or(|(_, outcome)| is_undecided(outcome)));
+    let outcomes = slots.into_iter().take(come_to.unwrap_or(count)).flatten().collect();
+    (outcomes, come_to)
+}
+
+/// Runs commands of carts, or one command of a shift.
+async fn run_section(
+    ports: &Ports,
+    caller: &Caller,
+    commands: Vec<(usize, Value)>,
+    stop_at: Timestamp,
+    groups: &mut Groups,
+) -> Vec<(usize, Value, Outcome)> {
+    let mut by_group: BTreeMap<String, Vec<(usize, Value)>> = BTreeMap::new();
+    for (position, command) in commands {
+        by_group.entry(groups.group_of(&command)).or_default().push((position, command));
+    }
+    let groups = by_group.into_iter().map(|(name, group)| (groups.failed.get(&name).copied(), group));
+    let groups: Vec<_> = groups.collect();
+    let results = futures::stream::iter(groups)
+        .map(|(failed_at, group)| async move {
             let mut done = Vec::new();
             let mut rest = group.into_iter();
+            if let Some(failed_at) = failed_at {
+                done.extend(rest.map(|(at, command)| (at, command, Err(behind(failed_at)))));
+                return done;
+            }
             while let Some((position, command)) = rest.next() {
                 if ports.environment.now() >= stop_at {
                     break;
@@ -59,17 +115,7 @@ pub async fn run(
         .buffer_unordered(CARTS_AT_ONCE)
         .collect::<Vec<_>>()
         .await;
-    let mut slots: Vec<Option<(Value, Outcome)>> = (0..count).map(|_| None).collect();
-    for (position, command, outcome) in results.into_iter().flatten() {
-        if let Some(slot) = slots.get_mut(position) {
-            *slot = Some((command, outcome));
-        }
-    }
-    // What could not be decided was not come to either: going on behind it would leave it out.
-    let come_to =
-        slots.iter().position(|slot| slot.as_ref().is_none_or(|(_, outcome)| is_undecided(outcome)));
-    let outcomes = slots.into_iter().take(come_to.unwrap_or(count)).flatten().collect();
-    (outcomes, come_to)
+    results.into_iter().flatten().collect()
 }
 
 /// The refusal of a command whose cart met an error of ours before.
@@ -88,9 +134,19 @@ fn is_undecided(outcome: &Outcome) -> bool {
 /// Which commands stay in order among themselves: those of one cart, and with them the returns of it.
 struct Groups {
     sale_of_return: BTreeMap<String, String>,
+    /// Where a group met an error of ours.
+    failed: BTreeMap<String, usize>,
 }
 
 impl Groups {
+    /// Remembers that a cart met an error of ours, for what follows on it behind a command of a shift.
+    fn note(&mut self, position: usize, command: &Value, outcome: &Outcome) {
+        if matches!(outcome, Err(Error::Bug(_))) && !is_of_a_shift(command) {
+            let group = self.group_of(command);
+            self.failed.entry(group).or_insert(position);
+        }
+    }
+
     fn group_of(&mut self, command: &Value) -> String {
         let named = |name: &str| command.get("payload").and_then(|p| p.get(name)).and_then(Value::as_str);
         let own = named("cart_id").or_else(|| named("return_id")).or_else(|| named("order_id")).unwrap_or("");
@@ -111,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_return_waits_for_its_sale() {
-        let mut groups = Groups { sale_of_return: BTreeMap::new() };
+        let mut groups = Groups { sale_of_return: BTreeMap::new(), failed: BTreeMap::new() };
         let sale = json!({"payload": {"cart_id": "c-1"}});
         let start = json!({"payload": {"return_id": "r-1", "original_order_id": "c-1"}});
         let line = json!({"payload": {"return_id": "r-1"}});

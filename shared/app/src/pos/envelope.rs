@@ -111,6 +111,13 @@ pub fn command(action: &str, payload: Value) -> Result<Command> {
         "refund_tender" => Command::RefundTender(typed("payload", payload)?),
         "finalize_return" => Command::FinalizeReturn(typed("payload", payload)?),
         "void_return" => Command::VoidReturn(typed("payload", payload)?),
+        "open_till" => Command::OpenTill(typed("payload", payload)?),
+        "paid_in" => Command::PaidIn(typed("payload", payload)?),
+        "paid_out" => Command::PaidOut(typed("payload", payload)?),
+        "no_sale" => Command::NoSale(typed("payload", payload)?),
+        "cash_count" => Command::CashCount(typed("payload", payload)?),
+        "get_x_report" => Command::GetXReport(typed("payload", payload)?),
+        "close_till" => Command::CloseTill(typed("payload", payload)?),
         _ => {
             let message = format!("the actions are {}", ACTIONS.join(", "));
             return Err(Refusal::field("action", "unknown_action", message).into());

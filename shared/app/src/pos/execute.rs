@@ -11,7 +11,8 @@ use super::context::{CommandContext, SELLERS};
 use super::identity::command_identity;
 use super::view::cart_view;
 use super::{
-    carts, command_age, discounts, envelope, finalize, lines, parking, promotions, returns, tenders, undo,
+    carts, command_age, discounts, envelope, finalize, lines, parking, promotions, returns, tenders, till,
+    undo,
 };
 use crate::documents::document_ids;
 use crate::error::{Error, Result};
@@ -69,6 +70,13 @@ async fn run(ports: &Ports, caller: &Caller, sent: Value) -> Result<Answered> {
         let (parked, next_cursor) = parking::list(ports, &context, p).await?;
         let result = CommandResult { parked_carts: Some(parked), next_cursor, ..CommandResult::default() };
         return Ok(about_no_cart(key, action, result));
+    }
+    if let Some(done) = till::run(ports, &context, &command, &key).await? {
+        let result = CommandResult { shift: Some(Box::new(done.shift)), ..CommandResult::default() };
+        let (cart, consistency_token) = (None, None);
+        let reply =
+            CommandReply { success: true, idempotency_key: key, action, result, cart, consistency_token };
+        return Ok(Answered { reply, replayed: done.replayed });
     }
     let executed = dispatch(ports, &context, command, &key).await?;
     let result = result_of(&action, &executed);
@@ -137,6 +145,13 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
         Command::RefundTender(p) => Some(("payload.return_id", &p.return_id)),
         Command::FinalizeReturn(p) => Some(("payload.return_id", &p.return_id)),
         Command::VoidReturn(p) => Some(("payload.return_id", &p.return_id)),
+        Command::OpenTill(_)
+        | Command::PaidIn(_)
+        | Command::PaidOut(_)
+        | Command::NoSale(_)
+        | Command::CashCount(_)
+        | Command::GetXReport(_)
+        | Command::CloseTill(_) => return Err(Error::bug("a command of a shift is about no cart")),
     };
     if let Some((field, id)) = named {
         fields::id(field, id)?;
@@ -171,6 +186,13 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
             finalize::finalize(ports, context, &p.return_id, CartKind::Return).await
         }
         Command::VoidReturn(p) => carts::void(ports, context, CartKind::Return, &p.return_id, p.reason).await,
+        Command::OpenTill(_)
+        | Command::PaidIn(_)
+        | Command::PaidOut(_)
+        | Command::NoSale(_)
+        | Command::CashCount(_)
+        | Command::GetXReport(_)
+        | Command::CloseTill(_) => Err(Error::bug("a command of a shift is about no cart")),
     }
 }
 

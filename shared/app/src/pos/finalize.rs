@@ -30,6 +30,7 @@ use crate::stock::layout::{LAYOUT_WHOLE, Place, layout_of};
 use crate::stock::split::make_whole;
 use crate::stock::take::{Taken, take};
 use crate::tenancy::TenantScope;
+use crate::tenant_rules::tenant_rules;
 
 /// What an order is called once it is final: a sale made at a till, or recorded, is `completed`; an order
 /// from elsewhere is `paid`, or `placed` where it is on account; a return is `returned`.
@@ -49,7 +50,7 @@ fn final_status(cart: &Cart, register_id: &str) -> &'static str {
 pub fn mark_final(
     cart: &mut Cart,
     location: &Location,
-    lane: LaneState,
+    lane: &LaneState,
     register_id: &str,
     at: Timestamp,
     now: Timestamp,
@@ -397,10 +398,13 @@ impl<'a> Rounds<'a> {
         let (ports, context) = (self.ports, self.context);
         let scope = &context.caller.scope;
         let movement = movement_of(&cart, &context.employee_id, context.occurred_at);
-        let lane = LaneState::of(read.lane)?;
+        let mut lane = LaneState::of(read.lane)?;
+        if read.needs_shift {
+            lane = lane.within_open_shift(&context.register_id)?;
+        }
         let (at, now) = (context.occurred_at, context.now);
-        mark_final(&mut cart, read.location, lane, &context.register_id, at, now)?;
-        let mut fixed = final_writes(scope, &cart, stored, lane)?;
+        mark_final(&mut cart, read.location, &lane, &context.register_id, at, now)?;
+        let mut fixed = final_writes(scope, &cart, stored, &lane)?;
         fixed.extend(beside.writes);
         let claims = beside.claims.as_slice();
         let attempt = match self.stock_writes(&cart, moves, &movement, fixed.len() + claims.len()).await? {
@@ -532,13 +536,15 @@ pub struct StoreRead<'a> {
     pub location: &'a Location,
     /// The lane's record, if it gave a number before.
     pub lane: Option<&'a Item>,
+    /// Whether its registers sell within an open shift only.
+    pub needs_shift: bool,
 }
 
 /// `finalize_order` and `finalize_return`.
 ///
 /// # Errors
 /// 409 `insufficient_stock`, `underpaid`, `cart_empty`, `wrong_cart_state`, `return_above_sold`,
-/// `refund_above_paid`; 404; 422 `idempotency_key_reused`; [`Error::Conflict`] when too many races
+/// `refund_above_paid`, `no_open_shift`; 404; 422 `idempotency_key_reused`; [`Error::Conflict`] when too many races
 /// were lost.
 pub async fn finalize(
     ports: &Ports,
@@ -547,6 +553,7 @@ pub async fn finalize(
     kind: CartKind,
 ) -> Result<Executed> {
     let scope = &context.caller.scope;
+    let needs_shift = tenant_rules(ports, scope, context.now).await?.settings.sale_needs_open_shift;
     let mut rounds = Rounds::new(ports, context);
     loop {
         let gets = vec![
@@ -568,6 +575,13 @@ pub async fn finalize(
             continue;
         }
         let location = context.till(at(2))?;
+        if needs_shift {
+            match LaneState::of(at(1))?.within_open_shift(&context.register_id) {
+                // The lane was read after the cart: it may be this very sale that the shift was closed after.
+                Err(Error::Rejected(_)) if rounds.is_outdated(cart_id, Some(cart.version)).await? => continue,
+                checked => checked?,
+            };
+        }
         let moves = cart.stock_moves();
         let returned = match returned_writes(ports, scope, &cart).await {
             // What came back was read after the cart: it may hold this very return.
@@ -582,7 +596,7 @@ pub async fn finalize(
         }
         let stored = Some(cart.version);
         cart.applied.record_last(&context.identity, Outcome::Finalized);
-        let read = StoreRead { location: &location, lane: at(1) };
+        let read = StoreRead { location: &location, lane: at(1), needs_shift };
         if let Some(executed) = rounds.commit(cart, stored, &read, &moves, beside).await? {
             return Ok(executed);
         }
@@ -609,7 +623,7 @@ pub fn final_writes(
     scope: &TenantScope,
     cart: &Cart,
     stored: Option<u64>,
-    lane: LaneState,
+    lane: &LaneState,
 ) -> Result<Vec<Write>> {
     let number = &cart.finalized.as_ref().ok_or_else(|| Error::bug("a final cart has a number"))?.number;
     let condition = match stored {

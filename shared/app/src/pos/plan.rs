@@ -34,6 +34,7 @@ use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement};
 use crate::stock::split::make_whole;
 use crate::tenancy::TenantScope;
+use crate::tenant_rules::tenant_rules;
 
 /// Stock updates per chunk: a transaction takes 100 actions, two are the plan and the chunk record.
 pub const CHUNK_MOVES: usize = 98;
@@ -427,7 +428,19 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
         return Ok(Step::Again("the plan has moved on".to_owned()));
     }
     let location = location_of(at(2).ok_or_else(|| Error::Bug(format!("no location {}", plan.store_id)))?)?;
-    let lane = LaneState::of(at(1))?;
+    let mut lane = LaneState::of(at(1))?;
+    let needs_shift = match tenant_rules(ports, scope, now).await {
+        Ok(rules) => rules.settings.sale_needs_open_shift,
+        Err(Error::Retryable { reason, .. }) => return Ok(Step::Again(reason)),
+        Err(error) => return Err(error),
+    };
+    if needs_shift {
+        // The shift was closed since the plan began: nothing of it happens, and who asks again is told.
+        lane = match lane.within_open_shift(&plan.register_id) {
+            Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
+            lane => lane?,
+        };
+    }
     let returned = match returned_writes(ports, scope, &cart).await {
         Ok(returned) => returned,
         Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
@@ -438,11 +451,11 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
         Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
         Err(error) => return Err(error),
     };
-    mark_final(&mut cart, &location, lane, &plan.register_id, plan.terms.occurred_at, now)?;
+    mark_final(&mut cart, &location, &lane, &plan.register_id, plan.terms.occurred_at, now)?;
     let identity = CommandIdentity { key: plan.terms.key, fingerprint: plan.terms.fingerprint };
     cart.applied.record_last(&identity, Outcome::Finalized);
     let mut writes = vec![plan.advance(scope, PlanState::Reserving, PlanState::Committed, Vec::new())];
-    writes.extend(final_writes(scope, &cart, Some(plan.cart_version), lane)?);
+    writes.extend(final_writes(scope, &cart, Some(plan.cart_version), &lane)?);
     writes.extend(returned);
     let first_claim = writes.len();
     writes.extend(claims.iter().map(|claim| claim.write.clone()));

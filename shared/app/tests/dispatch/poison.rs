@@ -11,6 +11,7 @@ use tillstream_app::dispatch::{dead_letters, listing};
 use tillstream_app::environment::Environment;
 use tillstream_app::tenancy::{Role, TenantScope};
 use tillstream_contracts::dispatch::{AttemptOutcome, DeliveryStatus};
+use tillstream_contracts::hq::HqMessage;
 use tillstream_testkit::hq_stand_in::Mode;
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::shop::caller;
@@ -52,7 +53,8 @@ async fn a_refused_order_dies_alone_and_goes_through_after_a_replay() {
             && attempt.outcome == AttemptOutcome::Refused
             && attempt.error.as_deref().unwrap().contains("order_refused")
     }));
-    assert_eq!(detail.payload.unwrap().totals.total.amount, 510);
+    let Some(HqMessage::Order(payload)) = detail.payload else { panic!("no order") };
+    assert_eq!(payload.totals.total.amount, 510);
 
     // Replayed too early it dies again, after as many attempts.
     let replay =

@@ -33,6 +33,7 @@ mod orders;
 mod pos;
 mod problem;
 mod settings;
+mod shifts;
 mod sync;
 
 use utoipa::OpenApi as _;
@@ -58,6 +59,7 @@ fn areas() -> Vec<OpenApi> {
         orders::Api::openapi(),
         pos::Api::openapi(),
         settings::Api::openapi(),
+        shifts::Api::openapi(),
         sync::Api::openapi(),
     ]
 }

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use tillstream_app::dispatch::signature::SigningSecret;
 use tillstream_app::dispatch::transport::{HqAnswer, HqRequest, HqTransport, HqTransportError};
 use tillstream_app::environment::Environment;
-use tillstream_contracts::hq::HqOrderMessage;
+use tillstream_contracts::hq::{HqMessage, HqOrderMessage, HqShiftMessage};
 
 /// How it behaves to orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -81,6 +81,7 @@ struct State {
     /// Hash of the body that came with an idempotency key.
     keys: BTreeMap<String, [u8; 32]>,
     orders: BTreeMap<(String, String), AcceptedOrder>,
+    shifts: Vec<HqShiftMessage>,
     requests: u64,
 }
 
@@ -159,7 +160,12 @@ impl HqStandIn {
         self.lock().orders.values().cloned().collect()
     }
 
-    /// Requests with an order so far, whatever became of them.
+    /// Closed shifts that it accepted, repetitions not counted.
+    pub fn accepted_shifts(&self) -> Vec<HqShiftMessage> {
+        self.lock().shifts.clone()
+    }
+
+    /// Requests with an order or shift so far, whatever became of them.
     pub fn requests(&self) -> u64 {
         self.lock().requests
     }
@@ -197,26 +203,48 @@ impl HqStandIn {
         if let Err(error) = secret.verify(&id, &timestamp, &signature, body, now) {
             return problem(401, "signature_wrong", error.to_string());
         }
-        let message: HqOrderMessage = match serde_json::from_slice(body) {
+        let message: HqMessage = match serde_json::from_slice(body) {
             Ok(message) => message,
             Err(error) => return problem(400, "json_malformed", error.to_string()),
         };
-        if state.mode == Mode::Refuse || state.refuse_orders.contains(&message.order_id) {
+        let about = match &message {
+            HqMessage::Order(message) => message.order_id.clone(),
+            HqMessage::Shift(message) => message.shift.id.clone(),
+        };
+        if state.mode == Mode::Refuse || state.refuse_orders.contains(&about) {
             return problem(422, "order_refused", "told to refuse it");
         }
-        if state.fail_orders.contains(&message.order_id) {
+        if state.fail_orders.contains(&about) {
             return problem(500, "order_indigestible", "told to fail on it");
         }
         let fails = self.environment.random() % 100 < u64::from(state.fail_percent);
         if fails && self.environment.random().is_multiple_of(2) {
             return problem(503, "failing", "told to fail now and then");
         }
-        let reaction = state.accept(key, body, message);
+        let reaction = match message {
+            HqMessage::Order(message) => state.accept(key, body, *message),
+            HqMessage::Shift(message) => state.accept_shift(key, body, *message),
+        };
         if fails { problem(503, "failing", "told to fail now and then") } else { reaction }
     }
 }
 
 impl State {
+    fn accept_shift(&mut self, key: String, body: &[u8], message: HqShiftMessage) -> Reaction {
+        let hash: [u8; 32] = Sha256::digest(body).into();
+        match self.keys.get(&key) {
+            Some(known) if *known == hash => {
+                Reaction::Answer(200, json!({ "accepted": true, "repeated": true }))
+            }
+            Some(_) => problem(409, "idempotency_key_reused", "this key came with another body"),
+            None => {
+                self.keys.insert(key, hash);
+                self.shifts.push(message);
+                Reaction::Answer(200, json!({ "accepted": true, "repeated": false }))
+            }
+        }
+    }
+
     fn accept(&mut self, key: String, body: &[u8], message: HqOrderMessage) -> Reaction {
         let hash: [u8; 32] = Sha256::digest(body).into();
         let id = (message.tenant_id.clone(), message.order_id.clone());
