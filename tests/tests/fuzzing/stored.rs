@@ -271,6 +271,7 @@ fn cart() -> impl Strategy<Value = Cart> {
             payments,
             charges,
             terms,
+            course: tillstream_domain::cart::Course::default(),
             numbers_used: NumbersUsed { lines: 7, payments: 3 },
             applied,
             plan_attempt,

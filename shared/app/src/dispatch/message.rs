@@ -1,7 +1,8 @@
 //! The message to HQ, made from the order.
 
 use tillstream_contracts::hq::{
-    HQ_MESSAGE_VERSION, HqChange, HqDiscount, HqEvent, HqLine, HqOrderMessage, HqPayment, HqReturn, HqTax, HqTotals,
+    HQ_MESSAGE_VERSION, HqChange, HqDiscount, HqEvent, HqLine, HqOrderMessage, HqPayment, HqReturn, HqTax,
+    HqTotals,
 };
 use tillstream_domain::cart::{Cart, CartKind, Payment};
 use tillstream_domain::money::Money;

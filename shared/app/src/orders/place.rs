@@ -5,7 +5,8 @@ use serde_json::Value;
 use tillstream_contracts::orders::{OrderPaymentInput, PlaceOrder};
 use tillstream_domain::cart::applied::Seen;
 use tillstream_domain::cart::{
-    Cart, CartKind, CartState, CustomerTerms, LINES_MAX, NewLine, Outcome, PaymentInput, PricedBy, Recorded, StockMove,
+    Cart, CartKind, CartState, CustomerTerms, LINES_MAX, NewLine, Outcome, PaymentInput, PricedBy, Recorded,
+    StockMove,
 };
 use tillstream_domain::lane::Lane;
 use tillstream_domain::location::{Location, LocationKind};
