@@ -45,7 +45,7 @@ pub(crate) async fn document(
     QueryParams(query): QueryParams<DocumentQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let format = format(&headers)?;
+    let format = format(&headers).map_err(|problem| *problem)?;
     let reprint = query.reprint.unwrap_or(false);
     let rendered = read::get(&services.ports, &caller, &id, format, reprint).await?;
     let tag =
@@ -57,11 +57,11 @@ pub(crate) async fn document(
     Ok((tag, HEADERS, [(CONTENT_TYPE, document.media_type)], document.bytes).into_response())
 }
 
-fn format(headers: &HeaderMap) -> Result<Format, Problem> {
+fn format(headers: &HeaderMap) -> Result<Format, Box<Problem>> {
     let offered = OFFERED.map(|(media_type, _)| media_type);
     let wanted = accept::preferred(headers, &offered).and_then(|position| OFFERED.get(position));
     wanted.map(|(_, format)| *format).ok_or_else(|| {
         let detail = format!("a document is one of {}; ask for one of them in Accept", offered.join(", "));
-        Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail)
+        Box::new(Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail))
     })
 }

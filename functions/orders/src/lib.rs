@@ -69,7 +69,7 @@ async fn place_order(
     IdempotencyKey(key): IdempotencyKey,
     JsonBody(sent): JsonBody<PlaceOrder>,
 ) -> Result<impl IntoResponse, Problem> {
-    placed(place::place(&services.ports, &caller, &key, sent).await?)
+    Ok(placed(place::place(&services.ports, &caller, &key, sent).await?)?)
 }
 
 async fn record_sale(
@@ -78,10 +78,10 @@ async fn record_sale(
     IdempotencyKey(key): IdempotencyKey,
     JsonBody(sent): JsonBody<RecordSale>,
 ) -> Result<impl IntoResponse, Problem> {
-    placed(record::record(&services.ports, &caller, &key, sent).await?)
+    Ok(placed(record::record(&services.ports, &caller, &key, sent).await?)?)
 }
 
-fn placed(executed: Executed) -> Result<impl IntoResponse, Problem> {
+fn placed(executed: Executed) -> Result<impl IntoResponse, Error> {
     let done = executed.cart.finalized.as_ref().ok_or_else(|| Error::bug("a placed order is final"))?;
     let placed = PlacedOrder {
         consistency_token: done.number.to_string(),

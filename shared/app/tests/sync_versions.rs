@@ -302,8 +302,8 @@ async fn lines_of_one_thing_in_one_upload_do_not_wait_for_each_other() {
                 Entity::Locations => location("l-1", version),
                 Entity::Inventory => stock("s-1", "S", version, version),
                 Entity::PriceBook => price("p", version, "S", "1"),
-                other => rule(other, "r", version),
                 Entity::PrintTemplates => template(0, version),
+                other => rule(other, "r", version),
             })
             .collect();
         assert_eq!(counts(&world.send(entity, &lines).await), (2, 2, 0), "{entity:?}");

@@ -135,7 +135,7 @@ pub enum Command {
 }
 
 /// Names of all actions, for the message that refuses an unknown one.
-pub const ACTIONS: [&str; 22] = [
+pub const ACTIONS: &[&str] = &[
     "create_cart",
     "set_customer",
     "add_line_item",

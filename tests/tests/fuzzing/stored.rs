@@ -282,6 +282,7 @@ fn cart() -> impl Strategy<Value = Cart> {
             charges,
             terms,
             approvals,
+            course: tillstream_domain::cart::Course::default(),
             numbers_used: NumbersUsed { lines: 7, payments: 3 },
             applied,
             plan_attempt,

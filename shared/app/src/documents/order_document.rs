@@ -171,7 +171,7 @@ mod tests {
     use jiff::Timestamp;
     use tillstream_documents::{DocumentData, Format, Kind, render};
     use tillstream_domain::cart::{
-        Applied, CartState, Charges, Finalized, LineCharges, LineDiscount, NumbersUsed, SaleTerms,
+        Applied, CartState, Charges, Course, Finalized, LineCharges, LineDiscount, NumbersUsed, SaleTerms,
     };
     use tillstream_domain::lane::{Lane, LaneNumber};
     use tillstream_domain::money::UnitPrice;
@@ -233,6 +233,7 @@ mod tests {
             applied: Applied::default(),
             plan_attempt: None,
             return_of: None,
+            course: Course::default(),
             void_reason: None,
             finalized: Some(Finalized {
                 number: LaneNumber { lane: Lane::new("s-1", "r-1"), number: 1 },

@@ -12,7 +12,7 @@ use tillstream_domain::cart::{Cart, CartKind, Outcome, PaymentInput};
 use tillstream_domain::lane::Lane;
 
 use super::place::{check_references, within};
-use super::read::not_found;
+use super::read::order_not_found;
 use crate::environment::Retries;
 use crate::error::{Error, Refusal, Result};
 use crate::fields::{id, text, typed_id};
@@ -90,7 +90,7 @@ pub async fn change(
             Err(error) => return Err(error.into()),
         };
         let order = order.filter(|order| order.finalized.is_some() && caller.reaches(&order.store_id));
-        let mut order = order.ok_or_else(|| not_found(order_id))?;
+        let mut order = order.ok_or_else(|| order_not_found(order_id))?;
         if let Some(executed) = replay(&context, &order)? {
             return answer(ports, &context, executed.cart, true).await;
         }
@@ -101,7 +101,7 @@ pub async fn change(
             let held = |order: &Cart| Ok(precondition(Some(version(order)))?);
             let executed = undo(ports, &context, &what, held).await?;
             let item = ports.database.get(cart_get(&context, order_id)).await?;
-            let order = cart_of(item.as_ref().ok_or_else(|| not_found(order_id))?)?;
+            let order = cart_of(item.as_ref().ok_or_else(|| order_not_found(order_id))?)?;
             return Ok(Changed { order, counted: Some(executed.cart), replayed: executed.replayed });
         }
         let stored = order.version;

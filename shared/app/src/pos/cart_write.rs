@@ -105,7 +105,8 @@ pub async fn change_cart<F, C>(
     change: F,
 ) -> Result<Executed>
 where
-    F: FnMut(&mut Cart, &[Option<Item>]) -> Result<Outcome>,
+    F: FnMut(&mut Cart, &[Option<Item>]) -> Result<C>,
+    C: Into<Changed>,
 {
     change_cart_in_reach(ports, context, cart_id, Reach::Register, more, change).await
 }
@@ -114,7 +115,7 @@ where
 ///
 /// # Errors
 /// Those of [`change_cart`].
-pub async fn change_cart_in_reach<F>(
+pub async fn change_cart_in_reach<F, C>(
     ports: &Ports,
     context: &CommandContext,
     cart_id: &str,

@@ -53,7 +53,7 @@ pub async fn execute(ports: &Ports, caller: &Caller, sent: Value) -> Result<Answ
 /// The action of a command, if it is one: whatever else stands there is not repeated, nor logged.
 pub fn known_action(sent: &Value) -> Option<&'static str> {
     let sent = sent.get("action")?.as_str()?;
-    ACTIONS.into_iter().find(|action| *action == sent)
+    ACTIONS.iter().copied().find(|action| *action == sent)
 }
 
 async fn run(ports: &Ports, caller: &Caller, sent: Value) -> Result<Answered> {

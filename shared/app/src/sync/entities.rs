@@ -1,6 +1,7 @@
 //! The feeds by name.
 
 use tillstream_contracts::catalog::{LocationBody, ProductBody};
+use tillstream_contracts::price_rules::{CategoryData, CouponData, CustomerData, PromotionData, TaxRuleData};
 use tillstream_contracts::sync::{PriceData, StockData, TemplateData};
 
 use super::line::LINE_BYTES_MAX;

@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(line.unknown_fields, 3);
         assert_eq!(line.data.unwrap().len(), 1);
         let nested = br#"{"id":"A","version":1,"op":"upsert","data":{"free":{"a":1},"list":[{"x":1,"y":2},{"y":3},4],"z":1}}"#;
-        let line = Line::read(nested, &["free", "list", "list.x"]).unwrap();
+        let line = Line::read(nested, &["free", "list", "list.x"], LINE_BYTES_MAX).unwrap();
         assert_eq!(line.unknown_fields, 3);
         let left = serde_json::json!({"free": {"a": 1}, "list": [{"x": 1}, {}, 4]});
         assert_eq!(Value::Object(line.data.unwrap()), left);

@@ -75,7 +75,7 @@ impl Cart {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{cart, line, pay};
+    use super::super::tests::{by, cart, line, pay};
     use super::*;
 
     fn parked() -> Parked {
@@ -103,7 +103,7 @@ mod tests {
     fn what_is_being_paid_is_not_parked_and_what_is_parked_can_be_given_up() {
         let mut c = cart(CartKind::Sale);
         c.add_line(line("A", 2, "1")).unwrap();
-        c.set_tendering().unwrap();
+        c.set_tendering(&by()).unwrap();
         assert!(matches!(c.park(parked()), Err(CartError::WrongState { is: "tendering", .. })));
         c.add_payment(pay("card", 200)).unwrap();
         assert!(matches!(c.park(parked()), Err(CartError::WrongState { is: "paid", .. })));

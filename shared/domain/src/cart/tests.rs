@@ -10,7 +10,7 @@ static PLAIN: std::sync::LazyLock<(PriceRules, CategoryTree)> = std::sync::LazyL
     (PriceRules { promotions: vec![], tax_rules: vec![], settings }, CategoryTree::default())
 });
 
-fn by() -> PricedBy<'static> {
+pub(super) fn by() -> PricedBy<'static> {
     PricedBy { rules: &PLAIN.0, categories: &PLAIN.1, at: Timestamp::UNIX_EPOCH }
 }
 

@@ -131,7 +131,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::order_status::{NewStatus, StatusError};
-    use super::super::tests::{cart, line, pay};
+    use super::super::tests::{by, cart, line, pay};
     use super::super::{Finalized, OriginalLine, PaymentInput};
     use super::*;
     use crate::lane::{Lane, LaneNumber};
@@ -146,6 +146,7 @@ mod tests {
             order_version: 1,
             status: status.into(),
             at,
+            recorded_at: at,
             business_day: "1970-01-01".parse().unwrap(),
             hour_start: at,
             offset_seconds: 0,
@@ -173,7 +174,7 @@ mod tests {
     fn owed(pounds: &str) -> Cart {
         let mut sale = cart(CartKind::Sale);
         sale.add_line(line("A", 1, pounds)).unwrap();
-        sale.set_tendering().unwrap();
+        sale.set_tendering(&by()).unwrap();
         let due = sale.totals().unwrap().due;
         sale.add_payment(pay("account", due)).unwrap();
         made_final(sale, "placed")
@@ -222,7 +223,7 @@ mod tests {
         assert_eq!(refunds(&order), [("card".to_owned(), 600, 0), ("voucher".to_owned(), 400, 0)]);
         let mut sale = cart(CartKind::Sale);
         sale.add_line(line("A", 1, "10")).unwrap();
-        sale.set_tendering().unwrap();
+        sale.set_tendering(&by()).unwrap();
         sale.add_payment(tip("card", 300, 50)).unwrap();
         sale.add_payment(pay("cash", 1_000)).unwrap();
         assert_eq!(refunds(&sale), [("card".to_owned(), 300, 50), ("cash".to_owned(), 700, 0)]);
@@ -244,9 +245,9 @@ mod tests {
             }
             if let Some(bps) = off {
                 // What rounds to nothing is refused, and changes nothing.
-                let _ = sale.give_discount(ManualDiscountKind::PercentCart { bps }, "x".into());
+                let _ = sale.give_discount(ManualDiscountKind::PercentCart { bps }, "x".into(), &by());
             }
-            sale.set_tendering().unwrap();
+            sale.set_tendering(&by()).unwrap();
             for (tender, amount, more) in shares {
                 let tender = ["card", "voucher", "gift_card"][tender];
                 let amount = amount.min(sale.totals().unwrap().due);
