@@ -170,6 +170,6 @@ impl Grant {
                 None => Error::Conflict("the approval changed meanwhile".to_owned()),
             },
         });
-        Ok(Claim { write, refused })
+        Ok(Claim { write, refused, unavailable: None })
     }
 }

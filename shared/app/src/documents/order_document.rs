@@ -222,6 +222,7 @@ mod tests {
             opened_at: at,
             written_at: at,
             payments: Vec::new(),
+            approvals: tillstream_domain::cart::Approvals::default(),
             charges: Charges {
                 discounts: (0..discounts).map(head).collect(),
                 lines: lines.iter().map(|line| (line.number, charged.clone())).collect(),

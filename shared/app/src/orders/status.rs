@@ -13,6 +13,7 @@ use tillstream_domain::lane::Lane;
 
 use super::place::{check_references, within};
 use super::read::order_not_found;
+use crate::approvals::permission::Permission;
 use crate::environment::Retries;
 use crate::error::{Error, Refusal, Result};
 use crate::fields::{id, text, typed_id};
@@ -97,7 +98,13 @@ pub async fn change(
         precondition(Some(version(&order)))?;
         if to == OrderStatus::Cancelled && order.kind == CartKind::Sale {
             context.store_id.clone_from(&order.store_id);
-            let what = Undo { order_id, undoing: Undoing::Cancellation, reason: update.reason.as_deref() };
+            let what = Undo {
+                order_id,
+                undoing: Undoing::Cancellation,
+                reason: update.reason.as_deref(),
+                // Whoever may move an order on may cancel it.
+                permission: &Permission::Role,
+            };
             let held = |order: &Cart| Ok(precondition(Some(version(order)))?);
             let executed = undo(ports, &context, &what, held).await?;
             let item = ports.database.get(cart_get(&context, order_id)).await?;

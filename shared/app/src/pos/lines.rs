@@ -230,6 +230,8 @@ async fn change_line(
     payload: &UpdateLineItem,
     any_quantity: bool,
 ) -> Result<Executed> {
+    let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
+    let by = rules.priced_by(context.occurred_at);
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
         cart.require(CartKind::Sale)?;
         let quantity = match &payload.quantity {

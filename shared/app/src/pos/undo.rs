@@ -5,15 +5,17 @@
 //! undoing of an order, under an id made from the order's; the key that it took effect by is kept in it.
 
 use tillstream_contracts::pos::VoidOrder;
+use tillstream_domain::approval::{ApprovalAction, Binding};
 use tillstream_domain::cart::order_status::{NewStatus, OrderStatus};
 use tillstream_domain::cart::undo::Undoing;
-use tillstream_domain::cart::{Cart, CartKind, CartState, Outcome, Returned};
+use tillstream_domain::cart::{ApprovedPart, Cart, CartKind, CartState, Outcome, Returned};
 use tillstream_domain::lane::Lane;
 use tillstream_domain::location::{Location, LocationKind};
 
 use super::cart_item::cart_of;
-use super::cart_write::{Executed, cart_get, cart_put, lost_race, replay};
+use super::cart_write::{Executed, cart_get, cart_put, replay};
 use super::carts::{NewCart, new_cart};
+use super::claims::{Claim, Written, write_with_claims};
 use super::context::CommandContext;
 use super::course_item::status_write;
 use super::finalize::{Beside, Rounds, StoreRead};
@@ -21,12 +23,14 @@ use super::identity::derived_id;
 use super::lane_write::lane_get;
 use super::limited_uses::given_back;
 use super::returns::{REASON_CHARS_MAX, returned_get};
+use crate::approvals::permission::Permission;
 use crate::catalog::items::{catalog_get, location_if_any};
 use crate::database::{Condition, Consistency, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write};
 use crate::error::{Error, Refusal, Result};
 use crate::fields::{id, text};
 use crate::ports::Ports;
 use crate::tenancy::TenantScope;
+use crate::tenant_rules::tenant_rules;
 
 /// Attribute of what came back of an order that is undone: where the order stands.
 const UNDONE: &str = "undone";
@@ -48,8 +52,14 @@ pub async fn void_order(ports: &Ports, context: &CommandContext, payload: VoidOr
     if payload.reason.trim().is_empty() {
         return Err(Refusal::field("payload.reason", "reason_required", "say why").into());
     }
-    context.require_approval(payload.approval_id.as_deref())?;
-    let what = Undo { order_id: &payload.order_id, undoing: Undoing::Void, reason: Some(&payload.reason) };
+    let approval_id = payload.approval_id.as_deref();
+    let permission = Permission::of(ports, context, ApprovalAction::VoidOrder, 0, approval_id).await?;
+    let what = Undo {
+        order_id: &payload.order_id,
+        undoing: Undoing::Void,
+        reason: Some(&payload.reason),
+        permission: &permission,
+    };
     undo(ports, context, &what, |_| Ok(())).await
 }
 
@@ -61,6 +71,8 @@ pub struct Undo<'a> {
     pub undoing: Undoing,
     /// Why.
     pub reason: Option<&'a str>,
+    /// On what the leave to do so rests.
+    pub permission: &'a Permission,
 }
 
 /// Undoes an order, once. `precondition` is held against the order as it was before.
@@ -75,14 +87,17 @@ pub async fn undo(
 ) -> Result<Executed> {
     let scope = &context.caller.scope;
     let undo_id = undoing_id(scope, what.order_id);
+    let needs_shift = !Lane::is_virtual(&context.register_id)
+        && tenant_rules(ports, scope, context.now).await?.settings.sale_needs_open_shift;
     let mut rounds = Rounds::new(ports, context);
     loop {
-        let gets = vec![
+        let mut gets = vec![
             cart_get(context, what.order_id),
             cart_get(context, &undo_id),
             lane_get(scope, &context.store_id, &context.register_id),
             catalog_get(scope.location(&context.store_id)),
         ];
+        gets.extend(what.permission.get(context));
         let Some(read) = rounds.read(gets).await? else { continue };
         let at = |position: usize| read.get(position).and_then(Option::as_ref);
         let location = store(context, at(3))?;
@@ -111,10 +126,16 @@ pub async fn undo(
             let mut cart = brought_back(context, &location, &undo_id, order, what)?;
             cart.version = stored.unwrap_or(cart.version);
             cart.applied.record_last(&context.identity, Outcome::Finalized);
+            let asked = Binding::VoidOrder { order_id: what.order_id.to_owned() };
+            let mut claims = Vec::new();
+            if let Some(grant) = what.permission.permit(context, at(4), asked)? {
+                cart.approvals.record(grant.used_for(ApprovedPart::Whole))?;
+                claims.push(grant.claim(context, &cart.id, None)?);
+            }
             let writes = undoing_writes(ports, scope, &cart, what.undoing, Some(order.version)).await?;
-            Ok((cart, writes))
+            Ok((cart, Beside { writes, claims }))
         };
-        let (cart, writes) = match ready.await {
+        let (cart, beside) = match ready.await {
             // These were read one after the other: it may be undone by this very request's twin.
             Err(Error::Rejected(_)) if rounds.is_outdated(&undo_id, stored).await? => continue,
             Err(Error::Conflict(why) | Error::Retryable { reason: why, .. }) => {
@@ -124,12 +145,11 @@ pub async fn undo(
             ready => ready?,
         };
         let moves = cart.stock_moves();
-        if moves.len() + writes.len() + 2 > TRANSACTION_ACTIONS_MAX {
-            begin_long(ports, context, &mut rounds, cart, stored).await?;
+        if moves.len() + beside.len() + 2 > TRANSACTION_ACTIONS_MAX {
+            begin_long(ports, context, &mut rounds, cart, stored, &beside.claims).await?;
             continue;
         }
-        let read = StoreRead { location: &location, lane: at(2) };
-        let beside = Beside { writes, claims: Vec::new() };
+        let read = StoreRead { location: &location, lane: at(2), needs_shift };
         if let Some(executed) = rounds.commit(cart, stored, &read, &moves, beside).await? {
             return Ok(executed);
         }
@@ -137,18 +157,20 @@ pub async fn undo(
 }
 
 /// An order of more SKUs than one transaction takes is undone by a plan: the return is first put as a cart
-/// that no command of a till can change.
+/// that no command of a till can change, and uses up the approval.
 async fn begin_long(
     ports: &Ports,
     context: &CommandContext,
     rounds: &mut Rounds<'_>,
     mut cart: Cart,
     stored: Option<u64>,
+    claims: &[Claim],
 ) -> Result<()> {
     cart.state = CartState::Tendering;
     cart.version = stored.map_or(cart.version, |version| version + 1);
-    if let Err(error) = ports.database.write(cart_put(context, &cart, stored)?).await {
-        return rounds.again(&lost_race(error)?).await;
+    let put = cart_put(context, &cart, stored)?;
+    if let Written::LostRace(why) = write_with_claims(ports.database.as_ref(), vec![put], claims).await? {
+        return rounds.again(&why).await;
     }
     let moves = cart.stock_moves();
     rounds.plan(&cart, &moves).await

@@ -4,6 +4,7 @@ use tillstream_contracts::pos::Command;
 use tillstream_contracts::till::{
     CashMovement, CountTill, DenominationInput, NoSale, OpenTill, ShiftReference,
 };
+use tillstream_domain::approval::{ApprovalAction, Binding};
 use tillstream_domain::money::{Currency, Money};
 use tillstream_domain::till::{
     Closing, Denomination, LaneMark, MovementKind, NewMovement, Opening, Seen, Shift, ShiftKeys, TillError,
@@ -14,13 +15,16 @@ use super::Done;
 use super::refusals::{shift_not_found, shift_of_another, shift_open};
 use super::shift_item::{shift_get, shift_of, shift_put};
 use super::view;
+use crate::approvals::permission::Permission;
 use crate::catalog::items::catalog_get;
 use crate::database::{Cancellation, DatabaseError, Get, Item, Write};
 use crate::environment::Retries;
 use crate::error::{Error, Refusal, Result};
 use crate::fields::{text, typed_id};
 use crate::ports::Ports;
+use crate::pos::claims::{Written, write_with_claims};
 use crate::pos::context::CommandContext;
+use crate::pos::finalize::Beside;
 use crate::pos::identity::{derived_id, reused_key};
 use crate::pos::lane_write::{LaneState, lane_get};
 use crate::pos::returns::REASON_CHARS_MAX;
@@ -129,26 +133,36 @@ async fn move_cash(
     if payload.reason.trim().is_empty() {
         return Err(Refusal::field("payload.reason", "reason_required", "say why").into());
     }
-    check_approval(payload.approval_id.as_deref())?;
+    let (shift_id, amount) = (payload.shift_id.clone(), payload.amount);
+    let (action, asked) = match kind {
+        MovementKind::PaidIn => (ApprovalAction::PaidIn, Binding::PaidIn { shift_id, amount }),
+        _ => (ApprovalAction::PaidOut, Binding::PaidOut { shift_id, amount }),
+    };
+    let permission =
+        Permission::of(ports, context, action, amount.amount, payload.approval_id.as_deref()).await?;
     let movement = NewMovement {
         amount: Some(payload.amount),
         reason: Some(payload.reason.clone()),
         approval_id: payload.approval_id.clone(),
         ..new_movement(context, kind)
     };
-    record(ports, context, &payload.shift_id, |_| Ok(movement.clone())).await
+    let leave = Some((permission, asked));
+    record(ports, context, &payload.shift_id, leave, |_| Ok(movement.clone())).await
 }
 
 /// `no_sale`: the drawer was opened, and nothing moved.
 async fn no_sale(ports: &Ports, context: &CommandContext, payload: &NoSale) -> Result<Done> {
     check_reason(payload.reason.as_deref())?;
-    check_approval(payload.approval_id.as_deref())?;
+    let approval_id = payload.approval_id.as_deref();
+    let permission = Permission::of(ports, context, ApprovalAction::NoSale, 0, approval_id).await?;
+    let asked = Binding::NoSale { shift_id: payload.shift_id.clone() };
     let movement = NewMovement {
         reason: payload.reason.clone(),
         approval_id: payload.approval_id.clone(),
         ..new_movement(context, MovementKind::NoSale)
     };
-    record(ports, context, &payload.shift_id, |_| Ok(movement.clone())).await
+    let leave = Some((permission, asked));
+    record(ports, context, &payload.shift_id, leave, |_| Ok(movement.clone())).await
 }
 
 /// `cash_count`.
@@ -158,7 +172,7 @@ async fn no_sale(ports: &Ports, context: &CommandContext, payload: &NoSale) -> R
 async fn count(ports: &Ports, context: &CommandContext, payload: &CountTill) -> Result<Done> {
     check_reason(payload.reason.as_deref())?;
     check_approval(payload.approval_id.as_deref())?;
-    record(ports, context, &payload.shift_id, |shift| {
+    record(ports, context, &payload.shift_id, None, |shift| {
         let (sum, denominations) =
             counted(payload.counted, payload.denominations.as_deref(), shift.currency)?;
         Ok(NewMovement {
@@ -196,7 +210,7 @@ async fn close(ports: &Ports, context: &CommandContext, payload: &CountTill) -> 
     let scope = &context.caller.scope;
     check_reason(payload.reason.as_deref())?;
     check_approval(payload.approval_id.as_deref())?;
-    change(ports, context, &payload.shift_id, |shift, lane| {
+    change(ports, context, &payload.shift_id, None, |shift, lane, _| {
         let (sum, denominations) =
             counted(payload.counted, payload.denominations.as_deref(), shift.currency)?;
         let closing = Closing {
@@ -215,7 +229,8 @@ async fn close(ports: &Ports, context: &CommandContext, payload: &CountTill) -> 
         if !is_ours {
             return Ok(None);
         }
-        Ok(Some(vec![lane.close_shift(scope, &shift.store_id, &shift.register_id)?]))
+        let writes = vec![lane.close_shift(scope, &shift.store_id, &shift.register_id)?];
+        Ok(Some(Beside { writes, claims: Vec::new() }))
     })
     .await
 }
@@ -236,8 +251,7 @@ fn check_reason(reason: Option<&str>) -> Result<()> {
     reason.map_or(Ok(()), |reason| text("payload.reason", reason, REASON_CHARS_MAX))
 }
 
-/// An approval that is told is kept with what it was given for. Where a tenant's settings ask for one,
-/// [`CommandContext::require_approval`] belongs here.
+/// An approval that is told with what none is asked for is kept beside it.
 fn check_approval(approval_id: Option<&str>) -> Result<()> {
     approval_id.map_or(Ok(()), |approval_id| typed_id("payload.approval_id", approval_id))
 }
@@ -290,23 +304,31 @@ async fn read_shift(
     Ok((shift, LaneState::of(at(1))?))
 }
 
-/// Records a movement of a shift.
+/// Records a movement of a shift, and uses up the approval on which the `leave` for it rests.
 async fn record(
     ports: &Ports,
     context: &CommandContext,
     shift_id: &str,
+    leave: Option<(Permission, Binding)>,
     movement: impl Fn(&Shift) -> Result<NewMovement>,
 ) -> Result<Done> {
-    change(ports, context, shift_id, |shift, lane| {
+    let approval = leave.as_ref().and_then(|(permission, _)| permission.get(context));
+    change(ports, context, shift_id, approval, |shift, lane, approval| {
         let mark: LaneMark = lane.mark();
         shift.record(movement(shift)?, &mark, &context.identity)?;
-        Ok(Some(Vec::new()))
+        let mut beside = Beside::default();
+        if let Some((permission, asked)) = &leave
+            && let Some(grant) = permission.permit(context, approval, asked.clone())?
+        {
+            beside.claims.push(grant.claim(context, &shift.id, None)?);
+        }
+        Ok(Some(beside))
     })
     .await
 }
 
-/// Runs `change` on a shift and its lane and writes the shift, once, with whatever else it answers;
-/// where it answers nothing, the shift is read again.
+/// Runs `change` on a shift, its lane and what `more` reads, and writes the shift, once, with whatever else it
+/// answers; where it answers nothing, the shift is read again.
 ///
 /// # Errors
 /// Whatever `change` refuses; 404 `shift_not_found`; 409 for another store's or register's shift; 422
@@ -315,31 +337,30 @@ async fn change(
     ports: &Ports,
     context: &CommandContext,
     shift_id: &str,
-    change: impl Fn(&mut Shift, &LaneState) -> Result<Option<Vec<Write>>>,
+    more: Option<Get>,
+    change: impl Fn(&mut Shift, &LaneState, Option<&Item>) -> Result<Option<Beside>>,
 ) -> Result<Done> {
     typed_id("payload.shift_id", shift_id)?;
     let mut retries = Retries::new(ports.environment.as_ref(), context.now);
     loop {
-        let read = ports.database.get_many(gets(context, shift_id)).await;
+        let gets = gets(context, shift_id).into_iter().chain(more.clone()).collect();
+        let read = ports.database.get_many(gets).await;
         let Some(read) = attempt(read, &mut retries).await? else { continue };
         let (mut shift, lane) = read_shift(ports, context, shift_id, &read).await?;
         if let Some(done) = replay(context, &shift)? {
             return Ok(done);
         }
         let stored = shift.version;
-        let Some(more) = change(&mut shift, &lane)? else {
+        let Some(beside) = change(&mut shift, &lane, read.get(2).and_then(Option::as_ref))? else {
             retries.again("the shift was closed meanwhile").await?;
             continue;
         };
         shift.version += 1;
         let put = shift_put(&context.caller.scope, &shift, Some(stored))?;
-        let written = if more.is_empty() {
-            ports.database.write(put).await
-        } else {
-            transact(ports, [vec![put], more].concat()).await
-        };
-        if attempt(written, &mut retries).await?.is_some() {
-            return Ok(done(&shift));
+        let fixed = std::iter::once(put).chain(beside.writes).collect();
+        match write_with_claims(ports.database.as_ref(), fixed, &beside.claims).await? {
+            Written::Done => return Ok(done(&shift)),
+            Written::LostRace(why) => retries.again(&why).await?,
         }
     }
 }
