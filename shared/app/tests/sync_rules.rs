@@ -634,3 +634,21 @@ async fn products_and_prices_say_what_pricing_asks() {
     let entries = prices_of(item.as_ref()).unwrap();
     assert_eq!(entries[0].segment.as_deref(), Some("gold"));
 }
+
+#[tokio::test]
+async fn all_promotions_together_are_bounded_in_bytes() {
+    let world = world(11);
+    let skus: Vec<String> = (0..1_000).map(|n| format!("{n:0>40}")).collect();
+    let large = |id: &str, version: u64| {
+        let mut line = rule(Entity::Promotions, id, version);
+        line["data"]["target"]["skus"] = json!(skus);
+        line
+    };
+    // 43 KB each: 48 of them are 2 MB.
+    let lines: Vec<_> = (0..60).map(|n| large(&format!("p{n}"), 1)).collect();
+    let reply = world.send(Entity::Promotions, &lines).await;
+    assert_eq!(counts(&reply), (48, 0, 12));
+    assert!(codes(reply).iter().all(|(_, code)| code == "rules_too_large"));
+    let after = [large("p0", 2), rule(Entity::Promotions, "small", 1), delete("p1", 2), large("p60", 1)];
+    assert_eq!(counts(&world.send(Entity::Promotions, &after).await), (4, 0, 0));
+}

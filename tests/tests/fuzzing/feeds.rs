@@ -32,7 +32,17 @@ fn lines() -> Vec<Value> {
             "registers": ["r-1", "r-2"]}}),
         json!({"id": "X", "version": 9, "op": "upsert", "data": {
             "name": "x", "unit_price": "2.55", "currency": "GBP", "stocked": true, "unit": "kg",
-            "category": "c", "barcodes": ["4006381333931"], "attributes": {"colour": "red"}}}),
+            "category": "c", "barcodes": ["4006381333931"], "attributes": {"colour": "red"},
+            "tax_category": "food", "tax_exempt": false, "discountable": true,
+            "modifiers": [{"id": "m", "name": "M", "unit_price": "-0.55"}]}}),
+        json!({"id": "p", "version": 9, "op": "upsert", "data": {"name": "P", "priority": 3, "group": "g",
+            "automatic": false, "stacking": "exclusive", "limits": {"per_order": 1, "total": 5},
+            "benefit": {"spend_threshold": {"minimum": {"amount": 500, "currency": "GBP"},
+                "reward": {"fixed_amount": {"amount": {"amount": 50, "currency": "GBP"}}}}},
+            "conditions": {"valid_from": "2010-12-01T00:00:00Z", "days": ["friday"], "stores": ["s-1"],
+                "time_of_day": {"from": "22:00", "to": "02:00"}, "minimum_quantity": "0.5"}}}),
+        json!({"id": "q", "version": 9, "op": "upsert", "data": {"name": "Q", "benefit": {"bundle": {
+            "components": [{"target": {"skus": ["X"]}, "quantity": 2}], "price": {"amount": 9, "currency": "GBP"}}}}}),
         json!({"id": "X", "version": 9, "op": "upsert", "data": {
             "sku": "X", "store_id": "s-1", "unit_price": "2.55", "currency": "GBP"}}),
         json!({"id": "s-1/X", "version": 9, "op": "upsert", "data": {

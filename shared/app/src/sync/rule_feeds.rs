@@ -2,10 +2,11 @@
 //! line that would make them too many is refused. Two uploads at once may both take the last place; what
 //! reads them bounds them once more.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use serde::Serialize;
 use tillstream_contracts::sync::LineOperation;
 use tillstream_domain::identifier::check_id;
 use tillstream_domain::pricing::{PROMOTIONS_MAX, Promotion, TAX_RULES_MAX, TaxRule};
@@ -15,38 +16,74 @@ use super::line::{BadLine, Line};
 use super::record_feed::{self, Admission, RecordFeed};
 use super::rule_lines::{promotion_of, tax_rule_of};
 use crate::database::{Item, Key};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tenancy::TenantScope;
 use crate::tenant_rules::stored_rules::{
     PROMOTIONS, StoredRules, TAX_RULES, is_past, promotion_item, read_rules, tax_rule_item,
 };
 
-/// Rules that count, by id.
-#[derive(Debug, Default)]
-struct Counted(Mutex<BTreeSet<String>>);
+/// Most bytes of all rules of one kind together: 4 KB of each of 500 promotions. A process of a till
+/// remembers the rules of many tenants.
+const RULES_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// The rules of a kind that count: how large each is, by id.
+struct Counted {
+    /// What people call them.
+    what: &'static str,
+    /// Code of a refusal for their number.
+    too_many: &'static str,
+    /// How many there may be.
+    most: usize,
+    sizes: Mutex<BTreeMap<String, usize>>,
+}
 
 impl Counted {
-    fn of(ids: impl IntoIterator<Item = String>) -> Self {
-        Counted(Mutex::new(ids.into_iter().collect()))
+    fn new(what: &'static str, too_many: &'static str, most: usize) -> Self {
+        Counted { what, too_many, most, sizes: Mutex::new(BTreeMap::new()) }
     }
 
-    fn ids(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn with(self, id: &str, rule: &impl Serialize) -> Result<Self> {
+        let size = size_of(rule)?;
+        self.sizes().insert(id.to_owned(), size);
+        Ok(self)
     }
 
-    /// Counts a rule, or no longer, and says whether there is room for it.
-    fn has_room(&self, id: &str, counts: bool, most: usize) -> bool {
-        let mut ids = self.ids();
-        if !counts {
-            ids.remove(id);
-            return true;
-        }
-        if ids.len() >= most && !ids.contains(id) {
-            return false;
-        }
-        ids.insert(id.to_owned());
-        true
+    fn sizes(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
+        self.sizes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Counts a rule, or no longer where it is deleted or past; refuses it where there is no room for it.
+    fn admit<R: Serialize>(&self, id: &str, counts: Option<&R>) -> Result<Admission> {
+        let Some(size) = counts.map(size_of).transpose()? else {
+            self.sizes().remove(id);
+            return Ok(Ok(Vec::new()));
+        };
+        let mut sizes = self.sizes();
+        let before = sizes.get(id).copied();
+        if before.is_none() && sizes.len() >= self.most {
+            let message = format!(
+                "there are {} {} that have not ended; delete one, or let it end, first",
+                self.most, self.what
+            );
+            return Ok(Err(BadLine::new(self.too_many, message)));
+        }
+        // One that gets no larger is let in whatever the others are.
+        let others: usize = sizes.iter().filter(|(other, _)| *other != id).map(|(_, size)| size).sum();
+        if others + size > RULES_BYTES_MAX && before.is_none_or(|before| size > before) {
+            let message = format!(
+                "all {} together have at most 2 MB; use categories in place of long lists of SKUs",
+                self.what
+            );
+            return Ok(Err(BadLine::new("rules_too_large", message)));
+        }
+        sizes.insert(id.to_owned(), size);
+        Ok(Ok(Vec::new()))
+    }
+}
+
+/// Bytes of a rule as it is stored.
+fn size_of(rule: &impl Serialize) -> Result<usize> {
+    Ok(serde_json::to_vec(rule).map_err(Error::bug)?.len())
 }
 
 fn check_rule_id(id: &str) -> Result<(), BadLine> {
@@ -93,14 +130,8 @@ impl RecordFeed for Promotions {
         record: Option<&Promotion>,
         _old: Option<&Item>,
     ) -> Result<Admission> {
-        let counts = record.is_some_and(|promotion| !is_past(promotion.conditions.valid_to, feed.now));
-        if self.0.has_room(id, counts, PROMOTIONS_MAX) {
-            return Ok(Ok(Vec::new()));
-        }
-        let message = format!(
-            "there are {PROMOTIONS_MAX} promotions that have not ended; delete one, or let it end, first"
-        );
-        Ok(Err(BadLine::new("too_many_promotions", message)))
+        let in_force = |promotion: &&Promotion| !is_past(promotion.conditions.valid_to, feed.now);
+        self.0.admit(id, record.filter(in_force))
     }
 }
 
@@ -110,8 +141,9 @@ impl RecordFeed for Promotions {
 /// [`crate::Error::Retryable`] where the database does not keep up.
 pub(super) async fn apply_promotions(feed: Feed<'_>, lines: &[Line]) -> Result<Vec<LineOutcome>> {
     let standing = standing(feed, PROMOTIONS, lines).await?;
-    let ids = standing.promotions.into_iter().map(|promotion| promotion.id);
-    record_feed::apply(feed, &Promotions(Counted::of(ids)), lines).await
+    let none = Counted::new("promotions", "too_many_promotions", PROMOTIONS_MAX);
+    let counted = standing.promotions.iter().try_fold(none, |counted, rule| counted.with(&rule.id, rule))?;
+    record_feed::apply(feed, &Promotions(counted), lines).await
 }
 
 struct TaxRules(Counted);
@@ -145,14 +177,7 @@ impl RecordFeed for TaxRules {
         record: Option<&TaxRule>,
         _old: Option<&Item>,
     ) -> Result<Admission> {
-        let counts = record.is_some_and(|rule| !is_past(rule.valid_to, feed.now));
-        if self.0.has_room(id, counts, TAX_RULES_MAX) {
-            return Ok(Ok(Vec::new()));
-        }
-        let message = format!(
-            "there are {TAX_RULES_MAX} tax rules that have not ended; delete one, or let it end, first"
-        );
-        Ok(Err(BadLine::new("too_many_tax_rules", message)))
+        self.0.admit(id, record.filter(|rule| !is_past(rule.valid_to, feed.now)))
     }
 }
 
@@ -162,6 +187,7 @@ impl RecordFeed for TaxRules {
 /// [`crate::Error::Retryable`] where the database does not keep up.
 pub(super) async fn apply_tax_rules(feed: Feed<'_>, lines: &[Line]) -> Result<Vec<LineOutcome>> {
     let standing = standing(feed, TAX_RULES, lines).await?;
-    let ids = standing.tax_rules.into_iter().map(|rule| rule.id);
-    record_feed::apply(feed, &TaxRules(Counted::of(ids)), lines).await
+    let none = Counted::new("tax rules", "too_many_tax_rules", TAX_RULES_MAX);
+    let counted = standing.tax_rules.iter().try_fold(none, |counted, rule| counted.with(&rule.id, rule))?;
+    record_feed::apply(feed, &TaxRules(counted), lines).await
 }
