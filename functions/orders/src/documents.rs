@@ -45,9 +45,14 @@ pub(crate) async fn document(
     QueryParams(query): QueryParams<DocumentQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let format = format(&headers).map_err(|problem| *problem)?;
+    let offered = OFFERED.map(|(media_type, _)| media_type);
+    let wanted = accept::preferred(&headers, &offered).and_then(|position| OFFERED.get(position));
+    let Some((_, format)) = wanted else {
+        let detail = format!("a document is one of {}; ask for one of them in Accept", offered.join(", "));
+        return Err(Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail));
+    };
     let reprint = query.reprint.unwrap_or(false);
-    let rendered = read::get(&services.ports, &caller, &id, format, reprint).await?;
+    let rendered = read::get(&services.ports, &caller, &id, *format, reprint).await?;
     let tag =
         EntityTag::of_digest(&rendered.digest).ok_or_else(|| Error::bug("a digest is no entity tag"))?;
     if tag.is_known_to(&headers) {
@@ -55,13 +60,4 @@ pub(crate) async fn document(
     }
     let document = rendered.document;
     Ok((tag, HEADERS, [(CONTENT_TYPE, document.media_type)], document.bytes).into_response())
-}
-
-fn format(headers: &HeaderMap) -> Result<Format, Box<Problem>> {
-    let offered = OFFERED.map(|(media_type, _)| media_type);
-    let wanted = accept::preferred(headers, &offered).and_then(|position| OFFERED.get(position));
-    wanted.map(|(_, format)| *format).ok_or_else(|| {
-        let detail = format!("a document is one of {}; ask for one of them in Accept", offered.join(", "));
-        Box::new(Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail))
-    })
 }
