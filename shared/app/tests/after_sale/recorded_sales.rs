@@ -95,7 +95,7 @@ async fn what_is_no_sale_of_elsewhere_is_refused() {
             integration,
             "x",
             "n",
-            json!({"lines": [{"sku": "A", "quantity": 101, "unit_price": "0"}]}),
+            json!({"lines": [{"sku": "A", "quantity": 101, "unit_price": "0"}], "payments": []}),
             "insufficient_stock",
         ),
         (integration, "x", "n", json!({"payments": [{"tender": "card", "amount": gbp(399)}]}), "underpaid"),

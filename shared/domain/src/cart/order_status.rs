@@ -204,7 +204,10 @@ impl Cart {
     /// [`StatusError`]; nothing is changed then.
     pub fn change_status(&mut self, new: NewStatus) -> Result<(), StatusError> {
         let Some(done) = &self.finalized else { return Err(StatusError::NotFinal) };
-        let from = OrderStatus::parse(&done.status).filter(|is| is.next().contains(&new.to));
+        // An order is not undone by a word, but by the return that brings all of it back.
+        let is_undone_by_word = new.to.is_undone() != new.undone_by.is_some();
+        let from =
+            OrderStatus::parse(&done.status).filter(|is| is.next().contains(&new.to) && !is_undone_by_word);
         let Some(from) = from else {
             let next = OrderStatus::parse(&done.status).map_or(&[][..], OrderStatus::next);
             return Err(StatusError::NoWay {

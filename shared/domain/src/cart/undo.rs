@@ -212,6 +212,28 @@ mod tests {
     }
 
     #[test]
+    fn no_order_is_undone_by_a_word() {
+        for (status, word) in [
+            ("completed", OrderStatus::Voided),
+            ("placed", OrderStatus::Cancelled),
+            ("paid", OrderStatus::Cancelled),
+        ] {
+            let mut order = owed("10");
+            if let Some(done) = &mut order.finalized {
+                status.clone_into(&mut done.status);
+            }
+            let before = order.clone();
+            assert!(
+                matches!(order.change_status(to(word, vec![])), Err(StatusError::NoWay { .. })),
+                "{status}"
+            );
+            assert_eq!(order, before);
+            order.change_status(NewStatus { undone_by: Some("u-1".into()), ..to(word, vec![]) }).unwrap();
+            assert_eq!(order.order_status(), Some(word));
+        }
+    }
+
+    #[test]
     fn refunds_go_to_what_was_paid_by() {
         let refunds = |order: &Cart| {
             let refunds = order.refunds_of_all().into_iter();
