@@ -43,6 +43,10 @@ fn payloads() -> Vec<Value> {
         json!({"cart_id": "c-1", "reason": "x"}),
         json!({"cart_id": "c-1"}),
         json!({"return_id": "r-1"}),
+        json!({"shift_id": "sh-1", "amount": money, "denominations": [{"value": money, "count": 7}]}),
+        json!({"shift_id": "sh-1", "amount": money, "reason": "x", "approval_id": "a-1"}),
+        json!({"shift_id": "sh-1", "counted": money, "denominations": [{"value": money, "count": 7}], "reason": "x"}),
+        json!({"shift_id": "sh-1"}),
     ]
 }
 
