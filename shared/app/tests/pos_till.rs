@@ -653,10 +653,11 @@ async fn the_largest_shift_fits_an_item() {
         (0..200).map(next).collect()
     };
     for n in 0..MOVEMENTS_MAX {
-        let kinds: Vec<Value> = (0..40)
-            .map(|k| json!({"value": gbp(1_000_000 + i64::try_from(n * 40 + k).unwrap() * 7_919), "count": 1_000 + k}))
-            .collect();
-        let count = json!({"shift_id": "sh", "reason": text(), "denominations": kinds, "approval_id": format!("{:064}", n).replacen('0', "a", 1)});
+        let value = |k: usize| gbp(100_000 + i64::try_from(n * 40 + k).unwrap() * 101);
+        let kinds: Vec<Value> = (0..40).map(|k| json!({"value": value(k), "count": 1_000 + k})).collect();
+        let approval = format!("{}{n:04}", "a".repeat(60));
+        let count =
+            json!({"shift_id": "sh", "reason": text(), "denominations": kinds, "approval_id": approval});
         send(&shop, &format!("n{n}"), "cash_count", count).await;
     }
     let end = json!({"shift_id": "sh", "reason": text(), "counted": gbp(0)});
@@ -778,7 +779,7 @@ async fn shifts_are_listed_newest_first() {
         }
     }
     let list = async |who: &Caller, filter: ShiftFilter| {
-        let (mut ids, mut cursor) = (Vec::new(), None);
+        let (mut ids, mut cursor) = (Vec::new(), filter.cursor.clone());
         loop {
             let page = read::list(&shop.ports, who, ShiftFilter { cursor, ..filter.clone() }).await?;
             assert!(page.items.iter().all(|view| view.movements.is_none()));

@@ -96,6 +96,7 @@ pub struct DeliveryView {
     /// `hq`.
     pub destination: String,
     /// The order; of a closed shift `~` and the shift's id.
+    #[schema(pattern = "^~?[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}$")]
     pub order_id: String,
     /// Its version; a shift has one.
     pub order_version: u32,
@@ -189,7 +190,8 @@ pub struct DeliveryFilter {
     pub status: Option<DeliveryStatus>,
     /// Only to this destination (`hq`).
     pub destination: Option<String>,
-    /// Only of this order.
+    /// Only of this order, or closed shift (`~` and its id).
+    #[param(pattern = "^~?[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}$")]
     pub order_id: Option<String>,
     /// Most items of a page.
     #[param(minimum = 1, maximum = 200, default = 50)]

@@ -46,6 +46,10 @@ fn payloads() -> Vec<Value> {
         json!({"cart_id": "c-1", "note": "the lady with the hat"}),
         json!({"limit": 10, "cursor": "AAAA"}),
         json!({"order_id": "c-1", "reason": "x", "approval_id": "a-1"}),
+        json!({"shift_id": "sh-1", "amount": money, "denominations": [{"value": money, "count": 7}]}),
+        json!({"shift_id": "sh-1", "amount": money, "reason": "x", "approval_id": "a-1"}),
+        json!({"shift_id": "sh-1", "counted": money, "denominations": [{"value": money, "count": 7}], "reason": "x"}),
+        json!({"shift_id": "sh-1"}),
     ]
 }
 

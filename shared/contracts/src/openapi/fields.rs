@@ -27,6 +27,7 @@ fn form(name: &str) -> Option<(&'static str, &'static str)> {
         "order_id" => (ID, "o-1"),
         "reservation_id" => (ID, "v-1"),
         "return_id" => (ID, "rt-1"),
+        "shift_id" => (ID, "sh-1"),
         "customer_id" => (ID, "k-1"),
         "sku" => (SKU, "85123A"),
         "category" => (SKU, "lights"),

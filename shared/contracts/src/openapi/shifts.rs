@@ -23,7 +23,7 @@ fn list_shifts() {}
 /// A shift with its movements and its report.
 #[utoipa::path(get, path = "/v1/shifts/{id}", tag = "shifts", params(("id" = String, Path, description = "Its id", example = "sh-1")),
     responses(
-        (status = 200, description = "The shift: closed with its Z report, open with its X report", body = ShiftView, headers(("ETag" = String))),
+        (status = 200, description = "The shift: closed with its Z report, open with its X report", body = ShiftView),
         (status = 403, description = "`role_required`"),
         (status = 404, description = "`shift_not_found`"),
         (status = 422, description = "`id_malformed`"),
