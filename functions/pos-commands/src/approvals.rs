@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use tillstream_app::Refusal;
 use tillstream_app::approvals::{ask as asking, decide, read};
 use tillstream_contracts::approvals::{ApprovalFilter, AskForApproval, DecideApproval};
 use tillstream_runtime::Problem;
@@ -69,6 +70,6 @@ pub(crate) async fn deny(
 }
 
 /// The body of a decision, which may be left out.
-fn decision(body: &RawBody) -> Result<DecideApproval, Problem> {
-    if body.0.is_empty() { Ok(DecideApproval::default()) } else { Ok(parse_json(&body.0)?) }
+fn decision(body: &RawBody) -> Result<DecideApproval, Refusal> {
+    if body.0.is_empty() { Ok(DecideApproval::default()) } else { parse_json(&body.0) }
 }
