@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use tillstream_app::Refusal;
 use tillstream_app::approvals::{ask as asking, decide, read};
 use tillstream_contracts::approvals::{ApprovalFilter, AskForApproval, DecideApproval};
 use tillstream_runtime::Problem;
@@ -49,7 +50,7 @@ pub(crate) async fn grant(
     IdempotencyKey(key): IdempotencyKey,
     body: RawBody,
 ) -> Result<impl IntoResponse, Problem> {
-    let sent = decision(&body).map_err(|problem| *problem)?;
+    let sent = decision(&body)?;
     let answer = decide::decide(&services.ports, &caller, &key, &id, true, sent).await?;
     let tag = EntityTag::of_version(answer.approval.version);
     Ok((tag, Replayed(answer.replayed), axum::Json(answer.approval)))
@@ -62,17 +63,13 @@ pub(crate) async fn deny(
     IdempotencyKey(key): IdempotencyKey,
     body: RawBody,
 ) -> Result<impl IntoResponse, Problem> {
-    let sent = decision(&body).map_err(|problem| *problem)?;
+    let sent = decision(&body)?;
     let answer = decide::decide(&services.ports, &caller, &key, &id, false, sent).await?;
     let tag = EntityTag::of_version(answer.approval.version);
     Ok((tag, Replayed(answer.replayed), axum::Json(answer.approval)))
 }
 
 /// The body of a decision, which may be left out.
-fn decision(body: &RawBody) -> Result<DecideApproval, Box<Problem>> {
-    if body.0.is_empty() {
-        Ok(DecideApproval::default())
-    } else {
-        parse_json(&body.0).map_err(|e| Box::new(e.into()))
-    }
+fn decision(body: &RawBody) -> Result<DecideApproval, Refusal> {
+    if body.0.is_empty() { Ok(DecideApproval::default()) } else { parse_json(&body.0) }
 }
