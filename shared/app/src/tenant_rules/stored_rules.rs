@@ -20,7 +20,7 @@ pub(crate) const CATEGORIES: &str = "category#";
 
 /// How long after its end a rule is still read and counted: longer than commands are under way, so that a
 /// sale made before the end is priced as it was.
-const KEPT_AFTER_END: SignedDuration = SignedDuration::from_hours(24);
+const KEPT_AFTER_END: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Item of a promotion.
 ///
