@@ -14,6 +14,7 @@ pub mod identity;
 pub mod lane_write;
 pub mod limited_uses;
 pub mod lines;
+pub mod offline_oversell;
 pub mod plan;
 mod promotions;
 mod refusals;
