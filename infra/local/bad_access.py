@@ -175,6 +175,10 @@ class BadAccess(HostileClient):
             ("nobody analyst cashier", self.keyed("POST", "/v1/inventory/update", update)),
             ("nobody analyst", self.keyed("POST", "/v1/inventory/reserve", reserve)),
             (
+                "nobody analyst cashier integration",
+                self.keyed("POST", f"/v1/inventory/exceptions/x-{self.run}/resolve", {"reason": "found"}),
+            ),
+            (
                 "nobody analyst",
                 self.keyed("POST", f"/v1/inventory/reservations/{self.reservation}/commit", {}),
             ),
@@ -227,6 +231,7 @@ class BadAccess(HostileClient):
             (self.ask(f"/v1/analytics/dashboard?store_id={self.second_store}"), 403, out),
             (self.ask(f"/v1/orders?store_id={self.second_store}"), 403, out),
             (self.ask(f"/v1/inventory/movements?location_id={self.second_store}&sku={self.sku}"), 403, out),
+            (self.ask(f"/v1/inventory/exceptions?location_id={self.second_store}"), 403, out),
         ]
         for request, status, code in elsewhere:
             yield Case(

@@ -212,6 +212,7 @@ class BadCommands(HostileClient):
             ("POST", f"/v1/inventory/reservations/{self.reservation}/commit", {}),
             ("POST", f"/v1/inventory/reservations/{self.reservation}/release", {}),
             ("POST", f"/v1/inventory/reservations/{self.reservation}/extend", {"ttl_seconds": 7200}),
+            ("POST", f"/v1/inventory/exceptions/x-{self.run}/resolve", {"reason": "found"}),
             ("POST", "/v1/orders", self.order()),
             ("PUT", f"/v1/orders/{self.second_order}", {"status": "cancelled"}),
             ("POST", "/v1/dispatch/dead-letters/replay", {}),

@@ -302,6 +302,8 @@ class BadQueries(HostileClient):
         for path, query, name in [
             ("/v1/inventory", "below_reorder_point=maybe", "below_reorder_point"),
             ("/v1/dispatch/deliveries", "status=lost", "status"),
+            ("/v1/inventory/exceptions", f"location_id={self.store}&status=lost", "status"),
+            ("/v1/inventory/exceptions", "status=open", "location_id"),
         ]:
             yield Case(f"{path}?{query}", self.ask(f"{path}?{query}"), 422, invalid, name)
         yield Case(
@@ -311,6 +313,7 @@ class BadQueries(HostileClient):
             invalid,
             "sku",
         )
+        yield from self.exceptions()
         yield Case(
             "proof of no location",
             self.ask(f"/v1/inventory/conservation?sku={self.sku}"),
@@ -318,6 +321,28 @@ class BadQueries(HostileClient):
             invalid,
             "location_id",
         )
+
+    def exceptions(self) -> Iterator[Case]:
+        path, resolve = "/v1/inventory/exceptions", f"/v1/inventory/exceptions/x-{self.run}/resolve"
+        at = f"{path}?location_id={self.store}"
+        yield Case("exceptions of a/b", self.ask(f"{path}?location_id=a%2Fb"), 422, "location_id_malformed")
+        for limit in ("0", "201"):
+            yield Case(f"exceptions: {limit}", self.ask(f"{at}&limit={limit}"), 422, "limit_out_of_range")
+        yield Case("exceptions: a cursor", self.ask(f"{at}&cursor=AAAA"), 400, "cursor_malformed")
+        for name, body, code in [
+            ("no reason", {}, "field_invalid"),
+            ("an empty reason", {"reason": " "}, "reason_invalid"),
+            ("201 characters", {"reason": "x" * 201}, "reason_invalid"),
+            ("a reason of one number", {"reason": 7}, "field_invalid"),
+            ("a card number", {"reason": "4111111111111111"}, "card_number_refused"),
+            ("a card number beside", {"reason": "x", "note": "4111111111111111"}, "card_number_refused"),
+            ("a long note", {"reason": "x", "note": "x" * 501}, "text_too_long"),
+            ("a control character", {"reason": "a\u0007b"}, "text_malformed"),
+            ("more", {"reason": "x", "quantity": 1}, "field_invalid"),
+        ]:
+            yield Case(f"resolve: {name}", self.keyed("POST", resolve, body), 422, code)
+        request = self.keyed("POST", resolve, {"reason": "found"})
+        yield Case("resolve what is not there", request, 404, "exception_not_found")
 
     def paths(self) -> Iterator[Case]:
         odd = [
@@ -366,6 +391,9 @@ class BadQueries(HostileClient):
             request = self.keyed("POST", f"/v1/inventory/reservations/{id}/release", {})
             codes = ("id_malformed", "path_malformed", "route_unknown", "reservation_not_found")
             yield Case(f"release {name}", request, (400, 404, 414, 422), codes)
+            request = self.keyed("POST", f"/v1/inventory/exceptions/{id}/resolve", {"reason": "found"})
+            codes = ("path_malformed", "route_unknown", "exception_not_found")
+            yield Case(f"resolve {name}", request, (400, 404, 414, 422), codes)
         unknown = "route_unknown"
         for path in (
             "/v1/nothing",

@@ -1,5 +1,6 @@
 //! Locations, stock, reservations, movements.
 
+mod exceptions;
 mod locations;
 mod reservations;
 mod stock;
@@ -31,6 +32,8 @@ pub const VARIABLES: &[Variable] = &[
 const UPDATERS: [Role; 3] = [Role::StoreManager, Role::WarehouseStaff, Role::Integration];
 /// Who may hold stock, and end holds.
 const RESERVERS: [Role; 4] = [Role::Cashier, Role::StoreManager, Role::WarehouseStaff, Role::Integration];
+/// Who may say how an exception was settled.
+const RESOLVERS: [Role; 2] = [Role::StoreManager, Role::WarehouseStaff];
 /// Who may read: any role that this build knows.
 const READERS: [Role; 6] = [
     Role::Cashier,
@@ -60,6 +63,8 @@ pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
         .route("/v1/inventory/update", post(stock::update))
         .route("/v1/inventory/movements", get(stock::movements))
         .route("/v1/inventory/conservation", get(stock::conservation))
+        .route("/v1/inventory/exceptions", get(exceptions::list))
+        .route("/v1/inventory/exceptions/{id}/resolve", post(exceptions::resolve))
         .route("/v1/inventory/reserve", post(reservations::reserve))
         .route("/v1/inventory/reservations/{id}", get(reservations::one))
         .route("/v1/inventory/reservations/{id}/commit", post(reservations::commit))

@@ -293,6 +293,40 @@ async fn roles_reach_and_tenants() {
 }
 
 #[tokio::test]
+async fn an_exception_is_listed_and_resolved() {
+    let api = Api::new().await;
+    api.count("s-uk-1", 10).await;
+    api.post("/v1/inventory/reserve", "r", &hold("s-uk-1", 8)).await.expect(201);
+    api.count("s-uk-1", 5).await;
+    let list = "/v1/inventory/exceptions?location_id=s-uk-1";
+    let task = api.get(list).await.expect(200).body["items"][0].clone();
+    let seen = [&task["kind"], &task["status"], &task["quantity"]];
+    assert_eq!(seen, [&json!("below_promised"), &json!("open"), &json!(3)]);
+    assert!(task.get("resolution").is_none() && task.get("order_id").is_none());
+    let path = format!("/v1/inventory/exceptions/{}/resolve", task["exception_id"].as_str().unwrap());
+    let body = json!({"reason": "found in the back room"});
+    for role in ["cashier", "integration", "analyst"] {
+        let token = api.token("demo", role, &["*"]);
+        api.send(&token, "POST", &path, "k", Some(&body)).await.refused(403, "role_required");
+    }
+    let far = api.token("demo", "store_manager", &["s-uk-2"]);
+    api.send(&far, "POST", &path, "k", Some(&body)).await.refused(403, "store_out_of_reach");
+    api.send(&far, "GET", list, "", None).await.refused(403, "store_out_of_reach");
+    api.post(&path, "", &body).await.refused(400, "idempotency_key_missing");
+    api.post("/v1/inventory/exceptions/x-1/resolve", "k", &body).await.refused(404, "exception_not_found");
+    api.get(&format!("{list}&status=lost")).await.refused(422, "query_invalid");
+    let staff = api.token("demo", "warehouse_staff", &["*"]);
+    let resolved = api.send(&staff, "POST", &path, "k", Some(&body)).await.expect(200);
+    assert_eq!(resolved.body["resolution"]["reason"], "found in the back room");
+    assert!(!resolved.replayed());
+    assert!(api.send(&staff, "POST", &path, "k", Some(&body)).await.expect(200).replayed());
+    api.post(&path, "l", &body).await.refused(409, "exception_resolved");
+    assert_eq!(api.get(list).await.expect(200).body["items"], json!([]));
+    let resolved = api.get(&format!("{list}&status=resolved")).await.expect(200).body;
+    assert_eq!(resolved["items"][0]["exception_id"], task["exception_id"]);
+}
+
+#[tokio::test]
 async fn what_is_malformed_is_named() {
     let api = Api::new().await;
     let path = "/v1/inventory/reserve";

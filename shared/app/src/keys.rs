@@ -18,7 +18,7 @@
 //! | stock | `<t>#split` | `<location>#<sku>` | stock item that is split, and how busy it was |
 //! | stock | `<t>#reservation#<id>` | `reservation` | reservation header |
 //! | stock | `<t>#update#<scope>#<key>` | `update` | record of a stock update |
-//! | stock | `<t>#exceptions` | `<location>#<sku>` | open exception |
+//! | stock | `<t>#exception#<id>` | `exception` | stock exception: a task for somebody, open or resolved |
 //! | ledger | `<t>#stock#<location>#<sku>`, `<t>#stock-part#<location>#<sku>#<k>` | `<seq>` (12 digits), `<seq>#gap`, `head` | movement; closed gap after `seq`; verified part |
 //! | catalog | `<t>#product#<sku>` | `product`, `prices` | product; its price book entries |
 //! | catalog | `<t>#barcode#<gtin>` | `barcode` | SKU of a GTIN |
@@ -233,14 +233,14 @@ impl TenantScope {
         self.key("update", &[scope, key], "update")
     }
 
-    /// Open exception of a stock item: less is there than is promised.
-    pub fn stock_exception(&self, location_id: &str, sku: &str) -> Key {
-        self.key("exceptions", &[], &format!("{}#{}", KeyPart(location_id), KeyPart(sku)))
+    /// Stock exception.
+    pub fn stock_exception(&self, id: &str) -> Key {
+        self.key("exception", &[id], "exception")
     }
 
-    /// All open stock exceptions.
-    pub fn stock_exceptions(&self) -> Partition {
-        Partition(self.pk("exceptions", &[]))
+    /// Index partition of the stock exceptions of a location, open or resolved (`location_pk`).
+    pub fn stock_exceptions(&self, location_id: &str, status: &str) -> Partition {
+        Partition(self.pk("exceptions", &[location_id, status]))
     }
 
     /// Ledger row of one movement.

@@ -12,9 +12,10 @@ use tillstream_app::capacity::Operation;
 use tillstream_app::database::{DatabaseError, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::stock::counters::{Counters, Delta, Movement, stock_update};
-use tillstream_app::stock::exceptions::open_exceptions;
+use tillstream_app::stock::exceptions;
 use tillstream_app::sync::entities::Entity;
-use tillstream_domain::quantity::Quantity;
+use tillstream_contracts::inventory::{ExceptionQuery, StockException};
+use tillstream_domain::quantity::{Quantity, QuantityInput};
 use tillstream_testkit::faults::Fault;
 
 #[tokio::test]
@@ -124,22 +125,30 @@ async fn a_count_keeps_holds_and_what_it_does_not_name() {
     assert_eq!(Counters::of(&item).unwrap().available, -2_500);
 }
 
+async fn open_exceptions(world: &feeds::World) -> Vec<StockException> {
+    let query = ExceptionQuery { location_id: "s-1".into(), status: None, limit: None, cursor: None };
+    exceptions::list(&world.ports, &world.caller, &query).await.unwrap().items
+}
+
 #[tokio::test]
 async fn a_line_that_leaves_less_than_is_promised_opens_an_exception() {
     let world = world(1);
     world.send(Entity::Locations, &[location("s-1", 1)]).await;
     world.send(Entity::Catalog, &[product("A", 1, &json!({}))]).await;
     world.send(Entity::Inventory, &[stock("s-1", "A", 1, 10)]).await;
-    let open = || open_exceptions(&world.ports, world.scope(), 10);
-    assert!(open().await.unwrap().is_empty());
+    let open = || open_exceptions(&world);
+    assert!(open().await.is_empty());
     let mut line = stock("s-1", "A", 2, 10);
     line["data"]["safety_stock"] = 12.into();
     world.send(Entity::Inventory, &[line.clone()]).await;
-    assert_eq!(open().await.unwrap().first().map(|exception| exception.available), Some(-2_000));
+    assert_eq!(
+        open().await.first().map(|exception| exception.quantity.clone()),
+        Some(QuantityInput::Whole(2))
+    );
     line["version"] = 3.into();
     line["data"]["on_hand"] = 12.into();
     assert_eq!(world.send(Entity::Inventory, &[line]).await.failed, 0);
-    assert!(open().await.unwrap().is_empty());
+    assert!(open().await.is_empty());
     let items = world.memory.items(Table::Stock);
     assert!(items.iter().any(|item| item.opt_text("unit") == Some("piece")), "lists show it by its unit");
 }
@@ -162,12 +171,11 @@ async fn a_count_of_less_than_is_held_opens_an_exception_of_what_is_missing() {
     let hold = Delta::hold(Quantity::from_pieces(6).unwrap());
     let write = stock_update(world.scope(), "s-1", "A", hold, &movement, vec![], vec![]);
     world.ports.database.write(write).await.unwrap();
-    for (version, on_hand, missing) in
-        [(2, 7, None), (3, 6, Some(-1_000)), (4, 4, Some(-3_000)), (5, 7, None)]
-    {
+    for (version, on_hand, missing) in [(2, 7, None), (3, 6, Some(1)), (4, 4, Some(3)), (5, 7, None)] {
         world.send(Entity::Inventory, &[stock("s-1", "A", version, on_hand)]).await;
-        let open = open_exceptions(&world.ports, world.scope(), 10).await.unwrap();
-        assert_eq!(open.first().map(|exception| exception.available), missing, "{on_hand} on hand");
+        let open = open_exceptions(&world).await;
+        let missing = missing.map(QuantityInput::Whole);
+        assert_eq!(open.first().map(|exception| exception.quantity.clone()), missing, "{on_hand} on hand");
     }
 }
 

@@ -272,7 +272,7 @@ pub struct StockMovement {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_seq: Option<i64>,
     /// `sale`, `return`, `adjustment`, `count`, `hold`, `release`, `expire`, `commit`, `sync`, `split`, `merge`,
-    /// `gap_closed` ….
+    /// `discrepancy` (sold offline beyond what there was; the reference is its exception), `gap_closed` ….
     pub kind: String,
     /// Order, reservation or update that caused it.
     pub reference: String,
@@ -388,4 +388,119 @@ pub struct ConservationQuery {
     pub sku: String,
     /// Where.
     pub location_id: String,
+}
+
+/// Why somebody must look at stock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExceptionKind {
+    /// A register that was cut off sold more than there was. A movement of kind `discrepancy` entered as much.
+    OversoldOffline,
+    /// A count or a raised safety stock left less than is promised.
+    BelowPromised,
+}
+
+/// Whether somebody has settled it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExceptionStatus {
+    /// Nobody has.
+    Open,
+    /// Somebody has.
+    Resolved,
+}
+
+/// A task: books and shelves disagree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StockException {
+    /// Its id.
+    #[schema(example = "x-0f3a9c2b7d1e4f5a6b7c8d9e")]
+    pub exception_id: String,
+    /// Why.
+    pub kind: ExceptionKind,
+    /// Whether it is settled.
+    pub status: ExceptionStatus,
+    /// Where.
+    #[schema(example = "s-uk-1")]
+    pub location_id: String,
+    /// What.
+    #[schema(example = "85123A")]
+    pub sku: String,
+    /// How many are missing: sold beyond what there was, or promised beyond what is there.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+    /// The order, count or feed line that opened it.
+    pub reference: String,
+    /// The order that was sold offline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<String>,
+    /// The register that sold it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub register_id: Option<String>,
+    /// Who sold it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub employee_id: Option<String>,
+    /// When it happened, as its cause told it.
+    #[schema(value_type = String, format = DateTime)]
+    pub occurred_at: Timestamp,
+    /// When it was opened here.
+    #[schema(value_type = String, format = DateTime)]
+    pub opened_at: Timestamp,
+    /// How it was settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<ExceptionResolution>,
+}
+
+/// How an exception was settled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExceptionResolution {
+    /// In a few words.
+    #[schema(example = "found in the back room")]
+    pub reason: String,
+    /// More of it.
+    pub note: Option<String>,
+    /// Who settled it.
+    pub resolved_by: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub resolved_at: Timestamp,
+}
+
+/// A page of exceptions, the oldest first. It may hold fewer than asked for although more follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StockExceptionPage {
+    /// Exceptions.
+    pub items: Vec<StockException>,
+    /// Where the next page begins; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// `POST /v1/inventory/exceptions/{id}/resolve`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResolveExceptionRequest {
+    /// How it was settled, in a few words.
+    #[schema(example = "found in the back room", min_length = 1, max_length = 200)]
+    pub reason: String,
+    /// More of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500)]
+    pub note: Option<String>,
+}
+
+/// Query of `GET /v1/inventory/exceptions`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ExceptionQuery {
+    /// Where.
+    pub location_id: String,
+    /// `open` where absent.
+    #[param(inline)]
+    pub status: Option<ExceptionStatus>,
+    /// At most so many, 1 to 200; 50 where absent.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
 }

@@ -60,6 +60,7 @@ pub async fn place(ports: &Ports, caller: &Caller, key: &str, order: PlaceOrder)
         employee_id: caller.subject.clone(),
         occurred_at: now,
         now,
+        offline: false,
         identity: command_identity(key, &[tenant, &caller.subject, "place_order"], &payload),
     };
     let price_by_hand = order.lines.iter().any(|line| line.unit_price.is_some());

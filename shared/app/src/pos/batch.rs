@@ -6,7 +6,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::execute::{Answered, execute, known_action};
+use super::execute::{Answered, execute_uploaded, known_action};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::tenancy::Caller;
@@ -28,7 +28,8 @@ fn is_of_a_shift(command: &Value) -> bool {
 /// Runs `commands` until `stop_at`: in order per cart, several carts at once. Commands that name no
 /// cart run in the order sent among themselves; a command of a shift after all that were sent before it and
 /// before all that were sent after it. Answers an outcome for each command of the longest
-/// prefix that was come to, and where to go on.
+/// prefix that was come to, and where to go on. What they sold is sold, also where more was sold than there
+/// was ([`super::offline_oversell`]).
 pub async fn run(
     ports: &Ports,
     caller: &Caller,
@@ -96,7 +97,7 @@ async fn run_section(
                 if ports.environment.now() >= stop_at {
                     break;
                 }
-                let outcome = execute(ports, caller, command.clone()).await;
+                let outcome = execute_uploaded(ports, caller, command.clone()).await;
                 // What could not be decided now must not be overtaken by what follows on its cart.
                 let undecided = is_undecided(&outcome);
                 let failed = matches!(outcome, Err(Error::Bug(_)));

@@ -34,6 +34,8 @@ pub struct CommandContext {
     pub occurred_at: Timestamp,
     /// One reading of our clock for the whole request.
     pub now: Timestamp,
+    /// Whether it happened while the register was cut off: what it sold has left the shop.
+    pub offline: bool,
     /// The command's identity.
     pub identity: CommandIdentity,
 }

@@ -35,9 +35,22 @@ pub struct Answered {
 /// # Errors
 /// Whatever the envelope, the token's reach and the action refuse.
 pub async fn execute(ports: &Ports, caller: &Caller, sent: Value) -> Result<Answered> {
+    execute_as(ports, caller, sent, false).await
+}
+
+/// Runs one command of a register that was cut off when it happened. A sale of more than there is was made
+/// all the same: it becomes final, and an exception says so.
+///
+/// # Errors
+/// Those of [`execute`], except `insufficient_stock`.
+pub async fn execute_uploaded(ports: &Ports, caller: &Caller, sent: Value) -> Result<Answered> {
+    execute_as(ports, caller, sent, true).await
+}
+
+async fn execute_as(ports: &Ports, caller: &Caller, sent: Value, offline: bool) -> Result<Answered> {
     let key = sent.get("idempotency_key").and_then(Value::as_str).map(str::to_owned);
     let action = known_action(&sent).map(str::to_owned);
-    run(ports, caller, sent).await.map_err(|error| match error {
+    run(ports, caller, sent, offline).await.map_err(|error| match error {
         Error::Rejected(mut refusal) => {
             for (name, value) in [("idempotency_key", key), ("action", action)] {
                 let value =
@@ -56,14 +69,14 @@ pub fn known_action(sent: &Value) -> Option<&'static str> {
     ACTIONS.iter().copied().find(|action| *action == sent)
 }
 
-async fn run(ports: &Ports, caller: &Caller, sent: Value) -> Result<Answered> {
+async fn run(ports: &Ports, caller: &Caller, sent: Value, offline: bool) -> Result<Answered> {
     let now = ports.environment.now();
     let envelope = envelope::envelope(sent, now)?;
     let command = envelope::command(&envelope.action, envelope.payload.clone())?;
     caller.require_role(&SELLERS)?;
     caller.require_store(&envelope.store_id)?;
     caller.require_register(&envelope.register_id)?;
-    let context = context(caller, &envelope, now);
+    let context = CommandContext { offline, ..context(caller, &envelope, now) };
     let action = envelope.action;
     let key = envelope.idempotency_key;
     if let Command::ListParkedCarts(p) = command {
@@ -116,6 +129,7 @@ fn context(caller: &Caller, envelope: &Envelope, now: Timestamp) -> CommandConte
         employee_id: envelope.employee_id.clone().unwrap_or_else(|| caller.subject.clone()),
         occurred_at: envelope.occurred_at.unwrap_or(now),
         now,
+        offline: false,
     }
 }
 

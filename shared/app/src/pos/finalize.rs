@@ -13,6 +13,7 @@ use super::claims::{Claim, contended_claim, refused_claim};
 use super::context::CommandContext;
 use super::lane_write::{LaneState, lane_get, take_number};
 use super::limited_uses::use_claims;
+use super::offline_oversell::{Covered, OfflineSale, cover};
 use super::plan::{self, PlanEnd};
 use super::refusals::cart_not_found;
 use super::returns::{returned_get, returned_of};
@@ -260,6 +261,8 @@ pub struct Rounds<'a> {
     retries: Retries<'a>,
     /// Expired holds were freed for this request already.
     freed: bool,
+    /// This request covered what it is short of already.
+    covered: bool,
     /// This request put the plan that makes the cart final.
     planned: bool,
     /// This request saw the plan of the cart to its end.
@@ -282,6 +285,7 @@ impl<'a> Rounds<'a> {
             context,
             retries,
             freed: false,
+            covered: false,
             planned: false,
             ended: false,
             look_at_uses: false,
@@ -347,7 +351,8 @@ impl<'a> Rounds<'a> {
     pub async fn continue_plan(&mut self, cart: &Cart) -> Result<()> {
         let scope = &self.context.caller.scope;
         match plan::drive(self.ports, scope, &cart.id, self.context.now).await? {
-            PlanEnd::Released(shortages) if !shortages.is_empty() => {
+            // A plan that was begun online gives up; the next, of what was sold offline, does not.
+            PlanEnd::Released(shortages) if !shortages.is_empty() && !self.context.offline => {
                 Err(insufficient_stock(cart, &shortages).into())
             }
             PlanEnd::Released(_) => Ok(()),
@@ -441,6 +446,8 @@ impl<'a> Rounds<'a> {
                     !self.freed && free_expired_holds(ports, scope, &cart.store_id, &shortages, now).await?;
                 if free {
                     self.freed = true;
+                } else if context.offline {
+                    self.cover(&cart, stored, &shortages).await?;
                 } else if self.is_outdated(&cart.id, stored).await? {
                     // Parts are read after the cart, and looking for expired holds takes its time: what is
                     // short may have gone to a twin of this request.
@@ -451,6 +458,33 @@ impl<'a> Rounds<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Covers what an offline sale is short of, on the cart's version as it was read: the next round finds
+    /// enough, unless another till does before it.
+    async fn cover(&mut self, cart: &Cart, stored: Option<u64>, shortages: &[Shortage]) -> Result<()> {
+        let (ports, scope) = (self.ports, &self.context.caller.scope);
+        let version = i64::try_from(stored.unwrap_or(0)).map_err(Error::bug)?;
+        let not_final = Write::Check {
+            table: Table::Orders,
+            key: scope.cart(&cart.id),
+            condition: Condition::Eq("version", version.into()),
+        };
+        let sale = OfflineSale {
+            cart,
+            register_id: &self.context.register_id,
+            employee_id: &self.context.employee_id,
+            at: self.context.occurred_at,
+            now: self.context.now,
+        };
+        match cover(ports, scope, &sale, &[not_final], shortages).await? {
+            Covered::Done if !self.covered => {
+                self.covered = true;
+                Ok(())
+            }
+            Covered::Done => self.retries.again("others took the stock that was covered").await,
+            Covered::Again(why) => self.retries.again(&why).await,
+        }
     }
 
     /// The updates of stock beside `others` actions: of the whole, and from the parts of what was met split.

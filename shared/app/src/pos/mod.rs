@@ -17,6 +17,7 @@ mod lane_totals;
 pub mod lane_write;
 pub mod limited_uses;
 pub mod lines;
+pub mod offline_oversell;
 pub mod parking;
 pub mod plan;
 mod promotions;

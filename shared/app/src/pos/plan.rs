@@ -20,6 +20,7 @@ use super::finalize::{Attempt, StockWrites, final_writes, mark_final, read_reaso
 use super::identity::spread;
 use super::lane_write::{LaneState, lane_get};
 use super::limited_uses::use_claims;
+use super::offline_oversell::{Covered, OfflineSale, cover};
 use super::shortage::{Shortage, free_expired_holds};
 use crate::catalog::items::{catalog_get, location_of};
 use crate::database::{
@@ -107,6 +108,8 @@ struct Plan {
     register_id: String,
     kind: CartKind,
     terms: Terms,
+    /// What it takes has left the shop: it is covered where it is short, never given up.
+    offline: bool,
     shortages: Vec<Shortage>,
 }
 
@@ -125,6 +128,7 @@ impl Plan {
             register_id: item.text("register_id")?.to_owned(),
             kind: if item.text("kind")? == "return" { CartKind::Return } else { CartKind::Sale },
             terms: compact::decode(item.bytes("terms")?).map_err(Error::bug)?,
+            offline: item.opt_number("offline").is_some(),
             shortages: match item.opt_text("shortages") {
                 Some(_) => item.json("shortages")?,
                 None => Vec::new(),
@@ -234,7 +238,8 @@ pub async fn begin(
         .with("register_id", context.register_id.as_str())
         .with("terms", compact::encode(&terms).map_err(Error::bug)?)
         .with("due_pk", due_partition(&cart.id).value())
-        .with("due_at", due.as_millisecond());
+        .with("due_at", due.as_millisecond())
+        .with_some("offline", context.offline.then_some(1));
     let mark = Write::Update {
         table: Table::Orders,
         key: scope.cart(&cart.id),
@@ -266,6 +271,7 @@ fn due_partition(cart_id: &str) -> Partition {
 /// meanwhile come back another way (its plan is released first).
 pub async fn drive(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Timestamp) -> Result<PlanEnd> {
     let mut retries = Retries::new(ports.environment.as_ref(), now);
+    let mut covers = 0;
     loop {
         let get = Get { table: Table::Orders, key: scope.plan(cart_id), consistency: Consistency::Strong };
         let item = match ports.database.get(get).await {
@@ -291,6 +297,12 @@ pub async fn drive(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Times
             // Each step moves the plan on; what it is now is read again.
             Step::Done => {}
             Step::Again(why) => retries.again(&why).await?,
+            Step::Covered => {
+                covers += 1;
+                if covers > plan.chunks().count() {
+                    retries.again("others took the stock that was covered").await?;
+                }
+            }
             Step::GiveUp(shortages) => {
                 let changes = vec![Change::Set(
                     "shortages",
@@ -322,6 +334,8 @@ pub async fn end(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Timesta
 enum Step {
     Done,
     Again(String),
+    /// What a chunk was short of is there now.
+    Covered,
     GiveUp(Vec<Shortage>),
 }
 
@@ -385,6 +399,9 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
                         if free_expired_holds(ports, scope, &plan.store_id, &shortages, now).await? {
                             return Ok(Step::Again("expired holds were freed".to_owned()));
                         }
+                        if plan.offline {
+                            return cover_chunk(ports, scope, plan, chunk, &shortages, now).await;
+                        }
                         return Ok(Step::GiveUp(shortages));
                     }
                     Attempt::Split(split) => {
@@ -408,6 +425,44 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
         }
     }
     Ok(Step::Done)
+}
+
+/// Covers what a chunk of an offline sale is short of, while nobody holds the chunk.
+async fn cover_chunk(
+    ports: &Ports,
+    scope: &TenantScope,
+    plan: &Plan,
+    chunk: u32,
+    shortages: &[Shortage],
+    now: Timestamp,
+) -> Result<Step> {
+    let get = Get { table: Table::Orders, key: scope.cart(&plan.cart_id), consistency: Consistency::Strong };
+    let item = ports.database.get(get).await?;
+    let cart =
+        cart_of(item.as_ref().ok_or_else(|| Error::Bug(format!("plan without cart {}", plan.cart_id)))?)?;
+    let not_held = [
+        Write::Check {
+            table: Table::Orders,
+            key: scope.plan(&plan.cart_id),
+            condition: plan.is_in(PlanState::Reserving),
+        },
+        Write::Check {
+            table: Table::Orders,
+            key: scope.chunk(&plan.cart_id, plan.attempt, chunk),
+            condition: Condition::NotExists,
+        },
+    ];
+    let sale = OfflineSale {
+        cart: &cart,
+        register_id: &plan.register_id,
+        employee_id: &plan.terms.employee_id,
+        at: plan.terms.occurred_at,
+        now,
+    };
+    Ok(match cover(ports, scope, &sale, &not_held, shortages).await? {
+        Covered::Done => Step::Covered,
+        Covered::Again(why) => Step::Again(why),
+    })
 }
 
 /// Makes the order final: plan, order, lane and what came back, in one transaction.

@@ -11,6 +11,7 @@ use crate::error::{Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::counters::Counters;
 use crate::stock::expiry::free_expired;
+use crate::stock::layout::layout_of;
 use crate::tenancy::TenantScope;
 
 /// One SKU of which there is not enough.
@@ -25,6 +26,18 @@ pub struct Shortage {
     /// Epoch milliseconds at which a hold on it may expire.
     #[serde(skip)]
     pub earliest_expiry: Option<i64>,
+    /// The stock as it was found; `None` where there is no such item.
+    #[serde(skip)]
+    pub found: Option<Found>,
+}
+
+/// Stock as it was found short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Available, in thousandths; below zero where a count found less than is promised.
+    pub available: i64,
+    /// Number of the layout.
+    pub layout: i64,
 }
 
 impl Shortage {
@@ -36,6 +49,10 @@ impl Shortage {
             requested: wanted.sellable,
             available: Quantity::from_thousandths(available).unwrap_or_default(),
             earliest_expiry: old.and_then(|item| item.opt_number("earliest_expiry")),
+            found: old.map(|item| Found {
+                available: item.opt_number("available").unwrap_or(0),
+                layout: layout_of(Some(item)),
+            }),
         }
     }
 }
@@ -49,6 +66,7 @@ impl Shortage {
             requested: wanted.sellable,
             available: Quantity::from_thousandths(available).unwrap_or_default(),
             earliest_expiry: seen.and_then(|seen| seen.earliest_expiry),
+            found: seen.map(|seen| Found { available: seen.available, layout: seen.layout }),
         }
     }
 }

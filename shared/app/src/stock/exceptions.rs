@@ -1,69 +1,336 @@
-//! Stock exceptions: where a count or a raised safety stock left less than is promised. Open until a
-//! later count or feed line finds enough; somebody has to look at each.
+//! Stock exceptions: tasks for people, where books and shelves disagree. One is opened
+//! - where a count or a raised safety stock left less than is promised (`below_promised`, one per stock item);
+//!   a later count or feed line that finds enough closes it by itself;
+//! - where a register that was cut off sold more than there was (`oversold_offline`, one per order and SKU).
+//!
+//! Somebody looks at each and says how it was settled; the stock itself is corrected by a count.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tillstream_contracts::inventory::{
+    ExceptionKind, ExceptionQuery, ExceptionResolution, ExceptionStatus, ResolveExceptionRequest,
+    StockException, StockExceptionPage,
+};
+use tillstream_domain::identifier::check_id;
+use tillstream_domain::quantity::Unit;
 
-use crate::database::{Item, Query, Table, Write};
-use crate::error::{Error, Result};
+use crate::cursor::{PagedQuery, limit};
+use crate::database::{
+    Change, Condition, Consistency, DatabaseError, Get, Index, Item, Key, Query, StartKey, Table, Value,
+    Write,
+};
+use crate::error::{Error, Refusal, Result};
+use crate::fields::{TEXT_CHARS_MAX, text};
 use crate::ports::Ports;
-use crate::tenancy::TenantScope;
+use crate::pos::identity::derived_id;
+use crate::stock::attempts::Attempts;
+use crate::stock::counters::shown;
+use crate::stock::references::check_location_id;
+use crate::stock::request_identity::{self, fingerprint, key_reused, request_number};
+use crate::stock::update::REASON_CHARS_MAX;
+use crate::tenancy::{Caller, TenantScope};
 
-/// An open exception.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StockException {
+/// Goods that were sold offline and were not there.
+#[derive(Debug, Clone, Copy)]
+pub struct Oversold<'a> {
+    /// Order.
+    pub order_id: &'a str,
+    /// Register that sold them.
+    pub register_id: &'a str,
+    /// Who sold them.
+    pub employee_id: &'a str,
     /// Where.
-    pub location_id: String,
+    pub location_id: &'a str,
     /// What.
-    pub sku: String,
-    /// `available` as the count left it, in thousandths; below zero.
-    pub available: i64,
-    /// The count or feed line that found it.
-    pub reference: String,
-    /// When.
-    pub opened_at: Timestamp,
+    pub sku: &'a str,
+    /// How it is sold.
+    pub unit: Unit,
+    /// How many more, in thousandths.
+    pub quantity: i64,
+    /// When they were sold, as the register tells it.
+    pub at: Timestamp,
+    /// Our time.
+    pub now: Timestamp,
+    /// A number of this write, so that no other is like it.
+    pub number: i64,
+}
+
+/// Id of the exception of goods that an order oversold.
+pub fn oversold_id(order_id: &str, sku: &str) -> String {
+    derived_id("x", &["oversold_offline", order_id, sku])
+}
+
+fn below_promised_id(location_id: &str, sku: &str) -> String {
+    derived_id("x", &["below_promised", location_id, sku])
+}
+
+/// What every write of an exception sets: it is open, and listed so from when it was first opened.
+fn opened(
+    scope: &TenantScope,
+    id: &str,
+    kind: &'static str,
+    (location_id, sku): (&str, &str),
+    unit: Option<Unit>,
+    now: Timestamp,
+) -> Vec<Change> {
+    let mut changes = vec![
+        Change::Set("tenant_id", scope.tenant_id().into()),
+        Change::Set("exception_id", id.into()),
+        Change::Set("kind", kind.into()),
+        Change::Set("state", "open".into()),
+        Change::Set("location_id", location_id.into()),
+        Change::Set("sku", sku.into()),
+        Change::SetIfAbsent("opened_at", now.as_millisecond().into()),
+        Change::Set("location_pk", scope.stock_exceptions(location_id, "open").value().into()),
+        Change::SetIfAbsent("location_sk", format!("{:015}#{id}", now.as_millisecond().max(0)).into()),
+    ];
+    changes.extend(unit.map(|unit| Change::Set("unit", unit.name().into())));
+    changes
+}
+
+/// Opens the exception of goods that were sold offline and were not there, or adds to it: written in the
+/// transaction of the movement that enters them.
+pub fn oversold_write(scope: &TenantScope, sold: &Oversold<'_>) -> Write {
+    let id = oversold_id(sold.order_id, sold.sku);
+    let what = (sold.location_id, sold.sku);
+    let mut changes = opened(scope, &id, "oversold_offline", what, Some(sold.unit), sold.now);
+    changes.extend([
+        Change::Add("quantity", sold.quantity),
+        Change::Set("reference", sold.order_id.into()),
+        Change::Set("order_id", sold.order_id.into()),
+        Change::Set("register_id", sold.register_id.into()),
+        Change::Set("employee_id", sold.employee_id.into()),
+        Change::Set("occurred_at", sold.at.as_millisecond().into()),
+        Change::Set("number", sold.number.into()),
+    ]);
+    Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition: None }
 }
 
 /// What a count or feed line that leaves `available` at this has to write beside the stock item, in its
 /// own transaction: the exception opens, or closes if there was one.
 pub fn exception_write(
     scope: &TenantScope,
-    location_id: &str,
-    sku: &str,
+    (location_id, sku): (&str, &str),
+    unit: Option<Unit>,
     available: i64,
     reference: &str,
     now: Timestamp,
 ) -> Write {
-    let key = scope.stock_exception(location_id, sku);
+    let id = below_promised_id(location_id, sku);
+    let key = scope.stock_exception(&id);
     if available >= 0 {
         return Write::Delete { table: Table::Stock, key, condition: None };
     }
-    let item = Item::new(&key)
-        .with("tenant_id", scope.tenant_id())
-        .with("location_id", location_id)
-        .with("sku", sku)
-        .with("available", available)
-        .with("reference", reference)
-        .with("opened_at", now.as_millisecond());
-    Write::Put { table: Table::Stock, item, condition: None }
+    let mut changes = opened(scope, &id, "below_promised", (location_id, sku), unit, now);
+    changes.extend([
+        Change::Set("quantity", (-available).into()),
+        Change::Set("reference", reference.into()),
+        Change::Set("occurred_at", now.as_millisecond().into()),
+    ]);
+    Write::Update { table: Table::Stock, key, changes, condition: None }
 }
 
-/// The open exceptions of a tenant, at most `limit`.
+fn kind_of(item: &Item) -> Result<ExceptionKind> {
+    match item.text("kind")? {
+        "oversold_offline" => Ok(ExceptionKind::OversoldOffline),
+        "below_promised" => Ok(ExceptionKind::BelowPromised),
+        other => Err(Error::Bug(format!("unknown kind of exception {other}"))),
+    }
+}
+
+fn status_name(status: ExceptionStatus) -> &'static str {
+    match status {
+        ExceptionStatus::Open => "open",
+        ExceptionStatus::Resolved => "resolved",
+    }
+}
+
+fn is_open(item: &Item) -> Result<bool> {
+    Ok(item.text("state")? == "open")
+}
+
+fn time(item: &Item, name: &str) -> Result<Timestamp> {
+    Timestamp::from_millisecond(item.number(name)?).map_err(Error::bug)
+}
+
+/// An exception as a client reads it.
+fn shown_exception(item: &Item) -> Result<StockException> {
+    let unit = item.opt_text("unit").and_then(Unit::parse);
+    let owned = |name: &str| item.opt_text(name).map(str::to_owned);
+    let open = is_open(item)?;
+    let resolution = if open {
+        None
+    } else {
+        Some(ExceptionResolution {
+            reason: item.text("resolved_reason")?.to_owned(),
+            note: owned("resolved_note"),
+            resolved_by: item.text("resolved_by")?.to_owned(),
+            resolved_at: time(item, "resolved_at")?,
+        })
+    };
+    Ok(StockException {
+        exception_id: item.text("exception_id")?.to_owned(),
+        kind: kind_of(item)?,
+        status: if open { ExceptionStatus::Open } else { ExceptionStatus::Resolved },
+        location_id: item.text("location_id")?.to_owned(),
+        sku: item.text("sku")?.to_owned(),
+        quantity: shown(item.number("quantity")?, unit),
+        reference: item.text("reference")?.to_owned(),
+        order_id: owned("order_id"),
+        register_id: owned("register_id"),
+        employee_id: owned("employee_id"),
+        occurred_at: time(item, "occurred_at")?,
+        opened_at: time(item, "opened_at")?,
+        resolution,
+    })
+}
+
+/// Where the next page begins.
+#[derive(Serialize, Deserialize)]
+struct Position {
+    /// Id of the last exception taken.
+    #[serde(rename = "i")]
+    id: String,
+    /// Its sort key in the index.
+    #[serde(rename = "s")]
+    sort: String,
+}
+
+/// `GET /v1/inventory/exceptions`: those of a location, the oldest first. A moment behind; what is shown is
+/// as of now.
 ///
 /// # Errors
-/// As the database.
-pub async fn open_exceptions(ports: &Ports, scope: &TenantScope, limit: u32) -> Result<Vec<StockException>> {
-    let query = Query { limit, ..Query::partition(Table::Stock, scope.stock_exceptions()) };
-    let page = ports.database.query(query).await?;
-    page.items
-        .iter()
-        .map(|item| {
-            Ok(StockException {
-                location_id: item.text("location_id")?.to_owned(),
-                sku: item.text("sku")?.to_owned(),
-                available: item.number("available")?,
-                reference: item.text("reference")?.to_owned(),
-                opened_at: Timestamp::from_millisecond(item.number("opened_at")?).map_err(Error::bug)?,
-            })
-        })
-        .collect()
+/// 400 `cursor_malformed`; 403 `store_out_of_reach`; 422 for a malformed location or a limit out of range.
+pub async fn list(ports: &Ports, caller: &Caller, query: &ExceptionQuery) -> Result<StockExceptionPage> {
+    check_location_id("location_id", &query.location_id)?;
+    caller.require_store(&query.location_id)?;
+    let scope = &caller.scope;
+    let limit = limit(query.limit)?;
+    let status = status_name(query.status.unwrap_or(ExceptionStatus::Open));
+    let paged = PagedQuery::new(scope, "exceptions", [query.location_id.as_str(), status]);
+    let partition = scope.stock_exceptions(&query.location_id, status);
+    let position = query.cursor.as_deref().map(|cursor| paged.typed_position(cursor)).transpose()?;
+    let start = position.map(|position: Position| {
+        let key = scope.stock_exception(&position.id);
+        let names = [
+            ("pk", key.pk().to_owned()),
+            ("sk", key.sk().to_owned()),
+            ("location_pk", partition.value().to_owned()),
+            ("location_sk", position.sort),
+        ];
+        StartKey(names.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect())
+    });
+    // One more than wanted, so that a full page knows whether it is the last.
+    let index = Query {
+        limit: limit.saturating_add(1),
+        start,
+        ..Query::index(Table::Stock, Index::ByLocation, partition)
+    };
+    let page = ports.database.query(index).await?;
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = page.items.len() > wanted || page.next.is_some();
+    let listed: Vec<&Item> = page.items.iter().take(wanted).collect();
+    let get =
+        |item: &&Item| Ok(Get { table: Table::Stock, key: Key::of(item)?, consistency: Consistency::Strong });
+    let found = ports.database.get_many(listed.iter().map(get).collect::<Result<_>>()?).await?;
+    let mut items = Vec::with_capacity(found.len());
+    let mut last = None;
+    for (listed, item) in listed.iter().zip(&found) {
+        if let Some(item) = item {
+            // The index may be behind: what was resolved a moment ago is open no longer.
+            if item.text("state")? == status {
+                items.push(shown_exception(item)?);
+            }
+        }
+        let sort = listed.text("location_sk")?;
+        let id = sort.split_once('#').map(|(_, id)| id).unwrap_or_default();
+        last = Some(Position { id: id.to_owned(), sort: sort.to_owned() });
+    }
+    let next = last.filter(|_| more).map(|last| serde_json::to_string(&last)).transpose();
+    let next_cursor = next.map_err(Error::bug)?.map(|position| paged.cursor(&position));
+    Ok(StockExceptionPage { items, next_cursor })
+}
+
+/// What resolving answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The exception as it is now.
+    pub exception: StockException,
+    /// Whether it took effect before, and this is its answer again.
+    pub replayed: bool,
+}
+
+/// `POST /v1/inventory/exceptions/{id}/resolve`: says how an exception was settled, once. It moves no stock:
+/// a count does. The exception itself remembers the idempotency key.
+///
+/// # Errors
+/// 403 `store_out_of_reach`; 404 `exception_not_found`; 409 `exception_resolved`; 422 `reason_invalid`,
+/// `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`.
+pub async fn resolve(
+    ports: &Ports,
+    caller: &Caller,
+    idempotency_key: &str,
+    id: &str,
+    request: &ResolveExceptionRequest,
+) -> Result<Resolved> {
+    let now = ports.environment.now();
+    if request.reason.trim().is_empty() || request.reason.chars().count() > REASON_CHARS_MAX {
+        let message = format!("a reason is 1 to {REASON_CHARS_MAX} characters that say how it was settled");
+        return Err(Refusal::field("reason", "reason_invalid", message).into());
+    }
+    text("reason", &request.reason, REASON_CHARS_MAX)?;
+    if let Some(note) = &request.note {
+        text("note", note, TEXT_CHARS_MAX)?;
+    }
+    let missing = || Refusal::not_found("exception_not_found", "there is no such exception");
+    check_id(id).map_err(|_| missing())?;
+    let key = caller.scope.stock_exception(id);
+    let own = request_identity::derived_id(caller, "resolve", idempotency_key);
+    let fingerprint = fingerprint("resolve", request)?;
+    let number = request_number(ports.environment.as_ref());
+    let mut attempts = Attempts::new(ports.environment.as_ref());
+    loop {
+        let get = Get { table: Table::Stock, key: key.clone(), consistency: Consistency::Strong };
+        let item = ports.database.get(get).await?.ok_or_else(missing)?;
+        caller.require_store(item.text("location_id")?)?;
+        if item.opt_text("resolve_key") == Some(own.as_str()) {
+            if item.text("resolve_fingerprint")? != fingerprint {
+                return Err(key_reused());
+            }
+            // Our own write, whose answer was lost, is not a replay.
+            let replayed = item.number("resolve_request")? != number;
+            return Ok(Resolved { exception: shown_exception(&item)?, replayed });
+        }
+        if !is_open(&item)? {
+            let by = item.opt_text("resolved_by").unwrap_or_default();
+            let detail = format!("the exception was resolved before, by {by}");
+            return Err(Refusal::conflict("exception_resolved", detail).into());
+        }
+        let resolved = caller.scope.stock_exceptions(item.text("location_id")?, "resolved");
+        let changes = vec![
+            Change::Set("state", "resolved".into()),
+            Change::Set("location_pk", resolved.value().into()),
+            Change::Set("resolved_reason", request.reason.as_str().into()),
+            match &request.note {
+                Some(note) => Change::Set("resolved_note", note.as_str().into()),
+                None => Change::Remove("resolved_note"),
+            },
+            Change::Set("resolved_by", caller.subject.as_str().into()),
+            Change::Set("resolved_at", now.as_millisecond().into()),
+            Change::Set("resolve_key", own.as_str().into()),
+            Change::Set("resolve_fingerprint", fingerprint.as_str().into()),
+            Change::Set("resolve_request", number.into()),
+        ];
+        let still_open = Some(Condition::Eq("state", "open".into()));
+        let write = Write::Update { table: Table::Stock, key: key.clone(), changes, condition: still_open };
+        match ports.database.write(write).await {
+            // Read again, for the answer: the write tells nothing of the rest.
+            Ok(()) => attempts.at_once("the exception was resolved and resolved again")?,
+            Err(DatabaseError::ConditionFailed(_)) => {
+                attempts.at_once("the exception changed while it was resolved")?;
+            }
+            Err(error) if error.is_transient() => attempts.after_a_wait("resolving an exception").await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
 }

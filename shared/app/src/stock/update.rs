@@ -242,7 +242,8 @@ impl<'a> Update<'a> {
             ..before
         };
         let reference = &self.movement.reference;
-        let exception = exception_write(scope, location_id, sku, after.available, reference, self.now);
+        let what = (location_id, sku);
+        let exception = exception_write(scope, what, Some(self.unit), after.available, reference, self.now);
         let updated = StockUpdated {
             stock: level(location_id, sku, &after),
             change: shown(delta.on_hand, Some(self.unit)),

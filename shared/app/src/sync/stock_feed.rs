@@ -179,7 +179,7 @@ fn stock_writes(feed: Feed<'_>, target: &Target<'_>, old: Option<&Item>) -> Resu
     let mut writes = vec![write];
     // Nearly every line neither opens nor closes one, and then pays for no second write.
     if before.available < 0 || after < 0 {
-        writes.push(exception_write(scope, location_id, sku, after, target.line_id, feed.now));
+        writes.push(exception_write(scope, (location_id, sku), target.unit, after, target.line_id, feed.now));
     }
     Ok(writes)
 }

@@ -4,6 +4,7 @@ use tillstream_app::database::Database;
 use tillstream_app::stock::counters::{Delta, StockTarget, stock_update, stock_update_at};
 use tillstream_app::stock::layout::Place;
 use tillstream_app::stock::{conservation, exceptions, ledger, read};
+use tillstream_contracts::inventory::ExceptionQuery;
 use tillstream_domain::quantity::{Quantity, QuantityInput};
 
 use crate::fixture::{Fixture, SKUS};
@@ -115,15 +116,25 @@ async fn so_many_exceptions_are_told_as_are_asked_for() {
     let fixture = Fixture::new(4).await;
     let now = fixture.movement().at;
     let write = async |sku: &str, available| {
-        let write = exceptions::exception_write(fixture.scope(), SHOP, sku, available, "count", now);
+        let what = (SHOP, sku);
+        let write = exceptions::exception_write(fixture.scope(), what, None, available, "count", now);
         fixture.memory.write(write).await.unwrap();
     };
     for sku in SKUS {
         write(sku, -1).await;
     }
-    let open =
-        async |limit| exceptions::open_exceptions(&fixture.ports, fixture.scope(), limit).await.unwrap();
-    assert_eq!((open(2).await.len(), open(3).await.len()), (2, 3));
+    let open = async |limit| {
+        let query =
+            ExceptionQuery { location_id: SHOP.into(), status: None, limit: Some(limit), cursor: None };
+        exceptions::list(&fixture.ports, &fixture.caller, &query).await.unwrap()
+    };
+    let (two, three) = (open(2).await, open(3).await);
+    assert_eq!((two.items.len(), three.items.len()), (2, 3));
+    assert_eq!((two.next_cursor.is_some(), three.next_cursor.is_some()), (true, false));
+    let query =
+        ExceptionQuery { location_id: SHOP.into(), status: None, limit: None, cursor: two.next_cursor };
+    let rest = exceptions::list(&fixture.ports, &fixture.caller, &query).await.unwrap();
+    assert_eq!(rest.items, three.items[2..]);
     write(A, 0).await;
-    assert_eq!(open(9).await.len(), 2, "just enough is enough");
+    assert_eq!(open(9).await.items.len(), 2, "just enough is enough");
 }

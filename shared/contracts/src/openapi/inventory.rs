@@ -5,9 +5,9 @@ use utoipa::OpenApi;
 use super::headers::{IdempotencyHeader, IfMatchHeader};
 use crate::catalog::{LocationBody, LocationList, LocationReply};
 use crate::inventory::{
-    Conservation, ConservationQuery, ExtendRequest, MovementQuery, NoFields, PageQuery, Reservation,
-    ReserveRequest, ShortLine, StockLevel, StockLevelPage, StockListQuery, StockMovementPage,
-    StockUpdateRequest, StockUpdated,
+    Conservation, ConservationQuery, ExceptionQuery, ExtendRequest, MovementQuery, NoFields, PageQuery,
+    Reservation, ReserveRequest, ResolveExceptionRequest, ShortLine, StockException, StockExceptionPage,
+    StockLevel, StockLevelPage, StockListQuery, StockMovementPage, StockUpdateRequest, StockUpdated,
 };
 
 /// This area.
@@ -30,7 +30,9 @@ use crate::inventory::{
         release_reservation,
         extend_reservation,
         list_movements,
-        prove_conservation
+        prove_conservation,
+        list_exceptions,
+        resolve_exception
     ),
     components(schemas(ShortLine))
 )]
@@ -110,7 +112,7 @@ fn list_stock() {}
 
 /// Stock of a SKU at every location in reach.
 #[utoipa::path(get, path = "/v1/inventory/{sku}", tag = "inventory",
-    params(("sku" = String, Path, description = "SKU. One named as a route beside (`movements`, `conservation`): `GET /v1/inventory?sku=`"), PageQuery),
+    params(("sku" = String, Path, description = "SKU. One named as a route beside (`movements`, `conservation`, `exceptions`): `GET /v1/inventory?sku=`"), PageQuery),
     responses(
         (status = 200, description = "A page, by location", body = StockLevelPage),
         (status = 400, description = "`cursor_malformed`"),
@@ -233,3 +235,29 @@ fn list_movements() {}
         (status = 422, description = "`location_id_malformed`, `sku_malformed`, `query_invalid`"),
     ))]
 fn prove_conservation() {}
+
+/// The exceptions of a location, the oldest first: where a register that was cut off sold more than there
+/// was (`oversold_offline`), or a count left less than is promised (`below_promised`).
+#[utoipa::path(get, path = "/v1/inventory/exceptions", tag = "inventory", params(ExceptionQuery),
+    responses(
+        (status = 200, description = "A page", body = StockExceptionPage),
+        (status = 400, description = "`cursor_malformed`"),
+        (status = 403, description = "`store_out_of_reach`"),
+        (status = 422, description = "`limit_out_of_range`, `location_id_malformed`, `query_invalid`"),
+    ))]
+fn list_exceptions() {}
+
+/// Says how an exception was settled, once. It moves no stock: a count does (`POST /v1/inventory/update`).
+/// Roles: store manager, warehouse staff, operator.
+#[utoipa::path(post, path = "/v1/inventory/exceptions/{id}/resolve", tag = "inventory",
+    params(("id" = String, Path, description = "Exception", example = "x-0f3a9c2b7d1e4f5a6b7c8d9e"), IdempotencyHeader),
+    request_body = ResolveExceptionRequest,
+    responses(
+        (status = 200, description = "Resolved; a replay answers the same", body = StockException),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 403, description = "`role_required`, `store_out_of_reach`"),
+        (status = 404, description = "`exception_not_found`"),
+        (status = 409, description = "`exception_resolved`"),
+        (status = 422, description = "`field_invalid`, `reason_invalid`, `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
+    ))]
+fn resolve_exception() {}
