@@ -704,3 +704,62 @@ async fn the_order_of_commands_changes_no_total() {
     seen.dedup();
     assert_eq!(seen.len(), 1, "{seen:?}");
 }
+
+/// What is used up is not given first and refused when the customer has paid.
+#[tokio::test]
+async fn a_promotion_that_is_used_up_is_not_given() {
+    let world = World::open().await;
+    let half = json!({"percentage": {"bps": 5_000}});
+    world
+        .promotion(
+            "first",
+            json!({"benefit": half, "target": {"skus": ["A"]}, "limits": {"per_customer": 1}}),
+        )
+        .await;
+    world.promotion("few", json!({"benefit": half, "target": {"skus": ["B"]}, "limits": {"total": 1}})).await;
+    for (cart, total) in [("one", 128), ("two", 255)] {
+        world.cart(cart, &[("A", 1)]).await;
+        world.send(cart, "set_customer", json!({"customer_id": "ann"})).await;
+        assert_eq!(totals(&world.sell(cart, "cash").await)[3], total, "{cart}");
+    }
+    let nobody = world.cart("nobody", &[("A", 1)]).await;
+    assert_eq!(totals(&nobody)[3], 255, "uses cannot be counted of nobody");
+    // Two are paid before either is final: one of them is told, and sold without it.
+    for cart in ["x", "y"] {
+        world.cart(cart, &[("B", 2)]).await;
+        world.send(cart, "set_tendering", json!({})).await;
+        world.send(cart, "add_payment", json!({"tender": "cash", "amount": gbp(100)})).await;
+    }
+    world.send("x", "finalize_order", json!({})).await;
+    assert_eq!(world.refused("y", "finalize_order", json!({})).await, "promotion_limit_reached");
+    let without = world.send("y", "remove_promo", json!({"promo_id": "few"})).await;
+    assert_eq!((&without["state"], &without["totals"]["due"]), (&json!("tendering"), &gbp(100)));
+    world.send("y", "add_payment", json!({"tender": "card", "amount": gbp(100)})).await;
+    let done = world.shop.command("y-again", "finalize_order", json!({"cart_id": "y"})).await.unwrap();
+    assert_eq!(totals(&view(&done)), [200, 0, 0, 200]);
+    world.cart("late", &[("B", 2)]).await;
+    let late = world.sell("late", "cash").await;
+    assert_eq!(totals(&late)[3], 200, "whoever tenders later is not given it");
+}
+
+/// Each part of a return is rounded to coins by itself; the last one takes what is left.
+#[tokio::test]
+async fn a_sale_rounded_to_coins_comes_back_in_parts() {
+    let world = World::open().await;
+    world.settings(TaxMode::Exclusive, TaxRounding::PerLine, 5).await;
+    world.shop.product(STORE, "P53", "0.53", 100).await.unwrap();
+    world.shop.product(STORE, "P49", "0.49", 100).await.unwrap();
+    world.cart("c", &[("P53", 1), ("P49", 1)]).await;
+    world.send("c", "set_tendering", json!({})).await;
+    world.send("c", "add_payment", json!({"tender": "cash", "amount": gbp(100)})).await;
+    world.send("c", "finalize_order", json!({})).await;
+    for (id, line, refunded) in [("b1", "l-1", 55), ("b2", "l-2", 45)] {
+        let start = json!({"return_id": id, "original_order_id": "c", "reason": "x"});
+        world.shop.command(&format!("{id}s"), "start_return", start).await.unwrap();
+        let back = json!({"return_id": id, "line_id": line, "quantity": 1, "disposition": "none"});
+        world.shop.command(&format!("{id}l"), "return_line_item", back).await.unwrap();
+        let refund = json!({"return_id": id, "tender": "cash", "amount": gbp(refunded)});
+        world.shop.command(&format!("{id}r"), "refund_tender", refund).await.unwrap();
+        world.shop.command(&format!("{id}f"), "finalize_return", json!({"return_id": id})).await.unwrap();
+    }
+}

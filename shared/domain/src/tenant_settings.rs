@@ -14,7 +14,6 @@ pub const COMMAND_AGE_SECONDS_MAX: u32 = 2 * 365 * 24 * 3_600;
 /// A tenant's settings. Without any, prices contain no tax rules' tax, and nothing is asked for that a till
 /// did not need before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct TenantSettings {
     /// How prices and tax are reckoned.
     #[serde(default = "default_pricing")]

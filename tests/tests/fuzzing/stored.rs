@@ -1,6 +1,6 @@
 //! What is stored compactly: pages, records, carts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::io::Write;
 
@@ -360,6 +360,8 @@ fn terms() -> impl Strategy<Value = SaleTerms> {
             time_zone,
             customer: CustomerTerms { segments, tax_exempt },
             requested,
+            used_up: excluded.clone(),
+            used_up_by_customer: BTreeSet::new(),
             excluded,
             coupons,
             lines,

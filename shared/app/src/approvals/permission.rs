@@ -29,6 +29,8 @@ pub enum Permission {
     Settings(ApprovalSettings),
     /// This approval, if it allows it.
     Approval(String),
+    /// Nothing: it is refused, unless it took effect before.
+    Denied,
 }
 
 /// An approval that allows what a command does.
@@ -60,8 +62,7 @@ impl Permission {
     /// What a command that is about `action` rests on. `amount`: of a movement of cash, in minor units.
     ///
     /// # Errors
-    /// 403 `approval_required` where the caller needs one and names none; 422 `id_malformed`; those of
-    /// reading the tenant's settings.
+    /// 422 `id_malformed`; those of reading the tenant's settings.
     pub async fn of(
         ports: &Ports,
         context: &CommandContext,
@@ -81,21 +82,26 @@ impl Permission {
             ApprovalAction::ManualDiscount => !settings.manual_discount.is_always(),
             action => !settings.needs(action, amount),
         };
-        if may_do_without { Ok(Permission::Settings(settings)) } else { Err(approval_required()) }
+        Ok(if may_do_without { Permission::Settings(settings) } else { Permission::Denied })
+    }
+
+    /// Whether it rests on the approval of this id.
+    pub fn is_of(&self, approval_id: &str) -> bool {
+        matches!(self, Permission::Approval(id) if id == approval_id)
     }
 
     /// The read of the approval, if there is one to read.
     pub fn get(&self, context: &CommandContext) -> Option<Get> {
         match self {
             Permission::Approval(id) => Some(approval_get(&context.caller.scope, id)),
-            Permission::Role | Permission::Settings(_) => None,
+            Permission::Role | Permission::Settings(_) | Permission::Denied => None,
         }
     }
 
     /// The approval's leave for exactly `binding`, from its item; nothing where none is needed.
     ///
     /// # Errors
-    /// 403 `approval_not_found`, `approval_does_not_match`, `approval_denied`; 409 `approval_pending`,
+    /// 403 `approval_required` where the caller needs one and names none, `approval_not_found`, `approval_does_not_match`, `approval_denied`; 409 `approval_pending`,
     /// `approval_expired`, `approval_used`.
     pub fn permit(
         &self,
@@ -103,7 +109,11 @@ impl Permission {
         item: Option<&Item>,
         binding: Binding,
     ) -> Result<Option<Grant>> {
-        let Permission::Approval(_) = self else { return Ok(None) };
+        match self {
+            Permission::Approval(_) => {}
+            Permission::Denied => return Err(approval_required()),
+            Permission::Role | Permission::Settings(_) => return Ok(None),
+        }
         let stored = StoredApproval::of(item.ok_or_else(not_there)?)?;
         // Of a store out of reach not even what it was for is told.
         if !context.caller.reaches(&stored.approval.bound.store_id) {

@@ -1,6 +1,8 @@
 //! `POST /v1/orders`: a whole order in one request, by the same rules and writes as a till's sale. Its
 //! number comes from one of the store's virtual lanes.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use tillstream_contracts::orders::{OrderPaymentInput, PlaceOrder};
 use tillstream_domain::cart::applied::Seen;
@@ -26,6 +28,7 @@ use crate::pos::context::CommandContext;
 use crate::pos::finalize::{Beside, Rounds, StoreRead};
 use crate::pos::identity::{command_identity, derived_id, spread};
 use crate::pos::lane_write::lane_get;
+use crate::pos::limited_uses::{LimitedPromotions, refused_promotion};
 use crate::pos::lines::{line_terms, positive_quantity, price_of, sku_not_found};
 use crate::tenancy::{Caller, Role};
 use crate::tenant_rules::tenant_rules;
@@ -136,6 +139,10 @@ pub(super) async fn run(
     let order = placing.order;
     let scope = &context.caller.scope;
     let rules = tenant_rules(ports, scope, context.now).await?;
+    let by = rules.priced_by(context.occurred_at);
+    let (by_all, by_customer) = (LimitedPromotions::by_all(&by), LimitedPromotions::by_customer(&by));
+    // Nobody is there to take a promotion off: the order is priced without one that was refused.
+    let mut refused = BTreeSet::new();
     let mut rounds = Rounds::new(ports, context);
     loop {
         let mut gets = vec![
@@ -144,6 +151,12 @@ pub(super) async fn run(
             catalog_get(scope.location(&context.store_id)),
         ];
         gets.extend(customer_get(context, order.customer_id.as_deref()));
+        let by_all_at = gets.len();
+        gets.extend(by_all.gets(scope, None));
+        let by_customer_at = gets.len();
+        if order.customer_id.is_some() {
+            gets.extend(by_customer.gets(scope, order.customer_id.as_deref()));
+        }
         let fixed_gets = gets.len();
         let mut skus: Vec<&str> = order.lines.iter().map(|line| line.sku.as_str()).collect();
         skus.sort_unstable();
@@ -179,8 +192,12 @@ pub(super) async fn run(
         };
         let stored = existing.map(|existing| existing.version);
         let customer = customer_terms(order.customer_id.as_ref().and_then(|_| at(3)))?;
-        let by = rules.priced_by(context.occurred_at);
-        let mut cart = build(context, (&location, customer, &by), (order_id, order), product)?;
+        let seen = |range: std::ops::Range<usize>| read.get(range).unwrap_or_default();
+        let mut used_up = by_all.used_up(seen(by_all_at..by_customer_at));
+        used_up.extend(refused.iter().cloned());
+        let used_up = (used_up, by_customer.used_up(seen(by_customer_at..fixed_gets)));
+        let buyer = Buyer { terms: customer, used_up };
+        let mut cart = build(context, (&location, buyer, &by), (order_id, order), product)?;
         cart.version = stored.unwrap_or(cart.version);
         cart.course.recorded.clone_from(&placing.recorded);
         let moves = if placing.moves_stock { cart.stock_moves() } else { Vec::new() };
@@ -193,7 +210,14 @@ pub(super) async fn run(
             Some(writes) => (writes, Vec::new()),
             None => (Vec::new(), moves),
         };
-        let Some(claims) = rounds.claims(&cart, stored).await? else { continue };
+        let claims = match rounds.claims(&cart, stored).await {
+            Err(Error::Rejected(refusal)) if refused_promotion(&refusal).is_some() => {
+                refused.extend(refused_promotion(&refusal));
+                continue;
+            }
+            claims => claims?,
+        };
+        let Some(claims) = claims else { continue };
         let beside = Beside { writes: reserved, claims };
         if moves.len() + beside.len() + 2 > TRANSACTION_ACTIONS_MAX {
             begin_long(ports, context, &mut rounds, cart, stored, &moves).await?;
@@ -201,8 +225,13 @@ pub(super) async fn run(
         }
         cart.applied.record_last(&context.identity, Outcome::Finalized);
         let read = StoreRead { location: &location, lane: at(1), needs_shift: false };
-        if let Some(executed) = rounds.commit(cart, stored, &read, &moves, beside).await? {
-            return Ok(executed);
+        match rounds.commit(cart, stored, &read, &moves, beside).await {
+            Ok(Some(executed)) => return Ok(executed),
+            Ok(None) => {}
+            Err(Error::Rejected(refusal)) if refused_promotion(&refusal).is_some() => {
+                refused.extend(refused_promotion(&refusal));
+            }
+            Err(error) => return Err(error),
         }
     }
 }
@@ -258,10 +287,17 @@ fn web_store(context: &CommandContext, location: Option<&Item>) -> Result<Locati
     if location.kind == LocationKind::Store { Ok(location) } else { Err(unknown().into()) }
 }
 
+/// What is known of who buys.
+struct Buyer {
+    terms: CustomerTerms,
+    /// Promotions that are used up, by all together and by this customer.
+    used_up: (BTreeSet<String>, BTreeSet<String>),
+}
+
 /// The order as a cart, lines and payments in it.
 fn build<'a>(
     context: &CommandContext,
-    (location, customer, by): (&Location, CustomerTerms, &PricedBy<'_>),
+    (location, buyer, by): (&Location, Buyer, &PricedBy<'_>),
     (order_id, order): (&str, &PlaceOrder),
     product: impl Fn(&str) -> (Option<&'a Item>, Option<&'a Item>),
 ) -> Result<Cart> {
@@ -272,7 +308,8 @@ fn build<'a>(
         customer_id: order.customer_id.clone(),
     };
     let mut cart = new_cart(context, location, new);
-    cart.terms.customer = customer;
+    cart.terms.customer = buyer.terms;
+    (cart.terms.used_up, cart.terms.used_up_by_customer) = buyer.used_up;
     for (position, line) in order.lines.iter().enumerate() {
         let field = |name: &str| format!("lines[{position}].{name}");
         let (found, prices) = product(&line.sku);

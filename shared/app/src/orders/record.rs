@@ -65,6 +65,7 @@ pub async fn record(ports: &Ports, caller: &Caller, key: &str, sale: RecordSale)
         employee_id: caller.subject.clone(),
         occurred_at: sale.occurred_at,
         now,
+        offline: false,
     };
     let recorded = Recorded { register_id: sale.register_id, receipt_reference: sale.receipt_reference };
     let placing = Placing { order: &order, recorded: Some(recorded), moves_stock: !sale.stock_already_moved };

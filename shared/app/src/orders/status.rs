@@ -79,6 +79,7 @@ pub async fn change(
         employee_id: caller.subject.clone(),
         occurred_at: now,
         now,
+        offline: false,
     };
     let mut retries = Retries::new(ports.environment.as_ref(), now);
     loop {

@@ -11,6 +11,7 @@ use super::cart_item::cart_of;
 use super::cart_write::{Executed, Reach, cart_get, change_cart, change_cart_in_reach, create_cart, replay};
 use super::context::CommandContext;
 use super::identity::derived_id;
+use super::limited_uses::LimitedPromotions;
 use super::returns::REASON_CHARS_MAX;
 use crate::catalog::items::{catalog_get, customer_of};
 use crate::database::{Get, Item};
@@ -114,6 +115,12 @@ pub async fn create(
     let mut gets =
         vec![catalog_get(context.caller.scope.location(&context.store_id)), cart_get(context, &cart_id)];
     gets.extend(customer_get(context, payload.customer_id.as_deref()));
+    let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
+    let by = rules.priced_by(context.occurred_at);
+    let limited = LimitedPromotions::by_customer(&by);
+    if payload.customer_id.is_some() {
+        gets.extend(limited.gets(&context.caller.scope, payload.customer_id.as_deref()));
+    }
     let read = ports.database.get_many(gets).await?;
     if let Some(existing) = read.get(1).and_then(Option::as_ref) {
         let existing = cart_of(existing)?;
@@ -128,6 +135,7 @@ pub async fn create(
     let new = NewCart { id: cart_id, kind: CartKind::Sale, channel, customer_id: payload.customer_id };
     let mut cart = new_cart(context, &location, new);
     cart.terms.customer = customer_terms(read.get(2).and_then(Option::as_ref))?;
+    cart.terms.used_up_by_customer = limited.used_up(read.get(3..).unwrap_or_default());
     create_cart(ports, context, cart, &[]).await
 }
 
@@ -141,10 +149,15 @@ pub async fn set_customer(ports: &Ports, context: &CommandContext, payload: SetC
     }
     let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
     let by = rules.priced_by(context.occurred_at);
-    let more = customer_get(context, payload.customer_id.as_deref()).into_iter().collect();
+    let limited = LimitedPromotions::by_customer(&by);
+    let mut more: Vec<Get> = customer_get(context, payload.customer_id.as_deref()).into_iter().collect();
+    if payload.customer_id.is_some() {
+        more.extend(limited.gets(&context.caller.scope, payload.customer_id.as_deref()));
+    }
     change_cart(ports, context, &payload.cart_id, more, |cart, more| {
         let customer = customer_terms(more.first().and_then(Option::as_ref))?;
-        cart.set_customer(payload.customer_id.clone(), customer, &by)?;
+        let used_up = limited.used_up(more.get(1..).unwrap_or_default());
+        cart.set_customer(payload.customer_id.clone(), (customer, used_up), &by)?;
         Ok(Outcome::Done)
     })
     .await
@@ -162,7 +175,10 @@ pub async fn set_tendering(
 ) -> Result<Executed> {
     let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
     let by = rules.priced_by(context.occurred_at);
-    change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
+    let limited = LimitedPromotions::by_all(&by);
+    let more = limited.gets(&context.caller.scope, None);
+    change_cart(ports, context, &payload.cart_id, more, |cart, more| {
+        cart.terms.used_up = limited.used_up(more);
         cart.set_tendering(&by)?;
         if !context.needs_no_approval() {
             cart.check_allowed_discounts()?;

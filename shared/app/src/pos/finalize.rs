@@ -355,7 +355,8 @@ impl<'a> Rounds<'a> {
             PlanEnd::Released(shortages) if !shortages.is_empty() && !self.context.offline => {
                 Err(insufficient_stock(cart, &shortages).into())
             }
-            PlanEnd::Released(_) => Ok(()),
+            // Why is told by the next round, unless it changed meanwhile.
+            PlanEnd::Released(_) => self.retries.again("the plan gave up").await,
             PlanEnd::Finalized => {
                 self.ended = true;
                 Ok(())

@@ -5,10 +5,11 @@
 //! as hot stock is: a partition takes 1,000 writes a second, and transactions on one item conflict. A sale
 //! takes from one part; where that has none left, all are looked at, and only then is the coupon refused.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tillstream_domain::cart::{Cart, LimitedUse};
-use tillstream_domain::pricing::Source;
+use tillstream_domain::cart::{Cart, LimitedUse, PricedBy};
+use tillstream_domain::pricing::{Promotion, Source};
 
 use super::claims::Claim;
 use crate::database::{Change, Condition, Consistency, Get, Item, Key, Table, Write};
@@ -61,6 +62,52 @@ pub fn uses_left(kind: &str, limit: u32, first: Option<&Item>) -> u32 {
         return 1;
     }
     u32::try_from(i64::from(limit) - used(first)).unwrap_or(0)
+}
+
+/// Most limited promotions whose counters are looked at before a sale is paid.
+const LOOKED_AT_MAX: usize = 50;
+
+/// Promotions with a limit of uses, whose counters are read where a sale is priced a last time: so that what is
+/// used up is not given first and refused when the customer has paid.
+pub struct LimitedPromotions<'r> {
+    limits: Vec<(&'r str, u32)>,
+}
+
+impl<'r> LimitedPromotions<'r> {
+    fn of(by: &PricedBy<'r>, limit: impl Fn(&Promotion) -> Option<u32>) -> Self {
+        let valid = by.rules.promotions.iter().filter(|promotion| promotion.conditions.is_valid(by.at));
+        let limits = valid.filter_map(|promotion| Some((promotion.id.as_str(), limit(promotion)?)));
+        LimitedPromotions { limits: limits.take(LOOKED_AT_MAX).collect() }
+    }
+
+    /// Those that all together use.
+    pub fn by_all(by: &PricedBy<'r>) -> Self {
+        Self::of(by, |promotion| promotion.limits.total)
+    }
+
+    /// Those of which each customer has so many.
+    pub fn by_customer(by: &PricedBy<'r>) -> Self {
+        Self::of(by, |promotion| promotion.limits.per_customer)
+    }
+
+    /// The reads of their counters, in their order: of a customer's, or of all together.
+    pub fn gets(&self, scope: &TenantScope, customer_id: Option<&str>) -> Vec<Get> {
+        self.limits.iter().map(|(id, _)| use_get(scope, "promotion", id, customer_id)).collect()
+    }
+
+    /// Those that are used up, from their counters.
+    pub fn used_up(&self, counters: &[Option<Item>]) -> BTreeSet<String> {
+        let counters = counters.iter().map(Option::as_ref);
+        let with_limits = self.limits.iter().zip(counters);
+        let gone = with_limits.filter(|((_, limit), counter)| used(*counter) >= i64::from(*limit));
+        gone.map(|((id, _), _)| (*id).to_owned()).collect()
+    }
+}
+
+/// The promotion that a sale was refused for, if it was for the uses of one.
+pub fn refused_promotion(refusal: &Refusal) -> Option<String> {
+    let is_it = matches!(refusal.code, "promotion_limit_reached" | "promotion_unavailable");
+    refusal.extra.get("promotion").filter(|_| is_it)?.as_str().map(str::to_owned)
 }
 
 /// What one use takes, and where.

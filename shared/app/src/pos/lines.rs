@@ -213,8 +213,10 @@ pub async fn update(ports: &Ports, context: &CommandContext, payload: UpdateLine
     match change_line(ports, context, &payload, context.needs_no_approval()).await {
         // The settings are read only where they matter: where a price set by hand is to be that of more.
         Err(error) if error.code() == Some(PRICE_OF_MORE) => {
-            Permission::of(ports, context, ApprovalAction::PriceOverride, 0, None).await?;
-            change_line(ports, context, &payload, true).await
+            match Permission::of(ports, context, ApprovalAction::PriceOverride, 0, None).await? {
+                Permission::Denied => Err(error),
+                _ => change_line(ports, context, &payload, true).await,
+            }
         }
         done => done,
     }

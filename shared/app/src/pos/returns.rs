@@ -6,8 +6,8 @@ use tillstream_contracts::pos::{ReturnLineItem, StartReturn};
 use tillstream_domain::approval::{ApprovalAction, Binding};
 use tillstream_domain::cart::order_status::OrderStatus;
 use tillstream_domain::cart::{
-    ApprovedPart, Cart, CartKind, CartState, Charges, Disposition, LineTerms, NewLine, OriginalLine,
-    OriginalSale, Outcome, ReturnHead, Returned,
+    ApprovedPart, Cart, CartKind, CartState, Charges, CustomerTerms, Disposition, LineTerms, NewLine,
+    OriginalLine, OriginalSale, Outcome, ReturnHead, Returned,
 };
 use tillstream_domain::quantity::Quantity;
 
@@ -97,6 +97,8 @@ pub async fn start(
     let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
     // What the sale's lines were charged: a return is worth its part of that.
     let mut sold = Charges::default();
+    // Returns count for whom their sales counted.
+    let (mut customer_id, mut customer) = (None, CustomerTerms::default());
     let original = match &payload.original_order_id {
         None => None,
         Some(order_id) => {
@@ -116,12 +118,14 @@ pub async fn start(
                 return Err(Refusal::new(RefusalKind::Invalid, "currency_mismatch", detail).into());
             }
             let original = original_sale(&sale, &returned_of(at(3))?);
+            (customer_id, customer) = (sale.customer_id, sale.terms.customer);
             sold = sale.charges;
             Some(original)
         }
     };
     let mut cart =
         new_cart(context, &location, NewCart { id: return_id, kind: CartKind::Return, ..NewCart::default() });
+    (cart.customer_id, cart.terms.customer) = (customer_id, customer);
     cart.terms.cash_increment = rules.settings.pricing.cash_increment;
     cart.charges.discounts = sold.discounts;
     cart.charges.taxes = sold.taxes;
@@ -142,8 +146,9 @@ pub async fn start(
 
 fn original_sale(sale: &Cart, returned: &Returned) -> OriginalSale {
     let mut tenders: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-    for payment in &sale.payments {
-        tenders.entry(payment.tender.clone()).or_default().0 += payment.amount - payment.change;
+    // What was owed on account and settled meanwhile goes back to what settled it.
+    for paid in sale.refunds_of_all() {
+        tenders.entry(paid.tender).or_default().0 += paid.amount;
     }
     for (tender, refunded) in &returned.refunded {
         tenders.entry(tender.clone()).or_default().1 += refunded;

@@ -20,7 +20,7 @@ use super::context::CommandContext;
 use super::course_item::status_write;
 use super::finalize::{Beside, Rounds, StoreRead};
 use super::identity::derived_id;
-use super::lane_write::lane_get;
+use super::lane_write::{LaneState, lane_get};
 use super::limited_uses::given_back;
 use super::returns::{REASON_CHARS_MAX, returned_get};
 use crate::approvals::permission::Permission;
@@ -117,6 +117,19 @@ pub async fn undo(
             rounds.continue_plan(begun).await?;
             continue;
         }
+        if needs_shift {
+            match LaneState::of(at(2))?.within_open_shift(&context.register_id) {
+                // The lane was read beside: it may be this very void that the shift was closed after.
+                Err(Error::Rejected(_))
+                    if rounds.is_outdated(&undo_id, existing.as_ref().map(|e| e.version)).await? =>
+                {
+                    continue;
+                }
+                checked => checked?,
+            };
+        }
+        // A long undoing that died used its approval up when it began.
+        let used = existing.as_ref().and_then(|begun| begun.approvals.of_whole()).cloned();
         let stored = existing.map(|existing| existing.version);
         let order = at(0).map(cart_of).transpose()?;
         let ready = async {
@@ -128,7 +141,9 @@ pub async fn undo(
             cart.applied.record_last(&context.identity, Outcome::Finalized);
             let asked = Binding::VoidOrder { order_id: what.order_id.to_owned() };
             let mut claims = Vec::new();
-            if let Some(grant) = what.permission.permit(context, at(4), asked)? {
+            if let Some(used) = used.filter(|used| what.permission.is_of(&used.approval_id)) {
+                cart.approvals.record(used)?;
+            } else if let Some(grant) = what.permission.permit(context, at(4), asked)? {
                 cart.approvals.record(grant.used_for(ApprovedPart::Whole))?;
                 claims.push(grant.claim(context, &cart.id, None)?);
             }

@@ -19,7 +19,8 @@ use crate::database::{Item, Key};
 use crate::error::{Error, Result};
 use crate::tenancy::TenantScope;
 use crate::tenant_rules::stored_rules::{
-    PROMOTIONS, StoredRules, TAX_RULES, is_past, promotion_item, read_rules, tax_rule_item,
+    PROMOTIONS, PROMOTIONS_KEPT, StoredRules, TAX_RULES, TAXES_KEPT, is_past, promotion_item, read_rules,
+    tax_rule_item,
 };
 
 /// Most bytes of all rules of one kind together: 4 KB of each of 500 promotions. A process of a till
@@ -130,7 +131,8 @@ impl RecordFeed for Promotions {
         record: Option<&Promotion>,
         _old: Option<&Item>,
     ) -> Result<Admission> {
-        let in_force = |promotion: &&Promotion| !is_past(promotion.conditions.valid_to, feed.now);
+        let in_force =
+            |promotion: &&Promotion| !is_past(promotion.conditions.valid_to, feed.now, PROMOTIONS_KEPT);
         self.0.admit(id, record.filter(in_force))
     }
 }
@@ -177,7 +179,7 @@ impl RecordFeed for TaxRules {
         record: Option<&TaxRule>,
         _old: Option<&Item>,
     ) -> Result<Admission> {
-        self.0.admit(id, record.filter(|rule| !is_past(rule.valid_to, feed.now)))
+        self.0.admit(id, record.filter(|rule| !is_past(rule.valid_to, feed.now, TAXES_KEPT)))
     }
 }
 

@@ -18,9 +18,11 @@ pub(crate) const TAX_RULES: &str = "tax_rule#";
 /// Categories among them.
 pub(crate) const CATEGORIES: &str = "category#";
 
-/// How long after its end a rule is still read and counted: longer than commands are under way, so that a
-/// sale made before the end is priced as it was.
-const KEPT_AFTER_END: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long after its end a promotion is still read and counted: longer than commands are under way, so that
+/// a sale made before the end is priced as it was.
+pub(crate) const PROMOTIONS_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// The same of a tax, of which there are few: as long as sales made elsewhere may be recorded late.
+pub(crate) const TAXES_KEPT: SignedDuration = SignedDuration::from_hours(731 * 24);
 
 /// Item of a promotion.
 ///
@@ -56,8 +58,8 @@ pub fn category_item(scope: &TenantScope, category: &Category) -> Result<Item> {
 }
 
 /// Whether something that ends at `valid_to` ended so long ago that it does not count any more.
-pub(crate) fn is_past(valid_to: Option<Timestamp>, now: Timestamp) -> bool {
-    valid_to.is_some_and(|end| now.duration_since(end) > KEPT_AFTER_END)
+pub(crate) fn is_past(valid_to: Option<Timestamp>, now: Timestamp, kept: SignedDuration) -> bool {
+    valid_to.is_some_and(|end| now.duration_since(end) > kept)
 }
 
 /// Rules as they were read.
@@ -113,12 +115,13 @@ impl StoredRules {
         match item.opt_text("kind") {
             Some("promotion") => {
                 let read = read(item, |promotion: &Promotion| promotion.check());
-                let counts = read.filter(|promotion| !is_past(promotion.conditions.valid_to, now));
+                let counts =
+                    read.filter(|promotion| !is_past(promotion.conditions.valid_to, now, PROMOTIONS_KEPT));
                 self.promotions.extend(counts);
             }
             Some("tax_rule") => {
                 let read = read(item, |rule: &TaxRule| rule.check());
-                self.tax_rules.extend(read.filter(|rule| !is_past(rule.valid_to, now)));
+                self.tax_rules.extend(read.filter(|rule| !is_past(rule.valid_to, now, TAXES_KEPT)));
             }
             Some("category") => {
                 let read = read(item, |category: &Category| category.check());

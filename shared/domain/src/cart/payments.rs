@@ -158,16 +158,25 @@ impl Cart {
         if input.amount.amount > due && !in_coins {
             return Err(CartError::Overpaid { due });
         }
+        let mut rounded = if in_coins { rounding } else { 0 };
         if let Some(original) = self.return_of.as_ref().and_then(|r| r.original.as_ref()) {
             let here: i64 = self.payments.iter().filter(|p| p.tender == input.tender).map(|p| p.amount).sum();
             let left = original.refundable(&input.tender).saturating_sub(here);
             if input.amount.amount > left {
                 return Err(CartError::AbovePaid { tender: input.tender, left });
             }
+            // Returns of parts were rounded each by itself: the last one takes what is left to refund.
+            let given: i64 = self.payments.iter().map(|p| p.amount).sum();
+            let all_left = original.refundable_in_all().saturating_sub(given);
+            let short = due.saturating_sub(input.amount.amount);
+            let in_a_coin = short > 0 && short < i64::from(self.terms.cash_increment);
+            if input.tender == "cash" && input.amount.amount == all_left && in_a_coin {
+                rounded = -short;
+            }
         }
         let number = self.push_payment(input, 0, 0);
-        if in_coins && rounding != 0 {
-            self.terms.cash_rounding.insert(number, rounding);
+        if rounded != 0 {
+            self.terms.cash_rounding.insert(number, rounded);
         }
         Ok(number)
     }

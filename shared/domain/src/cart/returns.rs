@@ -67,6 +67,11 @@ pub struct OriginalSale {
 }
 
 impl OriginalSale {
+    /// What can still be refunded to all tenders together, in minor units.
+    pub fn refundable_in_all(&self) -> i64 {
+        self.tenders.values().fold(0, |sum, (paid, refunded)| sum.saturating_add(paid - refunded))
+    }
+
     /// What can still be refunded to `tender`, in minor units.
     pub fn refundable(&self, tender: &str) -> i64 {
         self.tenders.get(tender).map_or(0, |(paid, refunded)| paid - refunded)

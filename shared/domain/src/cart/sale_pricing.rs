@@ -1,6 +1,8 @@
 //! Pricing a cart: what is given depends on all of its lines, so all of them are priced anew after each change
 //! until the lines are fixed.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -95,11 +97,10 @@ impl Cart {
             }
         });
         // Uses by a customer cannot be counted of nobody.
-        let uncounted = by
-            .rules
-            .promotions
-            .iter()
-            .filter(|promotion| self.customer_id.is_none() && promotion.limits.per_customer.is_some());
+        let gone = |id: &str| terms.used_up.contains(id) || terms.used_up_by_customer.contains(id);
+        let uncounted = by.rules.promotions.iter().filter(|promotion| {
+            gone(&promotion.id) || (self.customer_id.is_none() && promotion.limits.per_customer.is_some())
+        });
         Basket {
             currency: self.currency,
             lines: lines.collect(),
@@ -308,23 +309,26 @@ impl Cart {
         }
     }
 
-    /// Sets or clears the customer of a sale that is not final. What the sale comes to may depend on it.
+    /// Sets or clears the customer of a sale that is not final, with the promotions that they used up. What the
+    /// sale comes to may depend on it.
     ///
     /// # Errors
     /// [`CartError::WrongState`]; those of [`Self::reprice_paid`].
     pub fn set_customer(
         &mut self,
         customer_id: Option<String>,
-        customer: CustomerTerms,
+        (customer, used_up): (CustomerTerms, BTreeSet<String>),
         by: &PricedBy<'_>,
     ) -> Result<(), CartError> {
         self.require(CartKind::Sale)?;
         self.require_not_final()?;
         let counted = self.charges.uses.iter().any(|limited| limited.per_customer.is_some());
-        let same_terms = self.terms.customer == customer && !counted;
+        let same_terms =
+            self.terms.customer == customer && self.terms.used_up_by_customer == used_up && !counted;
         let same_presence = self.customer_id.is_some() == customer_id.is_some();
         self.customer_id = customer_id;
         self.terms.customer = customer;
+        self.terms.used_up_by_customer = used_up;
         // What was fixed for tendering stays as it is where the customer makes no difference.
         if self.state != CartState::Open && same_terms && (same_presence || by.rules.promotions.is_empty()) {
             return Ok(());
@@ -342,10 +346,12 @@ impl Cart {
         if self.state == CartState::Open {
             return Ok(());
         }
-        // Cash that was rounded had paid all there was.
-        let rounded = !self.terms.cash_rounding.is_empty();
+        // Cash was rounded because it paid all there was; now it may not.
+        if self.totals()?.due > 0 {
+            self.terms.cash_rounding.clear();
+        }
         match self.totals()?.due {
-            due if due < 0 || (due > 0 && rounded) => Err(CartError::PaymentsPresent),
+            due if due < 0 => Err(CartError::PaymentsPresent),
             0 if !self.payments.is_empty() => {
                 self.state = CartState::Paid;
                 Ok(())

@@ -267,17 +267,17 @@ fn a_total_has_a_limit() {
 #[test]
 fn a_customer_may_come_and_go_until_the_sale_has_ended() {
     let mut c = cart(CartKind::Sale);
-    c.set_customer(Some("17850".into()), CustomerTerms::default(), &by()).unwrap();
+    c.set_customer(Some("17850".into()), Default::default(), &by()).unwrap();
     assert_eq!(c.customer_id.as_deref(), Some("17850"));
-    c.set_customer(None, CustomerTerms::default(), &by()).unwrap();
+    c.set_customer(None, Default::default(), &by()).unwrap();
     assert_eq!(c.customer_id, None);
     c.void(CartKind::Sale, None).unwrap();
     assert!(matches!(
-        c.set_customer(Some("17850".into()), CustomerTerms::default(), &by()),
+        c.set_customer(Some("17850".into()), Default::default(), &by()),
         Err(CartError::WrongState { .. })
     ));
     let kinds = CartError::WrongKind { is: "return", needs: "sale" };
-    assert_eq!(cart(CartKind::Return).set_customer(None, CustomerTerms::default(), &by()), Err(kinds));
+    assert_eq!(cart(CartKind::Return).set_customer(None, Default::default(), &by()), Err(kinds));
 }
 
 /// A cart that has taken all the commands it takes has room for those of tendering, and always for its last.

@@ -119,6 +119,11 @@ impl Conditions {
         }
     }
 
+    /// Whether it is within its validity.
+    pub fn is_valid(&self, at: Timestamp) -> bool {
+        is_valid_at(self.valid_from, self.valid_to, at)
+    }
+
     /// The first condition that does not hold, if one does not.
     pub(super) fn unmet(&self, basket: &Basket, measures: &Measures) -> Option<Reason> {
         if !is_valid_at(self.valid_from, self.valid_to, basket.at) {

@@ -73,7 +73,6 @@ use crate::quantity::Quantity;
 
 /// How a tenant prices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PricingSettings {
     /// Whether prices contain tax.
     pub tax_mode: TaxMode,

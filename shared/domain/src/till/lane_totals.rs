@@ -70,6 +70,8 @@ impl LaneTotals {
                 returns: 1,
                 returns_total: of.total,
                 returns_tax: of.tax,
+                // What undoes a sale gives its tips back.
+                tips: of.tips.saturating_neg(),
                 ..LaneTotals::default()
             },
         };
@@ -88,6 +90,9 @@ impl LaneTotals {
                 CartKind::Return => {
                     by.refunds += 1;
                     by.refunded = by.refunded.saturating_add(payment.amount);
+                    if tender == "cash" {
+                        totals.cash_tips = totals.cash_tips.saturating_sub(payment.tip);
+                    }
                 }
             }
         }
