@@ -63,7 +63,12 @@ async fn a_return_from_start_to_refund() {
             json!({"return_id": "back", "tender": "cash", "amount": gbp(255)}),
             json!({"payment_id": "p-1"}),
         ),
-        ("finalize_return", json!({"return_id": "back"}), json!({"order_id": "back", "receipt_number": 2})),
+        (
+            "finalize_return",
+            json!({"return_id": "back"}),
+            json!({"order_id": "back", "receipt_number": 2,
+                "document_ids": ["back.return_receipt", "back.merchant_copy"]}),
+        ),
     ];
     for (n, (action, payload, expected)) in script.into_iter().enumerate() {
         let answered = shop.command(&format!("key-{n}"), action, payload).await.unwrap();
@@ -297,4 +302,48 @@ async fn a_long_return_is_refused_for_what_came_back_meanwhile() {
     assert_eq!(task.await.unwrap().unwrap_err().code(), Some("return_above_sold"));
     assert_eq!(shop.counters(STORE, "S-0").await.unwrap().on_hand, 1_000);
     assert_eq!(shop.counters(STORE, "S-1").await.unwrap().on_hand, 0);
+}
+
+/// Two tenders paid the sale, so that what was sold would bear three of these returns, and the card only one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_a_hundred_refunds_of_60_at_once_a_payment_of_100_bears_one() {
+    let (shop, _) = shop().await;
+    shop.product(STORE, "POUND", "1.00", 500).await.unwrap();
+    let gbp = |amount: i64| json!({"amount": amount, "currency": "GBP"});
+    let register = |n: usize| format!("r-{}", n % 4 + 1);
+    shop.command("o", "create_cart", json!({"cart_id": "c-2"})).await.unwrap();
+    let line = json!({"cart_id": "c-2", "sku": "POUND", "quantity": 200});
+    shop.command("l", "add_line_item", line).await.unwrap();
+    shop.command("t", "set_tendering", json!({"cart_id": "c-2"})).await.unwrap();
+    for (key, tender) in [("p1", "card"), ("p2", "cash")] {
+        let pay = json!({"cart_id": "c-2", "tender": tender, "amount": gbp(10_000)});
+        shop.command(key, "add_payment", pay).await.unwrap();
+    }
+    shop.command("f", "finalize_order", json!({"cart_id": "c-2"})).await.unwrap();
+    for n in 0..100 {
+        let id = format!("ret-{n}");
+        let start = json!({"return_id": id, "original_order_id": "c-2", "reason": "x"});
+        shop.at(&register(n), &format!("s{n}"), "start_return", start).await.unwrap();
+        let line = json!({"return_id": id, "line_id": "l-1", "quantity": 60, "disposition": "none"});
+        shop.at(&register(n), &format!("l{n}"), "return_line_item", line).await.unwrap();
+        let refund = json!({"return_id": id, "tender": "card", "amount": gbp(6_000)});
+        shop.at(&register(n), &format!("f{n}"), "refund_tender", refund).await.unwrap();
+    }
+    let tasks: Vec<_> = (0..100)
+        .map(|n| {
+            let (shop, register) = (shop.clone(), register(n));
+            tokio::spawn(async move {
+                let payload = json!({"return_id": format!("ret-{n}")});
+                shop.at(&register, &format!("done{n}"), "finalize_return", payload).await
+            })
+        })
+        .collect();
+    let mut refunded = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(_) => refunded += 1,
+            Err(error) => assert_eq!(error.code(), Some("refund_above_paid")),
+        }
+    }
+    assert_eq!(refunded, 1);
 }

@@ -270,9 +270,15 @@ impl Charges {
         sums.into_values().collect()
     }
 
-    /// Keeps what pricing found out. `requested` are the promotions applied by hand; `uses` says which of
-    /// what applied is counted.
-    pub(super) fn set_lines(&mut self, priced: &Priced, requested: &BTreeSet<String>, uses: Vec<LimitedUse>) {
+    /// Keeps what pricing found out, of lines that were charged more or less than their price × quantity or
+    /// are `modified`: what parts of the others are worth follows from their price. `requested` are the
+    /// promotions applied by hand; `uses` says which of what applied is counted.
+    pub(super) fn set_lines(
+        &mut self,
+        priced: &Priced,
+        (requested, modified): (&BTreeSet<String>, impl Fn(u32) -> bool),
+        uses: Vec<LimitedUse>,
+    ) {
         // In the order in which they were decided, whatever lines they fell on. What was asked for stays
         // there while it takes nothing off: an employee is to see it, and may take it back.
         let mut told = Vec::new();
@@ -308,7 +314,10 @@ impl Charges {
         let position = |at: Option<usize>| at.and_then(|at| u16::try_from(at).ok()).unwrap_or(u16::MAX);
         let discount = |source: &Source| position(self.discounts.iter().position(|h| h.source == *source));
         let tax = |id: &str| position(self.taxes.iter().position(|head| head.id == id));
-        let lines = priced.lines.iter();
+        let charged = |line: &&PricedLine| {
+            !line.adjustments.is_empty() || !line.taxes.is_empty() || modified(line.number)
+        };
+        let lines = priced.lines.iter().filter(charged);
         self.lines = lines.map(|line| (line.number, LineCharges::of(line, discount, tax))).collect();
         self.uses = uses;
     }

@@ -50,7 +50,9 @@ impl Cart {
 
     fn keep(&mut self, priced: &Priced, rules: &PriceRules) {
         let uses = self.limited_uses(priced, rules);
-        self.charges.set_lines(priced, &self.terms.requested, uses);
+        let lines = &self.terms.lines;
+        let modified = |number| lines.get(&number).is_some_and(|terms| !terms.modifiers.is_empty());
+        self.charges.set_lines(priced, (&self.terms.requested, modified), uses);
     }
 
     /// Whether every line is charged its price and nothing else.

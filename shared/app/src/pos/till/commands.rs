@@ -90,6 +90,11 @@ async fn open(ports: &Ports, context: &CommandContext, payload: &OpenTill, key: 
         };
         let lane = LaneState::of(at(1))?;
         if let Some(open) = &lane.shift_id {
+            if *open == shift_id {
+                // The lane was read beside: a twin of this command opened it in between.
+                retries.again("the shift was opened meanwhile").await?;
+                continue;
+            }
             return Err(shift_open(open).into());
         }
         let calendar = location.calendar().map_err(Error::bug)?;
@@ -111,8 +116,10 @@ async fn open(ports: &Ports, context: &CommandContext, payload: &OpenTill, key: 
             keys: ShiftKeys::opened_by(&context.identity),
             closing: None,
         };
-        let writes =
-            vec![shift_put(scope, &shift, None)?, lane.open_shift(scope, store_id, register_id, &shift_id)?];
+        let writes = vec![
+            shift_put(scope, &shift, None, context.now)?,
+            lane.open_shift(scope, store_id, register_id, &shift_id)?,
+        ];
         if attempt(transact(ports, writes).await, &mut retries).await?.is_some() {
             return Ok(done(&shift));
         }
@@ -133,6 +140,7 @@ async fn move_cash(
     if payload.reason.trim().is_empty() {
         return Err(Refusal::field("payload.reason", "reason_required", "say why").into());
     }
+    check_approval(payload.approval_id.as_deref())?;
     let (shift_id, amount) = (payload.shift_id.clone(), payload.amount);
     let (action, asked) = match kind {
         MovementKind::PaidIn => (ApprovalAction::PaidIn, Binding::PaidIn { shift_id, amount }),
@@ -154,6 +162,7 @@ async fn move_cash(
 async fn no_sale(ports: &Ports, context: &CommandContext, payload: &NoSale) -> Result<Done> {
     check_reason(payload.reason.as_deref())?;
     let approval_id = payload.approval_id.as_deref();
+    check_approval(approval_id)?;
     let permission = Permission::of(ports, context, ApprovalAction::NoSale, 0, approval_id).await?;
     let asked = Binding::NoSale { shift_id: payload.shift_id.clone() };
     let movement = NewMovement {
@@ -251,7 +260,7 @@ fn check_reason(reason: Option<&str>) -> Result<()> {
     reason.map_or(Ok(()), |reason| text("payload.reason", reason, REASON_CHARS_MAX))
 }
 
-/// An approval that is told with what none is asked for is kept beside it.
+/// An approval that is told where none is asked for is kept beside what was done.
 fn check_approval(approval_id: Option<&str>) -> Result<()> {
     approval_id.map_or(Ok(()), |approval_id| typed_id("payload.approval_id", approval_id))
 }
@@ -356,7 +365,7 @@ async fn change(
             continue;
         };
         shift.version += 1;
-        let put = shift_put(&context.caller.scope, &shift, Some(stored))?;
+        let put = shift_put(&context.caller.scope, &shift, Some(stored), context.now)?;
         let fixed = std::iter::once(put).chain(beside.writes).collect();
         match write_with_claims(ports.database.as_ref(), fixed, &beside.claims).await? {
             Written::Done => return Ok(done(&shift)),

@@ -4,6 +4,7 @@
 //! them; movements and keys are compact binary ([`tillstream_domain::compact`]). A closed shift has its Z
 //! number as `lane_number`, by which the relay knows that it is final.
 
+use jiff::Timestamp;
 use tillstream_contracts::till::ShiftState;
 use tillstream_domain::compact;
 use tillstream_domain::till::{Closing, Movement, Shift, ShiftKeys};
@@ -87,10 +88,13 @@ pub fn shift_of(item: &Item) -> Result<Shift> {
 ///
 /// # Errors
 /// A bug if it cannot be encoded.
-pub fn shift_put(scope: &TenantScope, shift: &Shift, stored: Option<u64>) -> Result<Write> {
+pub fn shift_put(scope: &TenantScope, shift: &Shift, stored: Option<u64>, now: Timestamp) -> Result<Write> {
     let condition = match stored {
         Some(version) => Condition::Eq("version", i64::try_from(version).map_err(Error::bug)?.into()),
         None => Condition::NotExists,
     };
-    Ok(Write::Put { table: Table::Orders, item: shift_item(scope, shift)?, condition: Some(condition) })
+    // It makes the write of one request differ from that of another with the same command, so that a duplicate
+    // loses on the condition instead of passing for the first.
+    let item = shift_item(scope, shift)?.with("written_at", now.to_string());
+    Ok(Write::Put { table: Table::Orders, item, condition: Some(condition) })
 }
