@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from hostile_client import CARD, Case, HostileClient, Request, pounds
+from hostile_client import CARD, Case, HostileClient, Request
 
 
 class BadAfterSale(HostileClient):
