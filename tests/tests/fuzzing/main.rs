@@ -22,8 +22,9 @@ mod stored;
 mod texts;
 mod tokens;
 
-/// What reading may take whatever the input: tables, messages of errors, buffers of a first size.
-const MEMORY_FLOOR: u64 = 2 * 1024 * 1024;
+/// What reading may take whatever the input: tables, messages of errors, buffers of a first size, and the
+/// OpenAPI document, the largest answer of all.
+const MEMORY_FLOOR: u64 = 4 * 1024 * 1024;
 
 thread_local! {
     static PANICS: Cell<u32> = const { Cell::new(0) };
