@@ -215,6 +215,9 @@ class BadApprovals(HostileClient):
             ("a rule that says nothing", {"approvals": {"paid_in": {}}}, "approvals.paid_in.required"),
             ("no time to decide", {"approvals": {"pending_seconds": 29}}, "approvals.pending_seconds"),
             ("a grant for two days", {"approvals": {"granted_seconds": 172_800}}, "approvals.granted_seconds"),
+            ("stored value that is none", {"stored_value": True}, "stored_value"),
+            ("stored value by cash", {"stored_value": {"cash": True}}, "stored_value.cash"),
+            ("a gift card that is half on", {"stored_value": {"gift_card": 1}}, "stored_value.gift_card"),
             ("an age of no time", {"command_age_max_seconds": 0}, "command_age_max_seconds"),
             ("an age of three years", {"command_age_max_seconds": 94_608_000}, "command_age_max_seconds"),
             ("a tax mode that is none", {"pricing": {"tax_mode": "x", "tax_rounding": "per_line"}}, None),
@@ -228,6 +231,17 @@ class BadApprovals(HostileClient):
                     }
                 },
                 "pricing.cash_increment",
+            ),
+            (
+                "a coin of 200 francs",
+                {
+                    "pricing": {
+                        "tax_mode": "inclusive",
+                        "tax_rounding": "per_line",
+                        "cash_increments": {"CHF": 20_000},
+                    }
+                },
+                "pricing.cash_increments.CHF",
             ),
         ]:
             # A rule without its first member may be told at the rule.

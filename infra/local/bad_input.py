@@ -14,8 +14,10 @@ from bad_after_sale import BadAfterSale
 from bad_approvals import BadApprovals
 from bad_commands import BadCommands
 from bad_documents import BadDocuments
+from bad_exchanges import BadExchanges
 from bad_queries import BadQueries
 from bad_records import BadRecords
+from bad_stored_value import BadStoredValue
 from bad_tills import BadTills
 from hostile_client import Table
 
@@ -30,7 +32,16 @@ def run(stack) -> None:
 
 
 class BadInput(
-    BadCommands, BadAfterSale, BadAccess, BadApprovals, BadQueries, BadDocuments, BadRecords, BadTills
+    BadCommands,
+    BadAfterSale,
+    BadAccess,
+    BadApprovals,
+    BadStoredValue,
+    BadQueries,
+    BadDocuments,
+    BadExchanges,
+    BadRecords,
+    BadTills,
 ):
     """All of it."""
 
@@ -48,9 +59,11 @@ class BadInput(
         yield Table("approvals", self.approvals)
         yield Table("commands with approvals", self.approved_commands)
         yield Table("settings", self.settings)
+        yield Table("gift cards and accounts", self.stored_values)
         yield Table("states of a cart", self.cart_states)
         yield Table("parked carts", self.parked_carts)
         yield Table("voids", self.voids)
+        yield Table("exchanges", self.exchanges)
         yield Table("the way of an order", self.order_statuses)
         yield Table("sales made elsewhere", self.recorded_sales)
         yield Table("shifts", self.shifts)

@@ -83,6 +83,7 @@ class BadQueries(HostileClient):
         for name, changed, status, code in reserves:
             body = {"lines": [line], "ttl_seconds": 9, **changed}
             yield Case(f"reserve: {name}", self.keyed("POST", "/v1/inventory/reserve", body), status, code)
+        yield from self.bad_transfers(nothing, malformed)
         at = f"/v1/inventory/reservations/{self.reservation}"
         yield Case(
             "commit with fields", self.keyed("POST", f"{at}/commit", {"order_id": "x"}), 422, malformed
@@ -153,6 +154,35 @@ class BadQueries(HostileClient):
             yield Case(
                 f"location: {name}", self.keyed("POST", "/v1/locations", {**place, **changed}), status, code
             )
+
+    def bad_transfers(self, nothing, malformed):
+        """Transfers that go nowhere; the stock is looked at with that of all other cases."""
+        line = {"sku": self.sku, "quantity": 1}
+        ways = {"from_location_id": self.store, "to_location_id": self.second_store}
+        shipments = [
+            ("to itself", {"to_location_id": self.store}, 422, "transfer_to_itself"),
+            ("to nowhere", {"to_location_id": nothing}, 404, "location_not_found"),
+            ("from nowhere", {"from_location_id": nothing}, 404, "location_not_found"),
+            ("no lines", {"lines": []}, 422, "lines_out_of_range"),
+            ("1,001 lines", {"lines": [line] * 1_001}, 422, "lines_out_of_range"),
+            ("none of it", {"lines": [{**line, "quantity": 0}]}, 422, "quantity_invalid"),
+            ("less than none", {"lines": [{**line, "quantity": -1}]}, 422, "quantity_invalid"),
+            ("a huge quantity", {"lines": [{**line, "quantity": 2**62}]}, 422, "quantity_invalid"),
+            ("unknown SKU", {"lines": [{**line, "sku": nothing}]}, 422, "sku_unknown"),
+            ("more than there is", {"lines": [{**line, "quantity": 100_000}]}, 409, "insufficient_stock"),
+            ("a card number", {"note": "4111 1111 1111 1111"}, 422, "card_number_refused"),
+            ("an id with a separator", {"transfer_id": "a#b"}, 422, "id_malformed"),
+            ("an unknown member", {"in_transit": 1}, 422, malformed),
+        ]
+        for name, changed, status, code in shipments:
+            body = {**ways, "lines": [line], **changed}
+            request = self.keyed("POST", "/v1/stock-movements/transfer", body)
+            yield Case(f"transfer: {name}", request, status, code)
+        at = f"/v1/stock-movements/transfer/{nothing}"
+        for name, body in [("receive", {}), ("reject", {"to": "source", "reason": "x"}), ("cancel", {"reason": "x"})]:
+            yield Case(f"{name} no transfer", self.keyed("POST", f"{at}/{name}", body), 404, "transfer_not_found")
+        for name, body in [("reject", {"to": "sea", "reason": "x"}), ("cancel", {})]:
+            yield Case(f"{name} malformed", self.keyed("POST", f"{at}/{name}", body), 422, malformed)
 
     def lists(self) -> Iterator[Case]:
         paths = [

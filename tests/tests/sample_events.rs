@@ -11,6 +11,7 @@ use tillstream_app::pos::envelope;
 use tillstream_contracts::approvals::{AskForApproval, DecideApproval};
 use tillstream_contracts::orders::PlaceOrder;
 use tillstream_contracts::pos::CommandBatch;
+use tillstream_contracts::stored_value::{IssueStoredValue, MoveStoredValue};
 use tillstream_contracts::strict_json;
 
 fn root() -> PathBuf {
@@ -39,6 +40,10 @@ fn every_function_has_samples_that_lambda_could_send() {
                 assert_eq!(request.method().as_str(), event["requestContext"]["http"]["method"], "{shown}");
             } else if let Some(records) = event["Records"].as_array() {
                 assert!(!records.is_empty(), "{shown} has no records");
+            } else if name == "stock-keeper" && event.get("detail-type").is_none() {
+                // What an operator invokes it with.
+                let asked = ["restore", "compare_lanes"].iter().filter(|asked| event.get(asked).is_some());
+                assert_eq!(asked.count(), 1, "{shown} asks for nothing known");
             } else {
                 assert_eq!(event["detail-type"], "Scheduled Event", "{shown} is of no known trigger");
             }
@@ -63,8 +68,18 @@ fn bodies(function: &str) -> Vec<(String, Value)> {
 #[test]
 fn sample_commands_and_orders_are_read_as_they_stand() {
     let mut actions = BTreeSet::new();
+    let (stored_value, others): (Vec<_>, Vec<_>) =
+        bodies("pos-commands").into_iter().partition(|(name, _)| name.ends_with("stored-value"));
+    assert!(stored_value.len() >= 2);
+    for (name, body) in stored_value {
+        if name.starts_with("issue") {
+            let _: IssueStoredValue = strict_json::typed(body).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        } else {
+            let _: MoveStoredValue = strict_json::typed(body).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        }
+    }
     let (approvals, commands): (Vec<_>, Vec<_>) =
-        bodies("pos-commands").into_iter().partition(|(name, _)| name.ends_with("approval"));
+        others.into_iter().partition(|(name, _)| name.ends_with("approval"));
     assert!(approvals.len() >= 2);
     for (name, body) in approvals {
         if name.starts_with("ask") {

@@ -129,7 +129,7 @@ const NEEDS: &[(&str, Needs)] = &[
             ("StockStream", &["GetRecords", "GetShardIterator", "DescribeStream"]),
             ("*", &["ListStreams"]),
             ("DispatchTable", &["GetItem", "PutItem"]),
-            ("LedgerTable", &["BatchWriteItem", "PutItem"]),
+            ("LedgerTable", &["BatchWriteItem", "PutItem", "Query"]),
             ("SalesStream", &["PutRecords"]),
             ("HqQueue", &["SendMessage"]),
             ("ParkedRecordsQueue", &["SendMessage"]),

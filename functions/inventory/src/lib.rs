@@ -4,6 +4,7 @@ mod exceptions;
 mod locations;
 mod reservations;
 mod stock;
+mod transfers;
 
 use std::sync::Arc;
 
@@ -61,6 +62,7 @@ pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
         .route("/v1/retail-locations", get(locations::retail_locations))
         .route("/v1/inventory", get(stock::list))
         .route("/v1/inventory/update", post(stock::update))
+        .route("/v1/inventory/updates", get(stock::changes))
         .route("/v1/inventory/movements", get(stock::movements))
         .route("/v1/inventory/conservation", get(stock::conservation))
         .route("/v1/inventory/exceptions", get(exceptions::list))
@@ -70,6 +72,11 @@ pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
         .route("/v1/inventory/reservations/{id}/commit", post(reservations::commit))
         .route("/v1/inventory/reservations/{id}/release", post(reservations::release))
         .route("/v1/inventory/reservations/{id}/extend", post(reservations::extend))
+        .route("/v1/stock-movements/transfer", get(transfers::all).post(transfers::create))
+        .route("/v1/stock-movements/transfer/{id}", get(transfers::one))
+        .route("/v1/stock-movements/transfer/{id}/receive", post(transfers::receive))
+        .route("/v1/stock-movements/transfer/{id}/reject", post(transfers::reject))
+        .route("/v1/stock-movements/transfer/{id}/cancel", post(transfers::cancel))
         .route("/v1/inventory/{sku}", get(stock::of_sku))
         .route("/v1/inventory/{location_id}/{sku}", get(stock::one));
     http::router(FUNCTION, routes, services, authenticator)

@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use tillstream_app::stock::{conservation, movements, read, update};
+use tillstream_app::stock::{change_feed, conservation, movements, read, update};
 use tillstream_contracts::inventory::{
-    ConservationQuery, MovementQuery, PageQuery, StockListQuery, StockUpdateRequest,
+    ConservationQuery, MovementQuery, PageQuery, StockChangesQuery, StockListQuery, StockUpdateRequest,
 };
 use tillstream_runtime::Problem;
 use tillstream_runtime::http::etag::{EntityTag, IfMatch};
@@ -66,6 +66,15 @@ pub(crate) async fn update(
     let answer = update::update(&services.ports, &caller, &key, &request, precondition).await?;
     let tag = EntityTag::of_version(answer.updated.stock.version.unsigned_abs());
     Ok((tag, Replayed(answer.replayed), Json(answer.updated)))
+}
+
+pub(crate) async fn changes(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    QueryParams(query): QueryParams<StockChangesQuery>,
+) -> Result<impl IntoResponse, Problem> {
+    caller.require_role(&READERS)?;
+    Ok(Json(change_feed::changes(&services.ports, &caller, &query).await?))
 }
 
 pub(crate) async fn movements(

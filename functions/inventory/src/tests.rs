@@ -207,7 +207,10 @@ async fn stock_goes_from_count_to_reservation_to_sale() {
     let names = "sku=85123A&location_id=s-uk-1";
     let movements = api.get(&format!("/v1/inventory/movements?{names}&limit=2")).await.expect(200).body;
     assert_eq!(movements["items"][0]["kind"], "commit");
-    assert_eq!(movements["items"][0]["delta"], json!({"on_hand": -7, "reserved": -7, "damaged": 0}));
+    assert_eq!(
+        movements["items"][0]["delta"],
+        json!({"on_hand": -7, "reserved": -7, "damaged": 0, "in_transit": 0})
+    );
     assert!(movements["next_cursor"].is_string());
     let proof = api.get(&format!("/v1/inventory/conservation?{names}")).await.expect(200).body;
     assert_eq!((&proof["holds"], &proof["seq_reached"]), (&json!(true), &json!(3)));
@@ -352,7 +355,13 @@ async fn the_document_and_the_router_agree() {
     let api = Api::new().await;
     let mut found = 0;
     for (method, path) in openapi::routes() {
-        let own = ["/v1/locations", "/v1/warehouses", "/v1/retail-locations", "/v1/inventory"];
+        let own = [
+            "/v1/locations",
+            "/v1/warehouses",
+            "/v1/retail-locations",
+            "/v1/inventory",
+            "/v1/stock-movements",
+        ];
         if !own.iter().any(|start| path.starts_with(start)) {
             continue;
         }
@@ -362,7 +371,7 @@ async fn the_document_and_the_router_agree() {
         let code = reply.body["code"].as_str().unwrap_or_default();
         assert!(!["route_unknown", "method_not_allowed"].contains(&code), "{method} {path}");
     }
-    assert_eq!(found, 19);
+    assert_eq!(found, 26);
 }
 
 /// The sample events are what the gateway sends: they reach their routes, and with a token do their work.

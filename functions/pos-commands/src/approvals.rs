@@ -44,27 +44,34 @@ pub(crate) async fn approval(
 }
 
 pub(crate) async fn grant(
-    State(services): State<Services>,
-    Authenticated(caller): Authenticated,
-    PathParams(id): PathParams<String>,
-    IdempotencyKey(key): IdempotencyKey,
+    services: State<Services>,
+    caller: Authenticated,
+    id: PathParams<String>,
+    key: IdempotencyKey,
     body: RawBody,
 ) -> Result<impl IntoResponse, Problem> {
-    let sent = decision(&body)?;
-    let answer = decide::decide(&services.ports, &caller, &key, &id, true, sent).await?;
-    let tag = EntityTag::of_version(answer.approval.version);
-    Ok((tag, Replayed(answer.replayed), axum::Json(answer.approval)))
+    decided(services, caller, id, key, (true, body)).await
 }
 
 pub(crate) async fn deny(
+    services: State<Services>,
+    caller: Authenticated,
+    id: PathParams<String>,
+    key: IdempotencyKey,
+    body: RawBody,
+) -> Result<impl IntoResponse, Problem> {
+    decided(services, caller, id, key, (false, body)).await
+}
+
+async fn decided(
     State(services): State<Services>,
     Authenticated(caller): Authenticated,
     PathParams(id): PathParams<String>,
     IdempotencyKey(key): IdempotencyKey,
-    body: RawBody,
+    (granted, body): (bool, RawBody),
 ) -> Result<impl IntoResponse, Problem> {
     let sent = decision(&body)?;
-    let answer = decide::decide(&services.ports, &caller, &key, &id, false, sent).await?;
+    let answer = decide::decide(&services.ports, &caller, &key, &id, granted, sent).await?;
     let tag = EntityTag::of_version(answer.approval.version);
     Ok((tag, Replayed(answer.replayed), axum::Json(answer.approval)))
 }

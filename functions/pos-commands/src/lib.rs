@@ -1,7 +1,8 @@
 //! POS commands: one envelope, or a batch of them from a register that was offline. And the approvals that
-//! commands use.
+//! commands use, and gift cards and accounts that payments are taken from.
 
 mod approvals;
+mod stored_value;
 
 use std::sync::Arc;
 
@@ -52,7 +53,14 @@ pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
         .route("/v1/approvals", get(approvals::list).post(approvals::ask))
         .route("/v1/approvals/{id}", get(approvals::approval))
         .route("/v1/approvals/{id}/grant", post(approvals::grant))
-        .route("/v1/approvals/{id}/deny", post(approvals::deny));
+        .route("/v1/approvals/{id}/deny", post(approvals::deny))
+        .route("/v1/stored-value", post(stored_value::issue))
+        .route("/v1/stored-value/{id}", get(stored_value::stored_value))
+        .route("/v1/stored-value/{id}/credit", post(stored_value::credit))
+        .route("/v1/stored-value/{id}/debit", post(stored_value::debit))
+        .route("/v1/stored-value/{id}/block", post(stored_value::block))
+        .route("/v1/stored-value/{id}/unblock", post(stored_value::unblock))
+        .route("/v1/stored-value/{id}/movements", get(stored_value::movements));
     http::router(FUNCTION, routes, services, authenticator)
 }
 

@@ -1,4 +1,4 @@
-//! The routes of approvals, as API Gateway sends them.
+//! The routes of approvals, and of gift cards and accounts, as API Gateway sends them.
 
 use std::sync::Arc;
 
@@ -130,4 +130,62 @@ async fn refusals_are_problem_documents_with_their_status() {
     let (parts, problem) = service.event("store_manager", GRANT).await;
     assert_eq!((parts.status.as_u16(), &problem["code"]), (409, &json!("approval_decided")));
     assert_eq!(problem["status"], 409, "the problem's own members stand: {problem}");
+}
+
+const ISSUE: &str = include_str!("../../../events/pos-commands/issue-stored-value.json");
+const TOP_UP: &str = include_str!("../../../events/pos-commands/top-up-stored-value.json");
+
+#[tokio::test]
+async fn gift_cards_are_issued_credited_debited_blocked_and_listed() {
+    let service = service().await;
+    let (parts, issued) = service.event("store_manager", ISSUE).await;
+    assert_eq!((parts.status.as_u16(), &parts.headers["etag"]), (201, &"\"1\"".parse().unwrap()), "{issued}");
+    assert_eq!(issued["balance"], json!({"amount": 5000, "currency": "GBP"}));
+    let (parts, again) = service.event("store_manager", ISSUE).await;
+    assert_eq!(
+        (parts.status.as_u16(), &parts.headers["idempotent-replayed"]),
+        (201, &"true".parse().unwrap())
+    );
+    assert_eq!(again, issued);
+    let (parts, credited) = service.event("integration", TOP_UP).await;
+    assert_eq!((parts.status.as_u16(), &credited["balance"]["amount"]), (200, &json!(6000)), "{credited}");
+    let path = |what: &str| format!("/v1/stored-value/GC-7Q2M-PX41{what}");
+    let debit = || post(&path("/debit"), "d", "{\"amount\":100,\"reason\":\"x\"}");
+    let (parts, debited) = service.send("store_manager", debit()).await;
+    assert_eq!((parts.status.as_u16(), &debited["balance"]["amount"]), (200, &json!(5900)));
+    let (parts, _) = service.send("store_manager", debit()).await;
+    assert_eq!(parts.headers["idempotent-replayed"], "true");
+    for (what, status) in [("/block", "blocked"), ("/unblock", "active")] {
+        let (parts, view) =
+            service.send("store_manager", post(&path(what), what, "{\"reason\":\"x\"}")).await;
+        assert_eq!((parts.status.as_u16(), &view["status"]), (200, &json!(status)), "{view}");
+    }
+    let (parts, view) = service.send("cashier", get(&path(""))).await;
+    assert_eq!((parts.status.as_u16(), &parts.headers["etag"]), (200, &"\"5\"".parse().unwrap()), "{view}");
+    let (_, page) = service.send("store_manager", get(&path("/movements?limit=4"))).await;
+    let (_, rest) = {
+        let cursor = page["next_cursor"].as_str().unwrap();
+        service.send("store_manager", get(&path(&format!("/movements?cursor={cursor}")))).await
+    };
+    let amounts = |page: &Value| -> Vec<i64> {
+        page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["amount"]["amount"].as_i64().unwrap())
+            .collect()
+    };
+    let all = [amounts(&page), amounts(&rest)].concat();
+    assert_eq!((all.len(), all.iter().sum::<i64>(), &rest["next_cursor"]), (5, 5900, &Value::Null));
+    let (parts, problem) =
+        service.send("store_manager", post(&path("/debit"), "e", "{\"amount\":5901,\"reason\":\"x\"}")).await;
+    assert_eq!(
+        (parts.status.as_u16(), &problem["code"], &problem["left"]),
+        (409, &json!("insufficient_balance"), &json!(5900))
+    );
+    let (parts, problem) = service.send("cashier", get("/v1/stored-value/GC-NONE")).await;
+    assert_eq!((parts.status.as_u16(), &problem["code"]), (404, &json!("stored_value_not_found")));
+    let (parts, _) =
+        service.send("cashier", post(&path("/credit"), "f", "{\"amount\":1,\"reason\":\"x\"}")).await;
+    assert_eq!(parts.status.as_u16(), 403);
 }

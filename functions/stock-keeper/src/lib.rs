@@ -1,12 +1,20 @@
 //! Scheduled recovery: expired holds, unfinished plans, lane numbers that are missing downstream, waiting
 //! deliveries, gaps of the ledger.
+//!
+//! It also answers two requests of the engineer on call, sent as its event: `restore` raises the epochs of
+//! lanes after the orders were restored from a backup, `compare_lanes` tells what such a restore lost. Both are
+//! of all tenants, so that they are no route: who may send them is who may invoke the function.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::Value;
 use tillstream_app::ports::{EventStream, WakeUpQueue};
-use tillstream_app::{Error, Ports, keeper};
+use tillstream_app::tenancy::TenantScope;
+use tillstream_app::{Error, Ports, Refusal, RefusalKind, keeper, restore};
+use tillstream_contracts::restore::{CompareReply, KeeperRequest, RestoreReply, RestoreRequest};
 use tillstream_runtime::config::{self, Variable};
 use tillstream_runtime::schedule::Job;
 use tillstream_runtime::wide_event;
@@ -55,5 +63,87 @@ impl Job for Keeper {
             wide_event::note(name, count);
         }
         Ok(())
+    }
+
+    async fn asked(&self, event: &Value, deadline: Timestamp) -> Result<Option<Value>, Error> {
+        let is_request = KeeperRequest::MEMBERS.iter().any(|member| event.get(member).is_some());
+        if !is_request {
+            return Ok(None);
+        }
+        let request = KeeperRequest::deserialize(event).map_err(|error| {
+            Refusal::new(
+                RefusalKind::Invalid,
+                "request_malformed",
+                format!("no request of the keeper: {error}"),
+            )
+        })?;
+        let stop_at = deadline.checked_sub(RESERVE).unwrap_or(deadline);
+        let answer = match request {
+            KeeperRequest::Restore(request) => {
+                serde_json::to_value(self.raise_epochs(&request, stop_at).await?)
+            }
+            KeeperRequest::CompareLanes(request) => {
+                serde_json::to_value(self.compare_lanes(request.tenants.as_deref(), stop_at).await?)
+            }
+        };
+        answer.map(Some).map_err(Error::bug)
+    }
+}
+
+impl Keeper {
+    /// The tenants that are meant, and those that are not known.
+    async fn tenants(&self, asked: Option<&[String]>) -> Result<(Vec<TenantScope>, Vec<String>), Error> {
+        let all = keeper::tenants(&self.ports).await?;
+        let Some(asked) = asked else { return Ok((all, Vec::new())) };
+        let known = |id: &String| all.iter().any(|scope| scope.tenant_id() == id);
+        let unknown = asked.iter().filter(|id| !known(id)).cloned().collect();
+        let meant = all.iter().filter(|scope| asked.iter().any(|id| id == scope.tenant_id()));
+        Ok((meant.cloned().collect(), unknown))
+    }
+
+    async fn raise_epochs(
+        &self,
+        request: &RestoreRequest,
+        stop_at: Timestamp,
+    ) -> Result<RestoreReply, Error> {
+        let (tenants, unknown) = self.tenants(request.tenants.as_deref()).await?;
+        let mut reply = RestoreReply { unknown, ..RestoreReply::default() };
+        for scope in tenants {
+            if self.ports.environment.now() >= stop_at {
+                reply.unfinished.push(scope.tenant_id().to_owned());
+                continue;
+            }
+            let raised = restore::raise_epochs(&self.ports, &scope, request, stop_at).await?;
+            tracing::warn!(
+                tenant_id = raised.tenant_id,
+                restore_id = request.id,
+                epoch = raised.epoch,
+                raised = raised.raised,
+                finished = raised.finished,
+                "epochs of lanes were raised"
+            );
+            if !raised.finished {
+                reply.unfinished.push(raised.tenant_id.clone());
+            }
+            reply.tenants.push(raised);
+        }
+        Ok(reply)
+    }
+
+    async fn compare_lanes(
+        &self,
+        tenants: Option<&[String]>,
+        stop_at: Timestamp,
+    ) -> Result<CompareReply, Error> {
+        let (tenants, unknown) = self.tenants(tenants).await?;
+        let mut reply = CompareReply { unknown, ..CompareReply::default() };
+        for scope in tenants {
+            if self.ports.environment.now() >= stop_at {
+                reply.unfinished.push(scope.tenant_id().to_owned());
+                continue;
+            }
+            reply.tenants.push(restore::compare(&self.ports, &scope).await?);
+        }
+        Ok(reply)
     }
 }

@@ -26,10 +26,18 @@ const CHECK_BYTES: usize = 8;
 /// # Errors
 /// 422 `limit_out_of_range`.
 pub fn limit(asked: Option<u32>) -> Result<u32> {
+    limit_at("limit", asked)
+}
+
+/// The number of items on a page, asked for in `field`.
+///
+/// # Errors
+/// 422 `limit_out_of_range`.
+pub fn limit_at(field: &str, asked: Option<u32>) -> Result<u32> {
     match asked {
         None => Ok(LIMIT_DEFAULT),
         Some(limit @ 1..=LIMIT_MAX) => Ok(limit),
-        Some(_) => Err(Refusal::field("limit", "limit_out_of_range", "limit goes from 1 to 200").into()),
+        Some(_) => Err(Refusal::field(field, "limit_out_of_range", "limit goes from 1 to 200").into()),
     }
 }
 

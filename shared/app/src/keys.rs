@@ -12,14 +12,20 @@
 //! | orders | `<t>#parked-carts#<store>` | `<time>#<cart>` | marker of a parked cart |
 //! | orders | `<t>#approval#<id>` | `approval` | approval |
 //! | orders | `<t>#approvals#<store>` | `<time>#<id>` | that an approval was asked for at a store |
+//! | orders | `<t>#stored-value#<hash>` | `balance` | gift card or customer's account; the hash is of its number or id |
+//! | orders | `<t>#stored-value#<hash>` | `movement#<time>#<cart>#<payment>`, `movement#<time>#<change>` | movement of its balance |
+//! | orders | `<t>#stored-value#<hash>` | `change#<key>` | that a request changed it |
+//! | orders | `<t>#stored-value-issue#<subject>#<key>` | `issue` | that a request issued stored value |
 //! | stock | `<t>#stock#<location>#<sku>` | `stock` | counters |
 //! | stock | `<t>#stock-part#<location>#<sku>#<k>` | `stock` | counters of part k ≥ 1 of a stock item that is, or was, split |
 //! | stock | `<t>#holds#<location>#<sku>`, `<t>#holds-part#<location>#<sku>#<k>` | `<reservation>` | hold line; one on part k |
 //! | stock | `<t>#split` | `<location>#<sku>` | stock item that is split, and how busy it was |
 //! | stock | `<t>#reservation#<id>` | `reservation` | reservation header |
 //! | stock | `<t>#update#<scope>#<key>` | `update` | record of a stock update |
+//! | stock | `<t>#transfer#<id>` | `transfer` | transfer between locations |
 //! | stock | `<t>#exception#<id>` | `exception` | stock exception: a task for somebody, open or resolved |
 //! | ledger | `<t>#stock#<location>#<sku>`, `<t>#stock-part#<location>#<sku>#<k>` | `<seq>` (12 digits), `<seq>#gap`, `head` | movement; closed gap after `seq`; verified part |
+//! | ledger | `<t>#stock-changes` | `<page>` (12 digits) | stock items that changed, noted together |
 //! | catalog | `<t>#product#<sku>` | `product`, `prices` | product; its price book entries |
 //! | catalog | `<t>#barcode#<gtin>` | `barcode` | SKU of a GTIN |
 //! | catalog | `<t>#location#<id>` | `location` | location |
@@ -29,6 +35,7 @@
 //! | catalog | `<t>#sync#<entity>` | `state`, `parked#<hash>#<part>` | feed state; parked bad lines |
 //! | catalog | `<t>#sync-entity#<entity>#<id>` | `entity` | version and place of a feed's part |
 //! | catalog | `<t>#print-template#<kind>#<format>` | `current`, `since#<millis>` (15 digits) | current template of a kind of document; each version there was |
+//! | catalog | `<t>#restores` | `restores` | restores from backup, and the epochs that they raised |
 //! | catalog | `tenants` | `<tenant>` | registry of tenants, for scheduled work |
 //! | catalog | `<t>#walk#<name>` | `walk` | where a scheduled walk stands |
 //! | analytics | `<t>#store#<store>` | `hour#<day>#<epoch>`, `products#<day>#<page>`, `day#<day>`, `complete` | pages, day descriptor, completeness |
@@ -36,7 +43,7 @@
 //! | dispatch | `<t>#delivery#<order>.<version>` | `delivery`, `attempt#<n>` | delivery; its attempts |
 //! | dispatch | `<t>#breaker#<destination>` | `breaker` | breaker |
 //! | dispatch | `<t>#replay#<idempotency key>` | `replay` | replay of many dead letters |
-//! | dispatch | `<t>#verified#<store>#<register>` | `verified` | deliveries known to be complete; `verified-shifts`: those of closed shifts |
+//! | dispatch | `<t>#verified#<store>#<register>` | `verified`, `verified#<epoch>` | deliveries known to be complete; `verified-shifts`: those of closed shifts |
 //! | dispatch | `parked` | `<time>#<random>` | poison records |
 //! | identity | `jwks` | `jwks` | public keys |
 
@@ -45,6 +52,7 @@ use tillstream_domain::identifier::KeyPart;
 
 use crate::aggregation::coarse::Owner;
 use crate::database::{Key, Partition};
+use crate::pos::identity::derived_id;
 use crate::tenancy::TenantScope;
 
 /// Spreads due work over partitions, so that a busy system's schedule is not one hot partition.
@@ -54,9 +62,17 @@ pub const DUE_SHARDS: u64 = 4;
 /// come or gone, and every hold of every tenant is two of them.
 pub const DUE_HOLD_SHARDS: u64 = 32;
 
+/// What sort keys of movements of stored value begin with.
+pub const STORED_VALUE_MOVEMENTS: &str = "movement#";
+
 /// A number as text that sorts like the number.
 fn padded(number: u64) -> String {
     format!("{number:012}")
+}
+
+/// A sort key of an epoch of a lane; of the first it is the name alone, as it was before there were others.
+fn of_epoch(name: &str, epoch: u32) -> String {
+    if epoch == 0 { name.to_owned() } else { format!("{name}#{epoch}") }
 }
 
 impl TenantScope {
@@ -101,6 +117,40 @@ impl TenantScope {
     /// Uses of a coupon or promotion by one customer.
     pub fn uses_by_customer(&self, kind: &str, id: &str, customer_id: &str) -> Key {
         self.key("uses-by-customer", &[kind, id, customer_id], "uses")
+    }
+
+    /// Partition of a gift card or account. Keys get into messages of errors, and so into logs; a gift card's
+    /// number is as good as its money, so the key has a hash of it.
+    fn stored_value_pk(&self, id: &str) -> String {
+        self.pk("stored-value", &[&derived_id("sv", &[self.tenant_id(), id])])
+    }
+
+    /// Gift card or account.
+    pub fn stored_value(&self, id: &str) -> Key {
+        Key { pk: self.stored_value_pk(id), sk: "balance".to_owned() }
+    }
+
+    /// Movement of the balance of a gift card or account: by time, and of one cart's payment or one request.
+    pub fn stored_value_movement(&self, id: &str, at_millis: i64, cause: &str) -> Key {
+        Key {
+            pk: self.stored_value_pk(id),
+            sk: format!("{STORED_VALUE_MOVEMENTS}{:015}#{cause}", at_millis.max(0)),
+        }
+    }
+
+    /// That a request changed a gift card or account.
+    pub fn stored_value_change(&self, id: &str, key: &str) -> Key {
+        Key { pk: self.stored_value_pk(id), sk: format!("change#{key}") }
+    }
+
+    /// All items of a gift card or account.
+    pub fn stored_value_parts(&self, id: &str) -> Partition {
+        Partition(self.stored_value_pk(id))
+    }
+
+    /// That a request issued stored value.
+    pub fn stored_value_issue(&self, subject: &str, key: &str) -> Key {
+        self.key("stored-value-issue", &[subject, key], "issue")
     }
 
     /// Last number and epoch of a lane.
@@ -241,6 +291,32 @@ impl TenantScope {
     /// Index partition of the stock exceptions of a location, open or resolved (`location_pk`).
     pub fn stock_exceptions(&self, location_id: &str, status: &str) -> Partition {
         Partition(self.pk("exceptions", &[location_id, status]))
+    }
+
+    /// Partition of the pages of the change feed of stock.
+    pub fn stock_changes(&self) -> Partition {
+        Partition(self.pk("stock-changes", &[]))
+    }
+
+    /// Page of the change feed of stock.
+    pub fn stock_change_page(&self, page: u64) -> Key {
+        Key { pk: self.pk("stock-changes", &[]), sk: padded(page) }
+    }
+
+    /// Sort key of a page of the change feed.
+    pub fn change_page_sort(page: u64) -> String {
+        padded(page)
+    }
+
+    /// Transfer.
+    pub fn transfer(&self, id: &str) -> Key {
+        self.key("transfer", &[id], "transfer")
+    }
+
+    /// Index partition of the transfers to (`in`, `location_pk`) or from (`out`, `sku_pk`) a location, of which
+    /// something is on its way (`open`) or nothing (`closed`).
+    pub fn transfers(&self, location_id: &str, way: &str, state: &str) -> Partition {
+        Partition(self.pk("transfers", &[location_id, way, state]))
     }
 
     /// Ledger row of one movement.
@@ -470,8 +546,8 @@ impl TenantScope {
     }
 
     /// Up to where the deliveries of a lane's closed shifts are known to be complete.
-    pub fn verified_shift_deliveries(&self, store_id: &str, register_id: &str) -> Key {
-        self.key("verified", &[store_id, register_id], "verified-shifts")
+    pub fn verified_shift_deliveries(&self, store_id: &str, register_id: &str, epoch: u32) -> Key {
+        self.key("verified", &[store_id, register_id], &of_epoch("verified-shifts", epoch))
     }
 
     /// Breaker of a destination.
@@ -480,8 +556,13 @@ impl TenantScope {
     }
 
     /// Up to where the deliveries of a lane's sales and returns are known to be complete.
-    pub fn verified_deliveries(&self, store_id: &str, register_id: &str) -> Key {
-        self.key("verified", &[store_id, register_id], "verified")
+    pub fn verified_deliveries(&self, store_id: &str, register_id: &str, epoch: u32) -> Key {
+        self.key("verified", &[store_id, register_id], &of_epoch("verified", epoch))
+    }
+
+    /// The tenant's restores from backup, and the epoch that each raised its lanes to.
+    pub fn restores(&self) -> Key {
+        self.key("restores", &[], "restores")
     }
 }
 
@@ -530,6 +611,23 @@ pub fn jwks() -> Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_key_tells_a_gift_card_number() {
+        let a = TenantScope::from_own_record("a");
+        let number = "GC-7431-9920";
+        let keys = [
+            a.stored_value(number),
+            a.stored_value_movement(number, 7, "c-1#p-1"),
+            a.stored_value_change(number, "00ff"),
+        ];
+        for key in &keys {
+            assert!(!format!("{key:?}").contains("7431"), "{key:?}");
+            assert_eq!(key.pk(), keys[0].pk());
+        }
+        assert_ne!(a.stored_value("GC-7431-9921").pk(), keys[0].pk());
+        assert_ne!(TenantScope::from_own_record("b").stored_value(number).pk(), keys[0].pk());
+    }
 
     #[test]
     fn no_id_reaches_another_key() {

@@ -39,7 +39,8 @@ pub enum GroupBy {
     /// category it has lines of; tips are not shared out.
     Category,
     /// Tender. An order's amounts and units are shared out by what each tender paid and sum to the
-    /// order exactly; the order counts once under each tender it used. `none`: nothing was to be paid.
+    /// order exactly; the order counts once under each tender it used. `none`: nothing was to be paid;
+    /// `exchange`: goods that came back paid it.
     PaymentMethod,
     /// Channel (`pos`, `web`, …).
     Channel,
@@ -220,6 +221,11 @@ pub struct LaneMark {
     /// What is missing after it, up to the lane's last number: first and last of each gap.
     #[schema(value_type = Vec<Vec<u64>>)]
     pub gaps: Vec<(u64, u64)>,
+    /// First and last number that the figures hold beyond the orders: a restore from backup lost these orders
+    /// after they were counted. Left out where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<u64>>)]
+    pub unaccounted: Option<(u64, u64)>,
 }
 
 /// What the answer contains.

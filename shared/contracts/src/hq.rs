@@ -96,6 +96,9 @@ pub struct HqOrderMessage {
     pub status: String,
     /// Receipt number, unique on its lane.
     pub receipt_number: u64,
+    /// The epoch of that number, which its lane names too. Left out before the first restore from backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt_epoch: Option<u32>,
     /// Lane that gave the number (`s-uk-1/r-1`).
     pub lane: String,
     /// Store.

@@ -237,6 +237,9 @@ pub struct MovementDelta {
     /// Damaged.
     #[schema(value_type = QuantitySchema)]
     pub damaged: QuantityInput,
+    /// On the way here from another location.
+    #[schema(value_type = QuantitySchema)]
+    pub in_transit: QuantityInput,
 }
 
 /// Counters after a movement.
@@ -254,6 +257,9 @@ pub struct MovementCounters {
     /// Damaged.
     #[schema(value_type = QuantitySchema)]
     pub damaged: QuantityInput,
+    /// On the way here from another location.
+    #[schema(value_type = QuantitySchema)]
+    pub in_transit: QuantityInput,
     /// Safety stock.
     #[schema(value_type = QuantitySchema)]
     pub safety_stock: QuantityInput,
@@ -361,6 +367,30 @@ pub struct PageQuery {
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
+}
+
+/// Query of `GET /v1/inventory/updates`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct StockChangesQuery {
+    /// `next_since` of the answer before. Without it only where to begin is told.
+    pub since: Option<String>,
+    /// At most so many, 1 to 200; 50 where absent.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    pub limit: Option<u32>,
+    /// How long to wait for a change where there is none, 0 to 20 seconds; 0 where absent.
+    #[param(minimum = 0, maximum = 20, default = 0)]
+    pub wait_seconds: Option<u32>,
+}
+
+/// Stock items that changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StockChanges {
+    /// Each once, as it stands now.
+    pub items: Vec<StockLevel>,
+    /// Where to go on, also where nothing changed. Good for 30 days.
+    pub next_since: String,
 }
 
 /// Query of `GET /v1/inventory/movements`.

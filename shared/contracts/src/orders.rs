@@ -59,7 +59,8 @@ pub struct OrderPaymentInput {
     /// How much.
     #[schema(value_type = MoneySchema)]
     pub amount: Money,
-    /// The provider's reference.
+    /// The provider's reference. Of a `gift_card` or `account` whose balance is kept here (`PUT /v1/settings`):
+    /// the card's number, or the account's id; the order's customer's account where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_reference: Option<String>,
 }
@@ -178,7 +179,11 @@ pub struct OrderView {
     pub customer_id: Option<String>,
     /// The gapless number of its lane.
     pub receipt_number: u64,
-    /// Its lane: `store/register`.
+    /// The epoch of that number. Left out before the first restore from backup: since each restore numbers
+    /// begin anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_epoch: Option<u32>,
+    /// Its lane: `store/register`, with `~epoch` behind it after a restore.
     pub lane: String,
     /// When it became final, as the register told it.
     #[schema(value_type = String, format = DateTime)]
@@ -203,6 +208,9 @@ pub struct OrderView {
     /// For a return that undoes a whole order: where that order stands, `voided` or `cancelled`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undoes: Option<&'static str>,
+    /// For a sale and a return that were made final together by `finalize_exchange`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<ExchangeView>,
     /// Where a sale stood and since when, the first first. Left out of lists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<StatusView>,
@@ -221,6 +229,18 @@ pub struct OrderView {
     /// The approval of a blind return, or of the whole order's void, where one was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalReference>,
+}
+
+/// The other half of an exchange.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Exchange)]
+pub struct ExchangeView {
+    /// Of a sale: the return that paid for it, or for a part of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub return_order_id: Option<String>,
+    /// Of a return: the sale that it paid for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sale_order_id: Option<String>,
 }
 
 /// Where an order stood from some time on.

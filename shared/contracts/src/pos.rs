@@ -116,6 +116,8 @@ pub enum Command {
     RefundTender(RefundTender),
     /// Makes the return final.
     FinalizeReturn(ReturnReference),
+    /// Makes a return and a sale final together: what comes back pays for what goes out.
+    FinalizeExchange(FinalizeExchange),
     /// Gives a return up.
     VoidReturn(VoidReturn),
     /// Opens a shift.
@@ -161,6 +163,7 @@ pub const ACTIONS: &[&str] = &[
     "return_line_item",
     "refund_tender",
     "finalize_return",
+    "finalize_exchange",
     "void_return",
     "open_till",
     "paid_in",
@@ -382,7 +385,8 @@ pub struct AddPayment {
     #[serde(default)]
     #[schema(value_type = Option<MoneySchema>)]
     pub tip: Option<Money>,
-    /// The terminal's reference.
+    /// The terminal's reference. Of a `gift_card` or `account` whose balance is kept here (`PUT /v1/settings`):
+    /// the card's number, or the account's id; the cart's customer's account where absent.
     #[serde(default)]
     pub external_reference: Option<String>,
     /// `chip`, `contactless`, `manual`, ….
@@ -547,7 +551,8 @@ pub struct RefundTender {
     /// How much.
     #[schema(value_type = MoneySchema)]
     pub amount: Money,
-    /// The terminal's reference.
+    /// The terminal's reference. Of a `gift_card` or `account` whose balance is kept here: where it goes; back to
+    /// where the sale took it from, where absent.
     #[serde(default)]
     pub external_reference: Option<String>,
 }
@@ -558,6 +563,17 @@ pub struct RefundTender {
 pub struct ReturnReference {
     /// The return.
     pub return_id: String,
+}
+
+/// Payload of `finalize_exchange`. What the return is worth pays for the sale, as far as both go; the rest of
+/// the sale is paid by `add_payment`, the rest of the return refunded by `refund_tender`, before.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FinalizeExchange {
+    /// The return: open, of the same register as the sale.
+    pub return_id: String,
+    /// The sale: tendering.
+    pub cart_id: String,
 }
 
 /// Payload of `void_return`.
@@ -606,17 +622,30 @@ pub struct CommandResult {
     /// `add_payment`, `remove_payment`, `refund_tender`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payment_id: Option<String>,
-    /// `add_payment`: what to give back.
+    /// `add_payment`: what to give back. `finalize_exchange`: what to give back of the cash beyond what
+    /// `add_payment` told, as the return paid it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
     pub change: Option<Money>,
-    /// `finalize_order`, `finalize_return`; `void_order`: the return that undoes the order.
+    /// `finalize_order`, `finalize_return`; `void_order`: the return that undoes the order;
+    /// `finalize_exchange`: the sale.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<String>,
-    /// `finalize_order`, `finalize_return`, `void_order`: the gapless number of the register.
+    /// `finalize_order`, `finalize_return`, `finalize_exchange`, `void_order`: the gapless number of the
+    /// register.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt_number: Option<u64>,
-    /// `finalize_order`, `finalize_return`: documents that can be fetched (`GET /v1/documents/{id}`).
+    /// The epoch of that number, once a restore from backup made numbers begin anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_epoch: Option<u32>,
+    /// `finalize_exchange`: the return.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_order_id: Option<String>,
+    /// `finalize_exchange`: the number of the return, right before that of the sale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_receipt_number: Option<u64>,
+    /// `finalize_order`, `finalize_return`, `finalize_exchange` (of the sale, then of the return): documents
+    /// that can be fetched (`GET /v1/documents/{id}`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document_ids: Option<Vec<String>>,
     /// `list_parked_carts`: the last parked first.
@@ -667,6 +696,9 @@ pub struct CartView {
     /// Once final: its number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt_number: Option<u64>,
+    /// The epoch of that number, once a restore from backup made numbers begin anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_epoch: Option<u32>,
     /// For a return: the sale it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub original_order_id: Option<String>,

@@ -1,6 +1,9 @@
 //! What a tenant says about its own rules.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use tillstream_domain::money::Currency;
 use utoipa::ToSchema;
 
 /// When a manual discount needs an approval.
@@ -86,7 +89,7 @@ pub enum TaxRoundingBody {
 }
 
 /// How prices and tax are reckoned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PricingSettings)]
 pub struct PricingSettingsBody {
@@ -94,10 +97,28 @@ pub struct PricingSettingsBody {
     pub tax_mode: TaxModeBody,
     /// What is rounded.
     pub tax_rounding: TaxRoundingBody,
-    /// Smallest coin, in minor units: 0 to 10,000; 0 or 1 for no rounding of cash.
+    /// Smallest coin, in minor units: 0 to 10,000; 0 or 1 for no rounding of cash. Of a store whose currency
+    /// has none in `cash_increments`.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 10_000)]
     pub cash_increment: u32,
+    /// Smallest coins by currency (`{"CHF": 5, "GBP": 0}`), each 0 to 10,000; at most 50.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, u32>)]
+    pub cash_increments: BTreeMap<Currency, u32>,
+}
+
+/// Which tenders are taken from balances that are kept here (`/v1/stored-value`). What is left out is recorded
+/// only.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = StoredValueSettings)]
+pub struct StoredValueSettingsBody {
+    /// `gift_card`: each payment names the card; `false` where absent.
+    pub gift_card: Option<bool>,
+    /// `account`: each payment is from the account that it names, or else the cart's customer's; `false` where
+    /// absent.
+    pub account: Option<bool>,
 }
 
 /// Body of `PUT /v1/settings`: the whole of them. What is left out is as without settings.
@@ -116,6 +137,8 @@ pub struct SettingsBody {
     /// Whether sales, returns and movements of cash need an open shift at their register; `false` where
     /// absent.
     pub sale_needs_open_shift: Option<bool>,
+    /// Which tenders are taken from balances that are kept here; none where absent.
+    pub stored_value: Option<StoredValueSettingsBody>,
 }
 
 /// A tenant's settings, as they are in force; tills know a change after 15 seconds at most.
@@ -130,6 +153,8 @@ pub struct SettingsReply {
     pub command_age_max_seconds: Option<u32>,
     /// Whether sales, returns and movements of cash need an open shift at their register.
     pub sale_needs_open_shift: bool,
+    /// Which tenders are taken from balances that are kept here.
+    pub stored_value: StoredValueSettingsBody,
     /// Grows with every change, 0 before the first; the `ETag` holds it.
     pub version: u64,
 }

@@ -152,6 +152,10 @@ pub struct ShiftView {
     /// The number of its Z report: 1, 2, 3 … of the register, without gaps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub z_number: Option<u64>,
+    /// The epoch of that number. Left out before the first restore from backup: since each restore numbers
+    /// begin anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub z_epoch: Option<u32>,
     /// What was said at its closing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closing_reason: Option<String>,
@@ -211,10 +215,13 @@ pub struct ShiftReportView {
     /// As of when, by our clock for an X report, by the register's for a Z report.
     #[schema(value_type = String, format = DateTime)]
     pub as_of: Timestamp,
-    /// First receipt number, if there is one.
+    /// First receipt number, if there is one, and if all are of one epoch.
     pub first_receipt: Option<u64>,
     /// Last receipt number.
     pub last_receipt: Option<u64>,
+    /// Receipt numbers by epoch, where a restore from backup raised it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub receipts: Vec<ReceiptRangeView>,
     /// How many sales.
     pub sales_count: u64,
     /// What they came to: discounts off, tax in, without tips.
@@ -242,6 +249,11 @@ pub struct ShiftReportView {
     /// Those of them that came with cash and lie in the drawer.
     #[schema(value_type = MoneySchema)]
     pub cash_tips: Money,
+    /// What was added to sales, and less of returns, so that they could be paid in coins; below zero where
+    /// it was taken off. Sales less returns with it come to payments less refunds. Left out where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub cash_rounding: Option<Money>,
     /// How often cash was put in.
     pub paid_in_count: u64,
     /// What that came to.
@@ -269,6 +281,18 @@ pub struct ShiftReportView {
     /// Coins and notes of that count, if they were told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub denominations: Vec<DenominationInput>,
+}
+
+/// Receipt numbers of one epoch of a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReceiptRange)]
+pub struct ReceiptRangeView {
+    /// The epoch: 0 before the first restore from backup.
+    pub epoch: u32,
+    /// The first number.
+    pub first: u64,
+    /// The last number.
+    pub last: u64,
 }
 
 /// What came in and went out by one tender.
@@ -320,13 +344,16 @@ pub struct ShiftPage {
 pub struct ShiftProof {
     /// The shift.
     pub shift_id: String,
-    /// First receipt number, if there is one.
+    /// First receipt number, if there is one, and if all are of one epoch.
     pub first_receipt: Option<u64>,
     /// Last receipt number.
     pub last_receipt: Option<u64>,
+    /// Receipt numbers by epoch, where a restore from backup raised it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub receipts: Vec<ReceiptRangeView>,
     /// Orders that were found and summed.
     pub orders: u64,
-    /// Numbers that no order was found of; none is missing but for a moment after a sale.
+    /// Numbers that no order was found of, epoch by epoch; none is missing but for a moment after a sale.
     pub missing: Vec<u64>,
     /// Whether every figure is the sum over the orders.
     pub proved: bool,

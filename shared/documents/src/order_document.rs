@@ -13,6 +13,8 @@ use tillstream_domain::quantity::{Quantity, Unit};
 pub struct OrderDocument {
     /// Whether it was printed before.
     pub reprint: bool,
+    /// Where the whole of a sale was undone: `voided` or `cancelled`.
+    pub undone: Option<String>,
     /// Where it was sold.
     pub store: Store,
     /// The register's name.

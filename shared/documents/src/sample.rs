@@ -171,6 +171,7 @@ fn order() -> OrderDocument {
     let refund = DocumentPayment { amount: pounds(1_374), tip: pounds(0), ..card.clone() };
     OrderDocument {
         reprint: false,
+        undone: None,
         store: store(),
         register: "Till 2".to_owned(),
         employee: "Priya".to_owned(),
@@ -212,6 +213,7 @@ fn shift() -> ShiftReport {
         register: "Till 2".to_owned(),
         shift_id: "sh-0328-2".to_owned(),
         z_number: Some(214),
+        z_epoch: 0,
         at: at(64_980),
         opened_at: at(31_500),
         opened_by: "Priya".to_owned(),
@@ -225,6 +227,7 @@ fn shift() -> ShiftReport {
         returns_count: 3,
         returns_total: pounds(4_120),
         tips: pounds(2_185),
+        cash_rounding: pounds(-3),
         paid_in: pounds(2_500),
         paid_out: pounds(1_740),
         no_sales_count: 2,

@@ -19,6 +19,8 @@ pub struct ShiftReport {
     pub shift_id: String,
     /// The number of its closing; none while it goes on.
     pub z_number: Option<u64>,
+    /// The epoch of that number: 0 before the first restore from backup.
+    pub z_epoch: u32,
     /// As of when the figures are.
     pub at: Timestamp,
     /// When it was opened.
@@ -45,6 +47,8 @@ pub struct ShiftReport {
     pub returns_total: Money,
     /// Tips.
     pub tips: Money,
+    /// What was added to sales, less that of returns, so that cash could be paid in coins.
+    pub cash_rounding: Money,
     /// Cash put into the drawer beside sales.
     pub paid_in: Money,
     /// Cash taken out of it.

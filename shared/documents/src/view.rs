@@ -64,6 +64,8 @@ impl LocalTime {
 #[derive(Serialize)]
 struct PricedOrder<'a> {
     reprint: bool,
+    /// Empty where nothing was undone: a template may ask for it in any case.
+    undone: &'a str,
     store: StoreView<'a>,
     register: &'a str,
     employee: &'a str,
@@ -90,6 +92,7 @@ impl<'a> PricedOrder<'a> {
     fn of(order: &'a OrderDocument) -> Result<Self, DocumentError> {
         Ok(PricedOrder {
             reprint: order.reprint,
+            undone: order.undone.as_deref().unwrap_or_default(),
             store: StoreView::of(&order.store),
             register: &order.register,
             employee: &order.employee,
@@ -115,6 +118,8 @@ impl<'a> PricedOrder<'a> {
 #[derive(Serialize)]
 struct Goods<'a> {
     reprint: bool,
+    /// Empty where nothing was undone: a template may ask for it in any case.
+    undone: &'a str,
     store: StoreView<'a>,
     register: &'a str,
     employee: &'a str,
@@ -141,6 +146,7 @@ impl<'a> Goods<'a> {
         };
         Ok(Goods {
             reprint: order.reprint,
+            undone: order.undone.as_deref().unwrap_or_default(),
             store: StoreView::of(&order.store),
             register: &order.register,
             employee: &order.employee,
@@ -271,7 +277,7 @@ struct Shift<'a> {
     register: &'a str,
     shift_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    z_number: Option<u64>,
+    z_number: Option<String>,
     #[serde(flatten)]
     at: LocalTime,
     opened: LocalTime,
@@ -288,6 +294,7 @@ struct Shift<'a> {
     returns_count: u64,
     returns_total: Money,
     tips: Money,
+    cash_rounding: Money,
     paid_in: Money,
     paid_out: Money,
     no_sales_count: u64,
@@ -313,7 +320,10 @@ impl<'a> Shift<'a> {
             store: StoreView::of(&shift.store),
             register: &shift.register,
             shift_id: &shift.shift_id,
-            z_number: shift.z_number,
+            z_number: shift.z_number.map(|number| match shift.z_epoch {
+                0 => number.to_string(),
+                epoch => format!("{number}~{epoch}"),
+            }),
             at: local(shift.at)?,
             opened: local(shift.opened_at)?,
             opened_by: &shift.opened_by,
@@ -327,6 +337,7 @@ impl<'a> Shift<'a> {
             returns_count: shift.returns_count,
             returns_total: shift.returns_total,
             tips: shift.tips,
+            cash_rounding: shift.cash_rounding,
             paid_in: shift.paid_in,
             paid_out: shift.paid_out,
             no_sales_count: shift.no_sales_count,

@@ -98,6 +98,18 @@ impl<'de> Deserialize<'de> for Lane {
     }
 }
 
+/// Where an epoch of a lane ended: the last numbers that a restored table knows of it. Numbers after them
+/// may have been given, printed and told; their orders are lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochEnd {
+    /// The epoch.
+    pub epoch: u32,
+    /// The last receipt number; 0 where there was none.
+    pub last: u64,
+    /// The number of the last Z report; 0 where there was none.
+    pub z_number: u64,
+}
+
 /// One number of one lane: the receipt number, the event's identity, and as text the
 /// read-your-writes token (`s-uk-1/r-1:42`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +118,22 @@ pub struct LaneNumber {
     pub lane: Lane,
     /// From 1, without gaps.
     pub number: u64,
+}
+
+impl LaneNumber {
+    /// The number as it stands on paper: `12`, and `12~1` once a restore from backup has raised the epoch,
+    /// so that it is told from the `12` of before.
+    pub fn printed(&self) -> String {
+        match self.lane.epoch {
+            0 => self.number.to_string(),
+            epoch => format!("{}~{epoch}", self.number),
+        }
+    }
+
+    /// The epoch of the number, where a restore from backup has raised it.
+    pub fn raised_epoch(&self) -> Option<u32> {
+        (self.lane.epoch > 0).then_some(self.lane.epoch)
+    }
 }
 
 impl fmt::Display for LaneNumber {
@@ -140,6 +168,15 @@ mod tests {
         for bad in ["", "s/r", "s/r:0", "s/r:x", "s/r:+7", "/r:1", "s/:1", "s#/r:1", "s/r~99999999999:1"] {
             assert!(bad.parse::<LaneNumber>().is_err(), "{bad} was accepted");
         }
+    }
+
+    /// Number 12 is printed once in every epoch, and each time otherwise.
+    #[test]
+    fn printed_numbers_of_two_epochs_differ() {
+        let of = |epoch| LaneNumber { lane: Lane { epoch, ..Lane::new("s", "r-1") }, number: 12 };
+        assert_eq!([of(0).printed(), of(1).printed(), of(20).printed()], ["12", "12~1", "12~20"]);
+        assert_eq!([of(0).raised_epoch(), of(3).raised_epoch()], [None, Some(3)]);
+        assert_eq!(of(1).to_string().parse(), Ok(of(1)));
     }
 
     #[test]

@@ -23,5 +23,7 @@ pub mod pricing;
 pub mod product;
 pub mod quantity;
 pub mod signed_unit_price;
+pub mod stored_value;
 pub mod tenant_settings;
 pub mod till;
+pub mod transfer;

@@ -1,9 +1,12 @@
 //! What a tenant decides about its tills.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::approval::ApprovalSettings;
 use crate::pricing::{PricingSettings, RuleError, TaxMode, TaxRounding};
+use crate::stored_value::StoredValueKind;
 
 /// Shortest age that a tenant may set for commands, in seconds: a register's clock may be off, and it may be
 /// without a network for a while.
@@ -27,10 +30,40 @@ pub struct TenantSettings {
     /// How old a command may be when it arrives, in seconds; any age where absent.
     #[serde(default)]
     pub command_age_max_seconds: Option<u32>,
+    /// Which tenders are taken from balances that are kept here.
+    #[serde(default)]
+    pub stored_value: StoredValueSettings,
+}
+
+/// Which tenders are taken from balances that are kept here; the others are recorded only, as all are without
+/// settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StoredValueSettings {
+    /// `gift_card`.
+    #[serde(default)]
+    pub gift_card: bool,
+    /// `account`.
+    #[serde(default)]
+    pub account: bool,
+}
+
+impl StoredValueSettings {
+    /// What `tender` is taken from; nothing where it is recorded only.
+    pub fn kind_of(self, tender: &str) -> Option<StoredValueKind> {
+        StoredValueKind::of_tender(tender).filter(|kind| match kind {
+            StoredValueKind::GiftCard => self.gift_card,
+            StoredValueKind::Account => self.account,
+        })
+    }
 }
 
 fn default_pricing() -> PricingSettings {
-    PricingSettings { tax_mode: TaxMode::Exclusive, tax_rounding: TaxRounding::PerLine, cash_increment: 0 }
+    PricingSettings {
+        tax_mode: TaxMode::Exclusive,
+        tax_rounding: TaxRounding::PerLine,
+        cash_increment: 0,
+        cash_increments: BTreeMap::new(),
+    }
 }
 
 impl Default for TenantSettings {
@@ -40,6 +73,7 @@ impl Default for TenantSettings {
             sale_needs_open_shift: false,
             approvals: ApprovalSettings::default(),
             command_age_max_seconds: None,
+            stored_value: StoredValueSettings::default(),
         }
     }
 }

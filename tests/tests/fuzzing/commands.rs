@@ -43,6 +43,7 @@ fn payloads() -> Vec<Value> {
         json!({"cart_id": "c-1", "reason": "x"}),
         json!({"cart_id": "c-1"}),
         json!({"return_id": "r-1"}),
+        json!({"return_id": "r-1", "cart_id": "c-1"}),
         json!({"cart_id": "c-1", "note": "the lady with the hat"}),
         json!({"limit": 10, "cursor": "AAAA"}),
         json!({"order_id": "c-1", "reason": "x", "approval_id": "a-1"}),

@@ -30,14 +30,16 @@ use crate::alterations::{altered_json, altered_text, any_bytes, any_text, json_i
 use crate::{guarded_async, runtime, samples};
 
 /// Which function answers what begins so; all else is for the last.
-const ROUTES: [(&str, &str); 15] = [
+const ROUTES: &[(&str, &str)] = &[
     ("/v1/pos/", "pos-commands"),
     ("/v1/approvals", "pos-commands"),
+    ("/v1/stored-value", "pos-commands"),
     ("/v1/orders", "orders"),
     ("/v1/documents", "orders"),
     ("/v1/sales", "orders"),
     ("/v1/shifts", "orders"),
     ("/v1/inventory", "inventory"),
+    ("/v1/stock-movements", "inventory"),
     ("/v1/locations", "inventory"),
     ("/v1/warehouses", "inventory"),
     ("/v1/retail-locations", "inventory"),

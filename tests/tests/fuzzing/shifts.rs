@@ -11,6 +11,7 @@ use tillstream_app::pos::till::shift_item::{register_in, shift_item, shift_of, s
 use tillstream_app::tenancy::TenantScope;
 use tillstream_domain::cart::applied::CommandIdentity;
 use tillstream_domain::compact;
+use tillstream_domain::lane::EpochEnd;
 use tillstream_domain::money::Currency;
 use tillstream_domain::till::{
     Closing, Denomination, Entry, LaneMark, LaneTotals, Movement, MovementKind, Opening, Shift, ShiftKeys,
@@ -35,6 +36,11 @@ fn kinds() -> impl Strategy<Value = Vec<Denomination>> {
     vec(any::<(i64, u32)>().prop_map(|(value, count)| Denomination { value, count }), 0..5)
 }
 
+fn ends() -> impl Strategy<Value = Vec<EpochEnd>> {
+    let end = any::<(u32, u64, u64)>().prop_map(|(epoch, last, z_number)| EpochEnd { epoch, last, z_number });
+    vec(end, 0..3)
+}
+
 fn mark() -> impl Strategy<Value = LaneMark> {
     let by = any::<[i64; 4]>().prop_map(|[payments, paid, refunds, refunded]| TenderTotals {
         payments,
@@ -42,8 +48,8 @@ fn mark() -> impl Strategy<Value = LaneMark> {
         refunds,
         refunded,
     });
-    (any::<u32>(), any::<u64>(), any::<[i64; 9]>(), btree_map("[a-z]{1,5}", by, 0..3)).prop_map(
-        |(epoch, last, [a, b, c, d, e, f, g, h, i], tenders)| LaneMark {
+    (any::<u32>(), any::<u64>(), any::<[i64; 10]>(), btree_map("[a-z]{1,5}", by, 0..3), ends()).prop_map(
+        |(epoch, last, [a, b, c, d, e, f, g, h, i, j], tenders, earlier)| LaneMark {
             epoch,
             last,
             totals: LaneTotals {
@@ -56,8 +62,10 @@ fn mark() -> impl Strategy<Value = LaneMark> {
                 returns_tax: g,
                 tips: h,
                 cash_tips: i,
+                cash_rounding: j,
                 tenders,
             },
+            earlier,
         },
     )
 }

@@ -18,6 +18,7 @@ use tillstream_app::aggregation::completeness::Completeness;
 use tillstream_app::database::{Item, Value};
 use tillstream_app::pos::cart_item::{cart_item, cart_of};
 use tillstream_app::stock::reservation_item::Reservation;
+use tillstream_app::stock::transfers::{Body, Pending, Step, StoredTransfer};
 use tillstream_app::tenancy::TenantScope;
 use tillstream_domain::aggregates::{
     FactKind, FactLine, FactPayment, Folded, HourPage, Metrics, ProductPage, Products, SaleFact,
@@ -25,10 +26,10 @@ use tillstream_domain::aggregates::{
 use tillstream_domain::approval::DiscountRule;
 use tillstream_domain::cart::applied::CommandIdentity;
 use tillstream_domain::cart::{
-    Applied, AppliedCoupon, Approvals, ApprovedPart, Cart, CartKind, CartState, Charges, CustomerTerms,
-    DiscountHead, Disposition, Finalized, LimitedUse, Line, LineCharges, LineDiscount, LineTerms,
-    NumbersUsed, OriginalLine, OriginalSale, Outcome, Payment, ReturnHead, ReturnLine, Returned, SaleTerms,
-    StockMove, TaxHead, Unapplied, UsedApproval,
+    Applied, AppliedCoupon, Approvals, ApprovedPart, Cart, CartKind, CartState, Charges, Course,
+    CustomerTerms, DiscountHead, Disposition, Exchanged, Finalized, LimitedUse, Line, LineCharges,
+    LineDiscount, LineTerms, NumbersUsed, OriginalLine, OriginalSale, Outcome, Payment, ReturnHead,
+    ReturnLine, Returned, SaleTerms, StockMove, TaxHead, Unapplied, UsedApproval,
 };
 use tillstream_domain::compact::{self, CompactError};
 use tillstream_domain::interval_set::IntervalSet;
@@ -38,6 +39,7 @@ use tillstream_domain::pricing::{
     Coupon, CouponBenefit, ManualDiscount, ManualDiscountKind, Modifier, Reason, Selector, Source,
 };
 use tillstream_domain::quantity::{Quantity, Unit};
+use tillstream_domain::transfer::{Settled, TransferAction, TransferLine};
 
 use crate::alterations::{altered_bytes, any_bytes, any_text, json_input};
 use crate::guarded;
@@ -248,7 +250,7 @@ fn cart() -> impl Strategy<Value = Cart> {
         of(return_head()),
         of(any_text()),
         of(finalized()),
-        (charges(), terms(), approvals()),
+        (charges(), terms(), approvals(), course()),
     );
     (head, content).prop_map(
         |(
@@ -261,7 +263,7 @@ fn cart() -> impl Strategy<Value = Cart> {
                 return_of,
                 void_reason,
                 finalized,
-                (charges, terms, approvals),
+                (charges, terms, approvals, course),
             ),
         )| Cart {
             id,
@@ -282,7 +284,7 @@ fn cart() -> impl Strategy<Value = Cart> {
             charges,
             terms,
             approvals,
-            course: tillstream_domain::cart::Course::default(),
+            course,
             numbers_used: NumbersUsed { lines: 7, payments: 3 },
             applied,
             plan_attempt,
@@ -291,6 +293,11 @@ fn cart() -> impl Strategy<Value = Cart> {
             finalized,
         },
     )
+}
+
+fn course() -> impl Strategy<Value = Course> {
+    let exchange = (id(), any::<i64>()).prop_map(|(with, change)| Exchanged { with, change });
+    of(exchange).prop_map(|exchange| Course { exchange, ..Course::default() })
 }
 
 fn approvals() -> impl Strategy<Value = Approvals> {
@@ -471,7 +478,29 @@ fn encodings() -> Vec<Vec<u8>> {
         compact::encode(&set).unwrap(),
         compact::encode(&Completeness { folded, ..Completeness::default() }).unwrap(),
         compact::encode(&page.products).unwrap(),
+        compact::encode(&transfer_body()).unwrap(),
     ]
+}
+
+fn transfer_body() -> Body {
+    let shipped = Quantity::from_thousandths(6_000).unwrap();
+    let lines = ["85123A", "22423"].map(|sku| TransferLine::shipped(sku.into(), Unit::Piece, shipped));
+    let none = Quantity::ZERO;
+    let settled = Settled { line: 0, received: shipped, damaged: none, returned: none };
+    let step = |action, settled| Step {
+        action,
+        key: "k".into(),
+        fingerprint: "f".into(),
+        request: 7,
+        at: 1_291_190_760_000,
+        by: "e-7".into(),
+        reason: Some("wet".into()),
+        settled,
+        version: 1,
+    };
+    let pending = Pending { step: step(TransferAction::Return, vec![settled]), done: 0, undoing: false };
+    let steps = vec![step(TransferAction::Ship, vec![]), step(TransferAction::Receive, vec![settled])];
+    Body { lines: lines.into(), steps, pending: Some(pending) }
 }
 
 /// Bytes that are no encoding, or hardly one.
@@ -504,6 +533,7 @@ proptest! {
         reads::<SaleTerms>(&bytes);
         reads::<Returned>(&bytes);
         reads::<Option<ReturnHead>>(&bytes);
+        reads::<Body>(&bytes);
         reads::<String>(&bytes);
     }
 
@@ -573,6 +603,18 @@ proptest! {
         guarded(10_000, FACTOR, || {
             if let Ok(cart) = cart_of(&Item(attributes)) {
                 let _ = (cart.totals(), cart.stock_moves());
+            }
+        });
+    }
+
+    #[test]
+    fn an_altered_transfer_is_read_or_refused(body in garbage(), version in any::<i64>()) {
+        let item = Item::new(&scope().transfer("t-1"))
+            .with("transfer_id", "t-1").with("from_location_id", "a").with("to_location_id", "b")
+            .with("created_at", version).with("version", version).with("body", body);
+        guarded(1_000, FACTOR, || {
+            if let Ok(read) = StoredTransfer::of(&item) {
+                let _ = (read.shown(), read.summary());
             }
         });
     }

@@ -79,20 +79,29 @@ async fn lanes(
     for ((store, register), item) in registers.into_iter().zip(items) {
         let state = LaneState::of(item.as_ref())?;
         let mut epochs = BTreeMap::new();
-        if state.last > 0 {
-            epochs.insert(state.epoch, (0, vec![(1, state.last)]));
+        for ended in state.epochs().filter(|epoch| epoch.last > 0) {
+            let gaps = vec![(1, ended.last)];
+            epochs.insert(ended.epoch, LaneMark { through: 0, gaps, unaccounted: None });
         }
         if let Some(record) = records.get(&store) {
             for (_, epoch, set) in record.folded.lanes().filter(|(r, _, _)| *r == register) {
-                // The lane tells the last number of its current epoch only; of those before it, the
-                // last that was counted must do. The record may be ahead: it was read later or sooner.
-                let last = if epoch == state.epoch { state.last.max(set.last()) } else { set.last() };
-                epochs.insert(epoch, (set.through(), set.gaps_up_to(last)));
+                // Of an epoch before, the lane tells the last number whose order was restored; what was counted
+                // beyond it has no order any more. Of one that it does not know, the last that was counted
+                // must do. The record may be ahead of the current epoch: it was read later or sooner.
+                let ended = state.earlier.iter().find(|ended| ended.epoch == epoch).map(|ended| ended.last);
+                let last = match ended {
+                    Some(last) => last,
+                    None if epoch == state.epoch => state.last.max(set.last()),
+                    None => set.last(),
+                };
+                let unaccounted = (last < set.last()).then(|| (last + 1, set.last()));
+                let mark = LaneMark { through: set.through(), gaps: set.gaps_up_to(last), unaccounted };
+                epochs.insert(epoch, mark);
             }
         }
-        for (epoch, (through, gaps)) in epochs {
+        for (epoch, mark) in epochs {
             let lane = Lane { epoch, ..Lane::new(store.as_str(), register.as_str()) };
-            marks.insert(lane.to_string(), LaneMark { through, gaps });
+            marks.insert(lane.to_string(), mark);
         }
     }
     Ok(marks)

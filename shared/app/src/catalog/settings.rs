@@ -2,14 +2,16 @@
 
 use tillstream_contracts::settings::{
     ApprovalSettingsBody, CashRuleBody, DiscountRuleBody, PricingSettingsBody, SettingsBody, SettingsReply,
-    TaxModeBody, TaxRoundingBody,
+    StoredValueSettingsBody, TaxModeBody, TaxRoundingBody,
 };
 use tillstream_domain::approval::{
     ApprovalSettings, CashRule, DiscountRule, LIFETIME_SECONDS_MAX, LIFETIME_SECONDS_MIN,
 };
 use tillstream_domain::money::AMOUNT_MAX;
-use tillstream_domain::pricing::{INCREMENT_MAX, PricingSettings, TaxMode, TaxRounding};
-use tillstream_domain::tenant_settings::{COMMAND_AGE_SECONDS_MAX, COMMAND_AGE_SECONDS_MIN, TenantSettings};
+use tillstream_domain::pricing::{CASH_INCREMENTS_MAX, INCREMENT_MAX, PricingSettings, TaxMode, TaxRounding};
+use tillstream_domain::tenant_settings::{
+    COMMAND_AGE_SECONDS_MAX, COMMAND_AGE_SECONDS_MIN, StoredValueSettings, TenantSettings,
+};
 
 use super::attempt::{ATTEMPTS_MAX, Attempt, attempt, pause};
 use super::product_rules::FieldErrors;
@@ -99,7 +101,7 @@ pub async fn put(
 pub fn settings_from(body: &SettingsBody) -> Result<TenantSettings, Refusal> {
     let mut errors = FieldErrors::default();
     let without = TenantSettings::default();
-    let pricing = body.pricing.map_or(without.pricing, |pricing| PricingSettings {
+    let pricing = body.pricing.as_ref().map_or(without.pricing, |pricing| PricingSettings {
         tax_mode: match pricing.tax_mode {
             TaxModeBody::Inclusive => TaxMode::Inclusive,
             TaxModeBody::Exclusive => TaxMode::Exclusive,
@@ -109,12 +111,24 @@ pub fn settings_from(body: &SettingsBody) -> Result<TenantSettings, Refusal> {
             TaxRoundingBody::PerOrder => TaxRounding::PerOrder,
         },
         cash_increment: pricing.cash_increment,
+        cash_increments: pricing.cash_increments.clone(),
     });
+    let by_currency = pricing.cash_increments.iter();
+    let by_currency =
+        by_currency.map(|(code, coin)| (format!("pricing.cash_increments.{}", code.code()), *coin));
+    for (field, coin) in by_currency.chain([("pricing.cash_increment".to_owned(), pricing.cash_increment)]) {
+        errors.demand(
+            coin <= INCREMENT_MAX,
+            &field,
+            "cash_increment_out_of_range",
+            &format!("a cash increment is 0 to {INCREMENT_MAX} minor units (0 or 1: no rounding)"),
+        );
+    }
     errors.demand(
-        pricing.cash_increment <= INCREMENT_MAX,
-        "pricing.cash_increment",
-        "cash_increment_out_of_range",
-        &format!("a cash increment is 0 to {INCREMENT_MAX} minor units (0 or 1: no rounding)"),
+        pricing.cash_increments.len() <= CASH_INCREMENTS_MAX,
+        "pricing.cash_increments",
+        "too_many_cash_increments",
+        &format!("at most {CASH_INCREMENTS_MAX} currencies have a cash increment of their own"),
     );
     let approvals = match &body.approvals {
         None => without.approvals,
@@ -135,6 +149,10 @@ pub fn settings_from(body: &SettingsBody) -> Result<TenantSettings, Refusal> {
         sale_needs_open_shift: body.sale_needs_open_shift.unwrap_or(without.sale_needs_open_shift),
         approvals,
         command_age_max_seconds: body.command_age_max_seconds,
+        stored_value: body.stored_value.map_or(without.stored_value, |stored_value| StoredValueSettings {
+            gift_card: stored_value.gift_card.unwrap_or_default(),
+            account: stored_value.account.unwrap_or_default(),
+        }),
     })
 }
 
@@ -211,6 +229,7 @@ fn reply(settings: &TenantSettings, version: u64) -> SettingsReply {
                 TaxRounding::PerOrder => TaxRoundingBody::PerOrder,
             },
             cash_increment: pricing.cash_increment,
+            cash_increments: pricing.cash_increments.clone(),
         },
         approvals: ApprovalSettingsBody {
             price_override: Some(approvals.price_override),
@@ -228,6 +247,10 @@ fn reply(settings: &TenantSettings, version: u64) -> SettingsReply {
             granted_seconds: Some(approvals.granted_seconds),
         },
         command_age_max_seconds: settings.command_age_max_seconds,
+        stored_value: StoredValueSettingsBody {
+            gift_card: Some(settings.stored_value.gift_card),
+            account: Some(settings.stored_value.account),
+        },
         sale_needs_open_shift: settings.sale_needs_open_shift,
         version,
     }

@@ -15,7 +15,7 @@ use crate::database::DatabaseError;
 use crate::dispatch::delivery::{Delivery, OVERDUE_AFTER, delivery_id, later, load};
 use crate::dispatch::wake_up::wake_up;
 use crate::environment::backoff;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ports::{Ports, WakeUp, WakeUpQueue};
 use crate::tenancy::TenantScope;
 
@@ -141,7 +141,9 @@ async fn make_record(ports: &Ports, fact: &Fact) -> Result<Option<Delivery>> {
                 let there =
                     load(ports, fact.scope.delivery(&delivery_id(&fact.order_id, fact.order_version)))
                         .await?;
-                return Ok(there.filter(|there| there.status == DeliveryStatus::Pending));
+                let Some(there) = there else { return Ok(None) };
+                let there = renumbered(ports, fact, there, now).await?;
+                return Ok((there.status == DeliveryStatus::Pending).then_some(there));
             }
             Err(error) if error.is_transient() && attempt < TRIES => {
                 let wait = backoff(
@@ -156,4 +158,30 @@ async fn make_record(ports: &Ports, fact: &Fact) -> Result<Option<Delivery>> {
         }
     }
     Ok(Some(delivery))
+}
+
+/// The record, under the number that the order has now. A cart that a restore from backup brought back open
+/// may become final once more, in a later epoch; HQ was told of it under the number that was lost, and is not
+/// told of it twice. The record goes by the number that stands, or that would count as never told.
+///
+/// # Errors
+/// [`Error::Retryable`] where the record changed meanwhile.
+async fn renumbered(ports: &Ports, fact: &Fact, there: Delivery, now: Timestamp) -> Result<Delivery> {
+    let (known, stands) = (&there.lane_number, &fact.lane_number);
+    if known.lane.epoch >= stands.lane.epoch {
+        return Ok(there);
+    }
+    tracing::warn!(
+        order_id = fact.order_id, order_version = fact.order_version, told_as = %known, stands_as = %stands,
+        told_status = there.order_status, status = fact.status,
+        "a restored order became final again; HQ was told of it before"
+    );
+    let mut next = Delivery { lane_number: stands.clone(), updated_at: now, ..there };
+    match ports.database.write(next.write()?).await {
+        Ok(()) => Ok(next),
+        Err(DatabaseError::ConditionFailed(_)) => {
+            Err(Error::retryable("the delivery changed while its number was set"))
+        }
+        Err(error) => Err(error.into()),
+    }
 }

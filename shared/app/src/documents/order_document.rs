@@ -31,7 +31,7 @@ pub(super) fn order_document(
     let done = cart.finalized.as_ref().ok_or_else(|| Error::bug("an order is final"))?;
     let totals = cart.totals().map_err(Error::bug)?;
     let money = |amount| Money { amount, currency: cart.currency };
-    let payments = cart.payments.iter().map(|payment| payment_of(payment, cart.currency)).collect();
+    let payments = cart.payments.iter().map(|payment| payment_of(cart, payment)).collect();
     let (payments, refunds) = match cart.kind {
         CartKind::Sale => (payments, Vec::new()),
         CartKind::Return => (Vec::new(), payments),
@@ -41,10 +41,16 @@ pub(super) fn order_document(
     let after = lines.iter().fold(0_i64, |sum, line| sum.saturating_add(line.total.amount));
     Ok(OrderDocument {
         reprint,
+        undone: cart
+            .course
+            .history
+            .iter()
+            .find(|change| change.to.is_undone())
+            .map(|c| c.to.name().to_owned()),
         store,
         register: done.number.lane.register_id.clone(),
         employee: clipped(&cart.employee_id),
-        receipt_number: done.number.number.to_string(),
+        receipt_number: done.number.printed(),
         order_id: cart.id.clone(),
         at: done.at,
         currency: cart.currency,
@@ -69,8 +75,8 @@ pub(super) fn order_document(
         payments,
         refunds,
         original: original.and_then(|sale| {
-            let number = sale.finalized.as_ref()?.number.number;
-            Some(OriginalOrder { order_id: sale.id.clone(), receipt_number: number.to_string() })
+            let receipt_number = sale.finalized.as_ref()?.number.printed();
+            Some(OriginalOrder { order_id: sale.id.clone(), receipt_number })
         }),
         return_reason: cart.return_of.as_ref().map(|head| clipped(&head.reason)),
     })
@@ -145,18 +151,30 @@ fn modifiers_of(cart: &Cart, line: &Line) -> Vec<Modifier> {
         .collect()
 }
 
-fn payment_of(payment: &Payment, currency: Currency) -> DocumentPayment {
-    let money = |amount| Money { amount, currency };
+fn payment_of(cart: &Cart, payment: &Payment) -> DocumentPayment {
+    let money = |amount| Money { amount, currency: cart.currency };
+    // A gift card's number on a receipt would be as good as the card; a customer's id is nobody's to read.
+    let (last_four, reference) = match payment.external_reference.as_deref() {
+        Some(account) if cart.is_stored_value(payment) => {
+            (Some(last_four_of(account)).filter(|_| payment.tender == "gift_card"), None)
+        }
+        // Card numbers are refused wherever they come in: there are no digits to show.
+        reference => (None, reference.map(clipped)),
+    };
     DocumentPayment {
         tender: payment.tender.clone(),
         amount: money(payment.amount),
         tip: money(payment.tip),
         change: money(payment.change),
-        // Card numbers are refused wherever they come in: there are no digits to show.
-        last_four: None,
-        reference: payment.external_reference.as_deref().map(clipped),
+        last_four,
+        reference,
         entry_method: payment.entry_method.clone(),
     }
+}
+
+fn last_four_of(number: &str) -> String {
+    let last: Vec<char> = number.chars().rev().take(4).collect();
+    last.into_iter().rev().collect()
 }
 
 /// A text within what documents take. Whatever is stored is shorter; a longer one would cost the customer

@@ -4,7 +4,9 @@ use futures::try_join;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use tillstream_contracts::documents::{DocumentEntry, DocumentList};
-use tillstream_documents::{Document, DocumentData, DocumentError, Format, Kind, Store, Template, render};
+use tillstream_documents::{
+    Document, DocumentData, DocumentError, Format, Kind, OrderDocument, Store, Template, render,
+};
 use tillstream_domain::cart::Cart;
 
 use super::document_id::{DocumentId, kinds_of};
@@ -80,8 +82,26 @@ pub async fn get(
         original_of(ports, &caller.scope, &order),
     )?;
     let order = order_document(&order, original.as_ref(), store, reprint || is_late)?;
-    let document = render_by(kind, format, &DocumentData::Order(Box::new(order)), template.as_ref())?;
+    let data = DocumentData::Order(Box::new(order));
+    let template = template.filter(|template| tells_undone(kind, format, &data, template));
+    let document = render_by(kind, format, &data, template.as_ref())?;
     Ok(Rendered { digest: digest(&document.bytes), document })
+}
+
+/// Whether a template makes another document of a voided or cancelled sale than of one that stands. Older
+/// templates do not know of it: for such a sale the built-in one takes their place, or a receipt would pass for
+/// that of a sale that stands. One that fails is told of where it is used.
+fn tells_undone(kind: Kind, format: Format, data: &DocumentData, template: &Template) -> bool {
+    let DocumentData::Order(order) = data else { return true };
+    if order.undone.is_none() {
+        return true;
+    }
+    let standing = DocumentData::Order(Box::new(OrderDocument { undone: None, ..(**order).clone() }));
+    let made = |data: &DocumentData| render(kind, format, data, Some(template)).map(|made| made.bytes);
+    match (made(data), made(&standing)) {
+        (Ok(undone), Ok(standing)) => undone != standing,
+        _ => true,
+    }
 }
 
 /// The media type as a client asks for it.

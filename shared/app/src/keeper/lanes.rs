@@ -1,13 +1,18 @@
 //! Completeness of lanes: every number that a lane gave out must be in the figures and have a delivery
 //! to HQ, and every closed shift a delivery. What is missing is sent again from the orders themselves, so the loss of a stream costs
 //! delay, never facts.
+//!
+//! After a restore from backup the epochs before the current one are looked after just as it is, up to the
+//! last numbers that the restored table has of them. That figures know more of an epoch than its lane ever gave
+//! out tells of a restore after which epochs were not raised: then every sale repeats a number, and the run fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tillstream_domain::aggregates::Folded;
 use tillstream_domain::interval_set::IntervalSet;
-use tillstream_domain::lane::Lane;
+use tillstream_domain::lane::{EpochEnd, Lane};
 use tillstream_domain::location::{Location, LocationKind};
 
 use crate::aggregation::completeness;
@@ -65,11 +70,13 @@ pub async fn check(
     if store.kind != LocationKind::Store {
         return Ok(0);
     }
-    let lanes = lanes_of(ports, scope, store).await?;
-    if lanes.is_empty() {
+    // The figures before the lanes: so they know no number that the lanes do not, unless the lanes were set back.
+    let complete = completeness::read(ports, scope, &store.id).await?;
+    let lanes = lanes_of(ports, scope, store, &complete.content.folded).await?;
+    let set_back = set_back(store, &lanes, &complete.content.folded);
+    if lanes.is_empty() && set_back.is_none() {
         return Ok(0);
     }
-    let complete = completeness::read(ports, scope, &store.id).await?;
     let mut missing = Missing { at: now.as_millisecond(), ..Missing::default() };
     for (lane, last, z_number) in &lanes {
         if *last > 0 {
@@ -88,9 +95,46 @@ pub async fn check(
             missing.shifts.insert(lane.to_string(), gaps);
         }
     }
-    let Some(before) = remember(ports, scope, &store.id, &missing).await? else { return Ok(0) };
+    let before = remember(ports, scope, &store.id, &missing).await?;
+    let sent = match before {
+        Some(before) => send_again(ports, stream, queue, scope, &lanes, &missing, &before).await?,
+        None => 0,
+    };
+    // Last, so that what is missing elsewhere is sent all the same.
+    set_back.map_or(Ok(sent), |what| Err(Error::Bug(what)))
+}
+
+/// A lane that stands below what the figures know it gave out, in its epoch or by a later one.
+fn set_back(store: &Location, lanes: &[(Lane, u64, u64)], folded: &Folded) -> Option<String> {
+    let set_back = folded.lanes().find(|(register, epoch, numbers)| {
+        let mut known = lanes.iter().filter(|(lane, _, _)| lane.register_id == *register);
+        let current = known.clone().map(|(lane, _, _)| lane.epoch).max().unwrap_or(0);
+        let last = known.find(|(lane, _, _)| lane.epoch == *epoch).map_or(0, |(_, last, _)| *last);
+        // What an epoch before has lost is told by `restore::compare`.
+        *epoch > current || (*epoch == current && numbers.last() > last)
+    });
+    set_back.map(|(register, epoch, numbers)| {
+        let lane = Lane { epoch, ..Lane::new(store.id.as_str(), register) };
+        format!(
+            "lane {lane} stands below number {}, which the figures hold: the orders were restored from a backup \
+             and the epochs of lanes not raised",
+            numbers.last()
+        )
+    })
+}
+
+/// Sends again what is missing now and was before; answers how many facts.
+async fn send_again(
+    ports: &Ports,
+    stream: &dyn EventStream,
+    queue: &dyn WakeUpQueue,
+    scope: &TenantScope,
+    lanes: &[(Lane, u64, u64)],
+    missing: &Missing,
+    before: &Missing,
+) -> Result<usize> {
     let mut sent = 0;
-    for (lane, _, _) in &lanes {
+    for (lane, _, _) in lanes {
         let name = lane.to_string();
         let shifts = both(missing.shifts.get(&name), before.shifts.get(&name));
         for chunk in shifts.chunks(100) {
@@ -149,7 +193,7 @@ impl Numbered {
         Numbered {
             facts: scope.lane_orders(store, register, epoch),
             deliveries: scope.lane_deliveries(store, register, epoch),
-            verified: scope.verified_deliveries(store, register),
+            verified: scope.verified_deliveries(store, register, epoch),
             epoch,
         }
     }
@@ -160,24 +204,39 @@ impl Numbered {
         Numbered {
             facts: scope.lane_shifts(store, register, epoch),
             deliveries: scope.lane_shift_deliveries(store, register, epoch),
-            verified: scope.verified_shift_deliveries(store, register),
+            verified: scope.verified_shift_deliveries(store, register, epoch),
             epoch,
         }
     }
 }
 
-/// Lanes that gave out numbers, with their last and that of the last Z report.
-async fn lanes_of(ports: &Ports, scope: &TenantScope, store: &Location) -> Result<Vec<(Lane, u64, u64)>> {
-    let registers: Vec<String> = store.registers.iter().cloned().chain(Lane::virtual_registers()).collect();
+/// All registers of a store that may have a lane: those it has or had, as far as `store` names them, virtual
+/// ones, and whatever else the figures know.
+pub fn registers_of(store: &Location, folded: &Folded) -> BTreeSet<String> {
+    let counted = folded.lanes().map(|(register, _, _)| register.to_owned());
+    store.registers.iter().cloned().chain(Lane::virtual_registers()).chain(counted).collect()
+}
+
+/// Lanes that gave out numbers, each epoch by itself, with their last and that of the last Z report.
+async fn lanes_of(
+    ports: &Ports,
+    scope: &TenantScope,
+    store: &Location,
+    folded: &Folded,
+) -> Result<Vec<(Lane, u64, u64)>> {
+    let registers = registers_of(store, folded);
     let gets = registers.iter().map(|register| lane_get(scope, &store.id, register)).collect();
     let items = ports.database.get_many(gets).await?;
     let mut lanes = Vec::new();
     for (register, item) in registers.iter().zip(&items) {
         let state = LaneState::of(item.as_ref())?;
-        if state.last > 0 || state.z_number > 0 {
-            let lane = Lane { epoch: state.epoch, ..Lane::new(store.id.as_str(), register.as_str()) };
-            lanes.push((lane, state.last, state.z_number));
-        }
+        let epochs = state.epochs().filter(|epoch| {
+            // The current one is named also where it gave out nothing, once there were others.
+            epoch.last > 0 || epoch.z_number > 0 || (epoch.epoch > 0 && epoch.epoch == state.epoch)
+        });
+        lanes.extend(epochs.map(|EpochEnd { epoch, last, z_number }| {
+            (Lane { epoch, ..Lane::new(store.id.as_str(), register.as_str()) }, last, z_number)
+        }));
     }
     Ok(lanes)
 }

@@ -21,11 +21,14 @@ use crate::pos::plan;
 use crate::stock::expiry::sweep_expired;
 use crate::stock::ledger_gaps::walk_ledger_gaps;
 use crate::stock::split::merge_quiet;
+use crate::stock::transfers;
 use crate::tenancy::TenantScope;
 use tillstream_domain::location::{Location, LocationKind};
 
 /// Plans looked at in one run.
 const PLANS_MAX: usize = 200;
+/// Transfers looked at in one run.
+const TRANSFERS_MAX: usize = 200;
 /// Orders of changed status looked at in one run.
 const VERSIONS_MAX: usize = 200;
 /// Stock items whose ledger is looked at in one run, per tenant.
@@ -42,6 +45,8 @@ const COARSE_DAYS_MAX: usize = 31;
 pub struct Report {
     /// Plans looked at.
     pub plans: usize,
+    /// Transfers looked at that nobody went on with.
+    pub transfers: usize,
     /// Holds freed.
     pub holds: usize,
     /// Facts sent again.
@@ -102,6 +107,8 @@ pub async fn run(
         report.note_failed(freed.failed, "expired holds");
     }
     let due = part_of_time(now, deadline, 2);
+    let continued = transfers::recover(ports, now, TRANSFERS_MAX, due).await;
+    report.transfers = report.note("transfers", continued).unwrap_or(0);
     let announced = versions::announce_due(ports, queue, now, VERSIONS_MAX, due).await;
     report.note("versions", announced);
     let left = part_of_time(now, deadline, 3).duration_since(ports.environment.now());

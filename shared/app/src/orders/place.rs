@@ -30,6 +30,8 @@ use crate::pos::identity::{command_identity, derived_id, spread};
 use crate::pos::lane_write::lane_get;
 use crate::pos::limited_uses::{LimitedPromotions, refused_promotion};
 use crate::pos::lines::{line_terms, positive_quantity, price_of, sku_not_found};
+use crate::stored_value::claims::stored_value_writes;
+use crate::stored_value::tender::OrderTenders;
 use crate::tenancy::{Caller, Role};
 use crate::tenant_rules::tenant_rules;
 
@@ -140,6 +142,8 @@ pub(super) async fn run(
     let scope = &context.caller.scope;
     let rules = tenant_rules(ports, scope, context.now).await?;
     let by = rules.priced_by(context.occurred_at);
+    let is_recorded = placing.recorded.is_some();
+    let stored_value = OrderTenders::of(rules.settings.stored_value, order, is_recorded);
     let (by_all, by_customer) = (LimitedPromotions::by_all(&by), LimitedPromotions::by_customer(&by));
     // Nobody is there to take a promotion off: the order is priced without one that was refused.
     let mut refused = BTreeSet::new();
@@ -165,6 +169,8 @@ pub(super) async fn run(
             gets.push(catalog_get(scope.product(sku)));
             gets.push(catalog_get(scope.prices(sku)));
         }
+        let balances_at = gets.len();
+        gets.extend(stored_value.gets(scope));
         let Some(read) = rounds.read(gets).await? else { continue };
         let at = |position: usize| read.get(position).and_then(Option::as_ref);
         let existing = at(0).map(cart_of).transpose()?;
@@ -199,6 +205,11 @@ pub(super) async fn run(
         let buyer = Buyer { terms: customer, used_up };
         let mut cart = build(context, (&location, buyer, &by), (order_id, order), product)?;
         cart.version = stored.unwrap_or(cart.version);
+        match stored_value.mark(&mut cart, seen(balances_at..read.len()), context.now) {
+            // Balances are read beside the order: what is missing may have gone to this very one.
+            Err(Error::Rejected(_)) if rounds.is_outdated(order_id, stored).await? => continue,
+            marked => marked?,
+        }
         cart.course.recorded.clone_from(&placing.recorded);
         let moves = if placing.moves_stock { cart.stock_moves() } else { Vec::new() };
         let reserved = match reserved_writes(ports, context, order, &cart, &moves).await {
@@ -219,6 +230,7 @@ pub(super) async fn run(
         };
         let Some(claims) = claims else { continue };
         let beside = Beside { writes: reserved, claims };
+        let beside = beside.with(stored_value_writes(scope, &[&cart], context.now)?);
         if moves.len() + beside.len() + 2 > TRANSACTION_ACTIONS_MAX {
             begin_long(ports, context, &mut rounds, cart, stored, &moves).await?;
             continue;

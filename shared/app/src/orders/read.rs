@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use tillstream_contracts::orders::{
-    OrderFilter, OrderPage, OrderPaymentInput, OrderView, RecordedView, RefundView, StatusView, TrackingInput,
+    ExchangeView, OrderFilter, OrderPage, OrderPaymentInput, OrderView, RecordedView, RefundView, StatusView,
+    TrackingInput,
 };
 use tillstream_contracts::pos::PaymentView;
 use tillstream_domain::cart::order_status::OrderStatus;
@@ -100,6 +101,7 @@ pub fn order_view(cart: &Cart, with_lines: bool) -> Result<OrderView> {
         channel: view.channel,
         customer_id: view.customer_id,
         receipt_number: done.number.number,
+        receipt_epoch: done.number.raised_epoch(),
         lane: done.number.lane.to_string(),
         finalized_at: done.at,
         business_day: done.business_day,
@@ -110,6 +112,7 @@ pub fn order_view(cart: &Cart, with_lines: bool) -> Result<OrderView> {
         totals: view.totals,
         original_order_id: view.original_order_id,
         undoes: cart.course.undoes.map(|undoing| undoing.status().name()),
+        exchange: exchange_view(cart),
         history: if with_lines { history_views(cart) } else { Vec::new() },
         refunds: if with_lines { refund_views(cart) } else { Vec::new() },
         cancelled_by: undone.map(|change| change.by.clone()),
@@ -119,6 +122,14 @@ pub fn order_view(cart: &Cart, with_lines: bool) -> Result<OrderView> {
             receipt_reference: recorded.receipt_reference.clone(),
         }),
         approval: view.approval,
+    })
+}
+
+fn exchange_view(cart: &Cart) -> Option<ExchangeView> {
+    let with = cart.course.exchange.as_ref().map(|exchange| exchange.with.clone())?;
+    Some(match cart.kind {
+        CartKind::Sale => ExchangeView { return_order_id: Some(with), sale_order_id: None },
+        CartKind::Return => ExchangeView { return_order_id: None, sale_order_id: Some(with) },
     })
 }
 

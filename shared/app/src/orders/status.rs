@@ -10,6 +10,7 @@ use tillstream_domain::cart::order_status::{NewStatus, OrderStatus, StatusError,
 use tillstream_domain::cart::undo::Undoing;
 use tillstream_domain::cart::{Cart, CartKind, Outcome, PaymentInput};
 use tillstream_domain::lane::Lane;
+use tillstream_domain::stored_value::StoredValueKind;
 
 use super::place::{check_references, within};
 use super::read::order_not_found;
@@ -25,6 +26,7 @@ use crate::pos::course_item::status_write;
 use crate::pos::identity::{command_identity, spread};
 use crate::pos::returns::REASON_CHARS_MAX;
 use crate::pos::undo::{Undo, status_conflict, undo, undoing_id};
+use crate::stored_value::tender::kind_of as stored_value_kind;
 use crate::tenancy::{Caller, Role};
 
 /// Roles that may move an order on.
@@ -97,6 +99,7 @@ pub async fn change(
             return answer(ports, &context, executed.cart, true).await;
         }
         precondition(Some(version(&order)))?;
+        no_stored_value(ports, &context, &update).await?;
         if to == OrderStatus::Cancelled && order.kind == CartKind::Sale {
             context.store_id.clone_from(&order.store_id);
             let what = Undo {
@@ -130,6 +133,19 @@ pub async fn change(
             Err(error) => retries.again(&lost_race(error)?).await?,
         }
     }
+}
+
+/// Refuses to settle what is owed from a gift card whose balance is kept here: with the change of a status nothing is
+/// taken from one. An order is paid by a gift card where it is placed.
+async fn no_stored_value(ports: &Ports, context: &CommandContext, update: &UpdateOrder) -> Result<()> {
+    for (position, payment) in update.payments.iter().enumerate() {
+        if stored_value_kind(ports, context, &payment.tender).await? == Some(StoredValueKind::GiftCard) {
+            let message = "what is owed is not settled from a gift card; place the order with it";
+            let field = format!("payments[{position}].tender");
+            return Err(Refusal::field(field, "settlement_invalid", message).into());
+        }
+    }
+    Ok(())
 }
 
 /// The order's version as clients know it: the number of its facts.

@@ -48,7 +48,7 @@ pub async fn run(
         after_shift = of_shift;
     }
     let mut slots: Vec<Option<(Value, Outcome)>> = (0..count).map(|_| None).collect();
-    let mut groups = Groups { sale_of_return: BTreeMap::new(), failed: BTreeMap::new() };
+    let mut groups = Groups::of(sections.iter().flatten().map(|(_, command)| command));
     for section in sections {
         let to_come: Vec<usize> = section.iter().map(|(position, _)| *position).collect();
         for (position, command, outcome) in run_section(ports, caller, section, stop_at, &mut groups).await {
@@ -132,14 +132,46 @@ fn is_undecided(outcome: &Outcome) -> bool {
     matches!(outcome, Err(Error::Conflict(_) | Error::Retryable { .. }))
 }
 
-/// Which commands stay in order among themselves: those of one cart, and with them the returns of it.
+/// Which commands stay in order among themselves: those of one cart, with them the returns of it, and what is
+/// exchanged for those.
 struct Groups {
-    sale_of_return: BTreeMap<String, String>,
+    /// By cart: another one of its group, nearer to the one that the group is called by.
+    joined: BTreeMap<String, String>,
     /// Where a group met an error of ours.
     failed: BTreeMap<String, usize>,
 }
 
 impl Groups {
+    /// The groups of `commands`: known from the beginning, as an exchange joins two that went on before it.
+    fn of<'c>(commands: impl Iterator<Item = &'c Value>) -> Self {
+        let mut groups = Groups { joined: BTreeMap::new(), failed: BTreeMap::new() };
+        for command in commands {
+            let own = own_cart(command);
+            let others = [named(command, "original_order_id"), named(command, "return_id")];
+            // What names no cart of its own joins nothing: others that name none are not of its sale.
+            for other in others.into_iter().flatten().filter(|_| !own.is_empty()) {
+                groups.join(own, other);
+            }
+        }
+        groups
+    }
+
+    fn join(&mut self, one: &str, other: &str) {
+        let (one, other) = (self.called(one), self.called(other));
+        if one != other {
+            self.joined.insert(one, other);
+        }
+    }
+
+    /// What the group of a cart is called by.
+    fn called(&self, cart: &str) -> String {
+        let mut called = cart;
+        while let Some(nearer) = self.joined.get(called) {
+            called = nearer;
+        }
+        called.to_owned()
+    }
+
     /// Remembers that a cart met an error of ours, for what follows on it behind a command of a shift.
     fn note(&mut self, position: usize, command: &Value, outcome: &Outcome) {
         if matches!(outcome, Err(Error::Bug(_))) && !is_of_a_shift(command) {
@@ -148,16 +180,19 @@ impl Groups {
         }
     }
 
-    fn group_of(&mut self, command: &Value) -> String {
-        let named = |name: &str| command.get("payload").and_then(|p| p.get(name)).and_then(Value::as_str);
-        let own = named("cart_id").or_else(|| named("return_id")).or_else(|| named("order_id")).unwrap_or("");
-        if let Some(sale) = named("original_order_id") {
-            let sale = self.sale_of_return.get(sale).cloned().unwrap_or_else(|| sale.to_owned());
-            self.sale_of_return.insert(own.to_owned(), sale.clone());
-            return sale;
-        }
-        self.sale_of_return.get(own).cloned().unwrap_or_else(|| own.to_owned())
+    fn group_of(&self, command: &Value) -> String {
+        let own = Some(own_cart(command)).filter(|own| !own.is_empty());
+        self.called(own.or_else(|| named(command, "original_order_id")).unwrap_or(""))
     }
+}
+
+fn named<'c>(command: &'c Value, name: &str) -> Option<&'c str> {
+    command.get("payload").and_then(|payload| payload.get(name)).and_then(Value::as_str)
+}
+
+/// The cart, return or order that a command is about; none where it names none.
+fn own_cart(command: &Value) -> &str {
+    ["cart_id", "return_id", "order_id"].into_iter().find_map(|name| named(command, name)).unwrap_or("")
 }
 
 #[cfg(test)]
@@ -167,16 +202,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_return_waits_for_its_sale() {
-        let mut groups = Groups { sale_of_return: BTreeMap::new(), failed: BTreeMap::new() };
+    fn a_return_waits_for_its_sale_and_an_exchange_for_both() {
         let sale = json!({"payload": {"cart_id": "c-1"}});
         let start = json!({"payload": {"return_id": "r-1", "original_order_id": "c-1"}});
         let line = json!({"payload": {"return_id": "r-1"}});
-        assert_eq!(groups.group_of(&sale), "c-1");
-        assert_eq!(groups.group_of(&start), "c-1");
-        assert_eq!(groups.group_of(&line), "c-1");
+        let new_sale = json!({"payload": {"cart_id": "c-3"}});
+        let nameless = json!({"payload": {"original_order_id": "c-1"}});
+        let all = [&sale, &start, &line, &new_sale, &nameless];
+        let groups = Groups::of(all.into_iter());
+        assert_eq!([&sale, &start, &line, &nameless].map(|command| groups.group_of(command)), ["c-1"; 4]);
         assert_eq!(groups.group_of(&json!({"payload": {"cart_id": "c-2"}})), "c-2");
+        assert_eq!(groups.group_of(&new_sale), "c-3");
         assert_eq!(groups.group_of(&json!({"payload": {"order_id": "c-1"}})), "c-1");
         assert_eq!(groups.group_of(&json!(7)), "");
+        // Also what was sent before it: it must see all of that.
+        let exchange = json!({"payload": {"return_id": "r-1", "cart_id": "c-3"}});
+        let groups = Groups::of(all.into_iter().chain([&exchange]));
+        let members = [&sale, &start, &line, &new_sale, &exchange];
+        assert_eq!(members.map(|command| groups.group_of(command)), ["c-1"; 5]);
+        assert_eq!(groups.group_of(&json!({"payload": {"cart_id": "c-2"}})), "c-2");
+    }
+
+    /// Every order in which carts meet leads to one group, and to an end.
+    #[test]
+    fn exchanges_join_groups_whatever_their_order() {
+        let exchange = |back: &str, sale: &str| json!({"payload": {"return_id": back, "cart_id": sale}});
+        let mut commands = vec![exchange("r-1", "c-1"), exchange("r-1", "c-2"), exchange("r-2", "c-2")];
+        commands.push(json!({"payload": {"return_id": "r-2", "original_order_id": "c-1"}}));
+        for _ in 0..commands.len() {
+            commands.rotate_left(1);
+            let groups = Groups::of(commands.iter());
+            let called = groups.called("c-1");
+            for cart in ["c-2", "r-1", "r-2"] {
+                assert_eq!(groups.called(cart), called);
+            }
+        }
     }
 }

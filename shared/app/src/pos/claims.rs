@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use tillstream_domain::cart::Outcome;
 
-use crate::database::{Cancellation, DatabaseError, Item, Write};
+use super::cart_write::lost_race;
+use crate::database::{Cancellation, Database, DatabaseError, Item, Write};
 use crate::error::{Error, Refusal, Result};
 
 /// What a failed condition means, told from the item as it stands (`None`: there is none).
@@ -92,7 +93,7 @@ pub fn contended_claim(reasons: &[Cancellation], first_claim: usize, claims: &[C
 /// # Errors
 /// The refusal of a claim; a bug if the database refused the request itself.
 pub async fn write_with_claims(
-    database: &dyn crate::database::Database,
+    database: &dyn Database,
     fixed: Vec<Write>,
     claims: &[Claim],
 ) -> Result<Written> {
@@ -108,22 +109,14 @@ pub async fn write_with_claims(
     };
     match written {
         Ok(()) => Ok(Written::Done),
-        Err(DatabaseError::ConditionFailed(_)) => {
-            Ok(Written::LostRace("another command changed the cart".to_owned()))
-        }
-        Err(DatabaseError::Invalid(what)) => Err(Error::Bug(what)),
-        Err(DatabaseError::Cancelled(reasons)) => {
-            if let Some(Cancellation::Invalid(what)) =
-                reasons.iter().find(|reason| matches!(reason, Cancellation::Invalid(_)))
+        Err(error) => {
+            if let DatabaseError::Cancelled(reasons) = &error
+                && let Some(refusal) = refused_claim(reasons, first_claim, claims)
             {
-                return Err(Error::Bug(what.clone()));
+                return Err(refusal);
             }
-            match refused_claim(&reasons, first_claim, claims) {
-                Some(refusal) => Err(refusal),
-                None => Ok(Written::LostRace("another transaction was first".to_owned())),
-            }
+            Ok(Written::LostRace(lost_race(error)?))
         }
-        Err(other) => Ok(Written::LostRace(other.to_string())),
     }
 }
 

@@ -12,7 +12,10 @@ use crate::tenancy::TenantScope;
 const PARKED: &str = "parked";
 const RECORDED: &str = "recorded";
 const UNDOES: &str = "undoes";
+const EXCHANGE: &str = "exchange";
 const HISTORY: &str = "history";
+const STORED_VALUE: &str = "stored_value";
+const PAID_FROM: &str = "paid_from";
 
 fn with_some<T: Serialize>(item: Item, name: &str, value: Option<&T>) -> Result<Item> {
     match value {
@@ -33,6 +36,9 @@ pub fn with_course(item: Item, course: &Course) -> Result<Item> {
     let item = with_some(item, PARKED, course.parked.as_ref())?;
     let item = with_some(item, RECORDED, course.recorded.as_ref())?;
     let item = with_some(item, UNDOES, course.undoes.as_ref())?;
+    let item = with_some(item, STORED_VALUE, Some(&course.stored_value).filter(|parts| !parts.is_empty()))?;
+    let item = with_some(item, PAID_FROM, Some(&course.paid_from).filter(|parts| !parts.is_empty()))?;
+    let item = with_some(item, EXCHANGE, course.exchange.as_ref())?;
     with_some(item, HISTORY, Some(&course.history).filter(|history| !history.is_empty()))
 }
 
@@ -45,7 +51,10 @@ pub fn course_of(item: &Item) -> Result<Course> {
         parked: some_of(item, PARKED)?,
         recorded: some_of(item, RECORDED)?,
         undoes: some_of(item, UNDOES)?,
+        exchange: some_of(item, EXCHANGE)?,
         history: some_of(item, HISTORY)?.unwrap_or_default(),
+        stored_value: some_of(item, STORED_VALUE)?.unwrap_or_default(),
+        paid_from: some_of(item, PAID_FROM)?.unwrap_or_default(),
     })
 }
 
@@ -59,6 +68,8 @@ pub fn status_write(scope: &TenantScope, order: &Cart, stored: u64) -> Result<Wr
     let number = |version: u64| i64::try_from(version).map_err(Error::bug);
     let keys = tillstream_domain::compact::encode(&order.applied).map_err(Error::bug)?;
     let history = serde_json::to_string(&order.course.history).map_err(Error::bug)?;
+    // Left out as long as `written_at` says the same, which it does no longer.
+    let recorded_at = done.recorded_at.to_string();
     let [due_pk, due_at] = due_changes(&order.id, order.written_at)?;
     Ok(Write::Update {
         table: Table::Orders,
@@ -70,6 +81,7 @@ pub fn status_write(scope: &TenantScope, order: &Cart, stored: u64) -> Result<Wr
             Change::Set("order_version", i64::from(done.order_version).into()),
             Change::Set("version", number(order.version)?.into()),
             Change::Set("written_at", order.written_at.to_string().into()),
+            Change::Set("recorded_at", recorded_at.into()),
             Change::Set("keys", keys.into()),
             Change::Set(HISTORY, history.into()),
         ],

@@ -110,6 +110,7 @@ pub fn command(action: &str, payload: Value) -> Result<Command> {
         "return_line_item" => Command::ReturnLineItem(typed("payload", payload)?),
         "refund_tender" => Command::RefundTender(typed("payload", payload)?),
         "finalize_return" => Command::FinalizeReturn(typed("payload", payload)?),
+        "finalize_exchange" => Command::FinalizeExchange(typed("payload", payload)?),
         "void_return" => Command::VoidReturn(typed("payload", payload)?),
         "open_till" => Command::OpenTill(typed("payload", payload)?),
         "paid_in" => Command::PaidIn(typed("payload", payload)?),

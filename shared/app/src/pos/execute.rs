@@ -11,8 +11,8 @@ use super::context::{CommandContext, SELLERS};
 use super::identity::command_identity;
 use super::view::cart_view;
 use super::{
-    carts, command_age, discounts, envelope, finalize, lines, parking, promotions, returns, tenders, till,
-    undo,
+    carts, command_age, discounts, envelope, exchange, finalize, lines, parking, promotions, returns,
+    tenders, till, undo,
 };
 use crate::documents::document_ids;
 use crate::error::{Error, Result};
@@ -82,14 +82,11 @@ async fn run(ports: &Ports, caller: &Caller, sent: Value, offline: bool) -> Resu
     if let Command::ListParkedCarts(p) = command {
         let (parked, next_cursor) = parking::list(ports, &context, p).await?;
         let result = CommandResult { parked_carts: Some(parked), next_cursor, ..CommandResult::default() };
-        return Ok(about_no_cart(key, action, result));
+        return Ok(about_no_cart(key, action, result, false));
     }
     if let Some(done) = till::run(ports, &context, &command, &key).await? {
         let result = CommandResult { shift: Some(Box::new(done.shift)), ..CommandResult::default() };
-        let (cart, consistency_token) = (None, None);
-        let reply =
-            CommandReply { success: true, idempotency_key: key, action, result, cart, consistency_token };
-        return Ok(Answered { reply, replayed: done.replayed });
+        return Ok(about_no_cart(key, action, result, done.replayed));
     }
     let executed = dispatch(ports, &context, command, &key).await?;
     let result = result_of(&action, &executed);
@@ -107,11 +104,12 @@ async fn run(ports: &Ports, caller: &Caller, sent: Value, offline: bool) -> Resu
     })
 }
 
-/// The reply to a command that only looks: nothing of it is kept, so that a repetition looks again.
-fn about_no_cart(idempotency_key: String, action: String, result: CommandResult) -> Answered {
+/// The reply to a command that is about no cart. Of one that only looks nothing is kept, so that a repetition
+/// looks again.
+fn about_no_cart(idempotency_key: String, action: String, result: CommandResult, replayed: bool) -> Answered {
     let reply =
         CommandReply { success: true, idempotency_key, action, result, cart: None, consistency_token: None };
-    Answered { reply, replayed: false }
+    Answered { reply, replayed }
 }
 
 fn context(caller: &Caller, envelope: &Envelope, now: Timestamp) -> CommandContext {
@@ -158,6 +156,10 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
         Command::ReturnLineItem(p) => Some(("payload.return_id", &p.return_id)),
         Command::RefundTender(p) => Some(("payload.return_id", &p.return_id)),
         Command::FinalizeReturn(p) => Some(("payload.return_id", &p.return_id)),
+        Command::FinalizeExchange(p) => {
+            fields::id("payload.return_id", &p.return_id)?;
+            Some(("payload.cart_id", &p.cart_id))
+        }
         Command::VoidReturn(p) => Some(("payload.return_id", &p.return_id)),
         Command::OpenTill(_)
         | Command::PaidIn(_)
@@ -199,6 +201,7 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
         Command::FinalizeReturn(p) => {
             finalize::finalize(ports, context, &p.return_id, CartKind::Return).await
         }
+        Command::FinalizeExchange(p) => exchange::finalize(ports, context, &p).await,
         Command::VoidReturn(p) => carts::void(ports, context, CartKind::Return, &p.return_id, p.reason).await,
         Command::OpenTill(_)
         | Command::PaidIn(_)
@@ -229,9 +232,11 @@ fn result_of(action: &str, executed: &Executed) -> CommandResult {
             change: (action == "add_payment").then_some(Money { amount: change, currency: cart.currency }),
             ..CommandResult::default()
         },
+        Outcome::Finalized if action == "finalize_exchange" => exchange::result(cart),
         Outcome::Finalized => CommandResult {
             order_id: Some(cart.id.clone()),
             receipt_number: cart.finalized.as_ref().map(|done| done.number.number),
+            receipt_epoch: cart.finalized.as_ref().and_then(|done| done.number.raised_epoch()),
             document_ids: Some(document_ids(cart)),
             ..CommandResult::default()
         },

@@ -11,7 +11,7 @@ use super::cart_item::{cart_item, cart_of};
 use super::cart_write::{Executed, cart_get, lost_race, replay};
 use super::claims::{Claim, contended_claim, refused_claim};
 use super::context::CommandContext;
-use super::lane_write::{LaneState, lane_get, take_number};
+use super::lane_write::{LaneState, lane_get, take_numbers};
 use super::limited_uses::use_claims;
 use super::offline_oversell::{Covered, OfflineSale, cover};
 use super::plan::{self, PlanEnd};
@@ -30,6 +30,7 @@ use crate::stock::counters::{Delta, Movement, stock_update, stock_update_at};
 use crate::stock::layout::{LAYOUT_WHOLE, Place, layout_of};
 use crate::stock::split::make_whole;
 use crate::stock::take::{Taken, take};
+use crate::stored_value::claims::{StoredValueWrites, look, stored_value_writes};
 use crate::tenancy::TenantScope;
 use crate::tenant_rules::tenant_rules;
 
@@ -39,7 +40,7 @@ fn final_status(cart: &Cart, register_id: &str) -> &'static str {
     match cart.kind {
         CartKind::Return => "returned",
         CartKind::Sale if !Lane::is_virtual(register_id) || cart.course.recorded.is_some() => "completed",
-        CartKind::Sale if cart.payments.iter().any(|p| p.tender == "account") => "placed",
+        CartKind::Sale if cart.owed_on_account() > 0 => "placed",
         CartKind::Sale => "paid",
     }
 }
@@ -168,24 +169,24 @@ impl StockWrites {
     }
 }
 
-/// What is written to make a cart final.
+/// What is written to make a cart final, or two.
 #[derive(Debug)]
-struct FinalWrites<'a> {
+pub(super) struct FinalWrites<'a> {
     /// Conditions on versions and numbers: a failure is a lost race.
-    fixed: Vec<Write>,
+    pub fixed: Vec<Write>,
     /// Updates of stock: a failure is a business answer.
-    stock: StockWrites,
+    pub stock: StockWrites,
     /// Of what the updates of stock are.
-    moves: &'a [StockMove],
+    pub moves: &'a [StockMove],
     /// Claims: a failure is a business answer too.
-    claims: &'a [Claim],
+    pub claims: &'a [Claim],
 }
 
 /// Writes all of it in one transaction.
 ///
 /// # Errors
 /// A bug if the database refuses the request itself.
-async fn commit(ports: &Ports, writes: FinalWrites<'_>) -> Result<Attempt> {
+pub(super) async fn commit(ports: &Ports, writes: FinalWrites<'_>) -> Result<Attempt> {
     let FinalWrites { fixed, stock, moves, claims } = writes;
     let first_move = fixed.len();
     let first_claim = first_move + stock.writes.len();
@@ -294,6 +295,11 @@ impl<'a> Rounds<'a> {
         }
     }
 
+    /// The request.
+    pub fn context(&self) -> &'a CommandContext {
+        self.context
+    }
+
     /// Reads, by position; `None` where that is worth another round.
     ///
     /// # Errors
@@ -335,8 +341,18 @@ impl<'a> Rounds<'a> {
     /// Makes `cart` final by a plan. The next round finds it so.
     ///
     /// # Errors
-    /// Those of [`plan::begin`] and [`Self::continue_plan`]; [`Error::Conflict`] after too many rounds.
+    /// 409 `insufficient_balance`; those of [`plan::begin`] and [`Self::continue_plan`]; [`Error::Conflict`] after
+    /// too many rounds.
     pub async fn plan(&mut self, cart: &Cart, moves: &[StockMove]) -> Result<()> {
+        let scope = &self.context.caller.scope;
+        match look(self.ports, scope, &[cart], self.context.now).await {
+            // Balances are read after the cart: what is missing may have gone to this very cart.
+            Err(Error::Rejected(_)) if self.is_outdated(&cart.id, Some(cart.version)).await? => {
+                return self.retries.again("the cart changed while balances were looked at").await;
+            }
+            Err(error @ Error::Retryable { .. }) => return self.retries.again(&error.to_string()).await,
+            looked => looked?,
+        }
         if let Some(why) = plan::begin(self.ports, self.context, cart, moves).await? {
             return self.retries.again(&why).await;
         }
@@ -417,10 +433,21 @@ impl<'a> Rounds<'a> {
             Ok(stock) => commit(ports, FinalWrites { fixed, stock, moves, claims }).await?,
             Err(attempt) => attempt,
         };
+        let tried = Tried { cart: &cart, stored, with: None, moves };
+        let is_done = self.is_done(attempt, &tried).await?;
+        Ok(is_done.then_some(Executed { outcome: Outcome::Finalized, cart, replayed: false }))
+    }
+
+    /// Whether an attempt made its cart final; if not, another round is due, for which what was in the way is
+    /// seen to.
+    ///
+    /// # Errors
+    /// 409 `insufficient_stock`; the refusals of claims; [`Error::Conflict`] after too many rounds.
+    pub(super) async fn is_done(&mut self, attempt: Attempt, tried: &Tried<'_>) -> Result<bool> {
+        let (ports, context) = (self.ports, self.context);
+        let (scope, cart) = (&context.caller.scope, tried.cart);
         match attempt {
-            Attempt::Done => {
-                return Ok(Some(Executed { outcome: Outcome::Finalized, cart, replayed: false }));
-            }
+            Attempt::Done => return Ok(true),
             Attempt::LostRace(why) => self.retries.again(&why).await?,
             // One part of a counter said so: the next round looks at all of them.
             Attempt::Refused(_) if !self.look_at_uses => {
@@ -436,41 +463,61 @@ impl<'a> Rounds<'a> {
             }
             Attempt::Split(split) => {
                 for (at, layout) in split {
-                    if let Some(wanted) = moves.get(at) {
+                    if let Some(wanted) = tried.moves.get(at) {
                         self.layouts.insert(wanted.sku.clone(), layout);
                     }
                 }
                 self.retries.again("the stock was laid out anew").await?;
             }
             Attempt::Short(shortages) => {
+                let now = context.now;
                 let free =
                     !self.freed && free_expired_holds(ports, scope, &cart.store_id, &shortages, now).await?;
                 if free {
                     self.freed = true;
                 } else if context.offline {
-                    self.cover(&cart, stored, &shortages).await?;
-                } else if self.is_outdated(&cart.id, stored).await? {
+                    self.cover(tried, &shortages).await?;
+                } else if self.is_outdated(&cart.id, tried.stored).await? {
                     // Parts are read after the cart, and looking for expired holds takes its time: what is
                     // short may have gone to a twin of this request.
                     self.retries.again("the cart changed while its stock was looked at").await?;
                 } else {
-                    return Err(insufficient_stock(&cart, &shortages).into());
+                    return Err(insufficient_stock(cart, &shortages).into());
                 }
             }
         }
-        Ok(None)
+        Ok(false)
+    }
+
+    /// Whether the stock of a SKU was met split.
+    pub(super) fn met_split(&self, sku: &str) -> bool {
+        self.layouts.get(sku).is_some_and(|layout| *layout != LAYOUT_WHOLE)
+    }
+
+    /// Merges the stock of a SKU that was met split.
+    ///
+    /// # Errors
+    /// [`Error::Retryable`] where it cannot be merged now.
+    pub(super) async fn merge(&mut self, location_id: &str, sku: &str) -> Result<()> {
+        make_whole(self.ports, &self.context.caller.scope, location_id, sku).await?;
+        self.layouts.remove(sku);
+        Ok(())
     }
 
     /// Covers what an offline sale is short of, on the cart's version as it was read: the next round finds
     /// enough, unless another till does before it.
-    async fn cover(&mut self, cart: &Cart, stored: Option<u64>, shortages: &[Shortage]) -> Result<()> {
-        let (ports, scope) = (self.ports, &self.context.caller.scope);
-        let version = i64::try_from(stored.unwrap_or(0)).map_err(Error::bug)?;
-        let not_final = Write::Check {
-            table: Table::Orders,
-            key: scope.cart(&cart.id),
-            condition: Condition::Eq("version", version.into()),
-        };
+    async fn cover(&mut self, tried: &Tried<'_>, shortages: &[Shortage]) -> Result<()> {
+        let (ports, scope, cart) = (self.ports, &self.context.caller.scope, tried.cart);
+        let own = (cart.id.as_str(), tried.stored.unwrap_or(0));
+        let mut not_final = Vec::new();
+        for (cart_id, version) in std::iter::once(own).chain(tried.with) {
+            let version = i64::try_from(version).map_err(Error::bug)?;
+            not_final.push(Write::Check {
+                table: Table::Orders,
+                key: scope.cart(cart_id),
+                condition: Condition::Eq("version", version.into()),
+            });
+        }
         let sale = OfflineSale {
             cart,
             register_id: &self.context.register_id,
@@ -478,7 +525,7 @@ impl<'a> Rounds<'a> {
             at: self.context.occurred_at,
             now: self.context.now,
         };
-        match cover(ports, scope, &sale, &[not_final], shortages).await? {
+        match cover(ports, scope, &sale, &not_final, shortages).await? {
             Covered::Done if !self.covered => {
                 self.covered = true;
                 Ok(())
@@ -490,7 +537,7 @@ impl<'a> Rounds<'a> {
 
     /// The updates of stock beside `others` actions: of the whole, and from the parts of what was met split.
     /// `Err`: how the attempt ended already.
-    async fn stock_writes(
+    pub(super) async fn stock_writes(
         &self,
         cart: &Cart,
         moves: &[StockMove],
@@ -544,6 +591,18 @@ impl<'a> Rounds<'a> {
     }
 }
 
+/// An attempt to make a cart final, or two.
+pub(super) struct Tried<'t> {
+    /// The cart whose stock may be short.
+    pub cart: &'t Cart,
+    /// The version that it was stored as.
+    pub stored: Option<u64>,
+    /// The other cart, and its version.
+    pub with: Option<(&'t str, u64)>,
+    /// Of what the updates of stock are.
+    pub moves: &'t [StockMove],
+}
+
 /// What is written beside a cart that becomes final, its lane and its stock.
 #[derive(Debug, Default)]
 pub struct Beside {
@@ -563,6 +622,14 @@ impl Beside {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// With what carts take from stored value, or give to it.
+    #[must_use]
+    pub fn with(mut self, stored_value: StoredValueWrites) -> Self {
+        self.writes.extend(stored_value.movements);
+        self.claims.extend(stored_value.claims);
+        self
+    }
 }
 
 /// What a commit needs to know of the store.
@@ -578,7 +645,7 @@ pub struct StoreRead<'a> {
 /// `finalize_order` and `finalize_return`.
 ///
 /// # Errors
-/// 409 `insufficient_stock`, `underpaid`, `cart_empty`, `wrong_cart_state`, `return_above_sold`,
+/// 409 `insufficient_stock`, `insufficient_balance`, `underpaid`, `cart_empty`, `wrong_cart_state`, `return_above_sold`,
 /// `refund_above_paid`, `no_open_shift`; 404; 422 `idempotency_key_reused`; [`Error::Conflict`] when too many races
 /// were lost.
 pub async fn finalize(
@@ -624,7 +691,8 @@ pub async fn finalize(
             returned => returned?,
         };
         let Some(claims) = rounds.claims(&cart, Some(cart.version)).await? else { continue };
-        let beside = Beside { writes: returned, claims };
+        let beside =
+            Beside { writes: returned, claims }.with(stored_value_writes(scope, &[&cart], context.now)?);
         if needs_plan(&cart, beside.len()) {
             rounds.plan(&cart, &moves).await?;
             continue;
@@ -644,7 +712,7 @@ fn needs_plan(cart: &Cart, beside: usize) -> bool {
 }
 
 /// Most actions beside the cart, its lane and its stock.
-const BESIDE_MAX: usize = 40;
+const BESIDE_MAX: usize = 60;
 
 /// How often a claim may meet others before it is given up: some half a second.
 const CONTENDED_MAX: u32 = 8;
@@ -660,15 +728,19 @@ pub fn final_writes(
     stored: Option<u64>,
     lane: &LaneState,
 ) -> Result<Vec<Write>> {
-    let number = &cart.finalized.as_ref().ok_or_else(|| Error::bug("a final cart has a number"))?.number;
+    Ok(vec![final_put(scope, cart, stored)?, take_numbers(scope, lane, &[cart])?])
+}
+
+/// The put of a cart that became final, on its version; `None`: it must not exist yet.
+///
+/// # Errors
+/// A bug if it cannot be encoded.
+pub(super) fn final_put(scope: &TenantScope, cart: &Cart, stored: Option<u64>) -> Result<Write> {
     let condition = match stored {
         Some(version) => Condition::Eq("version", i64::try_from(version).map_err(Error::bug)?.into()),
         None => Condition::NotExists,
     };
-    Ok(vec![
-        Write::Put { table: Table::Orders, item: cart_item(scope, cart)?, condition: Some(condition) },
-        take_number(scope, lane, number, cart)?,
-    ])
+    Ok(Write::Put { table: Table::Orders, item: cart_item(scope, cart)?, condition: Some(condition) })
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod context;
 pub mod course_item;
 mod discounts;
 pub mod envelope;
+mod exchange;
 pub mod execute;
 pub mod finalize;
 pub mod identity;

@@ -19,9 +19,10 @@ use jiff::Timestamp;
 use tillstream_domain::cart::Cart;
 use tillstream_domain::quantity::Unit;
 
+use super::cart_write::lost_race;
 use super::shortage::Shortage;
-use crate::database::{Cancellation, Condition, DatabaseError, Write};
-use crate::error::{Error, Result};
+use crate::database::{Condition, Write};
+use crate::error::Result;
 use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement, stock_update_at, unit_change};
 use crate::stock::exceptions::{Oversold, oversold_id, oversold_write};
@@ -63,7 +64,7 @@ pub enum Covered {
 /// two checks.
 ///
 /// # Errors
-/// [`Error::Retryable`] where split stock cannot be merged; a bug if the database refuses the request itself.
+/// [`crate::Error::Retryable`] where split stock cannot be merged; a bug if the database refuses the request itself.
 pub async fn cover(
     ports: &Ports,
     scope: &TenantScope,
@@ -89,20 +90,8 @@ pub async fn cover(
         let number = i64::try_from(ports.environment.random() >> 1).unwrap_or(i64::MAX);
         let mut writes = stands_on.to_vec();
         writes.extend(shortages.iter().flat_map(|short| cover_writes(scope, sale, short, number)));
-        match ports.database.transact(writes).await {
-            Ok(()) => {}
-            Err(DatabaseError::Invalid(what)) => return Err(Error::Bug(what)),
-            Err(DatabaseError::Cancelled(reasons)) => {
-                let invalid = reasons.iter().find_map(|reason| match reason {
-                    Cancellation::Invalid(what) => Some(what.clone()),
-                    _ => None,
-                });
-                return match invalid {
-                    Some(what) => Err(Error::Bug(what)),
-                    None => Ok(Covered::Again("the stock or the sale changed meanwhile".to_owned())),
-                };
-            }
-            Err(error) => return Ok(Covered::Again(error.to_string())),
+        if let Err(error) = ports.database.transact(writes).await {
+            return Ok(Covered::Again(lost_race(error)?));
         }
     }
     Ok(Covered::Done)

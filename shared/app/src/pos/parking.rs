@@ -114,7 +114,7 @@ pub async fn list(
     context: &CommandContext,
     payload: ListParkedCarts,
 ) -> Result<(Vec<ParkedCartView>, Option<String>)> {
-    let limit = usize::try_from(cursor::limit(payload.limit)?).unwrap_or(1);
+    let limit = usize::try_from(cursor::limit_at("payload.limit", payload.limit)?).unwrap_or(1);
     let scope = &context.caller.scope;
     let paged = PagedQuery::new(scope, "parked-carts", [context.store_id.as_str()]);
     let after = payload.cursor.as_deref().map(|cursor| paged.position(cursor)).transpose()?;

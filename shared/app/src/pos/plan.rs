@@ -14,6 +14,7 @@ use tillstream_domain::cart::{Cart, CartKind, Outcome, StockMove};
 use tillstream_domain::compact;
 
 use super::cart_item::cart_of;
+use super::cart_write::lost_race;
 use super::claims::refused_claim;
 use super::context::CommandContext;
 use super::finalize::{Attempt, StockWrites, final_writes, mark_final, read_reasons, returned_writes};
@@ -34,6 +35,7 @@ use crate::keys;
 use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement};
 use crate::stock::split::make_whole;
+use crate::stored_value::claims::stored_value_writes;
 use crate::tenancy::TenantScope;
 use crate::tenant_rules::tenant_rules;
 
@@ -501,17 +503,20 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
         Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
         Err(error) => return Err(error),
     };
-    let claims = match use_claims(ports, scope, &cart, true).await {
+    let mut claims = match use_claims(ports, scope, &cart, true).await {
         Ok(claims) => claims,
         Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
         Err(error) => return Err(error),
     };
+    let stored_value = stored_value_writes(scope, &[&cart], now)?;
+    claims.extend(stored_value.claims);
     mark_final(&mut cart, &location, &lane, &plan.register_id, plan.terms.occurred_at, now)?;
     let identity = CommandIdentity { key: plan.terms.key, fingerprint: plan.terms.fingerprint };
     cart.applied.record_last(&identity, Outcome::Finalized);
     let mut writes = vec![plan.advance(scope, PlanState::Reserving, PlanState::Committed, Vec::new())];
     writes.extend(final_writes(scope, &cart, Some(plan.cart_version), &lane)?);
     writes.extend(returned);
+    writes.extend(stored_value.movements);
     let first_claim = writes.len();
     writes.extend(claims.iter().map(|claim| claim.write.clone()));
     match ports.database.transact(writes).await {
@@ -521,7 +526,8 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
         Err(DatabaseError::Cancelled(reasons)) if refused_claim(&reasons, first_claim, &claims).is_some() => {
             Ok(Step::GiveUp(Vec::new()))
         }
-        Err(error) => Ok(Step::Again(error.to_string())),
+        // Not told with the items that were in the way: they may be gift cards.
+        Err(error) => Ok(Step::Again(lost_race(error)?)),
     }
 }
 

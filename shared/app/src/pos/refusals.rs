@@ -1,6 +1,6 @@
 //! The cart's own refusals, as clients get them.
 
-use tillstream_domain::cart::CartError;
+use tillstream_domain::cart::{CartError, ExchangeError};
 
 use crate::error::{Error, Refusal, RefusalKind};
 
@@ -33,6 +33,7 @@ impl From<CartError> for Error {
             | CartError::TooManyApprovals
             | CartError::TooManyCommands
             | CartError::TooManyPayments
+            | CartError::TooManyStoredValues
             | CartError::TooLarge
             | CartError::NotPositive
             | CartError::UnknownTender
@@ -52,6 +53,22 @@ impl From<CartError> for Error {
             CartError::DiscountAboveTotal { left } => refusal.with_extra("left", *left),
             CartError::Underpaid { due } | CartError::Overpaid { due } => refusal.with_extra("due", *due),
             _ => refusal,
+        }
+        .into()
+    }
+}
+
+impl From<ExchangeError> for Error {
+    fn from(error: ExchangeError) -> Self {
+        let refusal = Refusal::conflict(error.code(), error.to_string());
+        match error {
+            ExchangeError::Cart(error) => return error.into(),
+            ExchangeError::ToPay { credit, due } | ExchangeError::PaidTooMuch { credit, due, .. } => {
+                refusal.with_extra("credit", credit).with_extra("due", due)
+            }
+            ExchangeError::ToRefund { credit, due } | ExchangeError::RefundedTooMuch { credit, due, .. } => {
+                refusal.with_extra("credit", credit).with_extra("to_refund", due)
+            }
         }
         .into()
     }

@@ -99,6 +99,8 @@ pub async fn start(
     let mut sold = Charges::default();
     // Returns count for whom their sales counted.
     let (mut customer_id, mut customer) = (None, CustomerTerms::default());
+    // What was taken from gift cards and accounts goes back to them.
+    let mut paid_from = Vec::new();
     let original = match &payload.original_order_id {
         None => None,
         Some(order_id) => {
@@ -120,16 +122,18 @@ pub async fn start(
             let original = original_sale(&sale, &returned_of(at(3))?);
             (customer_id, customer) = (sale.customer_id, sale.terms.customer);
             sold = sale.charges;
+            paid_from = sale.course.stored_value;
             Some(original)
         }
     };
     let mut cart =
         new_cart(context, &location, NewCart { id: return_id, kind: CartKind::Return, ..NewCart::default() });
     (cart.customer_id, cart.terms.customer) = (customer_id, customer);
-    cart.terms.cash_increment = rules.settings.pricing.cash_increment;
+    cart.terms.cash_increment = rules.settings.pricing.cash_increment_of(location.currency);
     cart.charges.discounts = sold.discounts;
     cart.charges.taxes = sold.taxes;
     cart.charges.sold = sold.lines;
+    cart.course.paid_from = paid_from;
     cart.return_of = Some(ReturnHead { reason: payload.reason, original });
     let mut claims = Vec::new();
     if let Some(permission) = permission {

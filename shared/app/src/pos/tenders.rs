@@ -2,12 +2,14 @@
 
 use tillstream_contracts::pos::{AddPayment, PaymentReference, RefundTender};
 use tillstream_domain::cart::{Outcome, PaymentInput};
+use tillstream_domain::stored_value::StoredValueKind;
 
 use super::cart_write::{Executed, change_cart};
 use super::context::CommandContext;
 use crate::error::Result;
 use crate::fields::{text, typed_id};
 use crate::ports::Ports;
+use crate::stored_value::tender;
 
 /// Longest reference of a terminal or provider, in characters.
 const REFERENCE_CHARS_MAX: usize = 128;
@@ -15,7 +17,7 @@ const REFERENCE_CHARS_MAX: usize = 128;
 /// `add_payment`.
 ///
 /// # Errors
-/// 422 for fields; 409 `overpaid`; the cart's own refusals.
+/// 422 for fields; 409 `overpaid`; the cart's own refusals; those of stored value, where the tender is.
 pub async fn pay(ports: &Ports, context: &CommandContext, payload: AddPayment) -> Result<Executed> {
     if let Some(reference) = &payload.external_reference {
         text("payload.external_reference", reference, REFERENCE_CHARS_MAX)?;
@@ -30,6 +32,9 @@ pub async fn pay(ports: &Ports, context: &CommandContext, payload: AddPayment) -
         external_reference: payload.external_reference,
         entry_method: payload.entry_method,
     };
+    if let Some(kind) = tender::kind_of(ports, context, &input.tender).await? {
+        return tender::pay(ports, context, &payload.cart_id, kind, input).await;
+    }
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
         let (number, change) = cart.add_payment(input.clone())?;
         Ok(Outcome::Payment { number, change })
@@ -56,7 +61,7 @@ pub async fn take_back(
 /// `refund_tender`.
 ///
 /// # Errors
-/// 409 `overpaid`, `refund_above_paid`; 422 for fields; the cart's own refusals.
+/// 409 `overpaid`, `refund_above_paid`; 422 for fields; the cart's own refusals; those of stored value.
 pub async fn refund(ports: &Ports, context: &CommandContext, payload: RefundTender) -> Result<Executed> {
     if let Some(reference) = &payload.external_reference {
         text("payload.external_reference", reference, REFERENCE_CHARS_MAX)?;
@@ -68,6 +73,9 @@ pub async fn refund(ports: &Ports, context: &CommandContext, payload: RefundTend
         external_reference: payload.external_reference,
         entry_method: None,
     };
+    if let Some(kind) = StoredValueKind::of_tender(&input.tender) {
+        return tender::refund(ports, context, &payload.return_id, kind, input).await;
+    }
     change_cart(ports, context, &payload.return_id, Vec::new(), |cart, _| {
         let number = cart.refund(input.clone())?;
         Ok(Outcome::Payment { number, change: 0 })

@@ -29,6 +29,7 @@ use crate::database::{Condition, Consistency, Get, Item, TRANSACTION_ACTIONS_MAX
 use crate::error::{Error, Refusal, Result};
 use crate::fields::{id, text};
 use crate::ports::Ports;
+use crate::stored_value::claims::stored_value_writes;
 use crate::tenancy::TenantScope;
 use crate::tenant_rules::tenant_rules;
 
@@ -44,7 +45,7 @@ pub fn undoing_id(scope: &TenantScope, order_id: &str) -> String {
 ///
 /// # Errors
 /// 403 without an approval; 404 `order_not_found`; 409 `order_of_another_day`, `order_of_another_store`,
-/// `order_already_returned`, `order_already_voided`, `order_status_conflict`; 422 for fields and
+/// `order_already_returned`, `order_already_voided`, `order_of_exchange`, `order_status_conflict`; 422 for fields and
 /// `idempotency_key_reused`.
 pub async fn void_order(ports: &Ports, context: &CommandContext, payload: VoidOrder) -> Result<Executed> {
     id("payload.order_id", &payload.order_id)?;
@@ -160,11 +161,14 @@ pub async fn undo(
             ready => ready?,
         };
         let moves = cart.stock_moves();
-        if moves.len() + beside.len() + 2 > TRANSACTION_ACTIONS_MAX {
+        let stored_value = stored_value_writes(scope, &[&cart], context.now)?;
+        if moves.len() + beside.len() + stored_value.len() + 2 > TRANSACTION_ACTIONS_MAX {
+            // What goes back to gift cards and accounts goes with the plan's end.
             begin_long(ports, context, &mut rounds, cart, stored, &beside.claims).await?;
             continue;
         }
         let read = StoreRead { location: &location, lane: at(2), needs_shift };
+        let beside = beside.with(stored_value);
         if let Some(executed) = rounds.commit(cart, stored, &read, &moves, beside).await? {
             return Ok(executed);
         }
@@ -223,6 +227,14 @@ fn store(context: &CommandContext, item: Option<&Item>) -> Result<Location> {
 
 /// What must hold of the order, beside what the transaction asserts.
 fn check(context: &CommandContext, order: &Cart, undoing: Undoing, location: &Location) -> Result<()> {
+    if let Some(exchange) = &order.course.exchange {
+        let detail = format!(
+            "order {} is of an exchange with {}, and neither is undone without the other: what was sold comes \
+             back by a return, and what came back is sold anew",
+            order.id, exchange.with
+        );
+        return Err(Refusal::conflict("order_of_exchange", detail).into());
+    }
     let Some(done) = order.finalized.as_ref().filter(|_| order.kind == CartKind::Sale) else {
         let detail = format!("order {} is not a final sale", order.id);
         return Err(Refusal::conflict("order_not_final", detail).into());
@@ -274,6 +286,7 @@ fn brought_back(
     cart.currency = order.currency;
     let reason = what.reason.unwrap_or(what.undoing.status().name()).to_owned();
     cart.take_all_back(order, what.undoing, reason)?;
+    cart.stamp_stored_value(context.now);
     let due = cart.totals()?.due;
     if due == 0 { Ok(cart) } else { Err(Error::Bug(format!("undoing {} leaves {due} due", order.id))) }
 }

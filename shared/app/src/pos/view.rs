@@ -50,6 +50,7 @@ pub fn cart_view(cart: &Cart, with_lines: bool) -> Result<CartView> {
         payments,
         totals: TotalsView::of(&cart.totals().map_err(Error::bug)?, currency),
         receipt_number: cart.finalized.as_ref().map(|f| f.number.number),
+        receipt_epoch: cart.finalized.as_ref().and_then(|f| f.number.raised_epoch()),
         original_order_id: cart
             .return_of
             .as_ref()

@@ -42,9 +42,7 @@ impl Summed {
         if row.from_seq.unwrap_or(row.seq) != self.seq_reached + 1 {
             return false;
         }
-        self.sums.on_hand += row.delta.on_hand;
-        self.sums.reserved += row.delta.reserved;
-        self.sums.damaged += row.delta.damaged;
+        self.sums += row.delta;
         self.holds &= follows(&self.sums, &row.after);
         self.seq_reached = row.seq;
         self.after = row.after;
@@ -55,7 +53,7 @@ impl Summed {
 
 /// Whether counters are these sums, and available is what it must be.
 fn follows(sums: &Delta, counters: &Counters) -> bool {
-    (sums.on_hand, sums.reserved, sums.damaged) == (counters.on_hand, counters.reserved, counters.damaged)
+    *sums == counters.sums()
         && counters.available == counters.on_hand - counters.reserved - counters.safety_stock
 }
 
@@ -157,9 +155,7 @@ pub async fn prove(ports: &Ports, caller: &Caller, location_id: &str, sku: &str)
         let summed = sum_ledger(ports, &caller.scope, (location_id, sku, part), stock).await?;
         holds &= summed.holds;
         missing += stock.seq - summed.seq_reached;
-        sums.on_hand += summed.sums.on_hand;
-        sums.reserved += summed.sums.reserved;
-        sums.damaged += summed.sums.damaged;
+        sums += summed.sums;
         after.safety_stock += summed.after.safety_stock;
         after = after.with_part(&summed.after);
         let of_part = (part > 0).then_some(part);

@@ -36,6 +36,8 @@ pub struct Delta {
     pub reserved: i64,
     /// Kept aside as damaged (not part of on hand).
     pub damaged: i64,
+    /// On its way here from another location (not part of on hand).
+    pub in_transit: i64,
 }
 
 impl Delta {
@@ -67,6 +69,37 @@ impl Delta {
     /// What it does to `available`.
     pub fn available(&self) -> i64 {
         self.on_hand - self.reserved
+    }
+}
+
+impl std::ops::AddAssign for Delta {
+    fn add_assign(&mut self, other: Self) {
+        self.on_hand += other.on_hand;
+        self.reserved += other.reserved;
+        self.damaged += other.damaged;
+        self.in_transit += other.in_transit;
+    }
+}
+
+impl std::ops::Neg for Delta {
+    type Output = Self;
+
+    fn neg(self) -> Self {
+        Delta {
+            on_hand: -self.on_hand,
+            reserved: -self.reserved,
+            damaged: -self.damaged,
+            in_transit: -self.in_transit,
+        }
+    }
+}
+
+impl std::ops::Sub for Delta {
+    type Output = Self;
+
+    fn sub(mut self, other: Self) -> Self {
+        self += -other;
+        self
     }
 }
 
@@ -112,6 +145,10 @@ pub fn stock_update_at(
     if delta.reserved < 0 {
         // A hold that is not there cannot be given back, whatever the caller believes.
         conditions.push(Condition::Ge("reserved", (-delta.reserved).into()));
+    }
+    if delta.in_transit < 0 {
+        // Nor can arrive what was not sent.
+        conditions.push(Condition::Ge("in_transit", (-delta.in_transit).into()));
     }
     changes.extend(counter_changes(delta, delta.available()));
     changes.extend(movement_changes(movement, delta));
@@ -189,14 +226,17 @@ pub fn unit_change(unit: Unit) -> Change {
 }
 
 /// The counters of a movement, and its number.
-pub(super) fn counter_changes(delta: Delta, available: i64) -> [Change; 5] {
-    [
+pub(super) fn counter_changes(delta: Delta, available: i64) -> Vec<Change> {
+    let mut changes = vec![
         Change::Add("on_hand", delta.on_hand),
         Change::Add("reserved", delta.reserved),
         Change::Add("damaged", delta.damaged),
         Change::Add("available", available),
         Change::Add("seq", 1),
-    ]
+    ];
+    // Most stock is never on its way anywhere: its item says nothing of it.
+    changes.extend((delta.in_transit != 0).then_some(Change::Add("in_transit", delta.in_transit)));
+    changes
 }
 
 /// What makes a stock item findable; the same whenever it is written, so an existing item's indexes
@@ -225,6 +265,10 @@ pub fn movement_changes(movement: &Movement, delta: Delta) -> Vec<Change> {
         Change::Set("last_on_hand", delta.on_hand.into()),
         Change::Set("last_reserved", delta.reserved.into()),
         Change::Set("last_damaged", delta.damaged.into()),
+        match delta.in_transit {
+            0 => Change::Remove("last_in_transit"),
+            moved => Change::Set("last_in_transit", moved.into()),
+        },
     ];
     changes.push(match &movement.reason {
         Some(reason) => Change::Set("last_reason", reason.as_str().into()),
@@ -286,6 +330,16 @@ impl Counters {
         self.seq + self.past.version_offset
     }
 
+    /// What movements change of it, from nothing.
+    pub fn sums(&self) -> Delta {
+        Delta {
+            on_hand: self.on_hand,
+            reserved: self.reserved,
+            damaged: self.damaged,
+            in_transit: self.in_transit,
+        }
+    }
+
     /// With those of another part added.
     #[must_use]
     pub fn with_part(self, part: &Counters) -> Self {
@@ -294,6 +348,7 @@ impl Counters {
             reserved: self.reserved + part.reserved,
             available: self.available + part.available,
             damaged: self.damaged + part.damaged,
+            in_transit: self.in_transit + part.in_transit,
             seq: self.seq + part.seq,
             earliest_expiry: match (self.earliest_expiry, part.earliest_expiry) {
                 (Some(one), Some(other)) => Some(one.min(other)),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::database::{Item, Key, Range, Table};
 use crate::error::{Error, Result};
 use crate::ports::Ports;
+use crate::stock::change_feed;
 use crate::stock::counters::{Counters, Delta};
 use crate::tenancy::TenantScope;
 
@@ -38,7 +39,8 @@ pub struct LedgerRow {
     pub reason: Option<String>,
     /// By how much.
     pub delta: Delta,
-    /// Counters after it. Only what a row keeps: on hand, reserved, available, damaged, safety stock, seq.
+    /// Counters after it. Only what a row keeps: on hand, reserved, available, damaged, in
+    /// transit, safety stock, seq.
     pub after: Counters,
 }
 
@@ -68,10 +70,12 @@ impl LedgerRow {
             .with("delta_on_hand", self.delta.on_hand)
             .with("delta_reserved", self.delta.reserved)
             .with("delta_damaged", self.delta.damaged)
+            .with_some("delta_in_transit", some(self.delta.in_transit))
             .with("on_hand", self.after.on_hand)
             .with("reserved", self.after.reserved)
             .with("available", self.after.available)
             .with("damaged", self.after.damaged)
+            .with_some("in_transit", some(self.after.in_transit))
             .with("safety_stock", self.after.safety_stock)
             .with_some("unit", self.after.unit.map(|unit| unit.name())))
     }
@@ -96,6 +100,7 @@ impl LedgerRow {
                 on_hand: item.number("delta_on_hand")?,
                 reserved: item.number("delta_reserved")?,
                 damaged: item.number("delta_damaged")?,
+                in_transit: item.opt_number("delta_in_transit").unwrap_or(0),
             },
             after: Counters::of(item)?,
         })
@@ -104,12 +109,13 @@ impl LedgerRow {
     /// Counters before it: known from the row alone, also where the row before it is lost. Safety stock
     /// and `available` are not reckoned back: a row does not say by how much safety stock moved.
     pub fn before(&self) -> Delta {
-        Delta {
-            on_hand: self.after.on_hand - self.delta.on_hand,
-            reserved: self.after.reserved - self.delta.reserved,
-            damaged: self.after.damaged - self.delta.damaged,
-        }
+        self.after.sums() - self.delta
     }
+}
+
+/// What rows leave out where it is nothing.
+pub(super) fn some(number: i64) -> Option<i64> {
+    (number != 0).then_some(number)
 }
 
 fn part_of(item: &Item) -> Result<u32> {
@@ -149,6 +155,7 @@ pub fn ledger_rows(old: Option<&Item>, new: Option<&Item>) -> Result<Option<Item
             on_hand: new.number("last_on_hand")?,
             reserved: new.number("last_reserved")?,
             damaged: new.number("last_damaged")?,
+            in_transit: new.opt_number("last_in_transit").unwrap_or(0),
         },
         after,
     };
@@ -156,7 +163,7 @@ pub fn ledger_rows(old: Option<&Item>, new: Option<&Item>) -> Result<Option<Item
     row.item(&scope).map(Some)
 }
 
-/// Records rows, each as [`ledger_rows`] made it. A row that was recorded before is written again as it was.
+/// Records rows, each as [`ledger_rows`] made it, and notes for the change feed whose they are. A row that was recorded before is written again as it was.
 ///
 /// # Errors
 /// As the database: record the whole batch again.
@@ -167,5 +174,7 @@ pub async fn record(ports: &Ports, rows: Vec<Item>) -> Result<()> {
     // A batch must not name a key twice; a record that was delivered twice makes the same row.
     let by_key =
         rows.into_iter().map(|row| Ok((Key::of(&row)?, row))).collect::<Result<BTreeMap<Key, Item>>>()?;
-    Ok(ports.database.put_many(Table::Ledger, by_key.into_values().collect()).await?)
+    let rows: Vec<Item> = by_key.into_values().collect();
+    ports.database.put_many(Table::Ledger, rows.clone()).await?;
+    change_feed::note_rows(ports, &rows).await
 }

@@ -4,6 +4,8 @@
 //! A row that comes late after all is recorded under its own key and counts no longer: whoever adds up
 //! the ledger meets the closed gap first and passes over the rows it stands for.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +14,9 @@ use crate::database::{
 };
 use crate::error::{Error, Result};
 use crate::ports::Ports;
+use crate::stock::change_feed;
 use crate::stock::counters::{Counters, Delta};
-use crate::stock::ledger::{GAP_CLOSED, LedgerRow};
+use crate::stock::ledger::{GAP_CLOSED, LedgerRow, some};
 use crate::stock::listing::{Among, Position, StockName, stock_names};
 use crate::tenancy::{Stores, TenantScope};
 
@@ -63,6 +66,7 @@ impl Head {
                 on_hand: item.number("on_hand")?,
                 reserved: item.number("reserved")?,
                 damaged: item.number("damaged")?,
+                in_transit: item.opt_number("in_transit").unwrap_or(0),
             },
             missed_through: item.opt_number("missed_through"),
             missed_at: item.opt_number("missed_at").unwrap_or(0),
@@ -76,6 +80,7 @@ impl Head {
             .with("on_hand", self.after.on_hand)
             .with("reserved", self.after.reserved)
             .with("damaged", self.after.damaged)
+            .with_some("in_transit", some(self.after.in_transit))
             .with_some("missed_through", self.missed_through)
             .with_some("missed_at", self.missed_through.map(|_| self.missed_at));
         // Two walks that meet must not close the same gap differently.
@@ -88,8 +93,7 @@ impl Head {
 
     fn advance(&mut self, row: &LedgerRow) {
         self.seq = row.seq;
-        self.after =
-            Delta { on_hand: row.after.on_hand, reserved: row.after.reserved, damaged: row.after.damaged };
+        self.after = row.after.sums();
     }
 
     /// The row that stands for the movements after the head up to `to`, after which the counters are
@@ -106,11 +110,7 @@ impl Head {
             actor: "stock-keeper".to_owned(),
             at: now,
             reason: Some("rows of these movements were lost; this is their exact sum".to_owned()),
-            delta: Delta {
-                on_hand: after.on_hand - self.after.on_hand,
-                reserved: after.reserved - self.after.reserved,
-                damaged: after.damaged - self.after.damaged,
-            },
+            delta: after.sums() - self.after,
             after: Counters { seq: to, ..after },
         }
     }
@@ -163,6 +163,7 @@ pub async fn close_gaps(
                 on_hand: known.on_hand,
                 reserved: known.reserved,
                 damaged: known.damaged,
+                in_transit: known.in_transit,
                 // A row does not say by how much safety stock moved; what holds after it held before,
                 // unless one of the lost movements or this one set it.
                 safety_stock: row.after.safety_stock,
@@ -178,7 +179,7 @@ pub async fn close_gaps(
         if may_close {
             gaps.push(head.gap(ledger, stock.seq, *stock, now));
             head.seq = stock.seq;
-            head.after = Delta { on_hand: stock.on_hand, reserved: stock.reserved, damaged: stock.damaged };
+            head.after = stock.sums();
         } else {
             missed = true;
         }
@@ -204,6 +205,11 @@ async fn write_head(
     gaps: Vec<LedgerRow>,
 ) -> Result<usize> {
     let closed = gaps.len();
+    if closed > 0 {
+        // Before the head moves: a gap that is closed is not looked at again.
+        let name = (ledger.name.location_id.clone(), ledger.name.sku.clone());
+        change_feed::note(ports, scope, &BTreeSet::from([name])).await?;
+    }
     // The gaps first, then the head: a crash between repeats the same rows under the same keys only if
     // nothing came meanwhile, so both go together wherever they fit.
     let mut writes = vec![head.write(scope, ledger, before)];

@@ -1,6 +1,7 @@
 //! Stock: counters, reservations, ledger.
 
 mod attempts;
+pub mod change_feed;
 pub mod conservation;
 pub mod counters;
 pub mod exceptions;
@@ -22,4 +23,5 @@ mod shortage;
 pub mod split;
 pub mod standing;
 pub mod take;
+pub mod transfers;
 pub mod update;

@@ -23,6 +23,7 @@ pub(super) fn shown_delta(delta: &Delta, unit: Option<Unit>) -> MovementDelta {
         on_hand: shown(delta.on_hand, unit),
         reserved: shown(delta.reserved, unit),
         damaged: shown(delta.damaged, unit),
+        in_transit: shown(delta.in_transit, unit),
     }
 }
 
@@ -33,6 +34,7 @@ pub(super) fn shown_counters(counters: &Counters, unit: Option<Unit>) -> Movemen
         reserved: shown(counters.reserved, unit),
         available: shown(counters.available, unit),
         damaged: shown(counters.damaged, unit),
+        in_transit: shown(counters.in_transit, unit),
         safety_stock: shown(counters.safety_stock, unit),
     }
 }

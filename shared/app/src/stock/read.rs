@@ -199,7 +199,7 @@ async fn page(
         looked_at += found.names.len().max(1);
         let in_reach =
             found.names.into_iter().filter(|name| caller.reaches(&name.location_id)).collect::<Vec<_>>();
-        for (name, counters) in read_many(ports, &caller.scope, in_reach, now).await? {
+        for (name, counters) in read_many(ports, &caller.scope, in_reach, Consistency::Eventual, now).await? {
             if below_reorder_point.is_none_or(|wanted| wanted == is_below(&counters)) {
                 items.push(level(&name.location_id, &name.sku, &counters));
             }
@@ -217,14 +217,15 @@ async fn page(
 }
 
 /// Counters of many items, expired holds counted as free without writing.
-async fn read_many(
+pub(super) async fn read_many(
     ports: &Ports,
     scope: &TenantScope,
     names: Vec<StockName>,
+    consistency: Consistency,
     now: Timestamp,
 ) -> Result<Vec<(StockName, Counters)>> {
     let database = ports.database.as_ref();
-    let found = standings(database, scope, &names, Consistency::Eventual).await?;
+    let found = standings(database, scope, &names, consistency).await?;
     let read: Vec<_> =
         names.into_iter().zip(found).filter_map(|(name, found)| Some((name, found?))).collect();
     try_join_all(read.into_iter().map(|(name, found)| async move {

@@ -185,10 +185,8 @@ async fn merge_as_seen(
     let mut writes = Vec::new();
     let (mut comes, mut uncounted, mut hold_parts) = (Delta::default(), -1, found.first().past.hold_parts);
     for (part, seen) in found.numbered().skip(1) {
-        let goes = Delta { on_hand: -seen.on_hand, reserved: -seen.reserved, damaged: -seen.damaged };
-        comes.on_hand += seen.on_hand;
-        comes.reserved += seen.reserved;
-        comes.damaged += seen.damaged;
+        let goes = -seen.sums();
+        comes += seen.sums();
         uncounted += seen.seq;
         if seen.reserved > 0 {
             // Its hold lines count in the first part from now on, whose expiry must find them.

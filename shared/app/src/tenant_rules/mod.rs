@@ -47,7 +47,7 @@ impl TenantRules {
         let prices = PriceRules {
             promotions: rules.promotions,
             tax_rules: rules.tax_rules,
-            settings: settings.pricing,
+            settings: settings.pricing.clone(),
         };
         TenantRules { settings, prices, categories: rules.parents.into_iter().collect() }
     }

@@ -51,14 +51,17 @@ fn a_day_from_the_till_to_the_dashboard() {
         assert_eq!(row.metrics.gross_sales.amount, 6 * 255 + 110 + 255 + 330);
         assert_eq!((row.metrics.orders, row.metrics.units.clone()), (2, QuantityInput::Whole(11)));
         let lanes = &answer.reply.watermark.lanes;
-        assert_eq!(lanes["s-1/r-1"], LaneMark { through: 1, gaps: vec![(2, 2)] });
-        assert_eq!(lanes["s-1/r-2"], LaneMark { through: 1, gaps: vec![] });
+        assert_eq!(lanes["s-1/r-1"], LaneMark { through: 1, gaps: vec![(2, 2)], unaccounted: None });
+        assert_eq!(lanes["s-1/r-2"], LaneMark { through: 1, gaps: vec![], unaccounted: None });
         assert_eq!(lanes.len(), 2, "lanes that have counted nothing are left out");
 
         fold_all(&shop.ports, &[late]).await;
         let answer = dashboard::dashboard(&shop.ports, &analyst(), &query, Some(&token)).await.unwrap();
         assert_eq!(answer.satisfied, Some(true));
-        assert_eq!(answer.reply.watermark.lanes["s-1/r-1"], LaneMark { through: 2, gaps: vec![] });
+        assert_eq!(
+            answer.reply.watermark.lanes["s-1/r-1"],
+            LaneMark { through: 2, gaps: vec![], unaccounted: None }
+        );
         assert_eq!(answer.reply.rows[0].metrics.gross_sales.amount, 9 * 255 + 6 * 110);
         assert_eq!(answer.reply.rows[0].metrics.average_order_value.unwrap().amount, 985);
         assert_eq!(answer.reply.rows[0].metrics.units_per_order.as_deref(), Some("5"));
@@ -478,13 +481,13 @@ fn a_watermark_tells_what_is_not_in_the_figures() {
         }
         let lanes =
             async || ask(&shop.ports, span("2010-12-01", "2010-12-01")).await.unwrap().watermark.lanes;
-        let none = LaneMark { through: 0, gaps: vec![(1, 2)] };
+        let none = LaneMark { through: 0, gaps: vec![(1, 2)], unaccounted: None };
         assert_eq!(lanes().await, BTreeMap::from([("s-1/r-1".to_owned(), none.clone())]));
 
         let mut before = sale("r-2", 1);
         before.lane.epoch = 3;
         fold_all(&shop.ports, &[before.clone()]).await;
-        let one = LaneMark { through: 1, gaps: vec![] };
+        let one = LaneMark { through: 1, gaps: vec![], unaccounted: None };
         let expected = [("s-1/r-1".to_owned(), none), (before.lane.to_string(), one)];
         assert_eq!(lanes().await, BTreeMap::from(expected));
     });

@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test that cannot go on fails")]
 
 mod administration;
+mod closed_shifts;
 mod crashes;
 mod database_faults;
+mod keeper;
 mod long_lists;
 mod outages;
 mod poison;
+mod restore;
 mod sweeps;
 mod troubled_database;
 mod troubled_queue;

@@ -14,7 +14,7 @@ const A: &str = SKUS[0];
 
 /// Goods that turn out damaged: no longer on hand, kept aside.
 fn damaged(pieces: i64) -> Delta {
-    Delta { on_hand: -pieces * 1_000, damaged: pieces * 1_000, reserved: 0 }
+    Delta { on_hand: -pieces * 1_000, damaged: pieces * 1_000, ..Delta::default() }
 }
 
 #[test]
@@ -108,6 +108,7 @@ async fn a_proof_is_of_the_moment_it_asks_about() {
     assert_eq!((summed.seq_reached, summed.sums.on_hand, summed.holds), (1, 5_000, true));
     // Rows are of the whole: nothing in them tells of parts.
     let rows = fixture.memory.items(tillstream_app::database::Table::Ledger);
+    let rows: Vec<_> = rows.into_iter().filter(|row| row.get("seq").is_some()).collect();
     assert!(rows.iter().all(|row| row.get("part").is_none() && ledger::LedgerRow::of(row).is_ok()));
 }
 

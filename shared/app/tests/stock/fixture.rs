@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tillstream_app::capacity::Operation;
 use tillstream_app::catalog::items::{location_item, product_item};
 use tillstream_app::database::{
-    Cancellation, Condition, Database, DatabaseError, Get, Item, Query, QueryPage, Table, Write,
+    Cancellation, Condition, Consistency, Database, DatabaseError, Get, Item, Query, QueryPage, Table, Write,
 };
 use tillstream_app::environment::Environment;
 use tillstream_app::stock::counters::{Counters, Movement, StockTarget, stock_set};
@@ -292,12 +292,9 @@ impl Fixture {
     /// The stock item as it stands.
     pub async fn stock(&self, location_id: &str, sku: &str) -> Counters {
         let key = self.scope().stock(location_id, sku);
-        let items = self.memory.items(Table::Stock);
-        let item = items
-            .iter()
-            .find(|item| item.opt_text("pk") == Some(key.pk()))
-            .unwrap_or_else(|| panic!("no stock of {sku} at {location_id}"));
-        Counters::of(item).unwrap()
+        let get = Get { table: Table::Stock, key, consistency: Consistency::Strong };
+        let item = self.memory.get(get).await.unwrap();
+        Counters::of(&item.unwrap_or_else(|| panic!("no stock of {sku} at {location_id}"))).unwrap()
     }
 
     /// Relays the stock table's changes to the ledger, but for those that `keep` leaves out.
@@ -340,7 +337,7 @@ pub async fn put(memory: &MemoryDatabase, table: Table, item: Item) {
     memory.write(Write::Put { table, item, condition: None::<Condition> }).await.unwrap();
 }
 
-fn product(sku: &str) -> Product {
+pub fn product(sku: &str) -> Product {
     Product {
         sku: sku.into(),
         name: sku.into(),

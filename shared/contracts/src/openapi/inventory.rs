@@ -6,8 +6,9 @@ use super::headers::{IdempotencyHeader, IfMatchHeader};
 use crate::catalog::{LocationBody, LocationList, LocationReply};
 use crate::inventory::{
     Conservation, ConservationQuery, ExceptionQuery, ExtendRequest, MovementQuery, NoFields, PageQuery,
-    Reservation, ReserveRequest, ResolveExceptionRequest, ShortLine, StockException, StockExceptionPage,
-    StockLevel, StockLevelPage, StockListQuery, StockMovementPage, StockUpdateRequest, StockUpdated,
+    Reservation, ReserveRequest, ResolveExceptionRequest, ShortLine, StockChanges, StockChangesQuery,
+    StockException, StockExceptionPage, StockLevel, StockLevelPage, StockListQuery, StockMovementPage,
+    StockUpdateRequest, StockUpdated,
 };
 
 /// This area.
@@ -30,6 +31,7 @@ use crate::inventory::{
         release_reservation,
         extend_reservation,
         list_movements,
+        stock_changes,
         prove_conservation,
         list_exceptions,
         resolve_exception
@@ -225,6 +227,18 @@ fn extend_reservation() {}
         (status = 422, description = "`limit_out_of_range`, `location_id_malformed`, `sku_malformed`, `query_invalid`"),
     ))]
 fn list_movements() {}
+
+/// What changed since, each stock item once, as it stands now. A reader that begins without `since`, then lists
+/// the stock, and then goes on from `next_since` has the same table as the shop; it misses nothing, and is told
+/// little twice. Moments behind.
+#[utoipa::path(get, path = "/v1/inventory/updates", tag = "inventory", params(StockChangesQuery),
+    responses(
+        (status = 200, description = "What changed", body = StockChanges),
+        (status = 400, description = "`cursor_malformed`: `since` is not one that this feed gave"),
+        (status = 409, description = "`since_too_old`, `since_ahead`: list the stock and begin anew"),
+        (status = 422, description = "`limit_out_of_range`, `wait_out_of_range`, `query_invalid`"),
+    ))]
+fn stock_changes() {}
 
 /// The proof that the counters are the sum of the movements.
 #[utoipa::path(get, path = "/v1/inventory/conservation", tag = "inventory", params(ConservationQuery),

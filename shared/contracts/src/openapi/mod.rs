@@ -34,7 +34,9 @@ mod pos;
 mod problem;
 mod settings;
 mod shifts;
+mod stored_value;
 mod sync;
+mod transfers;
 
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
@@ -56,10 +58,12 @@ fn areas() -> Vec<OpenApi> {
         documents::Api::openapi(),
         identity::Api::openapi(),
         inventory::Api::openapi(),
+        transfers::Api::openapi(),
         orders::Api::openapi(),
         pos::Api::openapi(),
         settings::Api::openapi(),
         shifts::Api::openapi(),
+        stored_value::Api::openapi(),
         sync::Api::openapi(),
     ]
 }

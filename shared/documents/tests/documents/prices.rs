@@ -113,6 +113,7 @@ fn shown(kind: Kind, data: &DocumentData) -> Vec<i64> {
                 shift.sales_total.amount,
                 shift.returns_total.amount,
                 shift.tips.amount,
+                shift.cash_rounding.amount,
                 shift.paid_in.amount,
                 shift.paid_out.amount,
                 shift.opening_float.amount,

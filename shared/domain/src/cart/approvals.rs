@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cart, CartError, Totals};
+use super::{Cart, CartError, Line, Totals};
 use crate::approval::DiscountRule;
 use crate::quantity::Quantity;
 
@@ -129,7 +129,7 @@ impl Cart {
             let of_line = self.charges.of_line(line.number);
             let of_allowed = of_line.filter(|(head, _)| head.manual_number().is_some_and(counts));
             let line_off = of_allowed.fold(0_i64, |sum, (_, amount)| sum.saturating_add(amount));
-            let line_gross = self.line_amounts(line)?.gross;
+            let line_gross = self.shown_gross(line)?;
             // A cart full of other lines is no leave to give one away.
             if lines_meant.contains(&line.number) && rule.needs(line_off, line_gross) {
                 return Err(CartError::DiscountsAboveAllowed);
@@ -138,6 +138,16 @@ impl Cart {
             gross = gross.saturating_add(line_gross);
         }
         if off > 0 && rule.needs(off, gross) { Err(CartError::DiscountsAboveAllowed) } else { Ok(()) }
+    }
+
+    /// What a line comes to before discounts as the customer sees it: with the tax that prices contain, as
+    /// discounts are told, so that a share of it is a share of the price.
+    fn shown_gross(&self, line: &Line) -> Result<i64, CartError> {
+        let on_top = self.charges.taxes_of_line(line.number).filter(|tax| !tax.head.included);
+        let on_top = on_top.fold(0_i64, |sum, tax| sum.saturating_add(tax.amount));
+        let off =
+            self.charges.of_line(line.number).fold(0_i64, |sum, (_, amount)| sum.saturating_add(amount));
+        Ok(self.line_amounts(line)?.total.saturating_sub(on_top).saturating_add(off))
     }
 
     /// Checks that a blind return stays within what was approved.

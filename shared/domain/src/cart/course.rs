@@ -4,7 +4,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::exchange::Exchanged;
 use super::order_status::StatusChange;
+use super::stored_value::StoredValuePart;
 use super::undo::Undoing;
 use super::{Cart, CartError, CartKind, CartState};
 
@@ -17,8 +19,14 @@ pub struct Course {
     pub recorded: Option<Recorded>,
     /// For a return that undoes a whole order: as what.
     pub undoes: Option<Undoing>,
+    /// For a sale and a return that were made final together.
+    pub exchange: Option<Exchanged>,
     /// Changes of its status as an order, oldest first. As many as the states' longest way.
     pub history: Vec<StatusChange>,
+    /// Payments that are taken from stored value; of a return, refunds that go to it.
+    pub stored_value: Vec<StoredValuePart>,
+    /// Of a return of a known sale: what that took from stored value.
+    pub paid_from: Vec<StoredValuePart>,
 }
 
 /// Since when, by whom and why a cart is put aside. Which register parked it, the cart says.

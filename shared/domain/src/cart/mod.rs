@@ -7,11 +7,13 @@ pub mod applied;
 mod approvals;
 mod charges;
 mod course;
+mod exchange;
 pub mod order_status;
 mod payments;
 mod returns;
 mod sale_pricing;
 mod sale_terms;
+mod stored_value;
 pub mod undo;
 
 use jiff::Timestamp;
@@ -24,10 +26,12 @@ pub use charges::{
     Charges, DiscountHead, LimitedUse, LineAmounts, LineCharges, LineDiscount, TaxCharge, TaxHead, Unapplied,
 };
 pub use course::{Course, Parked, Recorded};
+pub use exchange::{EXCHANGE, Exchange, ExchangeError, ExchangeMove, Exchanged};
 pub use payments::{Payment, PaymentInput, TENDERS};
 pub use returns::{Disposition, OriginalLine, OriginalSale, ReturnLine, Returned, ReturnedLine};
-pub use sale_pricing::PricedBy;
+pub use sale_pricing::{COUNTERS_MAX, PricedBy};
 pub use sale_terms::{AppliedCoupon, CustomerTerms, LineTerms, SaleTerms};
+pub use stored_value::{STORED_VALUE_PAYMENTS_MAX, StoredValuePart};
 
 use crate::lane::LaneNumber;
 use crate::money::{Currency, MoneyError, UnitPrice};
@@ -296,6 +300,9 @@ pub enum CartError {
     /// [`PAYMENTS_MAX`].
     #[error("a cart holds at most {PAYMENTS_MAX} payments")]
     TooManyPayments,
+    /// [`STORED_VALUE_PAYMENTS_MAX`].
+    #[error("at most {STORED_VALUE_PAYMENTS_MAX} payments of a cart are taken from gift cards and accounts")]
+    TooManyStoredValues,
     /// [`ENCODED_BYTES_MAX`].
     #[error("a cart holds at most {ENCODED_BYTES_MAX} bytes; shorten notes or begin another")]
     TooLarge,
@@ -417,7 +424,7 @@ impl CartError {
             CartError::UnknownPayment(_) => "payment_not_found",
             CartError::TooManyLines => "too_many_lines",
             CartError::TooManyCommands => "too_many_commands",
-            CartError::TooManyPayments => "too_many_payments",
+            CartError::TooManyPayments | CartError::TooManyStoredValues => "too_many_payments",
             CartError::TooLarge => "cart_too_large",
             CartError::Empty => "cart_empty",
             CartError::Underpaid { .. } => "underpaid",
@@ -621,7 +628,7 @@ impl Cart {
             return Err(CartError::Empty);
         }
         self.reprice(by)?;
-        self.terms.cash_increment = by.rules.settings.cash_increment;
+        self.terms.cash_increment = by.rules.settings.cash_increment_of(self.currency);
         self.state = CartState::Tendering;
         Ok(())
     }
@@ -668,6 +675,18 @@ impl Cart {
     /// # Errors
     /// [`CartError`] naming what is missing.
     pub fn check_finalizable(&self, kind: CartKind) -> Result<Totals, CartError> {
+        let totals = self.check_ready(kind)?;
+        if totals.due > 0 {
+            return Err(CartError::Underpaid { due: totals.due });
+        }
+        Ok(totals)
+    }
+
+    /// Checks everything but payments that must hold before the cart can become final, stock apart.
+    ///
+    /// # Errors
+    /// [`CartError`] naming what is missing.
+    pub fn check_ready(&self, kind: CartKind) -> Result<Totals, CartError> {
         if self.kind != kind {
             return Err(CartError::WrongKind {
                 is: Self::kind_name(self.kind),
@@ -692,9 +711,6 @@ impl Cart {
         }
         let totals = self.totals()?;
         self.check_refund_limit(&totals)?;
-        if totals.due > 0 {
-            return Err(CartError::Underpaid { due: totals.due });
-        }
         Ok(totals)
     }
 

@@ -242,9 +242,9 @@ impl Cart {
         Ok(())
     }
 
-    /// What is owed on account, in minor units.
+    /// What is owed on account, in minor units. What was taken from a customer's account is paid.
     pub fn owed_on_account(&self) -> i64 {
-        let owed = self.payments.iter().filter(|payment| payment.tender == ACCOUNT);
+        let owed = self.payments.iter().filter(|paid| paid.tender == ACCOUNT && !self.is_stored_value(paid));
         owed.fold(0, |sum, payment| sum.saturating_add(payment.amount - payment.change))
     }
 

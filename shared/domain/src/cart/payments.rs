@@ -92,7 +92,7 @@ impl Cart {
     }
 
     /// What to add to what is due, so that it can be paid in coins; nothing for other tenders.
-    fn rounding_of(&self, tender: &str, due: i64) -> i64 {
+    pub(super) fn rounding_of(&self, tender: &str, due: i64) -> i64 {
         if tender == "cash" { cash_rounding(due, self.terms.cash_increment) } else { 0 }
     }
 
@@ -139,12 +139,13 @@ impl Cart {
             .ok_or_else(|| CartError::UnknownPayment(payment_id.to_owned()))?;
         let removed = self.payments.remove(at);
         self.terms.cash_rounding.remove(&removed.number);
+        self.course.stored_value.retain(|part| part.payment != removed.id());
         self.state = CartState::Tendering;
         Ok(removed.number)
     }
 
     /// Records a refund of a return, by a tender, up to what the return is worth and, where the sale
-    /// is known, up to what was paid by that tender and not yet refunded.
+    /// is known, up to what was paid by that tender and not yet refunded; what an exchange paid goes to any.
     ///
     /// # Errors
     /// [`CartError::Overpaid`], [`CartError::AbovePaid`], and those of a payment.
@@ -152,32 +153,41 @@ impl Cart {
         self.require(CartKind::Return)?;
         self.require_open()?;
         self.check_payment(&input)?;
-        let due = self.totals()?.due;
-        let rounding = self.rounding_of(&input.tender, due);
-        let in_coins = input.amount.amount == due.saturating_add(rounding);
-        if input.amount.amount > due && !in_coins {
-            return Err(CartError::Overpaid { due });
-        }
-        let mut rounded = if in_coins { rounding } else { 0 };
-        if let Some(original) = self.return_of.as_ref().and_then(|r| r.original.as_ref()) {
-            let here: i64 = self.payments.iter().filter(|p| p.tender == input.tender).map(|p| p.amount).sum();
-            let left = original.refundable(&input.tender).saturating_sub(here);
-            if input.amount.amount > left {
-                return Err(CartError::AbovePaid { tender: input.tender, left });
-            }
-            // Returns of parts were rounded each by itself: the last one takes what is left to refund.
-            let given: i64 = self.payments.iter().map(|p| p.amount).sum();
-            let all_left = original.refundable_in_all().saturating_sub(given);
-            let short = due.saturating_sub(input.amount.amount);
-            let in_a_coin = short > 0 && short < i64::from(self.terms.cash_increment);
-            if input.tender == "cash" && input.amount.amount == all_left && in_a_coin {
-                rounded = -short;
-            }
-        }
+        let rounded = self.refund_rounding(&input.tender, input.amount.amount)?;
         let number = self.push_payment(input, 0, 0);
         if rounded != 0 {
             self.terms.cash_rounding.insert(number, rounded);
         }
         Ok(number)
+    }
+
+    /// Checks one more refund of `amount`; answers what is added to what is due, so that it can be given in
+    /// coins.
+    ///
+    /// # Errors
+    /// [`CartError::Overpaid`], [`CartError::AbovePaid`].
+    pub(super) fn refund_rounding(&self, tender: &str, amount: i64) -> Result<i64, CartError> {
+        let due = self.totals()?.due;
+        let rounding = self.rounding_of(tender, due);
+        let in_coins = amount == due.saturating_add(rounding);
+        if amount > due && !in_coins {
+            return Err(CartError::Overpaid { due });
+        }
+        let mut rounded = if in_coins { rounding } else { 0 };
+        if let Some(original) = self.return_of.as_ref().and_then(|r| r.original.as_ref()) {
+            let left = original.refundable_beside(tender, &self.payments);
+            if amount > left {
+                return Err(CartError::AbovePaid { tender: tender.to_owned(), left });
+            }
+            // Returns of parts were rounded each by itself: the last one takes what is left to refund.
+            let given: i64 = self.payments.iter().map(|p| p.amount).sum();
+            let all_left = original.refundable_in_all().saturating_sub(given);
+            let short = due.saturating_sub(amount);
+            let in_a_coin = short > 0 && short < i64::from(self.terms.cash_increment);
+            if tender == "cash" && amount == all_left && in_a_coin {
+                rounded = -short;
+            }
+        }
+        Ok(rounded)
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cart, CartError, CartKind, LineTerms, NewLine};
+use super::exchange::{EXCHANGE, refundable};
+use super::{Cart, CartError, CartKind, LineTerms, NewLine, Payment};
 use crate::money::UnitPrice;
 use crate::quantity::{Quantity, Unit};
 
@@ -72,9 +73,18 @@ impl OriginalSale {
         self.tenders.values().fold(0, |sum, (paid, refunded)| sum.saturating_add(paid - refunded))
     }
 
-    /// What can still be refunded to `tender`, in minor units.
-    pub fn refundable(&self, tender: &str) -> i64 {
-        self.tenders.get(tender).map_or(0, |(paid, refunded)| paid - refunded)
+    fn paid(&self, tender: &str) -> i64 {
+        self.tenders.get(tender).map_or(0, |(paid, _)| *paid)
+    }
+
+    /// What can still be refunded to `tender` beside `refunds`, in minor units.
+    pub fn refundable_beside(&self, tender: &str, refunds: &[Payment]) -> i64 {
+        let before = self.tenders.iter().map(|(tender, (_, refunded))| (tender.clone(), *refunded));
+        let mut refunded: BTreeMap<String, i64> = before.collect();
+        for refund in refunds {
+            *refunded.entry(refund.tender.clone()).or_default() += refund.amount;
+        }
+        refundable(|tender| self.paid(tender), &refunded, tender)
     }
 }
 
@@ -134,12 +144,15 @@ impl Returned {
             *before = after;
         }
         for refund in &cart.payments {
-            let paid = original.tenders.get(&refund.tender).map_or(0, |(paid, _)| *paid);
-            let before = self.refunded.entry(refund.tender.clone()).or_default();
-            if before.saturating_add(refund.amount) > paid {
-                return Err(CartError::AbovePaid { tender: refund.tender.clone(), left: paid - *before });
+            // What an exchange takes is what the goods are worth: no tender gives it.
+            if refund.tender != EXCHANGE {
+                let left = refundable(|tender| original.paid(tender), &self.refunded, &refund.tender);
+                if refund.amount > left {
+                    return Err(CartError::AbovePaid { tender: refund.tender.clone(), left });
+                }
             }
-            *before += refund.amount;
+            let sum = self.refunded.entry(refund.tender.clone()).or_default();
+            *sum = sum.saturating_add(refund.amount);
         }
         Ok(())
     }

@@ -13,8 +13,12 @@ use super::{Cart, CartError, CartKind, CartState};
 use crate::category::CategoryTree;
 use crate::pricing::{
     Basket, BasketLine, COUPONS_MAX, CustomerFacts, MANUAL_DISCOUNTS_MAX, ManualDiscount, ManualDiscountKind,
-    Outcome, PriceRules, Priced, REQUESTED_PROMOTIONS_MAX, Source, price,
+    Outcome, PriceRules, Priced, Promotion, REQUESTED_PROMOTIONS_MAX, Source, price,
 };
+
+/// Most counters of uses that one sale takes from: they stand beside its stock in one transaction of a hundred
+/// actions, and when it is undone beside all that comes back.
+pub const COUNTERS_MAX: usize = 36;
 
 /// What a cart is priced by now.
 #[derive(Debug, Clone, Copy)]
@@ -123,14 +127,46 @@ impl Cart {
     }
 
     fn priced(&self, by: &PricedBy<'_>) -> Result<Priced, CartError> {
-        let basket = self.basket(by);
+        let mut basket = self.basket(by);
         let of_return = self.kind == CartKind::Return;
-        if !of_return && self.terms.excluded.is_empty() {
-            return Ok(price(&basket, by.rules)?);
+        let mut rules = std::borrow::Cow::Borrowed(by.rules);
+        if of_return || !self.terms.excluded.is_empty() {
+            let given = |promotion: &Promotion| !of_return && !self.terms.excluded.contains(&promotion.id);
+            rules.to_mut().promotions.retain(given);
         }
-        let mut rules = by.rules.clone();
-        rules.promotions.retain(|promotion| !of_return && !self.terms.excluded.contains(&promotion.id));
+        let priced = price(&basket, &rules)?;
+        let Some(kept) = self.counted_at_once(&priced, &rules) else { return Ok(priced) };
+        let beyond = rules.promotions.iter().filter(|promotion| {
+            let limits = promotion.limits;
+            (limits.total.is_some() || limits.per_customer.is_some()) && !kept.contains(&promotion.id)
+        });
+        basket.uses_left.extend(beyond.map(|promotion| (promotion.id.clone(), 0)));
         Ok(price(&basket, &rules)?)
+    }
+
+    /// Where more is counted than one transaction takes: the promotions that are, the first of them by the order
+    /// in which they apply, beside all coupons, which somebody asked for. The others are not given: the sale goes
+    /// on without them.
+    fn counted_at_once(&self, priced: &Priced, rules: &PriceRules) -> Option<BTreeSet<String>> {
+        let uses = self.limited_uses(priced, rules);
+        let counters = |limited: &LimitedUse| {
+            usize::from(limited.total.is_some()) + usize::from(limited.per_customer.is_some())
+        };
+        if uses.iter().map(counters).sum::<usize>() <= COUNTERS_MAX {
+            return None;
+        }
+        let is_coupon = |limited: &&LimitedUse| matches!(limited.source, Source::Coupon { .. });
+        let mut left = COUNTERS_MAX.saturating_sub(uses.iter().filter(is_coupon).map(counters).sum());
+        let mut kept = BTreeSet::new();
+        for limited in &uses {
+            if let Source::Promotion { id, .. } = &limited.source
+                && let Some(rest) = left.checked_sub(counters(limited))
+            {
+                left = rest;
+                kept.insert(id.clone());
+            }
+        }
+        Some(kept)
     }
 
     /// Of what applied, what may be used so often only.

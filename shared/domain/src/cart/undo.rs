@@ -74,6 +74,7 @@ impl Cart {
         self.channel.clone_from(&sale.channel);
         self.customer_id.clone_from(&sale.customer_id);
         self.course.undoes = Some(undoing);
+        self.course.stored_value.clone_from(&sale.course.stored_value);
         Ok(())
     }
 
@@ -85,7 +86,7 @@ impl Cart {
         let mut refunds = Vec::new();
         for paid in &self.payments {
             // A tip stays with the payment that it was given with.
-            let settled_elsewhere = is_settled && paid.tender == "account";
+            let settled_elsewhere = is_settled && paid.tender == "account" && !self.is_stored_value(paid);
             let amount = if settled_elsewhere { 0 } else { paid.amount - paid.change };
             if amount > 0 || paid.tip > 0 {
                 refunds.push(refund_of(paid, amount));

@@ -40,7 +40,7 @@ mod tax;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -69,18 +69,27 @@ use conditions::Measures;
 use remaining::Remaining;
 use selection::LineIndex;
 
+use crate::money::Currency;
 use crate::quantity::Quantity;
 
 /// How a tenant prices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PricingSettings {
     /// Whether prices contain tax.
     pub tax_mode: TaxMode,
     /// What tax is rounded of.
     pub tax_rounding: TaxRounding,
-    /// Smallest coin, in minor units; 0 or 1 for no rounding of cash.
+    /// Smallest coin, in minor units, of every currency that has none of its own; 0 or 1 for no rounding of
+    /// cash.
     pub cash_increment: u32,
+    /// Smallest coins of currencies by themselves: a tenant may sell where five cents are the smallest coin, and
+    /// where one penny is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cash_increments: BTreeMap<Currency, u32>,
 }
+
+/// Most currencies with a smallest coin of their own.
+pub const CASH_INCREMENTS_MAX: usize = 50;
 
 impl PricingSettings {
     /// Checks its bounds, as it is taken in.
@@ -88,7 +97,18 @@ impl PricingSettings {
     /// # Errors
     /// [`RuleError::CashIncrement`].
     pub fn check(&self) -> Result<(), RuleError> {
-        if self.cash_increment <= INCREMENT_MAX { Ok(()) } else { Err(RuleError::CashIncrement) }
+        let mut all = self.cash_increments.values().chain([&self.cash_increment]);
+        let fit = all.all(|increment| *increment <= INCREMENT_MAX);
+        if fit && self.cash_increments.len() <= CASH_INCREMENTS_MAX {
+            Ok(())
+        } else {
+            Err(RuleError::CashIncrement)
+        }
+    }
+
+    /// The smallest coin of a currency, in its minor units.
+    pub fn cash_increment_of(&self, currency: Currency) -> u32 {
+        self.cash_increments.get(&currency).copied().unwrap_or(self.cash_increment)
     }
 }
 

@@ -29,7 +29,7 @@ use crate::money::{AMOUNT_MAX, divide_rounding};
 
 /// Most tax rules that one basket is priced with.
 pub const TAX_RULES_MAX: usize = 200;
-/// Most tax rules that one line bears (state, county, city, district …).
+/// Most tax rules that one line bears (state, county, city, district …). Of more those with the highest rates.
 pub const TAXES_PER_LINE_MAX: usize = 10;
 /// Largest rate, in basis points: ten times the amount.
 pub const RATE_MAX: u32 = 100_000;
@@ -152,10 +152,23 @@ struct Bearing<'r> {
     tax_in_discount: i64,
 }
 
+impl Bearing<'_> {
+    /// Keeps [`TAXES_PER_LINE_MAX`] taxes, those of the highest rates, of equal ones the first by id. Rules that
+    /// are each well formed may meet on a line, which nobody can know where they are taken in; the shop is to
+    /// sell all the same, and to lose as little tax as may be.
+    fn bear_no_more(&mut self) {
+        if self.taxes.len() > TAXES_PER_LINE_MAX {
+            self.taxes.sort_by_key(|tax| (std::cmp::Reverse(tax.rule.rate_bps), tax.number));
+            self.taxes.truncate(TAXES_PER_LINE_MAX);
+            self.taxes.sort_by_key(|tax| tax.number);
+        }
+    }
+}
+
 /// The taxes of each line, in the order of `lines`.
 ///
 /// # Errors
-/// [`PricingError::TooMany`] rules on a line, [`PricingError::OutOfRange`].
+/// [`PricingError::OutOfRange`].
 pub(super) fn tax_lines(
     basket: &Basket,
     rules: &[TaxRule],
@@ -178,9 +191,7 @@ pub(super) fn tax_lines(
             }
         }
     }
-    if bearing.iter().any(|line| line.taxes.len() > TAXES_PER_LINE_MAX) {
-        return Err(PricingError::TooMany("taxes on a line", TAXES_PER_LINE_MAX));
-    }
+    bearing.iter_mut().for_each(Bearing::bear_no_more);
     match (mode, rounding) {
         (TaxMode::Exclusive, TaxRounding::PerLine) => {
             for line in &mut bearing {

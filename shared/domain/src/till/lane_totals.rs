@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cart::{Cart, CartError, CartKind, TENDERS};
+use crate::cart::{Cart, CartError, CartKind, EXCHANGE, TENDERS};
 
-/// Where the totals count a tender that is not among [`TENDERS`].
+/// Where the totals count a tender that is neither among [`TENDERS`] nor [`EXCHANGE`].
 pub const OTHER_TENDER: &str = "other";
 
 /// What came in and went out by one tender.
@@ -46,6 +46,9 @@ pub struct LaneTotals {
     pub tips: i64,
     /// Those of them that came with cash.
     pub cash_tips: i64,
+    /// What was added to what sales came to, less what was added to returns, so that cash could be paid in
+    /// coins: `sales_total - returns_total + cash_rounding` is what tenders took in less what they gave back.
+    pub cash_rounding: i64,
     /// By tender; one that nothing was paid by may be missing.
     pub tenders: BTreeMap<String, TenderTotals>,
 }
@@ -64,6 +67,7 @@ impl LaneTotals {
                 discounts: of.discount,
                 tax: of.tax,
                 tips: of.tips,
+                cash_rounding: of.cash_rounding,
                 ..LaneTotals::default()
             },
             CartKind::Return => LaneTotals {
@@ -72,12 +76,14 @@ impl LaneTotals {
                 returns_tax: of.tax,
                 // What undoes a sale gives its tips back.
                 tips: of.tips.saturating_neg(),
+                cash_rounding: of.cash_rounding.saturating_neg(),
                 ..LaneTotals::default()
             },
         };
         for payment in &cart.payments {
-            let known = TENDERS.contains(&payment.tender.as_str());
-            let tender = if known { payment.tender.as_str() } else { OTHER_TENDER };
+            let tender = payment.tender.as_str();
+            let known = tender == EXCHANGE || TENDERS.contains(&tender);
+            let tender = if known { tender } else { OTHER_TENDER };
             let by = totals.tenders.entry(tender.to_owned()).or_default();
             match cart.kind {
                 CartKind::Sale => {
@@ -123,6 +129,7 @@ impl LaneTotals {
             returns_tax: with(self.returns_tax, other.returns_tax),
             tips: with(self.tips, other.tips),
             cash_tips: with(self.cash_tips, other.cash_tips),
+            cash_rounding: with(self.cash_rounding, other.cash_rounding),
             tenders,
         }
     }
@@ -159,7 +166,7 @@ mod tests {
 
     use super::*;
 
-    fn totals(numbers: &[i64; 13]) -> LaneTotals {
+    fn totals(numbers: &[i64; 14]) -> LaneTotals {
         let [
             sales,
             sales_total,
@@ -170,6 +177,7 @@ mod tests {
             returns_tax,
             tips,
             cash_tips,
+            cash_rounding,
             a,
             b,
             c,
@@ -188,6 +196,7 @@ mod tests {
             returns_tax,
             tips,
             cash_tips,
+            cash_rounding,
             tenders,
         }
     }
@@ -195,7 +204,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_added_is_what_was_added(
-            before in prop::array::uniform13(0_i64..1_000), added in prop::array::uniform13(0_i64..1_000),
+            before in prop::array::uniform14(0_i64..1_000), added in prop::array::uniform14(0_i64..1_000),
         ) {
             let (before, added) = (totals(&before), totals(&added));
             prop_assert_eq!(before.plus(&added).since(&before), added.clone());

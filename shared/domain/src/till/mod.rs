@@ -11,8 +11,8 @@ mod shift;
 pub use cash_count::{DENOMINATION_COUNT_MAX, DENOMINATIONS_MAX, Denomination, count_cash};
 pub use lane_totals::{LaneTotals, OTHER_TENDER, TenderTotals};
 pub use shift::{
-    Closing, Entry, LaneMark, MOVEMENTS_MAX, Movement, MovementKind, NewMovement, Opening, Seen, Shift,
-    ShiftFigures, ShiftKeys, Tally,
+    Closing, Entry, LaneMark, MOVEMENTS_MAX, Movement, MovementKind, NewMovement, Opening, ReceiptRange,
+    Seen, Shift, ShiftFigures, ShiftKeys, Tally,
 };
 
 use crate::money::{Currency, MoneyError};

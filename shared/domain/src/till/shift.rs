@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::cash_count::{Denomination, amount_of};
 use super::{LaneTotals, TillError};
 use crate::cart::applied::{CommandIdentity, FINGERPRINT_BYTES, KEY_HASH_BYTES};
+use crate::lane::EpochEnd;
 use crate::money::{Currency, Money};
 
 /// Most movements of one shift: one every three minutes of ten hours. With the longest reasons and counts
@@ -23,8 +24,22 @@ pub struct LaneMark {
     pub epoch: u32,
     /// Last number given; 0 before the first.
     pub last: u64,
-    /// Running totals up to that number.
+    /// Running totals up to that number, over all epochs.
     pub totals: LaneTotals,
+    /// Where the epochs before ended, the first first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<EpochEnd>,
+}
+
+/// Receipt numbers of one epoch, first and last included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceiptRange {
+    /// The epoch.
+    pub epoch: u32,
+    /// The first.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
 }
 
 /// How a shift began.
@@ -185,8 +200,10 @@ pub struct Tally {
 /// What a report says of a shift. Amounts in minor units.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShiftFigures {
-    /// First and last number of its receipts, if it has any, and if no restore came between.
+    /// First and last number of its receipts, if it has any, and if they are of one epoch.
     pub receipts: Option<(u64, u64)>,
+    /// The same by epoch, over a restore from backup too.
+    pub ranges: Vec<ReceiptRange>,
     /// What its sales and returns came to.
     pub totals: LaneTotals,
     /// Cash put in beside them.
@@ -220,6 +237,20 @@ pub struct Shift {
     pub keys: ShiftKeys,
     /// How it ended, if it did. With it the shift is fixed for ever.
     pub closing: Option<Closing>,
+}
+
+/// The numbers that a lane gave out between two of its states, by epoch.
+fn receipts_between(begin: &LaneMark, end: &LaneMark) -> Vec<ReceiptRange> {
+    let before = end.earlier.iter().map(|ended| (ended.epoch, ended.last));
+    let epochs = before.filter(|(epoch, _)| *epoch < end.epoch).chain([(end.epoch, end.last)]);
+    epochs
+        .filter(|(epoch, _)| *epoch >= begin.epoch)
+        .map(|(epoch, last)| {
+            let first = if epoch == begin.epoch { begin.last.saturating_add(1) } else { 1 };
+            ReceiptRange { epoch, first, last }
+        })
+        .filter(|range| range.first <= range.last)
+        .collect()
 }
 
 impl Shift {
@@ -257,9 +288,13 @@ impl Shift {
     pub fn figures(&self, lane: &LaneMark) -> ShiftFigures {
         let lane = self.closing.as_ref().map_or(lane, |closing| &closing.lane);
         let begin = &self.opening.lane;
-        let has_receipts = begin.epoch == lane.epoch && begin.last < lane.last;
+        let ranges = receipts_between(begin, lane);
         ShiftFigures {
-            receipts: has_receipts.then_some((begin.last + 1, lane.last)),
+            receipts: match ranges.as_slice() {
+                [range] => Some((range.first, range.last)),
+                _ => None,
+            },
+            ranges,
             totals: lane.totals.since(&begin.totals),
             paid_in: self.tally(MovementKind::PaidIn),
             paid_out: self.tally(MovementKind::PaidOut),
@@ -373,7 +408,8 @@ mod tests {
     fn mark(last: u64, cash: i64, tips: i64) -> LaneMark {
         let by = TenderTotals { payments: 1, paid: cash, ..TenderTotals::default() };
         let tenders = [("cash".to_owned(), by)].into();
-        LaneMark { epoch: 0, last, totals: LaneTotals { cash_tips: tips, tenders, ..LaneTotals::default() } }
+        let totals = LaneTotals { cash_tips: tips, tenders, ..LaneTotals::default() };
+        LaneMark { last, totals, ..LaneMark::default() }
     }
 
     fn shift(float: i64) -> Shift {
@@ -440,8 +476,12 @@ mod tests {
         assert_eq!((figures.paid_in, figures.paid_out), (tally(1, 2_000), tally(1, 550)));
         assert_eq!((figures.no_sales, figures.expected), (1, 13_000));
         assert_eq!(shift.figures(&mark(7, 1_000, 0)).receipts, None, "nothing was sold");
-        let restored = LaneMark { epoch: 1, ..mark(9, 2_500, 50) };
-        assert_eq!(shift.figures(&restored).receipts, None, "numbers of two epochs are no range");
+        let earlier = vec![EpochEnd { epoch: 0, last: 11, z_number: 2 }];
+        let restored = LaneMark { epoch: 1, earlier, ..mark(9, 2_500, 50) };
+        let over = shift.figures(&restored);
+        assert_eq!(over.receipts, None, "numbers of two epochs are no range");
+        let range = |epoch, first, last| ReceiptRange { epoch, first, last };
+        assert_eq!(over.ranges, [range(0, 8, 11), range(1, 1, 9)]);
         // 0.10 is missing since the count.
         let refused = Err(TillError::DrawerShort { most: 12_990 });
         assert_eq!(shift.record(new(PaidOut, 12_991), &lane, &identity(5)), refused);

@@ -65,16 +65,38 @@ pub struct Line {
     pub quantity: i64,
     /// Per unit, in ten-thousandths.
     pub price: i64,
-    /// What it is worth before discounts, in minor units.
+    /// What it is worth before discounts and without tax, in minor units.
     pub worth: i64,
-    /// What is taken off it, in minor units.
+    /// What is taken off it, in minor units, without tax.
     pub off: i64,
+    /// The same as a receipt shows it: with the tax that prices contain.
+    pub shown_off: i64,
+    /// Tax, in minor units.
+    pub tax: i64,
+    /// Whether it is worth something else than its price × quantity, or bears tax, if only of nothing.
+    pub is_charged: bool,
 }
 
 impl Line {
+    /// A line that costs its price × quantity.
+    pub fn of(number: u32, sku: String, quantity: i64, price: i64) -> Self {
+        let worth = worth(quantity, price);
+        Line { number, sku, quantity, price, worth, off: 0, shown_off: 0, tax: 0, is_charged: false }
+    }
+
+    /// Takes something off it, where there is no tax.
+    pub fn take_off(&mut self, off: i64) {
+        (self.off, self.shown_off, self.is_charged) = (off, off, off > 0);
+    }
+
+    /// What it comes to without tax.
+    pub fn net(&self) -> i64 {
+        self.worth - self.off
+    }
+
     /// What is paid for it, or given back.
     pub fn paid(&self) -> i64 {
-        self.worth - self.off
+        self.net() + self.tax
     }
 }
 
@@ -127,6 +149,14 @@ pub struct Order {
     pub hour: Timestamp,
     /// For a return: the sale.
     pub sale: Option<String>,
+    /// What was added so that it could be paid in coins.
+    pub rounding: i64,
+    /// Coupons that took something off.
+    pub coupons: Vec<String>,
+    /// Where it stood, from the first; the last is where it stands. Each is a version.
+    pub statuses: Vec<String>,
+    /// What settled it, where it was on account.
+    pub settled: Vec<Paid>,
 }
 
 impl Order {
@@ -135,10 +165,91 @@ impl Order {
         self.lines.iter().map(Line::paid).sum()
     }
 
+    /// What it was worth before anything was taken off, without tax.
+    pub fn worth(&self) -> i64 {
+        self.lines.iter().map(|line| line.worth).sum()
+    }
+
     /// What was taken off.
     pub fn off(&self) -> i64 {
         self.lines.iter().map(|line| line.off).sum()
     }
+
+    /// It stands somewhere since a version.
+    ///
+    /// # Errors
+    /// Where it stood elsewhere at that version.
+    pub fn stands(&mut self, status: &str, version: usize) -> Result<(), String> {
+        if self.statuses.len() < version {
+            self.statuses.resize(version, String::new());
+        }
+        match version.checked_sub(1).and_then(|at| self.statuses.get_mut(at)) {
+            Some(known) if known.is_empty() => {
+                status.clone_into(known);
+                Ok(())
+            }
+            other => Err(format!("version {version} is {status}, and {other:?}")),
+        }
+    }
+
+    /// Whether all of it went back at once.
+    pub fn is_undone(&self) -> bool {
+        self.statuses.last().is_some_and(|status| status == "voided" || status == "cancelled")
+    }
+
+    /// Its tax.
+    pub fn tax(&self) -> i64 {
+        self.lines.iter().map(|line| line.tax).sum()
+    }
+}
+
+/// What a Z report says; minor units.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ZReport {
+    /// Its number.
+    pub number: u64,
+    /// What was counted.
+    pub counted: i64,
+    /// What the report says was counted.
+    pub told: i64,
+    /// First and last receipt.
+    pub receipts: Option<(u64, u64)>,
+    /// What was to be in the drawer.
+    pub expected: i64,
+    /// How many sales, and what they came to.
+    pub sales: (u64, i64),
+    /// How many returns, and what they came to.
+    pub returns: (u64, i64),
+    /// Discounts of the sales.
+    pub discounts: i64,
+    /// Tax of the sales, and of the returns.
+    pub tax: (i64, i64),
+    /// Tips, less those given back.
+    pub tips: i64,
+}
+
+/// A shift of a register.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Shift {
+    /// Its store.
+    pub store: String,
+    /// Its register.
+    pub register: String,
+    /// What lay in the drawer at first.
+    pub float: i64,
+    /// Paid in less paid out.
+    pub moved: i64,
+    /// How it ended.
+    pub z: Option<ZReport>,
+}
+
+/// An approval that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Approval {
+    /// What was said to it.
+    pub granted: Option<bool>,
+    /// The cart or return for which it was used.
+    pub used_for: Option<String>,
 }
 
 /// What is on the shelf.
@@ -194,6 +305,12 @@ pub struct Books {
     pub orders: BTreeMap<Of<String>, Order>,
     /// Stock by tenant, store and SKU.
     pub shelves: BTreeMap<Of<(String, String)>, Shelf>,
+    /// Approvals by tenant and id.
+    pub approvals: BTreeMap<Of<String>, Approval>,
+    /// Exceptions that somebody resolved, by tenant and id.
+    pub resolved: BTreeSet<Of<String>>,
+    /// Shifts by tenant and id.
+    pub shifts: BTreeMap<Of<String>, Shift>,
     /// By tenant, sale and number of its line.
     pub returned: BTreeMap<Of<(String, u32)>, CameBack>,
     /// The newest version of a product that was accepted, and its price, by tenant and SKU.
@@ -224,6 +341,23 @@ impl Books {
     pub fn may_cost(&self, tenant: &str, sku: &str, price: i64, store: &str, at: Timestamp) -> bool {
         let prices = self.prices_ever.get(&(tenant.to_owned(), sku.to_owned()));
         prices.is_some_and(|all| all.iter().any(|set| set.price == price && set.holds(store, at)))
+    }
+
+    /// Enters that all of a sale went back at once: its status of a version, and what came back of its lines.
+    ///
+    /// # Errors
+    /// Where it was undone before, or stood elsewhere at that version.
+    pub fn undo(&mut self, key: &Of<String>, status: &str, version: usize) -> Result<(), String> {
+        let order = self.orders.get_mut(key).ok_or_else(|| format!("{} was never sold", key.1))?;
+        if order.is_undone() {
+            return Err(format!("{} is {:?} already", key.1, order.statuses));
+        }
+        order.stands(status, version).map_err(|seen| format!("{}: {seen}", key.1))?;
+        for line in order.lines.clone() {
+            let back = self.returned.entry((key.0.clone(), (key.1.clone(), line.number))).or_default();
+            *back = (back.0 + line.quantity, back.1 + line.paid());
+        }
+        Ok(())
     }
 
     /// Enters a final order, and what it did to the stock.

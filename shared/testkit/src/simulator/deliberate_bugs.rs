@@ -4,19 +4,21 @@
 //! the tables and to everybody else that is what the same bug in the code would be, and the code stays
 //! free of it.
 
+mod sending;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use tillstream_app::Result as AppResult;
 use tillstream_app::database::{
     Change, Condition, Database, DatabaseError, Get, Item, Key, Query, QueryPage, Table, Value, Write,
 };
-use tillstream_app::dispatch::transport::{HqAnswer, HqRequest, HqTransport, HqTransportError};
-use tillstream_app::ports::{EventStream, StreamRecord};
+use tillstream_app::dispatch::transport::HqTransport;
+use tillstream_app::ports::EventStream;
 use tillstream_app::pos::cart_item::cart_of;
 use tillstream_domain::cart::{Applied, CartKind};
 use tillstream_domain::compact;
 
+use self::sending::{BuggyLine, BuggyStream};
 use super::chance::Chance;
 use super::network::HqLine;
 use crate::item_name::item_name;
@@ -45,6 +47,12 @@ bugs! {
     LaneNumberUnchecked,
     /// A lane's number is not counted on.
     LaneNumberNotCounted,
+    /// Cash is taken, and the lane's totals do not say so.
+    CashNotCounted,
+    /// A shift is closed without looking whether something was sold meanwhile.
+    ShiftClosedOverSales,
+    /// A shift is opened without looking whether one is open.
+    ShiftOpenedOverAnother,
     /// Stock is taken without looking whether it is there.
     StockUnchecked,
     /// A sale lowers what is on hand, and not what is available.
@@ -57,6 +65,16 @@ bugs! {
     StockOfOneLineForgotten,
     /// A committed hold leaves the shelf, and stays reserved.
     ReservedForgotten,
+    /// A cart that is brought back stays in the list of parked ones.
+    ParkedMarkerStays,
+    /// An approval is used without looking whether it was used before.
+    ApprovalUsedTwice,
+    /// What was denied is taken for granted.
+    DeniedApprovalGranted,
+    /// What was sold offline and was not there is entered, and nobody is told.
+    ExceptionForgotten,
+    /// An exception is resolved without looking whether somebody has resolved it.
+    ExceptionResolvedTwice,
     /// Stock that is split gives its parts theirs, and keeps it.
     SplitKeepsWhatItGives,
     /// Stock that is merged loses what its parts had.
@@ -69,6 +87,14 @@ bugs! {
     UpdateRecordForgotten,
     /// Two returns of one sale do not see each other.
     ReturnedUnchecked,
+    /// A void does not see what came back before it.
+    UndoingUnchecked,
+    /// A return brings all of an order back, and the order stands as it stood.
+    UndoneOrderStands,
+    /// A coupon is redeemed however often it was before.
+    UsesUnchecked,
+    /// What an undone sale used stays used.
+    UsesNotGivenBack,
     /// A page is written over whatever version is there.
     PageVersionUnchecked,
     /// A coarse page is not written, and its day is settled.
@@ -101,10 +127,14 @@ bugs! {
     TotalRoundedPerOrder,
     /// What was taken off is not counted.
     DiscountUncounted,
+    /// Tax is not counted.
+    TaxUncounted,
     /// A return is worth what its goods cost before anything was taken off.
     ReturnForgetsDiscount,
     /// The figures of a day are those of the UTC day.
     BusinessDayInUtc,
+    /// A sale that another system made is counted on the day after it.
+    RecordedSaleADayLate,
     /// Change is counted as paid.
     ChangeCountedAsPaid,
     /// A repeated request to HQ has another idempotency key.
@@ -228,6 +258,19 @@ impl BuggyDatabase {
                 }
             }
             Bug::LaneNumberUnchecked if is_lane => forget_condition(write),
+            Bug::CashNotCounted if is_lane => forget_changes(write, &["cash_paid"]),
+            Bug::ShiftClosedOverSales if is_lane => {
+                let closes = |change: &Change| matches!(change, Change::Remove("shift_id"));
+                if matches!(write, Write::Update { changes, .. } if changes.iter().any(closes)) {
+                    forget_condition(write);
+                }
+            }
+            Bug::ShiftOpenedOverAnother if is_lane => {
+                let opens = |change: &Change| matches!(change, Change::Set("shift_id", _));
+                if matches!(write, Write::Update { changes, .. } if changes.iter().any(opens)) {
+                    forget_condition(write);
+                }
+            }
             Bug::LaneNumberNotCounted if is_lane => forget_changes(write, &["last"]),
             Bug::StockUnchecked if is_stock => {
                 forget_part_of_condition(write, |one| matches!(one, Condition::Ge("available", _)));
@@ -269,7 +312,33 @@ impl BuggyDatabase {
                 }
             }
             Bug::UpdateRecordForgotten if table == Table::Stock && sk == "update" => return false,
+            Bug::ParkedMarkerStays if pk.contains("#parked-carts#") => {
+                return !matches!(write, Write::Delete { .. });
+            }
+            Bug::ApprovalUsedTwice
+                if sk == "approval"
+                    && matches!(write, Write::Put { item, .. } if item.get("used").is_some()) =>
+            {
+                forget_condition(write);
+            }
+            Bug::ExceptionForgotten if sk == "exception" => {
+                return !sets(write, &Change::Set("kind", "oversold_offline".into()));
+            }
+            Bug::ExceptionResolvedTwice
+                if sk == "exception" && sets(write, &Change::Set("state", "resolved".into())) =>
+            {
+                forget_condition(write);
+            }
             Bug::ReturnedUnchecked if sk == "returned" => forget_condition(write),
+            Bug::UndoingUnchecked
+                if sk == "returned"
+                    && matches!(write, Write::Put { item, .. } if item.get("undone").is_some()) =>
+            {
+                forget_condition(write);
+            }
+            Bug::UndoneOrderStands if is_cart => return !is_undone(write),
+            Bug::UsesUnchecked if sk == "uses" => forget_condition(write),
+            Bug::UsesNotGivenBack if sk == "uses" => return !lowers(write, "used"),
             Bug::PageVersionUnchecked if is_page => forget_condition(write),
             Bug::CoarsePageForgotten if is_coarse_page => return false,
             Bug::DeliveryNeverDue if table == Table::Dispatch => {
@@ -367,6 +436,16 @@ fn forget_valid_from(item: &mut Item) {
     }
 }
 
+/// As if what was denied had been granted.
+fn take_for_granted(item: &mut Item) {
+    if item.opt_text("kind") == Some("approval")
+        && let Some(decision) = item.opt_text("decision")
+    {
+        let granted = decision.replace("\"granted\":false", "\"granted\":true");
+        item.0.insert("decision".to_owned(), Value::S(granted));
+    }
+}
+
 /// What an order comes to where its lines are added up before they are rounded; none where it is no order, or a
 /// return, whose lines are worth what is left of the sale's.
 fn rounded_once(item: &Item) -> Option<i64> {
@@ -386,6 +465,29 @@ fn adds_to(write: &Write, attribute: &str) -> bool {
         Write::Update { changes, .. } => {
             changes.iter().any(|change| matches!(change, Change::Add(name, _) if *name == attribute))
         }
+        _ => false,
+    }
+}
+
+fn sets(write: &Write, wanted: &Change) -> bool {
+    matches!(write, Write::Update { changes, .. } if changes.contains(wanted))
+}
+
+fn lowers(write: &Write, attribute: &str) -> bool {
+    match write {
+        Write::Update { changes, .. } => changes
+            .iter()
+            .any(|change| matches!(change, Change::Add(name, by) if *name == attribute && *by < 0)),
+        _ => false,
+    }
+}
+
+/// Whether an order is written to stand where all of it went back.
+fn is_undone(write: &Write) -> bool {
+    match write {
+        Write::Update { changes, .. } => changes.iter().any(|change| {
+            ["voided", "cancelled"].iter().any(|status| *change == Change::Set("status", (*status).into()))
+        }),
         _ => false,
     }
 }
@@ -426,6 +528,9 @@ impl Database for BuggyDatabase {
         if self.bug == Bug::FuturePriceCharged {
             items.iter_mut().flatten().for_each(forget_valid_from);
         }
+        if self.bug == Bug::DeniedApprovalGranted {
+            items.iter_mut().flatten().for_each(take_for_granted);
+        }
         Ok(items)
     }
 
@@ -457,87 +562,5 @@ impl Database for BuggyDatabase {
 
     async fn put_many(&self, table: Table, items: Vec<Item>) -> Result<(), DatabaseError> {
         self.inner.put_many(table, items).await
-    }
-}
-
-struct BuggyStream {
-    bug: Bug,
-    inner: Arc<MemoryStream>,
-}
-
-impl BuggyStream {
-    fn distort(&self, record: &StreamRecord) -> StreamRecord {
-        let mut record = record.clone();
-        let Ok(mut event) = serde_json::from_slice::<serde_json::Value>(&record.data) else { return record };
-        match self.bug {
-            Bug::LineRoundedDown => {
-                let lines = event.pointer_mut("/detail/lines").and_then(|lines| lines.as_array_mut());
-                for line in lines.into_iter().flatten() {
-                    let gross = line.get("gross").and_then(serde_json::Value::as_i64).unwrap_or(0);
-                    if gross % 10 == 1 {
-                        line["gross"] = (gross - 1).into();
-                    }
-                }
-            }
-            Bug::DiscountUncounted => {
-                let lines = event.pointer_mut("/detail/lines").and_then(|lines| lines.as_array_mut());
-                for line in lines.into_iter().flatten() {
-                    line["discount"] = 0.into();
-                }
-            }
-            Bug::BusinessDayInUtc => {
-                let day = event.get("occurred_at").and_then(|at| at.as_str()).and_then(|at| at.get(..10));
-                if let Some(day) = day.map(str::to_owned) {
-                    event["business_day"] = day.into();
-                }
-            }
-            Bug::ChangeCountedAsPaid => {
-                let paid = event.pointer_mut("/detail/payments").and_then(|paid| paid.as_array_mut());
-                for payment in paid.into_iter().flatten() {
-                    let amount = payment.get("amount").and_then(serde_json::Value::as_i64).unwrap_or(0);
-                    if payment.get("tender").and_then(|tender| tender.as_str()) == Some("cash") {
-                        payment["amount"] = ((amount + 99) / 100 * 100).into();
-                    }
-                }
-            }
-            _ => return record,
-        }
-        if let Ok(data) = serde_json::to_vec(&event) {
-            record.data = data;
-        }
-        record
-    }
-}
-
-#[async_trait]
-impl EventStream for BuggyStream {
-    async fn publish(&self, records: &[StreamRecord]) -> AppResult<Vec<usize>> {
-        let records: Vec<StreamRecord> = records.iter().map(|record| self.distort(record)).collect();
-        let refused = self.inner.publish(&records).await?;
-        Ok(if self.bug == Bug::PartialSendIgnored { Vec::new() } else { refused })
-    }
-}
-
-struct BuggyLine {
-    bug: Bug,
-    inner: Arc<HqLine>,
-}
-
-#[async_trait]
-impl HqTransport for BuggyLine {
-    async fn post(&self, mut request: HqRequest) -> Result<HqAnswer, HqTransportError> {
-        if self.bug == Bug::RetryWithNewKey {
-            for (name, value) in &mut request.headers {
-                if *name == "idempotency-key" {
-                    value.push_str(&format!("-{}", self.inner.chance.next()));
-                }
-            }
-        }
-        match self.inner.post(request).await {
-            Err(_) if self.bug == Bug::FailureTakenForSuccess => {
-                Ok(HqAnswer { status: 200, body: b"{}".to_vec(), retry_after: None })
-            }
-            other => other,
-        }
     }
 }

@@ -13,6 +13,7 @@ mod deliberate_bugs;
 mod event_sources;
 mod invariants;
 mod network;
+mod rules;
 mod scheduler;
 mod set_up;
 mod world;

@@ -3,12 +3,14 @@
 use std::rc::Rc;
 
 use serde_json::{Value, json};
+use tillstream_app::catalog::settings;
 use tillstream_app::sync::entities::Entity;
 use tillstream_app::sync::upload::{Upload, upload};
 use tillstream_app::tenancy::Role;
 
 use super::books::{Goods, PriceSet, Shelf, Shop};
 use super::chance::Chance;
+use super::rules::Rules;
 use super::world::{Tenant, World};
 use crate::shop::caller;
 
@@ -52,7 +54,7 @@ fn tenant(chance: &Chance, id: &str) -> Tenant {
             category: chance.one_of(&CATEGORIES).copied().unwrap_or_default(),
         })
         .collect();
-    Tenant { id: id.to_owned(), shops, goods }
+    Tenant { id: id.to_owned(), shops, goods, rules: Rules::drawn(chance, &CATEGORIES) }
 }
 
 /// A price as decimal text.
@@ -118,6 +120,7 @@ pub fn stock_line(tenant: &Tenant, shop: &str, sku: &str, version: u64, on_hand:
 /// Uploads catalogue, locations and opening stock of every tenant.
 pub async fn load(world: Rc<World>) {
     for tenant in &world.tenants {
+        load_rules(&world, tenant).await;
         let products: String = tenant.goods.iter().map(|goods| product_line(goods, 1, goods.price)).collect();
         let mut locations = String::new();
         let mut stock = String::new();
@@ -148,6 +151,20 @@ pub async fn load(world: Rc<World>) {
         }
     }
     world.clients.set(world.clients.get() - 1);
+}
+
+/// First of all, so that no replica that is behind lacks them when the doors open.
+async fn load_rules(world: &World, tenant: &Tenant) {
+    let operator = caller(&tenant.id, &[Role::Operator]);
+    let Ok(body) = serde_json::from_value(tenant.rules.settings()) else {
+        return world.fail("the simulator works", "settings that are none");
+    };
+    if let Err(error) = settings::put(&world.ports(), &operator, body, "morning", |_| Ok(())).await {
+        return world.fail("the simulator works", format!("settings: {error}"));
+    }
+    for (entity, body) in tenant.rules.feeds() {
+        load_one(world, &tenant.id, entity, &body).await;
+    }
 }
 
 async fn load_one(world: &World, tenant: &str, entity: Entity, body: &str) {

@@ -22,6 +22,7 @@ use super::chance::Chance;
 use super::clock::{Clock, MachineClock, ProcessMemory};
 use super::deliberate_bugs::Bug;
 use super::network::{HqLine, SlowTables, UnderWay};
+use super::rules::Rules;
 use super::scheduler::Scheduler;
 use crate::faults::{FaultyDatabase, Rates};
 use crate::hq_stand_in::{Control, HqStandIn, Mode};
@@ -124,6 +125,7 @@ pub struct Tenant {
     pub id: String,
     pub shops: Vec<Shop>,
     pub goods: Vec<Goods>,
+    pub rules: Rules,
 }
 
 impl Tenant {

@@ -17,7 +17,7 @@ use super::shift_item::{shift_get, shift_of, shift_put};
 use super::view;
 use crate::approvals::permission::Permission;
 use crate::catalog::items::catalog_get;
-use crate::database::{Cancellation, DatabaseError, Get, Item, Write};
+use crate::database::{DatabaseError, Get, Item};
 use crate::environment::Retries;
 use crate::error::{Error, Refusal, Result};
 use crate::fields::{text, typed_id};
@@ -120,8 +120,9 @@ async fn open(ports: &Ports, context: &CommandContext, payload: &OpenTill, key: 
             shift_put(scope, &shift, None, context.now)?,
             lane.open_shift(scope, store_id, register_id, &shift_id)?,
         ];
-        if attempt(transact(ports, writes).await, &mut retries).await?.is_some() {
-            return Ok(done(&shift));
+        match write_with_claims(ports.database.as_ref(), writes, &[]).await? {
+            Written::Done => return Ok(done(&shift)),
+            Written::LostRace(why) => retries.again(&why).await?,
         }
     }
 }
@@ -374,37 +375,17 @@ async fn change(
     }
 }
 
-async fn transact(ports: &Ports, writes: Vec<Write>) -> Result<(), DatabaseError> {
-    match ports.database.transact(writes).await {
-        Err(DatabaseError::Cancelled(reasons)) => {
-            let invalid = reasons.iter().find_map(|reason| match reason {
-                Cancellation::Invalid(what) => Some(what.clone()),
-                _ => None,
-            });
-            // All conditions are on versions and numbers: a failure is a lost race.
-            Err(invalid.map_or(DatabaseError::ConditionFailed(None), DatabaseError::Invalid))
-        }
-        other => other,
-    }
-}
-
-/// What a call of the database answered; `None`, after a wait, where it is worth another round: a lost
-/// race, or trouble on the way. A write may have taken effect nevertheless, so each round looks for its
-/// own key first.
+/// What a read answered; `None`, after a wait, where it is worth another round.
 ///
 /// # Errors
-/// A bug if the database refused the request itself; [`Error::Conflict`] after too many rounds.
+/// Those of the database that repeating would not change; [`Error::Conflict`] after too many rounds.
 async fn attempt<T>(answer: Result<T, DatabaseError>, retries: &mut Retries<'_>) -> Result<Option<T>> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
-        Err(DatabaseError::Invalid(what)) => Err(Error::Bug(what)),
-        Err(DatabaseError::ConditionFailed(_)) => {
-            retries.again("another command changed the shift or its lane").await?;
-            Ok(None)
-        }
-        Err(error) => {
+        Err(error) if error.is_transient() => {
             retries.again(&error.to_string()).await?;
             Ok(None)
         }
+        Err(error) => Err(error.into()),
     }
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use tillstream_documents::{Denomination as CountedKind, ShiftReport, Store, TaxTotal, TenderTotal};
+use tillstream_domain::lane::{Lane, LaneNumber};
 use tillstream_domain::location::Location;
 use tillstream_domain::money::Money;
 use tillstream_domain::till::{LaneMark, Shift};
@@ -52,6 +53,7 @@ pub fn shift_report_document(
         register: shift.register_id.clone(),
         shift_id: shift.id.clone(),
         z_number: closing.map(|closing| closing.z_number),
+        z_epoch: closing.map_or(0, |closing| closing.lane.epoch),
         at: closing.map_or(now, |closing| closing.at),
         opened_at: shift.opening.at,
         opened_by: shift.opening.by.clone(),
@@ -71,6 +73,7 @@ pub fn shift_report_document(
         returns_count: count(totals.returns),
         returns_total: money(totals.returns_total),
         tips: money(totals.tips),
+        cash_rounding: money(totals.cash_rounding),
         paid_in: money(figures.paid_in.total),
         paid_out: money(figures.paid_out.total),
         no_sales_count: figures.no_sales,
@@ -87,7 +90,12 @@ pub fn shift_report_document(
                 amount: money(kind.amount()),
             })
             .collect(),
-        first_receipt: figures.receipts.map(|(first, _)| first.to_string()),
-        last_receipt: figures.receipts.map(|(_, last)| last.to_string()),
+        first_receipt: figures.ranges.first().map(|range| printed(range.epoch, range.first)),
+        last_receipt: figures.ranges.last().map(|range| printed(range.epoch, range.last)),
     }
+}
+
+/// A receipt's number as receipts show it.
+fn printed(epoch: u32, number: u64) -> String {
+    LaneNumber { lane: Lane { epoch, ..Lane::new("", "") }, number }.printed()
 }

@@ -4,9 +4,10 @@
 //! worked out from the orders as they are stored, one by one.
 
 use tillstream_contracts::till::{FigureDifference, ShiftProof};
-use tillstream_domain::till::{LaneMark, LaneTotals, Shift};
+use tillstream_domain::till::{LaneMark, LaneTotals, ReceiptRange, Shift};
 
 use super::read::find;
+use super::view::receipt_ranges;
 use crate::database::{Consistency, Get, Index, Key, Query, Range, Table};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
@@ -37,12 +38,15 @@ pub async fn prove(ports: &Ports, scope: &TenantScope, shift: &Shift, lane: &Lan
     let figures = shift.figures(lane);
     let mut missing = Vec::new();
     let (mut totals, mut orders) = (LaneTotals::default(), 0);
-    if let Some((first, last)) = figures.receipts {
-        if last - first >= RECEIPTS_MAX {
-            let detail = format!("the shift has {} receipts; {RECEIPTS_MAX} can be proved", last - first + 1);
-            return Err(Refusal::conflict("too_many_receipts", detail).into());
-        }
-        let found = numbers(ports, scope, shift, lane.epoch, (first, last)).await?;
+    let receipts =
+        figures.ranges.iter().map(|range| range.last - range.first + 1).fold(0, u64::saturating_add);
+    if receipts > RECEIPTS_MAX {
+        let detail = format!("the shift has {receipts} receipts; {RECEIPTS_MAX} can be proved");
+        return Err(Refusal::conflict("too_many_receipts", detail).into());
+    }
+    // Of a shift that a restore from backup fell into, the numbers of both epochs.
+    for ReceiptRange { epoch, first, last } in figures.ranges.iter().copied() {
+        let found = numbers(ports, scope, shift, epoch, (first, last)).await?;
         for chunk in found.chunks(READ_AT_ONCE) {
             let gets = chunk.iter().map(|(_, key)| Get {
                 table: Table::Orders,
@@ -66,6 +70,7 @@ pub async fn prove(ports: &Ports, scope: &TenantScope, shift: &Shift, lane: &Lan
         shift_id: shift.id.clone(),
         first_receipt: figures.receipts.map(|(first, _)| first),
         last_receipt: figures.receipts.map(|(_, last)| last),
+        receipts: receipt_ranges(&figures.ranges),
         orders,
         proved: missing.is_empty() && differences.is_empty(),
         missing,
@@ -113,6 +118,7 @@ fn differences(shift: &LaneTotals, orders: &LaneTotals) -> Vec<FigureDifference>
         ("returns_tax".to_owned(), shift.returns_tax, orders.returns_tax),
         ("tips".to_owned(), shift.tips, orders.tips),
         ("cash_tips".to_owned(), shift.cash_tips, orders.cash_tips),
+        ("cash_rounding".to_owned(), shift.cash_rounding, orders.cash_rounding),
     ];
     let both = shift.plus(orders);
     for tender in both.tenders.keys() {

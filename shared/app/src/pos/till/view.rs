@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 use tillstream_contracts::till::{
-    DenominationInput, ShiftReportView, ShiftState, ShiftView, TenderFiguresView, TillMovementView,
+    DenominationInput, ReceiptRangeView, ShiftReportView, ShiftState, ShiftView, TenderFiguresView,
+    TillMovementView,
 };
 use tillstream_domain::money::{Currency, Money};
-use tillstream_domain::till::{Denomination, LaneMark, Movement, MovementKind, Shift};
+use tillstream_domain::till::{Denomination, LaneMark, Movement, MovementKind, ReceiptRange, Shift};
 
 /// A count of what was counted up: never below zero.
 fn count(number: i64) -> u64 {
@@ -35,6 +36,7 @@ pub fn headline(shift: &Shift) -> ShiftView {
         closed_at: closing.map(|closing| closing.at),
         closed_by: closing.map(|closing| closing.by.clone()),
         z_number: closing.map(|closing| closing.z_number),
+        z_epoch: closing.map(|closing| closing.lane.epoch).filter(|epoch| *epoch > 0),
         closing_reason: closing.and_then(|closing| closing.reason.clone()),
         cash_expected: closing.map(|closing| money(shift.expected(&closing.lane))),
         movements: None,
@@ -85,6 +87,16 @@ fn movement_view(shift: &Shift, number: usize, movement: &Movement) -> TillMovem
     }
 }
 
+/// Receipt numbers by epoch; nothing where no restore raised it, so that what was told before reads the same.
+pub(super) fn receipt_ranges(ranges: &[ReceiptRange]) -> Vec<ReceiptRangeView> {
+    if ranges.iter().all(|range| range.epoch == 0) {
+        return Vec::new();
+    }
+    let view =
+        |range: &ReceiptRange| ReceiptRangeView { epoch: range.epoch, first: range.first, last: range.last };
+    ranges.iter().map(view).collect()
+}
+
 /// The figures of a shift, its lane being at `lane`.
 fn report(shift: &Shift, lane: &LaneMark, as_of: Timestamp) -> ShiftReportView {
     let currency = shift.currency;
@@ -103,6 +115,7 @@ fn report(shift: &Shift, lane: &LaneMark, as_of: Timestamp) -> ShiftReportView {
         as_of,
         first_receipt: figures.receipts.map(|(first, _)| first),
         last_receipt: figures.receipts.map(|(_, last)| last),
+        receipts: receipt_ranges(&figures.ranges),
         sales_count: count(figures.totals.sales),
         sales_total: money(figures.totals.sales_total),
         returns_count: count(figures.totals.returns),
@@ -113,6 +126,7 @@ fn report(shift: &Shift, lane: &LaneMark, as_of: Timestamp) -> ShiftReportView {
         returns_tax: money(figures.totals.returns_tax),
         tips: money(figures.totals.tips),
         cash_tips: money(figures.totals.cash_tips),
+        cash_rounding: (figures.totals.cash_rounding != 0).then(|| money(figures.totals.cash_rounding)),
         paid_in_count: figures.paid_in.count,
         paid_in: money(figures.paid_in.total),
         paid_out_count: figures.paid_out.count,

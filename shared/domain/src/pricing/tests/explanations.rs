@@ -101,7 +101,20 @@ fn rules_beyond_the_bounds_are_refused() {
     assert_eq!(refused(exclusive(many)), PricingError::TooMany("tax rules", 200));
     assert_eq!(refused(exclusive(vec![tax("t", 1), tax("t", 2)])).code(), "listed_twice");
     assert_eq!(refused(exclusive(vec![tax("t", 100_001)])).code(), "rate_out_of_range");
-    let eleven = exclusive((0..11).map(|n| tax(&format!("t{n}"), 1)).collect());
-    let refused = price(&basket([line(1, "a", "1", 1)]), &eleven).unwrap_err();
-    assert_eq!(refused, PricingError::TooMany("taxes on a line", 10));
+}
+
+/// Rules that are each well formed may meet on one line: it is sold with those of the highest rates.
+#[test]
+fn a_line_with_too_many_taxes_bears_the_highest_of_them() {
+    for mode in [TaxMode::Exclusive, TaxMode::Inclusive] {
+        for rounding in [TaxRounding::PerLine, TaxRounding::PerOrder] {
+            // t00 has 1 %, t01 2 % and so on; the last two are of one rate.
+            let rate = |n: u32| 100 * (n.min(11) + 1);
+            let rules: Vec<TaxRule> = (0..13).map(|n| tax(&format!("t{n:02}"), rate(n))).collect();
+            let priced = price(&basket([line(1, "a", "100.00", 1)]), &taxes(mode, rounding, rules)).unwrap();
+            let borne: Vec<&str> = priced.lines[0].taxes.iter().map(|tax| tax.id.as_str()).collect();
+            let expected = ["t03", "t04", "t05", "t06", "t07", "t08", "t09", "t10", "t11", "t12"];
+            assert_eq!(borne, expected, "{mode:?} {rounding:?}");
+        }
+    }
 }

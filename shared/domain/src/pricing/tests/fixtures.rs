@@ -62,6 +62,7 @@ pub fn rules(promotions: impl IntoIterator<Item = Promotion>) -> PriceRules {
             tax_mode: TaxMode::Exclusive,
             tax_rounding: TaxRounding::PerLine,
             cash_increment: 0,
+            cash_increments: BTreeMap::new(),
         },
     }
 }
@@ -75,7 +76,12 @@ pub fn taxes(
     PriceRules {
         promotions: vec![],
         tax_rules: tax_rules.into_iter().collect(),
-        settings: PricingSettings { tax_mode, tax_rounding, cash_increment: 0 },
+        settings: PricingSettings {
+            tax_mode,
+            tax_rounding,
+            cash_increment: 0,
+            cash_increments: BTreeMap::new(),
+        },
     }
 }
 

@@ -79,6 +79,7 @@ pub fn random_order(seed: u64, lines: i64) -> (Basket, PriceRules) {
         tax_mode: dice.pick(&[TaxMode::Inclusive, TaxMode::Exclusive]),
         tax_rounding: dice.pick(&[TaxRounding::PerLine, TaxRounding::PerOrder]),
         cash_increment: 5,
+        cash_increments: BTreeMap::new(),
     };
     (basket, PriceRules { promotions, tax_rules, settings })
 }

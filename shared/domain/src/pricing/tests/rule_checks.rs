@@ -144,4 +144,13 @@ fn coupons_taxes_and_settings_have_bounds() {
     let settings = |cash_increment| PricingSettings { cash_increment, ..rules([]).settings };
     assert_eq!(settings(10_000).check(), Ok(()));
     assert_eq!(settings(10_001).check().unwrap_err().code(), "cash_increment_out_of_range");
+    let by_currency = |coin: u32| {
+        let cash_increments = [("CHF".parse().unwrap(), coin)].into();
+        PricingSettings { cash_increments, ..settings(5) }
+    };
+    assert_eq!(by_currency(10_000).check(), Ok(()));
+    assert_eq!(by_currency(10_001).check().unwrap_err().code(), "cash_increment_out_of_range");
+    let coins = by_currency(10);
+    let of = |code: &str| coins.cash_increment_of(code.parse().unwrap());
+    assert_eq!((of("CHF"), of("EUR")), (10, 5));
 }

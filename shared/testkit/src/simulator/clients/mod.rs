@@ -3,14 +3,24 @@
 
 mod administrator;
 mod analyst;
+mod cashier;
+mod desk;
 mod headquarters;
 mod intruder;
 mod layouts;
 mod merchandiser;
 mod reader;
+mod recorder;
+mod shift_lead;
 mod stock_room;
+mod stock_taker;
 mod till;
 mod till_offline;
+mod till_parking;
+mod till_payments;
+mod till_returns;
+mod till_rules;
+mod till_undo;
 mod web_shop;
 
 use std::cell::Cell;
@@ -36,11 +46,20 @@ pub fn begin(world: &Rc<World>) {
             }
             spawn(world, web_shop::work(world.clone(), tenant, shop));
             spawn(world, stock_room::work(world.clone(), tenant, shop));
+            spawn(world, cashier::work(world.clone(), tenant, shop));
+            for number in 0..if owner.rules.has_shifts { 2 } else { 0 } {
+                spawn(world, shift_lead::work(world.clone(), tenant, shop, number));
+            }
         }
         for feeder in 0..2 {
             spawn(world, headquarters::work(world.clone(), tenant, feeder));
             spawn(world, merchandiser::work(world.clone(), tenant, feeder));
+            spawn(world, desk::work(world.clone(), tenant, feeder));
         }
+        for number in 0..2 {
+            spawn(world, stock_taker::work(world.clone(), tenant, number));
+        }
+        spawn(world, recorder::work(world.clone(), tenant));
         spawn(world, analyst::work(world.clone(), tenant));
         spawn(world, administrator::work(world.clone(), tenant));
         spawn(world, intruder::work(world.clone(), tenant));

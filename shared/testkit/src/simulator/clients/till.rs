@@ -1,6 +1,6 @@
 //! A register of a store: sales, returns, and everything that goes wrong with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,10 +11,12 @@ use tillstream_app::pos::execute::{Answered, execute};
 use tillstream_app::tenancy::{Caller, Role};
 
 use super::super::books::{Line as Sold, Order, Paid, Shop, part, worth};
+use super::super::rules::Rules;
 use super::super::set_up;
 use super::super::world::{Tenant, World};
-use super::till_offline;
+use super::till_rules::{self, Without};
 use super::{Answer, Line, Request, Stopped};
+use super::{shift_lead, till_offline, till_parking, till_undo};
 use crate::shop::caller;
 
 /// A till.
@@ -40,6 +42,14 @@ pub struct Cart {
     pub employee: String,
     pub lines: BTreeMap<u32, Sold>,
     pub payments: BTreeMap<String, Paid>,
+    /// What was added so that it can be paid in coins.
+    pub rounding: i64,
+    /// Whether it is a return.
+    pub is_return: bool,
+    /// Coupons that it has.
+    pub coupons: BTreeSet<String>,
+    /// Those of them that take something off.
+    pub redeemed: Vec<String>,
 }
 
 impl Cart {
@@ -48,17 +58,8 @@ impl Cart {
     }
 
     pub fn due(&self) -> i64 {
-        self.total() - self.payments.values().map(|paid| paid.amount).sum::<i64>()
+        self.total() + self.rounding - self.payments.values().map(|paid| paid.amount).sum::<i64>()
     }
-}
-
-/// A return that is ready to be final.
-struct Back {
-    cart: Cart,
-    /// Of each line, whether it goes back on the shelf.
-    restocked: Vec<bool>,
-    /// Of each line, the sale's line, quantity in thousandths and worth in minor units.
-    origins: Vec<(u32, i64, i64)>,
 }
 
 /// The number in a line's id (`l-12`).
@@ -86,6 +87,7 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize, register: usize)
     let clock_error = SignedDuration::from_secs(wrong);
     let name = format!("{}-{register}", owner.shops.get(shop)?.id);
     let mut till = Till { line, tenant, shop, register, name, clock_error, carts: 0, keys: 0, caller };
+    let home = till.register.clone();
     loop {
         till.line.think(Duration::from_secs(20)).await;
         if till.learn_the_time().await.is_err() {
@@ -93,23 +95,52 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize, register: usize)
         }
         let chance = &world.chance;
         let done = match chance.below(100) {
-            0..74 => till.sale().await,
-            74..93 => till.bring_back().await,
+            0..70 => till.sale().await,
+            70..86 => till.bring_back().await,
+            86..93 => till_undo::void_order(&mut till).await,
             _ => till_offline::sell(&mut till).await,
         };
         if done.is_err() {
             return Some(Stopped);
         }
+        // A sale goes on where a parked cart was brought back; the next begins at home.
+        till.register.clone_from(&home);
     }
 }
 
 impl Till {
+    /// Somebody else at a register, by a clock that is right, with names of their own.
+    pub fn staffed_by(
+        line: Line,
+        (tenant, shop): (usize, usize),
+        register: String,
+        name: String,
+        caller: Caller,
+    ) -> Self {
+        let clock_error = SignedDuration::ZERO;
+        Till { line, tenant, shop, register, name, clock_error, carts: 0, keys: 0, caller }
+    }
+
     pub fn world(&self) -> &World {
         &self.line.world
     }
 
     pub fn owner(&self) -> Option<&Tenant> {
         self.line.world.tenants.get(self.tenant)
+    }
+
+    pub fn rules(&self) -> Option<&Rules> {
+        self.owner().map(|owner| &owner.rules)
+    }
+
+    /// In the names of what it makes.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether a sale may be refused because its register has no shift.
+    pub fn may_lack_a_shift(&self, refusal: &Refusal) -> bool {
+        refusal.code == "no_open_shift" && self.rules().is_some_and(|rules| rules.needs_shift)
     }
 
     pub fn shop(&self) -> Option<&Shop> {
@@ -155,7 +186,7 @@ impl Till {
     }
 
     /// Sends a command.
-    async fn command(
+    pub async fn command(
         &mut self,
         action: &str,
         payload: Value,
@@ -183,7 +214,12 @@ impl Till {
     }
 
     /// A command that is begun, and not sent yet.
-    fn request(&mut self, action: &str, payload: Value, at: Timestamp) -> Result<Request<Answered>, Stopped> {
+    pub fn request(
+        &mut self,
+        action: &str,
+        payload: Value,
+        at: Timestamp,
+    ) -> Result<Request<Answered>, Stopped> {
         let envelope = self.envelope(action, &payload, at);
         let (tenant, register) = (self.caller.scope.tenant_id().to_owned(), self.register.clone());
         self.line.begin(|| format!("{tenant} {register} {action} {payload}"))?;
@@ -194,7 +230,7 @@ impl Till {
         }))
     }
 
-    async fn send(&self, request: Request<Answered>) -> Answer<Answered> {
+    pub async fn send(&self, request: Request<Answered>) -> Answer<Answered> {
         let essence = |answered: &Answered| {
             let reply = &answered.reply;
             format!("{} {:?} {:?}", reply.action, reply.result, reply.consistency_token)
@@ -203,7 +239,7 @@ impl Till {
     }
 
     /// A command that is to succeed; `None` where the run is over.
-    async fn must(&mut self, action: &str, payload: Value) -> Result<Answered, Stopped> {
+    pub async fn must(&mut self, action: &str, payload: Value) -> Result<Answered, Stopped> {
         let at = self.now();
         match self.command(action, payload, at).await? {
             Ok(answered) => Ok(answered),
@@ -214,9 +250,13 @@ impl Till {
         }
     }
 
-    /// The cart that came back is the cart that the till knows.
-    fn compare(&self, cart: &Cart, answered: &Answered) {
+    /// The cart that came back is the cart that the till knows; what its lines were charged is news to the
+    /// till where the tenant has rules to price by.
+    pub fn compare(&self, cart: &mut Cart, answered: &Answered) {
         let Some(view) = &answered.reply.cart else { return };
+        if !self.rules().is_some_and(Rules::is_plain) {
+            till_rules::learn(self, cart, view);
+        }
         let expected = (cart.lines.len(), cart.total(), cart.due());
         let seen = (view.line_count, view.totals.total.amount, view.totals.due.amount);
         if expected != seen {
@@ -225,7 +265,7 @@ impl Till {
         }
     }
 
-    async fn sale(&mut self) -> Result<(), Stopped> {
+    pub async fn sale(&mut self) -> Result<(), Stopped> {
         let mut cart = Cart { id: self.next_cart('c'), ..Cart::default() };
         let channel = if self.world().chance.percent(10) { "kiosk" } else { "pos" };
         self.must("create_cart", json!({ "cart_id": cart.id, "channel": channel })).await?;
@@ -234,7 +274,7 @@ impl Till {
             let customer = format!("k-{}", self.world().chance.below(9));
             let answered =
                 self.must("set_customer", json!({ "cart_id": cart.id, "customer_id": customer })).await?;
-            self.compare(&cart, &answered);
+            self.compare(&mut cart, &answered);
         }
         for number in 0..self.cart_size() {
             self.add_line(&mut cart, number).await?;
@@ -247,17 +287,27 @@ impl Till {
         if self.world().chance.percent(15) {
             self.give_discount(&mut cart).await?;
         }
+        till_rules::present(self, &mut cart).await?;
+        if self.world().chance.percent(7) {
+            till_parking::park_and_recall(self, &mut cart).await?;
+        }
         if cart.lines.is_empty() || self.world().chance.percent(4) {
             return self.void(&cart).await;
         }
-        self.must("set_tendering", json!({ "cart_id": cart.id })).await?;
+        self.tender(&mut cart).await?;
         if self.world().chance.percent(4) {
             self.must("resume_editing", json!({ "cart_id": cart.id })).await?;
             self.add_line(&mut cart, 0).await?;
-            self.must("set_tendering", json!({ "cart_id": cart.id })).await?;
+            self.tender(&mut cart).await?;
         }
         self.pay(&mut cart).await?;
         self.finalize(cart, channel).await
+    }
+
+    pub async fn tender(&mut self, cart: &mut Cart) -> Result<(), Stopped> {
+        let answered = self.must("set_tendering", json!({ "cart_id": cart.id })).await?;
+        self.compare(cart, &answered);
+        Ok(())
     }
 
     fn cart_size(&self) -> u64 {
@@ -281,7 +331,7 @@ impl Till {
         Some((goods.sku.clone(), quantity))
     }
 
-    async fn add_line(&mut self, cart: &mut Cart, number: u64) -> Result<(), Stopped> {
+    pub async fn add_line(&mut self, cart: &mut Cart, number: u64) -> Result<(), Stopped> {
         let Some((mut sku, mut quantity)) = self.pick() else { return Err(Stopped) };
         // A long cart has as many products as lines: more than one transaction takes.
         let next = usize::try_from(number).ok().filter(|number| *number > 4);
@@ -305,8 +355,7 @@ impl Till {
                 .fail("nothing is sold at a price that nobody set", format!("{sku}: {price} at {at}"));
         }
         let number = line_number(&id);
-        cart.lines
-            .insert(number, Sold { number, sku, quantity, price, worth: worth(quantity, price), off: 0 });
+        cart.lines.insert(number, Sold::of(number, sku, quantity, price));
         self.compare(cart, &answered);
         Ok(())
     }
@@ -349,9 +398,19 @@ impl Till {
         let payload = json!({
             "cart_id": cart.id, "kind": kind, "value": value, "line_id": line_id, "reason": "dented",
         });
-        let answered = self.must("apply_manual_discount", payload).await?;
+        let at = self.now();
+        let answered = match self.command("apply_manual_discount", payload, at).await? {
+            Ok(answered) => answered,
+            Err(refusal) => {
+                // Promotions may have left less than that, or nothing.
+                let taken: &[&str] = &["discount_above_total", "discount_takes_nothing_off"];
+                let is_plain = self.rules().is_some_and(Rules::is_plain);
+                self.line.expect_refusal(&refusal, if is_plain { &[] } else { taken });
+                return Ok(());
+            }
+        };
         if let Some(line) = cart.lines.get_mut(&number) {
-            line.off = off;
+            line.take_off(off);
         }
         self.compare(cart, &answered);
         if self.world().chance.percent(20)
@@ -360,7 +419,7 @@ impl Till {
             let payload = json!({ "cart_id": cart.id, "discount_id": id });
             let answered = self.must("remove_manual_discount", payload).await?;
             if let Some(line) = cart.lines.get_mut(&number) {
-                line.off = 0;
+                line.take_off(0);
             }
             self.compare(cart, &answered);
         }
@@ -377,7 +436,7 @@ impl Till {
         Ok(())
     }
 
-    async fn void(&mut self, cart: &Cart) -> Result<(), Stopped> {
+    pub async fn void(&mut self, cart: &Cart) -> Result<(), Stopped> {
         for _ in 0..200 {
             let (payload, at) = (json!({ "cart_id": cart.id, "reason": "gave up" }), self.now());
             match self.command("void_cart", payload, at).await? {
@@ -390,73 +449,31 @@ impl Till {
         Err(Stopped)
     }
 
-    async fn pay(&mut self, cart: &mut Cart) -> Result<(), Stopped> {
-        if self.world().chance.percent(25) && cart.due() > 1 {
-            let part = self.world().chance.between(1, cart.due() - 1);
-            self.pay_by(cart, "card", part, 0).await?;
-            if self.world().chance.percent(20)
-                && let Some(id) = cart.payments.keys().next().cloned()
-            {
-                let payload = json!({ "cart_id": cart.id, "payment_id": id });
-                let answered = self.must("remove_payment", payload).await?;
-                cart.payments.remove(&id);
-                self.compare(cart, &answered);
-            }
-        }
-        if cart.due() > 0 {
-            let tip = if self.world().chance.percent(6) { self.world().chance.between(1, 500) } else { 0 };
-            match self.world().chance.below(3) {
-                0 => {
-                    // Cash by the pound: there is change.
-                    let given = (cart.due() + 99) / 100 * 100;
-                    self.pay_by(cart, "cash", given, 0).await?;
+    pub async fn finalize(&mut self, mut cart: Cart, channel: &str) -> Result<(), Stopped> {
+        // Twice as often as there are coupons and promotions to be refused for.
+        for _ in 0..8 {
+            self.line.meet_others(25).await;
+            let at = self.now();
+            match self.command("finalize_order", json!({ "cart_id": cart.id }), at).await? {
+                Ok(answered) => {
+                    self.compare(&mut cart, &answered);
+                    self.enter(&cart, None, &[], &answered, at, channel);
+                    return Ok(());
                 }
-                1 => self.pay_by(cart, "gift_card", cart.due(), 0).await?,
-                _ => self.pay_by(cart, "card", cart.due(), tip).await?,
+                Err(refusal) => match till_rules::do_without(self, &mut cart, &refusal).await? {
+                    Without::GoesOn => self.pay(&mut cart).await?,
+                    Without::Over => return self.void(&cart).await,
+                    Without::Else if self.may_lack_a_shift(&refusal) => {
+                        shift_lead::open_for(self).await?;
+                    }
+                    Without::Else => {
+                        self.line.expect_refusal(&refusal, &["insufficient_stock"]);
+                        return self.void(&cart).await;
+                    }
+                },
             }
         }
-        Ok(())
-    }
-
-    async fn pay_by(
-        &mut self,
-        cart: &mut Cart,
-        tender: &'static str,
-        given: i64,
-        tip: i64,
-    ) -> Result<(), Stopped> {
-        let mut payload = json!({ "cart_id": cart.id, "tender": tender, "amount": pounds(given) });
-        if tip > 0 {
-            payload["tip"] = pounds(tip);
-        }
-        let due = cart.due();
-        let answered = self.must("add_payment", payload).await?;
-        let result = &answered.reply.result;
-        let change = (given - due).max(0);
-        if result.change.as_ref().map(|change| change.amount) != Some(change) {
-            let seen = format!("{}: {change} of {given} is change, told {:?}", cart.id, result.change);
-            self.world().fail("payments less change are the total", seen);
-        }
-        let Some(id) = result.payment_id.clone() else { return Err(Stopped) };
-        cart.payments.insert(id, Paid { tender, amount: given - change, tip });
-        self.compare(cart, &answered);
-        Ok(())
-    }
-
-    async fn finalize(&mut self, cart: Cart, channel: &str) -> Result<(), Stopped> {
-        self.line.meet_others(25).await;
-        let at = self.now();
-        let answered = self.command("finalize_order", json!({ "cart_id": cart.id }), at).await?;
-        match answered {
-            Ok(answered) => {
-                self.enter(&cart, None, &[], &answered, at, channel);
-                Ok(())
-            }
-            Err(refusal) => {
-                self.line.expect_refusal(&refusal, &["insufficient_stock"]);
-                self.void(&cart).await
-            }
-        }
+        self.void(&cart).await
     }
 
     /// Writes a final order into the books.
@@ -482,7 +499,7 @@ impl Till {
             world.fail("a final order tells its number", seen);
         }
         let order = Order {
-            is_return: sale.is_some(),
+            is_return: sale.is_some() || cart.is_return,
             store: shop.id.clone(),
             lane,
             number,
@@ -493,6 +510,12 @@ impl Till {
             day,
             hour,
             sale: sale.map(str::to_owned),
+            rounding: cart.rounding,
+            coupons: cart.redeemed.clone(),
+            settled: Vec::new(),
+            statuses: vec![
+                if sale.is_some() || cart.is_return { "returned" } else { "completed" }.to_owned(),
+            ],
         };
         let stocked = |sku: &str| owner.goods_of(sku).is_some_and(|goods| goods.is_stocked);
         let all = vec![true; order.lines.len()];
@@ -506,186 +529,5 @@ impl Till {
             world.books.borrow_mut().ever_refused.insert(cart.id.clone());
             world.refuse_at_hq();
         }
-    }
-
-    /// Something of an earlier sale of the tenant comes back, now and then at two registers at the same moment.
-    async fn bring_back(&mut self) -> Result<(), Stopped> {
-        let Some((sale, lines)) = self.pick_sale() else { return self.sale().await };
-        let Some(first) = self.prepare_return(&sale, lines.clone()).await? else { return Ok(()) };
-        let own = self.register.clone();
-        let other = self.other_register();
-        let rival = if self.world().chance.percent(35) {
-            self.register.clone_from(&other);
-            let rival = self.prepare_return(&sale, lines).await;
-            self.register.clone_from(&own);
-            rival?
-        } else {
-            self.line.meet_others(70).await;
-            None
-        };
-        let at = self.now();
-        let first_request = self.finalize_return(&first, at)?;
-        let Some(second) = rival else {
-            let answer = self.send(first_request).await;
-            return self.finish_return(&sale, first, answer, at).await;
-        };
-        self.register.clone_from(&other);
-        let second_request = self.finalize_return(&second, at);
-        self.register.clone_from(&own);
-        let (one, rival) = futures::join!(self.send(first_request), self.send(second_request?));
-        // Also where the day ends with the first: what took effect is to be in the books.
-        let first_done = self.finish_return(&sale, first, one, at).await;
-        self.register = other;
-        let second_done = self.finish_return(&sale, second, rival, at).await;
-        self.register = own;
-        first_done.and(second_done)
-    }
-
-    /// Another register of the store, if it has one.
-    fn other_register(&self) -> String {
-        let others: Vec<&String> = self
-            .shop()
-            .map(|shop| shop.registers.iter().filter(|register| **register != self.register).collect())
-            .unwrap_or_default();
-        self.world().chance.one_of(&others).map_or_else(|| self.register.clone(), |other| (*other).clone())
-    }
-
-    fn finalize_return(&mut self, back: &Back, at: Timestamp) -> Result<Request<Answered>, Stopped> {
-        self.request("finalize_return", json!({ "return_id": back.cart.id }), at)
-    }
-
-    /// A return that is to be finalised; `None` where nothing is left to bring back.
-    async fn prepare_return(&mut self, sale: &str, lines: Vec<Sold>) -> Result<Option<Back>, Stopped> {
-        let mut cart = Cart { id: self.next_cart('r'), ..Cart::default() };
-        let at = self.now();
-        let payload =
-            json!({ "return_id": cart.id, "original_order_id": sale, "reason": "changed their mind" });
-        self.must("start_return", payload).await?;
-        cart.employee = self.employee();
-        let mut restocked = Vec::new();
-        let mut origins = Vec::new();
-        for line in lines {
-            let origin = line.number;
-            if !cart.lines.is_empty() && self.world().chance.percent(50) {
-                continue;
-            }
-            let whole = line.quantity / 1_000;
-            let quantity = if whole > 1 && line.quantity % 1_000 == 0 && self.world().chance.percent(50) {
-                1_000 * self.world().chance.between(1, whole)
-            } else {
-                line.quantity
-            };
-            let back = self.world().chance.percent(70);
-            let payload = json!({
-                "return_id": cart.id,
-                "line_id": format!("l-{origin}"),
-                "quantity": self.quantity(&line.sku, quantity),
-                "disposition": if back { "restock" } else { "damaged" },
-            });
-            let answered = self.command("return_line_item", payload, at).await?;
-            let answered = match answered {
-                Ok(answered) => answered,
-                Err(refusal) => {
-                    self.line.expect_refusal(&refusal, &["return_above_sold"]);
-                    continue;
-                }
-            };
-            let view = answered.reply.cart.as_ref().and_then(|view| view.lines.as_ref());
-            let id = answered.reply.result.line_id.clone().unwrap_or_default();
-            let shown = view.and_then(|lines| lines.iter().find(|line| line.line_id == id));
-            let worth = shown.map_or(0, |line| line.subtotal.amount);
-            let paid = shown.map_or(0, |line| line.total.amount);
-            let number = line_number(&id);
-            cart.lines.insert(number, Sold { number, quantity, worth, off: worth - paid, ..line });
-            restocked.push(back);
-            origins.push((origin, quantity, paid));
-        }
-        if !cart.lines.is_empty() {
-            self.refund(&mut cart, sale).await?;
-        }
-        if cart.lines.is_empty() || cart.due() > 0 {
-            self.must("void_return", json!({ "return_id": cart.id })).await?;
-            return Ok(None);
-        }
-        Ok(Some(Back { cart, restocked, origins }))
-    }
-
-    /// What came of a return.
-    async fn finish_return(
-        &mut self,
-        sale: &str,
-        back: Back,
-        answer: Answer<Answered>,
-        at: Timestamp,
-    ) -> Result<(), Stopped> {
-        let Back { cart, restocked, origins } = back;
-        match answer {
-            Ok(answered) => {
-                self.enter(&cart, Some(sale), &restocked, &answered, at, "pos");
-                let tenant = self.caller.scope.tenant_id().to_owned();
-                for (line, quantity, worth) in origins {
-                    let key = (tenant.clone(), (sale.to_owned(), line));
-                    let mut books = self.world().books.borrow_mut();
-                    let back = books.returned.entry(key).or_default();
-                    *back = (back.0 + quantity, back.1 + worth);
-                }
-            }
-            Err(refusal) => {
-                self.expect_lost_return(&refusal);
-                for _ in 0..200 {
-                    let at = self.now();
-                    match self.command("void_return", json!({ "return_id": cart.id }), at).await? {
-                        Ok(_) => return Ok(()),
-                        Err(refusal) => self.line.expect_refusal(&refusal, &["finalize_in_progress"]),
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Another return of the same sale was quicker.
-    fn expect_lost_return(&self, refusal: &Refusal) {
-        self.line.expect_refusal(refusal, &["return_above_sold", "refund_above_paid", "return_outdated"]);
-    }
-
-    /// A sale of the tenant, and its lines. The latest are what tills fight over.
-    fn pick_sale(&self) -> Option<(String, Vec<Sold>)> {
-        let tenant = self.caller.scope.tenant_id();
-        let world = self.world();
-        let books = world.books.borrow();
-        let sales: Vec<_> =
-            books.orders.iter().filter(|((owner, _), order)| owner == tenant && !order.is_return).collect();
-        // All of them at the same few, for a minute or so.
-        let popular = usize::try_from(world.now().as_second() / 60).unwrap_or(0) % sales.len().max(1);
-        let at = if world.chance.percent(60) { popular } else { world.chance.index(sales.len()) };
-        let ((_, id), order) = sales.get(at)?;
-        Some((id.clone(), order.lines.clone()))
-    }
-
-    /// Refunds by the tenders of the sale, as far as they reach.
-    async fn refund(&mut self, cart: &mut Cart, sale: &str) -> Result<(), Stopped> {
-        let tenant = self.caller.scope.tenant_id().to_owned();
-        let key = (tenant, sale.to_owned());
-        let tenders: Vec<Paid> = {
-            let books = self.world().books.borrow();
-            books.orders.get(&key).map(|order| order.payments.clone()).unwrap_or_default()
-        };
-        for paid in tenders {
-            let amount = cart.due().min(paid.amount);
-            if amount <= 0 {
-                continue;
-            }
-            let payload = json!({ "return_id": cart.id, "tender": paid.tender, "amount": pounds(amount) });
-            let at = self.now();
-            match self.command("refund_tender", payload, at).await? {
-                Ok(answered) => {
-                    let Some(id) = answered.reply.result.payment_id else { return Err(Stopped) };
-                    cart.payments.insert(id, Paid { tender: paid.tender, amount, tip: 0 });
-                }
-                Err(refusal) => self.line.expect_refusal(&refusal, &["refund_above_paid"]),
-            }
-        }
-        Ok(())
     }
 }

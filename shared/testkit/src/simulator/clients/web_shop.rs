@@ -12,10 +12,12 @@ use tillstream_app::stock::reserve::{Answer as Reserved, reserve};
 use tillstream_app::tenancy::{Caller, Role};
 use tillstream_contracts::inventory::{ExtendRequest, ReserveRequest, StockLevel};
 use tillstream_contracts::orders::PlaceOrder;
+use tillstream_domain::cart::Cart;
 
-use super::super::books::{Line as Sold, Order, Paid, worth};
+use super::super::books::{Line as Sold, Order, Paid, Shop};
+use super::super::rules::Rules;
 use super::super::set_up::{self, decimal};
-use super::super::world::World;
+use super::super::world::{Tenant, World};
 use super::till::pounds;
 use super::{Answer, Line, Request, Stopped};
 use crate::shop::caller;
@@ -56,6 +58,10 @@ impl WebShop {
         format!("{kind}-web-{}-{}", self.shop_id, self.count)
     }
 
+    fn rules(&self) -> Option<&Rules> {
+        self.line.world.tenants.get(self.tenant).map(|owner| &owner.rules)
+    }
+
     fn quantity(&self, sku: &str, thousandths: i64) -> Value {
         let owner = self.line.world.tenants.get(self.tenant);
         owner.map_or(Value::Null, |owner| set_up::quantity(owner, sku, thousandths))
@@ -91,13 +97,12 @@ impl WebShop {
         let id = self.next('o');
         let lines: Vec<Sold> = (1_u32..)
             .zip(wanted)
-            .map(|(number, (sku, quantity, price))| {
-                let worth = worth(*quantity, *price);
-                Sold { number, sku: sku.clone(), quantity: *quantity, price: *price, worth, off: 0 }
-            })
+            .map(|(number, (sku, quantity, price))| Sold::of(number, sku.clone(), *quantity, *price))
             .collect();
         let total: i64 = lines.iter().map(|line| line.worth).sum();
-        let on_account = total == 0 || self.line.world.chance.percent(30);
+        let is_plain = self.rules().is_some_and(Rules::is_plain);
+        // What it comes to by the tenant's rules is told by the answer: then it is settled later.
+        let on_account = !is_plain || total == 0 || self.line.world.chance.percent(30);
         let shown: Vec<_> = lines
             .iter()
             .map(|line| {
@@ -129,10 +134,18 @@ impl WebShop {
         let essence = |done: &Executed| format!("{:?} {:?}", done.outcome, done.cart.finalized);
         match self.line.send(request, essence).await {
             Ok(done) => {
+                let (lines, total) = if is_plain { (lines, total) } else { charged(lines, &done.cart) };
                 let tender = if on_account { "account" } else { "card" };
                 let payments =
                     if total == 0 { Vec::new() } else { vec![Paid { tender, amount: total, tip: 0 }] };
-                self.enter(&id, lines, payments, &done);
+                let world = &self.line.world;
+                let owner = world.tenants.get(self.tenant);
+                let shop = owner.and_then(|owner| owner.shops.get(self.shop));
+                if let (Some(owner), Some(shop)) = (owner, shop) {
+                    let employee = &self.caller.subject;
+                    let place = Elsewhere { owner, shop, employee, channel: "web", moved: false };
+                    enter(world, &place, &id, (lines, payments), &done);
+                }
                 Ok(())
             }
             Err(refusal) => {
@@ -140,35 +153,6 @@ impl WebShop {
                 self.line.expect_refusal(&refusal, &lost);
                 Ok(())
             }
-        }
-    }
-
-    fn enter(&self, id: &str, lines: Vec<Sold>, payments: Vec<Paid>, done: &Executed) {
-        let world = &self.line.world;
-        let (Some(owner), Some(is)) = (world.tenants.get(self.tenant), &done.cart.finalized) else {
-            return world.fail("a final order tells its number", id);
-        };
-        let Some(Ok((day, hour))) = owner.shops.get(self.shop).map(|shop| shop.day_and_hour(is.at)) else {
-            return world.fail("the simulator works", "no such day");
-        };
-        let order = Order {
-            is_return: false,
-            store: self.shop_id.clone(),
-            lane: format!("{}/{}", self.shop_id, is.number.lane.register_id),
-            number: is.number.number,
-            employee: self.caller.subject.clone(),
-            channel: "web".to_owned(),
-            lines,
-            payments,
-            day,
-            hour,
-            sale: None,
-        };
-        let all = vec![true; order.lines.len()];
-        let stocked = |sku: &str| owner.goods_of(sku).is_some_and(|goods| goods.is_stocked);
-        let entered = world.books.borrow_mut().enter(&owner.id, id, order, &all, stocked);
-        if let Err(seen) = entered {
-            world.fail("one command, one effect", seen);
         }
     }
 
@@ -294,6 +278,73 @@ impl WebShop {
             })
         }))
     }
+}
+
+/// Where an order from elsewhere is entered.
+pub struct Elsewhere<'a> {
+    /// Whose it is.
+    pub owner: &'a Tenant,
+    /// The store it counts for.
+    pub shop: &'a Shop,
+    /// Who sold.
+    pub employee: &'a str,
+    /// Through what.
+    pub channel: &'a str,
+    /// Whether its goods left another stock.
+    pub moved: bool,
+}
+
+/// Writes an order from elsewhere into the books.
+pub fn enter(
+    world: &World,
+    place: &Elsewhere<'_>,
+    id: &str,
+    (lines, payments): (Vec<Sold>, Vec<Paid>),
+    done: &Executed,
+) {
+    let Some(is) = &done.cart.finalized else {
+        return world.fail("a final order tells its number", id);
+    };
+    let Ok((day, hour)) = place.shop.day_and_hour(is.at) else {
+        return world.fail("the simulator works", "no such day");
+    };
+    let order = Order {
+        is_return: false,
+        store: place.shop.id.clone(),
+        lane: format!("{}/{}", place.shop.id, is.number.lane.register_id),
+        number: is.number.number,
+        employee: place.employee.to_owned(),
+        channel: place.channel.to_owned(),
+        lines,
+        payments,
+        day,
+        hour,
+        sale: None,
+        rounding: 0,
+        coupons: Vec::new(),
+        settled: Vec::new(),
+        statuses: vec![is.status.clone()],
+    };
+    let all = vec![true; order.lines.len()];
+    let stocked = |sku: &str| !place.moved && place.owner.goods_of(sku).is_some_and(|goods| goods.is_stocked);
+    let entered = world.books.borrow_mut().enter(&place.owner.id, id, order, &all, stocked);
+    if let Err(seen) = entered {
+        world.fail("one command, one effect", seen);
+    }
+}
+
+/// What the lines of an order were charged, and what they come to.
+pub fn charged(mut lines: Vec<Sold>, cart: &Cart) -> (Vec<Sold>, i64) {
+    for line in &mut lines {
+        let found = cart.lines.iter().find(|found| found.number == line.number);
+        if let Some(Ok(is)) = found.map(|found| cart.line_amounts(found)) {
+            (line.worth, line.off, line.tax) = (is.gross, is.discount, is.tax);
+            line.shown_off = cart.charges.of_line(line.number).map(|(_, amount)| amount).sum();
+            line.is_charged = cart.charges.lines.contains_key(&line.number);
+        }
+    }
+    let total = lines.iter().map(Sold::paid).sum();
+    (lines, total)
 }
 
 #[derive(Debug, Clone, Copy)]

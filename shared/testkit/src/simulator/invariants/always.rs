@@ -6,6 +6,7 @@ use tillstream_app::database::{Item, Table};
 use tillstream_app::pos::cart_item::cart_of;
 
 use super::super::world::World;
+use super::priced::Counters;
 use crate::memory_database::StreamChange;
 
 /// What was seen of the changes so far.
@@ -15,6 +16,7 @@ pub struct Watch {
     stock_seen: u64,
     /// Who has which number, by tenant and lane.
     numbers: BTreeMap<(String, String, i64), String>,
+    counters: Counters,
 }
 
 type Fault = (&'static str, String);
@@ -29,7 +31,7 @@ impl Watch {
                 seen = change.sequence;
                 world.mark(change.sequence);
                 if fault.is_none() {
-                    fault = self.order(change).err();
+                    fault = self.order(world, change).err();
                 }
             });
             self.orders_seen = seen;
@@ -50,7 +52,7 @@ impl Watch {
         }
     }
 
-    fn order(&mut self, change: &StreamChange) -> Result<(), Fault> {
+    fn order(&mut self, world: &World, change: &StreamChange) -> Result<(), Fault> {
         let number = |item: &Option<Item>, name: &str| item.as_ref().and_then(|item| item.opt_number(name));
         let Some(new) = &change.new else {
             return if number(&change.old, "lane_number").is_some() {
@@ -61,16 +63,30 @@ impl Watch {
         };
         if let Some(last) = new.opt_number("last") {
             let before = number(&change.old, "last").unwrap_or(0);
+            let shift = |item: &Option<Item>| {
+                item.as_ref().and_then(|item| item.opt_text("shift_id")).map(str::to_owned)
+            };
+            match (shift(&change.old), shift(&change.new)) {
+                (was, is) if was == is => {}
+                (Some(was), Some(is)) => {
+                    return Err(("one shift of a register is open", format!("{was} and {is}")));
+                }
+                // A shift began or ended, and nothing was sold with that.
+                _ if last == before => return Ok(()),
+                _ => {}
+            }
             if last != before + 1 {
                 return Err(("numbers of a lane are 1 to n", format!("{last} after {before}: {new:?}")));
             }
             return Ok(());
         }
-        if new.opt_text("sk") != Some("cart") {
-            return Ok(());
+        match new.opt_text("sk") {
+            Some("cart") => {}
+            Some("uses") => return self.counters.look(world, new),
+            _ => return Ok(()),
         }
         let (before, now) = (number(&change.old, "version"), new.opt_number("version").unwrap_or(0));
-        if before.is_some_and(|before| now != before + 1) {
+        if before.is_some_and(|before| now != before + 1) && !is_only_announced(change.old.as_ref(), new) {
             return Err(("a cart's versions follow each other", format!("{now} after {before:?}: {new:?}")));
         }
         let before = number(&change.old, "lane_number");
@@ -87,12 +103,12 @@ impl Watch {
         if let Some(other) = other.filter(|other| *other != pk) {
             return Err(("a number is given once", format!("{lane}:{given} to {other} and {pk}")));
         }
-        money(new)
+        money(world, new)
     }
 }
 
 /// Lines sum to totals, payments less change are the total.
-fn money(item: &Item) -> Result<(), Fault> {
+fn money(world: &World, item: &Item) -> Result<(), Fault> {
     let cart = cart_of(item).map_err(|error| ("an order can be read", error.to_string()))?;
     let mut sum = 0;
     for line in &cart.lines {
@@ -104,17 +120,49 @@ fn money(item: &Item) -> Result<(), Fault> {
     }
     let paid: i64 = cart.payments.iter().map(|payment| payment.amount - payment.change).sum();
     let total = item.opt_number("total");
-    if total != Some(sum) || paid != sum {
-        let seen = format!("{}: lines {sum}, total {total:?}, paid {paid}", cart.id);
+    let totals = cart.totals().map_err(|error| ("an order can be read", error.to_string()))?;
+    let rounding = totals.cash_rounding;
+    if total != Some(sum) || paid != sum + rounding || totals.due != 0 {
+        let seen = format!("{}: lines {sum}, total {total:?}, paid {paid}, to coins {rounding}", cart.id);
         return Err(("lines sum to the total, and payments to it", seen));
     }
+    let cash = cart.payments.iter().any(|payment| payment.tender == "cash");
+    let owner = world.tenants.iter().find(|tenant| item.opt_text("tenant_id") == Some(&tenant.id));
+    let coin = owner.map_or(1, |owner| owner.rules.coin);
+    if rounding != 0 && (!cash || rounding.abs() >= coin) {
+        return Err(("only cash is rounded, by less than a coin", format!("{}: {rounding}", cart.id)));
+    }
     Ok(())
+}
+
+/// Whether nothing changed but when a change of the order is to be looked after.
+fn is_only_announced(old: Option<&Item>, new: &Item) -> bool {
+    let rest = |item: &Item| {
+        let mut rest = item.clone();
+        rest.0.retain(|name, _| !name.starts_with("due_"));
+        rest
+    };
+    old.is_some_and(|old| rest(old) == rest(new))
+}
+
+/// What is resolved is not resolved again by somebody else.
+fn exception(old: Option<&Item>, new: &Item) -> Result<(), Fault> {
+    let resolution = |item: &Item| {
+        let resolved = item.opt_text("state") == Some("resolved");
+        item.opt_text("resolve_key").filter(|_| resolved).map(str::to_owned)
+    };
+    match (old.and_then(resolution), resolution(new)) {
+        (Some(was), Some(is)) if was != is => {
+            Err(("an exception is resolved once", format!("{old:?} became {new:?}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A stock item's counters follow from each other and from its last movement.
 fn stock(change: &StreamChange) -> Result<(), Fault> {
     let Some(new) = &change.new else { return Ok(()) };
-    let Some(seq) = new.opt_number("seq") else { return Ok(()) };
+    let Some(seq) = new.opt_number("seq") else { return exception(change.old.as_ref(), new) };
     let now = |name: &str| new.opt_number(name).unwrap_or(0);
     let before = |name: &str| change.old.as_ref().and_then(|old| old.opt_number(name)).unwrap_or(0);
     let seen = || format!("{:?} became {new:?}", change.old);
@@ -124,17 +172,24 @@ fn stock(change: &StreamChange) -> Result<(), Fault> {
     if now("reserved") < 0 {
         return Err(("no less than nothing is reserved", seen()));
     }
+    if now("in_transit") < 0 {
+        return Err(("no less than nothing is on its way", seen()));
+    }
     if seq == before("seq") {
-        let same =
-            ["on_hand", "reserved", "available", "damaged"].iter().all(|name| now(name) == before(name));
+        let same = ["on_hand", "reserved", "available", "damaged", "in_transit"]
+            .iter()
+            .all(|name| now(name) == before(name));
         return if same { Ok(()) } else { Err(("every movement is counted", seen())) };
     }
     if seq != before("seq") + 1 {
         return Err(("movements are counted one by one", seen()));
     }
-    for (counter, movement) in
-        [("on_hand", "last_on_hand"), ("reserved", "last_reserved"), ("damaged", "last_damaged")]
-    {
+    for (counter, movement) in [
+        ("on_hand", "last_on_hand"),
+        ("reserved", "last_reserved"),
+        ("damaged", "last_damaged"),
+        ("in_transit", "last_in_transit"),
+    ] {
         if now(counter) != before(counter) + now(movement) {
             return Err(("a counter is the sum of its movements", seen()));
         }

@@ -1,7 +1,13 @@
 //! What must hold: some of it after every step, all of it at rest.
 
 pub mod always;
+mod approvals;
+mod at_hq;
 pub mod at_rest;
 mod catalogue;
+mod figures;
 pub mod log_lines;
+mod parked;
+mod priced;
 pub mod questions;
+mod shifts;

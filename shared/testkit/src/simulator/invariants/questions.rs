@@ -14,7 +14,8 @@ use tillstream_contracts::analytics::{CategoriesQuery, Granularity, GroupBy, Pro
 use super::super::books::Order;
 use super::super::chance::Chance;
 use super::super::world::{Tenant, World};
-use super::at_rest::{Checked, Figures, add, broken, differences, read_figures};
+use super::at_rest::{Checked, broken};
+use super::figures::{Figures, add, differences, read_figures};
 
 /// Of each tenant of a run.
 const QUESTIONS: usize = 6;
@@ -187,14 +188,8 @@ impl Question<'_> {
             if granularity == Granularity::Day {
                 key.push(row.bucket.chars().take(10).collect());
             }
-            let (all, figures) = (seen.entry(key).or_default(), read_figures(&row.metrics));
-            all.0 += figures.0;
-            all.1 += figures.1;
-            all.2 += figures.2;
-            all.3 += figures.3;
-            all.4 += figures.4;
-            all.5 += figures.5;
-            all.6 += figures.6;
+            let all = seen.entry(key).or_default();
+            *all = all.plus(read_figures(&row.metrics));
         }
         // A row of nothing says the same as no row.
         seen.retain(|_, figures| *figures != Figures::default());
@@ -217,7 +212,7 @@ impl Question<'_> {
                 let category = self.category_of(&line.sku);
                 let figures = known.entry(vec![category.clone()]).or_default();
                 if order.is_return {
-                    figures.1 += line.paid()
+                    figures.1 += line.net()
                 } else {
                     figures.0 += line.worth
                 }
@@ -230,9 +225,9 @@ impl Question<'_> {
         let mut seen = BTreeMap::<Vec<String>, (i64, i64, u64, u64)>::new();
         for row in &answer.reply.rows {
             let category = row.group.get("category").cloned().flatten().unwrap_or_default();
-            let (gross, returns, orders, back, ..) = read_figures(&row.metrics);
+            let of = read_figures(&row.metrics);
             let all = seen.entry(vec![category]).or_default();
-            *all = (all.0 + gross, all.1 + returns, all.2 + orders, all.3 + back);
+            *all = (all.0 + of.gross, all.1 + of.returns, all.2 + of.sales, all.3 + of.backs);
         }
         seen.retain(|_, figures| *figures != (0, 0, 0, 0));
         self.same("by category", &seen, &known)
@@ -245,7 +240,7 @@ impl Question<'_> {
             self.orders.iter().flat_map(|order| order.lines.iter().map(|line| (order.is_return, line)))
         {
             let (sold, back) = known.entry(vec![line.1.sku.clone()]).or_default();
-            if line.0 { *back += line.1.paid() } else { *sold += line.1.worth }
+            if line.0 { *back += line.1.net() } else { *sold += line.1.worth }
         }
         let mut seen = BTreeMap::<Vec<String>, (i64, i64)>::new();
         let mut named = BTreeSet::new();

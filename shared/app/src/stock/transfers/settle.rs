@@ -1,0 +1,250 @@
+//! Receiving, refusing and cancelling what was shipped.
+
+use serde::Serialize;
+use tillstream_contracts::transfers::{
+    CancelTransferRequest, ReceiveTransferRequest, RejectTransferRequest, RejectedTo,
+};
+use tillstream_domain::quantity::{Quantity, QuantityInput};
+use tillstream_domain::transfer::{
+    Counted, EVENT_LINES_MAX, EVENTS_MAX, LINES_MAX, Settled, TransferAction, TransferError, TransferLine,
+    settle,
+};
+
+use crate::database::{Cancellation, DatabaseError};
+use crate::error::{Error, Refusal, Result};
+use crate::fields::text;
+use crate::ports::Ports;
+use crate::stock::attempts::Attempts;
+use crate::stock::references::check_sku_form;
+use crate::stock::request_identity::{fingerprint, request_number};
+use crate::stock::reservation_item::KeyedRequest;
+use crate::stock::reserve::now_kept;
+use crate::stock::transfers::drive::{Driven, STOCK_ACTIONS_MAX, drive, settle_writes};
+use crate::stock::transfers::item::{Pending, Step, StoredTransfer};
+use crate::stock::transfers::{Answer, find_existing};
+use crate::stock::update::REASON_CHARS_MAX;
+use crate::tenancy::Caller;
+
+/// What is asked of a transfer that was shipped.
+#[derive(Debug, Clone, Copy)]
+pub enum Asked<'a> {
+    /// It, or some of it, arrived.
+    Receive(&'a ReceiveTransferRequest),
+    /// It, or some of it, is refused.
+    Reject(&'a RejectTransferRequest),
+    /// It is to go back, before any of it was settled.
+    Cancel(&'a CancelTransferRequest),
+}
+
+impl Asked<'_> {
+    fn action(&self) -> TransferAction {
+        match self {
+            Asked::Receive(_) => TransferAction::Receive,
+            Asked::Reject(RejectTransferRequest { to: RejectedTo::Source, .. }) => TransferAction::Return,
+            Asked::Reject(RejectTransferRequest { to: RejectedTo::Damaged, .. }) => TransferAction::Damage,
+            Asked::Cancel(_) => TransferAction::Cancel,
+        }
+    }
+
+    fn reason(&self) -> Option<&str> {
+        match self {
+            Asked::Receive(_) => None,
+            Asked::Reject(request) => Some(&request.reason),
+            Asked::Cancel(request) => Some(&request.reason),
+        }
+    }
+
+    fn fingerprint(&self, id: &str) -> Result<String> {
+        fn of<T: Serialize>(action: &str, id: &str, request: &T) -> Result<String> {
+            fingerprint(action, &(id, request))
+        }
+        match self {
+            Asked::Receive(request) => of("receive", id, request),
+            Asked::Reject(request) => of("reject", id, request),
+            Asked::Cancel(request) => of("cancel", id, request),
+        }
+    }
+
+    /// SKU, quantity and damaged of each line that was sent.
+    fn sent(&self) -> Option<Vec<(&str, &QuantityInput, Option<&QuantityInput>)>> {
+        match self {
+            Asked::Receive(request) => {
+                let lines = request.lines.as_ref()?;
+                Some(lines.iter().map(|l| (l.sku.as_str(), &l.quantity, l.damaged.as_ref())).collect())
+            }
+            Asked::Reject(request) => {
+                let lines = request.lines.as_ref()?;
+                Some(lines.iter().map(|l| (l.sku.as_str(), &l.quantity, None)).collect())
+            }
+            Asked::Cancel(_) => None,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if let Some(reason) = self.reason() {
+            if reason.trim().is_empty() || reason.chars().count() > REASON_CHARS_MAX {
+                let message = format!("a reason is 1 to {REASON_CHARS_MAX} characters that say why");
+                return Err(Refusal::field("reason", "reason_invalid", message).into());
+            }
+            text("reason", reason, REASON_CHARS_MAX)?;
+        }
+        let Some(lines) = self.sent() else { return Ok(()) };
+        if lines.is_empty() || lines.len() > LINES_MAX {
+            let message = format!("send 1 to {LINES_MAX} lines, or none at all for all that is on its way");
+            return Err(Refusal::field("lines", "lines_out_of_range", message).into());
+        }
+        for (position, (sku, ..)) in lines.iter().enumerate() {
+            check_sku_form(&format!("lines[{position}].sku"), sku)?;
+        }
+        Ok(())
+    }
+
+    /// What was counted, by the units of the transfer's lines.
+    fn counted(&self, lines: &[TransferLine]) -> Result<Option<Vec<Counted>>> {
+        let Some(sent) = self.sent() else { return Ok(None) };
+        let mut counted = Vec::with_capacity(sent.len());
+        for (position, (sku, quantity, damaged)) in sent.into_iter().enumerate() {
+            let Some(line) = lines.iter().find(|line| line.sku == sku) else {
+                let message = format!("the transfer has no {sku}");
+                let field = format!("lines[{position}].sku");
+                return Err(Refusal::field(field, "sku_not_in_transfer", message).into());
+            };
+            let resolved = |name: &str, input: &QuantityInput| {
+                let invalid = |message: String| {
+                    Refusal::field(format!("lines[{position}].{name}"), "quantity_invalid", message)
+                };
+                let quantity = input.resolve(line.unit).map_err(|e| invalid(e.to_string()))?;
+                if quantity < Quantity::ZERO {
+                    return Err(Error::from(invalid("a count is 0 or more".to_owned())));
+                }
+                Ok(quantity)
+            };
+            let damaged = damaged.map(|damaged| resolved("damaged", damaged)).transpose()?;
+            counted.push(Counted {
+                sku: sku.to_owned(),
+                quantity: resolved("quantity", quantity)?,
+                damaged: damaged.unwrap_or(Quantity::ZERO),
+            });
+        }
+        Ok(Some(counted))
+    }
+}
+
+fn refused(error: TransferError, lines: &[TransferLine]) -> Error {
+    let detail = error.to_string();
+    match error {
+        TransferError::Closed(status) => {
+            Refusal::conflict("transfer_closed", detail).with_extra("status", status.name())
+        }
+        TransferError::NotCancellable => Refusal::conflict("transfer_not_cancellable", detail),
+        TransferError::AboveShipped { sku, outstanding, .. } => {
+            let unit = lines.iter().find(|line| line.sku == sku).map(|line| line.unit).unwrap_or_default();
+            let left = Quantity::of_counter(outstanding);
+            let detail = format!("of {sku} only {left} are on their way");
+            Refusal::conflict("above_shipped", detail)
+                .with_extra("sku", sku)
+                .with_extra("outstanding", serde_json::json!(left.display(unit)))
+        }
+        TransferError::UnknownSku(_) => Refusal::field("lines", "sku_not_in_transfer", detail),
+        TransferError::Nothing => Refusal::field("lines", "nothing_counted", detail),
+        TransferError::TooManySteps => Refusal::conflict("too_many_steps", detail),
+    }
+    .into()
+}
+
+/// What a step would settle.
+fn settled(stored: &StoredTransfer, asked: &Asked<'_>) -> Result<Vec<Settled>> {
+    let lines = stored.body.lines.as_slice();
+    let counted = asked.counted(lines)?;
+    let settled = settle(lines, stored.status(), asked.action(), counted.as_deref())
+        .map_err(|error| refused(error, lines))?;
+    let before: usize = stored.body.steps.iter().map(|step| step.settled.len()).sum();
+    if stored.body.steps.len() > EVENTS_MAX || before + settled.len() > EVENT_LINES_MAX {
+        return Err(refused(TransferError::TooManySteps, lines));
+    }
+    Ok(settled)
+}
+
+/// Receives, refuses or cancels. `precondition` is asked about the version that stands; a repetition of what
+/// took effect is not asked.
+///
+/// # Errors
+/// What `precondition` refuses; 403 `store_out_of_reach` where the destination is (of a cancellation: the
+/// source); 404 `transfer_not_found`; 409 `transfer_closed`, `transfer_not_cancellable`, `above_shipped`,
+/// `too_many_steps`; 422 for lines and texts, `sku_not_in_transfer`, `nothing_counted`,
+/// `idempotency_key_reused`.
+pub async fn change(
+    ports: &Ports,
+    caller: &Caller,
+    idempotency_key: &str,
+    id: &str,
+    asked: &Asked<'_>,
+    precondition: impl Fn(Option<u64>) -> std::result::Result<(), Refusal> + Send + Sync,
+) -> Result<Answer> {
+    let now = now_kept(ports)?;
+    asked.check()?;
+    let scope = &caller.scope;
+    let keyed = KeyedRequest {
+        key: idempotency_key,
+        fingerprint: &asked.fingerprint(id)?,
+        number: request_number(ports.environment.as_ref()),
+    };
+    let mut attempts = Attempts::new(ports.environment.as_ref());
+    loop {
+        let stored = find_existing(ports, caller, id).await?;
+        let end = if matches!(asked, Asked::Cancel(_)) { &stored.from } else { &stored.to };
+        caller.require_store(end)?;
+        if let Some(answer) = stored.answer_again(&keyed) {
+            return answer;
+        }
+        stored.pending_of(&keyed)?;
+        if stored.body.pending.is_some() {
+            // Whoever began it: what is asked now comes after it.
+            match drive(ports, scope, &stored, now).await? {
+                Driven::On | Driven::Short(_) => attempts.at_once("the transfer goes on")?,
+                Driven::Later(why) => attempts.after_a_wait(&why).await?,
+            }
+            continue;
+        }
+        precondition(Some(stored.version.unsigned_abs()))?;
+        let step = Step {
+            action: asked.action(),
+            key: keyed.key.to_owned(),
+            fingerprint: keyed.fingerprint.to_owned(),
+            request: keyed.number,
+            at: now.as_millisecond(),
+            by: caller.subject.clone(),
+            reason: asked.reason().map(str::to_owned),
+            settled: settled(&stored, asked)?,
+            version: 0,
+        };
+        let movement = step.movement(id)?;
+        let mut stock = Vec::new();
+        for settled in &step.settled {
+            let line = usize::try_from(settled.line).ok().and_then(|at| stored.body.lines.get(at));
+            let line = line.ok_or_else(|| Error::bug("a settled line is one of the transfer"))?;
+            stock.extend(settle_writes(scope, &stored, line, settled, &movement));
+        }
+        let mut next = stored.clone();
+        next.version += 1;
+        let is_long = stock.len() > STOCK_ACTIONS_MAX;
+        if is_long {
+            next.body.pending = Some(Pending { step, done: 0, undoing: false });
+            stock.clear();
+        } else {
+            next.conclude(step);
+        }
+        let own = stored.replace(scope, &next)?;
+        match ports.database.transact(std::iter::once(own).chain(stock).collect()).await {
+            Ok(()) if !is_long => return Ok(Answer { transfer: next.shown(), replayed: false }),
+            Ok(()) => {}
+            Err(DatabaseError::Cancelled(reasons))
+                if reasons.iter().any(|r| matches!(r, Cancellation::ConditionFailed(_))) =>
+            {
+                attempts.at_once("the transfer changed meanwhile")?;
+            }
+            Err(error) if error.is_transient() => attempts.after_a_wait("settling a transfer").await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Orders: placed, listed, told as sales and printed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test that cannot go on fails"
+)]
+
+mod documents;
+mod lists;
+mod placed;
+mod sale_facts;

@@ -1,0 +1,7 @@
+//! What becomes of carts and orders beside being sold: put aside, voided, moved on, cancelled, recorded.
+
+mod fixture;
+mod parked_carts;
+mod recorded_sales;
+mod statuses;
+mod voids;

@@ -1,0 +1,143 @@
+//! How far an approval reaches, and what a tenant lets a cashier do without one.
+
+use super::*;
+
+/// More of a line whose price was approved is more than was approved.
+#[tokio::test]
+async fn no_more_is_sold_at_an_approved_price_than_was_approved() {
+    let world = World::new().await;
+    world.cart("c").await;
+    world.granted("ap", override_of("c")).await;
+    world.till("l", "add_line_item", line("c", "ap")).await.unwrap();
+    let change = |quantity: i64| json!({"cart_id": "c", "line_id": "l-1", "quantity": quantity});
+    world.till("u1", "update_line_item", change(1)).await.unwrap();
+    world.till("u2", "update_line_item", change(2)).await.unwrap();
+    let items = world.items();
+    assert_eq!(code(world.till("u3", "update_line_item", change(3)).await), Some("approval_required"));
+    assert_eq!(world.items(), items);
+    let by_manager = envelope(STORE, "r-1", "u4", "update_line_item", change(3));
+    execute(&world.shop.ports, &manager(), by_manager).await.unwrap();
+    let notes = json!({"cart_id": "c", "line_id": "l-1", "notes": "gift"});
+    world.till("u5", "update_line_item", notes).await.unwrap();
+    world.settings("s", json!({"approvals": {"price_override": false}})).await;
+    world.till("u6", "update_line_item", change(9)).await.unwrap();
+    let free = json!({"cart_id": "c", "sku": "B", "quantity": 1, "unit_price_override": "0"});
+    world.till("l2", "add_line_item", free).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tenant_may_let_cashiers_give_a_little() {
+    let world = World::new().await;
+    let give = |cart: &str, kind: &str, value: Value, line: Option<&str>| {
+        let mut payload = json!({"cart_id": cart, "kind": kind, "value": value, "reason": "x"});
+        if let Some(line) = line {
+            payload["line_id"] = line.into();
+        }
+        payload
+    };
+    world.cart("c").await;
+    world.till("a", "add_line_item", json!({"cart_id": "c", "sku": "A", "quantity": 10})).await.unwrap();
+    world.till("b", "add_line_item", json!({"cart_id": "c", "sku": "B", "quantity": 10})).await.unwrap();
+    let tenth = give("c", "percent_cart", json!(1_000), None);
+    assert_eq!(
+        code(world.till("d0", "apply_manual_discount", tenth.clone()).await),
+        Some("approval_required")
+    );
+    let share = json!({"approvals": {"manual_discount": {"required": true, "above_bps": 1_000}}});
+    world.settings("s1", share).await;
+    // 35.50 in all: 2.00 is within a tenth, 1.01 of the 10.00 of a line is not, 2.00 + 1.60 is not.
+    world.till("d1", "apply_manual_discount", give("c", "fixed_cart", gbp(200), None)).await.unwrap();
+    let items = world.items();
+    for (value, kind, line) in [
+        (gbp(160), "fixed_cart", None),
+        (json!(2_000), "percent_cart", None),
+        (gbp(101), "fixed_line", Some("l-2")),
+    ] {
+        let refused = world.till("d2", "apply_manual_discount", give("c", kind, value, line)).await;
+        assert_eq!(code(refused), Some("approval_required"), "{kind}");
+    }
+    assert_eq!(world.items(), items);
+    world.till("d3", "apply_manual_discount", give("c", "fixed_cart", gbp(155), None)).await.unwrap();
+    // What was approved counts by itself.
+    world
+        .granted("ap", discount_of("c", json!({"kind": "percent_line", "value": 5_000, "line_id": "l-1"})))
+        .await;
+    let mut half = give("c", "percent_line", json!(5_000), Some("l-1"));
+    half["approval_id"] = "ap".into();
+    let given = world.till("d4", "apply_manual_discount", half).await.unwrap();
+    let discounts = view(&given)["discounts"].clone();
+    let approved: Vec<&Value> =
+        discounts.as_array().unwrap().iter().filter(|one| one["approval"] != Value::Null).collect();
+    assert_eq!((approved.len(), &approved[0]["id"]), (1, &json!("d-3")));
+    // Lines that go leave the rest with more than its share.
+    world.till("rm", "remove_line_item", json!({"cart_id": "c", "line_id": "l-1"})).await.unwrap();
+    let tender = world.till("t", "set_tendering", json!({"cart_id": "c"})).await;
+    assert_eq!(code(tender), Some("approval_required"));
+    world.till("x", "remove_manual_discount", json!({"cart_id": "c", "discount_id": "d-1"})).await.unwrap();
+    let tender = world.till("t", "set_tendering", json!({"cart_id": "c"})).await;
+    assert_eq!(code(tender), Some("approval_required"), "1.55 of 10.00");
+    world.till("x2", "remove_manual_discount", json!({"cart_id": "c", "discount_id": "d-2"})).await.unwrap();
+    world.till("t", "set_tendering", json!({"cart_id": "c"})).await.unwrap();
+
+    // By an amount, and freely.
+    let amount = json!({"approvals": {"manual_discount": {"required": true, "above_amount": 50}}});
+    world.settings("s2", amount).await;
+    world.cart("e").await;
+    world.till("e-l", "add_line_item", json!({"cart_id": "e", "sku": "B", "quantity": 1})).await.unwrap();
+    world.till("e1", "apply_manual_discount", give("e", "fixed_cart", gbp(50), None)).await.unwrap();
+    let more = give("e", "fixed_cart", gbp(1), None);
+    assert_eq!(
+        code(world.till("e2", "apply_manual_discount", more.clone()).await),
+        Some("approval_required")
+    );
+    world
+        .settings("s3", json!({"approvals": {"manual_discount": {"required": false}, "blind_return": false}}))
+        .await;
+    world.till("e2", "apply_manual_discount", more).await.unwrap();
+    world.till("e3", "start_return", json!({"reason": "x"})).await.unwrap();
+    world.settings("s4", json!({})).await;
+    assert_eq!(
+        code(world.till("e4", "start_return", json!({"reason": "x"})).await),
+        Some("approval_required")
+    );
+}
+
+#[tokio::test]
+async fn a_tenth_is_a_tenth_also_where_it_is_rounded_up() {
+    let world = World::new().await;
+    world
+        .settings("s", json!({"approvals": {"manual_discount": {"required": true, "above_bps": 1_000}}}))
+        .await;
+    world.cart("c").await;
+    world.till("a", "add_line_item", json!({"cart_id": "c", "sku": "A", "quantity": 3})).await.unwrap();
+    world.till("b", "add_line_item", json!({"cart_id": "c", "sku": "B", "quantity": 2})).await.unwrap();
+    let tenth = json!({"cart_id": "c", "kind": "percent_cart", "value": 1_000, "reason": "x"});
+    world.till("d", "apply_manual_discount", tenth).await.unwrap();
+    world.till("t", "set_tendering", json!({"cart_id": "c"})).await.unwrap();
+}
+
+/// Where prices contain tax, discounts are told with it: a share is one of the price, not of what is left of it
+/// without tax.
+#[tokio::test]
+async fn a_share_of_a_price_that_contains_tax_is_of_the_price() {
+    let world = World::new().await;
+    let rule: TaxRule =
+        serde_json::from_value(json!({"id": "vat", "version": 1, "name": "VAT", "rate_bps": 10_000}))
+            .unwrap();
+    let item = tax_rule_item(&world.shop.scope, &rule).unwrap();
+    world.database.write(Write::Put { table: Table::Catalog, item, condition: None }).await.unwrap();
+    world
+        .settings(
+            "s",
+            json!({"pricing": {"tax_mode": "inclusive", "tax_rounding": "per_line"},
+                "approvals": {"manual_discount": {"required": true, "above_bps": 1_000}}}),
+        )
+        .await;
+    world.cart("c").await;
+    // 10.00, half of which is tax: a tenth is 1.00.
+    world.till("b", "add_line_item", json!({"cart_id": "c", "sku": "B", "quantity": 10})).await.unwrap();
+    let off = |pence: i64| json!({"cart_id": "c", "kind": "fixed_cart", "value": gbp(pence), "reason": "x"});
+    assert_eq!(code(world.till("d0", "apply_manual_discount", off(101)).await), Some("approval_required"));
+    world.till("d1", "apply_manual_discount", off(100)).await.unwrap();
+    world.till("t", "set_tendering", json!({"cart_id": "c"})).await.unwrap();
+}

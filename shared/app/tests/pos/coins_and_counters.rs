@@ -1,0 +1,116 @@
+//! What pricing is bound by: coins of a currency, counters of what may be used so often, and taxes of a line.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tillstream_app::pos::till::proof;
+use tillstream_app::tenancy::Role;
+use tillstream_app::tenant_rules::settings_item;
+use tillstream_domain::cart::COUNTERS_MAX;
+use tillstream_domain::money::Currency;
+use tillstream_domain::pricing::{PricingSettings, TaxMode, TaxRounding};
+use tillstream_domain::tenant_settings::TenantSettings;
+use tillstream_testkit::shop::{STORE, caller};
+
+use crate::pricing::{World, amount, gbp};
+
+/// A report names what rounding to coins added and took off: sales with it come to what tenders took in.
+#[tokio::test]
+async fn a_shift_names_the_rounding_of_its_cash() {
+    let world = World::open().await;
+    world.settings(TaxMode::Exclusive, TaxRounding::PerLine, 5).await;
+    world.shop.product(STORE, "ODD", "10.02", 100).await.unwrap();
+    world.shop.product(STORE, "EVEN", "10.04", 100).await.unwrap();
+    let open = json!({"shift_id": "sh", "amount": gbp(0)});
+    world.shop.command("o", "open_till", open).await.unwrap();
+    let report = async |key: &str| {
+        let asked = world.shop.command(key, "get_x_report", json!({"shift_id": "sh"})).await.unwrap();
+        serde_json::to_value(asked.reply.result.shift.unwrap().report.unwrap()).unwrap()
+    };
+    assert_eq!(report("x-0").await.get("cash_rounding"), None, "nothing was rounded");
+    for (cart, sku, paid) in [("down", "ODD", 1_000), ("up", "EVEN", 1_005), ("down-2", "ODD", 1_000)] {
+        world.cart(cart, &[(sku, 1)]).await;
+        world.send(cart, "set_tendering", json!({})).await;
+        world.send(cart, "add_payment", json!({"tender": "cash", "amount": gbp(paid)})).await;
+        world.send(cart, "finalize_order", json!({})).await;
+    }
+    let rounded = |report: &Value, sales: i64, returns: i64| {
+        assert_eq!((amount(&report["sales_total"]), amount(&report["returns_total"])), (sales, returns));
+        let cash = &report["tenders"][0];
+        let tenders = amount(&cash["payments"]) - amount(&cash["refunds"]);
+        assert_eq!(sales - returns + amount(&report["cash_rounding"]), tenders, "{report}");
+        amount(&report["cash_rounding"])
+    };
+    assert_eq!(rounded(&report("x-1").await, 3_008, 0), -3);
+    // What was rounded on the way in is rounded on the way back.
+    world.shop.command("v", "void_order", json!({"order_id": "up", "reason": "x"})).await.unwrap();
+    assert_eq!(rounded(&report("x-2").await, 3_008, 1_004), -4);
+    let close = json!({"shift_id": "sh", "counted": gbp(2_000)});
+    let closed = world.shop.command("z", "close_till", close).await.unwrap().reply.result.shift.unwrap();
+    let closed = serde_json::to_value(closed.report.unwrap()).unwrap();
+    assert_eq!((rounded(&closed, 3_008, 1_004), amount(&closed["cash_difference"])), (-4, 0));
+    let proof = proof::of_shift(&world.shop.ports, &caller("demo", &[Role::Operator]), "sh").await.unwrap();
+    assert!(proof.proved, "{proof:?}");
+}
+
+/// A currency has its own coins; where it has none of its own, the tenant's.
+#[tokio::test]
+async fn coins_are_those_of_the_currency() {
+    for (own, due) in
+        [(None, 1_000), (Some(("CHF", 10)), 1_000), (Some(("GBP", 0)), 1_002), (Some(("GBP", 50)), 1_000)]
+    {
+        let world = World::open().await;
+        let own = own.map(|(code, coin): (&str, u32)| (code.parse::<Currency>().unwrap(), coin));
+        let pricing = PricingSettings {
+            tax_mode: TaxMode::Exclusive,
+            tax_rounding: TaxRounding::PerLine,
+            cash_increment: 5,
+            cash_increments: own.into_iter().collect::<BTreeMap<_, _>>(),
+        };
+        let stored = serde_json::to_value(&pricing).unwrap();
+        assert_eq!(stored.get("cash_increments").is_some(), own.is_some());
+        let settings = TenantSettings { pricing, ..TenantSettings::default() };
+        world.put(settings_item(&world.shop.scope, &settings).unwrap()).await;
+        world.shop.product(STORE, "ODD", "10.02", 100).await.unwrap();
+        world.cart("c", &[("ODD", 1)]).await;
+        world.send("c", "set_tendering", json!({})).await;
+        let paid = world.send("c", "add_payment", json!({"tender": "cash", "amount": gbp(due)})).await;
+        assert_eq!(paid["state"], json!("paid"), "{own:?}: {paid}");
+        let less = world.cart("d", &[("ODD", 1)]).await;
+        assert_eq!(amount(&less["totals"]["total"]), 1_002);
+    }
+}
+
+/// Settings of before currencies had coins of their own are read as they were meant.
+#[test]
+fn settings_of_before_are_read() {
+    let stored =
+        json!({"pricing": {"tax_mode": "inclusive", "tax_rounding": "per_line", "cash_increment": 5}});
+    let settings: TenantSettings = serde_json::from_value(stored).unwrap();
+    for code in ["GBP", "CHF"] {
+        assert_eq!(settings.pricing.cash_increment_of(code.parse().unwrap()), 5);
+    }
+}
+
+/// More promotions of so many uses apply than a transaction can count: the first are given and counted, the sale
+/// goes on, and it can be undone.
+#[tokio::test]
+async fn promotions_that_cannot_be_counted_are_not_given() {
+    let world = World::open().await;
+    let pennies = 60;
+    for n in 0..pennies {
+        let penny = json!({"benefit": {"fixed_amount": {"amount": 1, "per": "order"}}, "stacking": "stackable",
+            "limits": {"total": 100}, "priority": pennies - n, "currency": "GBP"});
+        world.promotion(&format!("p-{n:02}"), penny).await;
+    }
+    world.coupon("ONE", json!({"percentage": {"bps": 100}}), json!({}), (Some(9), None)).await;
+    world.cart("c", &[("FOOD", 5)]).await;
+    let with_coupon = world.send("c", "apply_coupon", json!({"coupon_code": "ONE"})).await;
+    let given = with_coupon["discounts"].as_array().unwrap();
+    let of = |kind: &str| given.iter().filter(|one| one["kind"] == json!(kind)).count();
+    assert_eq!((of("promotion"), of("coupon")), (COUNTERS_MAX - 1, 1), "{with_coupon}");
+    let done = world.sell("c", "card").await;
+    assert_eq!(done["state"], json!("finalized"));
+    assert_eq!(world.order("c").await.charges.uses.len(), COUNTERS_MAX);
+    world.shop.command("v", "void_order", json!({"order_id": "c", "reason": "x"})).await.unwrap();
+}

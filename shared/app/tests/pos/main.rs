@@ -1,0 +1,26 @@
+//! The till: its commands, what they cost, and what becomes of carts, shifts and approvals.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test that cannot go on fails"
+)]
+
+mod after_sale;
+mod approvals;
+mod coins_and_counters;
+mod commands;
+mod discounts;
+mod exchanges;
+mod large_carts;
+mod long_orders;
+mod offline_oversell;
+mod one_fault;
+mod pricing;
+mod random_shifts;
+mod returns;
+mod split_stock_sales;
+mod stored_value;
+mod tenant_settings;
+mod till;

@@ -1,0 +1,268 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use futures::future::join_all;
+use tillstream_app::Error;
+use tillstream_app::database::{Database, Table, Write};
+use tillstream_app::environment::Environment;
+use tillstream_app::stock::change_feed::{changes, note};
+use tillstream_app::stock::{ledger, read, update};
+use tillstream_app::tenancy::{Caller, Role, Stores};
+use tillstream_contracts::inventory::{
+    StockChanges, StockChangesQuery, StockLevel, StockListQuery, StockUpdateKind, StockUpdateRequest,
+};
+use tillstream_domain::quantity::QuantityInput;
+
+use crate::fixture::{Fault, Fixture, LOCATIONS, SKUS, caller, named};
+
+async fn since(
+    fixture: &Fixture,
+    who: &Caller,
+    since: Option<&str>,
+    limit: u32,
+) -> Result<StockChanges, Error> {
+    let query = StockChangesQuery { since: since.map(str::to_owned), limit: Some(limit), wait_seconds: None };
+    changes(&fixture.ports, who, &query).await
+}
+
+fn by_name(items: Vec<StockLevel>) -> BTreeMap<(String, String), StockLevel> {
+    items.into_iter().map(|item| ((item.location_id.clone(), item.sku.clone()), item)).collect()
+}
+
+async fn table(fixture: &Fixture) -> BTreeMap<(String, String), StockLevel> {
+    let query = StockListQuery { limit: Some(200), ..StockListQuery::default() };
+    by_name(read::list(&fixture.ports, &fixture.caller, &query).await.unwrap().items)
+}
+
+async fn moved(fixture: &Fixture, key: &str, location_id: &str, sku: &str, pieces: i64) {
+    let request = StockUpdateRequest {
+        location_id: location_id.into(),
+        sku: sku.into(),
+        kind: StockUpdateKind::Delta,
+        quantity: QuantityInput::Whole(pieces),
+        reason: "found".into(),
+        expected_version: None,
+    };
+    update::update(&fixture.ports, &fixture.caller, key, &request, |_| Ok(())).await.unwrap();
+}
+
+fn code<T>(refused: Result<T, Error>) -> &'static str {
+    refused.err().and_then(|error| error.code()).unwrap_or("none")
+}
+
+#[tokio::test]
+async fn a_reader_is_told_what_changed_and_goes_on() {
+    let fixture = Fixture::new(1).await;
+    let start = since(&fixture, &fixture.caller, None, 50).await.unwrap();
+    assert_eq!(start.items, []);
+    let nothing = since(&fixture, &fixture.caller, Some(&start.next_since), 50).await.unwrap();
+    assert_eq!(nothing.items, []);
+    for location in LOCATIONS {
+        for sku in &SKUS[..2] {
+            fixture.count(location, sku, 5).await;
+        }
+    }
+    fixture.relay(|_| true).await;
+    let (mut found, mut at, mut pages) = (Vec::new(), nothing.next_since, 0);
+    loop {
+        let page = since(&fixture, &fixture.caller, Some(&at), 2).await.unwrap();
+        at = page.next_since;
+        if page.items.is_empty() {
+            break;
+        }
+        pages += 1;
+        found.extend(page.items);
+    }
+    assert_eq!((pages, by_name(found)), (3, table(&fixture).await));
+    // What a token does not reach is left out, and does not stand in the way.
+    let york = caller("demo", Role::StoreManager, named(&["s-york"]));
+    let of_york = since(&fixture, &york, Some(&start.next_since), 2).await.unwrap();
+    assert!(of_york.items.len() == 2 && of_york.items.iter().all(|item| item.location_id == "s-york"));
+    // Twice changed is told once, as it stands.
+    moved(&fixture, "k-1", "s-york", SKUS[0], 1).await;
+    moved(&fixture, "k-2", "s-york", SKUS[0], 1).await;
+    fixture.relay(|_| true).await;
+    let last = since(&fixture, &fixture.caller, Some(&at), 50).await.unwrap();
+    assert_eq!((last.items.len(), &last.items[0].on_hand), (1, &QuantityInput::Whole(7)));
+}
+
+#[tokio::test]
+async fn where_a_reader_cannot_go_on_it_is_told_to_begin_anew() {
+    let fixture = Fixture::new(2).await;
+    let empty = since(&fixture, &fixture.caller, None, 50).await.unwrap().next_since;
+    for n in 0..3 {
+        fixture.count("s-york", SKUS[0], n).await;
+        fixture.relay(|_| true).await;
+    }
+    let told = since(&fixture, &fixture.caller, Some(&empty), 50).await.unwrap().next_since;
+    let who = &fixture.caller;
+    let stranger = caller("other", Role::Operator, Stores::All);
+    assert_eq!(code(since(&fixture, &stranger, Some(&told), 50).await), "cursor_malformed");
+    for malformed in ["", "x", "2026-11-22T10:00:00Z", &told[1..]] {
+        assert_eq!(code(since(&fixture, who, Some(malformed), 50).await), "cursor_malformed");
+    }
+    assert_eq!(code(since(&fixture, who, Some(&told), 0).await), "limit_out_of_range");
+    assert_eq!(code(since(&fixture, who, Some(&told), 201).await), "limit_out_of_range");
+    let waits = StockChangesQuery { since: Some(told.clone()), limit: None, wait_seconds: Some(21) };
+    assert_eq!(code(changes(&fixture.ports, who, &waits).await), "wait_out_of_range");
+
+    let pages: Vec<_> = fixture
+        .memory
+        .items(Table::Ledger)
+        .into_iter()
+        .filter(|item| item.opt_number("page").is_some())
+        .map(|item| tillstream_app::database::Key::of(&item).unwrap())
+        .collect();
+    assert_eq!(pages.len(), 3);
+    let remove = async |at: usize| {
+        let write = Write::Delete { table: Table::Ledger, key: pages[at].clone(), condition: None };
+        fixture.memory.write(write).await.unwrap();
+    };
+    // Restored to a moment before the reader's.
+    remove(2).await;
+    assert_eq!(code(since(&fixture, who, Some(&told), 50).await), "since_ahead");
+    // The first pages have expired.
+    remove(0).await;
+    assert_eq!(code(since(&fixture, who, Some(&empty), 50).await), "since_too_old");
+    // All have; and then there are new ones, which are not taken for those that the reader missed.
+    remove(1).await;
+    assert_eq!(code(since(&fixture, who, Some(&told), 50).await), "since_too_old");
+    fixture.pass(31 * 86_400);
+    fixture.count("s-york", SKUS[0], 9).await;
+    fixture.relay(|_| true).await;
+    assert_eq!(code(since(&fixture, who, Some(&empty), 50).await), "since_too_old");
+    let again = since(&fixture, who, None, 50).await.unwrap().next_since;
+    assert_eq!(since(&fixture, who, Some(&again), 50).await.unwrap().items, []);
+}
+
+#[tokio::test]
+async fn a_reader_may_wait_for_a_change() {
+    let fixture = Arc::new(Fixture::new(3).await);
+    let start = since(&fixture, &fixture.caller, None, 50).await.unwrap().next_since;
+    let began = fixture.environment.now();
+    let ports =
+        tillstream_app::Ports { database: fixture.memory.clone(), environment: fixture.environment.clone() };
+    let waits = StockChangesQuery { since: Some(start), limit: None, wait_seconds: Some(10) };
+    let none = changes(&ports, &fixture.caller, &waits).await.unwrap();
+    let waited = fixture.environment.now().duration_since(began).as_secs();
+    assert!(none.items.is_empty() && (10..12).contains(&waited), "{waited}");
+    fixture.count("s-york", SKUS[0], 1).await;
+    fixture.relay(|_| true).await;
+    let began = fixture.environment.now();
+    assert_eq!(changes(&ports, &fixture.caller, &waits).await.unwrap().items.len(), 1);
+    assert_eq!(fixture.environment.now(), began);
+}
+
+#[tokio::test]
+async fn a_reader_beside_sixteen_writers_ends_with_the_same_table() {
+    for seed in 0..10_u64 {
+        let fixture = Arc::new(Fixture::new(50 + seed).await);
+        fixture.count(LOCATIONS[0], SKUS[0], 3).await;
+        fixture.relay(|_| true).await;
+        let start = since(&fixture, &fixture.caller, None, 50).await.unwrap().next_since;
+        let mut mirror = table(&fixture).await;
+        let environment = fixture.environment.clone();
+        fixture.inject(move |_| match environment.random() % 30 {
+            0 => Fault::LostAfter,
+            1 => Fault::LostBefore,
+            2 => Fault::Throttled,
+            _ => Fault::None,
+        });
+        let (writing, relayed) = (AtomicUsize::new(16), AtomicBool::new(false));
+        let writers = (0..16).map(|writer| {
+            let (fixture, writing) = (fixture.clone(), &writing);
+            async move {
+                for n in 0..20 {
+                    let location = LOCATIONS[usize::try_from(fixture.environment.random() % 3).unwrap()];
+                    let sku = SKUS[usize::try_from(fixture.environment.random() % 3).unwrap()];
+                    moved(&fixture, &format!("{writer}-{n}"), location, sku, 1).await;
+                }
+                writing.fetch_sub(1, Ordering::SeqCst);
+            }
+        });
+        // Two shards: each relays half of the items, in batches, and a batch that fails again.
+        let shards = AtomicUsize::new(2);
+        let relay = async |shard: usize| {
+            let mut done = 0;
+            loop {
+                let last = writing.load(Ordering::SeqCst) == 0;
+                let batch = fixture.memory.changes(Table::Stock, done);
+                let size = 1 + fixture.environment.random() % 9;
+                let batch: Vec<_> = batch.into_iter().take(usize::try_from(size).unwrap()).collect();
+                let rows: Vec<_> = batch
+                    .iter()
+                    .filter_map(|c| ledger::ledger_rows(c.old.as_ref(), c.new.as_ref()).unwrap())
+                    .filter(|row| {
+                        let name = [row.text("location_id").unwrap(), row.text("sku").unwrap()].concat();
+                        name.bytes().map(usize::from).sum::<usize>() % 2 == shard
+                    })
+                    .collect();
+                while ledger::record(&fixture.ports, rows.clone()).await.is_err() {}
+                done = batch.last().map_or(done, |change| change.sequence);
+                if last && batch.is_empty() {
+                    relayed.store(shards.fetch_sub(1, Ordering::SeqCst) == 1, Ordering::SeqCst);
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let mut told = 0;
+        let reader = async {
+            let mut at = start;
+            loop {
+                let last = relayed.load(Ordering::SeqCst);
+                let page = since(&fixture, &fixture.caller, Some(&at), 3).await.unwrap();
+                at = page.next_since;
+                told += page.items.len();
+                let nothing = page.items.is_empty();
+                mirror.extend(by_name(page.items));
+                if last && nothing {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        futures::join!(join_all(writers), relay(0), relay(1), reader);
+        fixture.heal();
+        assert_eq!(mirror, table(&fixture).await, "seed {seed}");
+        assert!(told <= 3 * 321, "{told} items told of 320 changes");
+    }
+}
+
+#[tokio::test]
+async fn what_the_ledger_lost_is_told_when_its_gap_is_closed() {
+    let fixture = Fixture::new(4).await;
+    fixture.count("s-york", SKUS[0], 1).await;
+    fixture.relay(|_| true).await;
+    let at = since(&fixture, &fixture.caller, None, 50).await.unwrap().next_since;
+    fixture.count("s-york", SKUS[0], 2).await;
+    fixture.relay(|_| false).await;
+    let deadline = fixture.environment.now() + std::time::Duration::from_secs(10_000_000);
+    for _ in 0..3 {
+        fixture.pass(86_400);
+        let scope = fixture.scope();
+        tillstream_app::stock::ledger_gaps::walk_ledger_gaps(&fixture.ports, scope, 100, deadline)
+            .await
+            .unwrap();
+    }
+    let told = since(&fixture, &fixture.caller, Some(&at), 50).await.unwrap();
+    assert_eq!((told.items.len(), &told.items[0].on_hand), (1, &QuantityInput::Whole(2)));
+}
+
+#[tokio::test]
+async fn pages_noted_at_once_are_all_there() {
+    let fixture = Fixture::new(5).await;
+    let noted = (0..20).map(|n| {
+        let (ports, scope) = (fixture.ports.clone(), fixture.scope().clone());
+        async move {
+            note(&ports, &scope, &BTreeSet::from([("s-york".to_owned(), format!("N{n}"))])).await.unwrap();
+        }
+    });
+    join_all(noted).await;
+    let items = fixture.memory.items(Table::Ledger);
+    let mut pages: Vec<i64> = items.iter().map(|item| item.number("page").unwrap()).collect();
+    pages.sort_unstable();
+    let first = pages[0];
+    assert_eq!(pages, (first..first + 20).collect::<Vec<_>>());
+}

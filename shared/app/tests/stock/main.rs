@@ -1,0 +1,20 @@
+//! Stock: reservations, updates, expiry, ledger, on the database in memory.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "in a test the panic is the report")]
+
+mod change_feed_tests;
+mod counter_tests;
+mod ending_tests;
+mod fixture;
+mod gap_tests;
+mod hot_stock_tests;
+mod layout_tests;
+mod ledger_tests;
+mod lifecycle_tests;
+mod quiet_stock_tests;
+mod read_tests;
+mod reservation_tests;
+mod split_tests;
+mod transfer_tests;
+mod trouble_tests;
+mod update_tests;

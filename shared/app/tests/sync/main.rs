@@ -1,0 +1,18 @@
+//! Feeds of HQ: what is taken, what is refused and why, and what is in force afterwards.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test that cannot go on fails"
+)]
+
+mod bad_lines;
+mod feeds;
+mod inventory;
+mod locations;
+mod products;
+mod resume;
+mod rules;
+mod templates;
+mod versions;

@@ -1,0 +1,302 @@
+//! A cashier, who may not give discounts nor take goods back of which no sale is known without a manager's
+//! approval; and the managers, who grant it, deny it, or let it wait, and at times both decide at once.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tillstream_app::approvals::Answer as Approved;
+use tillstream_app::approvals::ask::ask;
+use tillstream_app::approvals::decide::decide;
+use tillstream_app::pos::execute::Answered;
+use tillstream_app::tenancy::{Caller, Role};
+use tillstream_contracts::approvals::{AskForApproval, DecideApproval};
+
+use super::super::books::{Approval, Line as Sold, Paid, part};
+use super::super::rules::Rules;
+use super::super::world::World;
+use super::till::{Cart, Till, line_number, pounds};
+use super::till_rules::charge;
+use super::{Answer, Line, Request, Stopped, shift_lead};
+use crate::shop::caller;
+
+struct Cashier {
+    till: Till,
+    managers: [Caller; 2],
+    asked: u64,
+}
+
+/// Works until the day is over.
+pub async fn work(world: Rc<World>, tenant: usize, shop: usize) -> Option<Stopped> {
+    let owner = world.tenants.get(tenant)?;
+    let place = owner.shops.get(shop)?;
+    let somebody = |subject: &str, role| Caller { subject: subject.to_owned(), ..caller(&owner.id, &[role]) };
+    let till = Till::staffed_by(
+        Line { world: world.clone() },
+        (tenant, shop),
+        place.registers.first()?.clone(),
+        format!("ca-{}", place.id),
+        somebody("cashier", Role::Cashier),
+    );
+    let managers = ["manager-1", "manager-2"].map(|subject| somebody(subject, Role::StoreManager));
+    let mut cashier = Cashier { till, managers, asked: 0 };
+    loop {
+        cashier.till.line.think(Duration::from_secs(150)).await;
+        let done = match world.chance.below(5) {
+            0..3 => cashier.discounted_sale().await,
+            _ => cashier.blind_return().await,
+        };
+        if done.is_err() {
+            return Some(Stopped);
+        }
+    }
+}
+
+impl Cashier {
+    fn world(&self) -> &World {
+        self.till.world()
+    }
+
+    fn key(&self, id: &str) -> (String, String) {
+        (self.till.caller.scope.tenant_id().to_owned(), id.to_owned())
+    }
+
+    /// Asks for an approval, and what the managers say to it.
+    async fn approval(&mut self, mut body: Value) -> Result<String, Stopped> {
+        self.asked += 1;
+        let id = format!("ap-{}-{}", self.till.name(), self.asked);
+        body["approval_id"] = json!(id);
+        body["store_id"] = json!(self.till.shop_id());
+        body["register_id"] = json!(self.till.register);
+        body["reason"] = json!("the customer insists");
+        self.till.line.begin(|| format!("the cashier asks {body}"))?;
+        let Ok(sent) = serde_json::from_value::<AskForApproval>(body) else {
+            self.world().fail("the simulator works", "a request for approval that is none");
+            return Err(Stopped);
+        };
+        let (caller, key) = (self.till.caller.clone(), id.clone());
+        let request: Request<Approved> = Rc::new(move |ports| {
+            let (caller, key, sent) = (caller.clone(), key.clone(), sent.clone());
+            Box::pin(async move { ask(&ports, &caller, &key, sent).await })
+        });
+        let essence = |answer: &Approved| answer.approval.approval_id.clone();
+        if let Err(refusal) = self.till.line.send(request, essence).await {
+            self.till.line.expect_refusal(&refusal, &[]);
+            return Err(Stopped);
+        }
+        self.world().books.borrow_mut().approvals.insert(self.key(&id), Approval::default());
+        self.till.line.think(Duration::from_secs(60)).await;
+        let granted = self.world().chance.percent(72);
+        match self.world().chance.below(10) {
+            0 => {}
+            1..4 => {
+                let one = self.decision(0, &id, granted)?;
+                let other = self.decision(1, &id, !granted)?;
+                let (one, other) = futures::join!(self.send(one), self.send(other));
+                self.decided(&id, granted, one);
+                self.decided(&id, !granted, other);
+            }
+            _ => {
+                let one = self.decision(0, &id, granted)?;
+                let one = self.send(one).await;
+                self.decided(&id, granted, one);
+            }
+        }
+        let longest = if self.world().chance.percent(15) { 500 } else { 20 };
+        self.till.line.think(Duration::from_secs(longest)).await;
+        Ok(id)
+    }
+
+    fn decision(&self, manager: usize, id: &str, granted: bool) -> Result<Request<Approved>, Stopped> {
+        let manager = self.managers.get(manager).cloned().ok_or(Stopped)?;
+        self.till.line.begin(|| format!("{} decides on {id}: {granted}", manager.subject))?;
+        let (id, key) = (id.to_owned(), format!("{id}-{}", manager.subject));
+        Ok(Rc::new(move |ports| {
+            let (manager, id, key) = (manager.clone(), id.clone(), key.clone());
+            Box::pin(
+                async move { decide(&ports, &manager, &key, &id, granted, DecideApproval::default()).await },
+            )
+        }))
+    }
+
+    async fn send(&self, request: Request<Approved>) -> Answer<Approved> {
+        let essence = |answer: &Approved| {
+            let decision = answer.approval.decision.as_ref();
+            format!("{:?}", decision.map(|decision| (decision.granted, decision.by.clone())))
+        };
+        self.till.line.send(request, essence).await
+    }
+
+    fn decided(&self, id: &str, granted: bool, answer: Answer<Approved>) {
+        if let Err(refusal) = answer {
+            return self.till.line.expect_refusal(&refusal, &["approval_decided", "approval_expired"]);
+        }
+        let mut books = self.world().books.borrow_mut();
+        let approval = books.approvals.entry(self.key(id)).or_default();
+        let other = approval.granted.replace(granted);
+        drop(books);
+        if let Some(other) = other {
+            self.world().fail("an approval is decided once", format!("{id}: {other}, then {granted}"));
+        }
+    }
+
+    /// What came of a command that used an approval for `resource`; `wrong`: for something else than was asked.
+    fn used(&self, id: &str, resource: &str, wrong: bool, answer: Answer<Answered>) -> Option<Answered> {
+        let mut books = self.world().books.borrow_mut();
+        let approval = books.approvals.entry(self.key(id)).or_default();
+        let granted = approval.granted;
+        let refusal = match answer {
+            Ok(answered) => {
+                let before = approval.used_for.replace(resource.to_owned());
+                drop(books);
+                if before.is_some() || wrong || granted != Some(true) {
+                    let seen =
+                        format!("{id} ({granted:?}) for {resource}, wrong: {wrong}, before {before:?}");
+                    self.world().fail("an approval is used once, for what was granted", seen);
+                }
+                return Some(answered);
+            }
+            Err(refusal) => refusal,
+        };
+        let was_used = approval.used_for.is_some();
+        drop(books);
+        let expected: &[&str] = match granted {
+            _ if wrong => &["approval_does_not_match"],
+            Some(true) if was_used => &["approval_used", "approval_expired"],
+            // Promotions may have left nothing to take off.
+            Some(true) => &["approval_expired", "discount_takes_nothing_off"],
+            Some(false) => &["approval_denied"],
+            None => &["approval_pending", "approval_expired"],
+        };
+        self.till.line.expect_refusal(&refusal, expected);
+        None
+    }
+
+    async fn discounted_sale(&mut self) -> Result<(), Stopped> {
+        let mut cart = Cart { id: self.till.next_cart('c'), ..Cart::default() };
+        self.till.must("create_cart", json!({ "cart_id": cart.id })).await?;
+        cart.employee = self.till.employee();
+        self.till.add_line(&mut cart, 0).await?;
+        let Some((number, worth)) = cart.lines.values().next().map(|line| (line.number, line.worth)) else {
+            return Err(Stopped);
+        };
+        let bps = self.world().chance.between(500, 9_000);
+        if part(worth, bps, 10_000) > 0 {
+            let line_id = format!("l-{number}");
+            let asked = json!({
+                "action": "manual_discount", "cart_id": cart.id, "kind": "percent_line", "value": bps,
+                "line_id": line_id,
+            });
+            let id = self.approval(asked).await?;
+            let wrong = self.world().chance.percent(15);
+            let given = if wrong { bps + 1 } else { bps };
+            let payload = json!({
+                "cart_id": cart.id, "kind": "percent_line", "value": given, "line_id": line_id,
+                "reason": "dented", "approval_id": id,
+            });
+            let at = self.till.now();
+            let answer = self.till.command("apply_manual_discount", payload, at).await?;
+            if let Some(answered) = self.used(&id, &cart.id, wrong, answer) {
+                if let Some(line) = cart.lines.get_mut(&number) {
+                    line.take_off(part(worth, bps, 10_000));
+                }
+                self.till.compare(&mut cart, &answered);
+            }
+        }
+        self.till.tender(&mut cart).await?;
+        self.till.pay(&mut cart).await?;
+        self.till.finalize(cart, "pos").await
+    }
+
+    /// Goods come back without a receipt; now and then two such returns use one approval at once.
+    async fn blind_return(&mut self) -> Result<(), Stopped> {
+        let most = self.world().chance.between(100, 90_000);
+        let asked = json!({ "action": "blind_return", "maximum_refund": pounds(most) });
+        let id = self.approval(asked).await?;
+        let at = self.till.now();
+        let mut begun = Vec::new();
+        for _ in 0..if self.world().chance.percent(50) { 2 } else { 1 } {
+            let cart = Cart { id: self.till.next_cart('b'), is_return: true, ..Cart::default() };
+            let payload = json!({ "return_id": cart.id, "reason": "no receipt", "approval_id": id });
+            let request = self.till.request("start_return", payload, at);
+            let employee = self.till.employee();
+            match request {
+                Ok(request) => begun.push((Cart { employee, ..cart }, request)),
+                // What was begun is sent, so that it is known what became of it.
+                Err(_) => break,
+            }
+        }
+        let till = &self.till;
+        let sending =
+            begun.into_iter().map(|(cart, request)| async move { (cart, till.send(request).await) });
+        let answers = futures::future::join_all(sending).await;
+        let mut accepted = Vec::new();
+        // Whoever was refused may have come second.
+        let (fine, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(_, answer)| answer.is_ok());
+        for (cart, answer) in fine.into_iter().chain(refused) {
+            if self.used(&id, &cart.id, false, answer).is_some() {
+                accepted.push(cart);
+            }
+        }
+        for cart in accepted {
+            self.bring_back(cart, most).await?;
+        }
+        Ok(())
+    }
+
+    async fn bring_back(&mut self, mut cart: Cart, most: i64) -> Result<(), Stopped> {
+        let Some((sku, quantity)) = self.till.pick() else { return Err(Stopped) };
+        let price = self.world().chance.between(1, 90_000);
+        let back = self.world().chance.percent(60);
+        let payload = json!({
+            "return_id": cart.id, "sku": sku, "quantity": self.till.quantity(&sku, quantity),
+            "unit_price": super::super::set_up::decimal(price),
+            "disposition": if back { "restock" } else { "damaged" },
+        });
+        let at = self.till.now();
+        match self.till.command("return_line_item", payload, at).await? {
+            Ok(answered) => {
+                let view = answered.reply.cart.as_ref().and_then(|view| view.lines.as_ref());
+                let shown = view.and_then(|lines| lines.first());
+                let number = line_number(answered.reply.result.line_id.as_deref().unwrap_or_default());
+                let mut line = Sold::of(number, sku, quantity, price);
+                if let Some(shown) = shown {
+                    charge(&mut line, shown);
+                }
+                let total = line.paid();
+                cart.lines.insert(number, line);
+                if total > most {
+                    let seen = format!("{}: {total} of at most {most}", cart.id);
+                    self.world().fail("no more is refunded than was approved", seen);
+                }
+            }
+            Err(refusal) => self.till.line.expect_refusal(&refusal, &["approval_does_not_match"]),
+        }
+        let due = cart.due();
+        let in_coins = due + self.till.rules().map_or(0, |rules| rules.rounding(due));
+        let refund = if in_coins > 0 { in_coins } else { due };
+        if cart.lines.is_empty() || (due == 0 && !self.till.rules().is_some_and(Rules::is_plain)) {
+            self.till.must("void_return", json!({ "return_id": cart.id })).await?;
+            return Ok(());
+        }
+        if due > 0 {
+            let payload = json!({ "return_id": cart.id, "tender": "cash", "amount": pounds(refund) });
+            let answered = self.till.must("refund_tender", payload).await?;
+            cart.rounding = answered.reply.cart.map_or(0, |view| view.totals.cash_rounding.amount);
+            cart.payments.insert("p-1".to_owned(), Paid { tender: "cash", amount: refund, tip: 0 });
+        }
+        let at = self.till.now();
+        match self.till.command("finalize_return", json!({ "return_id": cart.id }), at).await? {
+            Ok(answered) => self.till.enter(&cart, None, &[back], &answered, at, "pos"),
+            Err(refusal) => {
+                if self.till.may_lack_a_shift(&refusal) {
+                    shift_lead::open_for(&mut self.till).await?;
+                } else {
+                    self.till.line.expect_refusal(&refusal, &[]);
+                }
+                self.till.must("void_return", json!({ "return_id": cart.id })).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! What HQ was told of orders.
+
+use std::collections::BTreeMap;
+
+use tillstream_app::dispatch::dispatcher::Policy;
+use tillstream_app::dispatch::listing::list;
+use tillstream_app::tenancy::Role;
+use tillstream_contracts::dispatch::{DeliveryFilter, DeliveryStatus};
+use tillstream_contracts::hq::{HqEvent, HqOrderMessage, HqPayment};
+use tillstream_domain::quantity::QuantityInput;
+
+use super::super::books::{Books, Order};
+use super::super::world::{Tenant, World};
+use super::at_rest::{Checked, broken, ports, unit_of};
+use crate::shop::caller;
+
+/// HQ accepted every order once, or refuses it.
+pub async fn check(world: &World, books: &Books) -> Checked {
+    let accepted: BTreeMap<_, _> = world
+        .hq
+        .accepted()
+        .into_iter()
+        .map(|order| ((order.tenant_id.clone(), order.order_id.clone()), order))
+        .collect();
+    for (id, order) in &accepted {
+        if !books.orders.contains_key(id) {
+            return Err(("nothing uncommitted is ever sent", format!("{order:?}")));
+        }
+        let mut versions = order.versions.clone();
+        versions.sort_unstable();
+        versions.dedup();
+        if versions.len() != order.versions.len() {
+            return Err(("HQ accepts a version of an order once", format!("{order:?}")));
+        }
+        let tenant = world.tenants.iter().find(|tenant| tenant.id == id.0);
+        if let (Some(told), Some(known), Some(tenant)) = (&order.last, books.orders.get(id), tenant) {
+            told_as_it_is(tenant, told, known)?;
+        }
+    }
+    for ((tenant, id), order) in &books.orders {
+        let told = accepted.get(&(tenant.clone(), id.clone())).map_or(&[][..], |told| &told.versions);
+        let all = 1..=u32::try_from(order.statuses.len()).unwrap_or(u32::MAX);
+        if let Some(beyond) = told.iter().find(|version| !all.contains(version)) {
+            return Err(("nothing uncommitted is ever sent", format!("{tenant} {id}: version {beyond}")));
+        }
+        let missing: Vec<u32> = all.filter(|version| !told.contains(version)).collect();
+        if missing.is_empty() {
+            continue;
+        }
+        // What HQ will not have is a dead letter, with the reason; and nothing else is.
+        let caller = caller(tenant, &[Role::Operator]);
+        let filter = DeliveryFilter { order_id: Some(id.clone()), ..DeliveryFilter::default() };
+        let page = list(&ports(world), &caller, filter).await.map_err(broken)?;
+        let dead = page.items.iter().filter(|delivery| {
+            delivery.status == DeliveryStatus::Dead
+                && (books.ever_refused.contains(id) || is_suspected(delivery.suspected_failures))
+        });
+        if dead.count() < missing.len() {
+            let seen = format!("{tenant} {id}: {missing:?} of {:?}: {:?}", order.statuses, page.items);
+            return Err(("every version of an order is accepted by HQ, or a dead letter", seen));
+        }
+    }
+    Ok(())
+}
+
+/// What HQ was told of an order is the order.
+fn told_as_it_is(tenant: &Tenant, told: &HqOrderMessage, known: &Order) -> Checked {
+    let quantity = |sku: &str, quantity: &QuantityInput| {
+        quantity.resolve(unit_of(tenant, sku)).map_or(0, |quantity| quantity.thousandths())
+    };
+    let lines: Vec<_> = told
+        .lines
+        .iter()
+        .map(|line| {
+            let quantity = quantity(&line.sku, &line.quantity);
+            let off: i64 = line.discounts.iter().map(|given| given.amount.amount).sum();
+            let tax: i64 = line.taxes.iter().map(|tax| tax.amount.amount).sum();
+            (line.sku.as_str(), quantity, line.unit_price.ten_thousandths(), line.gross.amount, off, tax)
+        })
+        .collect();
+    let known_lines: Vec<_> = known
+        .lines
+        .iter()
+        .map(|line| (line.sku.as_str(), line.quantity, line.price, line.worth, line.shown_off, line.tax))
+        .collect();
+    let kept =
+        |paid: &HqPayment| (paid.tender.clone(), paid.amount.amount - paid.change.amount, paid.tip.amount);
+    let mut payments: Vec<_> = told.payments.iter().map(kept).collect();
+    let mut known_payments: Vec<_> =
+        known.payments.iter().map(|paid| (paid.tender.to_owned(), paid.amount, paid.tip)).collect();
+    payments.sort();
+    known_payments.sort();
+    let is_return = matches!(told.event, HqEvent::ReturnCompleted | HqEvent::ReturnChanged);
+    let head =
+        (told.lane.as_str(), told.receipt_number, told.business_day, told.totals.total.amount, is_return);
+    let known_head = (known.lane.as_str(), known.number, known.day, known.total(), known.is_return);
+    if (lines, payments, head) == (known_lines, known_payments, known_head)
+        && told.employee_id == known.employee
+        && usize::try_from(told.order_version)
+            .ok()
+            .and_then(|version| known.statuses.get(version.checked_sub(1)?))
+            .is_some_and(|status| *status == told.status)
+        && told.totals.cash_rounding.as_ref().map_or(0, |money| money.amount) == known.rounding
+        && told.totals.total.currency.to_string() == "GBP"
+    {
+        return Ok(());
+    }
+    Err(("HQ is told what was sold", format!("{told:?}, not {known:?}")))
+}
+
+/// HQ failed on it again and again while it was well to others, which puts it aside.
+fn is_suspected(failures: u32) -> bool {
+    failures >= Policy::default().suspected_max
+}
