@@ -4,10 +4,8 @@
 
 use jiff::{Timestamp, ToSpan};
 
-use super::in_turn;
-use crate::database::{
-    Change, Condition, Consistency, DatabaseError, Get, Index, Key, Query, Range, Table, Write,
-};
+use super::due::{DueWork, walk_due};
+use crate::database::{Change, Condition, DatabaseError, Key, Table, Write};
 use crate::dispatch::announce::announce;
 use crate::error::{Error, Result};
 use crate::keys;
@@ -42,37 +40,23 @@ pub async fn announce_due(
     most: usize,
     deadline: Timestamp,
 ) -> Result<usize> {
-    let mut seen = 0;
-    for shard in in_turn((0..keys::DUE_SHARDS).collect(), now) {
-        let query = Query {
-            range: Range::Numbers(0, now.as_millisecond()),
-            limit: u32::try_from(most).unwrap_or(u32::MAX),
-            ..Query::index(Table::Orders, Index::Due, keys::due("version", shard))
-        };
-        for key_only in ports.database.query(query).await?.items {
-            if seen >= most || ports.environment.now() >= deadline {
-                return Ok(seen);
-            }
-            seen += 1;
-            let key = Key::of(&key_only)?;
-            let get = Get { table: Table::Orders, key: key.clone(), consistency: Consistency::Strong };
-            let Some(item) = ports.database.get(get).await? else { continue };
-            let Some(due) = item.opt_number("due_at") else { continue };
-            if !announce(ports, queue, facts_of(&item)?).await?.is_empty() {
-                continue;
-            }
-            let done = Write::Update {
-                table: Table::Orders,
-                key,
-                changes: vec![Change::Remove("due_pk"), Change::Remove("due_at")],
-                condition: Some(Condition::Eq("due_at", due.into())),
-            };
-            match ports.database.write(done).await {
-                // Another version came meanwhile: it is due by itself.
-                Ok(()) | Err(DatabaseError::ConditionFailed(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
+    let work = DueWork { table: Table::Orders, kind: "version", now, most, deadline };
+    walk_due(ports, work, async |item| {
+        let Some(due) = item.opt_number("due_at") else { return Ok(()) };
+        if !announce(ports, queue, facts_of(&item)?).await?.is_empty() {
+            return Ok(());
         }
-    }
-    Ok(seen)
+        let done = Write::Update {
+            table: Table::Orders,
+            key: Key::of(&item)?,
+            changes: vec![Change::Remove("due_pk"), Change::Remove("due_at")],
+            condition: Some(Condition::Eq("due_at", due.into())),
+        };
+        match ports.database.write(done).await {
+            // Another version came meanwhile: it is due by itself.
+            Ok(()) | Err(DatabaseError::ConditionFailed(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    })
+    .await
 }

@@ -25,12 +25,11 @@ use super::offline_oversell::{Covered, OfflineSale, cover};
 use super::shortage::{Shortage, free_expired_holds};
 use crate::catalog::items::{catalog_get, location_of};
 use crate::database::{
-    Cancellation, Change, Condition, Consistency, DatabaseError, Get, Index, Item, Key, Partition, Query,
-    Range, Table, Write,
+    Cancellation, Change, Condition, Consistency, DatabaseError, Get, Item, Partition, Table, Write,
 };
 use crate::environment::Retries;
 use crate::error::{Error, Result};
-use crate::keeper::in_turn;
+use crate::keeper::due::{DueWork, postpone, walk_due};
 use crate::keys;
 use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement};
@@ -594,45 +593,18 @@ fn end_moves(scope: &TenantScope, plan: &Plan, moves: &[StockMove], settle: bool
 /// # Errors
 /// [`Error::Retryable`] where the index cannot be read.
 pub async fn recover(ports: &Ports, now: Timestamp, most: usize, deadline: Timestamp) -> Result<usize> {
-    let mut seen = 0;
-    for shard in in_turn((0..keys::DUE_SHARDS).collect(), now) {
-        let query = Query {
-            range: Range::Numbers(0, now.as_millisecond()),
-            limit: u32::try_from(most).unwrap_or(u32::MAX),
-            ..Query::index(Table::Orders, Index::Due, keys::due("plan", shard))
-        };
-        for key_only in ports.database.query(query).await?.items {
-            if seen >= most || ports.environment.now() >= deadline {
-                return Ok(seen);
-            }
-            seen += 1;
-            let get =
-                Get { table: Table::Orders, key: Key::of(&key_only)?, consistency: Consistency::Strong };
-            let Some(item) = ports.database.get(get).await? else { continue };
-            let scope = TenantScope::from_own_record(item.text("tenant_id")?);
-            let cart_id = item.text("cart_id")?;
-            // Its time to lose races begins now, not with the run.
-            let begun = now.max(ports.environment.now());
-            if let Err(error) = drive(ports, &scope, cart_id, begun).await {
-                tracing::warn!(cart_id, error = %error, "a plan could not be continued");
-                postpone(ports, &scope, cart_id, &item, now).await;
-            }
+    let work = DueWork { table: Table::Orders, kind: "plan", now, most, deadline };
+    walk_due(ports, work, async |item| {
+        let scope = TenantScope::from_own_record(item.text("tenant_id")?);
+        let cart_id = item.text("cart_id")?;
+        // Its time to lose races begins now, not with the run.
+        let begun = now.max(ports.environment.now());
+        if let Err(error) = drive(ports, &scope, cart_id, begun).await {
+            tracing::warn!(cart_id, %error, "a plan could not be continued");
+            postpone(ports, Table::Orders, &item, now.as_millisecond().saturating_add(POSTPONED_MILLIS))
+                .await;
         }
-    }
-    Ok(seen)
-}
-
-/// Lets recovery meet a plan later. Where that fails, it meets it sooner.
-async fn postpone(ports: &Ports, scope: &TenantScope, cart_id: &str, seen: &Item, now: Timestamp) {
-    let Some(due) = seen.opt_number("due_at") else { return };
-    let later = now.as_millisecond().saturating_add(POSTPONED_MILLIS);
-    let write = Write::Update {
-        table: Table::Orders,
-        key: scope.plan(cart_id),
-        changes: vec![Change::Set("due_at", later.into())],
-        condition: Some(Condition::Eq("due_at", due.into())),
-    };
-    if let Err(error) = ports.database.write(write).await {
-        tracing::info!(cart_id, error = %error, "a plan was not postponed");
-    }
+        Ok(())
+    })
+    .await
 }

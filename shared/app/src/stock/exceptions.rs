@@ -6,7 +6,6 @@
 //! Somebody looks at each and says how it was settled; the stock itself is corrected by a count.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tillstream_contracts::inventory::{
     ExceptionKind, ExceptionQuery, ExceptionResolution, ExceptionStatus, ResolveExceptionRequest,
     StockException, StockExceptionPage,
@@ -15,16 +14,14 @@ use tillstream_domain::identifier::check_id;
 use tillstream_domain::quantity::Unit;
 
 use crate::cursor::{PagedQuery, limit};
-use crate::database::{
-    Change, Condition, Consistency, DatabaseError, Get, Index, Item, Key, Query, StartKey, Table, Value,
-    Write,
-};
+use crate::database::{Change, Condition, Consistency, DatabaseError, Get, Index, Item, Table, Write};
 use crate::error::{Error, Refusal, Result};
 use crate::fields::{TEXT_CHARS_MAX, text};
 use crate::ports::Ports;
 use crate::pos::identity::derived_id;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::shown;
+use crate::stock::index_page::IndexList;
 use crate::stock::references::check_location_id;
 use crate::stock::request_identity::{self, fingerprint, key_reused, request_number};
 use crate::stock::update::REASON_CHARS_MAX;
@@ -185,17 +182,6 @@ fn shown_exception(item: &Item) -> Result<StockException> {
     })
 }
 
-/// Where the next page begins.
-#[derive(Serialize, Deserialize)]
-struct Position {
-    /// Id of the last exception taken.
-    #[serde(rename = "i")]
-    id: String,
-    /// Its sort key in the index.
-    #[serde(rename = "s")]
-    sort: String,
-}
-
 /// `GET /v1/inventory/exceptions`: those of a location, the oldest first. A moment behind; what is shown is
 /// as of now.
 ///
@@ -208,47 +194,16 @@ pub async fn list(ports: &Ports, caller: &Caller, query: &ExceptionQuery) -> Res
     let limit = limit(query.limit)?;
     let status = status_name(query.status.unwrap_or(ExceptionStatus::Open));
     let paged = PagedQuery::new(scope, "exceptions", [query.location_id.as_str(), status]);
-    let partition = scope.stock_exceptions(&query.location_id, status);
-    let position = query.cursor.as_deref().map(|cursor| paged.typed_position(cursor)).transpose()?;
-    let start = position.map(|position: Position| {
-        let key = scope.stock_exception(&position.id);
-        let names = [
-            ("pk", key.pk().to_owned()),
-            ("sk", key.sk().to_owned()),
-            ("location_pk", partition.value().to_owned()),
-            ("location_sk", position.sort),
-        ];
-        StartKey(names.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect())
-    });
-    // One more than wanted, so that a full page knows whether it is the last.
-    let index = Query {
-        limit: limit.saturating_add(1),
-        start,
-        ..Query::index(Table::Stock, Index::ByLocation, partition)
+    let list = IndexList {
+        paged,
+        index: Index::ByLocation,
+        names: ("location_pk", "location_sk"),
+        partition: scope.stock_exceptions(&query.location_id, status),
+        key_of: &|id| scope.stock_exception(id),
     };
-    let page = ports.database.query(index).await?;
-    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = page.items.len() > wanted || page.next.is_some();
-    let listed: Vec<&Item> = page.items.iter().take(wanted).collect();
-    let get =
-        |item: &&Item| Ok(Get { table: Table::Stock, key: Key::of(item)?, consistency: Consistency::Strong });
-    let found = ports.database.get_many(listed.iter().map(get).collect::<Result<_>>()?).await?;
-    let mut items = Vec::with_capacity(found.len());
-    let mut last = None;
-    for (listed, item) in listed.iter().zip(&found) {
-        if let Some(item) = item {
-            // The index may be behind: what was resolved a moment ago is open no longer.
-            if item.text("state")? == status {
-                items.push(shown_exception(item)?);
-            }
-        }
-        let sort = listed.text("location_sk")?;
-        let id = sort.split_once('#').map(|(_, id)| id).unwrap_or_default();
-        last = Some(Position { id: id.to_owned(), sort: sort.to_owned() });
-    }
-    let next = last.filter(|_| more).map(|last| serde_json::to_string(&last)).transpose();
-    let next_cursor = next.map_err(Error::bug)?.map(|position| paged.cursor(&position));
-    Ok(StockExceptionPage { items, next_cursor })
+    let page = list.page(ports, limit, query.cursor.as_deref()).await?;
+    let items = page.items.iter().map(shown_exception).collect::<Result<_>>()?;
+    Ok(StockExceptionPage { items, next_cursor: page.next_cursor })
 }
 
 /// What resolving answered.

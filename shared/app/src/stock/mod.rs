@@ -8,6 +8,7 @@ pub mod exceptions;
 pub mod expiry;
 pub mod holds;
 pub mod hot_stock;
+mod index_page;
 pub mod layout;
 pub mod ledger;
 pub mod ledger_gaps;

@@ -122,6 +122,15 @@ pub struct Paid {
     pub amount: i64,
     /// On top.
     pub tip: i64,
+    /// The gift card that it is taken from, or goes to.
+    pub gift_card: Option<String>,
+}
+
+impl Paid {
+    /// An amount by a tender.
+    pub fn by(tender: &'static str, amount: i64) -> Self {
+        Paid { tender, amount, tip: 0, gift_card: None }
+    }
 }
 
 /// An order that is final.
@@ -252,6 +261,15 @@ pub struct Approval {
     pub used_for: Option<String>,
 }
 
+/// A gift card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GiftCard {
+    /// Whether somebody was told that it is issued.
+    pub is_issued: bool,
+    /// What it holds, in minor units.
+    pub balance: i64,
+}
+
 /// What is on the shelf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shelf {
@@ -307,6 +325,8 @@ pub struct Books {
     pub shelves: BTreeMap<Of<(String, String)>, Shelf>,
     /// Approvals by tenant and id.
     pub approvals: BTreeMap<Of<String>, Approval>,
+    /// Gift cards by tenant and number.
+    pub gift_cards: BTreeMap<Of<String>, GiftCard>,
     /// Exceptions that somebody resolved, by tenant and id.
     pub resolved: BTreeSet<Of<String>>,
     /// Shifts by tenant and id.
@@ -341,6 +361,25 @@ impl Books {
     pub fn may_cost(&self, tenant: &str, sku: &str, price: i64, store: &str, at: Timestamp) -> bool {
         let prices = self.prices_ever.get(&(tenant.to_owned(), sku.to_owned()));
         prices.is_some_and(|all| all.iter().any(|set| set.price == price && set.holds(store, at)))
+    }
+
+    /// Enters a gift card that was issued.
+    ///
+    /// # Errors
+    /// Where it was issued before.
+    pub fn issue_gift_card(&mut self, card: &Of<String>, amount: i64) -> Result<(), String> {
+        let known = self.gift_cards.entry(card.clone()).or_default();
+        known.balance += amount;
+        if std::mem::replace(&mut known.is_issued, true) {
+            return Err(format!("{card:?} of {amount}, and before"));
+        }
+        Ok(())
+    }
+
+    /// Enters that a gift card was paid in to; or out of it, where the amount is below zero. It may be known before
+    /// its issuing is, of which the answer was lost.
+    pub fn move_gift_card(&mut self, card: &Of<String>, amount: i64) {
+        self.gift_cards.entry(card.clone()).or_default().balance += amount;
     }
 
     /// Enters that all of a sale went back at once: its status of a version, and what came back of its lines.
@@ -381,6 +420,12 @@ impl Books {
                     (true, true) => shelf.on_hand += line.quantity,
                     (true, false) => shelf.damaged += line.quantity,
                 }
+            }
+        }
+        for paid in &order.payments {
+            if let Some(card) = &paid.gift_card {
+                let amount = if order.is_return { paid.amount } else { -paid.amount };
+                self.move_gift_card(&(tenant.to_owned(), card.clone()), amount);
             }
         }
         match self.orders.insert((tenant.to_owned(), id.to_owned()), order.clone()) {

@@ -95,6 +95,14 @@ bugs! {
     UsesUnchecked,
     /// What an undone sale used stays used.
     UsesNotGivenBack,
+    /// A gift card is spent without looking what it holds.
+    BalanceUnchecked,
+    /// A request to pay in to a gift card, or out of it, is not remembered.
+    GiftCardRequestForgotten,
+    /// What a sale takes from a gift card is not taken.
+    GiftCardNotTaken,
+    /// Of an exchange the sale is entered, and the return is not.
+    ExchangeForgetsReturn,
     /// A page is written over whatever version is there.
     PageVersionUnchecked,
     /// A coarse page is not written, and its day is settled.
@@ -239,6 +247,20 @@ fn forget_part_of_condition(write: &mut Write, is_it: impl Fn(&Condition) -> boo
 }
 
 impl BuggyDatabase {
+    /// Looks for products in the first tenant's catalogue.
+    fn mistake_tenant(&self, gets: &mut [Get]) {
+        if self.bug != Bug::CatalogueOfAnotherTenant {
+            return;
+        }
+        for get in gets.iter_mut().filter(|get| get.table == Table::Catalog && get.key.sk() == "product") {
+            let pk = get.key.pk().replacen("globex#", "acme#", 1).replacen("mallory#", "acme#", 1);
+            let other = Item::default().with("pk", pk).with("sk", get.key.sk());
+            if let Ok(key) = Key::of(&other) {
+                get.key = key;
+            }
+        }
+    }
+
     /// What the bug makes of a write; `false` where it forgets it altogether.
     fn distort(&self, write: &mut Write) -> bool {
         let (table, pk, sk) = item_name(write);
@@ -339,6 +361,14 @@ impl BuggyDatabase {
             Bug::UndoneOrderStands if is_cart => return !is_undone(write),
             Bug::UsesUnchecked if sk == "uses" => forget_condition(write),
             Bug::UsesNotGivenBack if sk == "uses" => return !lowers(write, "used"),
+            Bug::BalanceUnchecked if sk == "balance" => {
+                forget_part_of_condition(write, |one| matches!(one, Condition::Ge("balance", _)));
+            }
+            Bug::GiftCardRequestForgotten if pk.contains("#stored-value#") && sk.starts_with("change#") => {
+                return false;
+            }
+            Bug::GiftCardNotTaken if sk == "balance" => return !lowers(write, "balance"),
+            Bug::ExchangeForgetsReturn if is_cart && is_exchanged_return(write) => return false,
             Bug::PageVersionUnchecked if is_page => forget_condition(write),
             Bug::CoarsePageForgotten if is_coarse_page => return false,
             Bug::DeliveryNeverDue if table == Table::Dispatch => {
@@ -492,6 +522,12 @@ fn is_undone(write: &Write) -> bool {
     }
 }
 
+/// Whether it makes a return final that is half of an exchange.
+fn is_exchanged_return(write: &Write) -> bool {
+    matches!(write, Write::Put { item, .. } if item.get("exchange").is_some()
+        && cart_of(item).is_ok_and(|cart| cart.kind == CartKind::Return))
+}
+
 /// Whether a product or location is written by a request, which leaves its key there, not by a feed.
 fn is_put_by_hand(write: &Write) -> bool {
     matches!(write, Write::Put { item, .. } if item.get("puts").is_some())
@@ -513,17 +549,7 @@ impl Database for BuggyDatabase {
     }
 
     async fn get_many(&self, mut gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
-        if self.bug == Bug::CatalogueOfAnotherTenant {
-            for get in &mut gets {
-                if get.table == Table::Catalog && get.key.sk() == "product" {
-                    let pk = get.key.pk().replacen("globex#", "acme#", 1).replacen("mallory#", "acme#", 1);
-                    let other = Item::default().with("pk", pk).with("sk", get.key.sk());
-                    if let Ok(key) = Key::of(&other) {
-                        get.key = key;
-                    }
-                }
-            }
-        }
+        self.mistake_tenant(&mut gets);
         let mut items = self.inner.get_many(gets).await?;
         if self.bug == Bug::FuturePriceCharged {
             items.iter_mut().flatten().for_each(forget_valid_from);
@@ -534,7 +560,8 @@ impl Database for BuggyDatabase {
         Ok(items)
     }
 
-    async fn get_together(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
+    async fn get_together(&self, mut gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
+        self.mistake_tenant(&mut gets);
         self.inner.get_together(gets).await
     }
 

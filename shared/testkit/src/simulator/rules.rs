@@ -58,6 +58,8 @@ pub struct Rules {
     pub has_shifts: bool,
     /// Whether they sell within one only.
     pub needs_shift: bool,
+    /// Whether what gift cards hold is kept here.
+    pub has_gift_cards: bool,
 }
 
 fn money(amount: i64) -> Value {
@@ -68,8 +70,13 @@ impl Rules {
     /// Those of a tenant; of many there are none.
     pub fn drawn(chance: &Chance, categories: &[&'static str]) -> Self {
         let has_shifts = chance.percent(60);
-        let shifts =
-            Rules { coin: 1, has_shifts, needs_shift: has_shifts && chance.percent(50), ..Rules::default() };
+        let shifts = Rules {
+            coin: 1,
+            has_shifts,
+            needs_shift: has_shifts && chance.percent(50),
+            has_gift_cards: chance.percent(50),
+            ..Rules::default()
+        };
         if chance.percent(PLAIN) {
             return shifts;
         }
@@ -169,6 +176,7 @@ impl Rules {
                 "cash_increment": self.coin,
             },
             "sale_needs_open_shift": self.needs_shift,
+            "stored_value": { "gift_card": self.has_gift_cards },
         })
     }
 }

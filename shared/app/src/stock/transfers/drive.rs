@@ -4,13 +4,9 @@ use jiff::Timestamp;
 use tillstream_domain::quantity::Quantity;
 use tillstream_domain::transfer::{Settled, TransferAction, TransferLine};
 
-use crate::database::{
-    Change, Condition, Consistency, DatabaseError, Get, Index, Key, Query, Range, TRANSACTION_ACTIONS_MAX,
-    Table, Write,
-};
+use crate::database::{Consistency, DatabaseError, Get, TRANSACTION_ACTIONS_MAX, Table, Write};
 use crate::error::{Error, Result};
-use crate::keeper::in_turn;
-use crate::keys;
+use crate::keeper::due::{DueWork, postpone, walk_due};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Delta, Movement, stock_update_at, unit_change};
@@ -257,40 +253,17 @@ fn own_write(scope: &TenantScope, stored: &StoredTransfer, next: Pending) -> Res
 /// # Errors
 /// [`Error::Retryable`] where the index cannot be read.
 pub async fn recover(ports: &Ports, now: Timestamp, most: usize, deadline: Timestamp) -> Result<usize> {
-    let mut seen = 0;
-    for shard in in_turn((0..keys::DUE_SHARDS).collect(), now) {
-        let query = Query {
-            range: Range::Numbers(0, now.as_millisecond()),
-            limit: u32::try_from(most).unwrap_or(u32::MAX),
-            ..Query::index(Table::Stock, Index::Due, keys::due("transfer", shard))
-        };
-        for key_only in ports.database.query(query).await?.items {
-            if seen >= most || ports.environment.now() >= deadline {
-                return Ok(seen);
-            }
-            seen += 1;
-            let key = Key::of(&key_only)?;
-            let get = Get { table: Table::Stock, key: key.clone(), consistency: Consistency::Strong };
-            let Some(item) = ports.database.get(get).await? else { continue };
-            let scope = TenantScope::from_own_record(item.text("tenant_id")?);
-            let transfer_id = item.text("transfer_id")?;
-            if let Err(error) = finish(ports, &scope, transfer_id, now).await {
-                tracing::warn!(transfer_id, %error, "a transfer could not be continued");
-                let Some(due) = item.opt_number("due_at") else { continue };
-                let later = now.as_millisecond().saturating_add(POSTPONED_MILLIS);
-                let write = Write::Update {
-                    table: Table::Stock,
-                    key,
-                    changes: vec![Change::Set("due_at", later.into())],
-                    condition: Some(Condition::Eq("due_at", due.into())),
-                };
-                if let Err(error) = ports.database.write(write).await {
-                    tracing::info!(transfer_id, %error, "a transfer was not postponed");
-                }
-            }
+    let work = DueWork { table: Table::Stock, kind: "transfer", now, most, deadline };
+    walk_due(ports, work, async |item| {
+        let scope = TenantScope::from_own_record(item.text("tenant_id")?);
+        let transfer_id = item.text("transfer_id")?;
+        if let Err(error) = finish(ports, &scope, transfer_id, now).await {
+            tracing::warn!(transfer_id, %error, "a transfer could not be continued");
+            postpone(ports, Table::Stock, &item, now.as_millisecond().saturating_add(POSTPONED_MILLIS)).await;
         }
-    }
-    Ok(seen)
+        Ok(())
+    })
+    .await
 }
 
 async fn finish(ports: &Ports, scope: &TenantScope, id: &str, now: Timestamp) -> Result<()> {

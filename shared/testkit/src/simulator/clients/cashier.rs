@@ -283,7 +283,7 @@ impl Cashier {
             let payload = json!({ "return_id": cart.id, "tender": "cash", "amount": pounds(refund) });
             let answered = self.till.must("refund_tender", payload).await?;
             cart.rounding = answered.reply.cart.map_or(0, |view| view.totals.cash_rounding.amount);
-            cart.payments.insert("p-1".to_owned(), Paid { tender: "cash", amount: refund, tip: 0 });
+            cart.payments.insert("p-1".to_owned(), Paid::by("cash", refund));
         }
         let at = self.till.now();
         match self.till.command("finalize_return", json!({ "return_id": cart.id }), at).await? {

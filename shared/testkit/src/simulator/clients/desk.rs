@@ -158,8 +158,7 @@ impl Desk<'_> {
             return;
         }
         let settled = changed.order.course.history.iter().flat_map(|change| &change.settled);
-        let settled: Vec<Paid> =
-            settled.map(|paid| Paid { tender: "card", amount: paid.amount, tip: 0 }).collect();
+        let settled: Vec<Paid> = settled.map(|paid| Paid::by("card", paid.amount)).collect();
         let mut books = world.books.borrow_mut();
         let Some(order) = books.orders.get_mut(&key) else { return };
         if order.settled.is_empty() {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::json;
+use tillstream_app::catalog::products;
 use tillstream_app::orders::read;
 use tillstream_app::pos::execute::execute;
 use tillstream_app::stock::read::one;
@@ -35,9 +36,10 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
             return Some(Stopped);
         }
         let ports = world.ports();
-        let found = match world.chance.below(3) {
+        let found = match world.chance.below(4) {
             0 => read::get(&ports, &caller, &id).await.map(|order| format!("{order:?}")),
-            1 => one(&ports, &caller, &store, &goods.sku).await.map(|stock| format!("{stock:?}")),
+            1 => products::get(&ports, &caller.scope, &goods.sku).await.map(|found| format!("{found:?}")),
+            2 => one(&ports, &caller, &store, &goods.sku).await.map(|stock| format!("{stock:?}")),
             _ => {
                 let key = format!("m-{number}");
                 let sent = envelope(&store, "r-1", &key, "void_cart", json!({ "cart_id": id }));

@@ -5,6 +5,7 @@ mod administrator;
 mod analyst;
 mod cashier;
 mod desk;
+mod gift_card_desk;
 mod headquarters;
 mod intruder;
 mod layouts;
@@ -15,6 +16,7 @@ mod shift_lead;
 mod stock_room;
 mod stock_taker;
 mod till;
+mod till_exchange;
 mod till_offline;
 mod till_parking;
 mod till_payments;
@@ -58,6 +60,7 @@ pub fn begin(world: &Rc<World>) {
         }
         for number in 0..2 {
             spawn(world, stock_taker::work(world.clone(), tenant, number));
+            spawn(world, gift_card_desk::work(world.clone(), tenant, number));
         }
         spawn(world, recorder::work(world.clone(), tenant));
         spawn(world, analyst::work(world.clone(), tenant));

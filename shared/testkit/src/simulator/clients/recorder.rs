@@ -75,7 +75,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
                 }
                 let (lines, total) = if is_plain { (lines, total) } else { charged(lines, &done.cart) };
                 let tender = if on_account { "account" } else { "card" };
-                let paid = if total == 0 { Vec::new() } else { vec![Paid { tender, amount: total, tip: 0 }] };
+                let paid = if total == 0 { Vec::new() } else { vec![Paid::by(tender, total)] };
                 let place = Elsewhere { owner, shop, employee: &caller.subject, channel: CHANNEL, moved };
                 enter(&world, &place, &id, (lines, paid), &done);
             }

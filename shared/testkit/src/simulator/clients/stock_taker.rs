@@ -5,14 +5,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tillstream_app::stock::exceptions::{Resolved, list, resolve};
-use tillstream_app::tenancy::Role;
+use tillstream_app::tenancy::{Caller, Role};
 use tillstream_contracts::inventory::{
     ExceptionQuery, ResolveExceptionRequest, StockException, StockExceptionPage,
 };
 
 use super::super::world::World;
-use super::{Line, Request, Stopped};
+use super::{Answer, Line, Request, Stopped};
 use crate::shop::caller;
+
+/// Who resolves at the same moment as a stock taker.
+const COLLEAGUE: u64 = 100;
 
 /// Works until the day is over.
 pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stopped> {
@@ -46,29 +49,51 @@ pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stoppe
         if line.begin(|| format!("{} stock taker {number} resolves {id}", owner.id)).is_err() {
             return Some(Stopped);
         }
-        let (sender, named) = (caller.clone(), id.clone());
-        let request: Request<Resolved> = Rc::new(move |ports| {
-            let (caller, id, key) = (sender.clone(), named.clone(), format!("resolve-{number}-{count}"));
-            Box::pin(async move {
-                let said = ResolveExceptionRequest { reason: format!("found by {number}"), note: None };
-                resolve(&ports, &caller, &key, &id, &said).await
-            })
-        });
-        // It may be opened again between two answers.
-        let essence = |done: &Resolved| done.exception.exception_id.clone();
-        match line.send(request, essence).await {
-            Ok(done) => {
-                // Another sale may have opened it again since.
-                let said = reason_of(&done.exception);
-                if !said.is_empty() && said != format!("found by {number}") {
-                    world.fail("an exception is resolved once", format!("{id}: {said}, by {number} too"));
-                }
-                world.books.borrow_mut().resolved.insert((owner.id.clone(), id));
-            }
-            Err(refusal) => line.expect_refusal(&refusal, &["exception_resolved"]),
+        let first = resolving(&caller, &id, format!("resolve-{number}-{count}"), &found_by(number));
+        // Now and then a colleague has it open, too, and both say so at the same moment.
+        if !world.chance.percent(40) {
+            let answer = line.send(first, named).await;
+            finish(&line, &owner.id, &id, number, answer);
+            continue;
         }
+        let second = resolving(&caller, &id, format!("resolve-{number}-{count}-too"), &found_by(COLLEAGUE));
+        let (one, other) = futures::join!(line.send(first, named), line.send(second, named));
+        finish(&line, &owner.id, &id, number, one);
+        finish(&line, &owner.id, &id, COLLEAGUE, other);
     }
     None
+}
+
+/// What all answers of one command say: the exception may be opened again between two of them.
+fn named(done: &Resolved) -> String {
+    done.exception.exception_id.clone()
+}
+
+fn found_by(number: u64) -> String {
+    format!("found by {number}")
+}
+
+fn resolving(caller: &Caller, id: &str, key: String, reason: &str) -> Request<Resolved> {
+    let (caller, id) = (caller.clone(), id.to_owned());
+    let said = ResolveExceptionRequest { reason: reason.to_owned(), note: None };
+    Rc::new(move |ports| {
+        let (caller, id, key, said) = (caller.clone(), id.clone(), key.clone(), said.clone());
+        Box::pin(async move { resolve(&ports, &caller, &key, &id, &said).await })
+    })
+}
+
+fn finish(line: &Line, tenant: &str, id: &str, by: u64, answer: Answer<Resolved>) {
+    match answer {
+        Ok(done) => {
+            // Another sale may have opened it again since.
+            let said = reason_of(&done.exception);
+            if !said.is_empty() && said != found_by(by) {
+                line.world.fail("an exception is resolved once", format!("{id}: {said}, by {by} too"));
+            }
+            line.world.books.borrow_mut().resolved.insert((tenant.to_owned(), id.to_owned()));
+        }
+        Err(refusal) => line.expect_refusal(&refusal, &["exception_resolved"]),
+    }
 }
 
 fn reason_of(exception: &StockException) -> String {

@@ -16,7 +16,7 @@ use super::super::set_up;
 use super::super::world::{Tenant, World};
 use super::till_rules::{self, Without};
 use super::{Answer, Line, Request, Stopped};
-use super::{shift_lead, till_offline, till_parking, till_undo};
+use super::{shift_lead, till_exchange, till_offline, till_parking, till_undo};
 use crate::shop::caller;
 
 /// A till.
@@ -96,8 +96,9 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize, register: usize)
         let chance = &world.chance;
         let done = match chance.below(100) {
             0..70 => till.sale().await,
-            70..86 => till.bring_back().await,
-            86..93 => till_undo::void_order(&mut till).await,
+            70..82 => till.bring_back().await,
+            82..87 => till_exchange::exchange(&mut till).await,
+            87..94 => till_undo::void_order(&mut till).await,
             _ => till_offline::sell(&mut till).await,
         };
         if done.is_err() {

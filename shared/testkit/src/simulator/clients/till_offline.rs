@@ -52,7 +52,7 @@ pub async fn sell(till: &mut Till) -> Result<(), Stopped> {
         } else if due > 0 {
             let payload = json!({ "cart_id": cart.id, "tender": "card", "amount": pounds(due) });
             commands.push(till.envelope("add_payment", &payload, at));
-            cart.payments.insert("p-1".to_owned(), Paid { tender: "card", amount: due, tip: 0 });
+            cart.payments.insert("p-1".to_owned(), Paid::by("card", due));
         }
         commands.push(till.envelope("finalize_order", &json!({ "cart_id": cart.id }), at));
         carts.push((cart, commands.len() - 1, at));
@@ -96,7 +96,7 @@ fn learn(till: &Till, cart: &mut Cart, answered: &Answered) {
     let Some(view) = &answered.reply.cart else { return };
     till_rules::learn(till, cart, view);
     let kept: i64 = view.payments.iter().map(|paid| paid.amount.amount - paid.change.amount).sum();
-    cart.payments.insert("p-1".to_owned(), Paid { tender: "cash", amount: kept, tip: 0 });
+    cart.payments.insert("p-1".to_owned(), Paid::by("cash", kept));
 }
 
 /// What became of each command. The whole upload is sent until it has come to its end.

@@ -8,11 +8,20 @@ use tillstream_app::pos::execute::Answered;
 use super::super::books::{Line as Sold, Paid};
 use super::till::{Cart, Till, line_number, pounds};
 use super::till_rules::charge;
-use super::{Answer, Request, Stopped, shift_lead};
+use super::{Answer, Request, Stopped, gift_card_desk, shift_lead};
+
+/// How what came back is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settles {
+    /// By refunds.
+    ByRefund,
+    /// By other goods.
+    ByExchange,
+}
 
 /// A return that is ready to be final.
 pub struct Back {
-    cart: Cart,
+    pub cart: Cart,
     /// Of each line, whether it goes back on the shelf.
     restocked: Vec<bool>,
     /// Of each line, the sale's line, quantity in thousandths and worth in minor units.
@@ -23,12 +32,14 @@ impl Till {
     /// Something of an earlier sale of the tenant comes back, now and then at two registers at the same moment.
     pub async fn bring_back(&mut self) -> Result<(), Stopped> {
         let Some((sale, lines)) = self.pick_sale(false) else { return self.sale().await };
-        let Some(first) = self.prepare_return(&sale, lines.clone()).await? else { return Ok(()) };
+        let Some(first) = self.prepare_return(&sale, lines.clone(), Settles::ByRefund).await? else {
+            return Ok(());
+        };
         let own = self.register.clone();
         let other = self.other_register();
         let rival = if self.world().chance.percent(35) {
             self.register.clone_from(&other);
-            let rival = self.prepare_return(&sale, lines).await;
+            let rival = self.prepare_return(&sale, lines, Settles::ByRefund).await;
             self.register.clone_from(&own);
             rival?
         } else {
@@ -67,7 +78,12 @@ impl Till {
     }
 
     /// A return that is to be finalised; `None` where nothing is left to bring back.
-    pub async fn prepare_return(&mut self, sale: &str, lines: Vec<Sold>) -> Result<Option<Back>, Stopped> {
+    pub async fn prepare_return(
+        &mut self,
+        sale: &str,
+        lines: Vec<Sold>,
+        settles: Settles,
+    ) -> Result<Option<Back>, Stopped> {
         let mut cart = Cart { id: self.next_cart('r'), ..Cart::default() };
         let at = self.now();
         let payload =
@@ -118,10 +134,10 @@ impl Till {
             origins.push((origin, quantity, line.paid()));
             cart.lines.insert(number, line);
         }
-        if !cart.lines.is_empty() {
+        if !cart.lines.is_empty() && settles == Settles::ByRefund {
             self.refund(&mut cart, sale).await?;
         }
-        if cart.lines.is_empty() || cart.due() > 0 {
+        if cart.lines.is_empty() || (settles == Settles::ByRefund && cart.due() > 0) {
             self.must("void_return", json!({ "return_id": cart.id })).await?;
             return Ok(None);
         }
@@ -215,15 +231,27 @@ impl Till {
             if amount <= 0 {
                 continue;
             }
-            let payload = json!({ "return_id": cart.id, "tender": paid.tender, "amount": pounds(amount) });
+            // What other goods paid may go back by any tender.
+            let tender = if paid.tender == "exchange" { "card" } else { paid.tender };
+            let mut payload = json!({ "return_id": cart.id, "tender": tender, "amount": pounds(amount) });
+            let another = gift_card_desk::number(self.world().chance.next());
+            let known = self.owner().map(|owner| owner.id.clone()).unwrap_or_default();
+            let is_there = self.world().books.borrow().gift_cards.contains_key(&(known, another.clone()));
+            let is_changed = is_there && self.world().chance.percent(20);
+            let gift_card = paid.gift_card.map(|own| if is_changed { another } else { own });
+            if let Some(card) = &gift_card {
+                payload["external_reference"] = json!(card);
+            }
             let at = self.now();
             match self.command("refund_tender", payload, at).await? {
                 Ok(answered) => {
                     let Some(id) = answered.reply.result.payment_id else { return Err(Stopped) };
                     cart.rounding = answered.reply.cart.map_or(0, |view| view.totals.cash_rounding.amount);
-                    cart.payments.insert(id, Paid { tender: paid.tender, amount, tip: 0 });
+                    cart.payments.insert(id, Paid { gift_card, ..Paid::by(tender, amount) });
                 }
-                Err(refusal) => self.line.expect_refusal(&refusal, &["refund_above_paid"]),
+                Err(refusal) => {
+                    self.line.expect_refusal(&refusal, &["refund_above_paid", "stored_value_blocked"]);
+                }
             }
         }
         Ok(())

@@ -8,6 +8,7 @@ use tillstream_contracts::pos::{CartView, LineView};
 use super::super::books::Line as Sold;
 use super::Stopped;
 use super::till::{Cart, Till, line_number};
+use super::till_payments::NOT_SPENT;
 
 /// What a line was charged, as it is shown.
 pub fn charge(line: &mut Sold, shown: &LineView) {
@@ -92,6 +93,11 @@ pub enum Without {
 
 /// Takes off what a sale was refused for: the coupon or promotion of which all uses are gone.
 pub async fn do_without(till: &mut Till, cart: &mut Cart, refusal: &Refusal) -> Result<Without, Stopped> {
+    if NOT_SPENT.contains(&refusal.code) && cart.payments.values().any(|paid| paid.gift_card.is_some()) {
+        // Another till was quicker with the same gift card.
+        till.do_without_gift_cards(cart).await?;
+        return Ok(Without::GoesOn);
+    }
     let (kind, action, field) = match refusal.code {
         "coupon_limit_reached" | "coupon_unavailable" => ("coupon", "remove_coupon", "coupon_code"),
         "promotion_limit_reached" | "promotion_unavailable" => ("promotion", "remove_promo", "promo_id"),

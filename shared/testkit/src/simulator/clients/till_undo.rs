@@ -6,10 +6,12 @@ use tillstream_app::pos::execute::Answered;
 
 use super::super::books::Order;
 use super::till::{Cart, Till};
+use super::till_returns::Settles;
 use super::{Answer, Stopped};
 
 /// For what else than a role a void may be refused.
-const REFUSALS: [&str; 5] = [
+const REFUSALS: [&str; 6] = [
+    "order_of_exchange",
     "order_of_another_day",
     "order_of_another_store",
     "order_already_returned",
@@ -20,8 +22,14 @@ const REFUSALS: [&str; 5] = [
 /// Undoes a sale; or tries to.
 pub async fn void_order(till: &mut Till) -> Result<(), Stopped> {
     let Some((sale, lines)) = till.pick_sale(true) else { return till.sale().await };
+    let own = till.register.clone();
+    // At another register, if there is one: two commands of one lane wait for each other anyway.
+    let other = till.other_register();
     let rival = if till.world().chance.percent(40) {
-        till.prepare_return(&sale, lines).await?
+        till.register.clone_from(&other);
+        let rival = till.prepare_return(&sale, lines, Settles::ByRefund).await;
+        till.register.clone_from(&own);
+        rival?
     } else {
         till.line.meet_others(60).await;
         None
@@ -35,10 +43,15 @@ pub async fn void_order(till: &mut Till) -> Result<(), Stopped> {
         finish(till, &sale, answer, at, &employee);
         return Ok(());
     };
-    let returning = till.finalize_return(&back, at)?;
-    let (voided, returned) = futures::join!(till.send(request), till.send(returning));
+    till.register.clone_from(&other);
+    let returning = till.finalize_return(&back, at);
+    till.register.clone_from(&own);
+    let (voided, returned) = futures::join!(till.send(request), till.send(returning?));
     finish(till, &sale, voided, at, &employee);
-    till.finish_return(&sale, back, returned, at).await
+    till.register = other;
+    let done = till.finish_return(&sale, back, returned, at).await;
+    till.register = own;
+    done
 }
 
 fn finish(till: &Till, sale: &str, answer: Answer<Answered>, at: Timestamp, employee: &str) {

@@ -136,8 +136,7 @@ impl WebShop {
             Ok(done) => {
                 let (lines, total) = if is_plain { (lines, total) } else { charged(lines, &done.cart) };
                 let tender = if on_account { "account" } else { "card" };
-                let payments =
-                    if total == 0 { Vec::new() } else { vec![Paid { tender, amount: total, tip: 0 }] };
+                let payments = if total == 0 { Vec::new() } else { vec![Paid::by(tender, total)] };
                 let world = &self.line.world;
                 let owner = world.tenants.get(self.tenant);
                 let shop = owner.and_then(|owner| owner.shops.get(self.shop));

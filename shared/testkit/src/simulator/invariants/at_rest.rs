@@ -16,7 +16,7 @@ use tillstream_domain::quantity::{QuantityInput, Unit};
 
 use super::super::books::{Books, Order, part, worth};
 use super::super::world::{Tenant, World};
-use super::{approvals, at_hq, catalogue, figures, parked, priced, questions, shifts};
+use super::{approvals, at_hq, catalogue, figures, gift_cards, parked, priced, questions, shifts};
 use crate::shop::caller;
 
 /// A check: the invariant, and what was seen of it.
@@ -78,6 +78,7 @@ async fn all(world: &World) -> Checked {
         priced::check(world, &books, tenant)?;
         approvals::check(world, &books, tenant)?;
         parked::check(world, tenant)?;
+        gift_cards::check(world, &books, tenant, &caller).await?;
         shifts::check(world, &books, tenant, &caller).await?;
         let mine: Vec<&Order> =
             books.orders.iter().filter(|((of, _), _)| *of == tenant.id).map(|(_, order)| order).collect();

@@ -6,6 +6,7 @@ mod at_hq;
 pub mod at_rest;
 mod catalogue;
 mod figures;
+mod gift_cards;
 pub mod log_lines;
 mod parked;
 mod priced;

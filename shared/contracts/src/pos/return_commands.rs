@@ -1,0 +1,119 @@
+//! Payloads of the actions on returns and exchanges.
+
+use serde::{Deserialize, Serialize};
+use tillstream_domain::cart::Disposition;
+use tillstream_domain::money::{Money, UnitPrice};
+use tillstream_domain::quantity::QuantityInput;
+use utoipa::ToSchema;
+
+use crate::schema::{MoneySchema, QuantitySchema};
+
+/// Payload of `start_return`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartReturn {
+    /// The return's id; made from the idempotency key where absent.
+    #[serde(default)]
+    pub return_id: Option<String>,
+    /// The sale; a blind return where absent, which needs an approval.
+    #[serde(default)]
+    pub original_order_id: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// Approval by a supervisor.
+    #[serde(default)]
+    pub approval_id: Option<String>,
+}
+
+/// What happens to goods that come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Disposition)]
+pub enum DispositionInput {
+    /// Back on the shelf.
+    Restock,
+    /// Kept aside as damaged.
+    Damaged,
+    /// Nothing came back into stock.
+    None,
+}
+
+impl From<DispositionInput> for Disposition {
+    fn from(input: DispositionInput) -> Self {
+        match input {
+            DispositionInput::Restock => Disposition::Restock,
+            DispositionInput::Damaged => Disposition::Damaged,
+            DispositionInput::None => Disposition::None,
+        }
+    }
+}
+
+/// Payload of `return_line_item`: `line_id` of the known sale, or `sku` and `unit_price` in a blind return.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReturnLineItem {
+    /// The return.
+    pub return_id: String,
+    /// Line of the sale.
+    #[serde(default)]
+    pub line_id: Option<String>,
+    /// SKU, in a blind return.
+    #[serde(default)]
+    pub sku: Option<String>,
+    /// How many came back.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+    /// What happens to them.
+    pub disposition: DispositionInput,
+    /// Price given back per unit, in a blind return.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "2.55")]
+    pub unit_price: Option<UnitPrice>,
+}
+
+/// Payload of `refund_tender`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefundTender {
+    /// The return.
+    pub return_id: String,
+    /// Tender that is refunded.
+    pub tender: String,
+    /// How much.
+    #[schema(value_type = MoneySchema)]
+    pub amount: Money,
+    /// The terminal's reference. Of a `gift_card` or `account` whose balance is kept here: where it goes; back to
+    /// where the sale took it from, where absent.
+    #[serde(default)]
+    pub external_reference: Option<String>,
+}
+
+/// A return.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReturnReference {
+    /// The return.
+    pub return_id: String,
+}
+
+/// Payload of `finalize_exchange`. What the return is worth pays for the sale, as far as both go; the rest of
+/// the sale is paid by `add_payment`, the rest of the return refunded by `refund_tender`, before.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FinalizeExchange {
+    /// The return: open, of the same register as the sale.
+    pub return_id: String,
+    /// The sale: tendering.
+    pub cart_id: String,
+}
+
+/// Payload of `void_return`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VoidReturn {
+    /// The return.
+    pub return_id: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
