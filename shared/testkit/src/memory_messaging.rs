@@ -82,6 +82,11 @@ impl MemoryStream {
         lock(&self.faults).push_back(fault);
     }
 
+    /// No call meets anything any more.
+    pub fn fail_no_more(&self) {
+        lock(&self.faults).clear();
+    }
+
     /// How many shards, closed ones too.
     pub fn shards(&self) -> usize {
         lock(&self.shards).all.len()
@@ -219,6 +224,11 @@ impl MemoryQueue {
     /// The next call meets this; more are queued.
     pub fn fail_next(&self, fault: SendFault) {
         lock(&self.state).faults.push_back(fault);
+    }
+
+    /// No call meets anything any more.
+    pub fn fail_no_more(&self) {
+        lock(&self.state).faults.clear();
     }
 
     /// Up to `most` (10 on SQS) visible messages, in order within a group. A group with a hidden message

@@ -198,7 +198,10 @@ impl Dispatcher {
             return Ok(Some(self.until(now, delivery.next_attempt_at)));
         }
         if let Some(until) = self.blocked_by_earlier(&delivery, now).await? {
-            return self.defer(&delivery, now, until).await;
+            // The sweeper's, however short: its wake-up may stand in front of the earlier one's in the order's
+            // group, and what comes back lets nothing behind it pass.
+            let stored = self.store(&mut delivery.deferred(now, until, Duration::ZERO)).await?;
+            return Ok(stored.then_some(Next::Done));
         }
         let message = read_message(&self.ports, &delivery).await?;
         let message = match message {
@@ -227,12 +230,6 @@ impl Dispatcher {
             DeliveryStatus::Waiting => later(now, self.policy.backoff_max),
             _ => earlier.next_attempt_at.max(later(now, self.policy.backoff)),
         }))
-    }
-
-    async fn defer(&self, delivery: &Delivery, now: Timestamp, until: Timestamp) -> Result<Option<Next>> {
-        let next = self.until(now, until);
-        let slack = if next == Next::Done { Duration::ZERO } else { OVERDUE_AFTER };
-        Ok(self.store(&mut delivery.deferred(now, until, slack)).await?.then_some(next))
     }
 
     /// Who waits until then: short waits are the queue's, long ones the sweeper's.

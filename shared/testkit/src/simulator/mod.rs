@@ -188,6 +188,8 @@ impl Run {
         self.outage();
         // Nothing goes wrong any more, and what is under way arrives.
         world.set_weather(Weather::CALM);
+        world.stream.fail_no_more();
+        world.queue.fail_no_more();
         world.control_hq(Mode::Accept, 0);
         world.keeper_runs.set(false);
         self.drain(&sources);
