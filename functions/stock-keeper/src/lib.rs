@@ -14,7 +14,9 @@ use serde_json::Value;
 use tillstream_app::ports::{EventStream, WakeUpQueue};
 use tillstream_app::tenancy::TenantScope;
 use tillstream_app::{Error, Ports, Refusal, RefusalKind, keeper, restore};
-use tillstream_contracts::restore::{CompareReply, KeeperRequest, RestoreReply, RestoreRequest};
+use tillstream_contracts::restore::{
+    CompareReply, FailedTenant, KeeperRequest, RestoreReply, RestoreRequest,
+};
 use tillstream_runtime::config::{self, Variable};
 use tillstream_runtime::schedule::Job;
 use tillstream_runtime::wide_event;
@@ -90,6 +92,12 @@ impl Job for Keeper {
     }
 }
 
+fn failed(scope: &TenantScope, error: &Error) -> FailedTenant {
+    let tenant_id = scope.tenant_id().to_owned();
+    tracing::error!(tenant_id, %error, "a tenant could not be seen to after a restore");
+    FailedTenant { tenant_id, why: error.to_string() }
+}
+
 impl Keeper {
     /// The tenants that are meant, and those that are not known.
     async fn tenants(&self, asked: Option<&[String]>) -> Result<(Vec<TenantScope>, Vec<String>), Error> {
@@ -113,7 +121,14 @@ impl Keeper {
                 reply.unfinished.push(scope.tenant_id().to_owned());
                 continue;
             }
-            let raised = restore::raise_epochs(&self.ports, &scope, request, stop_at).await?;
+            // One tenant that cannot be raised keeps no other from it.
+            let raised = match restore::raise_epochs(&self.ports, &scope, request, stop_at).await {
+                Ok(raised) => raised,
+                Err(error) => {
+                    reply.failed.push(failed(&scope, &error));
+                    continue;
+                }
+            };
             tracing::warn!(
                 tenant_id = raised.tenant_id,
                 restore_id = request.id,
@@ -142,7 +157,10 @@ impl Keeper {
                 reply.unfinished.push(scope.tenant_id().to_owned());
                 continue;
             }
-            reply.tenants.push(restore::compare(&self.ports, &scope).await?);
+            match restore::compare(&self.ports, &scope).await {
+                Ok(compared) => reply.tenants.push(compared),
+                Err(error) => reply.failed.push(failed(&scope, &error)),
+            }
         }
         Ok(reply)
     }

@@ -329,12 +329,18 @@ async fn finish(ports: &Ports, scope: &TenantScope, restore_id: &str) -> Result<
 pub async fn compare(ports: &Ports, scope: &TenantScope) -> Result<ComparedLanes> {
     let (lanes, counted) = lanes_of(ports, scope).await?;
     let states = states(ports, scope, &lanes).await?;
+    // Whatever was restored, an epoch that anybody knows is looked at in every lane: of one that neither orders nor
+    // figures know, deliveries may.
+    let written = change_restores(ports, scope, |restores| Ok((restores.highest(), false))).await?;
+    let standing = states.iter().map(|state| state.epoch);
+    let figures = counted.iter().filter_map(|epochs| epochs.keys().next_back().copied());
+    let highest = standing.chain(figures).fold(written, u32::max);
+    let highest = unused_epoch(ports, scope, &lanes, highest.saturating_add(1)).await?.saturating_sub(1);
     let mut looked_at = Vec::new();
     for (((store, register), counted), state) in lanes.iter().zip(&counted).zip(&states) {
         let ended: Vec<EpochEnd> = state.epochs().collect();
         let known: BTreeSet<u32> = ended.iter().map(|epoch| epoch.epoch).collect();
-        // Epochs that only figures know are looked at too: no order of theirs is left.
-        let others = counted.keys().copied().filter(|epoch| !known.contains(epoch));
+        let others = (0..=highest).filter(|epoch| !known.contains(epoch));
         let others = others.map(|epoch| EpochEnd { epoch, last: 0, z_number: 0 });
         for end in ended.iter().copied().chain(others) {
             let lane = Lane { epoch: end.epoch, ..Lane::new(store.as_str(), register.as_str()) };

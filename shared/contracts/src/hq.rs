@@ -82,6 +82,9 @@ pub enum HqEvent {
 /// One version of an order. Amounts are positive for sales and returns alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HqOrderMessage {
+    /// Of an exchange, its other half: for a sale the return, for a return the sale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange_with: Option<String>,
     /// [`HQ_MESSAGE_VERSION`].
     pub version: u16,
     /// What happened.

@@ -48,8 +48,20 @@ pub struct RestoreReply {
     pub tenants: Vec<RaisedEpochs>,
     /// Tenants that there was no time for, or whose lanes are not all raised yet: ask again with the same id.
     pub unfinished: Vec<String>,
+    /// Tenants that could not be seen to: the others were. Mend what is wrong, and ask again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<FailedTenant>,
     /// Tenants that were asked for and are not known.
     pub unknown: Vec<String>,
+}
+
+/// A tenant that could not be seen to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedTenant {
+    /// Whose.
+    pub tenant_id: String,
+    /// What was in the way.
+    pub why: String,
 }
 
 /// What a restore did to a tenant's lanes.
@@ -78,6 +90,9 @@ pub struct CompareReply {
     pub tenants: Vec<ComparedLanes>,
     /// Tenants that there was no time for: ask for them alone.
     pub unfinished: Vec<String>,
+    /// Tenants that could not be seen to: the others were. Mend what is wrong, and ask again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<FailedTenant>,
     /// Tenants that were asked for and are not known.
     pub unknown: Vec<String>,
 }

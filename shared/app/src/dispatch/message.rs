@@ -15,6 +15,7 @@ use crate::ports::Ports;
 use crate::pos::cart_item::cart_of;
 use crate::pos::till::shift_item::{shift_get, shift_of};
 use crate::pos::till::view::closed_shift;
+use crate::stored_value::shown_reference;
 
 /// Why a message could not be made: a fault of the delivery's own.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -149,7 +150,7 @@ pub fn order_message(delivery: &Delivery, cart: &Cart) -> Result<HqOrderMessage,
         amount: money(payment.amount),
         change: money(payment.change),
         tip: money(payment.tip),
-        external_reference: payment.external_reference.clone(),
+        external_reference: shown_reference(cart, payment),
         entry_method: payment.entry_method.clone(),
     };
     let payments = cart.payments.iter().map(payment).collect();
@@ -165,6 +166,7 @@ pub fn order_message(delivery: &Delivery, cart: &Cart) -> Result<HqOrderMessage,
         },
         tenant_id: delivery.scope.tenant_id().to_owned(),
         order_id: cart.id.clone(),
+        exchange_with: cart.course.exchange.as_ref().map(|exchange| exchange.with.clone()),
         order_version: wanted,
         status: delivery.order_status.clone(),
         receipt_number: done.number.number,

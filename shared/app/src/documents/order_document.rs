@@ -10,6 +10,7 @@ use tillstream_domain::money::{Currency, Money, divide_rounding};
 
 use super::taxes;
 use crate::error::{Error, Result};
+use crate::stored_value::last_four;
 
 /// Most discounts that the lines tell by name, all together: as many again as there can be lines.
 /// With more the longest order would have no document at all, for its size.
@@ -156,7 +157,7 @@ fn payment_of(cart: &Cart, payment: &Payment) -> DocumentPayment {
     // A gift card's number on a receipt would be as good as the card; a customer's id is nobody's to read.
     let (last_four, reference) = match payment.external_reference.as_deref() {
         Some(account) if cart.is_stored_value(payment) => {
-            (Some(last_four_of(account)).filter(|_| payment.tender == "gift_card"), None)
+            (Some(last_four(account)).filter(|_| payment.tender == "gift_card"), None)
         }
         // Card numbers are refused wherever they come in: there are no digits to show.
         reference => (None, reference.map(clipped)),
@@ -170,11 +171,6 @@ fn payment_of(cart: &Cart, payment: &Payment) -> DocumentPayment {
         reference,
         entry_method: payment.entry_method.clone(),
     }
-}
-
-fn last_four_of(number: &str) -> String {
-    let last: Vec<char> = number.chars().rev().take(4).collect();
-    last.into_iter().rev().collect()
 }
 
 /// A text within what documents take. Whatever is stored is shorter; a longer one would cost the customer

@@ -217,6 +217,7 @@ pub(super) async fn run(
             Err(Error::Rejected(_)) if rounds.is_outdated(order_id, stored).await? => continue,
             reserved => reserved?,
         };
+        let is_reserved = reserved.is_some();
         let (reserved, moves) = match reserved {
             Some(writes) => (writes, Vec::new()),
             None => (Vec::new(), moves),
@@ -231,7 +232,12 @@ pub(super) async fn run(
         let Some(claims) = claims else { continue };
         let beside = Beside { writes: reserved, claims };
         let beside = beside.with(stored_value_writes(scope, &[&cart], context.now)?);
-        if moves.len() + beside.len() + 2 > TRANSACTION_ACTIONS_MAX {
+        let actions = moves.len() + beside.len() + 2;
+        if actions > TRANSACTION_ACTIONS_MAX && is_reserved {
+            // A plan takes stock that is free: it knows nothing of what is held.
+            return Err(too_long(actions).into());
+        }
+        if actions > TRANSACTION_ACTIONS_MAX {
             begin_long(ports, context, &mut rounds, cart, stored, &moves).await?;
             continue;
         }
@@ -246,6 +252,15 @@ pub(super) async fn run(
             Err(error) => return Err(error),
         }
     }
+}
+
+fn too_long(actions: usize) -> Refusal {
+    let detail = format!(
+        "the order and its reservation take {actions} changes at once, of which there can be \
+         {TRANSACTION_ACTIONS_MAX}: pay with fewer gift cards or accounts, use fewer limited coupons and promotions, \
+         or order in two"
+    );
+    Refusal::conflict("order_too_long", detail)
 }
 
 /// Whether what stands under an order's id is no order yet: a long order whose plan has not made it final,

@@ -504,9 +504,29 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
+    /// Whether nothing but stock is in the way of `tried`: what is refused for its coupons or gift cards leaves no
+    /// cover behind, for its goods are not sold. `false`: another round.
+    async fn is_only_short(&mut self, tried: &Tried<'_>) -> Result<bool> {
+        let (ports, scope, cart) = (self.ports, &self.context.caller.scope, tried.cart);
+        let looked = match look(ports, scope, &[cart], self.context.now).await {
+            Ok(()) => use_claims(ports, scope, cart, true).await.map(drop),
+            refused => refused,
+        };
+        match looked {
+            Err(Error::Rejected(_)) if self.is_outdated(&cart.id, tried.stored).await? => {
+                self.retries.again("the cart changed while its claims were looked at").await?;
+                Ok(false)
+            }
+            looked => looked.map(|()| true),
+        }
+    }
+
     /// Covers what an offline sale is short of, on the cart's version as it was read: the next round finds
     /// enough, unless another till does before it.
     async fn cover(&mut self, tried: &Tried<'_>, shortages: &[Shortage]) -> Result<()> {
+        if !self.is_only_short(tried).await? {
+            return Ok(());
+        }
         let (ports, scope, cart) = (self.ports, &self.context.caller.scope, tried.cart);
         let own = (cart.id.as_str(), tried.stored.unwrap_or(0));
         let mut not_final = Vec::new();

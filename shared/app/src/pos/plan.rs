@@ -256,8 +256,7 @@ pub async fn begin(
     let put = Write::Put { table: Table::Orders, item, condition: Some(condition) };
     match ports.database.transact(vec![put, mark]).await {
         Ok(()) => Ok(None),
-        Err(DatabaseError::Invalid(what)) => Err(Error::Bug(what)),
-        Err(error) => Ok(Some(error.to_string())),
+        Err(error) => lost_race(error).map(Some),
     }
 }
 
@@ -571,8 +570,7 @@ async fn end_chunks(ports: &Ports, scope: &TenantScope, plan: &Plan, end: PlanSt
     }
     match ports.database.transact(writes).await {
         Ok(()) => Ok(Step::Done),
-        Err(DatabaseError::Invalid(what)) => Err(Error::Bug(what)),
-        Err(error) => Ok(Step::Again(error.to_string())),
+        Err(error) => lost_race(error).map(Step::Again),
     }
 }
 

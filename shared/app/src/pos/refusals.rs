@@ -13,6 +13,8 @@ impl From<CartError> for Error {
             | CartError::Empty
             | CartError::Underpaid { .. }
             | CartError::Overpaid { .. }
+            | CartError::BelowCoins { .. }
+            | CartError::StoredValueInPart { .. }
             | CartError::PaymentsPresent
             | CartError::TooManyDiscounts
             | CartError::DiscountAboveTotal { .. }
@@ -51,6 +53,7 @@ impl From<CartError> for Error {
             CartError::UnknownTender => refusal.with_error("payload.tender", error.code(), error.to_string()),
             CartError::AboveApproved { most } => refusal.with_extra("maximum_refund", *most),
             CartError::DiscountAboveTotal { left } => refusal.with_extra("left", *left),
+            CartError::BelowCoins { payable } => refusal.with_extra("payable", *payable),
             CartError::Underpaid { due } | CartError::Overpaid { due } => refusal.with_extra("due", *due),
             _ => refusal,
         }
@@ -63,6 +66,7 @@ impl From<ExchangeError> for Error {
         let refusal = Refusal::conflict(error.code(), error.to_string());
         match error {
             ExchangeError::Cart(error) => return error.into(),
+            ExchangeError::Owed { due, .. } => refusal.with_extra("due", due),
             ExchangeError::ToPay { credit, due } | ExchangeError::PaidTooMuch { credit, due, .. } => {
                 refusal.with_extra("credit", credit).with_extra("due", due)
             }

@@ -9,6 +9,7 @@ use tillstream_domain::pricing::{Modifier, Reason};
 use tillstream_domain::signed_unit_price::SignedUnitPrice;
 
 use crate::error::{Error, Result};
+use crate::stored_value::shown_reference;
 
 /// The cart as a client sees it, with or without its lines.
 ///
@@ -27,7 +28,7 @@ pub fn cart_view(cart: &Cart, with_lines: bool) -> Result<CartView> {
             amount: money(payment.amount),
             change: money(payment.change),
             tip: money(payment.tip),
-            external_reference: payment.external_reference.clone(),
+            external_reference: shown_reference(cart, payment),
             entry_method: payment.entry_method.clone(),
         })
         .collect();

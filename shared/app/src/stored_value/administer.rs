@@ -114,7 +114,10 @@ pub async fn issue(ports: &Ports, caller: &Caller, key: &str, sent: IssueStoredV
             check_number(id).map_err(|error| refused(error, Some("id")))?;
         }
     }
-    let value = StoredValue::issue(kind, sent.currency, sent.amount, sent.expires_at)
+    // As it is kept: to the millisecond.
+    let expires_at = sent.expires_at.map(|end| Timestamp::from_millisecond(end.as_millisecond()));
+    let expires_at = expires_at.transpose().map_err(Error::bug)?;
+    let value = StoredValue::issue(kind, sent.currency, sent.amount, expires_at)
         .map_err(|error| refused(error, Some("amount")))?;
     let scope = &caller.scope;
     let payload = serde_json::to_value(&sent).map_err(Error::bug)?;

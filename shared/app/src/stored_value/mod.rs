@@ -11,7 +11,8 @@ pub mod item;
 pub mod read;
 pub mod tender;
 
-use tillstream_domain::stored_value::StoredValueError;
+use tillstream_domain::cart::{Cart, Payment};
+use tillstream_domain::stored_value::{StoredValueError, StoredValueKind};
 
 use crate::error::{Error, Refusal, RefusalKind};
 
@@ -36,6 +37,22 @@ pub fn refused(error: StoredValueError, field: Option<&str>) -> Refusal {
         Some(field) => refusal.with_error(field, error.code(), error.to_string()),
         None => refusal,
     }
+}
+
+/// The last four of a gift card's number: enough for whoever holds it, and for nobody else.
+pub fn last_four(number: &str) -> String {
+    let last: Vec<char> = number.chars().rev().take(4).collect();
+    last.into_iter().rev().collect()
+}
+
+/// What readers of a cart or order see of a payment's reference. A gift card's number is as good as its money,
+/// and orders are read by many who may not spend it: they see its last four.
+pub fn shown_reference(cart: &Cart, payment: &Payment) -> Option<String> {
+    let reference = payment.external_reference.as_deref()?;
+    if cart.is_stored_value(payment) && payment.tender == StoredValueKind::GiftCard.name() {
+        return Some(format!("*{}", last_four(reference)));
+    }
+    Some(reference.to_owned())
 }
 
 impl From<StoredValueError> for Error {

@@ -154,11 +154,11 @@ enum RefundTo {
 }
 
 /// Where a refund of `cart` by `tender` goes. What the sale took from stored value goes back to it, whatever the
-/// settings say by now; what was owed on account is owed no more, and nobody gets money for it.
+/// settings say by now; what was owed on account is owed no more, and nobody gets money for it. A refund to an
+/// account of what something else paid is money, and has to find its place.
 fn refund_to(cart: &Cart, tender: &str, named: Option<&str>, is_on: bool) -> RefundTo {
     let paid_from = cart.paid_from(tender);
-    let is_known = cart.return_of.as_ref().is_some_and(|head| head.original.is_some());
-    let was_owed = is_known && tender == StoredValueKind::Account.name();
+    let was_owed = tender == StoredValueKind::Account.name() && cart.owed_by_original() > 0;
     match (paid_from.as_slice(), named) {
         ([], _) if !is_on || was_owed => RefundTo::Recorded,
         (_, Some(named)) => RefundTo::Account(named.to_owned()),
@@ -257,6 +257,6 @@ impl OrderTenders {
             let number = cart.payments.get(*position).map_or(0, |payment| payment.number);
             spend(cart, number, (*kind, id, meant(item)), now, &field)?;
         }
-        Ok(())
+        Ok(cart.check_stored_value()?)
     }
 }

@@ -8,3 +8,4 @@ mod lifecycles;
 mod one_fault;
 mod other_ways;
 mod tendering;
+mod with_others;

@@ -59,6 +59,17 @@ pub enum ExchangeError {
         /// What was due when its turn came.
         due: i64,
     },
+    /// Nobody has paid yet for what came back.
+    #[error(
+        "{due} minor units of order {order_id} are owed on account: refund the return to the account, and sell the \
+         other goods by themselves"
+    )]
+    Owed {
+        /// The first sale.
+        order_id: String,
+        /// What is owed of it.
+        due: i64,
+    },
     /// The return is worth more than the sale, and the difference is not refunded.
     #[error("the sale takes {credit} minor units of the return, and {due} are still to be refunded")]
     ToRefund {
@@ -89,6 +100,7 @@ impl ExchangeError {
             ExchangeError::Cart(error) => error.code(),
             ExchangeError::ToPay { .. } => "underpaid",
             ExchangeError::PaidTooMuch { .. } => "overpaid",
+            ExchangeError::Owed { .. } => "order_owed",
             ExchangeError::ToRefund { .. } | ExchangeError::RefundedTooMuch { .. } => "exchange_not_settled",
         }
     }
@@ -141,6 +153,13 @@ impl Exchange {
         let price = sale.check_ready(CartKind::Sale)?.total;
         if back.currency != sale.currency {
             return Err(CartError::CurrencyMismatch(sale.currency).into());
+        }
+        let original = back.return_of.as_ref().and_then(|head| head.original.as_ref());
+        match (original, back.owed_by_original()) {
+            (Some(original), due @ 1..) => {
+                return Err(ExchangeError::Owed { order_id: original.order_id.clone(), due });
+            }
+            _ => {}
         }
         let credit = worth.min(price);
         let change = sale.pay_by_return(credit)?;

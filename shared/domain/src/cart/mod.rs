@@ -315,6 +315,21 @@ pub enum CartError {
         /// Still to be paid.
         due: i64,
     },
+    /// Cash above what is due, and below what can be paid of it in coins.
+    #[error("in coins {payable} minor units are to be paid")]
+    BelowCoins {
+        /// What would be right.
+        payable: i64,
+    },
+    /// Payments by one tender of which some are taken from stored value, and some are not.
+    #[error(
+        "some payments by {tender} are taken from a balance that is kept here, and some are not: take one back and \
+         name what it is taken from"
+    )]
+    StoredValueInPart {
+        /// The tender.
+        tender: String,
+    },
     /// More than is due, by a tender that gives no change.
     #[error("{due} minor units are due and this tender gives no change")]
     Overpaid {
@@ -429,6 +444,8 @@ impl CartError {
             CartError::Empty => "cart_empty",
             CartError::Underpaid { .. } => "underpaid",
             CartError::Overpaid { .. } => "overpaid",
+            CartError::BelowCoins { .. } => "cash_below_coins",
+            CartError::StoredValueInPart { .. } => "stored_value_in_part",
             CartError::PaymentsPresent => "payments_present",
             CartError::NotPositive => "amount_not_positive",
             CartError::UnknownTender => "unknown_tender",
@@ -676,10 +693,11 @@ impl Cart {
     /// [`CartError`] naming what is missing.
     pub fn check_finalizable(&self, kind: CartKind) -> Result<Totals, CartError> {
         let totals = self.check_ready(kind)?;
-        if totals.due > 0 {
-            return Err(CartError::Underpaid { due: totals.due });
+        match totals.due {
+            0 => Ok(totals),
+            due @ 1.. => Err(CartError::Underpaid { due }),
+            due => Err(CartError::Overpaid { due }),
         }
-        Ok(totals)
     }
 
     /// Checks everything but payments that must hold before the cart can become final, stock apart.
@@ -711,6 +729,7 @@ impl Cart {
         }
         let totals = self.totals()?;
         self.check_refund_limit(&totals)?;
+        self.check_stored_value()?;
         Ok(totals)
     }
 

@@ -11,7 +11,7 @@ use super::{Cart, CartError, PAYMENTS_MAX, Payment, PaymentInput, TENDERS};
 use crate::money::Money;
 
 /// The tender of what is owed.
-const ACCOUNT: &str = "account";
+pub(super) const ACCOUNT: &str = "account";
 
 /// Where an order stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -99,7 +99,7 @@ impl Cart {
     /// Takes a payment; answers its number and the change to give.
     ///
     /// # Errors
-    /// [`CartError::Overpaid`] where a tender that gives no change is above what is due;
+    /// [`CartError::Overpaid`] where a tender that gives no change is above what is due; [`CartError::BelowCoins`];
     /// [`CartError::WrongState`], [`CartError::UnknownTender`], [`CartError::CurrencyMismatch`],
     /// [`CartError::NotPositive`], [`CartError::TooManyPayments`].
     pub fn add_payment(&mut self, input: PaymentInput) -> Result<(u32, i64), CartError> {
@@ -116,6 +116,9 @@ impl Cart {
         }
         if due == 0 {
             return Err(CartError::Overpaid { due });
+        }
+        if due < amount && amount < payable {
+            return Err(CartError::BelowCoins { payable });
         }
         let number = self.push_payment(input, above, tip);
         if amount >= payable && rounding != 0 {

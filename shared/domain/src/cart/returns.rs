@@ -73,7 +73,7 @@ impl OriginalSale {
         self.tenders.values().fold(0, |sum, (paid, refunded)| sum.saturating_add(paid - refunded))
     }
 
-    fn paid(&self, tender: &str) -> i64 {
+    pub(super) fn paid_by(&self, tender: &str) -> i64 {
         self.tenders.get(tender).map_or(0, |(paid, _)| *paid)
     }
 
@@ -84,7 +84,7 @@ impl OriginalSale {
         for refund in refunds {
             *refunded.entry(refund.tender.clone()).or_default() += refund.amount;
         }
-        refundable(|tender| self.paid(tender), &refunded, tender)
+        refundable(|tender| self.paid_by(tender), &refunded, tender)
     }
 }
 
@@ -146,7 +146,7 @@ impl Returned {
         for refund in &cart.payments {
             // What an exchange takes is what the goods are worth: no tender gives it.
             if refund.tender != EXCHANGE {
-                let left = refundable(|tender| original.paid(tender), &self.refunded, &refund.tender);
+                let left = refundable(|tender| original.paid_by(tender), &self.refunded, &refund.tender);
                 if refund.amount > left {
                     return Err(CartError::AbovePaid { tender: refund.tender.clone(), left });
                 }

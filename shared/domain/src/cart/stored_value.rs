@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::order_status::ACCOUNT;
 use super::{Cart, CartError, Payment};
 
 /// Most payments of a cart that are taken from stored value: each is up to two actions of the transaction that
@@ -72,6 +73,30 @@ impl Cart {
         for part in &mut self.course.stored_value {
             part.at_millis = at.as_millisecond();
         }
+    }
+
+    /// Whether every payment by a tender is taken from stored value, or none is: a refund cannot tell them apart.
+    ///
+    /// # Errors
+    /// [`CartError::StoredValueInPart`].
+    pub fn check_stored_value(&self) -> Result<(), CartError> {
+        let is_in_part = |part: &StoredValuePart| {
+            self.payments.iter().any(|paid| paid.tender == part.tender && !self.is_stored_value(paid))
+        };
+        match self.course.stored_value.iter().find(|part| is_in_part(part)) {
+            Some(part) => Err(CartError::StoredValueInPart { tender: part.tender.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// What of the sale that this returns is owed on account, in minor units: nobody has paid it, so no refund of
+    /// it is money.
+    pub fn owed_by_original(&self) -> i64 {
+        let original = self.return_of.as_ref().and_then(|head| head.original.as_ref());
+        let on_account = original.map_or(0, |original| original.paid_by(ACCOUNT));
+        let parts = self.course.paid_from.iter().filter(|part| part.tender == ACCOUNT);
+        let taken = parts.fold(0_i64, |sum, part| sum.saturating_add(part.amount));
+        on_account.saturating_sub(taken).max(0)
     }
 
     /// From which accounts the sale that this returns took what was paid by `tender`, each once.

@@ -10,7 +10,7 @@ use super::till_returns::{Back, Settles};
 use super::{Stopped, shift_lead};
 
 /// For what else than stock an exchange may be refused: others were quicker with the same sale.
-const REFUSALS: [&str; 8] = [
+const REFUSALS: [&str; 10] = [
     "promotion_limit_reached",
     "promotion_unavailable",
     "insufficient_stock",
@@ -19,6 +19,8 @@ const REFUSALS: [&str; 8] = [
     "return_outdated",
     "exchange_too_long",
     "exchange_not_settled",
+    "insufficient_balance",
+    "stored_value_blocked",
 ];
 
 /// Brings something back and takes something else, or the same again.
@@ -37,7 +39,7 @@ pub async fn exchange(till: &mut Till) -> Result<(), Stopped> {
     let credit = worth.min(price);
     let mut back = back;
     if price > credit {
-        till.pay_by(&mut cart, "card", price - credit, 0).await?;
+        till.pay_difference(&mut cart, price - credit).await?;
     }
     if worth > credit {
         let payload =

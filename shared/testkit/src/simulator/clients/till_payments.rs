@@ -79,6 +79,18 @@ impl Till {
         Ok(())
     }
 
+    /// Pays so much, from a gift card if there is any that has it.
+    pub async fn pay_difference(&mut self, cart: &mut Cart, amount: i64) -> Result<(), Stopped> {
+        if self.rules().is_some_and(|rules| rules.has_gift_cards) && self.world().chance.percent(60) {
+            let card = gift_card_desk::number(self.world().chance.next());
+            match self.try_to_pay(cart, from_gift_card(&card, amount)).await? {
+                None => return Ok(()),
+                Some(refusal) => self.line.expect_refusal(&refusal, &NOT_SPENT),
+            }
+        }
+        self.pay_by(cart, "card", amount, 0).await
+    }
+
     /// Takes back what gift cards were to pay, so that it is paid otherwise.
     pub async fn do_without_gift_cards(&mut self, cart: &mut Cart) -> Result<(), Stopped> {
         let from_cards = cart.payments.iter().filter(|(_, paid)| paid.gift_card.is_some());

@@ -1,0 +1,1 @@
+//! Nothing but its tests: of the use cases, through their public side.
