@@ -270,6 +270,19 @@ pub struct GiftCard {
     pub balance: i64,
 }
 
+/// Goods that were shipped from one location to another.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Transfer {
+    /// From where.
+    pub from: String,
+    /// To where.
+    pub to: String,
+    /// What, in thousandths by SKU.
+    pub shipped: BTreeMap<String, i64>,
+    /// What of it is on its way.
+    pub outstanding: BTreeMap<String, i64>,
+}
+
 /// What is on the shelf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shelf {
@@ -277,6 +290,8 @@ pub struct Shelf {
     pub on_hand: i64,
     /// Thousandths kept aside.
     pub damaged: i64,
+    /// Thousandths on their way here.
+    pub in_transit: i64,
     /// Whether a feed set it at a time that nobody can tell: then only the ledger can prove it.
     pub was_fed: bool,
 }
@@ -327,6 +342,8 @@ pub struct Books {
     pub approvals: BTreeMap<Of<String>, Approval>,
     /// Gift cards by tenant and number.
     pub gift_cards: BTreeMap<Of<String>, GiftCard>,
+    /// Transfers by tenant and id.
+    pub transfers: BTreeMap<Of<String>, Transfer>,
     /// Exceptions that somebody resolved, by tenant and id.
     pub resolved: BTreeSet<Of<String>>,
     /// Shifts by tenant and id.
@@ -352,6 +369,11 @@ pub struct Books {
 }
 
 impl Books {
+    /// What is on the shelf of a location.
+    pub fn shelf(&mut self, tenant: &str, location: &str, sku: &str) -> &mut Shelf {
+        self.shelves.entry((tenant.to_owned(), (location.to_owned(), sku.to_owned()))).or_default()
+    }
+
     /// Enters a price that may hold from now on.
     pub fn price_may_be(&mut self, tenant: &str, sku: &str, set: PriceSet) {
         self.prices_ever.entry((tenant.to_owned(), sku.to_owned())).or_default().push(set);

@@ -4,6 +4,7 @@
 //! the tables and to everybody else that is what the same bug in the code would be, and the code stays
 //! free of it.
 
+mod bugs;
 mod sending;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,146 +19,13 @@ use tillstream_app::pos::cart_item::cart_of;
 use tillstream_domain::cart::{Applied, CartKind};
 use tillstream_domain::compact;
 
+pub use self::bugs::Bug;
 use self::sending::{BuggyLine, BuggyStream};
 use super::chance::Chance;
 use super::network::HqLine;
 use crate::item_name::item_name;
 use crate::memory_database::MemoryDatabase;
 use crate::memory_messaging::MemoryStream;
-
-macro_rules! bugs {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// A deliberate bug.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Bug { $($(#[$doc])* $name,)* }
-
-        impl Bug {
-            /// All of them.
-            pub const ALL: &'static [Bug] = &[$(Bug::$name,)*];
-        }
-    };
-}
-
-bugs! {
-    /// A cart is written over whatever version is there.
-    CartVersionUnchecked,
-    /// A cart forgets which commands it has applied.
-    CartForgetsItsKeys,
-    /// A lane's number is taken without looking whether somebody else has.
-    LaneNumberUnchecked,
-    /// A lane's number is not counted on.
-    LaneNumberNotCounted,
-    /// Cash is taken, and the lane's totals do not say so.
-    CashNotCounted,
-    /// A shift is closed without looking whether something was sold meanwhile.
-    ShiftClosedOverSales,
-    /// A shift is opened without looking whether one is open.
-    ShiftOpenedOverAnother,
-    /// Stock is taken without looking whether it is there.
-    StockUnchecked,
-    /// A sale lowers what is on hand, and not what is available.
-    AvailableForgotten,
-    /// A movement is not counted.
-    MovementNotCounted,
-    /// A movement forgets how much it moved.
-    MovementForgetsItsDelta,
-    /// Of an order's products one is left on the shelf.
-    StockOfOneLineForgotten,
-    /// A committed hold leaves the shelf, and stays reserved.
-    ReservedForgotten,
-    /// A cart that is brought back stays in the list of parked ones.
-    ParkedMarkerStays,
-    /// An approval is used without looking whether it was used before.
-    ApprovalUsedTwice,
-    /// What was denied is taken for granted.
-    DeniedApprovalGranted,
-    /// What was sold offline and was not there is entered, and nobody is told.
-    ExceptionForgotten,
-    /// An exception is resolved without looking whether somebody has resolved it.
-    ExceptionResolvedTwice,
-    /// Stock that is split gives its parts theirs, and keeps it.
-    SplitKeepsWhatItGives,
-    /// Stock that is merged loses what its parts had.
-    MergeForgetsItsParts,
-    /// A reservation is made again over one of the same id, with what it holds.
-    ReservationOverwritten,
-    /// A hold is given back, however often.
-    HoldGivenBackTwice,
-    /// A stock update's record is not kept.
-    UpdateRecordForgotten,
-    /// Two returns of one sale do not see each other.
-    ReturnedUnchecked,
-    /// A void does not see what came back before it.
-    UndoingUnchecked,
-    /// A return brings all of an order back, and the order stands as it stood.
-    UndoneOrderStands,
-    /// A coupon is redeemed however often it was before.
-    UsesUnchecked,
-    /// What an undone sale used stays used.
-    UsesNotGivenBack,
-    /// A gift card is spent without looking what it holds.
-    BalanceUnchecked,
-    /// A request to pay in to a gift card, or out of it, is not remembered.
-    GiftCardRequestForgotten,
-    /// What a sale takes from a gift card is not taken.
-    GiftCardNotTaken,
-    /// Of an exchange the sale is entered, and the return is not.
-    ExchangeForgetsReturn,
-    /// A page is written over whatever version is there.
-    PageVersionUnchecked,
-    /// A coarse page is not written, and its day is settled.
-    CoarsePageForgotten,
-    /// The completeness record is not written.
-    WatermarkDropped,
-    /// The completeness record is written over whatever version is there.
-    WatermarkVersionUnchecked,
-    /// An older version of a product overwrites a newer one.
-    FeedVersionUnchecked,
-    /// A product is put over whatever version is there.
-    ProductVersionUnchecked,
-    /// A product's prices are written over whatever version is there.
-    PricesVersionUnchecked,
-    /// A location is made over one of the same id.
-    LocationOverwritten,
-    /// A price that is not valid yet is charged.
-    FuturePriceCharged,
-    /// The settlement of a long order is recorded, and its stock stays held.
-    SettlementForgetsStock,
-    /// The relay counts records as done before it has handled them.
-    RelayAcknowledgesTooEarly,
-    /// The aggregator counts records as done before it has handled them.
-    AggregatorAcknowledgesTooEarly,
-    /// What the stream did not take is taken for sent.
-    PartialSendIgnored,
-    /// A line is rounded down in the event, not to the nearest.
-    LineRoundedDown,
-    /// An order's total is rounded once, not line by line.
-    TotalRoundedPerOrder,
-    /// What was taken off is not counted.
-    DiscountUncounted,
-    /// Tax is not counted.
-    TaxUncounted,
-    /// A return is worth what its goods cost before anything was taken off.
-    ReturnForgetsDiscount,
-    /// The figures of a day are those of the UTC day.
-    BusinessDayInUtc,
-    /// A sale that another system made is counted on the day after it.
-    RecordedSaleADayLate,
-    /// Change is counted as paid.
-    ChangeCountedAsPaid,
-    /// A repeated request to HQ has another idempotency key.
-    RetryWithNewKey,
-    /// A failure of HQ is taken for success.
-    FailureTakenForSuccess,
-    /// A delivery that is not made at once is never due again.
-    DeliveryNeverDue,
-    /// A tenant reads another's catalogue.
-    CatalogueOfAnotherTenant,
-    /// What is logged of a write names the write before it.
-    LogLineOfTheWriteBefore,
-    /// A final order is changed afterwards.
-    OrderRewritten,
-}
 
 impl Bug {
     /// Its name on the command line.
@@ -369,6 +237,10 @@ impl BuggyDatabase {
             }
             Bug::GiftCardNotTaken if sk == "balance" => return !lowers(write, "balance"),
             Bug::ExchangeForgetsReturn if is_cart && is_exchanged_return(write) => return false,
+            Bug::TransferVersionUnchecked if sk == "transfer" => forget_condition(write),
+            Bug::ShippedAndStillThere if is_stock && is_movement(write, "transfer_ship") => {
+                return !lowers(write, "on_hand");
+            }
             Bug::PageVersionUnchecked if is_page => forget_condition(write),
             Bug::CoarsePageForgotten if is_coarse_page => return false,
             Bug::DeliveryNeverDue if table == Table::Dispatch => {

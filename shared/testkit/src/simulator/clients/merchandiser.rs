@@ -84,9 +84,9 @@ pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stoppe
         let moment = one.moment();
         let what = if world.chance.percent(50) { moment % 10 } else { world.chance.below(10) };
         let done = match what {
-            0..4 => one.change_product().await,
-            4..8 => one.set_prices().await,
-            8 => one.rename_store().await,
+            0..3 => one.change_product().await,
+            3..6 => one.set_prices().await,
+            6 => one.rename_store().await,
             _ => one.open_warehouse().await,
         };
         if done.is_err() {

@@ -23,6 +23,7 @@ mod till_payments;
 mod till_returns;
 mod till_rules;
 mod till_undo;
+mod transfer_clerk;
 mod web_shop;
 
 use std::cell::Cell;
@@ -61,6 +62,7 @@ pub fn begin(world: &Rc<World>) {
         for number in 0..2 {
             spawn(world, stock_taker::work(world.clone(), tenant, number));
             spawn(world, gift_card_desk::work(world.clone(), tenant, number));
+            spawn(world, transfer_clerk::work(world.clone(), tenant, number));
         }
         spawn(world, recorder::work(world.clone(), tenant));
         spawn(world, analyst::work(world.clone(), tenant));

@@ -453,7 +453,10 @@ impl Till {
     pub async fn finalize(&mut self, mut cart: Cart, channel: &str) -> Result<(), Stopped> {
         // Twice as often as there are coupons and promotions to be refused for.
         for _ in 0..8 {
-            self.line.meet_others(25).await;
+            // Where shifts end, or others spend from the same gift card, more often at the same moment.
+            let is_contested = self.rules().is_some_and(|rules| rules.has_shifts)
+                || cart.payments.values().any(|paid| paid.gift_card.is_some());
+            self.line.meet_others(if is_contested { 45 } else { 25 }).await;
             let at = self.now();
             match self.command("finalize_order", json!({ "cart_id": cart.id }), at).await? {
                 Ok(answered) => {

@@ -62,7 +62,10 @@ impl Till {
             if due <= 0 {
                 return Ok(());
             }
-            let card = gift_card_desk::number(self.world().chance.next());
+            // Often the one that everybody spends from at the time.
+            let minute = u64::try_from(self.world().now().as_second() / 60).unwrap_or(0);
+            let popular = self.world().chance.percent(60);
+            let card = gift_card_desk::number(if popular { minute } else { self.world().chance.next() });
             let given =
                 if self.world().chance.percent(70) { due } else { self.world().chance.between(1, due) };
             let Some(refusal) = self.try_to_pay(cart, from_gift_card(&card, given)).await? else { continue };

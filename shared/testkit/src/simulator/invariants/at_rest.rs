@@ -229,6 +229,10 @@ async fn stock(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) -
             .filter(|item| item.opt_text("location_id") == Some(store) && item.opt_text("sku") == Some(sku))
             .filter_map(|item| item.opt_number("quantity"))
             .sum();
+        if of(&counters.in_transit) != shelf.in_transit {
+            let seen = format!("{} {store} {sku}: {counters:?}, the clients know {shelf:?}", tenant.id);
+            return Err(("what is on its way is what was shipped and not settled", seen));
+        }
         let seen = (of(&counters.on_hand) - entered, of(&counters.damaged));
         if !shelf.was_fed && seen != (shelf.on_hand, shelf.damaged) {
             let seen = format!("{} {store} {sku}: {seen:?}, the clients know {shelf:?}", tenant.id);
