@@ -52,6 +52,8 @@ pub struct Goods {
     pub is_stocked: bool,
     /// Its category.
     pub category: &'static str,
+    /// What its modifier adds per unit, in ten-thousandths, or takes off; it has none where absent.
+    pub extra: Option<i64>,
 }
 
 /// A line that was sold or came back.
@@ -65,6 +67,8 @@ pub struct Line {
     pub quantity: i64,
     /// Per unit, in ten-thousandths.
     pub price: i64,
+    /// What its modifier adds to that.
+    pub extra: i64,
     /// What it is worth before discounts and without tax, in minor units.
     pub worth: i64,
     /// What is taken off it, in minor units, without tax.
@@ -81,7 +85,30 @@ impl Line {
     /// A line that costs its price × quantity.
     pub fn of(number: u32, sku: String, quantity: i64, price: i64) -> Self {
         let worth = worth(quantity, price);
-        Line { number, sku, quantity, price, worth, off: 0, shown_off: 0, tax: 0, is_charged: false }
+        Line {
+            number,
+            sku,
+            quantity,
+            price,
+            extra: 0,
+            worth,
+            off: 0,
+            shown_off: 0,
+            tax: 0,
+            is_charged: false,
+        }
+    }
+
+    /// The line with its modifier.
+    pub fn with_extra(self, extra: i64) -> Self {
+        let quantity = self.quantity;
+        Line { extra, ..self }.of_quantity(quantity)
+    }
+
+    /// As much of it.
+    pub fn of_quantity(mut self, quantity: i64) -> Self {
+        (self.quantity, self.worth) = (quantity, worth(quantity, self.price + self.extra));
+        self
     }
 
     /// Takes something off it, where there is no tax.

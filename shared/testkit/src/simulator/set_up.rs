@@ -52,6 +52,8 @@ fn tenant(chance: &Chance, id: &str) -> Tenant {
             is_weighed: chance.percent(25),
             is_stocked: !chance.percent(8),
             category: chance.one_of(&CATEGORIES).copied().unwrap_or_default(),
+            // Never so much off that less than nothing could be left of any price.
+            extra: chance.percent(30).then(|| chance.between(0, 30_000)),
         })
         .collect();
     Tenant { id: id.to_owned(), shops, goods, rules: Rules::drawn(chance, &CATEGORIES) }
@@ -86,9 +88,16 @@ pub fn product_line(goods: &Goods, version: u64, price: i64) -> String {
             "stocked": goods.is_stocked,
             "unit": if goods.is_weighed { "kg" } else { "piece" },
             "category": goods.category,
+            "modifiers": modifiers(goods),
         },
     });
     format!("{line}\n")
+}
+
+/// The modifiers of a product, as its feed and its form say them.
+pub fn modifiers(goods: &Goods) -> Value {
+    let of = |extra: i64| json!({ "id": "extra", "name": "Extra", "unit_price": decimal(extra) });
+    goods.extra.map(of).into_iter().collect()
 }
 
 /// One line of the locations' feed.

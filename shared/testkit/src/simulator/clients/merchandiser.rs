@@ -16,7 +16,7 @@ use tillstream_domain::location::Location;
 use tillstream_domain::product::{PriceEntry, Product};
 
 use super::super::books::{Goods, PriceSet};
-use super::super::set_up::{decimal, location_line};
+use super::super::set_up::{self, decimal, location_line};
 use super::super::world::{FED_GOODS, Tenant, World};
 use super::headquarters::feed;
 use super::{Line, Request, Stopped};
@@ -144,6 +144,7 @@ impl Merchandiser<'_> {
         let body: ProductBody = serde_json::from_value(json!({
             "sku": goods.sku, "name": format!("Product {}", goods.sku), "unit_price": decimal(price),
             "currency": "GBP", "stocked": goods.is_stocked, "category": goods.category,
+            "modifiers": set_up::modifiers(&goods),
             "unit": if goods.is_weighed { "kg" } else { "piece" },
         }))
         .map_err(|error| self.world().fail("the simulator works", error.to_string()))

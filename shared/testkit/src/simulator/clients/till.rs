@@ -10,7 +10,7 @@ use tillstream_app::Refusal;
 use tillstream_app::pos::execute::{Answered, execute};
 use tillstream_app::tenancy::{Caller, Role};
 
-use super::super::books::{Line as Sold, Order, Paid, Shop, part, worth};
+use super::super::books::{Line as Sold, Order, Paid, Shop, part};
 use super::super::rules::Rules;
 use super::super::set_up;
 use super::super::world::{Tenant, World};
@@ -340,7 +340,20 @@ impl Till {
             sku = goods.sku.clone();
             quantity = if goods.is_weighed { quantity } else { 1_000 };
         }
-        let payload = json!({ "cart_id": cart.id, "sku": sku, "quantity": self.quantity(&sku, quantity) });
+        let mut payload =
+            json!({ "cart_id": cart.id, "sku": sku, "quantity": self.quantity(&sku, quantity) });
+        let chance = &self.world().chance;
+        let known = self.owner().and_then(|owner| owner.goods_of(&sku)?.extra);
+        let extra = known.filter(|_| chance.percent(40));
+        if extra.is_some() {
+            payload["modifiers"] = json!([{ "modifier_id": "extra" }, { "name": "as a present" }]);
+        }
+        // A cashier would need an approval.
+        let may_set = self.caller.roles.contains(&Role::Operator) && chance.percent(4);
+        let set_by_hand = may_set.then(|| chance.between(1, 120_000));
+        if let Some(price) = set_by_hand {
+            payload["unit_price_override"] = json!(set_up::decimal(price));
+        }
         let at = self.now();
         let answered = self.must("add_line_item", payload).await?;
         let Some(id) = answered.reply.result.line_id.clone() else {
@@ -351,12 +364,18 @@ impl Till {
         let shown = lines.and_then(|lines| lines.iter().find(|line| line.line_id == id));
         let price = shown.map_or(0, |line| line.unit_price.ten_thousandths());
         let tenant = self.caller.scope.tenant_id();
-        if !self.world().books.borrow().may_cost(tenant, &sku, price, &self.shop_id(), at) {
+        let is_set = |price: i64| match set_by_hand {
+            Some(by_hand) => price == by_hand,
+            None => self.world().books.borrow().may_cost(tenant, &sku, price, &self.shop_id(), at),
+        };
+        if !is_set(price) {
             self.world()
                 .fail("nothing is sold at a price that nobody set", format!("{sku}: {price} at {at}"));
         }
         let number = line_number(&id);
-        cart.lines.insert(number, Sold::of(number, sku, quantity, price));
+        let mut line = Sold::of(number, sku.clone(), quantity, price).with_extra(extra.unwrap_or(0));
+        line.is_charged = extra.is_some();
+        cart.lines.insert(number, line);
         self.compare(cart, &answered);
         Ok(())
     }
@@ -373,7 +392,7 @@ impl Till {
         let payload = json!({ "cart_id": cart.id, "line_id": id, "quantity": self.quantity(&sku, quantity) });
         let answered = self.must("update_line_item", payload).await?;
         if let Some(line) = cart.lines.get_mut(&number) {
-            (line.quantity, line.worth) = (quantity, worth(quantity, line.price));
+            *line = line.clone().of_quantity(quantity);
         }
         self.compare(cart, &answered);
         Ok(())

@@ -61,6 +61,8 @@ pub async fn sell(till: &mut Till) -> Result<(), Stopped> {
         till.line.begin(|| format!("offline {command}"))?;
     }
     let outcomes = upload(till, &commands).await?;
+    // First what is sold: the day may end with one that is not.
+    let mut waiting = Vec::new();
     for (mut cart, last, at) in carts {
         match outcomes.get(last) {
             Some(Ok(answered)) => {
@@ -70,14 +72,12 @@ pub async fn sell(till: &mut Till) -> Result<(), Stopped> {
                 till.enter(&cart, None, &[], answered, at, "pos");
             }
             Some(Err(Error::Rejected(refusal))) if till.may_lack_a_shift(refusal) => {
-                // The register has no shift: whoever is there opens one, and makes the sale final.
                 if let Some(Ok(answered)) = last.checked_sub(1).and_then(|at| outcomes.get(at))
                     && !is_plain
                 {
                     learn(till, &mut cart, answered);
                 }
-                shift_lead::open_for(till).await?;
-                till.finalize(cart, "pos").await?;
+                waiting.push(cart);
             }
             // What was sold is sold, also where it was not there.
             Some(Err(Error::Rejected(refusal))) => till.line.expect_refusal(refusal, &[]),
@@ -87,6 +87,11 @@ pub async fn sell(till: &mut Till) -> Result<(), Stopped> {
                 return Err(Stopped);
             }
         }
+    }
+    for cart in waiting {
+        // The register has no shift: whoever is there opens one, and makes the sale final.
+        shift_lead::open_for(till).await?;
+        till.finalize(cart, "pos").await?;
     }
     Ok(())
 }

@@ -126,7 +126,7 @@ impl Till {
             let id = answered.reply.result.line_id.clone().unwrap_or_default();
             let shown = view.and_then(|lines| lines.iter().find(|line| line.line_id == id));
             let number = line_number(&id);
-            let mut line = Sold::of(number, line.sku, quantity, line.price);
+            let mut line = Sold::of(number, line.sku, quantity, line.price).with_extra(line.extra);
             if let Some(shown) = shown {
                 charge(&mut line, shown);
             }

@@ -283,7 +283,7 @@ fn returns(books: &Books) -> Checked {
         let is = if line.is_charged {
             part(line.net(), *quantity, line.quantity) + part(line.tax, *quantity, line.quantity)
         } else {
-            worth(*quantity, line.price)
+            worth(*quantity, line.price + line.extra)
         };
         if *value != is {
             let seen = format!("{sale} {number}: {quantity} worth {value} of {line:?}");

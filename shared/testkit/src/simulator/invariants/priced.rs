@@ -29,7 +29,8 @@ pub fn check(world: &World, books: &Books, tenant: &Tenant) -> Checked {
 fn lines(tenant: &Tenant, id: &str, order: &Order) -> Checked {
     for line in &order.lines {
         let left = if tenant.rules.taxes.included { line.paid() } else { line.net() };
-        if left + line.shown_off != worth(line.quantity, line.price) || left < 0 || line.tax < 0 {
+        if left + line.shown_off != worth(line.quantity, line.price + line.extra) || left < 0 || line.tax < 0
+        {
             return Err((
                 "a line is its price × quantity, less what is taken off it",
                 format!("{id}: {line:?}"),
