@@ -155,11 +155,8 @@ impl Exchange {
             return Err(CartError::CurrencyMismatch(sale.currency).into());
         }
         let original = back.return_of.as_ref().and_then(|head| head.original.as_ref());
-        match (original, back.owed_by_original()) {
-            (Some(original), due @ 1..) => {
-                return Err(ExchangeError::Owed { order_id: original.order_id.clone(), due });
-            }
-            _ => {}
+        if let (Some(original), due @ 1..) = (original, back.owed_by_original()) {
+            return Err(ExchangeError::Owed { order_id: original.order_id.clone(), due });
         }
         let credit = worth.min(price);
         let change = sale.pay_by_return(credit)?;
