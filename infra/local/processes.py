@@ -88,6 +88,15 @@ def started_at(id: int) -> str | None:
     return None if fields[0] == "Z" else fields[19]
 
 
+def age(id: int) -> float:
+    """For how many seconds a process has run; 0 where that cannot be told."""
+    started = started_at(id)
+    if started is None or not started.isdigit():
+        return 0.0
+    up = float(Path("/proc/uptime").read_text().split()[0])
+    return up - int(started) / os.sysconf("SC_CLK_TCK")
+
+
 def started_at_by_ps(id: int) -> str | None:
     """The same on systems without /proc."""
     if Path("/proc/self/stat").exists():
