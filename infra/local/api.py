@@ -22,6 +22,7 @@ class Reply:
     body: dict
     headers: dict[str, str]
     attempts: int
+    seconds: float = 0.0
 
     @property
     def is_replay(self) -> bool:
@@ -104,6 +105,7 @@ class Api:
             self.connection = http.client.HTTPConnection(self.host, self.port, timeout=ATTEMPT_SECONDS)
             self.connection.connect()
             self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        began = time.monotonic()
         sent = {"Authorization": f"Bearer {self.token}", "Accept": "application/json", **headers}
         if data is not None:
             sent.setdefault("Content-Type", "application/json")
@@ -117,7 +119,8 @@ class Api:
             parsed = json.loads(content) if content else {}
         except ValueError:
             parsed = {"title": content[:200].decode(errors="replace")}
-        return Reply(response.status, parsed if isinstance(parsed, dict) else {"items": parsed}, received, attempt)
+        body = parsed if isinstance(parsed, dict) else {"items": parsed}
+        return Reply(response.status, body, received, attempt, time.monotonic() - began)
 
     def close(self) -> None:
         if self.connection is not None:

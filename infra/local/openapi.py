@@ -27,7 +27,7 @@ ENVIRONMENT = ROOT / "target" / "tools" / "schemathesis"
 REQUIREMENTS = HERE / "requirements-schemathesis.txt"
 STORE, SKU = "s-uk-1", "85123A"
 ORDER, REFUSED_ORDER, RESERVATION, CART = "o-1", "o-2", "v-1", "c-1"
-SECONDS_MAX = 300
+SECONDS_MAX = 900
 # What schemathesis calls an answer that is not documented, by status, media type and body; a wrong request that
 # is taken; and one without a token that is.
 MISTAKES = ["ST103", "ST105", "ST108", "ST201", "ST401"]

@@ -27,12 +27,18 @@ def cargo_target_directory() -> Path:
     return Path(json.loads(shown.stdout)["target_directory"])
 
 
-def build(template: dict, profile: str = "dev") -> Path:
-    """Builds every function and the HQ stand-in. Returns the directory with the binaries."""
+def build(template: dict, profile: str = "dev", with_tests: bool = False) -> Path:
+    """Builds every function and the HQ stand-in. Returns the directory with the binaries.
+
+    `with_tests` builds them with the features that the tests' own dependencies ask of shared packages: after
+    `cargo test` nothing of it is left to compile, where the other way compiles tokio and all above it again.
+    """
     binaries = function_names(template) + [HQ_STAND_IN]
     command = ["cargo", "build", "--locked", "--workspace", "--profile", profile]
     for binary in binaries:
         command += ["--bin", binary]
+    if with_tests:
+        command.append("--tests")
     # Its own output is the progress of the longest step of a first start.
     if subprocess.run(command, cwd=ROOT).returncode != 0:
         raise Failure("the functions do not build")

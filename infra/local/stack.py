@@ -34,8 +34,11 @@ HQ_SIGNING_SECRET = "local-stack-hq-signing-secret"
 class LocalStack:
     """One stack: its directory, ports and processes."""
 
-    def __init__(self, directory: Path, port: int | None = None, hq_port: int | None = None):
+    def __init__(
+        self, directory: Path, port: int | None = None, hq_port: int | None = None, built_with_tests: bool = False
+    ):
         self.directory = directory
+        self.built_with_tests = built_with_tests
         self.emulator = processes.Process("ministack", directory)
         self.hq = processes.Process("hq-stand-in", directory)
         # Without a choice, the ports it was started with.
@@ -76,7 +79,7 @@ class LocalStack:
         profile = os.environ.get("PROFILE", "dev")
         if build:
             with step(f"Functions (cargo build, profile {profile}; minutes the first time)"):
-                binaries = packaging.build(template, profile)
+                binaries = packaging.build(template, profile, self.built_with_tests)
         else:
             binaries = packaging.built_directory(profile)
         if self.emulator.id() is None:
