@@ -85,7 +85,7 @@ pub struct CountTill {
     /// What is to be said of it: at most 200 characters.
     #[serde(default)]
     pub reason: Option<String>,
-    /// Approval by a supervisor.
+    /// Refused as `approval_not_expected`: a count needs none.
     #[serde(default)]
     pub approval_id: Option<String>,
 }

@@ -88,18 +88,16 @@ fn movement() -> impl Strategy<Value = Movement> {
 }
 
 fn shift() -> impl Strategy<Value = Shift> {
-    let closing =
-        (instant(), id(), 1..=i64::MAX as u64, any::<i64>(), kinds(), of(any_text()), of(id()), mark())
-            .prop_map(|(at, by, z_number, counted, denominations, reason, approval_id, lane)| Closing {
-                at,
-                by,
-                z_number,
-                counted,
-                denominations,
-                reason,
-                approval_id,
-                lane,
-            });
+    let closing = (instant(), id(), 1..=i64::MAX as u64, any::<i64>(), kinds(), of(any_text()), mark())
+        .prop_map(|(at, by, z_number, counted, denominations, reason, lane)| Closing {
+            at,
+            by,
+            z_number,
+            counted,
+            denominations,
+            reason,
+            lane,
+        });
     let opening = (instant(), id(), 1..=28_i8, any::<i64>(), kinds(), mark()).prop_map(
         |(at, by, day, float, denominations, lane)| Opening {
             at,

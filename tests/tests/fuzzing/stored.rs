@@ -1,6 +1,6 @@
 //! What is stored compactly: pages, records, carts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io::Write;
 
@@ -367,8 +367,8 @@ fn terms() -> impl Strategy<Value = SaleTerms> {
             time_zone,
             customer: CustomerTerms { segments, tax_exempt },
             requested,
-            used_up: excluded.clone(),
-            used_up_by_customer: BTreeSet::new(),
+            uses_left: excluded.iter().map(|id| (id.clone(), 3)).collect(),
+            uses_left_by_customer: BTreeMap::new(),
             excluded,
             coupons,
             lines,

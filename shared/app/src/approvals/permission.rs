@@ -23,7 +23,7 @@ use crate::tenant_rules::tenant_rules;
 /// On what a command's leave rests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Permission {
-    /// The caller's role.
+    /// The caller's role. The command named no approval.
     Role,
     /// The tenant's settings: this action needs no approval, or not always. The command named none.
     Settings(ApprovalSettings),
@@ -49,9 +49,9 @@ fn not_there() -> Error {
 /// Refuses an approval that a command names although nothing in it could need one: it would seem to be used.
 ///
 /// # Errors
-/// 422 `approval_not_expected`. Roles that need no approval may name what they like.
-pub fn expect_none(context: &CommandContext, approval_id: Option<&str>) -> Result<()> {
-    if approval_id.is_none() || context.needs_no_approval() {
+/// 422 `approval_not_expected`.
+pub fn expect_none(approval_id: Option<&str>) -> Result<()> {
+    if approval_id.is_none() {
         return Ok(());
     }
     let message = "nothing in this command needs an approval; leave it out";
@@ -70,12 +70,14 @@ impl Permission {
         amount: i64,
         approval_id: Option<&str>,
     ) -> Result<Permission> {
-        if context.needs_no_approval() {
-            return Ok(Permission::Role);
-        }
+        // Also of a role that needs none: an approval that is named is kept beside what was done, and read there
+        // as a supervisor's word.
         if let Some(approval_id) = approval_id {
             id("payload.approval_id", approval_id)?;
             return Ok(Permission::Approval(approval_id.to_owned()));
+        }
+        if context.needs_no_approval() {
+            return Ok(Permission::Role);
         }
         let settings = tenant_rules(ports, &context.caller.scope, context.now).await?.settings.approvals;
         let may_do_without = match action {

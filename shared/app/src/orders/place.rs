@@ -1,7 +1,7 @@
 //! `POST /v1/orders`: a whole order in one request, by the same rules and writes as a till's sale. Its
 //! number comes from one of the store's virtual lanes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use tillstream_contracts::orders::{OrderPaymentInput, PlaceOrder};
@@ -25,7 +25,7 @@ use crate::pos::cart_item::cart_of;
 use crate::pos::cart_write::{Executed, cart_get, cart_put, lost_race, replay};
 use crate::pos::carts::{NewCart, customer_get, customer_terms, new_cart};
 use crate::pos::context::CommandContext;
-use crate::pos::finalize::{Beside, Rounds, StoreRead};
+use crate::pos::finalize_rounds::{Beside, Rounds, StoreRead};
 use crate::pos::identity::{command_identity, derived_id, spread};
 use crate::pos::lane_write::lane_get;
 use crate::pos::limited_uses::{LimitedPromotions, refused_promotion};
@@ -146,7 +146,7 @@ pub(super) async fn run(
     let stored_value = OrderTenders::of(rules.settings.stored_value, order, is_recorded);
     let (by_all, by_customer) = (LimitedPromotions::by_all(&by), LimitedPromotions::by_customer(&by));
     // Nobody is there to take a promotion off: the order is priced without one that was refused.
-    let mut refused = BTreeSet::new();
+    let mut refused: BTreeSet<String> = BTreeSet::new();
     let mut rounds = Rounds::new(ports, context);
     loop {
         let mut gets = vec![
@@ -199,10 +199,10 @@ pub(super) async fn run(
         let stored = existing.map(|existing| existing.version);
         let customer = customer_terms(order.customer_id.as_ref().and_then(|_| at(3)))?;
         let seen = |range: std::ops::Range<usize>| read.get(range).unwrap_or_default();
-        let mut used_up = by_all.used_up(seen(by_all_at..by_customer_at));
-        used_up.extend(refused.iter().cloned());
-        let used_up = (used_up, by_customer.used_up(seen(by_customer_at..fixed_gets)));
-        let buyer = Buyer { terms: customer, used_up };
+        let mut by_all_left = by_all.uses_left(seen(by_all_at..by_customer_at));
+        by_all_left.extend(refused.iter().map(|promotion| (promotion.clone(), 0)));
+        let uses_left = (by_all_left, by_customer.uses_left(seen(by_customer_at..fixed_gets)));
+        let buyer = Buyer { terms: customer, uses_left };
         let mut cart = build(context, (&location, buyer, &by), (order_id, order), product)?;
         cart.version = stored.unwrap_or(cart.version);
         match stored_value.mark(&mut cart, seen(balances_at..read.len()), context.now) {
@@ -317,8 +317,8 @@ fn web_store(context: &CommandContext, location: Option<&Item>) -> Result<Locati
 /// What is known of who buys.
 struct Buyer {
     terms: CustomerTerms,
-    /// Promotions that are used up, by all together and by this customer.
-    used_up: (BTreeSet<String>, BTreeSet<String>),
+    /// Uses left of promotions that were used: by all together, and by this customer.
+    uses_left: (BTreeMap<String, u32>, BTreeMap<String, u32>),
 }
 
 /// The order as a cart, lines and payments in it.
@@ -336,7 +336,7 @@ fn build<'a>(
     };
     let mut cart = new_cart(context, location, new);
     cart.terms.customer = buyer.terms;
-    (cart.terms.used_up, cart.terms.used_up_by_customer) = buyer.used_up;
+    (cart.terms.uses_left, cart.terms.uses_left_by_customer) = buyer.uses_left;
     for (position, line) in order.lines.iter().enumerate() {
         let field = |name: &str| format!("lines[{position}].{name}");
         let (found, prices) = product(&line.sku);

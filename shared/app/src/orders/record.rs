@@ -1,5 +1,6 @@
 //! `POST /v1/sales/record`: a sale that another system made, by the same rules and writes as an order. It
-//! is counted on a virtual lane, on the business day on which it happened.
+//! is counted on a virtual lane, on the business day on which it happened. What was not there by the books is
+//! entered, and becomes an exception.
 
 use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
@@ -65,7 +66,8 @@ pub async fn record(ports: &Ports, caller: &Caller, key: &str, sale: RecordSale)
         employee_id: caller.subject.clone(),
         occurred_at: sale.occurred_at,
         now,
-        offline: false,
+        // Its goods have left the shop, as those that a register sold while it was cut off.
+        offline: true,
     };
     let recorded = Recorded { register_id: sale.register_id, receipt_reference: sale.receipt_reference };
     let placing = Placing { order: &order, recorded: Some(recorded), moves_stock: !sale.stock_already_moved };

@@ -14,10 +14,9 @@ use super::cart_item::cart_of;
 use super::cart_write::{Executed, cart_get, replay};
 use super::claims::Claim;
 use super::context::CommandContext;
-use super::finalize::{
-    Attempt, Beside, FinalWrites, Rounds, StockWrites, StoreRead, Tried, commit, delta_of, final_put,
-    mark_final, movement_of, returned_writes,
-};
+use super::final_transaction::{Attempt, FinalWrites, StockWrites, commit};
+use super::finalize::{delta_of, final_put, mark_final, movement_of, returned_writes};
+use super::finalize_rounds::{Beside, Rounds, StoreRead, Tried};
 use super::lane_write::{LaneState, lane_get, take_numbers};
 use super::plan::{self, PlanEnd};
 use super::refusals::cart_not_found;

@@ -5,7 +5,7 @@
 //! as hot stock is: a partition takes 1,000 writes a second, and transactions on one item conflict. A sale
 //! takes from one part; where that has none left, all are looked at, and only then is the coupon refused.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tillstream_domain::cart::{Cart, LimitedUse, PricedBy};
@@ -95,12 +95,12 @@ impl<'r> LimitedPromotions<'r> {
         self.limits.iter().map(|(id, _)| use_get(scope, "promotion", id, customer_id)).collect()
     }
 
-    /// Those that are used up, from their counters.
-    pub fn used_up(&self, counters: &[Option<Item>]) -> BTreeSet<String> {
+    /// How many uses are left of those that were used, from their counters.
+    pub fn uses_left(&self, counters: &[Option<Item>]) -> BTreeMap<String, u32> {
         let counters = counters.iter().map(Option::as_ref);
-        let with_limits = self.limits.iter().zip(counters);
-        let gone = with_limits.filter(|((_, limit), counter)| used(*counter) >= i64::from(*limit));
-        gone.map(|((id, _), _)| (*id).to_owned()).collect()
+        let used_once = self.limits.iter().zip(counters).filter(|(_, counter)| used(*counter) > 0);
+        let left = |limit: u32, counter| uses_left("promotion", limit, counter);
+        used_once.map(|((id, limit), counter)| ((*id).to_owned(), left(*limit, counter))).collect()
     }
 }
 

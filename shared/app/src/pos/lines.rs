@@ -127,7 +127,7 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
     let permission = match payload.unit_price_override {
         Some(_) => Some(Permission::of(ports, context, ApprovalAction::PriceOverride, 0, approval_id).await?),
         None => {
-            expect_none(context, approval_id)?;
+            expect_none(approval_id)?;
             None
         }
     };

@@ -74,7 +74,7 @@ pub async fn start(
     let permission = match &payload.original_order_id {
         None => Some(Permission::of(ports, context, ApprovalAction::BlindReturn, 0, approval_id).await?),
         Some(_) => {
-            expect_none(context, approval_id)?;
+            expect_none(approval_id)?;
             None
         }
     };

@@ -18,7 +18,7 @@ use super::carts::{NewCart, new_cart};
 use super::claims::{Claim, Written, write_with_claims};
 use super::context::CommandContext;
 use super::course_item::status_write;
-use super::finalize::{Beside, Rounds, StoreRead};
+use super::finalize_rounds::{Beside, Rounds, StoreRead};
 use super::identity::derived_id;
 use super::lane_write::{LaneState, lane_get};
 use super::limited_uses::given_back;

@@ -743,6 +743,34 @@ async fn a_promotion_that_is_used_up_is_not_given() {
     assert_eq!(totals(&late)[3], 200, "whoever tenders later is not given it");
 }
 
+/// Where fewer uses are left than the basket is good for, so many are given: neither none, nor a sale that is
+/// refused when it is paid.
+#[tokio::test]
+async fn what_is_left_of_a_promotion_is_given() {
+    let world = World::open().await;
+    let one_free = json!({"buy_get": {"buy": 1, "get": 1}});
+    let a_penny = json!({"fixed_amount": {"amount": gbp(1), "per": "unit"}});
+    world
+        .promotion(
+            "once",
+            json!({"benefit": one_free, "target": {"skus": ["A"]}, "limits": {"per_customer": 1}}),
+        )
+        .await;
+    world.promotion("five", json!({"benefit": a_penny, "target": {"skus": ["B"]}, "limits": {"total": 5}})).await;
+    // Four pieces would be two uses, and a new customer has one.
+    world.cart("new", &[("A", 4)]).await;
+    world.send("new", "set_customer", json!({"customer_id": "ann"})).await;
+    assert_eq!(totals(&world.sell("new", "cash").await), [1_020, 255, 0, 765]);
+    world.cart("again", &[("A", 4)]).await;
+    world.send("again", "set_customer", json!({"customer_id": "ann"})).await;
+    assert_eq!(totals(&world.sell("again", "cash").await)[1], 0);
+    // Three of five uses, the two that are left, and none.
+    for (cart, off) in [("x", 3), ("y", 2), ("z", 0)] {
+        world.cart(cart, &[("B", 3)]).await;
+        assert_eq!(totals(&world.sell(cart, "cash").await), [300, off, 0, 300 - off], "{cart}");
+    }
+}
+
 /// Each part of a return is rounded to coins by itself; the last one takes what is left.
 #[tokio::test]
 async fn a_sale_rounded_to_coins_comes_back_in_parts() {

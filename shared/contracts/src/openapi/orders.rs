@@ -46,7 +46,7 @@ fn list_orders() {}
     ))]
 fn get_order() {}
 
-/// Moves an order on: `placed`, `paid`, `allocated`, `shipped`, `delivered`; until it is shipped `cancelled`.
+/// Moves an order on: `paid`, `allocated`, `shipped`, `delivered`; until it is shipped `cancelled`.
 ///
 /// A cancellation brings all of the order back: stock, payments, and a return that is counted.
 #[utoipa::path(put, path = "/v1/orders/{id}", tag = "orders",
@@ -69,7 +69,7 @@ fn update_order() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`store_not_found`, `sku_not_found`, `stored_value_not_found`"),
-        (status = 409, description = "`insufficient_stock` with `lines`, `order_exists`, `underpaid`, `overpaid`, `stored_value_in_part`, `insufficient_balance` with what is `left`, `stored_value_blocked`, `stored_value_expired`"),
+        (status = 409, description = "`order_exists`, `underpaid`, `overpaid`, `stored_value_in_part`, `insufficient_balance` with what is `left`, `stored_value_blocked`, `stored_value_expired`"),
         (status = 422, description = "`field_invalid`, `occurred_at_in_future`, `occurred_at_too_old`, `idempotency_key_reused`, `quantity_invalid`, `too_many_lines`, …"),
     ))]
 fn record_sale() {}

@@ -1,7 +1,7 @@
 //! Pricing a cart: what is given depends on all of its lines, so all of them are priced anew after each change
 //! until the lines are fixed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -102,11 +102,17 @@ impl Cart {
                 discountable: !own.is_some_and(|own| own.undiscountable),
             }
         });
-        // Uses by a customer cannot be counted of nobody.
-        let gone = |id: &str| terms.used_up.contains(id) || terms.used_up_by_customer.contains(id);
-        let uncounted = by.rules.promotions.iter().filter(|promotion| {
-            gone(&promotion.id) || (self.customer_id.is_none() && promotion.limits.per_customer.is_some())
-        });
+        let uses_left = |promotion: &Promotion| {
+            let limits = promotion.limits;
+            let of_all = [limits.total, terms.uses_left.get(&promotion.id).copied()];
+            let of_customer = match &self.customer_id {
+                Some(_) => [limits.per_customer, terms.uses_left_by_customer.get(&promotion.id).copied()],
+                // Uses by a customer cannot be counted of nobody.
+                None => [limits.per_customer.map(|_| 0), None],
+            };
+            let left = of_all.into_iter().chain(of_customer).flatten().min()?;
+            Some((promotion.id.clone(), left))
+        };
         Basket {
             currency: self.currency,
             lines: lines.collect(),
@@ -120,7 +126,7 @@ impl Cart {
             at: by.at,
             local: self.local_time(by.at),
             requested_promotions: terms.requested.clone(),
-            uses_left: uncounted.map(|promotion| (promotion.id.clone(), 0)).collect(),
+            uses_left: by.rules.promotions.iter().filter_map(uses_left).collect(),
             manual_discounts: self.charges.manual.clone(),
             coupons: terms.coupons.iter().map(|applied| applied.coupon.clone()).collect(),
         }
@@ -347,26 +353,26 @@ impl Cart {
         }
     }
 
-    /// Sets or clears the customer of a sale that is not final, with the promotions that they used up. What the
-    /// sale comes to may depend on it.
+    /// Sets or clears the customer of a sale that is not final, with the uses that are left to them of promotions
+    /// that they used. What the sale comes to may depend on it.
     ///
     /// # Errors
     /// [`CartError::WrongState`]; those of [`Self::reprice_paid`].
     pub fn set_customer(
         &mut self,
         customer_id: Option<String>,
-        (customer, used_up): (CustomerTerms, BTreeSet<String>),
+        (customer, uses_left): (CustomerTerms, BTreeMap<String, u32>),
         by: &PricedBy<'_>,
     ) -> Result<(), CartError> {
         self.require(CartKind::Sale)?;
         self.require_not_final()?;
         let counted = self.charges.uses.iter().any(|limited| limited.per_customer.is_some());
         let same_terms =
-            self.terms.customer == customer && self.terms.used_up_by_customer == used_up && !counted;
+            self.terms.customer == customer && self.terms.uses_left_by_customer == uses_left && !counted;
         let same_presence = self.customer_id.is_some() == customer_id.is_some();
         self.customer_id = customer_id;
         self.terms.customer = customer;
-        self.terms.used_up_by_customer = used_up;
+        self.terms.uses_left_by_customer = uses_left;
         // What was fixed for tendering stays as it is where the customer makes no difference.
         if self.state != CartState::Open && same_terms && (same_presence || by.rules.promotions.is_empty()) {
             return Ok(());

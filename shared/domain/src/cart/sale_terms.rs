@@ -55,10 +55,11 @@ pub struct SaleTerms {
     pub requested: BTreeSet<String>,
     /// Promotions taken off by hand.
     pub excluded: BTreeSet<String>,
-    /// Promotions of which no uses are left for all together, as it was found when the sale was tendering.
-    pub used_up: BTreeSet<String>,
-    /// Those of which none are left for the customer, as it was found when the customer was set.
-    pub used_up_by_customer: BTreeSet<String>,
+    /// Of promotions that were used: how many uses are left for all together, as it was found when the sale was
+    /// tendering.
+    pub uses_left: BTreeMap<String, u32>,
+    /// And how many for the customer, as it was found when the customer was set.
+    pub uses_left_by_customer: BTreeMap<String, u32>,
     /// Coupons.
     pub coupons: Vec<AppliedCoupon>,
     /// By number of the line.

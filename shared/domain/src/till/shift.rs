@@ -77,9 +77,6 @@ pub struct Closing {
     /// What was to be said of it.
     #[serde(default)]
     pub reason: Option<String>,
-    /// Approval by a supervisor, where one was given.
-    #[serde(default)]
-    pub approval_id: Option<String>,
     /// The lane.
     pub lane: LaneMark,
 }
@@ -453,7 +450,6 @@ mod tests {
             counted: 0,
             denominations: Vec::new(),
             reason: None,
-            approval_id: None,
             lane,
         }
     }

@@ -5,6 +5,7 @@ use tillstream_contracts::till::{
     CashMovement, CountTill, DenominationInput, NoSale, OpenTill, ShiftReference,
 };
 use tillstream_domain::approval::{ApprovalAction, Binding};
+use tillstream_domain::identifier::check_id;
 use tillstream_domain::money::{Currency, Money};
 use tillstream_domain::till::{
     Closing, Denomination, LaneMark, MovementKind, NewMovement, Opening, Seen, Shift, ShiftKeys, TillError,
@@ -15,7 +16,7 @@ use super::Done;
 use super::refusals::{shift_not_found, shift_of_another, shift_open};
 use super::shift_item::{shift_get, shift_of, shift_put};
 use super::view;
-use crate::approvals::permission::Permission;
+use crate::approvals::permission::{Permission, expect_none};
 use crate::catalog::items::catalog_get;
 use crate::database::{DatabaseError, Get, Item};
 use crate::environment::Retries;
@@ -23,8 +24,9 @@ use crate::error::{Error, Refusal, Result};
 use crate::fields::{text, typed_id};
 use crate::ports::Ports;
 use crate::pos::claims::{Written, write_with_claims};
+use crate::pos::command_age;
 use crate::pos::context::CommandContext;
-use crate::pos::finalize::Beside;
+use crate::pos::finalize_rounds::Beside;
 use crate::pos::identity::{derived_id, reused_key};
 use crate::pos::lane_write::{LaneState, lane_get};
 use crate::pos::returns::REASON_CHARS_MAX;
@@ -41,6 +43,19 @@ pub async fn run(
     key: &str,
 ) -> Result<Option<Done>> {
     use MovementKind::{PaidIn, PaidOut};
+    let named = match command {
+        Command::OpenTill(p) => Some(new_shift_id(context, p, key)),
+        Command::PaidIn(p) | Command::PaidOut(p) => Some(p.shift_id.clone()),
+        Command::NoSale(p) => Some(p.shift_id.clone()),
+        Command::CashCount(p) | Command::CloseTill(p) => Some(p.shift_id.clone()),
+        _ => None,
+    };
+    if let Some(shift_id) = named
+        && let Some(refusal) = command_age::too_old(ports, context).await?
+        && !took_effect(ports, context, &shift_id).await?
+    {
+        return Err(refusal.into());
+    }
     Ok(Some(match command {
         Command::OpenTill(p) => open(ports, context, p, key).await?,
         Command::PaidIn(p) => move_cash(ports, context, p, PaidIn).await?,
@@ -53,6 +68,22 @@ pub async fn run(
     }))
 }
 
+/// Whether the command took effect on its shift before, so that it is answered again at any age.
+async fn took_effect(ports: &Ports, context: &CommandContext, shift_id: &str) -> Result<bool> {
+    if check_id(shift_id).is_err() {
+        return Ok(false);
+    }
+    let item = ports.database.get(shift_get(&context.caller.scope, shift_id)).await?;
+    let shift = item.as_ref().map(shift_of).transpose()?;
+    Ok(shift.is_some_and(|shift| !matches!(shift.seen(&context.identity), Seen::Never)))
+}
+
+/// The id of the shift that `open_till` makes: the payload's, or one that follows from the command.
+fn new_shift_id(context: &CommandContext, payload: &OpenTill, key: &str) -> String {
+    let scope = [context.caller.scope.tenant_id(), &context.store_id, &context.register_id, "open_till", key];
+    payload.shift_id.clone().unwrap_or_else(|| derived_id("sh", &scope))
+}
+
 /// `open_till`: one shift at a time is open on a register.
 ///
 /// # Errors
@@ -60,13 +91,10 @@ pub async fn run(
 async fn open(ports: &Ports, context: &CommandContext, payload: &OpenTill, key: &str) -> Result<Done> {
     let scope = &context.caller.scope;
     let (store_id, register_id) = (&context.store_id, &context.register_id);
-    let shift_id = match &payload.shift_id {
-        Some(shift_id) => {
-            typed_id("payload.shift_id", shift_id)?;
-            shift_id.clone()
-        }
-        None => derived_id("sh", &[scope.tenant_id(), store_id, register_id, "open_till", key]),
-    };
+    if let Some(shift_id) = &payload.shift_id {
+        typed_id("payload.shift_id", shift_id)?;
+    }
+    let shift_id = new_shift_id(context, payload, key);
     let mut retries = Retries::new(ports.environment.as_ref(), context.now);
     loop {
         let gets = vec![
@@ -141,7 +169,6 @@ async fn move_cash(
     if payload.reason.trim().is_empty() {
         return Err(Refusal::field("payload.reason", "reason_required", "say why").into());
     }
-    check_approval(payload.approval_id.as_deref())?;
     let (shift_id, amount) = (payload.shift_id.clone(), payload.amount);
     let (action, asked) = match kind {
         MovementKind::PaidIn => (ApprovalAction::PaidIn, Binding::PaidIn { shift_id, amount }),
@@ -163,7 +190,6 @@ async fn move_cash(
 async fn no_sale(ports: &Ports, context: &CommandContext, payload: &NoSale) -> Result<Done> {
     check_reason(payload.reason.as_deref())?;
     let approval_id = payload.approval_id.as_deref();
-    check_approval(approval_id)?;
     let permission = Permission::of(ports, context, ApprovalAction::NoSale, 0, approval_id).await?;
     let asked = Binding::NoSale { shift_id: payload.shift_id.clone() };
     let movement = NewMovement {
@@ -181,7 +207,7 @@ async fn no_sale(ports: &Ports, context: &CommandContext, payload: &NoSale) -> R
 /// 422 `count_required`, `denominations_do_not_sum` and what else no count may be.
 async fn count(ports: &Ports, context: &CommandContext, payload: &CountTill) -> Result<Done> {
     check_reason(payload.reason.as_deref())?;
-    check_approval(payload.approval_id.as_deref())?;
+    expect_none(payload.approval_id.as_deref())?;
     record(ports, context, &payload.shift_id, None, |shift| {
         let (sum, denominations) =
             counted(payload.counted, payload.denominations.as_deref(), shift.currency)?;
@@ -189,7 +215,6 @@ async fn count(ports: &Ports, context: &CommandContext, payload: &CountTill) -> 
             amount: Some(Money { amount: sum, currency: shift.currency }),
             denominations,
             reason: payload.reason.clone(),
-            approval_id: payload.approval_id.clone(),
             ..new_movement(context, MovementKind::CashCount)
         })
     })
@@ -219,7 +244,7 @@ async fn x_report(ports: &Ports, context: &CommandContext, payload: &ShiftRefere
 async fn close(ports: &Ports, context: &CommandContext, payload: &CountTill) -> Result<Done> {
     let scope = &context.caller.scope;
     check_reason(payload.reason.as_deref())?;
-    check_approval(payload.approval_id.as_deref())?;
+    expect_none(payload.approval_id.as_deref())?;
     change(ports, context, &payload.shift_id, None, |shift, lane, _| {
         let (sum, denominations) =
             counted(payload.counted, payload.denominations.as_deref(), shift.currency)?;
@@ -230,7 +255,6 @@ async fn close(ports: &Ports, context: &CommandContext, payload: &CountTill) -> 
             counted: sum,
             denominations,
             reason: payload.reason.clone(),
-            approval_id: payload.approval_id.clone(),
             lane: lane.mark(),
         };
         shift.close(closing, &context.identity)?;
@@ -259,11 +283,6 @@ fn new_movement(context: &CommandContext, kind: MovementKind) -> NewMovement {
 
 fn check_reason(reason: Option<&str>) -> Result<()> {
     reason.map_or(Ok(()), |reason| text("payload.reason", reason, REASON_CHARS_MAX))
-}
-
-/// An approval that is told where none is asked for is kept beside what was done.
-fn check_approval(approval_id: Option<&str>) -> Result<()> {
-    approval_id.map_or(Ok(()), |approval_id| typed_id("payload.approval_id", approval_id))
 }
 
 fn counted(

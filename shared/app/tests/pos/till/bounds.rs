@@ -46,9 +46,7 @@ async fn the_largest_shift_fits_an_item() {
     for n in 0..MOVEMENTS_MAX {
         let value = |k: usize| gbp(100_000 + i64::try_from(n * 40 + k).unwrap() * 101);
         let kinds: Vec<Value> = (0..40).map(|k| json!({"value": value(k), "count": 1_000 + k})).collect();
-        let approval = format!("{}{n:04}", "a".repeat(60));
-        let count =
-            json!({"shift_id": "sh", "reason": text(), "denominations": kinds, "approval_id": approval});
+        let count = json!({"shift_id": "sh", "reason": text(), "denominations": kinds});
         send(&shop, &format!("n{n}"), "cash_count", count).await;
     }
     let end = json!({"shift_id": "sh", "reason": text(), "counted": gbp(0)});

@@ -1,0 +1,440 @@
+//! The rounds of one request that makes a cart final: read, decide, write, and again where a race was lost.
+
+use std::collections::BTreeMap;
+
+use tillstream_domain::cart::{Cart, CartKind, Outcome, StockMove};
+use tillstream_domain::location::Location;
+
+use super::cart_item::cart_of;
+use super::cart_write::{Executed, cart_get};
+use super::claims::Claim;
+use super::context::CommandContext;
+use super::final_transaction::{Attempt, FinalWrites, StockWrites, commit};
+use super::finalize::{delta_of, final_writes, mark_final, movement_of, needs_plan};
+use super::lane_write::LaneState;
+use super::limited_uses::use_claims;
+use super::offline_oversell::{Covered, OfflineSale, cover};
+use super::plan::{self, PlanEnd};
+use super::shortage::{Shortage, free_expired_holds, insufficient_stock};
+use crate::database::{Condition, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write};
+use crate::environment::Retries;
+use crate::error::{Error, Result};
+use crate::ports::Ports;
+use crate::stock::counters::{Delta, Movement, stock_update_at};
+use crate::stock::layout::{LAYOUT_WHOLE, Place};
+use crate::stock::split::make_whole;
+use crate::stock::take::{Taken, take};
+use crate::stored_value::claims::{StoredValueWrites, look};
+
+/// Most actions beside the cart, its lane and its stock.
+const BESIDE_MAX: usize = 60;
+
+/// How often a claim may meet others before it is given up: some half a second.
+const CONTENDED_MAX: u32 = 8;
+
+/// The rounds of one request that makes a cart final: read, decide, write, and again where a race was
+/// lost. A long order takes at least two: one that runs its plan, one that finds it final.
+pub struct Rounds<'a> {
+    ports: &'a Ports,
+    context: &'a CommandContext,
+    retries: Retries<'a>,
+    /// Expired holds were freed for this request already.
+    freed: bool,
+    /// This request covered what it is short of already.
+    covered: bool,
+    /// This request put the plan that makes the cart final.
+    planned: bool,
+    /// This request saw the plan of the cart to its end.
+    ended: bool,
+    /// A part of a counter of uses was found used up: all are looked at.
+    look_at_uses: bool,
+    /// How often a claim met others.
+    contended: u32,
+    /// Layouts of the SKUs that were met split.
+    layouts: BTreeMap<String, i64>,
+}
+
+impl<'a> Rounds<'a> {
+    /// Before the first round.
+    pub fn new(ports: &'a Ports, context: &'a CommandContext) -> Self {
+        let retries = Retries::new(ports.environment.as_ref(), context.now);
+        let layouts = BTreeMap::new();
+        Rounds {
+            ports,
+            context,
+            retries,
+            freed: false,
+            covered: false,
+            planned: false,
+            ended: false,
+            look_at_uses: false,
+            contended: 0,
+            layouts,
+        }
+    }
+
+    /// The request.
+    pub fn context(&self) -> &'a CommandContext {
+        self.context
+    }
+
+    /// Reads, by position; `None` where that is worth another round.
+    ///
+    /// # Errors
+    /// Those of the database that repeating would not change; [`Error::Conflict`] after too many rounds.
+    pub async fn read(&mut self, gets: Vec<Get>) -> Result<Option<Vec<Option<Item>>>> {
+        match self.ports.database.get_many(gets).await {
+            Ok(read) => Ok(Some(read)),
+            Err(error) if error.is_transient() => {
+                self.retries.again(&error.to_string()).await?;
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the cart was written since it was read at `version` (`None`: it was not there).
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn is_outdated(&self, cart_id: &str, version: Option<u64>) -> Result<bool> {
+        let item = self.ports.database.get(cart_get(self.context, cart_id)).await?;
+        Ok(item.as_ref().map(cart_of).transpose()?.map(|now| now.version) != version)
+    }
+
+    /// What is found final is a replay, unless it is by this request's own plan. Whoever made it final may
+    /// have died before its stock was settled: then this request settles it before it answers, so that
+    /// nothing is shown as reserved that was sold.
+    ///
+    /// # Errors
+    /// Those of [`plan::drive`] where a plan is left to be ended.
+    pub async fn found(&self, executed: Executed) -> Result<Executed> {
+        let (scope, cart) = (&self.context.caller.scope, &executed.cart);
+        if !self.ended && cart.finalized.is_some() && needs_plan(cart, BESIDE_MAX) {
+            plan::end(self.ports, scope, &cart.id, self.context.now).await?;
+        }
+        Ok(Executed { replayed: executed.replayed && !self.planned, ..executed })
+    }
+
+    /// Makes `cart` final by a plan. The next round finds it so.
+    ///
+    /// # Errors
+    /// 409 `insufficient_balance`; those of [`plan::begin`] and [`Self::continue_plan`]; [`Error::Conflict`] after
+    /// too many rounds.
+    pub async fn plan(&mut self, cart: &Cart, moves: &[StockMove]) -> Result<()> {
+        let scope = &self.context.caller.scope;
+        match look(self.ports, scope, &[cart], self.context.now).await {
+            // Balances are read after the cart: what is missing may have gone to this very cart.
+            Err(Error::Rejected(_)) if self.is_outdated(&cart.id, Some(cart.version)).await? => {
+                return self.retries.again("the cart changed while balances were looked at").await;
+            }
+            Err(error @ Error::Retryable { .. }) => return self.retries.again(&error.to_string()).await,
+            looked => looked?,
+        }
+        if let Some(why) = plan::begin(self.ports, self.context, cart, moves).await? {
+            return self.retries.again(&why).await;
+        }
+        self.planned = true;
+        self.continue_plan(cart).await
+    }
+
+    /// Continues the plan of a cart to its end; the cart is then looked at again.
+    ///
+    /// # Errors
+    /// 409 `insufficient_stock` where the plan was released for that; those of [`plan::drive`].
+    pub async fn continue_plan(&mut self, cart: &Cart) -> Result<()> {
+        let scope = &self.context.caller.scope;
+        match plan::drive(self.ports, scope, &cart.id, self.context.now).await? {
+            // A plan that was begun online gives up; the next, of what was sold offline, does not.
+            PlanEnd::Released(shortages) if !shortages.is_empty() && !self.context.offline => {
+                Err(insufficient_stock(cart, &shortages).into())
+            }
+            // Why is told by the next round, unless it changed meanwhile.
+            PlanEnd::Released(_) => self.retries.again("the plan gave up").await,
+            PlanEnd::Finalized => {
+                self.ended = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// What a sale claims that becomes final. `Ok(None)`: the cart changed since it was read.
+    ///
+    /// # Errors
+    /// 409 `coupon_limit_reached`, `promotion_limit_reached`, `coupon_needs_customer`.
+    pub async fn claims(&self, cart: &Cart, stored: Option<u64>) -> Result<Option<Vec<Claim>>> {
+        let scope = &self.context.caller.scope;
+        // A plan has no second look: what it would be refused for is told before it begins.
+        let look = self.look_at_uses || needs_plan(cart, cart.charges.uses.len() * 2);
+        match use_claims(self.ports, scope, cart, look).await {
+            // Counters are read after the cart: the last use may have gone to this very sale.
+            Err(Error::Rejected(_)) if self.is_outdated(&cart.id, stored).await? => Ok(None),
+            claims => claims.map(Some),
+        }
+    }
+
+    /// Another round, after a lost race.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] after too many.
+    pub async fn again(&mut self, why: &str) -> Result<()> {
+        self.retries.again(why).await
+    }
+
+    /// Numbers `cart`, which was stored as `stored` (`None`: not yet), and writes it, its lane, its stock
+    /// and what is `beside` in one transaction. `None`: another round.
+    ///
+    /// # Errors
+    /// 409 `insufficient_stock`; the refusals of claims; [`Error::Conflict`] after too many rounds; a bug if the database refuses
+    /// the request itself.
+    pub async fn commit(
+        &mut self,
+        mut cart: Cart,
+        stored: Option<u64>,
+        read: &StoreRead<'_>,
+        moves: &[StockMove],
+        beside: Beside,
+    ) -> Result<Option<Executed>> {
+        let (ports, context) = (self.ports, self.context);
+        let scope = &context.caller.scope;
+        let movement = movement_of(&cart, &context.employee_id, context.occurred_at);
+        let mut lane = LaneState::of(read.lane)?;
+        if read.needs_shift {
+            lane = lane.within_open_shift(&context.register_id)?;
+        }
+        let (at, now) = (context.occurred_at, context.now);
+        mark_final(&mut cart, read.location, &lane, &context.register_id, at, now)?;
+        let mut fixed = final_writes(scope, &cart, stored, &lane)?;
+        fixed.extend(beside.writes);
+        let claims = beside.claims.as_slice();
+        let attempt = match self.stock_writes(&cart, moves, &movement, fixed.len() + claims.len()).await? {
+            Ok(stock) => commit(ports, FinalWrites { fixed, stock, moves, claims }).await?,
+            Err(attempt) => attempt,
+        };
+        let tried = Tried { cart: &cart, stored, with: None, moves };
+        let is_done = self.is_done(attempt, &tried).await?;
+        Ok(is_done.then_some(Executed { outcome: Outcome::Finalized, cart, replayed: false }))
+    }
+
+    /// Whether an attempt made its cart final; if not, another round is due, for which what was in the way is
+    /// seen to.
+    ///
+    /// # Errors
+    /// 409 `insufficient_stock`; the refusals of claims; [`Error::Conflict`] after too many rounds.
+    pub(super) async fn is_done(&mut self, attempt: Attempt, tried: &Tried<'_>) -> Result<bool> {
+        let (ports, context) = (self.ports, self.context);
+        let (scope, cart) = (&context.caller.scope, tried.cart);
+        match attempt {
+            Attempt::Done => return Ok(true),
+            Attempt::LostRace(why) => self.retries.again(&why).await?,
+            // One part of a counter said so: the next round looks at all of them.
+            Attempt::Refused(_) if !self.look_at_uses => {
+                self.look_at_uses = true;
+                self.retries.again("a part of a counter is used up").await?;
+            }
+            Attempt::Refused(refusal) => return Err(refusal),
+            // Trouble with a coupon is refused, so that the sale can go on without it.
+            Attempt::Contended(refusal) if self.contended >= CONTENDED_MAX => return Err(refusal.into()),
+            Attempt::Contended(refusal) => {
+                self.contended += 1;
+                self.retries.again(&refusal.detail).await?;
+            }
+            Attempt::Split(split) => {
+                for (at, layout) in split {
+                    if let Some(wanted) = tried.moves.get(at) {
+                        self.layouts.insert(wanted.sku.clone(), layout);
+                    }
+                }
+                self.retries.again("the stock was laid out anew").await?;
+            }
+            Attempt::Short(shortages) => {
+                let now = context.now;
+                let free =
+                    !self.freed && free_expired_holds(ports, scope, &cart.store_id, &shortages, now).await?;
+                if free {
+                    self.freed = true;
+                } else if context.offline {
+                    self.cover(tried, &shortages).await?;
+                } else if self.is_outdated(&cart.id, tried.stored).await? {
+                    // Parts are read after the cart, and looking for expired holds takes its time: what is
+                    // short may have gone to a twin of this request.
+                    self.retries.again("the cart changed while its stock was looked at").await?;
+                } else {
+                    return Err(insufficient_stock(cart, &shortages).into());
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the stock of a SKU was met split.
+    pub(super) fn met_split(&self, sku: &str) -> bool {
+        self.layouts.get(sku).is_some_and(|layout| *layout != LAYOUT_WHOLE)
+    }
+
+    /// Merges the stock of a SKU that was met split.
+    ///
+    /// # Errors
+    /// [`Error::Retryable`] where it cannot be merged now.
+    pub(super) async fn merge(&mut self, location_id: &str, sku: &str) -> Result<()> {
+        make_whole(self.ports, &self.context.caller.scope, location_id, sku).await?;
+        self.layouts.remove(sku);
+        Ok(())
+    }
+
+    /// Whether nothing but stock is in the way of `tried`: what is refused for its coupons or gift cards leaves no
+    /// cover behind, for its goods are not sold. `false`: another round.
+    async fn is_only_short(&mut self, tried: &Tried<'_>) -> Result<bool> {
+        let (ports, scope, cart) = (self.ports, &self.context.caller.scope, tried.cart);
+        let looked = match look(ports, scope, &[cart], self.context.now).await {
+            Ok(()) => use_claims(ports, scope, cart, true).await.map(drop),
+            refused => refused,
+        };
+        match looked {
+            Err(Error::Rejected(_)) if self.is_outdated(&cart.id, tried.stored).await? => {
+                self.retries.again("the cart changed while its claims were looked at").await?;
+                Ok(false)
+            }
+            looked => looked.map(|()| true),
+        }
+    }
+
+    /// Covers what an offline sale is short of, on the cart's version as it was read: the next round finds
+    /// enough, unless another till does before it.
+    async fn cover(&mut self, tried: &Tried<'_>, shortages: &[Shortage]) -> Result<()> {
+        if !self.is_only_short(tried).await? {
+            return Ok(());
+        }
+        let (ports, scope, cart) = (self.ports, &self.context.caller.scope, tried.cart);
+        let own = (cart.id.as_str(), tried.stored);
+        let mut not_final = Vec::new();
+        for (cart_id, version) in std::iter::once(own).chain(tried.with.map(|(id, version)| (id, Some(version)))) {
+            let condition = match version {
+                Some(version) => Condition::Eq("version", i64::try_from(version).map_err(Error::bug)?.into()),
+                None => Condition::NotExists,
+            };
+            not_final.push(Write::Check { table: Table::Orders, key: scope.cart(cart_id), condition });
+        }
+        let sale = OfflineSale {
+            cart,
+            register_id: &self.context.register_id,
+            employee_id: &self.context.employee_id,
+            at: self.context.occurred_at,
+            now: self.context.now,
+        };
+        match cover(ports, scope, &sale, &not_final, shortages).await? {
+            Covered::Done if !self.covered => {
+                self.covered = true;
+                Ok(())
+            }
+            Covered::Done => self.retries.again("others took the stock that was covered").await,
+            Covered::Again(why) => self.retries.again(&why).await,
+        }
+    }
+
+    /// The updates of stock beside `others` actions: of the whole, and from the parts of what was met split.
+    /// `Err`: how the attempt ended already.
+    pub(super) async fn stock_writes(
+        &self,
+        cart: &Cart,
+        moves: &[StockMove],
+        movement: &Movement,
+        others: usize,
+    ) -> Result<std::result::Result<StockWrites, Attempt>> {
+        let (ports, scope) = (self.ports, &self.context.caller.scope);
+        let delta = |wanted: &StockMove| delta_of(cart.kind, wanted);
+        if cart.kind == CartKind::Return || self.layouts.is_empty() {
+            return Ok(Ok(StockWrites::of_whole(scope, &cart.store_id, moves, delta, movement)));
+        }
+        let mut stock = StockWrites::default();
+        let mut short = Vec::new();
+        let mut most_parts: Option<(usize, &str)> = None;
+        for (at, wanted) in moves.iter().enumerate() {
+            let name = (cart.store_id.as_str(), wanted.sku.as_str());
+            let shares = match self.layouts.get(&wanted.sku) {
+                None => vec![(Place::Whole, wanted.sellable)],
+                Some(layout) => match take(ports, scope, name, wanted.sellable, *layout).await? {
+                    Taken::Shares(shares, _) => {
+                        shares.iter().map(|share| (share.place(), share.quantity)).collect()
+                    }
+                    Taken::Short(seen) => {
+                        short.push(Shortage::over_all_parts(wanted, seen.as_ref()));
+                        continue;
+                    }
+                    Taken::Again(why) => return Ok(Err(Attempt::LostRace(why))),
+                },
+            };
+            if shares.len() > most_parts.map_or(1, |(most, _)| most) {
+                most_parts = Some((shares.len(), &wanted.sku));
+            }
+            for (place, quantity) in shares {
+                let what = (name.0, name.1, place);
+                let delta = Delta::sale(quantity);
+                stock.writes.push(stock_update_at(scope, what, delta, movement, Vec::new(), Vec::new()));
+                let layout = if let Place::Part { layout, .. } = place { layout } else { LAYOUT_WHOLE };
+                stock.of.push((at, Some(layout)));
+            }
+        }
+        if !short.is_empty() {
+            return Ok(Err(Attempt::Short(short)));
+        }
+        match most_parts {
+            Some((_, sku)) if others + stock.writes.len() > TRANSACTION_ACTIONS_MAX => {
+                make_whole(ports, scope, &cart.store_id, sku).await?;
+                Ok(Err(Attempt::LostRace("stock was split over too many parts".to_owned())))
+            }
+            _ => Ok(Ok(stock)),
+        }
+    }
+}
+
+/// An attempt to make a cart final, or two.
+pub(super) struct Tried<'t> {
+    /// The cart whose stock may be short.
+    pub cart: &'t Cart,
+    /// The version that it was stored as.
+    pub stored: Option<u64>,
+    /// The other cart, and its version.
+    pub with: Option<(&'t str, u64)>,
+    /// Of what the updates of stock are.
+    pub moves: &'t [StockMove],
+}
+
+/// What is written beside a cart that becomes final, its lane and its stock.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// Conditions on versions: a failure is a lost race.
+    pub writes: Vec<Write>,
+    /// A failure is an answer.
+    pub claims: Vec<Claim>,
+}
+
+impl Beside {
+    /// How many actions of a transaction it takes.
+    pub fn len(&self) -> usize {
+        self.writes.len() + self.claims.len()
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// With what carts take from stored value, or give to it.
+    #[must_use]
+    pub fn with(mut self, stored_value: StoredValueWrites) -> Self {
+        self.writes.extend(stored_value.movements);
+        self.claims.extend(stored_value.claims);
+        self
+    }
+}
+
+/// What a commit needs to know of the store.
+pub struct StoreRead<'a> {
+    /// It.
+    pub location: &'a Location,
+    /// The lane's record, if it gave a number before.
+    pub lane: Option<&'a Item>,
+    /// Whether its registers sell within an open shift only.
+    pub needs_shift: bool,
+}
