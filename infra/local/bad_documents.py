@@ -31,7 +31,9 @@ class BadDocuments(HostileClient):
             f"{self.final}.RECEIPT",
             f"{self.final}.receipt.",
             f"{self.final}.return_receipt",
+            # No shift has the id of an order.
             f"{self.final}.z_report",
+            f"{self.final}.x_report",
             f"{self.open}.receipt",
             f"{self.voided}.receipt",
             f"nothing-{self.run}.receipt",
@@ -47,6 +49,7 @@ class BadDocuments(HostileClient):
             yield Case(f"Accept: {accept}", self.document(receipt, accept), 406, "not_acceptable")
         for query in ("?reprint=maybe", "?reprint=", "?reprint=1", "?copy=true", "?reprint=true&reprint=true"):
             yield Case(query, self.document(receipt, query=query), 422, "query_invalid")
+        yield from self.shift_reports(unknown)
         listed = self.ask(f"/v1/orders/{self.final}/documents")
         yield Case("stranger", self.document(receipt, token="stranger"), 404, unknown)
         yield Case("stranger: list", replace(listed, token="stranger"), 404, "order_not_found")
@@ -57,24 +60,48 @@ class BadDocuments(HostileClient):
             yield Case(f"list of {id}", self.ask(f"/v1/orders/{id}/documents"), 404, "order_not_found")
         yield Case("list of a#b", self.ask("/v1/orders/a%23b/documents"), 422, "id_malformed")
 
+    def shift_reports(self, unknown: str) -> Iterator[Case]:
+        x, z = f"{self.open_shift}.x_report", f"{self.closed_shift}.z_report"
+        for name, id in [
+            ("the X report of a closed shift", f"{self.closed_shift}.x_report"),
+            ("the Z report of an open shift", f"{self.open_shift}.z_report"),
+            ("the X report of no shift", f"nothing-{self.run}.x_report"),
+            ("the Z report of no shift", f"nothing-{self.run}.z_report"),
+            ("a receipt of a shift", f"{self.closed_shift}.receipt"),
+            ("a report of a shift with a separator", f"{self.closed_shift}#x.z_report"),
+            ("a report in capitals", f"{self.closed_shift}.Z_REPORT"),
+        ]:
+            yield Case(name, self.document(id), 404, (unknown, "route_unknown"))
+        for id in (x, z):
+            yield Case(f"stranger: {id}", self.document(id, token="stranger"), 404, unknown)
+            yield Case(f"another store: {id}", self.document(id, token="far_cashier"), 404, unknown)
+            yield Case(f"stock room: {id}", self.document(id, token="warehouse"), 403, "role_required")
+            yield Case(f"{id} as a picture", self.document(id, "image/png"), 406, "not_acceptable")
+            yield Case(f"{id} again", self.document(id, query="?reprint=maybe"), 422, "query_invalid")
+
     def documents_as_bytes(self) -> str:
         """What a printer gets is what was rendered, through the gateway too; the same request, the same bytes."""
         fetched = 0
-        for entry in self.api.get(f"/v1/orders/{self.final}/documents")["items"]:
+        listed = self.api.get(f"/v1/orders/{self.final}/documents")["items"]
+        for entry in listed:
             expect(tuple(entry["formats"]) == MEDIA_TYPES, entry)
+        # An X report is left out: it is as of now, and tells the minute.
+        for id in [*(entry["document_id"] for entry in listed), f"{self.closed_shift}.z_report"]:
             for media_type in MEDIA_TYPES:
-                request = self.document(entry["document_id"], media_type)
+                request = self.document(id, media_type)
                 answer, again = self.answer(request), self.answer(request)
                 expect(answer.status == 200, f"{answer.status} {answer.text[:300]}")
                 expect(answer.headers["content-type"].startswith(media_type), answer.headers["content-type"])
-                expect(answer.text == again.text, f"{entry['document_id']} as {media_type} is not the same twice")
+                expect(answer.text == again.text, f"{id} as {media_type} is not the same twice")
                 begins = {"text/html": "<!DOCTYPE html>", "application/vnd.escpos": PRINTER_START}.get(media_type, "")
                 expect(answer.text.startswith(begins), answer.text[:100])
                 known = replace(request, headers={**request.headers, "If-None-Match": answer.headers["etag"]})
-                expect(self.answer(known).status == 304, f"{entry['document_id']}: sent again")
+                expect(self.answer(known).status == 304, f"{id}: sent again")
                 fetched += 1
         again = self.answer(self.document(f"{self.final}.receipt", query="?reprint=true"))
         expect("REPRINT" in again.text, again.text)
+        report = self.answer(self.document(f"{self.open_shift}.x_report"))
+        expect(report.status == 200 and "X REPORT" in report.text, f"{report.status} {report.text[:300]}")
         return f"{fetched} documents fetched twice, byte for byte the same"
 
     def bad_templates(self) -> str:

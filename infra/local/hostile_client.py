@@ -137,6 +137,7 @@ class HostileClient:
             "operator": stack.token(TENANT, "operator", ["*"]),
             "manager": stack.token(TENANT, "store_manager", [self.store]),
             "cashier": stack.token(TENANT, "cashier", [self.store]),
+            "far_cashier": stack.token(TENANT, "cashier", [self.second_store]),
             "till": self.key.token(TENANT, "cashier", [self.store], "r-1"),
             "warehouse": stack.token(TENANT, "warehouse_staff", ["*"]),
             "analyst": stack.token(TENANT, "analyst", ["*"]),

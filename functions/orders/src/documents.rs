@@ -1,4 +1,4 @@
-//! Documents of orders.
+//! Documents of orders and reports on shifts.
 
 use axum::extract::State;
 use axum::http::header::{

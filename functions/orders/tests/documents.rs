@@ -61,7 +61,8 @@ impl Reply {
 }
 
 impl Api {
-    /// A sale `o-1` and its return `back` in the shop of tenant `demo`.
+    /// A sale `o-1`, its return `back`, a closed shift `sh-1` and an open one, `sh-2`, in the shop of tenant
+    /// `demo`.
     async fn new() -> Self {
         let environment = Arc::new(TestEnvironment::new(1));
         let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
@@ -73,6 +74,10 @@ impl Api {
         shop.ready("r-1", "o-1", &[("TEA", 2)]).await.unwrap();
         shop.finalize("r-1", "o-1").await.unwrap();
         let refund = json!({"amount": 255, "currency": "GBP"});
+        shop.command("o1", "open_till", json!({"shift_id": "sh-1"})).await.unwrap();
+        let counted = json!({"shift_id": "sh-1", "counted": {"amount": 0, "currency": "GBP"}});
+        shop.command("z1", "close_till", counted).await.unwrap();
+        shop.command("o2", "open_till", json!({"shift_id": "sh-2"})).await.unwrap();
         for (action, payload) in [
             ("start_return", json!({"return_id": "back", "original_order_id": "o-1", "reason": "cold"})),
             (
@@ -184,6 +189,38 @@ async fn every_document_comes_in_every_format() {
 }
 
 #[tokio::test]
+async fn reports_on_shifts_come_in_every_format() {
+    let api = Api::new().await;
+    for (id, title) in [("sh-2.x_report", "X REPORT"), ("sh-1.z_report", "Z REPORT 1")] {
+        let path = format!("/v1/documents/{id}");
+        for (accept, media_type) in [
+            ("text/html", "text/html; charset=utf-8"),
+            ("text/plain", "text/plain; charset=utf-8"),
+            ("application/vnd.escpos", "application/vnd.escpos"),
+        ] {
+            let reply = api.get(&path, accept).await;
+            assert_eq!((reply.status, reply.header("content-type")), (200, media_type), "{id}");
+            assert!(reply.says(title) && !reply.says("REPRINT"), "{id} as {accept}");
+            assert_eq!(reply.header("cache-control"), "private, no-cache");
+            let known = [("accept", accept), ("if-none-match", reply.header("etag"))];
+            assert_eq!(api.send(&api.cashier(), &path, &known).await.status, 304, "{id} as {accept}");
+        }
+        let again = api.get(&format!("{path}?reprint=true"), "text/plain").await;
+        assert!(again.says("REPRINT"), "{id}");
+        api.get(&path, "application/pdf").await.refused(406, "not_acceptable");
+        api.get(&format!("{path}?reprint=maybe"), "text/plain").await.refused(422, "query_invalid");
+    }
+    for (id, there) in [("sh-1.x_report", "sh-1.z_report"), ("sh-2.z_report", "sh-2.x_report")] {
+        let problem = api.get(&format!("/v1/documents/{id}"), "*/*").await.refused(404, "document_not_found");
+        assert!(problem["detail"].as_str().unwrap().contains(there), "{problem}");
+    }
+    // A quarter of an hour after the closing it is a reprint.
+    api.environment.advance(std::time::Duration::from_secs(15 * 60));
+    assert!(api.get("/v1/documents/sh-1.z_report", "text/plain").await.says("REPRINT"));
+    assert!(!api.get("/v1/documents/sh-2.x_report", "text/plain").await.says("REPRINT"));
+}
+
+#[tokio::test]
 async fn the_client_says_what_it_wants() {
     let api = Api::new().await;
     for (accept, media_type) in [
@@ -267,6 +304,10 @@ async fn what_is_no_document_is_not_found() {
         "o-1.return_receipt",
         "back.receipt",
         "o-1.z_report",
+        "sh-1.receipt",
+        "sh-3.z_report",
+        "sh-1.Z_report",
+        "sh-1%23.z_report",
         "o-2.receipt",
         "o-1%23.receipt",
         "..%2Fo-1.receipt",
@@ -281,11 +322,16 @@ async fn what_is_no_document_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_document_is_for_those_who_may_see_its_order() {
+async fn a_document_is_for_those_who_may_see_its_order_or_shift() {
     let api = Api::new().await;
     let now = api.environment.now();
     api.shop.store("s-2").await.unwrap();
-    for (path, code) in [(RECEIPT, "document_not_found"), ("/v1/orders/o-1/documents", "order_not_found")] {
+    for (path, code) in [
+        (RECEIPT, "document_not_found"),
+        ("/v1/documents/sh-1.z_report", "document_not_found"),
+        ("/v1/documents/sh-2.x_report", "document_not_found"),
+        ("/v1/orders/o-1/documents", "order_not_found"),
+    ] {
         for claims in [
             Claims::new("another", &["operator"], now),
             Claims::new("demo", &["store_manager"], now).with("stores", json!(["s-2"])),

@@ -1,4 +1,4 @@
-//! Documents of orders: receipts and the like.
+//! Documents of orders, receipts and the like, and reports on shifts.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -31,6 +31,6 @@ pub struct DocumentEntry {
 #[into_params(parameter_in = Query)]
 pub struct DocumentQuery {
     /// `true` where it was printed before: the document then says that it is a reprint. What is fetched
-    /// later than 15 minutes after the order became final is one in any case.
+    /// later than 15 minutes after the order became final, or the shift was closed, is one in any case.
     pub reprint: Option<bool>,
 }

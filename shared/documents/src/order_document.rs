@@ -58,7 +58,7 @@ pub struct Store {
     pub name: String,
     /// Its address, one entry a line.
     pub address_lines: Vec<String>,
-    /// Its tax registration, as the law wants it shown.
+    /// Its tax registration, as the law wants it shown, if it is known.
     pub tax_id: Option<String>,
     /// IANA name of its time zone.
     pub time_zone: String,
@@ -155,11 +155,13 @@ pub struct OrderTotals {
     pub tax: Money,
     /// Tips.
     pub tips: Money,
-    /// What rounding to coins added or took.
-    pub cash_rounding: Money,
-    /// What was to be paid.
+    /// What the goods came to: discounts off, tax in, without tips and before rounding to coins.
     pub total: Money,
-    /// What was handed over.
+    /// What rounding to coins added to the total; below zero where it took something off.
+    pub cash_rounding: Money,
+    /// The total with that rounding: what was to be paid, or paid back, before tips.
+    pub payable: Money,
+    /// What was handed over for the goods, without tips.
     pub paid: Money,
     /// What was given back.
     pub change: Money,
@@ -170,10 +172,12 @@ pub struct OrderTotals {
 pub struct DocumentPayment {
     /// `cash`, `card`, ….
     pub tender: String,
-    /// What was handed over.
+    /// What was handed over for the goods, without the tip.
     pub amount: Money,
-    /// What of it, or beside it, is a tip.
+    /// The tip, on top of the amount.
     pub tip: Money,
+    /// Both together: what a card is charged.
+    pub charged: Money,
     /// What was given back.
     pub change: Money,
     /// Last four digits of a card.

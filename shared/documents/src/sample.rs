@@ -12,7 +12,8 @@ use crate::order_document::{
 };
 use crate::shift_report::{Denomination, ShiftReport, TenderTotal};
 
-/// Data for `kind` with every list filled and everything optional there.
+/// Data for `kind` with every list filled and everything optional there, but for the tax number of the store,
+/// which templates are given in any case.
 pub fn full(kind: Kind) -> DocumentData {
     match kind {
         Kind::XReport | Kind::ZReport => DocumentData::Shift(Box::new(shift())),
@@ -36,7 +37,6 @@ pub fn least(kind: Kind) -> DocumentData {
     match &mut data {
         DocumentData::Order(order) => {
             order.store.address_lines.clear();
-            order.store.tax_id = None;
             order.customer = None;
             order.lines.clear();
             order.discounts.clear();
@@ -48,12 +48,10 @@ pub fn least(kind: Kind) -> DocumentData {
         }
         DocumentData::Shift(shift) => {
             shift.store.address_lines.clear();
-            shift.store.tax_id = None;
             shift.z_number = None;
             shift.closed_at = None;
             shift.closed_by = None;
             shift.tenders.clear();
-            shift.taxes.clear();
             shift.cash_counted = None;
             shift.cash_difference = None;
             shift.denominations.clear();
@@ -78,7 +76,8 @@ fn store() -> Store {
         id: "s-high-street".to_owned(),
         name: "The Corner Shop".to_owned(),
         address_lines: vec!["12 High Street".to_owned(), "Oxford OX1 4DB".to_owned()],
-        tax_id: Some("GB 999 9999 73".to_owned()),
+        // No location has one yet.
+        tax_id: None,
         time_zone: "Europe/London".to_owned(),
     }
 }
@@ -152,8 +151,9 @@ fn order() -> OrderDocument {
     };
     let card = DocumentPayment {
         tender: "card".to_owned(),
-        amount: pounds(1_155),
+        amount: pounds(1_020),
         tip: pounds(135),
+        charged: pounds(1_155),
         change: pounds(0),
         last_four: Some("4242".to_owned()),
         reference: Some("pi-7Q2M-88".to_owned()),
@@ -163,12 +163,14 @@ fn order() -> OrderDocument {
         tender: "cash".to_owned(),
         amount: pounds(1_500),
         tip: pounds(0),
-        change: pounds(697),
+        charged: pounds(1_500),
+        change: pounds(700),
         last_four: None,
         reference: None,
         entry_method: None,
     };
-    let refund = DocumentPayment { amount: pounds(1_374), tip: pounds(0), ..card.clone() };
+    let cash_back =
+        DocumentPayment { amount: pounds(800), charged: pounds(800), change: pounds(0), ..cash.clone() };
     OrderDocument {
         reprint: false,
         undone: None,
@@ -188,13 +190,14 @@ fn order() -> OrderDocument {
             discount: pounds(302),
             tax: pounds(303),
             tips: pounds(135),
-            cash_rounding: pounds(5),
-            total: pounds(1_823),
-            paid: pounds(2_655),
-            change: pounds(697),
+            total: pounds(1_818),
+            cash_rounding: pounds(2),
+            payable: pounds(1_820),
+            paid: pounds(2_520),
+            change: pounds(700),
         },
+        refunds: vec![card.clone(), cash_back],
         payments: vec![card, cash],
-        refunds: vec![refund],
         original: Some(OriginalOrder {
             order_id: "o-01HV6A1B2C".to_owned(),
             receipt_number: "10377".to_owned(),
@@ -204,8 +207,13 @@ fn order() -> OrderDocument {
 }
 
 fn shift() -> ShiftReport {
-    let tender =
-        |tender: &str, count, pence| TenderTotal { tender: tender.to_owned(), count, amount: pounds(pence) };
+    let tender = |tender: &str, payments: (u64, i64), refunds: (u64, i64)| TenderTotal {
+        tender: tender.to_owned(),
+        payments_count: payments.0,
+        payments: pounds(payments.1),
+        refunds_count: refunds.0,
+        refunds: pounds(refunds.1),
+    };
     let counted = |value, count, pence| Denomination { value: pounds(value), count, amount: pounds(pence) };
     ShiftReport {
         reprint: false,
@@ -222,8 +230,13 @@ fn shift() -> ShiftReport {
         currency: Currency::GBP,
         opening_float: pounds(10_000),
         sales_count: 87,
-        sales_total: pounds(143_215),
-        tenders: vec![tender("card", 61, 101_980), tender("cash", 24, 38_235), tender("gift_card", 2, 3_000)],
+        sales_total: pounds(143_218),
+        tenders: vec![
+            tender("card", (61, 101_980), (0, 0)),
+            tender("cash", (24, 38_235), (2, 1_200)),
+            tender("gift_card", (2, 3_000), (0, 0)),
+            tender("voucher", (0, 0), (1, 2_920)),
+        ],
         returns_count: 3,
         returns_total: pounds(4_120),
         tips: pounds(2_185),
@@ -232,12 +245,16 @@ fn shift() -> ShiftReport {
         paid_out: pounds(1_740),
         no_sales_count: 2,
         discounts: pounds(6_302),
-        taxes: vec![vat(119_346, 23_869)],
-        cash_expected: pounds(44_875),
-        cash_counted: Some(pounds(44_825)),
+        tax: pounds(23_870),
+        returns_tax: pounds(687),
+        cash_taken: pounds(38_235),
+        cash_tips: pounds(485),
+        cash_refunds: pounds(1_200),
+        cash_expected: pounds(48_280),
+        cash_counted: Some(pounds(48_230)),
         cash_difference: Some(pounds(-50)),
-        denominations: vec![counted(2_000, 20, 40_000), counted(500, 9, 4_500), counted(5, 65, 325)],
+        denominations: vec![counted(2_000, 20, 40_000), counted(500, 16, 8_000), counted(5, 46, 230)],
         first_receipt: Some("10399".to_owned()),
-        last_receipt: Some("10485".to_owned()),
+        last_receipt: Some("10488".to_owned()),
     }
 }

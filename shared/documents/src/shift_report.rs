@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::money::{Currency, Money};
 
-use crate::order_document::{Store, TaxTotal};
+use crate::order_document::Store;
 
 /// A shift as its reports tell it. Figures are given, never worked out here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,13 +39,13 @@ pub struct ShiftReport {
     pub sales_count: u64,
     /// What they came to.
     pub sales_total: Money,
-    /// By tender.
+    /// By tender, also one that only refunds were made by.
     pub tenders: Vec<TenderTotal>,
     /// How many returns.
     pub returns_count: u64,
     /// What they came to.
     pub returns_total: Money,
-    /// Tips.
+    /// Tips of all tenders, on top of the sales.
     pub tips: Money,
     /// What was added to sales, less that of returns, so that cash could be paid in coins.
     pub cash_rounding: Money,
@@ -57,9 +57,18 @@ pub struct ShiftReport {
     pub no_sales_count: u64,
     /// Discounts, as an amount above zero.
     pub discounts: Money,
-    /// Tax by rate.
-    pub taxes: Vec<TaxTotal>,
-    /// Cash that should be in the drawer.
+    /// Tax of the sales, of all rates: a register's totals know none.
+    pub tax: Money,
+    /// Tax of the returns, as an amount above zero; not taken off that of the sales.
+    pub returns_tax: Money,
+    /// Cash that sales brought, less change and without tips.
+    pub cash_taken: Money,
+    /// Tips that came with cash, less those that were given back.
+    pub cash_tips: Money,
+    /// Cash that returns gave back, as an amount above zero.
+    pub cash_refunds: Money,
+    /// Cash that should be in the drawer: the float, cash taken, cash tips and paid in, less cash refunds and
+    /// paid out.
     pub cash_expected: Money,
     /// Cash that is.
     pub cash_counted: Option<Money>,
@@ -73,15 +82,19 @@ pub struct ShiftReport {
     pub last_receipt: Option<String>,
 }
 
-/// What came in by one tender.
+/// What came in and went out by one tender.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenderTotal {
     /// `cash`, `card`, ….
     pub tender: String,
     /// How many payments.
-    pub count: u64,
-    /// What they came to.
-    pub amount: Money,
+    pub payments_count: u64,
+    /// What they came to, less change and without tips.
+    pub payments: Money,
+    /// How many refunds.
+    pub refunds_count: u64,
+    /// What they came to, as an amount above zero.
+    pub refunds: Money,
 }
 
 /// Coins or notes of one value.

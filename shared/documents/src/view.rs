@@ -164,8 +164,8 @@ struct StoreView<'a> {
     id: &'a str,
     name: &'a str,
     address_lines: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tax_id: Option<&'a str>,
+    /// Empty where it is not known: a template may ask for it in any case.
+    tax_id: &'a str,
 }
 
 impl<'a> StoreView<'a> {
@@ -174,7 +174,7 @@ impl<'a> StoreView<'a> {
             id: &store.id,
             name: &store.name,
             address_lines: &store.address_lines,
-            tax_id: store.tax_id.as_deref(),
+            tax_id: store.tax_id.as_deref().unwrap_or_default(),
         }
     }
 }
@@ -247,6 +247,7 @@ struct PaymentView<'a> {
     tender: &'a str,
     amount: Money,
     tip: Money,
+    charged: Money,
     change: Money,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_four: Option<&'a str>,
@@ -262,6 +263,7 @@ impl<'a> PaymentView<'a> {
             tender: &payment.tender,
             amount: payment.amount,
             tip: payment.tip,
+            charged: payment.charged,
             change: payment.change,
             last_four: payment.last_four.as_deref(),
             reference: payment.reference.as_deref(),
@@ -299,7 +301,11 @@ struct Shift<'a> {
     paid_out: Money,
     no_sales_count: u64,
     discounts: Money,
-    taxes: &'a [TaxTotal],
+    tax: Money,
+    returns_tax: Money,
+    cash_taken: Money,
+    cash_tips: Money,
+    cash_refunds: Money,
     cash_expected: Money,
     #[serde(skip_serializing_if = "Option::is_none")]
     cash_counted: Option<Money>,
@@ -342,7 +348,11 @@ impl<'a> Shift<'a> {
             paid_out: shift.paid_out,
             no_sales_count: shift.no_sales_count,
             discounts: shift.discounts,
-            taxes: &shift.taxes,
+            tax: shift.tax,
+            returns_tax: shift.returns_tax,
+            cash_taken: shift.cash_taken,
+            cash_tips: shift.cash_tips,
+            cash_refunds: shift.cash_refunds,
             cash_expected: shift.cash_expected,
             cash_counted: shift.cash_counted,
             cash_difference: shift.cash_difference,

@@ -181,8 +181,17 @@ fn query() -> impl Strategy<Value = String> {
 }
 
 fn segment() -> impl Strategy<Value = String> {
-    let known =
-        ["s-united-kingdom", "85123A", "catalog", "inventory", "my-first", "my-first.receipt", "o-1.1"];
+    let known = [
+        "s-united-kingdom",
+        "85123A",
+        "catalog",
+        "inventory",
+        "my-first",
+        "my-first.receipt",
+        "sh-1.x_report",
+        "sh-1.z_report",
+        "o-1.1",
+    ];
     prop_oneof![
         3 => select(known.to_vec()).prop_map(str::to_owned),
         1 => any_text(),

@@ -1,16 +1,18 @@
-//! Ids of documents. They are derived, so that a sale writes nothing for them: `<order>.<kind>`.
+//! Ids of documents. They are derived, so that a sale or a shift writes nothing for them: `<order>.<kind>`,
+//! `<shift>.<kind>`.
 
 use std::fmt;
 
+use tillstream_contracts::till::{ShiftState, ShiftView};
 use tillstream_documents::Kind;
 use tillstream_domain::cart::{Cart, CartKind};
 use tillstream_domain::identifier::check_id;
 
-/// A document of an order. That it has the form of one does not say that the order is there.
+/// A document of an order or a shift. That it has the form of one does not say that it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentId {
-    /// The order, or the return.
-    pub order_id: String,
+    /// The order, the return, or for a report the shift.
+    pub owner_id: String,
     /// Which of its documents.
     pub kind: Kind,
 }
@@ -19,16 +21,16 @@ impl DocumentId {
     /// Reads an id; `None` for what no document could have.
     pub fn parse(text: &str) -> Option<Self> {
         // No kind has a dot in its name; an order's id may.
-        let (order_id, kind) = text.rsplit_once('.')?;
-        check_id(order_id).ok()?;
+        let (owner_id, kind) = text.rsplit_once('.')?;
+        check_id(owner_id).ok()?;
         let kind = Kind::ALL.into_iter().find(|known| known.name() == kind)?;
-        (!kind.is_of_shift()).then(|| DocumentId { order_id: order_id.to_owned(), kind })
+        Some(DocumentId { owner_id: owner_id.to_owned(), kind })
     }
 }
 
 impl fmt::Display for DocumentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.order_id, self.kind)
+        write!(f, "{}.{}", self.owner_id, self.kind)
     }
 }
 
@@ -42,8 +44,22 @@ pub fn kinds_of(kind: CartKind) -> &'static [Kind] {
 
 /// Ids of the documents of a final cart.
 pub fn document_ids(cart: &Cart) -> Vec<String> {
-    let id = |kind: &Kind| DocumentId { order_id: cart.id.clone(), kind: *kind }.to_string();
+    let id = |kind: &Kind| DocumentId { owner_id: cart.id.clone(), kind: *kind }.to_string();
     kinds_of(cart.kind).iter().map(id).collect()
+}
+
+/// The report that a shift has: while it goes on the X report, then the Z report.
+pub(super) fn report_of(state: ShiftState) -> Kind {
+    match state {
+        ShiftState::Open => Kind::XReport,
+        ShiftState::Closed => Kind::ZReport,
+    }
+}
+
+/// Ids of the documents of a shift, where a command answers with its report; `None` where without.
+pub fn report_ids(shift: &ShiftView) -> Option<Vec<String>> {
+    let id = DocumentId { owner_id: shift.id.clone(), kind: report_of(shift.state) };
+    shift.report.as_ref().map(|_| vec![id.to_string()])
 }
 
 #[cfg(test)]
@@ -52,9 +68,9 @@ mod tests {
 
     #[test]
     fn ids_are_read_as_they_are_written_and_nothing_else_is_one() {
-        for order_id in ["o-1", "web:2011.12.05~7", "o-1.receipt"] {
-            for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_of_shift()) {
-                let id = DocumentId { order_id: order_id.to_owned(), kind };
+        for owner_id in ["o-1", "web:2011.12.05~7", "o-1.receipt"] {
+            for kind in Kind::ALL {
+                let id = DocumentId { owner_id: owner_id.to_owned(), kind };
                 assert_eq!(DocumentId::parse(&id.to_string()), Some(id));
             }
         }
@@ -68,7 +84,8 @@ mod tests {
             "o-1.Receipt",
             "o-1.receipt ",
             "o-1.invoice",
-            "o-1.z_report",
+            "o-1.Z_report",
+            "o-1.report",
             "o-1#x.receipt",
             "o/1.receipt",
             "o-1..receipt.",

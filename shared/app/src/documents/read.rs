@@ -1,4 +1,4 @@
-//! Which documents an order has, and fetching one.
+//! Which documents an order has, and fetching one of an order or a shift.
 
 use futures::try_join;
 use jiff::{SignedDuration, Timestamp};
@@ -11,6 +11,7 @@ use tillstream_domain::cart::Cart;
 
 use super::document_id::{DocumentId, kinds_of};
 use super::order_document::{order_document, store_of};
+use super::shift_report;
 use super::template_store::Templates;
 use crate::catalog::items::{catalog_get, location_of};
 use crate::database::{Consistency, Get, Table};
@@ -21,10 +22,10 @@ use crate::ports::Ports;
 use crate::pos::cart_item::cart_of;
 use crate::tenancy::{Caller, TenantScope};
 
-/// How long after an order became final its documents are originals. A till prints at once, and again where
-/// the paper ran out; who comes back later gets a reprint, so that one sale has no two originals to be
-/// refunded by. It is counted by our clock from when the order reached us: a register that was cut off
-/// printed for itself, but may fetch what it could not print.
+/// How long after an order became final its documents are originals, and after a shift was closed its Z
+/// report. A till prints at once, and again where the paper ran out; who comes back later gets a reprint, so
+/// that one sale has no two originals to be refunded by. It is counted by our clock from when the order, or the
+/// closing, reached us: a register that was cut off printed for itself, but may fetch what it could not print.
 pub const ORIGINAL_FOR: SignedDuration = SignedDuration::from_mins(15);
 
 /// A document, ready to be sent.
@@ -46,19 +47,19 @@ pub async fn list(ports: &Ports, caller: &Caller, order_id: &str) -> Result<Docu
     let order = order_in_reach(ports, caller, order_id).await?;
     let order = order.ok_or_else(|| order_not_found(order_id))?;
     let entry = |kind: &Kind| DocumentEntry {
-        document_id: DocumentId { order_id: order.id.clone(), kind: *kind }.to_string(),
+        document_id: DocumentId { owner_id: order.id.clone(), kind: *kind }.to_string(),
         kind: kind.name(),
         formats: Format::ALL.map(media_type).to_vec(),
     };
     Ok(DocumentList { items: kinds_of(order.kind).iter().map(entry).collect(), next_cursor: None })
 }
 
-/// One document. It is a reprint where the caller says so, or where the order is older than
-/// [`ORIGINAL_FOR`].
+/// One document. It is a reprint where the caller says so, or where the order, or the closing of the shift,
+/// is older than [`ORIGINAL_FOR`].
 ///
 /// # Errors
-/// 403 `role_required`; 404 `document_not_found` also where the order is not final, has no such document or
-/// is out of the caller's reach; 422 `document_too_large`.
+/// 403 `role_required`; 404 `document_not_found` also where the order is not final, or the order or shift has
+/// no such document or is out of the caller's reach; 422 `document_too_large`.
 pub async fn get(
     ports: &Ports,
     caller: &Caller,
@@ -67,14 +68,18 @@ pub async fn get(
     reprint: bool,
 ) -> Result<Rendered> {
     caller.require_role(&READERS)?;
-    let not_found = || Refusal::not_found("document_not_found", "there is no such document");
-    let DocumentId { order_id, kind } = DocumentId::parse(document_id).ok_or_else(not_found)?;
-    let order = order_in_reach(ports, caller, &order_id).await?.ok_or_else(not_found)?;
+    let none_such = || not_found(NO_SUCH_DOCUMENT);
+    let id = DocumentId::parse(document_id).ok_or_else(none_such)?;
+    let kind = id.kind;
+    if kind.is_of_shift() {
+        return shift_report::get(ports, caller, &id, format, reprint).await;
+    }
+    let order = order_in_reach(ports, caller, &id.owner_id).await?.ok_or_else(none_such)?;
     if !kinds_of(order.kind).contains(&kind) {
-        return Err(not_found().into());
+        return Err(none_such().into());
     }
     let recorded_at = order.finalized.as_ref().map_or(Timestamp::UNIX_EPOCH, |done| done.recorded_at);
-    let is_late = ports.environment.now().duration_since(recorded_at) >= ORIGINAL_FOR;
+    let is_late = is_late(ports.environment.now(), recorded_at);
     let templates = Templates { ports, scope: &caller.scope };
     let (template, store, original) = try_join!(
         templates.at(kind, format, recorded_at),
@@ -84,8 +89,20 @@ pub async fn get(
     let order = order_document(&order, original.as_ref(), store, reprint || is_late)?;
     let data = DocumentData::Order(Box::new(order));
     let template = template.filter(|template| tells_undone(kind, format, &data, template));
-    let document = render_by(kind, format, &data, template.as_ref())?;
-    Ok(Rendered { digest: digest(&document.bytes), document })
+    rendered(kind, format, &data, template.as_ref())
+}
+
+/// What a refusal says of a document that is not there.
+pub(super) const NO_SUCH_DOCUMENT: &str = "there is no such document";
+
+/// The refusal of a document that is not there, and of one that is out of reach.
+pub(super) fn not_found(detail: impl Into<String>) -> Refusal {
+    Refusal::not_found("document_not_found", detail)
+}
+
+/// Whether what was recorded at a time is printed as a reprint only.
+pub(super) fn is_late(now: Timestamp, recorded_at: Timestamp) -> bool {
+    now.duration_since(recorded_at) >= ORIGINAL_FOR
 }
 
 /// Whether a template makes another document of a voided or cancelled sale than of one that stands. Older
@@ -131,9 +148,9 @@ async fn original_of(ports: &Ports, scope: &TenantScope, order: &Cart) -> Result
 }
 
 /// The store as it is now, also one that was closed.
-async fn store(ports: &Ports, scope: &TenantScope, store_id: &str) -> Result<Store> {
+pub(super) async fn store(ports: &Ports, scope: &TenantScope, store_id: &str) -> Result<Store> {
     let item = ports.database.get(catalog_get(scope.location(store_id))).await?;
-    let item = item.ok_or_else(|| Error::bug("an order's store is in the catalogue"))?;
+    let item = item.ok_or_else(|| Error::bug("the store of an order or a shift is in the catalogue"))?;
     Ok(store_of(&location_of(&item)?))
 }
 
@@ -142,7 +159,17 @@ async fn store(ports: &Ports, scope: &TenantScope, store_id: &str) -> Result<Sto
 ///
 /// # Errors
 /// 422 `document_too_large` where the order is; a bug where the built-in template fails otherwise.
-pub(super) fn render_by(
+pub(super) fn rendered(
+    kind: Kind,
+    format: Format,
+    data: &DocumentData,
+    template: Option<&Template>,
+) -> Result<Rendered> {
+    let document = render_by(kind, format, data, template)?;
+    Ok(Rendered { digest: digest(&document.bytes), document })
+}
+
+fn render_by(
     kind: Kind,
     format: Format,
     data: &DocumentData,

@@ -260,7 +260,7 @@ pub fn result(sale: &Cart) -> CommandResult {
     if let Some(exchange) = exchange {
         let of_return = kinds_of(CartKind::Return).iter();
         documents.extend(
-            of_return.map(|kind| DocumentId { order_id: exchange.with.clone(), kind: *kind }.to_string()),
+            of_return.map(|kind| DocumentId { owner_id: exchange.with.clone(), kind: *kind }.to_string()),
         );
     }
     CommandResult {

@@ -14,7 +14,7 @@ use super::{
     carts, command_age, discounts, envelope, exchange, finalize, lines, parking, promotions, returns,
     tenders, till, undo,
 };
-use crate::documents::document_ids;
+use crate::documents::{document_ids, report_ids};
 use crate::error::{Error, Result};
 use crate::fields;
 use crate::ports::Ports;
@@ -85,7 +85,9 @@ async fn run(ports: &Ports, caller: &Caller, sent: Value, offline: bool) -> Resu
         return Ok(about_no_cart(key, action, result, false));
     }
     if let Some(done) = till::run(ports, &context, &command, &key).await? {
-        let result = CommandResult { shift: Some(Box::new(done.shift)), ..CommandResult::default() };
+        let document_ids = report_ids(&done.shift);
+        let shift = Some(Box::new(done.shift));
+        let result = CommandResult { document_ids, shift, ..CommandResult::default() };
         return Ok(about_no_cart(key, action, result, done.replayed));
     }
     let executed = dispatch(ports, &context, command, &key).await?;

@@ -1,17 +1,18 @@
 //! Documents of orders: what they show of the order, by which template they are made, when they are
 //! reprints, and who may see them.
 
+mod payments;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tillstream_app::capacity::Operation;
 use tillstream_app::catalog::items::location_item;
 use tillstream_app::database::{Consistency, Database, Get, Item, Table, Write};
-use tillstream_app::documents::template_store::Templates;
-use tillstream_app::documents::{Format, Kind, ShiftReport, Store, read, render_shift};
+use tillstream_app::documents::{Format, read};
 use tillstream_app::environment::Environment;
 use tillstream_app::orders::place::place;
 use tillstream_app::pos::cart_item::{cart_item, cart_of};
@@ -21,7 +22,7 @@ use tillstream_app::sync::upload::{Upload, upload};
 use tillstream_app::tenancy::{Caller, Role, Stores};
 use tillstream_app::{Error, Result};
 use tillstream_domain::location::{Location, LocationKind};
-use tillstream_domain::money::{Currency, Money};
+use tillstream_domain::money::Currency;
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::shop::{STORE, Shop, caller, envelope};
@@ -184,7 +185,6 @@ async fn a_receipt_tells_what_was_sold_and_how_it_was_paid() {
         "TOTAL",
         "GBP 12.93",
         "Contactless auth 4711",
-        "of it tip",
         "20.00",
         "Change",
     ] {
@@ -517,68 +517,4 @@ async fn a_sale_of_a_register_that_was_cut_off_is_told_by_when_it_came() {
     }
     // In 1970 London kept summer time all year round.
     assert_eq!(world.text("o.receipt").await.trim(), "1970-01-01 01:05");
-}
-
-fn shift() -> ShiftReport {
-    let money = |amount| Money { amount, currency: Currency::GBP };
-    let store = Store {
-        id: STORE.to_owned(),
-        name: "The Corner Shop".to_owned(),
-        address_lines: Vec::new(),
-        tax_id: None,
-        time_zone: "Europe/London".to_owned(),
-    };
-    let at: Timestamp = "2026-03-02T18:00:00Z".parse().unwrap();
-    ShiftReport {
-        reprint: false,
-        store,
-        register: "r-1".to_owned(),
-        shift_id: "sh-1".to_owned(),
-        z_number: Some(4),
-        z_epoch: 0,
-        at,
-        opened_at: at,
-        opened_by: "e-7".to_owned(),
-        closed_at: Some(at),
-        closed_by: Some("e-7".to_owned()),
-        currency: Currency::GBP,
-        opening_float: money(10_000),
-        sales_count: 3,
-        sales_total: money(4_321),
-        tenders: Vec::new(),
-        returns_count: 0,
-        returns_total: money(0),
-        tips: money(0),
-        cash_rounding: money(0),
-        paid_in: money(0),
-        paid_out: money(0),
-        no_sales_count: 0,
-        discounts: money(0),
-        taxes: Vec::new(),
-        cash_expected: money(14_321),
-        cash_counted: Some(money(14_321)),
-        cash_difference: Some(money(0)),
-        denominations: Vec::new(),
-        first_receipt: None,
-        last_receipt: None,
-    }
-}
-
-#[tokio::test]
-async fn reports_on_a_shift_are_made_by_the_templates_too() {
-    let world = world().await;
-    let closed = world.environment.now();
-    world.pass(1);
-    world.feed(&[json!({"id": "z", "version": 1, "op": "upsert", "data": {"kind": "z_report", "format": "paper",
-        "source": "{% if shift.reprint %}R {% endif %}Z{{ shift.z_number }} {{ shift.cash_expected|amount }}"}})]).await;
-    let templates = Templates { ports: &world.shop.ports, scope: &world.shop.scope };
-    let report = async |kind, as_of| {
-        let document = render_shift(&shift(), kind, Format::Text, templates, as_of).await.unwrap();
-        String::from_utf8(document.bytes).unwrap()
-    };
-    let later = closed.checked_add(SignedDuration::from_secs(1)).unwrap();
-    assert_eq!(report(Kind::ZReport, later).await.trim(), "Z4 143.21");
-    assert!(report(Kind::ZReport, closed).await.contains("The Corner Shop"), "the built-in one then");
-    assert!(report(Kind::XReport, later).await.contains("The Corner Shop"));
-    assert!(render_shift(&shift(), Kind::Receipt, Format::Text, templates, later).await.is_err());
 }

@@ -2,6 +2,7 @@
 
 mod at_once;
 mod bounds;
+mod printed;
 
 use std::sync::Arc;
 
@@ -11,14 +12,12 @@ use tillstream_app::environment::Environment;
 use tillstream_app::orders::place::place;
 use tillstream_app::pos::batch;
 use tillstream_app::pos::execute::{Answered, execute};
-use tillstream_app::pos::till::document::shift_report_document;
 use tillstream_app::pos::till::shift_item::{shift_item, shift_of};
 use tillstream_app::pos::till::{proof, read};
 use tillstream_app::tenancy::{Caller, Role, Stores};
 use tillstream_app::tenant_rules::settings_item;
 use tillstream_app::{Error, RefusalKind};
 use tillstream_contracts::till::{ShiftFilter, ShiftState, ShiftView};
-use tillstream_documents::{DocumentData, Format, Kind, render};
 use tillstream_domain::tenant_settings::TenantSettings;
 use tillstream_domain::till::{MOVEMENTS_MAX, Shift};
 use tillstream_testkit::memory_database::MemoryDatabase;
@@ -182,33 +181,6 @@ async fn a_shift_from_its_float_to_its_z_report() {
         (Some(1), None),
         "another register counts anew"
     );
-}
-
-#[tokio::test]
-async fn a_report_is_printed() {
-    let (shop, _) = shop().await;
-    a_day(&shop).await;
-    let shift = stored(&shop, "sh-1").await;
-    let key = shop.scope.location(STORE);
-    let get = Get { table: Table::Catalog, key, consistency: Consistency::Strong };
-    let location = shop.ports.database.get(get).await.unwrap().unwrap().json("data").unwrap();
-    let now = shop.ports.environment.now();
-    let closing = shift.closing.clone().unwrap();
-    let document = shift_report_document(&shift, &location, &closing.lane, now);
-    let data = DocumentData::Shift(Box::new(document.clone()));
-    let text = render(Kind::ZReport, Format::Text, &data, None).unwrap();
-    let text = String::from_utf8(text.bytes).unwrap();
-    for line in ["Z REPORT 1", "2 to 5", "123.30", "123.25", "-0.05", "Sales (3)"] {
-        assert!(text.contains(line), "{line} is missing in\n{text}");
-    }
-    let open = Shift { closing: None, ..shift };
-    let x = shift_report_document(&open, &location, &closing.lane, now);
-    assert_eq!((x.z_number, x.cash_counted, x.at), (None, None, now));
-    assert_eq!((x.cash_expected, &x.tenders), (document.cash_expected, &document.tenders));
-    let data = DocumentData::Shift(Box::new(x));
-    for format in [Format::Html, Format::Text, Format::Escpos] {
-        render(Kind::XReport, format, &data, None).unwrap();
-    }
 }
 
 /// Repeated at any later time, a command answers what it answered.

@@ -68,7 +68,8 @@ pub struct CommandResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub return_receipt_number: Option<u64>,
     /// `finalize_order`, `finalize_return`, `finalize_exchange` (of the sale, then of the return): documents
-    /// that can be fetched (`GET /v1/documents/{id}`).
+    /// that can be fetched (`GET /v1/documents/{id}`). `get_x_report`: the X report, until the shift is closed;
+    /// `close_till`: the Z report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document_ids: Option<Vec<String>>,
     /// `list_parked_carts`: the last parked first.

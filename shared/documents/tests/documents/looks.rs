@@ -54,7 +54,7 @@ fn a_tenants_template_replaces_the_built_in_one() {
     let template = Template::check(source(Kind::Receipt, TemplateFormat::Paper, text)).unwrap();
     let document =
         render(Kind::Receipt, Format::Text, &sample::full(Kind::Receipt), Some(&template)).unwrap();
-    assert_eq!(document.bytes, format!("{}Only GBP 18.23\n", " ".repeat(14)).into_bytes());
+    assert_eq!(document.bytes, format!("{}Only GBP 18.18\n", " ".repeat(14)).into_bytes());
     assert_eq!((template.id(), template.version()), ("t-1", 1));
 
     for (kind, format) in [(Kind::MerchantCopy, Format::Text), (Kind::Receipt, Format::Html)] {

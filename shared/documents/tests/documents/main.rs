@@ -9,3 +9,4 @@ mod limits;
 mod looks;
 mod prices;
 mod reprints;
+mod sums;

@@ -1,6 +1,8 @@
 //! Amounts: shown as given where they belong, and nowhere else.
 
-use tillstream_documents::{DocumentData, Format, Kind, Template, TemplateFormat, render, sample};
+use tillstream_documents::{
+    DocumentData, DocumentPayment, Format, Kind, Template, TemplateFormat, render, sample,
+};
 
 use crate::fixtures::{made, order, read_by_people, source, with_distinct_amounts};
 
@@ -86,12 +88,12 @@ fn shown(kind: Kind, data: &DocumentData) -> Vec<i64> {
     match data {
         DocumentData::Order(order) => {
             let totals = &order.totals;
-            let mut amounts = vec![totals.total.amount];
+            let mut amounts = vec![totals.total.amount, totals.cash_rounding.amount, totals.payable.amount];
             let paid = if kind == Kind::ReturnReceipt { &order.refunds } else { &order.payments };
-            amounts.extend(paid.iter().flat_map(|payment| [payment.amount.amount, payment.tip.amount]));
+            let of_payment = |payment: &DocumentPayment| [payment.amount, payment.tip, payment.charged];
+            amounts.extend(paid.iter().flat_map(of_payment).map(|money| money.amount));
             if kind != Kind::MerchantCopy {
                 amounts.extend([totals.subtotal, totals.discount, totals.tips].map(|money| money.amount));
-                amounts.push(totals.cash_rounding.amount);
                 amounts.extend(order.discounts.iter().map(|discount| discount.amount.amount));
                 amounts.extend(order.taxes.iter().flat_map(|tax| [tax.base.amount, tax.amount.amount]));
                 for line in &order.lines {
@@ -118,10 +120,16 @@ fn shown(kind: Kind, data: &DocumentData) -> Vec<i64> {
                 shift.paid_out.amount,
                 shift.opening_float.amount,
                 shift.discounts.amount,
+                shift.tax.amount,
+                shift.returns_tax.amount,
+                shift.cash_taken.amount,
+                shift.cash_tips.amount,
+                shift.cash_refunds.amount,
                 shift.cash_expected.amount,
             ];
-            amounts.extend(shift.tenders.iter().map(|tender| tender.amount.amount));
-            amounts.extend(shift.taxes.iter().flat_map(|tax| [tax.base.amount, tax.amount.amount]));
+            amounts.extend(shift.tenders.iter().map(|tender| tender.payments.amount));
+            let refunded = shift.tenders.iter().filter(|tender| tender.refunds_count > 0);
+            amounts.extend(refunded.map(|tender| tender.refunds.amount));
             if kind == Kind::ZReport {
                 amounts.extend(shift.cash_counted.map(|money| money.amount));
                 amounts.extend(shift.cash_difference.map(|money| money.amount));

@@ -5,7 +5,6 @@
 //! at its beginning, so that closing reads no order. [`proof`] sums the orders beside it.
 
 mod commands;
-pub mod document;
 pub mod proof;
 pub mod read;
 mod refusals;

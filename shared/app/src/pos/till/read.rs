@@ -1,5 +1,6 @@
 //! Reading shifts: one, or lists by store, newest first.
 
+use jiff::Timestamp;
 use tillstream_contracts::till::{ShiftFilter, ShiftPage, ShiftView};
 use tillstream_domain::till::Shift;
 
@@ -22,25 +23,54 @@ const STORES_MAX: usize = 50;
 /// registers has some 60 shifts a day.
 const SCAN_MAX: usize = 2_000;
 
-/// A shift in the caller's reach, and when it was read its lane.
+/// A shift, and its lane as of the same moment.
+pub(crate) struct ShiftRead {
+    /// It.
+    pub(crate) shift: Shift,
+    /// Its lane. Not read where the shift is closed, which keeps the lane of its closing.
+    pub(crate) lane: LaneState,
+    /// When it was written last, by our clock: of a closed one, when it was closed.
+    pub(crate) written_at: Option<Timestamp>,
+}
+
+impl ShiftRead {
+    fn of(shift: &Item, lane: Option<&Item>) -> Result<Self> {
+        let written_at =
+            shift.opt_text("written_at").map(str::parse::<Timestamp>).transpose().map_err(Error::bug)?;
+        Ok(ShiftRead { shift: shift_of(shift)?, lane: LaneState::of(lane)?, written_at })
+    }
+}
+
+/// A shift in the caller's reach, with its lane.
+///
+/// # Errors
+/// 404 `shift_not_found`; 403; 422.
 pub(super) async fn find(ports: &Ports, caller: &Caller, shift_id: &str) -> Result<(Shift, LaneState)> {
     caller.require_role(&READERS)?;
     id("id", shift_id)?;
+    let read = in_reach(ports, caller, shift_id).await?.ok_or_else(|| shift_not_found(shift_id))?;
+    Ok((read.shift, read.lane))
+}
+
+/// A shift with its lane; `None` where there is none or it is out of the caller's reach.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn in_reach(ports: &Ports, caller: &Caller, shift_id: &str) -> Result<Option<ShiftRead>> {
     let scope = &caller.scope;
-    let item = ports.database.get(shift_get(scope, shift_id)).await?;
-    let shift = shift_of(&item.ok_or_else(|| shift_not_found(shift_id))?)?;
-    if !caller.reaches(&shift.store_id) {
-        return Err(shift_not_found(shift_id).into());
+    let Some(item) = ports.database.get(shift_get(scope, shift_id)).await? else { return Ok(None) };
+    let read = ShiftRead::of(&item, None)?;
+    if !caller.reaches(&read.shift.store_id) {
+        return Ok(None);
     }
-    if shift.closing.is_some() {
-        return Ok((shift, LaneState::of(None)?));
+    if read.shift.closing.is_some() {
+        return Ok(Some(read));
     }
     // As of one moment: it may be closed in between.
-    let gets = vec![shift_get(scope, shift_id), lane_get(scope, &shift.store_id, &shift.register_id)];
-    let read = ports.database.get_together(gets).await?;
-    let at = |position: usize| read.get(position).and_then(Option::as_ref);
-    let shift = shift_of(at(0).ok_or_else(|| shift_not_found(shift_id))?)?;
-    Ok((shift, LaneState::of(at(1))?))
+    let lane = lane_get(scope, &read.shift.store_id, &read.shift.register_id);
+    let both = ports.database.get_together(vec![shift_get(scope, shift_id), lane]).await?;
+    let at = |position: usize| both.get(position).and_then(Option::as_ref);
+    at(0).map(|shift| ShiftRead::of(shift, at(1))).transpose()
 }
 
 /// One shift with its movements and its report.

@@ -9,7 +9,7 @@ use tillstream_domain::money::{Currency, Money};
 use tillstream_domain::till::{Denomination, LaneMark, Movement, MovementKind, ReceiptRange, Shift};
 
 /// A count of what was counted up: never below zero.
-fn count(number: i64) -> u64 {
+pub(crate) fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
