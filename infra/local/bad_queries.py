@@ -88,6 +88,22 @@ class BadQueries(HostileClient):
         yield Case(
             "commit with fields", self.keyed("POST", f"{at}/commit", {"order_id": "x"}), 422, malformed
         )
+        for name, lines, status, code in [
+            ("no lines", [], 422, "lines_out_of_range"),
+            ("1,001 lines", [line] * 1_001, 422, "lines_out_of_range"),
+            ("none of it", [{**line, "quantity": 0}], 422, quantity),
+            ("less than none", [{**line, "quantity": -1}], 422, quantity),
+            ("a huge quantity", [{**line, "quantity": 2**62}], 422, quantity),
+            ("more than is held", [self.stock_line(4)], 409, "commit_above_held"),
+            ("more than is held, in parts", [self.stock_line(2)] * 2, 409, "commit_above_held"),
+            ("another SKU", [{**line, "sku": nothing}], 422, "line_not_reserved"),
+            ("another location", [{**line, "location_id": nothing}], 422, "line_not_reserved"),
+            ("an unknown member", [{**line, "lot": "x"}], 422, malformed),
+            ("lines that are none", {"sku": self.sku}, 422, malformed),
+        ]:
+            yield Case(
+                f"commit in part: {name}", self.keyed("POST", f"{at}/commit", {"lines": lines}), status, code
+            )
         yield Case("release with fields", self.keyed("POST", f"{at}/release", {"x": 1}), 422, malformed)
         yield Case("extend by nothing", self.keyed("POST", f"{at}/extend", {}), 422, malformed)
         yield Case(

@@ -12,7 +12,8 @@ use tillstream_app::stock::{read, reservations, reserve, update};
 use tillstream_app::tenancy::{Caller, Role, Stores, TenantScope};
 use tillstream_app::{Error, Ports};
 use tillstream_contracts::inventory::{
-    ExtendRequest, ReserveLine, ReserveRequest, StockListQuery, StockUpdateKind, StockUpdateRequest,
+    CommitRequest, ExtendRequest, ReserveLine, ReserveRequest, StockListQuery, StockUpdateKind,
+    StockUpdateRequest,
 };
 use tillstream_domain::location::{Location, LocationKind};
 use tillstream_domain::money::Currency;
@@ -147,8 +148,10 @@ async fn a_reservation_lives_and_ends_on_the_real_adapter() {
     let sold = id(reserve::reserve(&ports, &caller, "a", &hold(3, 900)).await.unwrap());
     let longer = ExtendRequest { ttl_seconds: 1_800 };
     reservations::extend(&ports, &caller, "x", &sold, &longer).await.unwrap();
-    reservations::commit(&ports, &caller, "c", &sold).await.unwrap();
-    assert!(reservations::commit(&ports, &caller, "c", &sold).await.unwrap().replayed);
+    reservations::commit(&ports, &caller, "c", &sold, &CommitRequest::default()).await.unwrap();
+    assert!(
+        reservations::commit(&ports, &caller, "c", &sold, &CommitRequest::default()).await.unwrap().replayed
+    );
     let given_back = id(reserve::reserve(&ports, &caller, "b", &hold(2, 900)).await.unwrap());
     reservations::release(&ports, &caller, "r", &given_back).await.unwrap();
     reserve::reserve(&ports, &caller, "e", &hold(7, 1)).await.unwrap();

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use tillstream_app::Refusal;
 use tillstream_app::stock::{reservations, reserve as reserving};
-use tillstream_contracts::inventory::{ExtendRequest, NoFields, ReserveRequest};
+use tillstream_contracts::inventory::{CommitRequest, ExtendRequest, NoFields, ReserveRequest};
 use tillstream_runtime::Problem;
 use tillstream_runtime::http::extract::parse_json;
 use tillstream_runtime::http::{Authenticated, IdempotencyKey, JsonBody, PathParams, RawBody, Replayed};
@@ -49,8 +49,9 @@ pub(crate) async fn commit(
     body: RawBody,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&RESERVERS)?;
-    no_fields(&body)?;
-    let answer = reservations::commit(&services.ports, &caller, &key, &id).await?;
+    let request: CommitRequest =
+        if body.0.is_empty() { CommitRequest::default() } else { parse_json(&body.0)? };
+    let answer = reservations::commit(&services.ports, &caller, &key, &id, &request).await?;
     Ok((Replayed(answer.replayed), Json(answer.reservation)))
 }
 

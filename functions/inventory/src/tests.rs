@@ -188,14 +188,21 @@ async fn stock_goes_from_count_to_reservation_to_sale() {
     let refused =
         api.post(&format!("{path}/commit"), "c", &json!({"quantity": 3})).await.refused(422, "field_invalid");
     assert_eq!(refused["errors"][0]["field"], "quantity");
+    let part = json!({"lines": [{"location_id": "s-uk-1", "sku": "85123A", "quantity": 3}]});
+    let sold = api.post(&format!("{path}/commit"), "p", &part).await.expect(200);
+    assert_eq!((&sold.body["status"], &sold.body["lines"][0]["committed"]), (&json!("active"), &json!(3)));
+    assert!(api.post(&format!("{path}/commit"), "p", &part).await.expect(200).replayed());
+    let five = json!({"lines": [{"location_id": "s-uk-1", "sku": "85123A", "quantity": 5}]});
+    let above = api.post(&format!("{path}/commit"), "c", &five).await.refused(409, "commit_above_held");
+    assert_eq!((&above["lines"][0]["requested"], &above["lines"][0]["held"]), (&json!(5), &json!(4)));
     let operator = api.operator();
     let committed = api.send(&operator, "POST", &format!("{path}/commit"), "c", None).await.expect(200);
-    assert_eq!(committed.body["status"], "committed");
+    assert_eq!((&committed.body["status"], &committed.body["lines"][0]["committed"]), (&json!("committed"), &json!(7)));
     api.post(&format!("{path}/release"), "rel", &json!({})).await.refused(409, "reservation_not_active");
 
     let one = api.get("/v1/inventory/s-uk-1/85123A").await.expect(200);
-    assert_eq!((&one.body["on_hand"], &one.body["version"]), (&json!(3), &json!(3)));
-    assert_eq!(one.headers["etag"], "\"3\"");
+    assert_eq!((&one.body["on_hand"], &one.body["version"]), (&json!(3), &json!(4)));
+    assert_eq!(one.headers["etag"], "\"4\"");
 
     // What the relay does.
     for change in api.database.changes(Table::Stock, 0) {
@@ -209,11 +216,11 @@ async fn stock_goes_from_count_to_reservation_to_sale() {
     assert_eq!(movements["items"][0]["kind"], "commit");
     assert_eq!(
         movements["items"][0]["delta"],
-        json!({"on_hand": -7, "reserved": -7, "damaged": 0, "in_transit": 0})
+        json!({"on_hand": -4, "reserved": -4, "damaged": 0, "in_transit": 0})
     );
     assert!(movements["next_cursor"].is_string());
     let proof = api.get(&format!("/v1/inventory/conservation?{names}")).await.expect(200).body;
-    assert_eq!((&proof["holds"], &proof["seq_reached"]), (&json!(true), &json!(3)));
+    assert_eq!((&proof["holds"], &proof["seq_reached"]), (&json!(true), &json!(4)));
 }
 
 #[tokio::test]

@@ -145,7 +145,17 @@ pub struct ExtendRequest {
     pub ttl_seconds: i64,
 }
 
-/// The body of a commit or release: none, or an empty object.
+/// `POST /v1/inventory/reservations/{id}/commit`; no body, or no `lines`, commits all that is held.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CommitRequest {
+    /// What is sold of it; the rest goes on being held. Lines of the same location and SKU are added up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1, max_items = 1000)]
+    pub lines: Option<Vec<ReserveLine>>,
+}
+
+/// The body of a release: none, or an empty object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoFields {}
@@ -171,9 +181,12 @@ pub struct ReservationLine {
     pub location_id: String,
     /// What.
     pub sku: String,
-    /// How many.
+    /// How many were reserved.
     #[schema(value_type = QuantitySchema)]
     pub quantity: QuantityInput,
+    /// How many of them were committed.
+    #[schema(value_type = QuantitySchema)]
+    pub committed: QuantityInput,
 }
 
 /// A reservation.

@@ -109,6 +109,11 @@ impl Quantity {
         Quantity(self.0.saturating_add(other.0))
     }
 
+    /// The difference, unbounded as counters are.
+    pub fn minus(self, other: Quantity) -> Quantity {
+        Quantity(self.0.saturating_sub(other.0))
+    }
+
     /// As a client reads it: `6` by the piece, `"0.482"` by measure.
     pub fn display(self, unit: Unit) -> QuantityInput {
         match unit {

@@ -308,7 +308,9 @@ impl<'a> Rounds<'a> {
         let (ports, scope, cart) = (self.ports, &self.context.caller.scope, tried.cart);
         let own = (cart.id.as_str(), tried.stored);
         let mut not_final = Vec::new();
-        for (cart_id, version) in std::iter::once(own).chain(tried.with.map(|(id, version)| (id, Some(version)))) {
+        for (cart_id, version) in
+            std::iter::once(own).chain(tried.with.map(|(id, version)| (id, Some(version))))
+        {
             let condition = match version {
                 Some(version) => Condition::Eq("version", i64::try_from(version).map_err(Error::bug)?.into()),
                 None => Condition::NotExists,

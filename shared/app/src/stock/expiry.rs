@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use tillstream_domain::quantity::Quantity;
 
 use crate::database::{
     Cancellation, Change, Condition, Consistency, Database, DatabaseError, Get, Index, Item, Key, Query,
@@ -103,7 +104,7 @@ async fn free_expired_of_layout(
                 continue;
             }
             expired = true;
-            match free(ports, scope, &Located { hold, place }, now).await? {
+            match free(ports, scope, &Located { hold, place, left: Quantity::ZERO }, now).await? {
                 Freed::ByUs => sum.seq += 1,
                 // Extended, committed or freed by somebody else, or we cannot tell: leave the expiry early.
                 Freed::NotByUs => sum.certain = false,

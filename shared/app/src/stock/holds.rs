@@ -133,8 +133,21 @@ impl Hold {
         }
     }
 
-    fn delete(&self, scope: &TenantScope, condition: Condition) -> Write {
-        Write::Delete { table: Table::Stock, key: self.key(scope), condition: Some(condition) }
+    /// Ends it, or all of it but what is left. Refused where some of it was committed since it was read: that is
+    /// not there to be given back or sold again.
+    fn end(&self, scope: &TenantScope, left: Quantity, condition: Condition) -> Write {
+        let as_read = Condition::Eq("quantity", self.quantity.thousandths().into());
+        let condition = Some(Condition::All(vec![as_read, condition]));
+        let (table, key) = (Table::Stock, self.key(scope));
+        if left == Quantity::ZERO {
+            return Write::Delete { table, key, condition };
+        }
+        Write::Update {
+            table,
+            key,
+            changes: vec![Change::Set("quantity", left.thousandths().into())],
+            condition,
+        }
     }
 }
 
@@ -145,6 +158,8 @@ pub struct Located {
     pub hold: Hold,
     /// Where its share is.
     pub place: Place,
+    /// What goes on being held when it is ended; none of it but where a part is committed.
+    pub left: Quantity,
 }
 
 /// Finds where holds that were read count now. Reads nothing where all are on first parts.
@@ -169,7 +184,8 @@ pub async fn locate(database: &dyn Database, scope: &TenantScope, holds: Vec<Hol
             Place::Part { part: hold.part, layout: hold.layout }
         }
     };
-    Ok(holds.into_iter().map(|hold| Located { place: place(&hold, &mut parts), hold }).collect())
+    let whole = |hold| Located { place: place(&hold, &mut parts), hold, left: Quantity::ZERO };
+    Ok(holds.into_iter().map(whole).collect())
 }
 
 /// How holds end.
@@ -207,9 +223,9 @@ pub fn end_holds(
     ending: &Ending,
     movement: &Movement,
 ) -> Vec<(Write, EndingWrite)> {
-    let mut places: BTreeMap<(&str, &str, Place), Vec<&Hold>> = BTreeMap::new();
-    for Located { hold, place } in located {
-        places.entry((&hold.location_id, &hold.sku, *place)).or_default().push(hold);
+    let mut places: BTreeMap<(&str, &str, Place), Vec<&Located>> = BTreeMap::new();
+    for one in located {
+        places.entry((&one.hold.location_id, &one.hold.sku, one.place)).or_default().push(one);
     }
     let line_condition = match ending {
         Ending::Commit(now) => Condition::Gt("expires_at", now.as_millisecond().into()),
@@ -218,9 +234,9 @@ pub fn end_holds(
     let mut writes = Vec::new();
     for ((location_id, sku, place), holds) in places {
         let mut quantity = Quantity::ZERO;
-        for hold in holds {
-            writes.push((hold.delete(scope, line_condition.clone()), EndingWrite::Line));
-            quantity = quantity.plus(hold.quantity);
+        for Located { hold, left, .. } in holds {
+            writes.push((hold.end(scope, *left, line_condition.clone()), EndingWrite::Line));
+            quantity = quantity.plus(hold.quantity.minus(*left));
         }
         let (delta, more) = match ending {
             Ending::Commit(_) => {

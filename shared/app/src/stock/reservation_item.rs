@@ -14,8 +14,8 @@ use crate::stock::holds::Hold;
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::tenancy::TenantScope;
 
-/// Most extensions of one reservation: with them its keys stay within a few kilobytes.
-pub const EXTENSIONS_MAX: usize = 100;
+/// How often one reservation is extended or committed in part: so its keys stay within some kilobytes.
+pub const CHANGES_MAX: usize = 100;
 
 /// One held line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,14 +24,55 @@ pub struct HeldLine {
     pub location_id: String,
     /// What.
     pub sku: String,
-    /// How many.
+    /// How many were reserved.
     pub quantity: Quantity,
     /// How the product is sold.
     pub unit: Unit,
-    /// From which parts of split stock; empty where the stock was whole.
+    /// How many of them were committed while the others went on being held.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub committed: Quantity,
+    /// Which parts of split stock hold it; empty where the stock was whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<HeldPart>,
 }
+
+fn is_zero(quantity: &Quantity) -> bool {
+    *quantity == Quantity::ZERO
+}
+
+impl HeldLine {
+    /// How many are held while the reservation is active.
+    pub fn held(&self) -> Quantity {
+        self.quantity.minus(self.committed)
+    }
+
+    /// Its parts, each with what `sold` of the line leaves of it; stock that was whole is one part.
+    fn parts_after(&self, sold: Quantity) -> Vec<(HeldPart, Quantity)> {
+        if self.parts.is_empty() {
+            let whole = HeldPart { part: 0, layout: LAYOUT_WHOLE, quantity: self.held() };
+            return vec![(whole, self.held().minus(sold))];
+        }
+        let mut due = sold;
+        let after = |of: &HeldPart| {
+            let taken = of.quantity.min(due);
+            due = due.minus(taken);
+            (*of, of.quantity.minus(taken))
+        };
+        self.parts.iter().map(after).collect()
+    }
+
+    /// Notes that so many of it were committed.
+    fn commit(&mut self, sold: Quantity) {
+        if !self.parts.is_empty() {
+            let left = self.parts_after(sold).into_iter().filter(|(_, left)| !is_zero(left));
+            self.parts = left.map(|(of, left)| HeldPart { quantity: left, ..of }).collect();
+        }
+        self.committed = self.committed.plus(sold);
+    }
+}
+
+/// How many of which lines, by position.
+pub type OfLines = Vec<(usize, Quantity)>;
 
 /// What one part of split stock holds of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +126,9 @@ pub struct AppliedKey {
     /// Order that was named by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_id: Option<String>,
+    /// What it committed while the rest went on being held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub committed: OfLines,
 }
 
 /// A request that changes a reservation.
@@ -201,13 +245,43 @@ impl Reservation {
             state,
             expires_at,
             order_id,
+            committed: Vec::new(),
         });
         next
     }
 
-    /// Its hold lines: one per line, of split stock one per line and part.
+    /// The next version of it, still active, where so many of its lines were committed.
+    #[must_use]
+    pub fn committed_in_part(&self, sold: &OfLines, request: &KeyedRequest<'_>) -> Self {
+        let mut next = self.next(State::Active, self.expires_at, None, request);
+        for (at, quantity) in sold {
+            if let Some(line) = next.lines.get_mut(*at) {
+                line.commit(*quantity);
+            }
+        }
+        if let Some(applied) = next.keys.last_mut() {
+            applied.committed.clone_from(sold);
+        }
+        next
+    }
+
+    /// Its hold lines: one per line, of split stock one per line and part. None of what was committed already.
     pub fn holds(&self) -> Vec<Hold> {
-        let hold = |line: &HeldLine, of: &HeldPart| Hold {
+        let all = self.lines.iter().map(|line| (line, Quantity::ZERO));
+        self.holds_of(all).map(|(hold, _)| hold).filter(|hold| hold.quantity != Quantity::ZERO).collect()
+    }
+
+    /// The hold lines that `sold` takes from, each with what it leaves.
+    pub fn holds_lessened_by(&self, sold: &OfLines) -> Vec<(Hold, Quantity)> {
+        let lines = sold.iter().filter_map(|(at, quantity)| Some((self.lines.get(*at)?, *quantity)));
+        self.holds_of(lines).filter(|(hold, left)| hold.quantity != *left).collect()
+    }
+
+    fn holds_of<'a>(
+        &'a self,
+        lines: impl Iterator<Item = (&'a HeldLine, Quantity)>,
+    ) -> impl Iterator<Item = (Hold, Quantity)> {
+        let hold = move |line: &HeldLine, of: &HeldPart| Hold {
             location_id: line.location_id.clone(),
             sku: line.sku.clone(),
             reservation_id: self.id.clone(),
@@ -216,20 +290,15 @@ impl Reservation {
             quantity: of.quantity,
             expires_at: self.expires_at.as_millisecond(),
         };
-        let mut holds = Vec::with_capacity(self.lines.len());
-        for line in &self.lines {
-            if line.parts.is_empty() {
-                let whole = HeldPart { part: 0, layout: LAYOUT_WHOLE, quantity: line.quantity };
-                holds.push(hold(line, &whole));
-            }
-            holds.extend(line.parts.iter().map(|of| hold(line, of)));
-        }
-        holds
+        lines.flat_map(move |(line, sold)| {
+            line.parts_after(sold).into_iter().map(move |(of, left)| (hold(line, &of), left))
+        })
     }
 
     /// What it holds by location and SKU, for whoever compares it with an order.
     pub fn quantities(&self) -> BTreeMap<(String, String), Quantity> {
-        self.lines.iter().map(|line| ((line.location_id.clone(), line.sku.clone()), line.quantity)).collect()
+        let held = self.lines.iter().filter(|line| line.held() != Quantity::ZERO);
+        held.map(|line| ((line.location_id.clone(), line.sku.clone()), line.held())).collect()
     }
 
     /// Whether it no longer holds although nothing ended it.
@@ -243,12 +312,20 @@ impl Reservation {
             State::Active if self.has_expired(now) => ReservationStatus::Expired,
             state => status_of(state),
         };
-        self.wire(status, self.expires_at, self.order_id.clone())
+        let committed = self.lines.iter().map(|line| line.committed).collect();
+        self.wire(status, self.expires_at, self.order_id.clone(), committed)
     }
 
     /// As the request that `applied` records left it.
     pub fn as_of(&self, applied: &AppliedKey) -> wire::Reservation {
-        self.wire(status_of(applied.state), applied.expires_at, applied.order_id.clone())
+        let mut committed = vec![Quantity::ZERO; self.lines.len()];
+        let later = self.keys.iter().position(|one| one.key == applied.key).map_or(0, |at| at + 1);
+        for (at, quantity) in self.keys.iter().take(later).flat_map(|one| &one.committed) {
+            if let Some(sum) = committed.get_mut(*at) {
+                *sum = sum.plus(*quantity);
+            }
+        }
+        self.wire(status_of(applied.state), applied.expires_at, applied.order_id.clone(), committed)
     }
 
     fn wire(
@@ -256,17 +333,22 @@ impl Reservation {
         status: ReservationStatus,
         expires_at: Timestamp,
         order_id: Option<String>,
+        committed: Vec<Quantity>,
     ) -> wire::Reservation {
+        // What was left is committed with the reservation itself.
+        let all = status == ReservationStatus::Committed;
         wire::Reservation {
             reservation_id: self.id.clone(),
             status,
             lines: self
                 .lines
                 .iter()
-                .map(|line| wire::ReservationLine {
+                .zip(committed)
+                .map(|(line, committed)| wire::ReservationLine {
                     location_id: line.location_id.clone(),
                     sku: line.sku.clone(),
                     quantity: line.quantity.display(line.unit),
+                    committed: if all { line.quantity } else { committed }.display(line.unit),
                 })
                 .collect(),
             expires_at,

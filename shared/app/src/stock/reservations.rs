@@ -1,10 +1,11 @@
-//! What becomes of a reservation: commit, release, extend. Each is one transaction, and the header keeps
+//! What becomes of a reservation: commit, in part or whole, release, extend. Each is one transaction, and the header keeps
 //! the idempotency keys that took effect.
 
 use jiff::Timestamp;
 use serde_json::json;
-use tillstream_contracts::inventory::{self as wire, ExtendRequest};
+use tillstream_contracts::inventory::{self as wire, CommitRequest, ExtendRequest, ReserveLine};
 use tillstream_domain::identifier::check_id;
+use tillstream_domain::quantity::{Quantity, QuantityError};
 
 use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Item, Table, Write};
 use crate::error::{Error, Refusal, Result};
@@ -16,8 +17,8 @@ use crate::stock::layout::{Place, layout_of};
 use crate::stock::request_identity::fingerprint;
 pub use crate::stock::request_identity::request_number;
 pub use crate::stock::reservation_item::KeyedRequest;
-use crate::stock::reservation_item::{EXTENSIONS_MAX, Reservation, State};
-use crate::stock::reserve::{Answer, answer_again, end_of_hold, now_kept};
+use crate::stock::reservation_item::{CHANGES_MAX, OfLines, Reservation, State};
+use crate::stock::reserve::{Answer, REQUEST_LINES_MAX, answer_again, end_of_hold, now_kept};
 use crate::stock::shortage::{Shortage, insufficient_stock};
 use crate::tenancy::{Caller, TenantScope};
 
@@ -168,7 +169,7 @@ fn expired(reservation: &Reservation) -> Error {
 }
 
 enum Action<'a> {
-    Commit,
+    Commit(&'a CommitRequest),
     Release,
     Extend(&'a ExtendRequest),
 }
@@ -176,7 +177,7 @@ enum Action<'a> {
 impl Action<'_> {
     fn name(&self) -> &'static str {
         match self {
-            Action::Commit => "commit",
+            Action::Commit(_) => "commit",
             Action::Release => "release",
             Action::Extend(_) => "extend",
         }
@@ -184,19 +185,78 @@ impl Action<'_> {
 
     fn fingerprint(&self) -> Result<String> {
         match self {
+            Action::Commit(request) => fingerprint(self.name(), request),
             Action::Extend(request) => fingerprint(self.name(), request),
-            Action::Commit | Action::Release => fingerprint(self.name(), &json!({})),
+            Action::Release => fingerprint(self.name(), &json!({})),
         }
     }
 }
 
-/// Commits a whole reservation: what it holds leaves the shelf.
+/// Commits what a reservation holds, or the lines that are named: it leaves the shelf. What is not named goes
+/// on being held; where nothing is left, the reservation is committed.
 ///
 /// # Errors
-/// 403, 404 `reservation_not_found`, 409 `reservation_not_active`, `reservation_expired` or
-/// `insufficient_stock` (a count found less than is held), 422 `idempotency_key_reused`.
-pub async fn commit(ports: &Ports, caller: &Caller, key: &str, id: &str) -> Result<Answer> {
-    change(ports, caller, key, id, &Action::Commit).await
+/// 403, 404 `reservation_not_found`, 409 `reservation_not_active`, `reservation_expired`, `commit_above_held`,
+/// `too_many_commits` or `insufficient_stock` (a count found less than is held), 422 `lines_out_of_range`,
+/// `line_not_reserved`, `quantity_invalid` or `idempotency_key_reused`.
+pub async fn commit(
+    ports: &Ports,
+    caller: &Caller,
+    key: &str,
+    id: &str,
+    request: &CommitRequest,
+) -> Result<Answer> {
+    if request.lines.as_ref().is_some_and(|lines| lines.is_empty() || lines.len() > REQUEST_LINES_MAX) {
+        let message =
+            format!("commit 1 to {REQUEST_LINES_MAX} lines, or leave them out to commit all that is held");
+        return Err(Refusal::field("lines", "lines_out_of_range", message).into());
+    }
+    change(ports, caller, key, id, &Action::Commit(request)).await
+}
+
+/// What `lines` take of what a reservation holds; `None` where they take all of it.
+///
+/// # Errors
+/// 409 `commit_above_held`; 422 `line_not_reserved`, `quantity_invalid`.
+fn sold(reservation: &Reservation, lines: &[ReserveLine]) -> Result<Option<OfLines>> {
+    let mut sold = vec![Quantity::ZERO; reservation.lines.len()];
+    let mut last_named = vec![0; reservation.lines.len()];
+    for (position, line) in lines.iter().enumerate() {
+        let field = |name: &str| format!("lines[{position}].{name}");
+        let mut held = reservation.lines.iter().zip(sold.iter_mut().zip(last_named.iter_mut()));
+        let same = held.find(|(held, _)| held.location_id == line.location_id && held.sku == line.sku);
+        let Some((held, (sum, named))) = same else {
+            let ReserveLine { sku, location_id, .. } = line;
+            let message = format!("reservation {} has no {sku} of {location_id}", reservation.id);
+            return Err(Refusal::field(field("sku"), "line_not_reserved", message).into());
+        };
+        let invalid = |e: QuantityError| Refusal::field(field("quantity"), "quantity_invalid", e.to_string());
+        let quantity = line.quantity.resolve(held.unit).and_then(Quantity::positive).map_err(invalid)?;
+        *sum = sum.plus(quantity);
+        *named = position;
+    }
+    let with_held = || reservation.lines.iter().zip(&sold);
+    let above: Vec<_> = with_held()
+        .zip(&last_named)
+        .filter(|((held, sold), _)| **sold > held.held())
+        .map(|((held, sold), position)| {
+            json!({
+                "field": format!("lines[{position}].quantity"),
+                "location_id": held.location_id,
+                "sku": held.sku,
+                "requested": sold.display(held.unit),
+                "held": held.held().display(held.unit),
+            })
+        })
+        .collect();
+    if !above.is_empty() {
+        let detail = format!("reservation {} holds less than is to be committed", reservation.id);
+        return Err(Refusal::conflict("commit_above_held", detail).with_extra("lines", above).into());
+    }
+    if with_held().all(|(held, sold)| *sold == held.held()) {
+        return Ok(None);
+    }
+    Ok(Some(sold.into_iter().enumerate().filter(|(_, quantity)| *quantity != Quantity::ZERO).collect()))
 }
 
 /// Releases a whole reservation: what it still holds becomes available.
@@ -256,7 +316,7 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
                 if reasons.iter().any(|r| matches!(r, Cancellation::ConditionFailed(_))) =>
             {
                 match action {
-                    Action::Commit => {
+                    Action::Commit(_) => {
                         ended_at_version =
                             refuse_commit(ports, caller, &reservation, &reasons, &about).await?;
                     }
@@ -293,22 +353,26 @@ async fn actions(
     let scope = &caller.scope;
     let next = |state, expires_at| reservation.next(state, expires_at, None, request);
     let (next, holds) = match action {
-        Action::Commit => {
+        Action::Commit(commit) => {
             require_active(reservation, now)?;
-            let located = located(ports, scope, reservation).await?;
-            let ended = end_holds(scope, &located, &Ending::Commit(now), movement);
-            (next(State::Committed, reservation.expires_at), ended)
+            let sold = commit.lines.as_deref().map_or(Ok(None), |lines| sold(reservation, lines))?;
+            let (next, located) = match sold {
+                None => (
+                    next(State::Committed, reservation.expires_at),
+                    located(ports, scope, reservation).await?,
+                ),
+                Some(sold) => {
+                    require_changeable(reservation, "too_many_commits")?;
+                    let next = reservation.committed_in_part(&sold, request);
+                    (next, located_with_left(ports, scope, reservation.holds_lessened_by(&sold)).await?)
+                }
+            };
+            (next, end_holds(scope, &located, &Ending::Commit(now), movement))
         }
         Action::Extend(extend) => {
             let expires_at = end_of_hold(now, extend.ttl_seconds)?.max(reservation.expires_at);
             require_active(reservation, now)?;
-            if reservation.keys.len() > EXTENSIONS_MAX {
-                return Err(Refusal::conflict(
-                    "too_many_extensions",
-                    format!("a reservation is extended at most {EXTENSIONS_MAX} times; make a new one"),
-                )
-                .into());
-            }
+            require_changeable(reservation, "too_many_extensions")?;
             let extended = |hold: Hold| hold.extend(scope, now, expires_at.as_millisecond());
             let lines = reservation.holds().into_iter().map(|hold| (extended(hold), EndingWrite::Line));
             (next(State::Active, expires_at), lines.collect())
@@ -322,6 +386,28 @@ async fn actions(
     let mut actions = vec![(next.overwrite(scope)?, About::Header)];
     actions.extend(holds.into_iter().map(|(write, about)| (write, About::Holds(about))));
     Ok((next, actions))
+}
+
+/// Refuses what would leave a reservation active that was changed often enough.
+fn require_changeable(reservation: &Reservation, code: &'static str) -> Result<()> {
+    if reservation.keys.len() <= CHANGES_MAX {
+        return Ok(());
+    }
+    let detail = format!(
+        "a reservation is extended or committed in part at most {CHANGES_MAX} times; commit all of it or make a new one"
+    );
+    Err(Refusal::conflict(code, detail).into())
+}
+
+/// Where holds count now of which something is left.
+async fn located_with_left(
+    ports: &Ports,
+    scope: &TenantScope,
+    lessened: Vec<(Hold, Quantity)>,
+) -> Result<Vec<Located>> {
+    let (holds, left): (Vec<_>, Vec<_>) = lessened.into_iter().unzip();
+    let located = locate(ports.database.as_ref(), scope, holds).await?;
+    Ok(located.into_iter().zip(left).map(|(located, left)| Located { left, ..located }).collect())
 }
 
 /// The holds whose lines are still there: those that expired may have been freed.
@@ -410,7 +496,7 @@ fn count_shortages<'a, 'b>(
             field: format!("lines[{position}].quantity"),
             location_id: &line.location_id,
             sku: &line.sku,
-            requested: line.quantity,
+            requested: line.held(),
             unit: line.unit,
             // What can be taken for this reservation is what lies there.
             stock: stock.map(|stock| Counters { available: stock.on_hand, ..stock }),

@@ -225,6 +225,7 @@ pub async fn reserve(
                 sku: line.sku.clone(),
                 quantity: line.quantity,
                 unit: line.unit,
+                committed: Quantity::ZERO,
                 parts: Vec::new(),
             })
             .collect(),
@@ -239,6 +240,7 @@ pub async fn reserve(
             state: State::Active,
             expires_at,
             order_id: request.order_id.clone(),
+            committed: Vec::new(),
         }],
     };
     let movement = Movement {

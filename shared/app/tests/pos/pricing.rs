@@ -756,7 +756,9 @@ async fn what_is_left_of_a_promotion_is_given() {
             json!({"benefit": one_free, "target": {"skus": ["A"]}, "limits": {"per_customer": 1}}),
         )
         .await;
-    world.promotion("five", json!({"benefit": a_penny, "target": {"skus": ["B"]}, "limits": {"total": 5}})).await;
+    world
+        .promotion("five", json!({"benefit": a_penny, "target": {"skus": ["B"]}, "limits": {"total": 5}}))
+        .await;
     // Four pieces would be two uses, and a new customer has one.
     world.cart("new", &[("A", 4)]).await;
     world.send("new", "set_customer", json!({"customer_id": "ann"})).await;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use tillstream_app::environment::Environment;
 use tillstream_app::stock::{expiry, reservations};
-use tillstream_contracts::inventory::ExtendRequest;
+use tillstream_contracts::inventory::{CommitRequest, ExtendRequest};
 
 use crate::fixture::{Fixture, SKUS, refusal, request};
 
@@ -43,7 +43,9 @@ async fn what_an_order_could_not_commit_is_refused_before_it_is_placed() {
     assert_eq!(json!(line(0)), json!(["s-york", B, 2, 6]));
     assert_eq!(json!(line(1)), json!(["s-york", A, 3, 5]));
     // The same is said by a commit.
-    let by_commit = reservations::commit(ports, who, "c", &made.reservation_id).await.unwrap_err();
+    let by_commit = reservations::commit(ports, who, "c", &made.reservation_id, &CommitRequest::default())
+        .await
+        .unwrap_err();
     assert_eq!(refusal(by_commit).errors, refused.errors);
     assert_eq!(
         reservations::require_committable(ports, who, &reservation, made.expires_at)
@@ -69,7 +71,7 @@ async fn a_hold_freed_by_a_clock_ahead_of_ours_is_over_after_an_extension_too() 
     let ahead = extended.expires_at;
     assert!(expiry::free_expired(ports, fixture.scope(), SHOP, A, ahead).await.unwrap());
     for refused in [
-        reservations::commit(ports, who, "c", &id).await.unwrap_err(),
+        reservations::commit(ports, who, "c", &id, &CommitRequest::default()).await.unwrap_err(),
         reservations::extend(ports, who, "y", &id, &longer).await.unwrap_err(),
     ] {
         assert_eq!(refused.code(), Some("reservation_expired"));
@@ -98,7 +100,7 @@ async fn a_reservation_says_how_it_ended() {
     let (ports, who) = (&fixture.ports, &fixture.caller);
     fixture.count(SHOP, A, 10).await;
     let id = fixture.hold("k", 2, 60).await;
-    reservations::commit(ports, who, "c", &id).await.unwrap();
+    reservations::commit(ports, who, "c", &id, &CommitRequest::default()).await.unwrap();
     let other = fixture.hold("k2", 2, 60).await;
     reservations::release(ports, who, "r", &other).await.unwrap();
     for (id, state) in [(id, "committed"), (other, "released")] {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tillstream_app::database::{Change, Database, Table, Write};
 use tillstream_app::stock::ledger_gaps::walk_ledger_gaps;
 use tillstream_app::stock::{conservation, ledger, movements, reservations};
-use tillstream_contracts::inventory::{Conservation, LedgerRange, MovementQuery};
+use tillstream_contracts::inventory::{CommitRequest, Conservation, LedgerRange, MovementQuery};
 use tillstream_domain::quantity::QuantityInput;
 
 use crate::fixture::{Fixture, SKUS, request};
@@ -27,7 +27,9 @@ async fn lived() -> Fixture {
         }
     };
     let first = hold("k1", 5).await;
-    reservations::commit(&fixture.ports, &fixture.caller, "c", &first).await.unwrap();
+    reservations::commit(&fixture.ports, &fixture.caller, "c", &first, &CommitRequest::default())
+        .await
+        .unwrap();
     let second = hold("k2", 2).await;
     reservations::release(&fixture.ports, &fixture.caller, "r", &second).await.unwrap();
     fixture.count("s-leeds", A, 9).await;

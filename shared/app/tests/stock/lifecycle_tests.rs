@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tillstream_app::environment::Environment;
 use tillstream_app::stock::{conservation, expiry, reservations, reserve};
 use tillstream_app::{Error, Result};
-use tillstream_contracts::inventory::ExtendRequest;
+use tillstream_contracts::inventory::{CommitRequest, ExtendRequest};
 
 use crate::fixture::{Fault, Fixture, LOCATIONS, SKUS, request};
 
@@ -46,20 +46,35 @@ async fn live(fixture: &Fixture, seed: u64, life: u64) -> [i64; 9] {
     let made = until_answered(|| reserve::reserve(ports, who, &reserve_key, &wanted)).await;
     let Ok(made) = made else { return committed };
     let id = made.reservation.reservation_id;
+    let all = CommitRequest::default();
     for step in 0..roll(2) % 4 {
         fixture.pass(roll(30 + step) % 12);
-        match roll(40 + step) % 4 {
+        match roll(40 + step) % 5 {
             0 => {
                 let longer = ExtendRequest { ttl_seconds: 1 + i64::try_from(roll(50 + step) % 60).unwrap() };
                 let key = format!("extend-{step}");
                 let _ = until_answered(|| reservations::extend(ports, who, &key, &id, &longer)).await;
             }
             1 => {
-                let done = until_answered(|| reservations::commit(ports, who, &commit_key, &id)).await;
+                let done = until_answered(|| reservations::commit(ports, who, &commit_key, &id, &all)).await;
                 if done.is_ok_and(|answer| !answer.replayed) || committed_now(fixture, &id).await {
+                    // With what was committed of it in part.
+                    committed = [0; 9];
                     for (at, pieces) in &lines {
                         committed[*at] += pieces;
                     }
+                    return committed;
+                }
+            }
+            4 => {
+                let (location_id, sku, _) = named[0];
+                let one = CommitRequest { lines: Some(request(&[(location_id, sku, 1)], 1).lines) };
+                let key = format!("part-{step}");
+                let done = until_answered(|| reservations::commit(ports, who, &key, &id, &one)).await;
+                if done.is_ok() {
+                    committed[lines[0].0] += 1;
+                }
+                if committed_now(fixture, &id).await {
                     return committed;
                 }
             }

@@ -10,7 +10,7 @@ use tillstream_app::stock::counters::{Delta, Movement, stock_update};
 use tillstream_app::stock::{expiry, read, reservations, reserve};
 use tillstream_app::tenancy::Role;
 use tillstream_app::{Error, Ports};
-use tillstream_contracts::inventory::{ExtendRequest, ReservationStatus};
+use tillstream_contracts::inventory::{CommitRequest, ExtendRequest, ReservationStatus};
 use tillstream_domain::quantity::{Quantity, QuantityInput};
 use tillstream_testkit::faults;
 
@@ -84,7 +84,15 @@ async fn the_same_request_at_once_and_again_has_one_effect_and_one_answer() {
     assert_eq!(fixture.stock("s-leeds", A).await.reserved, 3_000);
 
     // Later, and after it was committed, the answer is still the one given.
-    reservations::commit(&fixture.ports, &fixture.caller, "c", &first.reservation_id).await.unwrap();
+    reservations::commit(
+        &fixture.ports,
+        &fixture.caller,
+        "c",
+        &first.reservation_id,
+        &CommitRequest::default(),
+    )
+    .await
+    .unwrap();
     fixture.pass(3_600);
     let again = fixture.reserve("k", &request(&[("s-leeds", A, 3)], 60)).await.unwrap();
     assert!(again.replayed);
@@ -250,10 +258,10 @@ async fn commit_release_and_extend_take_effect_once() {
     assert_eq!(fixture.stock("s-leeds", A).await.reserved, 2_000);
     fixture.check_invariants();
 
-    let committed = reservations::commit(ports, who, "c", &id).await.unwrap();
+    let committed = reservations::commit(ports, who, "c", &id, &CommitRequest::default()).await.unwrap();
     assert_eq!(committed.reservation.status, ReservationStatus::Committed);
-    assert!(reservations::commit(ports, who, "c", &id).await.unwrap().replayed);
-    let twice = reservations::commit(ports, who, "c2", &id).await.unwrap_err();
+    assert!(reservations::commit(ports, who, "c", &id, &CommitRequest::default()).await.unwrap().replayed);
+    let twice = reservations::commit(ports, who, "c2", &id, &CommitRequest::default()).await.unwrap_err();
     assert_eq!(twice.code(), Some("reservation_not_active"));
     assert_eq!(
         reservations::release(ports, who, "r", &id).await.unwrap_err().code(),
@@ -286,7 +294,7 @@ async fn what_is_over_is_neither_committed_nor_extended_but_may_be_released() {
     // One of its lines is freed by a reader, the other still stands.
     read::one(ports, who, "s-leeds", A).await.unwrap();
     for error in [
-        reservations::commit(ports, who, "c", &id).await.unwrap_err(),
+        reservations::commit(ports, who, "c", &id, &CommitRequest::default()).await.unwrap_err(),
         reservations::extend(ports, who, "x", &id, &ExtendRequest { ttl_seconds: 9 }).await.unwrap_err(),
     ] {
         assert_eq!(error.code(), Some("reservation_expired"));
@@ -306,7 +314,9 @@ async fn a_hold_freed_by_a_clock_ahead_of_ours_is_over() {
     let ahead = made.expires_at;
     assert!(expiry::free_expired(&fixture.ports, fixture.scope(), "s-leeds", A, ahead).await.unwrap());
     let id = made.reservation_id;
-    let refused = reservations::commit(&fixture.ports, &fixture.caller, "c", &id).await.unwrap_err();
+    let refused = reservations::commit(&fixture.ports, &fixture.caller, "c", &id, &CommitRequest::default())
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Some("reservation_expired"));
     assert_eq!(fixture.stock("s-leeds", A).await.on_hand, 10_000);
 }
@@ -319,7 +329,11 @@ async fn a_commit_of_more_than_a_count_found_is_refused() {
         fixture.reserve("k", &request(&[("s-leeds", A, 8)], 60)).await.unwrap().reservation.reservation_id;
     fixture.count("s-leeds", A, 3).await;
     assert_eq!(fixture.stock("s-leeds", A).await.available, -5_000);
-    let refused = refusal(reservations::commit(&fixture.ports, &fixture.caller, "c", &id).await.unwrap_err());
+    let refused = refusal(
+        reservations::commit(&fixture.ports, &fixture.caller, "c", &id, &CommitRequest::default())
+            .await
+            .unwrap_err(),
+    );
     assert_eq!(refused.code, "insufficient_stock");
     assert_eq!(refused.extra["lines"][0]["available"], 3);
     fixture.check_invariants();
@@ -367,7 +381,8 @@ async fn requests_are_validated() {
     let out = reservations::get(&fixture.ports, &york_only, "r-1").await;
     assert_eq!(code(out.unwrap_err()), "store_out_of_reach");
     let other_tenant = caller("other", Role::Operator, tillstream_app::tenancy::Stores::All);
-    let out = reservations::commit(&fixture.ports, &other_tenant, "c", "r-1").await;
+    let out =
+        reservations::commit(&fixture.ports, &other_tenant, "c", "r-1", &CommitRequest::default()).await;
     assert_eq!(code(out.unwrap_err()), "reservation_not_found");
 }
 
@@ -392,7 +407,7 @@ async fn a_reservation_as_large_as_allowed_lives_its_whole_life() {
     let id = fixture.reserve("k", &request(&lines, 60)).await.unwrap().reservation.reservation_id;
     let longer = ExtendRequest { ttl_seconds: 600 };
     reservations::extend(&fixture.ports, &fixture.caller, "x", &id, &longer).await.unwrap();
-    reservations::commit(&fixture.ports, &fixture.caller, "c", &id).await.unwrap();
+    reservations::commit(&fixture.ports, &fixture.caller, "c", &id, &CommitRequest::default()).await.unwrap();
     for sku in &skus {
         assert_eq!(fixture.stock("s-leeds", sku).await.on_hand, 0);
     }

@@ -14,7 +14,8 @@ use tillstream_app::stock::split::{self, LaidOut};
 use tillstream_app::stock::{expiry, movements, read, reservations, update};
 use tillstream_app::{Error, Ports};
 use tillstream_contracts::inventory::{
-    ExtendRequest, MovementQuery, StockLevel, StockListQuery, StockUpdateKind, StockUpdateRequest,
+    CommitRequest, ExtendRequest, MovementQuery, StockLevel, StockListQuery, StockUpdateKind,
+    StockUpdateRequest,
 };
 use tillstream_domain::quantity::QuantityInput;
 use tillstream_testkit::faults::{self, Rates};
@@ -72,7 +73,9 @@ impl Fixture {
     }
 
     async fn commit(&self, id: &str) -> Result<(), Error> {
-        reservations::commit(&self.ports, &self.caller, "commit", id).await.map(|_| ())
+        reservations::commit(&self.ports, &self.caller, "commit", id, &CommitRequest::default())
+            .await
+            .map(|_| ())
     }
 
     /// What must hold of all parts: counters follow from each other, nothing split is oversold, what is
@@ -549,7 +552,7 @@ async fn client(ports: Ports, caller: tillstream_app::tenancy::Caller, number: u
         let what = ports.environment.random() % 3;
         loop {
             let done = match what {
-                0 => reservations::commit(&ports, &caller, "end", &id).await,
+                0 => reservations::commit(&ports, &caller, "end", &id, &CommitRequest::default()).await,
                 1 => reservations::release(&ports, &caller, "end", &id).await,
                 // Left to expire.
                 _ => break,

@@ -7,7 +7,9 @@ use tillstream_app::database::{Change, Database, Table, Write};
 use tillstream_app::environment::Environment;
 use tillstream_app::stock::reserve::reserve;
 use tillstream_app::stock::{conservation, expiry, read, reservations, update};
-use tillstream_contracts::inventory::{ExtendRequest, StockListQuery, StockUpdateKind, StockUpdateRequest};
+use tillstream_contracts::inventory::{
+    CommitRequest, ExtendRequest, StockListQuery, StockUpdateKind, StockUpdateRequest,
+};
 use tillstream_domain::quantity::QuantityInput;
 use tillstream_testkit::faults::Fault as Trouble;
 
@@ -64,7 +66,9 @@ async fn every_change_repeats_what_passes_by_itself_and_tells_what_does_not() {
             let (ports, who) = (&ports, &fixture.caller);
             let answer = match what {
                 "reserve" => reserve(ports, who, "k", &request(&[(SHOP, A, 1)], 60)).await.map(drop),
-                "commit" => reservations::commit(ports, who, "k", &id).await.map(drop),
+                "commit" => {
+                    reservations::commit(ports, who, "k", &id, &CommitRequest::default()).await.map(drop)
+                }
                 "release" => reservations::release(ports, who, "k", &id).await.map(drop),
                 "extend" => {
                     let longer = ExtendRequest { ttl_seconds: 600 };

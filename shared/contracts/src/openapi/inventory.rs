@@ -5,10 +5,10 @@ use utoipa::OpenApi;
 use super::headers::{IdempotencyHeader, IfMatchHeader};
 use crate::catalog::{LocationBody, LocationList, LocationReply};
 use crate::inventory::{
-    Conservation, ConservationQuery, ExceptionQuery, ExtendRequest, MovementQuery, NoFields, PageQuery,
-    Reservation, ReserveRequest, ResolveExceptionRequest, ShortLine, StockChanges, StockChangesQuery,
-    StockException, StockExceptionPage, StockLevel, StockLevelPage, StockListQuery, StockMovementPage,
-    StockUpdateRequest, StockUpdated,
+    CommitRequest, Conservation, ConservationQuery, ExceptionQuery, ExtendRequest, MovementQuery, NoFields,
+    PageQuery, Reservation, ReserveRequest, ResolveExceptionRequest, ShortLine, StockChanges,
+    StockChangesQuery, StockException, StockExceptionPage, StockLevel, StockLevelPage, StockListQuery,
+    StockMovementPage, StockUpdateRequest, StockUpdated,
 };
 
 /// This area.
@@ -175,17 +175,17 @@ fn reserve() {}
     ))]
 fn get_reservation() {}
 
-/// Sells what is held: on hand falls.
+/// Sells what is held, or what is named of it: on hand falls. The rest goes on being held.
 #[utoipa::path(post, path = "/v1/inventory/reservations/{id}/commit", tag = "reservations",
     params(("id" = String, Path, description = "Reservation", example = "v-1"), IdempotencyHeader),
-    request_body = Option<NoFields>,
+    request_body = Option<CommitRequest>,
     responses(
-        (status = 200, description = "Committed; a replay answers the same", body = Reservation),
+        (status = 200, description = "Committed, or active with what is left; a replay answers the same", body = Reservation),
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`reservation_not_found`"),
-        (status = 409, description = "`reservation_not_active`, `reservation_expired`; `insufficient_stock` where a count found less than is held"),
-        (status = 422, description = "`field_invalid`, `idempotency_key_reused`"),
+        (status = 409, description = "`reservation_not_active`, `reservation_expired`, `commit_above_held`, `too_many_commits`; `insufficient_stock` where a count found less than is held"),
+        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `line_not_reserved`, `quantity_invalid`, `idempotency_key_reused`"),
     ))]
 fn commit_reservation() {}
 

@@ -10,9 +10,12 @@ use tillstream_app::stock::read::one;
 use tillstream_app::stock::reservations;
 use tillstream_app::stock::reserve::{Answer as Reserved, reserve};
 use tillstream_app::tenancy::{Caller, Role};
-use tillstream_contracts::inventory::{ExtendRequest, ReserveRequest, StockLevel};
+use tillstream_contracts::inventory::{
+    CommitRequest, ExtendRequest, ReserveLine, ReserveRequest, StockLevel,
+};
 use tillstream_contracts::orders::PlaceOrder;
 use tillstream_domain::cart::Cart;
+use tillstream_domain::quantity::QuantityInput;
 
 use super::super::books::{Line as Sold, Order, Paid, Shop};
 use super::super::rules::Rules;
@@ -189,7 +192,9 @@ impl WebShop {
             }
         }
         self.line.think(Duration::from_secs(20)).await;
+        let wanted = &self.commit_in_part(&id, wanted).await?;
         match self.line.world.chance.below(5) {
+            _ if wanted.is_empty() => Ok(()),
             0 => self.order(wanted, Some(&id)).await,
             1 => {
                 match self.change(&id, Step::Commit).await? {
@@ -210,6 +215,38 @@ impl WebShop {
             // Forgotten: it ends by itself.
             _ => Ok(()),
         }
+    }
+
+    /// Now and then some of the first SKU is sold before the rest is. Answers what is held after it.
+    async fn commit_in_part(
+        &mut self,
+        id: &str,
+        wanted: &[(String, i64, i64)],
+    ) -> Result<Vec<(String, i64, i64)>, Stopped> {
+        let mut left = wanted.to_vec();
+        let Some((sku, held, price)) = left.first().cloned() else { return Ok(left) };
+        if !self.line.world.chance.percent(20) {
+            return Ok(left);
+        }
+        // Half of it, in whole pieces where it is sold by the piece.
+        let owner = self.line.world.tenants.get(self.tenant);
+        let goods = owner.and_then(|owner| owner.goods.iter().find(|goods| goods.sku == sku));
+        let is_weighed = goods.is_some_and(|goods| goods.is_weighed);
+        let sold = if is_weighed { (held / 2).max(1) } else { (held / 2_000).max(1) * 1_000 };
+        let Ok(quantity) = serde_json::from_value(self.quantity(&sku, sold)) else { return Ok(left) };
+        match self.change(id, Step::CommitPart(sku.clone(), quantity)).await? {
+            Ok(_) => {
+                self.enter_committed(&[(sku.clone(), sold, price)]);
+                left.remove(0);
+                if held > sold {
+                    left.insert(0, (sku, held - sold, price));
+                }
+            }
+            Err(refusal) => {
+                self.line.expect_refusal(&refusal, &["reservation_expired", "insufficient_stock"]);
+            }
+        }
+        Ok(left)
     }
 
     /// Released about when it ends, while others look at the same stock, which frees it too.
@@ -262,12 +299,21 @@ impl WebShop {
     fn begin_change(&mut self, id: &str, step: Step) -> Result<Request<Reserved>, Stopped> {
         let key = self.next('k');
         self.line.begin(|| format!("{} {step:?} {id}", self.caller.scope.tenant_id()))?;
-        let (caller, id) = (self.caller.clone(), id.to_owned());
+        let (caller, id, shop_id) = (self.caller.clone(), id.to_owned(), self.shop_id.clone());
         Ok(Rc::new(move |ports| {
-            let (caller, key, id) = (caller.clone(), key.clone(), id.clone());
+            let shop_id = shop_id.clone();
+            let (caller, key, id, step) = (caller.clone(), key.clone(), id.clone(), step.clone());
             Box::pin(async move {
-                match step {
-                    Step::Commit => reservations::commit(&ports, &caller, &key, &id).await,
+                match &step {
+                    Step::Commit => {
+                        reservations::commit(&ports, &caller, &key, &id, &CommitRequest::default()).await
+                    }
+                    Step::CommitPart(sku, quantity) => {
+                        let (location_id, sku) = (shop_id.clone(), sku.clone());
+                        let line = ReserveLine { location_id, sku, quantity: quantity.clone() };
+                        let request = CommitRequest { lines: Some(vec![line]) };
+                        reservations::commit(&ports, &caller, &key, &id, &request).await
+                    }
                     Step::Release => reservations::release(&ports, &caller, &key, &id).await,
                     Step::Extend => {
                         let request = ExtendRequest { ttl_seconds: 900 };
@@ -346,9 +392,11 @@ pub fn charged(mut lines: Vec<Sold>, cart: &Cart) -> (Vec<Sold>, i64) {
     (lines, total)
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Step {
     Commit,
+    /// So many of one SKU.
+    CommitPart(String, QuantityInput),
     Release,
     Extend,
 }
