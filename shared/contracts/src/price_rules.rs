@@ -228,6 +228,22 @@ pub struct ConditionsData {
     #[serde(default)]
     #[schema(value_type = Option<QuantitySchema>)]
     pub minimum_quantity: Option<QuantityInput>,
+    /// The basket holds this, whatever the promotion is for: with a kettle, a tenth off mugs.
+    #[serde(default)]
+    pub contains: Option<ContainsData>,
+}
+
+/// What has to be in a basket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContainsData {
+    /// Which products.
+    pub target: TargetData,
+    /// At least so much of them together that may be discounted, pieces and measures added as they are; one where
+    /// absent.
+    #[serde(default)]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub quantity: Option<QuantityInput>,
 }
 
 /// How often a promotion may be given; without limit where absent.
@@ -348,6 +364,12 @@ impl PromotionData {
         "conditions.minimum_subtotal.amount",
         "conditions.minimum_subtotal.currency",
         "conditions.minimum_quantity",
+        "conditions.contains",
+        "conditions.contains.target",
+        "conditions.contains.target.skus",
+        "conditions.contains.target.categories",
+        "conditions.contains.target.excluded_skus",
+        "conditions.contains.quantity",
         "limits",
         "limits.per_order",
         "limits.per_customer",
@@ -594,7 +616,7 @@ mod tests {
         let promotion = |benefit: Value| {
             json!({"id": "p", "name": "P", "benefit": benefit, "group": "g",
                 "conditions": {"time_of_day": {"from": "17:00", "to": "19:00"}, "minimum_subtotal": pounds,
-                    "minimum_quantity": 3, "days": ["friday"]}})
+                    "minimum_quantity": 3, "days": ["friday"], "contains": {"target": {}, "quantity": 1}}})
         };
         same(
             PromotionData::FIELDS,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::civil::Time;
 use tillstream_contracts::price_rules::{
-    BenefitData, BundleComponentData, CategoryData, ConditionsData, CouponBenefitData, CouponData,
+    BenefitData, BundleComponentData, CategoryData, ConditionsData, ContainsData, CouponBenefitData, CouponData,
     CustomerData, LimitsData, PromotionData, RewardData, TargetData, TaxRuleData, TimeOfDayData,
 };
 use tillstream_domain::category::Category;
@@ -12,7 +12,7 @@ use tillstream_domain::coupon::CouponDefinition;
 use tillstream_domain::customer::Customer;
 use tillstream_domain::money::{Currency, Money};
 use tillstream_domain::pricing::{
-    Benefit, BundleComponent, Conditions, Coupon, CouponBenefit, Limits, Promotion, Reward, RuleError,
+    Benefit, BundleComponent, Conditions, Contains, Coupon, CouponBenefit, Limits, Promotion, Reward, RuleError,
     Selector, TaxRule, TimeOfDay,
 };
 use tillstream_domain::quantity::{Quantity, QuantityInput, Unit};
@@ -122,13 +122,13 @@ fn time_of_day(data: &TimeOfDayData) -> Result<TimeOfDay, BadLine> {
 }
 
 /// A quantity of whatever is in the basket: whole or with decimals.
-fn quantity(input: &QuantityInput) -> Result<Quantity, BadLine> {
+fn quantity(field: &str, input: &QuantityInput) -> Result<Quantity, BadLine> {
     let unit = match input {
         QuantityInput::Whole(_) => Unit::Piece,
         QuantityInput::Decimal(_) => Unit::Kg,
     };
     input.resolve(unit).map_err(|error| {
-        BadLine::new("quantity_invalid", format!("data.conditions.minimum_quantity: {error}"))
+        BadLine::new("quantity_invalid", format!("data.conditions.{field}: {error}"))
     })
 }
 
@@ -142,8 +142,19 @@ fn conditions(data: ConditionsData, money: &mut OneCurrency) -> Result<Condition
         stores: set(data.stores),
         channels: set(data.channels),
         minimum_subtotal: data.minimum_subtotal.map(|least| money.of(least)),
-        minimum_quantity: data.minimum_quantity.as_ref().map(quantity).transpose()?,
+        minimum_quantity: data
+            .minimum_quantity
+            .as_ref()
+            .map(|least| quantity("minimum_quantity", least))
+            .transpose()?,
+        contains: data.contains.map(contains).transpose()?,
     })
+}
+
+fn contains(data: ContainsData) -> Result<Contains, BadLine> {
+    let one = QuantityInput::Whole(1);
+    let quantity = quantity("contains.quantity", data.quantity.as_ref().unwrap_or(&one))?;
+    Ok(Contains { of: selector(data.target), quantity })
 }
 
 fn limits(data: LimitsData) -> Limits {

@@ -90,7 +90,8 @@ async fn every_kind_of_promotion_is_taken_as_it_is_meant() {
             json!({"name": "G", "benefit": {"percentage": {"bps": 1}}, "conditions": {
             "valid_from": "2010-12-01T00:00:00Z", "valid_to": "2999-01-01T00:00:00+01:00", "days": ["friday"],
             "time_of_day": {"from": "22:00", "to": "02:00"}, "segments": ["gold"], "stores": ["s-1"],
-            "channels": ["web"], "minimum_subtotal": pounds(100), "minimum_quantity": "2.5"}}),
+            "channels": ["web"], "minimum_subtotal": pounds(100), "minimum_quantity": "2.5",
+            "contains": {"target": {"categories": ["kettles"]}}}}),
         ),
     ];
     assert_eq!(counts(&world.send(Entity::Promotions, &lines).await), (7, 0, 0));
@@ -118,6 +119,8 @@ async fn every_kind_of_promotion_is_taken_as_it_is_meant() {
     assert_eq!(when.days, BTreeSet::from([DayOfWeek::Friday]));
     assert_eq!(when.time_of_day.unwrap().from.to_string(), "22:00:00");
     assert_eq!((when.minimum_subtotal, when.minimum_quantity.unwrap().thousandths()), (Some(100), 2_500));
+    let contains = when.contains.as_ref().unwrap();
+    assert_eq!((&contains.of.categories, contains.quantity.thousandths()), (&skus(&["kettles"]), 1_000));
     assert_eq!(
         (&when.segments, &when.stores, &when.channels),
         (&skus(&["gold"]), &skus(&["s-1"]), &skus(&["web"]))
@@ -225,6 +228,13 @@ async fn every_kind_of_bad_rule_has_its_code_and_the_rest_is_applied() {
         ),
         (promotion(json!({"conditions": {"minimum_quantity": 0}})), "minimum_quantity_out_of_range"),
         (promotion(json!({"conditions": {"minimum_quantity": "x"}})), "quantity_invalid"),
+        (promotion(json!({"conditions": {"contains": {"target": {}, "quantity": 0}}})), "minimum_quantity_out_of_range"),
+        (promotion(json!({"conditions": {"contains": {"target": {}, "quantity": "x"}}})), "quantity_invalid"),
+        (promotion(json!({"conditions": {"contains": {"quantity": 1}}})), "line_invalid"),
+        (
+            promotion(json!({"conditions": {"contains": {"target": {"skus": ["A"], "excluded_skus": ["A"]}}}})),
+            "chosen_and_excluded",
+        ),
         (promotion(clock("24:00", "02:00")), "time_of_day_malformed"),
         (promotion(clock("9:00", "10:00")), "time_of_day_malformed"),
         (promotion(clock("09:00", "+1:00")), "time_of_day_malformed"),

@@ -10,7 +10,7 @@ use super::basket::Basket;
 use super::error::RuleError;
 use super::explanation::Reason;
 use super::promotion::check_text;
-use super::selection::SELECTED_MAX;
+use super::selection::{SELECTED_MAX, Selector};
 use crate::identifier::check_id;
 use crate::money::{AMOUNT_MAX, Currency};
 use crate::quantity::{QUANTITY_MAX_THOUSANDTHS, Quantity};
@@ -94,6 +94,19 @@ pub struct Conditions {
     /// added as they are.
     #[serde(default)]
     pub minimum_quantity: Option<Quantity>,
+    /// The basket holds this, whatever the promotion is for.
+    #[serde(default)]
+    pub contains: Option<Contains>,
+}
+
+/// So much of some products that is in a basket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contains {
+    /// Which products.
+    pub of: Selector,
+    /// At least this quantity of them together, pieces and measures added as they are.
+    pub quantity: Quantity,
 }
 
 impl Conditions {
@@ -111,12 +124,12 @@ impl Conditions {
         if self.minimum_subtotal.is_some_and(|least| !(1..=AMOUNT_MAX).contains(&least)) {
             return Err(RuleError::Amount("minimum_subtotal"));
         }
-        match self.minimum_quantity.map(Quantity::thousandths) {
-            Some(least) if !(1..=QUANTITY_MAX_THOUSANDTHS).contains(&least) => {
-                Err(RuleError::MinimumQuantity)
-            }
-            _ => Ok(()),
+        if let Some(contains) = &self.contains {
+            contains.of.check()?;
         }
+        let quantities = [self.minimum_quantity, self.contains.as_ref().map(|contains| contains.quantity)];
+        let in_range = |least: &Quantity| (1..=QUANTITY_MAX_THOUSANDTHS).contains(&least.thousandths());
+        if quantities.iter().flatten().all(in_range) { Ok(()) } else { Err(RuleError::MinimumQuantity) }
     }
 
     /// Whether it is within its validity.
@@ -124,8 +137,14 @@ impl Conditions {
         is_valid_at(self.valid_from, self.valid_to, at)
     }
 
-    /// The first condition that does not hold, if one does not.
-    pub(super) fn unmet(&self, basket: &Basket, measures: &Measures) -> Option<Reason> {
+    /// The first condition that does not hold, if one does not. `quantity_of`: how much of some products is in
+    /// the basket.
+    pub(super) fn unmet(
+        &self,
+        basket: &Basket,
+        measures: &Measures,
+        quantity_of: impl Fn(&Selector) -> Quantity,
+    ) -> Option<Reason> {
         if !is_valid_at(self.valid_from, self.valid_to, basket.at) {
             return Some(Reason::NotValidNow);
         }
@@ -144,9 +163,12 @@ impl Conditions {
         if let Some(needed) = self.minimum_subtotal.filter(|needed| measures.subtotal < *needed) {
             return Some(Reason::BelowMinimum { needed, is: measures.subtotal });
         }
-        self.minimum_quantity
-            .filter(|needed| measures.quantity < *needed)
-            .map(|needed| Reason::BelowMinimumQuantity { needed, is: measures.quantity })
+        if let Some(needed) = self.minimum_quantity.filter(|needed| measures.quantity < *needed) {
+            return Some(Reason::BelowMinimumQuantity { needed, is: measures.quantity });
+        }
+        let contains = self.contains.as_ref()?;
+        let is = quantity_of(&contains.of);
+        (is < contains.quantity).then_some(Reason::NotInBasket { needed: contains.quantity, is })
     }
 
     /// Whether days and time of day admit a local time.

@@ -77,6 +77,13 @@ pub enum Reason {
         /// Id of the one that was taken.
         best: String,
     },
+    /// The basket holds less of what has to be in it.
+    NotInBasket {
+        /// What it takes.
+        needed: Quantity,
+        /// What there is.
+        is: Quantity,
+    },
 }
 
 impl Reason {
@@ -93,6 +100,7 @@ impl Reason {
             Reason::WrongSegment => "wrong_segment",
             Reason::BelowMinimum { .. } => "below_minimum",
             Reason::BelowMinimumQuantity { .. } => "below_minimum_quantity",
+            Reason::NotInBasket { .. } => "not_in_basket",
             Reason::LimitReached => "limit_reached",
             Reason::NoMatchingLine => "no_matching_line",
             Reason::Exclusive => "exclusive",

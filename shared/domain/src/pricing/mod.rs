@@ -50,7 +50,7 @@ pub use basket::{
 };
 pub use bundle::{BundleComponent, COMPONENTS_MAX};
 pub use cash_rounding::{INCREMENT_MAX, cash_rounding};
-pub use conditions::{Conditions, DayOfWeek, TimeOfDay};
+pub use conditions::{Conditions, Contains, DayOfWeek, TimeOfDay};
 pub use coupon::{COUPONS_MAX, Coupon, CouponBenefit};
 pub use error::{PricingError, RuleError};
 pub use explanation::{Explanation, Outcome, Reason, Source};

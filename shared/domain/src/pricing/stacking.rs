@@ -11,7 +11,8 @@ use super::promotion::{Benefit, FixedAmountPer, Promotion, Reward, Stacking};
 use super::remaining::{
     Candidate, Discount, Part, Remaining, RemainingLine, spread, spread_percentage, total_left, total_off,
 };
-use super::selection::LineIndex;
+use super::selection::{LineIndex, Selector};
+use crate::quantity::Quantity;
 
 /// The step of promotions.
 pub(super) struct PromotionStep<'s> {
@@ -99,7 +100,12 @@ impl PromotionStep<'_> {
         if promotion.currency.is_some_and(|currency| currency != self.basket.currency) {
             return Err(Reason::WrongCurrency);
         }
-        if let Some(reason) = promotion.conditions.unmet(self.basket, &self.measures) {
+        let quantity_of = |selector: &Selector| {
+            let lines = remaining.lines().iter().zip(self.index.chosen(selector));
+            let of = lines.filter(|(line, chosen)| *chosen && line.line.discountable);
+            Quantity::of_counter(of.map(|(line, _)| line.line.quantity.thousandths()).sum())
+        };
+        if let Some(reason) = promotion.conditions.unmet(self.basket, &self.measures, quantity_of) {
             return Err(reason);
         }
         let uses_left = self.basket.uses_left.get(&promotion.id).copied().unwrap_or(u32::MAX);

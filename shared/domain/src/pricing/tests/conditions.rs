@@ -118,3 +118,48 @@ fn minimums_are_of_the_whole_basket_before_discounts() {
     let priced = price_with([line(1, "a", "10", 2)], [second, first]);
     assert_eq!(off(&priced), [1_100]);
 }
+
+#[test]
+fn what_the_basket_holds_may_be_other_than_what_is_discounted() {
+    let pieces = |thousandths| Quantity::from_thousandths(thousandths).unwrap();
+    let kettle = Selector { skus: names(&["kettle"]), ..Selector::default() };
+    let tea = Selector { categories: names(&["tea"]), excluded_skus: names(&["sample"]), ..Selector::default() };
+    let holds = |of: &Selector, thousandths| Conditions {
+        contains: Some(Contains { of: of.clone(), quantity: pieces(thousandths) }),
+        ..Conditions::default()
+    };
+    let mugs_off = |conditions, lines: Vec<BasketLine>| {
+        let target = Selector { skus: names(&["mug"]), ..Selector::default() };
+        let promotion = Promotion { conditions, target, ..percentage("p", 1_000) };
+        promotion.check().unwrap();
+        let priced = price_with(lines, [promotion]);
+        match outcome(&priced, "p") {
+            Outcome::Applied { amount, .. } => Ok(*amount),
+            _ => Err(reason(&priced, "p")),
+        }
+    };
+    let tea_line = |number, sku: &str, thousandths| BasketLine {
+        categories: vec!["drinks".to_owned(), "tea".to_owned()],
+        ..weighed(number, sku, "1", thousandths)
+    };
+    let missing = |needed, is| Err(Reason::NotInBasket { needed: pieces(needed), is: pieces(is) });
+    let mugs = || line(1, "mug", "10", 2);
+    assert_eq!(mugs_off(holds(&kettle, 1_000), vec![mugs()]), missing(1_000, 0));
+    assert_eq!(mugs_off(holds(&kettle, 1_000), vec![mugs(), line(2, "kettle", "30", 1)]), Ok(200));
+    let two = vec![mugs(), line(2, "kettle", "30", 1), line(3, "kettle", "30", 1)];
+    assert_eq!(mugs_off(holds(&kettle, 2_000), two.clone()), Ok(200), "lines are added up");
+    assert_eq!(mugs_off(holds(&kettle, 2_001), two), missing(2_001, 2_000));
+    let teas = vec![mugs(), tea_line(2, "green", 250), tea_line(3, "sample", 900)];
+    assert_eq!(mugs_off(holds(&tea, 250), teas.clone()), Ok(200));
+    assert_eq!(mugs_off(holds(&tea, 251), teas), missing(251, 250));
+    // A gift card is bought, but nothing may depend on it.
+    let card = Selector { skus: names(&["card"]), ..Selector::default() };
+    let with_card = vec![mugs(), BasketLine { sku: "card".to_owned(), ..gift_card(2, "50") }];
+    assert_eq!(mugs_off(holds(&card, 1_000), with_card), missing(1_000, 0));
+    let nothing = Conditions {
+        contains: Some(Contains { of: kettle, quantity: Quantity::ZERO }),
+        ..Conditions::default()
+    };
+    let refused = Promotion { conditions: nothing, ..percentage("p", 1_000) }.check().unwrap_err();
+    assert_eq!(refused.code(), "minimum_quantity_out_of_range");
+}

@@ -163,6 +163,10 @@ fn random_promotion(dice: &mut Dice, number: i64) -> Promotion {
         promotion.currency = currency;
         promotion.conditions.minimum_subtotal = Some(dice.roll(1, 2_000));
     }
+    if dice.once_in(6) {
+        let quantity = crate::quantity::Quantity::from_thousandths(dice.roll(1, 3_000)).unwrap();
+        promotion.conditions.contains = Some(Contains { of: random_selector(dice), quantity });
+    }
     promotion.check().unwrap();
     promotion
 }
