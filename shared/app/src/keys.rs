@@ -303,6 +303,16 @@ impl TenantScope {
         Key { pk: self.pk("stock-changes", &[]), sk: padded(page) }
     }
 
+    /// Where the change feed of stock begins: beside its pages, before all of them.
+    pub fn stock_change_feed_start(&self) -> Key {
+        Key { pk: self.pk("stock-changes", &[]), sk: Self::change_feed_start_sort() }
+    }
+
+    /// Sort key of where the change feed begins.
+    pub fn change_feed_start_sort() -> String {
+        "!start".to_owned()
+    }
+
     /// Sort key of a page of the change feed.
     pub fn change_page_sort(page: u64) -> String {
         padded(page)

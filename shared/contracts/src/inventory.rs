@@ -234,7 +234,8 @@ pub struct ShortLine {
     /// How many are ordered.
     #[schema(value_type = QuantitySchema)]
     pub incoming: QuantityInput,
-    /// Where else it is, the most first, among the locations that the token reaches.
+    /// Where else it is, the most first, among the locations that the token reaches; looked for of the first 50
+    /// lines that are short.
     pub elsewhere: Vec<Elsewhere>,
 }
 
@@ -404,6 +405,9 @@ pub struct StockChanges {
     pub items: Vec<StockLevel>,
     /// Where to go on, also where nothing changed. Good for 30 days.
     pub next_since: String,
+    /// Whether more was noted than was looked at: go on at once. `items` may be empty all the same, where what
+    /// changed is out of the token's reach.
+    pub has_more: bool,
 }
 
 /// Query of `GET /v1/inventory/movements`.

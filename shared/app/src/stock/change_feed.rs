@@ -3,8 +3,12 @@
 //!
 //! The relay notes each batch of changes as one page. Pages of a tenant are numbered without a gap: each is put on
 //! the condition that its number is free, beginning after the last there is, so a page is there only when all
-//! before it are. The first is numbered by the clock, so that no number returns when all pages have gone. A page names items; what a reader is told of them is what stands when it reads. A batch
-//! that is repeated is noted twice; a change that the ledger lost is noted when its gap is closed.
+//! before it are. The number of the first is agreed upon in an item of its own and follows the clock, so that no
+//! number returns when all pages have gone. A page names items; what a reader is told of them is what stands when it
+//! reads. A batch that is repeated is noted twice; a change that the ledger lost is noted when its gap is closed.
+//!
+//! Each page has a mark of its own, and a reader's position that of the page it has come to: where the feed was
+//! restored and went on otherwise, it is told so rather than going on after pages that it never saw.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -31,6 +35,11 @@ const KEPT_SECONDS: i64 = 30 * 86_400;
 const LEEWAY_SECONDS: i64 = 3_600;
 /// Pages read in one step.
 const PAGES_STEP: u32 = 20;
+/// Steps until a reader is answered: what it may not see, and what changes again and again, can be much.
+const QUERIES_MAX: usize = 10;
+/// For so long, in milliseconds, a number is agreed on that nothing was noted under: much longer than anybody takes
+/// between agreeing on it and noting.
+const AGREED_MILLIS: i64 = 3_600_000;
 /// Longest wait for a change, in seconds: the gateway gives up after 30.
 pub const WAIT_SECONDS_MAX: u32 = 20;
 /// How often a waiting reader looks.
@@ -43,15 +52,81 @@ pub struct ChangePage {
     pub names: Vec<(String, String)>,
 }
 
-async fn last_page(ports: &Ports, scope: &TenantScope) -> Result<Option<u64>> {
-    let query =
-        Query { ascending: false, limit: 1, ..Query::partition(Table::Ledger, scope.stock_changes()) };
-    let page = ports.database.query(query).await?;
-    page.items.first().map(page_number).transpose()
+/// A page as it lies in the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Noted {
+    number: u64,
+    mark: i64,
 }
 
-fn page_number(item: &Item) -> Result<u64> {
-    item.number("page").and_then(|page| u64::try_from(page).map_err(Error::bug))
+impl Noted {
+    fn of(item: &Item) -> Result<Self> {
+        let number = item.number("page").and_then(|page| u64::try_from(page).map_err(Error::bug))?;
+        Ok(Noted { number, mark: item.number("mark")? })
+    }
+}
+
+/// Whether it is only a matter of time that the database deletes it. It may delete what is newer before.
+fn is_over(item: &Item, now: Timestamp) -> Result<bool> {
+    Ok(item.number("expires_at")? <= now.as_second())
+}
+
+/// The last page, and the number after which a feed would begin anew where there is none.
+async fn last_page(ports: &Ports, scope: &TenantScope) -> Result<(Option<Noted>, u64)> {
+    let range = Range::Between(TenantScope::change_page_sort(0), ":".to_owned());
+    let pages = Query::partition(Table::Ledger, scope.stock_changes());
+    let page = ports.database.query(Query { ascending: false, limit: 1, range, ..pages }).await?;
+    let Some(item) = page.items.first() else { return Ok((None, 0)) };
+    let last = Noted::of(item)?;
+    let is_over = is_over(item, ports.environment.now())?;
+    Ok(((!is_over).then_some(last), last.number))
+}
+
+/// The number with which a feed without pages begins, as all who note at this moment agree on it. It is above
+/// `used` and above all that were agreed on before.
+async fn first_number(ports: &Ports, scope: &TenantScope, used: u64) -> Result<u64> {
+    let mut retries = Retries::new(ports.environment.as_ref(), ports.environment.now());
+    let sort = TenantScope::change_feed_start_sort();
+    loop {
+        let query = Query {
+            range: Range::Between(sort.clone(), sort.clone()),
+            limit: 1,
+            ..Query::partition(Table::Ledger, scope.stock_changes())
+        };
+        let read = match ports.database.query(query).await {
+            Err(error) if error.is_transient() => {
+                retries.again(&error.to_string()).await?;
+                continue;
+            }
+            read => read?,
+        };
+        let now = ports.environment.now().as_millisecond();
+        let known = read.items.first();
+        let agreed = known.map(|item| item.number("first")).transpose()?;
+        if let (Some(item), Some(first)) = (known, agreed) {
+            let age = now.saturating_sub(item.number("agreed_at")?);
+            let first = u64::try_from(first).map_err(Error::bug)?;
+            if first > used && (-AGREED_MILLIS..AGREED_MILLIS).contains(&age) {
+                return Ok(first);
+            }
+        }
+        let above = used.max(agreed.and_then(|first| u64::try_from(first).ok()).unwrap_or(0)).saturating_add(1);
+        let first = u64::try_from(now / 10).map_err(Error::bug)?.max(above);
+        let item = Item::new(&scope.stock_change_feed_start())
+            .with("tenant_id", scope.tenant_id())
+            .with("first", i64::try_from(first).map_err(Error::bug)?)
+            .with("agreed_at", now);
+        let condition = Some(match agreed {
+            None => Condition::NotExists,
+            Some(agreed) => Condition::Eq("first", agreed.into()),
+        });
+        match ports.database.write(Write::Put { table: Table::Ledger, item, condition }).await {
+            Ok(()) => return Ok(first),
+            Err(DatabaseError::ConditionFailed(_)) => retries.again("another number was agreed on").await?,
+            Err(error) if error.is_transient() => retries.again(&error.to_string()).await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Notes that stock items of a tenant changed.
@@ -63,14 +138,18 @@ pub async fn note(ports: &Ports, scope: &TenantScope, names: &BTreeSet<(String, 
     for names in names.chunks(NAMES_MAX) {
         let body = compact::encode(&ChangePage { names: names.to_vec() }).map_err(Error::bug)?;
         let mut retries = Retries::new(ports.environment.as_ref(), ports.environment.now());
-        let mut last = last_page(ports, scope).await?;
         loop {
+            let (last, used) = last_page(ports, scope).await?;
+            let number = match last {
+                Some(last) => last.number + 1,
+                None => first_number(ports, scope, used).await?,
+            };
             let noted_at = ports.environment.now();
-            let first = u64::try_from(noted_at.as_millisecond() / 10).map_err(Error::bug)?;
-            let number = last.map_or(first, |last| last + 1);
+            let mark = i64::try_from(ports.environment.random() >> 1).map_err(Error::bug)?;
             let item = Item::new(&scope.stock_change_page(number))
                 .with("tenant_id", scope.tenant_id())
                 .with("page", i64::try_from(number).map_err(Error::bug)?)
+                .with("mark", mark)
                 .with("expires_at", noted_at.as_second().saturating_add(KEPT_SECONDS))
                 .with_some("is_first", last.is_none().then_some(1))
                 .with("body", body.clone());
@@ -78,10 +157,7 @@ pub async fn note(ports: &Ports, scope: &TenantScope, names: &BTreeSet<(String, 
             match ports.database.write(Write::Put { table: Table::Ledger, item, condition }).await {
                 Ok(()) => break,
                 // Somebody else's, or our own whose answer was lost: then it is noted twice.
-                Err(DatabaseError::ConditionFailed(_)) => {
-                    retries.again("another page was noted").await?;
-                    last = last_page(ports, scope).await?;
-                }
+                Err(DatabaseError::ConditionFailed(_)) => retries.again("another page was noted").await?,
                 Err(error) if error.is_transient() => retries.again(&error.to_string()).await?,
                 Err(error) => return Err(error.into()),
             }
@@ -115,54 +191,78 @@ struct Position {
     /// Last page of which all was told; 0 where there was none.
     #[serde(rename = "p")]
     page: u64,
-    /// How many names of the page after it were told.
-    #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
-    names: usize,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-fn is_zero(names: &usize) -> bool {
-    *names == 0
+    /// Its mark.
+    #[serde(rename = "m")]
+    mark: i64,
+    /// How many names of the page after it were told, and the mark of that page.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    part: Option<(usize, i64)>,
 }
 
 /// What was found after a position.
 struct Found {
     names: BTreeSet<(String, String)>,
     next: Position,
+    /// Whether nothing was noted after it.
+    at_end: bool,
 }
 
+/// Looks at some pages after a position: as many as have `wanted` names that the caller reaches, or so many that it
+/// is time to answer.
 async fn after(ports: &Ports, caller: &Caller, from: Position, wanted: usize) -> Result<Found> {
-    let mut found = Found { names: BTreeSet::new(), next: from };
-    loop {
-        let first = found.next.page.saturating_add(1);
+    let mut found = Found { names: BTreeSet::new(), next: from, at_end: false };
+    let now = ports.environment.now();
+    // The page that was told last is looked at again: if it is that page still, what follows is what followed.
+    let mut is_told = from.page > 0;
+    for _ in 0..QUERIES_MAX {
+        let first = if is_told { from.page } else { found.next.page.saturating_add(1) };
         let query = Query {
             range: Range::Between(TenantScope::change_page_sort(first), ":".to_owned()),
             limit: PAGES_STEP,
             ..Query::partition(Table::Ledger, caller.scope.stock_changes())
         };
         let read = ports.database.query(query).await?;
-        for item in &read.items {
-            let number = page_number(item)?;
+        let mut items = read.items.as_slice();
+        if std::mem::take(&mut is_told) {
+            let told = items.split_first().map(|(told, rest)| Noted::of(told).map(|told| (told, rest)));
+            match told.transpose()? {
+                Some((told, rest)) if told == (Noted { number: from.page, mark: from.mark }) => items = rest,
+                Some((told, _)) if told.number == from.page => return Err(ahead()),
+                _ => return Err(not_there(ports, caller, from).await?),
+            }
+        }
+        for item in items {
+            if is_over(item, now)? {
+                continue;
+            }
+            let page = Noted::of(item)?;
             let begins = found.next.page == 0 && item.opt_number("is_first").is_some();
-            if number != found.next.page.saturating_add(1) && !begins {
+            if page.number != found.next.page.saturating_add(1) && !begins {
                 return Err(too_old());
             }
-            let page: ChangePage = compact::decode(item.bytes("body")?).map_err(Error::bug)?;
-            for (at, name) in page.names.iter().enumerate().skip(found.next.names) {
+            let told = match found.next.part {
+                Some((_, mark)) if mark != page.mark => return Err(ahead()),
+                Some((told, _)) => told,
+                None => 0,
+            };
+            let body: ChangePage = compact::decode(item.bytes("body")?).map_err(Error::bug)?;
+            for (at, name) in body.names.iter().enumerate().skip(told) {
                 if found.names.len() >= wanted {
-                    found.next.names = at;
+                    found.next.part = Some((at, page.mark));
                     return Ok(found);
                 }
                 if caller.reaches(&name.0) {
                     found.names.insert(name.clone());
                 }
             }
-            found.next = Position { page: number, names: 0, ..from };
+            found.next = Position { page: page.number, mark: page.mark, part: None, ..from };
         }
         if read.next.is_none() && read.items.len() < usize::try_from(PAGES_STEP).unwrap_or(usize::MAX) {
+            found.at_end = true;
             return Ok(found);
         }
     }
+    Ok(found)
 }
 
 fn too_old() -> Error {
@@ -192,50 +292,45 @@ pub async fn changes(ports: &Ports, caller: &Caller, query: &StockChangesQuery) 
     }
     let feed = PagedQuery::new(&caller.scope, "stock-changes", []);
     let began = ports.environment.now();
-    let answer = |items, next: Position| {
+    let answer = |items, next: Position, has_more| {
         let next = Position { at: began.as_second(), ..next };
         let next = serde_json::to_string(&next).map_err(Error::bug)?;
-        Ok(StockChanges { items, next_since: feed.cursor(&next) })
+        Ok(StockChanges { items, next_since: feed.cursor(&next), has_more })
     };
     let Some(since) = &query.since else {
-        let page = last_page(ports, &caller.scope).await?.unwrap_or(0);
-        return answer(Vec::new(), Position { at: 0, page, names: 0 });
+        let (last, _) = last_page(ports, &caller.scope).await?;
+        let (page, mark) = last.map_or((0, 0), |last| (last.number, last.mark));
+        return answer(Vec::new(), Position { at: 0, page, mark, part: None }, false);
     };
     let from: Position = feed.typed_position(since)?;
     if began.as_second().saturating_sub(from.at) > KEPT_SECONDS - LEEWAY_SECONDS {
         return Err(too_old());
     }
     let until = began.checked_add(Duration::from_secs(wait.into())).map_err(Error::bug)?;
-    let mut checked = false;
-    let found = loop {
-        let found = after(ports, caller, from, wanted).await?;
-        if found.next == from && !std::mem::replace(&mut checked, true) {
-            check_reached(ports, caller, from).await?;
+    let mut found = after(ports, caller, from, wanted).await?;
+    while found.names.is_empty() && ports.environment.now() < until {
+        if found.at_end {
+            let left = Duration::try_from(until.duration_since(ports.environment.now())).unwrap_or_default();
+            ports.environment.sleep(left.min(LOOK_EVERY)).await;
         }
-        if !found.names.is_empty() || ports.environment.now() >= until {
-            break found;
-        }
-        let left = Duration::try_from(until.duration_since(ports.environment.now())).unwrap_or_default();
-        ports.environment.sleep(left.min(LOOK_EVERY)).await;
-    };
+        found = after(ports, caller, found.next, wanted).await?;
+    }
     let names: Vec<StockName> =
         found.names.into_iter().map(|(location_id, sku)| StockName { location_id, sku }).collect();
     let now: Timestamp = ports.environment.now();
     // As strong as the feed: an older copy would never be told again.
     let read = read_many(ports, &caller.scope, names, Consistency::Strong, now).await?;
     let items = read.iter().map(|(name, counters)| level(&name.location_id, &name.sku, counters)).collect();
-    answer(items, found.next)
+    answer(items, found.next, !found.at_end)
 }
 
-/// Refuses a position that the feed never reached, or of which all pages are gone.
-async fn check_reached(ports: &Ports, caller: &Caller, from: Position) -> Result<()> {
-    match last_page(ports, &caller.scope).await? {
-        Some(last) if from.page <= last => return Ok(()),
-        None if from.page == 0 => return Ok(()),
-        None => return Err(too_old()),
-        Some(_) => {}
-    }
-    let detail =
-        "the feed has not come so far: it was restored; list the stock, and begin anew without since";
-    Err(Refusal::conflict("since_ahead", detail).into())
+/// Why the page of a position is not there: the feed never came so far, or it is gone.
+async fn not_there(ports: &Ports, caller: &Caller, from: Position) -> Result<Error> {
+    let (last, _) = last_page(ports, &caller.scope).await?;
+    Ok(if last.is_some_and(|last| last.number < from.page) { ahead() } else { too_old() })
+}
+
+fn ahead() -> Error {
+    let detail = "the feed did not come to this: it was restored; list the stock, and begin anew without since";
+    Refusal::conflict("since_ahead", detail).into()
 }

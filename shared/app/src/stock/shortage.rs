@@ -12,6 +12,10 @@ use crate::stock::listing::StockName;
 use crate::stock::standing::standings;
 use crate::tenancy::Caller;
 
+/// Of so many lines a refusal says where else there is some: each is a query, and reads over all locations.
+const LOOKED_FOR_MAX: usize = 50;
+/// So many of them are looked for at once.
+const LOOKED_FOR_AT_ONCE: usize = 8;
 /// Most other locations that a refusal names.
 const ELSEWHERE_MAX: usize = 20;
 /// Most locations that are looked at for them.
@@ -38,19 +42,26 @@ pub(super) async fn insufficient_stock(
     caller: &Caller,
     shortages: &[Shortage<'_>],
 ) -> Result<Refusal> {
-    let lines = try_join_all(shortages.iter().map(|shortage| async move {
+    let looked_for = shortages.get(..LOOKED_FOR_MAX).unwrap_or(shortages);
+    let mut found = Vec::with_capacity(looked_for.len());
+    for some in looked_for.chunks(LOOKED_FOR_AT_ONCE) {
+        let looked = some.iter().map(|shortage| elsewhere(ports, caller, shortage));
+        found.extend(try_join_all(looked).await?);
+    }
+    let mut found = found.into_iter();
+    let line = |shortage: &Shortage<'_>| {
         let stock = shortage.stock.unwrap_or_default();
         let unit = Some(shortage.unit);
-        Ok::<_, Error>(ShortLine {
+        ShortLine {
             location_id: shortage.location_id.to_owned(),
             sku: shortage.sku.to_owned(),
             requested: shortage.requested.display(shortage.unit),
             available: shown(stock.available.max(0), unit),
             incoming: shown(stock.incoming, unit),
-            elsewhere: elsewhere(ports, caller, shortage).await?,
-        })
-    }))
-    .await?;
+            elsewhere: found.next().unwrap_or_default(),
+        }
+    };
+    let lines: Vec<ShortLine> = shortages.iter().map(line).collect();
     let mut refusal = Refusal::conflict(
         "insufficient_stock",
         "not enough is available; `lines` says what is left, what is coming and where else it is",

@@ -260,9 +260,126 @@ async fn pages_noted_at_once_are_all_there() {
         }
     });
     join_all(noted).await;
-    let items = fixture.memory.items(Table::Ledger);
-    let mut pages: Vec<i64> = items.iter().map(|item| item.number("page").unwrap()).collect();
-    pages.sort_unstable();
-    let first = pages[0];
-    assert_eq!(pages, (first..first + 20).collect::<Vec<_>>());
+    assert_eq!(feed(&fixture).len(), 20);
+}
+
+/// Numbers of the pages, which must follow each other; only the first says that it is.
+fn feed(fixture: &Fixture) -> Vec<i64> {
+    let mut pages = fixture.memory.items(Table::Ledger);
+    pages.retain(|item| item.opt_number("page").is_some());
+    pages.sort_by_key(|item| item.number("page").unwrap());
+    let numbers: Vec<i64> = pages.iter().map(|item| item.number("page").unwrap()).collect();
+    let first = numbers[0];
+    assert_eq!(numbers, (first..).take(numbers.len()).collect::<Vec<_>>());
+    let firsts: Vec<bool> = pages.iter().map(|item| item.opt_number("is_first").is_some()).collect();
+    assert!(firsts[0] && !firsts[1..].contains(&true), "{firsts:?}");
+    numbers
+}
+
+fn one(sku: &str) -> BTreeSet<(String, String)> {
+    BTreeSet::from([("s-york".to_owned(), sku.to_owned())])
+}
+
+/// Two who find no page begin with the same number, though their clocks are seconds apart.
+#[tokio::test]
+async fn a_feed_begins_once() {
+    for seconds in [0, 1, 5] {
+        let fixture = Fixture::new(6).await;
+        let environment = fixture.environment.clone();
+        fixture.meanwhile(move |ports, caller| async move {
+            note(&ports, &caller.scope, &one("first")).await.unwrap();
+            environment.advance(std::time::Duration::from_secs(seconds));
+        });
+        note(&fixture.ports, fixture.scope(), &one("second")).await.unwrap();
+        assert_eq!(feed(&fixture).len(), 2, "{seconds}");
+    }
+    // And one whose every answer may be lost, while time passes.
+    for lost in 0..6 {
+        let fixture = Fixture::new(7).await;
+        fixture.inject(move |n| if n == lost { Fault::LostAfter } else { Fault::None });
+        for sku in ["one", "two"] {
+            note(&fixture.ports, fixture.scope(), &one(sku)).await.unwrap();
+            fixture.pass(1);
+        }
+        assert!((2..4).contains(&feed(&fixture).len()), "{lost}");
+    }
+}
+
+/// After a quiet month a feed begins anew above all that it had, whichever of its pages the database deleted.
+#[tokio::test]
+async fn no_number_returns() {
+    let fixture = Fixture::new(8).await;
+    let note_one = async |sku: &str| note(&fixture.ports, fixture.scope(), &one(sku)).await.unwrap();
+    for sku in ["a", "b", "c"] {
+        note_one(sku).await;
+    }
+    let before = feed(&fixture);
+    let told = since(&fixture, &fixture.caller, None, 50).await.unwrap().next_since;
+    fixture.pass(31 * 86_400);
+    // The newest is deleted before the others are.
+    let key = fixture.scope().stock_change_page(u64::try_from(before[2]).unwrap());
+    fixture.memory.write(Write::Delete { table: Table::Ledger, key, condition: None }).await.unwrap();
+    let fresh = since(&fixture, &fixture.caller, None, 50).await.unwrap().next_since;
+    note_one("d").await;
+    let last = fixture.memory.items(Table::Ledger).iter().filter_map(|item| item.opt_number("page")).max().unwrap();
+    assert!(last > before[2], "{last} after {before:?}");
+    assert_eq!(code(since(&fixture, &fixture.caller, Some(&told), 50).await), "since_too_old");
+    let next = since(&fixture, &fixture.caller, Some(&fresh), 50).await.unwrap();
+    assert!(!next.has_more, "whoever began anew goes on, past pages that are over");
+}
+
+/// Restored to a moment before a reader's, and gone on otherwise since: it is told, however far the feed has come.
+#[tokio::test]
+async fn a_feed_that_was_restored_is_another_one() {
+    for (limit, pages_lost) in [(50, 1), (2, 1)] {
+        let fixture = Fixture::new(9).await;
+        for sku in SKUS {
+            fixture.count("s-york", sku, 5).await;
+        }
+        let start = since(&fixture, &fixture.caller, None, 50).await.unwrap().next_since;
+        let names: BTreeSet<_> = SKUS.iter().map(|sku| ("s-york".to_owned(), (*sku).to_owned())).collect();
+        note(&fixture.ports, fixture.scope(), &names).await.unwrap();
+        let told = since(&fixture, &fixture.caller, Some(&start), limit).await.unwrap();
+        assert_eq!(told.items.len(), usize::try_from(limit.min(3)).unwrap());
+        let lost = feed(&fixture);
+        for number in lost.iter().rev().take(pages_lost) {
+            let key = fixture.scope().stock_change_page(u64::try_from(*number).unwrap());
+            fixture.memory.write(Write::Delete { table: Table::Ledger, key, condition: None }).await.unwrap();
+        }
+        for sku in SKUS {
+            note(&fixture.ports, fixture.scope(), &one(sku)).await.unwrap();
+        }
+        assert_eq!(feed(&fixture)[0], lost[0], "the same numbers again");
+        let refused = since(&fixture, &fixture.caller, Some(&told.next_since), 50).await;
+        assert_eq!(code(refused), "since_ahead", "{limit}");
+    }
+}
+
+/// What a reader may not see is passed over some of it at a time, and never from the beginning again.
+#[tokio::test]
+async fn a_reader_gets_on_through_what_it_does_not_reach() {
+    let fixture = Fixture::new(10).await;
+    let york = caller("demo", Role::StoreManager, named(&["s-york"]));
+    let mut at = since(&fixture, &york, None, 50).await.unwrap().next_since;
+    fixture.count("s-york", SKUS[0], 5).await;
+    for n in 0..450 {
+        let name = BTreeSet::from([("s-leeds".to_owned(), format!("N{n}"))]);
+        note(&fixture.ports, fixture.scope(), &name).await.unwrap();
+    }
+    note(&fixture.ports, fixture.scope(), &one(SKUS[0])).await.unwrap();
+    let mut answers = 0;
+    let last = loop {
+        answers += 1;
+        assert!(answers < 5);
+        let page = since(&fixture, &york, Some(&at), 50).await.unwrap();
+        if !page.has_more {
+            break page;
+        }
+        assert!(page.items.is_empty() && page.next_since != at);
+        at = page.next_since;
+    };
+    assert_eq!((answers, last.items.len()), (3, 1));
+    // Who waits is answered as soon as there is something, all in one.
+    let start = since(&fixture, &york, None, 50).await.unwrap();
+    assert!(!start.has_more);
 }

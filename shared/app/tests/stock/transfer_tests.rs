@@ -522,3 +522,63 @@ async fn of_ten_thousand_transfers_nothing_is_lost_at_any_moment() {
         fixture.check_invariants();
     }
 }
+
+/// However often some of it was settled, all that is left can be.
+#[tokio::test]
+async fn what_settles_all_that_is_left_is_never_too_much() {
+    let fixture = Fixture::new(21).await;
+    fixture.count(FROM, A, 300).await;
+    fixture.ship("k", &request(&[(A, 300)])).await.unwrap();
+    for n in 0..200 {
+        fixture.ask(&format!("r-{n}"), Asked::Receive(&received(&[(A, 1, 0)]))).await.unwrap();
+    }
+    let refused = fixture.ask("more", Asked::Receive(&received(&[(A, 1, 0)]))).await;
+    assert_eq!(code(&refused), "too_many_steps");
+    let all = fixture.ask("all", Asked::Receive(&ReceiveTransferRequest::default())).await.unwrap();
+    assert_eq!(all.transfer.status, TransferStatusView::Received);
+    assert_eq!(fixture.at(TO, A).await, (300, 0, 0));
+}
+
+/// A long shipment that is short of its first line is taken back each time that it is asked for: what takes it back
+/// is not taken by the database for what took the one before back.
+#[tokio::test]
+async fn a_shipment_may_be_short_again_and_again() {
+    let fixture = Fixture::new(22).await;
+    let skus = many(&fixture, 120).await;
+    let before = fixture.everything();
+    for turn in 0..3 {
+        let first = skus[0].clone();
+        fixture.meanwhile(move |ports, caller| async move {
+            let line = ReserveLine { location_id: FROM.into(), sku: first, quantity: QuantityInput::Whole(10) };
+            let held = ReserveRequest {
+                reservation_id: Some(format!("v-{turn}")),
+                lines: vec![line],
+                ttl_seconds: 1,
+                order_id: None,
+            };
+            reserve::reserve(&ports, &caller, &format!("v-{turn}"), &held).await.unwrap();
+        });
+        let short = fixture.ship("k", &all_of(&skus, 10)).await;
+        assert_eq!(code(&short), "insufficient_stock");
+        let found = transfers::get(&fixture.ports, &fixture.caller, "t-1").await;
+        assert_eq!(found.err().and_then(|error| error.code()), Some("transfer_not_found"));
+        assert_eq!(fixture.everything(), before);
+        fixture.pass(2);
+    }
+    // Nothing is in its way any more.
+    fixture.ship("k", &all_of(&skus, 10)).await.unwrap();
+}
+
+/// Of what is short of a thousand lines it is told where else there is some of fifty.
+#[tokio::test]
+async fn a_long_refusal_looks_for_some_lines_only() {
+    let fixture = Fixture::new(23).await;
+    let skus = many(&fixture, 70).await;
+    for sku in &skus {
+        fixture.count("s-york", sku, 3).await;
+    }
+    let Err(Error::Rejected(refusal)) = fixture.ship("k", &all_of(&skus, 11)).await else { panic!("shipped") };
+    let lines = refusal.extra["lines"].as_array().unwrap();
+    let told = lines.iter().filter(|line| !line["elsewhere"].as_array().unwrap().is_empty()).count();
+    assert_eq!((lines.len(), told), (70, 50));
+}

@@ -98,6 +98,9 @@ pub struct StoredTransfer {
     pub note: Option<String>,
     /// When it was asked for, in epoch milliseconds.
     pub created_at: i64,
+    /// Number of the request that made it: where a shipment was taken back, another transfer of the same id may
+    /// stand at the same version.
+    pub born: i64,
     /// Count of its changes.
     pub version: i64,
     /// The rest.
@@ -116,6 +119,7 @@ impl StoredTransfer {
             to: item.text("to_location_id")?.to_owned(),
             note: item.opt_text("note").map(str::to_owned),
             created_at: item.number("created_at")?,
+            born: item.number("born")?,
             version: item.number("version")?,
             body: compact::decode(item.bytes("body")?).map_err(Error::bug)?,
         })
@@ -143,6 +147,7 @@ impl StoredTransfer {
             .with("to_location_id", self.to.as_str())
             .with_some("note", self.note.as_deref())
             .with("created_at", self.created_at)
+            .with("born", self.born)
             .with("version", self.version)
             .with("location_pk", scope.transfers(&self.to, "in", state).value())
             .with("location_sk", sort.as_str())
@@ -166,7 +171,8 @@ impl StoredTransfer {
     }
 
     fn as_read(&self) -> Option<Condition> {
-        Some(Condition::Eq("version", self.version.into()))
+        let as_read = [("version", self.version), ("born", self.born)];
+        Some(Condition::All(as_read.map(|(name, value)| Condition::Eq(name, value.into())).to_vec()))
     }
 
     /// Writes `next` over it.

@@ -155,6 +155,7 @@ pub async fn ship(
                         None => wanted.insert(add_up(ports, caller, request).await?),
                     };
                     refused = Some(short_of(ports, caller, from, wanted, &short).await?);
+                    attempts.at_once("the transfer is taken back")?;
                 }
             }
             continue;
@@ -205,6 +206,7 @@ pub async fn ship(
             to: request.to_location_id.clone(),
             note: request.note.clone(),
             created_at: now.as_millisecond(),
+            born: keyed.number,
             version: 1,
             body: Body { lines: lines.to_vec(), steps: Vec::new(), pending: None },
         };
