@@ -197,7 +197,10 @@ async fn stock_goes_from_count_to_reservation_to_sale() {
     assert_eq!((&above["lines"][0]["requested"], &above["lines"][0]["held"]), (&json!(5), &json!(4)));
     let operator = api.operator();
     let committed = api.send(&operator, "POST", &format!("{path}/commit"), "c", None).await.expect(200);
-    assert_eq!((&committed.body["status"], &committed.body["lines"][0]["committed"]), (&json!("committed"), &json!(7)));
+    assert_eq!(
+        (&committed.body["status"], &committed.body["lines"][0]["committed"]),
+        (&json!("committed"), &json!(7))
+    );
     api.post(&format!("{path}/release"), "rel", &json!({})).await.refused(409, "reservation_not_active");
 
     let one = api.get("/v1/inventory/s-uk-1/85123A").await.expect(200);

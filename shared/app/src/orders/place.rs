@@ -199,9 +199,10 @@ pub(super) async fn run(
         let stored = existing.map(|existing| existing.version);
         let customer = customer_terms(order.customer_id.as_ref().and_then(|_| at(3)))?;
         let seen = |range: std::ops::Range<usize>| read.get(range).unwrap_or_default();
-        let mut by_all_left = by_all.uses_left(seen(by_all_at..by_customer_at));
+        let mut by_all_left = by_all.uses_left(seen(by_all_at..by_customer_at), context.offline);
         by_all_left.extend(refused.iter().map(|promotion| (promotion.clone(), 0)));
-        let uses_left = (by_all_left, by_customer.uses_left(seen(by_customer_at..fixed_gets)));
+        let uses_left =
+            (by_all_left, by_customer.uses_left(seen(by_customer_at..fixed_gets), context.offline));
         let buyer = Buyer { terms: customer, uses_left };
         let mut cart = build(context, (&location, buyer, &by), (order_id, order), product)?;
         cart.version = stored.unwrap_or(cart.version);

@@ -166,7 +166,7 @@ impl<'a> Rounds<'a> {
         let scope = &self.context.caller.scope;
         // A plan has no second look: what it would be refused for is told before it begins.
         let look = self.look_at_uses || needs_plan(cart, cart.charges.uses.len() * 2);
-        match use_claims(self.ports, scope, cart, look).await {
+        match use_claims(self.ports, scope, cart, look, self.context.offline).await {
             // Counters are read after the cart: the last use may have gone to this very sale.
             Err(Error::Rejected(_)) if self.is_outdated(&cart.id, stored).await? => Ok(None),
             claims => claims.map(Some),
@@ -287,7 +287,7 @@ impl<'a> Rounds<'a> {
     async fn is_only_short(&mut self, tried: &Tried<'_>) -> Result<bool> {
         let (ports, scope, cart) = (self.ports, &self.context.caller.scope, tried.cart);
         let looked = match look(ports, scope, &[cart], self.context.now).await {
-            Ok(()) => use_claims(ports, scope, cart, true).await.map(drop),
+            Ok(()) => use_claims(ports, scope, cart, true, true).await.map(drop),
             refused => refused,
         };
         match looked {

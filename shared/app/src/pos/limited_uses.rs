@@ -95,8 +95,12 @@ impl<'r> LimitedPromotions<'r> {
         self.limits.iter().map(|(id, _)| use_get(scope, "promotion", id, customer_id)).collect()
     }
 
-    /// How many uses are left of those that were used, from their counters.
-    pub fn uses_left(&self, counters: &[Option<Item>]) -> BTreeMap<String, u32> {
+    /// How many uses are left of those that were used, from their counters. Of a sale that was made `offline`
+    /// nothing is asked: its customer has paid what its register said.
+    pub fn uses_left(&self, counters: &[Option<Item>], offline: bool) -> BTreeMap<String, u32> {
+        if offline {
+            return BTreeMap::new();
+        }
         let counters = counters.iter().map(Option::as_ref);
         let used_once = self.limits.iter().zip(counters).filter(|(_, counter)| used(*counter) > 0);
         let left = |limit: u32, counter| uses_left("promotion", limit, counter);
@@ -155,7 +159,8 @@ impl Counted<'_> {
         self.refused(codes, "too many redeem at this moment")
     }
 
-    fn claim(&self, scope: &TenantScope, part: u32) -> Claim {
+    /// `offline`: it was given already, and is counted whatever the limit says.
+    fn claim(&self, scope: &TenantScope, part: u32, offline: bool) -> Claim {
         let most = i64::from(self.share(part)) - i64::from(self.uses);
         let refusal = self.refusal();
         let enough = Condition::Le("used", most.into());
@@ -164,11 +169,12 @@ impl Counted<'_> {
                 table: Table::Orders,
                 key: self.key(scope, part),
                 changes: vec![Change::Add("used", self.uses.into())],
-                condition: Some(match most {
+                condition: match most {
+                    _ if offline => None,
                     // Not even the first use fits.
-                    ..0 => enough,
-                    _ => Condition::Any(vec![Condition::Lacks("used"), enough]),
-                }),
+                    ..0 => Some(enough),
+                    _ => Some(Condition::Any(vec![Condition::Lacks("used"), enough])),
+                },
             },
             refused: Arc::new(move |_| refusal.clone().into()),
             unavailable: Some(self.unavailable()),
@@ -191,11 +197,18 @@ fn counted<'a>(cart: &'a Cart, limited: &'a LimitedUse) -> Vec<Counted<'a>> {
 }
 
 /// The claims of a sale that becomes final: one for each limit. Of counters that are split, any part; but
-/// where `look` says that a part was found used up, the part that has enough.
+/// where `look` says that a part was found used up, the part that has enough. What a sale used that was made
+/// `offline` is counted, also above the limit: its goods and its money have changed hands.
 ///
 /// # Errors
 /// 409 `coupon_needs_customer`, `coupon_limit_reached`, `promotion_limit_reached`; those of the database.
-pub async fn use_claims(ports: &Ports, scope: &TenantScope, cart: &Cart, look: bool) -> Result<Vec<Claim>> {
+pub async fn use_claims(
+    ports: &Ports,
+    scope: &TenantScope,
+    cart: &Cart,
+    look: bool,
+    offline: bool,
+) -> Result<Vec<Claim>> {
     let mut claims = Vec::new();
     for limited in &cart.charges.uses {
         if limited.per_customer.is_some() && cart.customer_id.is_none() {
@@ -205,8 +218,11 @@ pub async fn use_claims(ports: &Ports, scope: &TenantScope, cart: &Cart, look: b
         for counted in counted(cart, limited) {
             let parts = counted.parts();
             let any = u32::try_from(ports.environment.random() % u64::from(parts)).map_err(Error::bug)?;
-            let part = if look { part_with_enough(ports, scope, &counted, parts, any).await? } else { any };
-            claims.push(counted.claim(scope, part));
+            let part = match look && !offline {
+                true => part_with_enough(ports, scope, &counted, parts, any).await?,
+                false => any,
+            };
+            claims.push(counted.claim(scope, part, offline));
         }
     }
     Ok(claims)

@@ -502,7 +502,7 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
         Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
         Err(error) => return Err(error),
     };
-    let mut claims = match use_claims(ports, scope, &cart, true).await {
+    let mut claims = match use_claims(ports, scope, &cart, true, plan.offline).await {
         Ok(claims) => claims,
         Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
         Err(error) => return Err(error),

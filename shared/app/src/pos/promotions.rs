@@ -80,7 +80,7 @@ fn check_coupon(
         return Err(Refusal::conflict("coupon_needs_customer", detail).into());
     }
     match definition.total_limit {
-        Some(limit) if uses_left("coupon", limit, counter) == 0 => {
+        Some(limit) if !context.offline && uses_left("coupon", limit, counter) == 0 => {
             Err(Refusal::conflict("coupon_limit_reached", "the coupon is used up").into())
         }
         _ => Ok(()),

@@ -110,7 +110,8 @@ async fn first_number(ports: &Ports, scope: &TenantScope, used: u64) -> Result<u
                 return Ok(first);
             }
         }
-        let above = used.max(agreed.and_then(|first| u64::try_from(first).ok()).unwrap_or(0)).saturating_add(1);
+        let above =
+            used.max(agreed.and_then(|first| u64::try_from(first).ok()).unwrap_or(0)).saturating_add(1);
         let first = u64::try_from(now / 10).map_err(Error::bug)?.max(above);
         let item = Item::new(&scope.stock_change_feed_start())
             .with("tenant_id", scope.tenant_id())
@@ -331,6 +332,7 @@ async fn not_there(ports: &Ports, caller: &Caller, from: Position) -> Result<Err
 }
 
 fn ahead() -> Error {
-    let detail = "the feed did not come to this: it was restored; list the stock, and begin anew without since";
+    let detail =
+        "the feed did not come to this: it was restored; list the stock, and begin anew without since";
     Refusal::conflict("since_ahead", detail).into()
 }

@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use jiff::civil::Time;
 use tillstream_contracts::price_rules::{
-    BenefitData, BundleComponentData, CategoryData, ConditionsData, ContainsData, CouponBenefitData, CouponData,
-    CustomerData, LimitsData, PromotionData, RewardData, TargetData, TaxRuleData, TimeOfDayData,
+    BenefitData, BundleComponentData, CategoryData, ConditionsData, ContainsData, CouponBenefitData,
+    CouponData, CustomerData, LimitsData, PromotionData, RewardData, TargetData, TaxRuleData, TimeOfDayData,
 };
 use tillstream_domain::category::Category;
 use tillstream_domain::coupon::CouponDefinition;
 use tillstream_domain::customer::Customer;
 use tillstream_domain::money::{Currency, Money};
 use tillstream_domain::pricing::{
-    Benefit, BundleComponent, Conditions, Contains, Coupon, CouponBenefit, Limits, Promotion, Reward, RuleError,
-    Selector, TaxRule, TimeOfDay,
+    Benefit, BundleComponent, Conditions, Contains, Coupon, CouponBenefit, Limits, Promotion, Reward,
+    RuleError, Selector, TaxRule, TimeOfDay,
 };
 use tillstream_domain::quantity::{Quantity, QuantityInput, Unit};
 
@@ -127,9 +127,9 @@ fn quantity(field: &str, input: &QuantityInput) -> Result<Quantity, BadLine> {
         QuantityInput::Whole(_) => Unit::Piece,
         QuantityInput::Decimal(_) => Unit::Kg,
     };
-    input.resolve(unit).map_err(|error| {
-        BadLine::new("quantity_invalid", format!("data.conditions.{field}: {error}"))
-    })
+    input
+        .resolve(unit)
+        .map_err(|error| BadLine::new("quantity_invalid", format!("data.conditions.{field}: {error}")))
 }
 
 fn conditions(data: ConditionsData, money: &mut OneCurrency) -> Result<Conditions, BadLine> {

@@ -10,9 +10,11 @@ use tillstream_app::database::{Database, Item, Table, Write};
 use tillstream_app::dispatch::delivery::Delivery;
 use tillstream_app::dispatch::message::order_message;
 use tillstream_app::facts::sale_event;
+use tillstream_app::pos::batch;
 use tillstream_app::pos::cart_item::cart_of;
 use tillstream_app::pos::execute::Answered;
 use tillstream_app::relay::handle;
+use tillstream_app::tenancy::Role;
 use tillstream_app::tenant_rules::settings_item;
 use tillstream_app::tenant_rules::stored_rules::{promotion_item, tax_rule_item};
 use tillstream_app::{Ports, Result};
@@ -24,7 +26,7 @@ use tillstream_domain::tenant_settings::TenantSettings;
 use tillstream_testkit::faults::FaultyDatabase;
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::memory_messaging::{MemoryQueue, MemoryStream};
-use tillstream_testkit::shop::{STORE, Shop};
+use tillstream_testkit::shop::{STORE, Shop, caller, envelope};
 use tillstream_testkit::test_environment::TestEnvironment;
 
 pub fn gbp(amount: i64) -> Value {
@@ -743,13 +745,66 @@ async fn a_promotion_that_is_used_up_is_not_given() {
     assert_eq!(totals(&late)[3], 200, "whoever tenders later is not given it");
 }
 
+/// A register that was cut off gave what it knew of, and was paid for the rest: the sale stands, the uses are counted
+/// above the limit, and whoever asks next is refused.
+#[tokio::test]
+async fn what_was_given_offline_is_counted_whatever_the_limit_says() {
+    let world = World::open().await;
+    let off = json!({"fixed_amount": {"amount": 50}});
+    world.coupon("LAST", off, json!({"currency": "GBP"}), (Some(1), None)).await;
+    let half = json!({"percentage": {"bps": 5_000}});
+    world.promotion("few", json!({"benefit": half, "target": {"skus": ["B"]}, "limits": {"total": 1}})).await;
+    world.cart("online", &[("A", 1), ("B", 2)]).await;
+    world.send("online", "apply_coupon", json!({"coupon_code": "LAST"})).await;
+    assert_eq!(totals(&world.sell("online", "cash").await)[3], 305);
+
+    let at =
+        |n: usize, action: &str, payload: Value| envelope(STORE, "r-1", &format!("off-{n}"), action, payload);
+    let of = |more: Value| {
+        let mut payload = json!({"cart_id": "offline"});
+        payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        payload
+    };
+    let commands: Vec<Value> = [
+        ("create_cart", of(json!({}))),
+        ("add_line_item", of(json!({"sku": "A", "quantity": 1}))),
+        ("add_line_item", of(json!({"sku": "B", "quantity": 2}))),
+        ("apply_coupon", of(json!({"coupon_code": "LAST"}))),
+        ("set_tendering", of(json!({}))),
+        ("add_payment", of(json!({"tender": "card", "amount": gbp(305)}))),
+        ("finalize_order", of(json!({}))),
+    ]
+    .into_iter()
+    .enumerate()
+    .map(|(n, (action, payload))| at(n, action, payload))
+    .collect();
+    for replayed in [false, true] {
+        let who = caller("demo", &[Role::Cashier]);
+        let (outcomes, go_on) =
+            batch::run(&world.shop.ports, &who, commands.clone(), jiff::Timestamp::MAX).await;
+        assert!(go_on.is_none());
+        for (command, outcome) in outcomes {
+            assert_eq!(outcome.unwrap_or_else(|error| panic!("{error}: {command}")).replayed, replayed);
+        }
+    }
+    let mut used: Vec<i64> =
+        world.database.items(Table::Orders).iter().filter_map(|i| i.opt_number("used")).collect();
+    used.sort_unstable();
+    assert_eq!(used, [2, 2]);
+    world.cart("next", &[("A", 1)]).await;
+    assert_eq!(
+        world.refused("next", "apply_coupon", json!({"coupon_code": "LAST"})).await,
+        "coupon_limit_reached"
+    );
+}
+
 /// Where fewer uses are left than the basket is good for, so many are given: neither none, nor a sale that is
 /// refused when it is paid.
 #[tokio::test]
 async fn what_is_left_of_a_promotion_is_given() {
     let world = World::open().await;
-    let one_free = json!({"buy_get": {"buy": 1, "get": 1}});
-    let a_penny = json!({"fixed_amount": {"amount": gbp(1), "per": "unit"}});
+    let one_free = json!({"buy_get": {"buy": 1, "get": 1, "bps": 10_000}});
+    let a_penny = json!({"fixed_amount": {"amount": 1, "per": "unit"}});
     world
         .promotion(
             "once",
@@ -757,7 +812,10 @@ async fn what_is_left_of_a_promotion_is_given() {
         )
         .await;
     world
-        .promotion("five", json!({"benefit": a_penny, "target": {"skus": ["B"]}, "limits": {"total": 5}}))
+        .promotion(
+            "five",
+            json!({"benefit": a_penny, "currency": "GBP", "target": {"skus": ["B"]}, "limits": {"total": 5}}),
+        )
         .await;
     // Four pieces would be two uses, and a new customer has one.
     world.cart("new", &[("A", 4)]).await;

@@ -321,7 +321,8 @@ async fn no_number_returns() {
     fixture.memory.write(Write::Delete { table: Table::Ledger, key, condition: None }).await.unwrap();
     let fresh = since(&fixture, &fixture.caller, None, 50).await.unwrap().next_since;
     note_one("d").await;
-    let last = fixture.memory.items(Table::Ledger).iter().filter_map(|item| item.opt_number("page")).max().unwrap();
+    let last =
+        fixture.memory.items(Table::Ledger).iter().filter_map(|item| item.opt_number("page")).max().unwrap();
     assert!(last > before[2], "{last} after {before:?}");
     assert_eq!(code(since(&fixture, &fixture.caller, Some(&told), 50).await), "since_too_old");
     let next = since(&fixture, &fixture.caller, Some(&fresh), 50).await.unwrap();

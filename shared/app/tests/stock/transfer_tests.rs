@@ -549,7 +549,8 @@ async fn a_shipment_may_be_short_again_and_again() {
     for turn in 0..3 {
         let first = skus[0].clone();
         fixture.meanwhile(move |ports, caller| async move {
-            let line = ReserveLine { location_id: FROM.into(), sku: first, quantity: QuantityInput::Whole(10) };
+            let line =
+                ReserveLine { location_id: FROM.into(), sku: first, quantity: QuantityInput::Whole(10) };
             let held = ReserveRequest {
                 reservation_id: Some(format!("v-{turn}")),
                 lines: vec![line],
@@ -577,7 +578,9 @@ async fn a_long_refusal_looks_for_some_lines_only() {
     for sku in &skus {
         fixture.count("s-york", sku, 3).await;
     }
-    let Err(Error::Rejected(refusal)) = fixture.ship("k", &all_of(&skus, 11)).await else { panic!("shipped") };
+    let Err(Error::Rejected(refusal)) = fixture.ship("k", &all_of(&skus, 11)).await else {
+        panic!("shipped")
+    };
     let lines = refusal.extra["lines"].as_array().unwrap();
     let told = lines.iter().filter(|line| !line["elsewhere"].as_array().unwrap().is_empty()).count();
     assert_eq!((lines.len(), told), (70, 50));

@@ -228,11 +228,16 @@ async fn every_kind_of_bad_rule_has_its_code_and_the_rest_is_applied() {
         ),
         (promotion(json!({"conditions": {"minimum_quantity": 0}})), "minimum_quantity_out_of_range"),
         (promotion(json!({"conditions": {"minimum_quantity": "x"}})), "quantity_invalid"),
-        (promotion(json!({"conditions": {"contains": {"target": {}, "quantity": 0}}})), "minimum_quantity_out_of_range"),
+        (
+            promotion(json!({"conditions": {"contains": {"target": {}, "quantity": 0}}})),
+            "minimum_quantity_out_of_range",
+        ),
         (promotion(json!({"conditions": {"contains": {"target": {}, "quantity": "x"}}})), "quantity_invalid"),
         (promotion(json!({"conditions": {"contains": {"quantity": 1}}})), "line_invalid"),
         (
-            promotion(json!({"conditions": {"contains": {"target": {"skus": ["A"], "excluded_skus": ["A"]}}}})),
+            promotion(
+                json!({"conditions": {"contains": {"target": {"skus": ["A"], "excluded_skus": ["A"]}}}}),
+            ),
             "chosen_and_excluded",
         ),
         (promotion(clock("24:00", "02:00")), "time_of_day_malformed"),

@@ -6,8 +6,8 @@ use tillstream_contracts::transfers::{
 };
 use tillstream_domain::quantity::{Quantity, QuantityInput};
 use tillstream_domain::transfer::{
-    self, Counted, EVENT_LINES_MAX, EVENTS_MAX, LINES_MAX, Settled, TransferAction, TransferError, TransferLine,
-    settle,
+    self, Counted, EVENT_LINES_MAX, EVENTS_MAX, LINES_MAX, Settled, TransferAction, TransferError,
+    TransferLine, settle,
 };
 
 use crate::database::{Cancellation, DatabaseError};

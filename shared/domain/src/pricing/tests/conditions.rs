@@ -123,7 +123,8 @@ fn minimums_are_of_the_whole_basket_before_discounts() {
 fn what_the_basket_holds_may_be_other_than_what_is_discounted() {
     let pieces = |thousandths| Quantity::from_thousandths(thousandths).unwrap();
     let kettle = Selector { skus: names(&["kettle"]), ..Selector::default() };
-    let tea = Selector { categories: names(&["tea"]), excluded_skus: names(&["sample"]), ..Selector::default() };
+    let tea =
+        Selector { categories: names(&["tea"]), excluded_skus: names(&["sample"]), ..Selector::default() };
     let holds = |of: &Selector, thousandths| Conditions {
         contains: Some(Contains { of: of.clone(), quantity: pieces(thousandths) }),
         ..Conditions::default()
