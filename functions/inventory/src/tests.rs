@@ -429,3 +429,66 @@ async fn an_update_applies_to_the_version_it_was_decided_on() {
     assert_eq!(api.get("/v1/inventory/s-uk-1/85123A").await.headers["etag"], new_tag.as_str());
     send("k-2", &new_tag, 9).await.expect(200);
 }
+
+/// Roles, preconditions, an empty receipt and replays of transfers, and a reader of the feed beside them.
+#[tokio::test]
+async fn transfers_and_what_changed() {
+    let api = Api::new().await;
+    api.count("w-uk-1", 10).await;
+    let since = async |cursor: Option<&Value>| {
+        let query = cursor.map_or_else(String::new, |at| format!("?since={}", at.as_str().unwrap()));
+        api.get(&format!("/v1/inventory/updates{query}")).await.expect(200).body
+    };
+    let begin = since(None).await;
+    assert_eq!((&begin["items"], &begin["has_more"]), (&json!([]), &json!(false)));
+    let path = "/v1/stock-movements/transfer";
+    let wanted = json!({"transfer_id": "t-1", "from_location_id": "w-uk-1", "to_location_id": "s-uk-1",
+        "lines": [{"sku": "85123A", "quantity": 6}]});
+    for role in ["analyst", "cashier"] {
+        let token = api.token("demo", role, &["*"]);
+        api.send(&token, "POST", path, "k", Some(&wanted)).await.refused(403, "role_required");
+    }
+    let elsewhere = api.token("demo", "store_manager", &["s-uk-1"]);
+    api.send(&elsewhere, "POST", path, "k", Some(&wanted)).await.refused(403, "store_out_of_reach");
+    api.post(path, "", &wanted).await.refused(400, "idempotency_key_missing");
+    let shipped = api.post(path, "k", &wanted).await.expect(201);
+    assert_eq!(
+        (&shipped.headers["etag"], &shipped.body["status"]),
+        (&"\"1\"".parse().unwrap(), &json!("in_transit"))
+    );
+    let again = api.post(path, "k", &wanted).await.expect(201);
+    assert!(again.replayed() && !shipped.replayed());
+    assert_eq!(again.body, shipped.body);
+
+    let receive = format!("{path}/t-1/receive");
+    let two = json!({"lines": [{"sku": "85123A", "quantity": 2}]});
+    let if_match = async |version: &str, key: &str| {
+        let request = Request::builder().method("POST").uri(&receive).header("if-match", version);
+        let request = request.header("authorization", format!("Bearer {}", api.operator()));
+        api.answer(request.header("idempotency-key", key).body(Body::from(two.to_string())).unwrap()).await
+    };
+    if_match("\"7\"", "r-1").await.refused(412, "version_mismatch");
+    if_match("1", "r-1").await.refused(400, "if_match_malformed");
+    if_match("\"1\"", "r-1").await.expect(200);
+    // What took effect is answered again, though the version has moved on.
+    assert!(if_match("\"1\"", "r-1").await.expect(200).replayed());
+    // Who receives says nothing of what: all of it.
+    let all = api.send(&elsewhere, "POST", &receive, "r-2", None).await.expect(200);
+    assert_eq!((&all.body["status"], &all.body["version"]), (&json!("received"), &json!(3)));
+    let cancel = json!({"reason": "late"});
+    api.post(&format!("{path}/t-1/cancel"), "c", &cancel).await.refused(409, "transfer_closed");
+    api.get(&format!("{path}/none")).await.refused(404, "transfer_not_found");
+
+    // What the relay does: both ends changed.
+    let changes = api.database.changes(Table::Stock, 0);
+    let rows = changes.iter().filter_map(|c| ledger::ledger_rows(c.old.as_ref(), c.new.as_ref()).unwrap());
+    let ports = Ports { database: api.database.clone(), environment: api.environment.clone() };
+    ledger::record(&ports, rows.collect()).await.unwrap();
+    let told = since(Some(&begin["next_since"])).await;
+    let at = |n: usize| (told["items"][n]["location_id"].clone(), told["items"][n]["on_hand"].clone());
+    assert_eq!([at(0), at(1)], [(json!("s-uk-1"), json!(6)), (json!("w-uk-1"), json!(4))]);
+    let stranger = api.token("other", "operator", &["*"]);
+    let foreign = format!("/v1/inventory/updates?since={}", told["next_since"].as_str().unwrap());
+    api.send(&stranger, "GET", &foreign, "", None).await.refused(400, "cursor_malformed");
+    api.get("/v1/inventory/updates?wait_seconds=21").await.refused(422, "wait_out_of_range");
+}

@@ -141,6 +141,20 @@ pub struct HqOrderMessage {
     /// What made this version of the order; none for the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<HqChange>,
+    /// Of a sale that another system made: what that calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<HqRecorded>,
+}
+
+/// What another system calls a sale that it made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HqRecorded {
+    /// Its register there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub register_id: Option<String>,
+    /// Its receipt there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt_reference: Option<String>,
 }
 
 /// A change of an order's status.

@@ -2,7 +2,7 @@
 
 use tillstream_contracts::hq::{
     HQ_MESSAGE_VERSION, HqChange, HqDiscount, HqEvent, HqLine, HqMessage, HqOrderMessage, HqPayment,
-    HqReturn, HqShiftEvent, HqShiftMessage, HqTax, HqTotals,
+    HqRecorded, HqReturn, HqShiftEvent, HqShiftMessage, HqTax, HqTotals,
 };
 use tillstream_domain::cart::{Cart, CartKind, Payment};
 use tillstream_domain::money::Money;
@@ -166,6 +166,10 @@ pub fn order_message(delivery: &Delivery, cart: &Cart) -> Result<HqOrderMessage,
         },
         tenant_id: delivery.scope.tenant_id().to_owned(),
         order_id: cart.id.clone(),
+        recorded: cart.course.recorded.as_ref().map(|recorded| HqRecorded {
+            register_id: recorded.register_id.clone(),
+            receipt_reference: recorded.receipt_reference.clone(),
+        }),
         exchange_with: cart.course.exchange.as_ref().map(|exchange| exchange.with.clone()),
         order_version: wanted,
         status: delivery.order_status.clone(),

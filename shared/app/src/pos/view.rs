@@ -126,6 +126,12 @@ pub fn line_views(cart: &Cart) -> Result<Vec<LineView>> {
                 quantity: line.quantity.display(line.unit),
                 unit_price: line.unit_price,
                 price_overridden: line.price_overridden,
+                list_price: cart
+                    .terms
+                    .lines
+                    .get(&line.number)
+                    .and_then(|terms| terms.list_price)
+                    .filter(|list| *list != line.unit_price && !line.price_overridden),
                 notes: line.notes.clone(),
                 modifiers: cart
                     .terms

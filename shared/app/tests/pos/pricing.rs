@@ -606,6 +606,13 @@ async fn a_customer_of_a_segment_has_prices_of_their_own() {
     {
         let cart = world.send("c", "set_customer", json!({"customer_id": customer})).await;
         assert_eq!(totals(&cart)[3], two + 100 + 900, "{customer}");
+        // The line says what others pay, where that is another price.
+        let list = if two == 510 { Value::Null } else { json!("2.55") };
+        assert_eq!(cart["lines"][0]["list_price"], list, "{customer}");
+        assert_eq!(
+            (&cart["lines"][1]["list_price"], &cart["lines"][2]["list_price"]),
+            (&Value::Null, &Value::Null)
+        );
     }
     world.send("c", "set_tendering", json!({})).await;
     let cart = world.send("c", "set_customer", json!({"customer_id": "ann", "cart_id": "c"})).await;
@@ -743,6 +750,31 @@ async fn a_promotion_that_is_used_up_is_not_given() {
     world.cart("late", &[("B", 2)]).await;
     let late = world.sell("late", "cash").await;
     assert_eq!(totals(&late)[3], 200, "whoever tenders later is not given it");
+}
+
+/// What a sale used that is voided may be used again, by all and by its customer.
+#[tokio::test]
+async fn what_is_voided_gives_its_uses_back() {
+    let world = World::open().await;
+    let off = json!({"fixed_amount": {"amount": 50}});
+    world.coupon("LAST", off, json!({"currency": "GBP"}), (Some(1), Some(1))).await;
+    let half = json!({"percentage": {"bps": 5_000}});
+    let limits = json!({"total": 1, "per_customer": 1});
+    world.promotion("few", json!({"benefit": half, "target": {"skus": ["B"]}, "limits": limits})).await;
+    let used = || {
+        let items = world.database.items(Table::Orders);
+        items.iter().filter_map(|item| item.opt_number("used")).collect::<Vec<_>>()
+    };
+    for (cart, again) in [("c", "order_again"), ("d", "order_again_2")] {
+        world.cart(cart, &[("A", 1), ("B", 2)]).await;
+        world.send(cart, "set_customer", json!({"customer_id": "ann"})).await;
+        world.send(cart, "apply_coupon", json!({"coupon_code": "LAST"})).await;
+        assert_eq!(totals(&world.sell(cart, "cash").await)[3], 305, "{cart}");
+        assert_eq!(used(), [1, 1, 1, 1], "of each limit one");
+        let void = json!({"order_id": cart, "reason": "x"});
+        world.shop.command(again, "void_order", void).await.unwrap();
+        assert_eq!(used(), [0, 0, 0, 0]);
+    }
 }
 
 /// A register that was cut off gave what it knew of, and was paid for the rest: the sale stands, the uses are counted

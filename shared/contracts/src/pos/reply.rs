@@ -149,6 +149,10 @@ pub struct LineView {
     pub unit_price: UnitPrice,
     /// Whether that price was set by hand.
     pub price_overridden: bool,
+    /// What customers of no segment pay, where this one's segment has a price of its own in the price book.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub list_price: Option<UnitPrice>,
     /// What was chosen with it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub modifiers: Vec<ModifierView>,

@@ -3,15 +3,20 @@
 use serde_json::{Value, json};
 use tillstream_app::Result;
 use tillstream_app::database::Table;
+use tillstream_app::dispatch::delivery::Delivery;
+use tillstream_app::dispatch::message::order_message;
 use tillstream_app::orders::read::{list, list_sales};
 use tillstream_app::orders::record::record;
+use tillstream_app::pos::cart_item::cart_of;
 use tillstream_app::pos::cart_write::Executed;
+use tillstream_app::relay::handle;
 use tillstream_app::tenancy::Role;
 use tillstream_contracts::orders::OrderFilter;
 use tillstream_testkit::memory_database::MemoryDatabase;
+use tillstream_testkit::memory_messaging::{MemoryQueue, MemoryStream};
 use tillstream_testkit::shop::{STORE, Shop, caller};
 
-use super::fixture::{busy_shop, code, gbp, numbers, order, placed, sent, shop, snapshot};
+use super::fixture::{busy_shop, cart_item, code, gbp, numbers, order, placed, sent, shop, snapshot};
 
 fn sale(id: &str, changed: &Value) -> Value {
     let mut sale = json!({"order_id": id, "store_id": STORE, "channel": "pos",
@@ -43,6 +48,15 @@ async fn a_sale_made_elsewhere_counts_on_its_own_day() {
     let again = recorded(&shop, Role::Integration, "k", sale("s", &json!({}))).await.unwrap();
     assert!(again.replayed);
     assert_eq!(again.cart.finalized.unwrap().number, done.number);
+
+    let item = cart_item(&database, "s");
+    let environment = shop.ports.environment.clone();
+    let (stream, queue) = (MemoryStream::new(1, environment.clone()), MemoryQueue::new(environment));
+    assert!(handle(&shop.ports, &stream, &queue, &[(None, Some(&item))]).await.is_empty());
+    let delivery = database.items(Table::Dispatch).iter().find_map(|item| Delivery::of(item).ok()).unwrap();
+    let message = serde_json::to_value(order_message(&delivery, &cart_of(&item).unwrap()).unwrap()).unwrap();
+    let known = json!({"register_id": "kiosk-7", "receipt_reference": "K7/000123"});
+    assert_eq!(message["recorded"], known, "HQ finds it by what the other system calls it");
 
     // Its goods left before; and a price that is not told is the price book's.
     let moved = json!({"stock_already_moved": true, "lines": [{"sku": "A", "quantity": 2}], "payments": [], "register_id": null});

@@ -3,12 +3,14 @@
 use serde_json::{Value, json};
 use tillstream_app::Refusal;
 use tillstream_app::RefusalKind;
+use tillstream_app::database::{Database, Table, Write};
 use tillstream_app::dispatch::delivery::Delivery;
 use tillstream_app::facts::sale_event;
 use tillstream_app::keeper::versions::announce_due;
 use tillstream_app::orders::status::change;
 use tillstream_app::pos::cart_item::cart_of;
 use tillstream_app::tenancy::{Role, Stores};
+use tillstream_app::tenant_rules::stored_rules::promotion_item;
 use tillstream_testkit::memory_messaging::MemoryQueue;
 use tillstream_testkit::shop::{STORE, Shop, caller};
 
@@ -121,6 +123,27 @@ async fn a_cancellation_brings_all_of_an_order_back() {
         order(&shop, "p").await["refunds"],
         json!([{"tender": "account", "amount": gbp(255), "tip": gbp(0)}])
     );
+}
+
+/// The last use of a promotion is free again when the order that took it is cancelled.
+#[tokio::test]
+async fn a_cancellation_gives_uses_back() {
+    let (shop, database) = shop().await;
+    let promotion = serde_json::from_value(json!({"id": "few", "version": 1, "name": "few", "priority": 1,
+        "automatic": true, "benefit": {"percentage": {"bps": 5_000}}, "limits": {"total": 1}}))
+    .unwrap();
+    let item = promotion_item(&shop.scope, &promotion).unwrap();
+    database.write(Write::Put { table: Table::Catalog, item, condition: None }).await.unwrap();
+    let used = || {
+        let items = database.items(Table::Orders);
+        items.iter().filter_map(|item| item.opt_number("used")).collect::<Vec<_>>()
+    };
+    for id in ["o", "p"] {
+        let executed = placed(&shop, id, &[("B", 2)], json!([])).await.unwrap();
+        assert_eq!((executed.cart.totals().unwrap().total, used()), (100, vec![1]), "{id}");
+        moved(&shop, &format!("cancel-{id}"), id, json!({"status": "cancelled"})).await.unwrap();
+        assert_eq!(used(), [0]);
+    }
 }
 
 #[tokio::test]
