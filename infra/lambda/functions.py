@@ -112,10 +112,11 @@ def invoke(name: str, event: Path) -> None:
             raise Failure(f"{name} failed: {answered.stderr.strip()}")
 
 
-def invoke_all() -> None:
-    """Runs every function on each of its sample events."""
+def invoke_all(built: Path | None) -> None:
+    """Runs every function on each of its sample events: as cargo lambda builds it, or as it was built into the
+    directory `built`."""
     failed = []
-    with watched(function_names()) as invoke_one:
+    with watched(function_names(), built) as invoke_one:
         for name in function_names():
             for event in sorted((ROOT / "events" / name).glob("*.json")):
                 answered = invoke_one(name, event)
@@ -141,8 +142,9 @@ def summary(answered: subprocess.CompletedProcess) -> str:
 
 
 @contextmanager
-def watched(names: list[str]):
-    """`cargo lambda watch` over functions, configured as in the local stack; gives what invokes one."""
+def watched(names: list[str], built: Path | None = None):
+    """`cargo lambda watch` over functions, configured as in the local stack; gives what invokes one. Those of a
+    directory `built` are started here, and it is only their Runtime API."""
     program, environment = cargo_lambda()
     for name in names:
         # What two functions are told under one name is the same: the template's tables and queues.
@@ -151,9 +153,14 @@ def watched(names: list[str]):
     environment["BATCH_FAILURES"] = "report"
     port = free_port()
     command = [program, "lambda", "watch", "--ignore-changes", "--invoke-address", HOST, "--invoke-port", str(port)]
+    if built is not None:
+        command.append("--only-lambda-apis")
     watch = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=sys.stderr, start_new_session=True)
+    functions: list[subprocess.Popen] = []
     try:
         wait_until_listening(watch, port)
+        if built is not None:
+            functions += [start(built / name, environment, port) for name in names]
 
         def invoke_one(name: str, event: Path) -> subprocess.CompletedProcess:
             with tempfile.NamedTemporaryFile("w", suffix=".json") as sent:
@@ -169,9 +176,23 @@ def watched(names: list[str]):
 
         yield invoke_one
     finally:
+        for function in functions:
+            function.kill()
+            function.wait()
         # The watcher runs cargo, which runs the functions: the whole group ends.
         os.killpg(watch.pid, signal.SIGTERM)
         watch.wait()
+
+
+def start(function: Path, environment: dict[str, str], port: int) -> subprocess.Popen:
+    """A function as `cargo lambda watch` starts it."""
+    of_it = {
+        "AWS_LAMBDA_FUNCTION_NAME": function.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": "1",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "4096",
+        "AWS_LAMBDA_RUNTIME_API": f"http://{HOST}:{port}/.rt/{function.name}",
+    }
+    return subprocess.Popen([str(function)], cwd=ROOT, env={**environment, **of_it}, stdout=sys.stderr)
 
 
 def answer_of(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess:
@@ -238,7 +259,8 @@ def arguments() -> argparse.Namespace:
     one = commands.add_parser("invoke")
     one.add_argument("function")
     one.add_argument("event", type=Path)
-    commands.add_parser("invoke-all")
+    one = commands.add_parser("invoke-all")
+    one.add_argument("--built", type=Path, help="functions that were built before, instead of cargo lambda's build")
     return parser.parse_args()
 
 
@@ -250,7 +272,7 @@ def main() -> int:
         elif chosen.command == "deploy":
             deploy(chosen.stage, chosen.architecture)
         elif chosen.command == "invoke-all":
-            invoke_all()
+            invoke_all(chosen.built)
         else:
             invoke(chosen.function, chosen.event)
     except Failure as failure:

@@ -184,7 +184,11 @@ class EndToEnd:
 
     def events(self) -> None:
         """Every sample event through its function, by cargo lambda invoke."""
+        import packaging
+
         command = [sys.executable, str(ROOT / "infra" / "lambda" / "functions.py"), "invoke-all"]
+        # What this stack was deployed from: cargo lambda would build all of it again, with other features.
+        command += ["--built", str(packaging.built_directory(os.environ.get("PROFILE", "dev")))]
         answered = subprocess.run(command, env={**os.environ, "STACK_DIRECTORY": str(self.stack.directory)})
         expect(answered.returncode == 0, "not every sample event was answered")
 

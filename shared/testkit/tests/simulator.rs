@@ -23,6 +23,9 @@ fn a_seed_is_a_run() {
     assert!(told.events == run(Settings { tells: true, ..settings(7) }).events, "word for word");
 }
 
+/// Seeds that are known to hold, if the first of the tests below passes.
+const HOLDING: u64 = 100;
+
 #[test]
 fn a_hundred_seeds_hold() {
     let next = std::sync::atomic::AtomicU64::new(1);
@@ -30,7 +33,7 @@ fn a_hundred_seeds_hold() {
     let look = || {
         loop {
             let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            if seed > 100 {
+            if seed > HOLDING {
                 return;
             }
             let violation = run(settings(seed)).violation;
@@ -69,9 +72,10 @@ fn every_deliberate_bug_is_found() {
             let of = |seed| Settings { bug: Some(*bug), ..settings(seed) };
             let is_found = |seed: &u64| {
                 let violation = run(of(*seed)).violation;
-                // The simulator's own mistakes are no finds, nor is what does not hold without the bug.
+                // The simulator's own mistakes are no finds, nor is what does not hold without the bug: the test above
+                // says so of the first hundred.
                 violation.is_some_and(|violation| violation.invariant != "the simulator works")
-                    && run(settings(*seed)).violation.is_none()
+                    && (*seed <= HOLDING || run(settings(*seed)).violation.is_none())
             };
             let last = found_by.get(bug.name().as_str()).copied();
             match last.filter(is_found).or_else(|| (1..=SEEDS).find(is_found)) {

@@ -14,7 +14,7 @@ use tillstream_domain::cart::{ApprovedPart, UsedApproval};
 use super::item::{StoredApproval, approval_get};
 use crate::database::{Get, Item};
 use crate::error::{Error, Refusal, Result};
-use crate::fields::id;
+use crate::fields::typed_id;
 use crate::ports::Ports;
 use crate::pos::claims::Claim;
 use crate::pos::context::{CommandContext, approval_required};
@@ -62,7 +62,7 @@ impl Permission {
     /// What a command that is about `action` rests on. `amount`: of a movement of cash, in minor units.
     ///
     /// # Errors
-    /// 422 `id_malformed`; those of reading the tenant's settings.
+    /// 422 `id_malformed`, `card_number_refused`; those of reading the tenant's settings.
     pub async fn of(
         ports: &Ports,
         context: &CommandContext,
@@ -73,7 +73,7 @@ impl Permission {
         // Also of a role that needs none: an approval that is named is kept beside what was done, and read there
         // as a supervisor's word.
         if let Some(approval_id) = approval_id {
-            id("payload.approval_id", approval_id)?;
+            typed_id("payload.approval_id", approval_id)?;
             return Ok(Permission::Approval(approval_id.to_owned()));
         }
         if context.needs_no_approval() {
