@@ -16,8 +16,8 @@ use crate::error::{Refusal, Result};
 use crate::ports::Ports;
 use crate::tenant_rules::tenant_rules;
 
-/// The refusal `occurred_at_too_old` of a command that is older than the tenant allows, unless it took effect
-/// before. What is younger than any tenant may ask for costs no read.
+/// The refusal `occurred_at_too_old` of a command that is older than the tenant allows. Whoever asks looks first
+/// whether it took effect before. What is younger than any tenant may ask for costs no read.
 ///
 /// # Errors
 /// Those of reading the tenant's settings.

@@ -305,3 +305,36 @@ fn name(status: TransferStatusView) -> &'static str {
         TransferStatusView::Cancelled => TransferStatus::Cancelled.name(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A step that was read of one transfer is not written over another of its id, nor does it take that away, though
+    /// both are at the same version: a shipment that was taken back may be asked for again.
+    #[test]
+    fn a_write_names_the_transfer_that_was_read() {
+        let scope = TenantScope::from_own_record("demo");
+        let read = StoredTransfer {
+            id: "t-1".to_owned(),
+            from: "a".to_owned(),
+            to: "b".to_owned(),
+            note: None,
+            created_at: 0,
+            born: 77,
+            version: 2,
+            body: Body { lines: Vec::new(), steps: Vec::new(), pending: None },
+        };
+        let next = StoredTransfer { version: 3, ..read.clone() };
+        for write in [read.replace(&scope, &next).unwrap(), read.remove(&scope)] {
+            let (Write::Put { condition, .. } | Write::Delete { condition, .. }) = &write else {
+                panic!("{write:?}")
+            };
+            let Some(Condition::All(conditions)) = condition else { panic!("{condition:?}") };
+            for asked in [Condition::Eq("version", 2.into()), Condition::Eq("born", 77.into())] {
+                assert!(conditions.contains(&asked), "{asked:?} of {conditions:?}");
+            }
+        }
+        assert_eq!(StoredTransfer::of(&read.item(&scope).unwrap()).unwrap(), read);
+    }
+}
