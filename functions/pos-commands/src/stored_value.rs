@@ -4,13 +4,14 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use tillstream_app::Refusal;
 use tillstream_app::stored_value::administer::{self, Answer};
 use tillstream_app::stored_value::read;
 use tillstream_contracts::stored_value::{
     BlockStoredValue, IssueStoredValue, MoveStoredValue, StoredValueMovementFilter,
 };
 use tillstream_runtime::Problem;
-use tillstream_runtime::http::etag::EntityTag;
+use tillstream_runtime::http::etag::{EntityTag, IfMatch};
 use tillstream_runtime::http::{Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, Replayed};
 
 use super::Services;
@@ -18,6 +19,11 @@ use super::Services;
 fn told(answer: Answer) -> impl IntoResponse {
     let tag = EntityTag::of_version(answer.stored_value.version);
     (tag, Replayed(answer.replayed), axum::Json(answer.stored_value))
+}
+
+/// What a change is held to: the version that its sender read, where it names one.
+fn held(if_match: IfMatch) -> impl Fn(u64) -> Result<(), Refusal> + Send + Sync {
+    move |version| if_match.check(Some(version))
 }
 
 pub(crate) async fn issue(
@@ -53,9 +59,10 @@ pub(crate) async fn credit(
     Authenticated(caller): Authenticated,
     PathParams(id): PathParams<String>,
     IdempotencyKey(key): IdempotencyKey,
+    if_match: IfMatch,
     JsonBody(sent): JsonBody<MoveStoredValue>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(told(administer::credit(&services.ports, &caller, &key, &id, sent).await?))
+    Ok(told(administer::credit(&services.ports, &caller, &key, &id, sent, held(if_match)).await?))
 }
 
 pub(crate) async fn debit(
@@ -63,9 +70,10 @@ pub(crate) async fn debit(
     Authenticated(caller): Authenticated,
     PathParams(id): PathParams<String>,
     IdempotencyKey(key): IdempotencyKey,
+    if_match: IfMatch,
     JsonBody(sent): JsonBody<MoveStoredValue>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(told(administer::debit(&services.ports, &caller, &key, &id, sent).await?))
+    Ok(told(administer::debit(&services.ports, &caller, &key, &id, sent, held(if_match)).await?))
 }
 
 pub(crate) async fn block(
@@ -73,9 +81,10 @@ pub(crate) async fn block(
     Authenticated(caller): Authenticated,
     PathParams(id): PathParams<String>,
     IdempotencyKey(key): IdempotencyKey,
+    if_match: IfMatch,
     JsonBody(sent): JsonBody<BlockStoredValue>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(told(administer::block(&services.ports, &caller, &key, &id, sent).await?))
+    Ok(told(administer::block(&services.ports, &caller, &key, &id, sent, held(if_match)).await?))
 }
 
 pub(crate) async fn unblock(
@@ -83,7 +92,8 @@ pub(crate) async fn unblock(
     Authenticated(caller): Authenticated,
     PathParams(id): PathParams<String>,
     IdempotencyKey(key): IdempotencyKey,
+    if_match: IfMatch,
     JsonBody(sent): JsonBody<BlockStoredValue>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(told(administer::unblock(&services.ports, &caller, &key, &id, sent).await?))
+    Ok(told(administer::unblock(&services.ports, &caller, &key, &id, sent, held(if_match)).await?))
 }

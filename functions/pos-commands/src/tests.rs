@@ -155,10 +155,31 @@ async fn gift_cards_are_issued_credited_debited_blocked_and_listed() {
     assert_eq!((parts.status.as_u16(), &debited["balance"]["amount"]), (200, &json!(5900)));
     let (parts, _) = service.send("store_manager", debit()).await;
     assert_eq!(parts.headers["idempotent-replayed"], "true");
+    let held_to = |what: &str, version: &str, body: &str| {
+        let mut request = post(&path(what), "held", body);
+        request.headers_mut().insert("if-match", version.parse().unwrap());
+        request
+    };
+    for (what, body) in [
+        ("/credit", "{\"amount\":1,\"reason\":\"x\"}"),
+        ("/debit", "{\"amount\":1,\"reason\":\"x\"}"),
+        ("/block", "{\"reason\":\"x\"}"),
+        ("/unblock", "{\"reason\":\"x\"}"),
+    ] {
+        for (version, status, code) in
+            [("\"2\"", 412, "version_mismatch"), ("3", 400, "if_match_malformed")]
+        {
+            let (parts, problem) = service.send("store_manager", held_to(what, version, body)).await;
+            assert_eq!((parts.status.as_u16(), &problem["code"]), (status, &json!(code)), "{what}");
+        }
+    }
     for (what, status) in [("/block", "blocked"), ("/unblock", "active")] {
-        let (parts, view) =
-            service.send("store_manager", post(&path(what), what, "{\"reason\":\"x\"}")).await;
+        let mut request = post(&path(what), what, "{\"reason\":\"x\"}");
+        let (before, _) = service.send("store_manager", get(&path(""))).await;
+        request.headers_mut().insert("if-match", before.headers["etag"].clone());
+        let (parts, view) = service.send("store_manager", request).await;
         assert_eq!((parts.status.as_u16(), &view["status"]), (200, &json!(status)), "{view}");
+        assert_ne!(parts.headers["etag"], before.headers["etag"]);
     }
     let (parts, view) = service.send("cashier", get(&path(""))).await;
     assert_eq!((parts.status.as_u16(), &parts.headers["etag"]), (200, &"\"5\"".parse().unwrap()), "{view}");

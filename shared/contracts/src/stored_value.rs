@@ -35,7 +35,8 @@ pub struct IssueStoredValue {
     /// What it holds to begin with, in minor units: 0 to 10¹².
     #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
     pub amount: i64,
-    /// Whose it is.
+    /// Whose it is: an account pays only what this customer buys. Of an account, the customer that it is called
+    /// after, where absent; it names one of the two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_id: Option<String>,
     /// First instant at which it is spent no more; it lasts for ever where absent.

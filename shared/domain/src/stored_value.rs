@@ -73,6 +73,9 @@ pub enum StoredValueError {
     /// There is none of this kind by that name.
     #[error("there is no such gift card or account")]
     NotFound,
+    /// An account of somebody else.
+    #[error("an account pays what its own customer buys: name that customer on the sale")]
+    OtherCustomer,
 }
 
 impl StoredValueError {
@@ -88,6 +91,7 @@ impl StoredValueError {
             StoredValueError::Expired(_) => "stored_value_expired",
             StoredValueError::CurrencyMismatch(_) => "currency_mismatch",
             StoredValueError::NotFound => "stored_value_not_found",
+            StoredValueError::OtherCustomer => "account_of_another_customer",
         }
     }
 }

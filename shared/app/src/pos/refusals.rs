@@ -16,6 +16,7 @@ impl From<CartError> for Error {
             | CartError::BelowCoins { .. }
             | CartError::StoredValueInPart { .. }
             | CartError::PaymentsPresent
+            | CartError::AccountPays
             | CartError::TooManyDiscounts
             | CartError::DiscountAboveTotal { .. }
             | CartError::NothingOff

@@ -96,8 +96,8 @@ fn record_get(key: Key) -> Get {
 /// Issues a gift card or an account, once.
 ///
 /// # Errors
-/// 403 `role_required`; 409 `stored_value_exists`; 422 for fields and `idempotency_key_reused`;
-/// [`Error::Conflict`] after too many lost races.
+/// 403 `role_required`; 409 `stored_value_exists`; 422 for fields, `customer_required` and
+/// `idempotency_key_reused`; [`Error::Conflict`] after too many lost races.
 pub async fn issue(ports: &Ports, caller: &Caller, key: &str, sent: IssueStoredValue) -> Result<Answer> {
     caller.require_role(&ADMINISTRATORS)?;
     check_reason(&sent.reason)?;
@@ -117,6 +117,14 @@ pub async fn issue(ports: &Ports, caller: &Caller, key: &str, sent: IssueStoredV
     // As it is kept: to the millisecond.
     let expires_at = sent.expires_at.map(|end| Timestamp::from_millisecond(end.as_millisecond()));
     let expires_at = expires_at.transpose().map_err(Error::bug)?;
+    // Whoever's account it is: by its own name, where that is all there is.
+    let customer_id = match kind {
+        StoredValueKind::GiftCard => sent.customer_id.clone(),
+        StoredValueKind::Account => sent.customer_id.clone().or_else(|| sent.id.clone()),
+    };
+    if kind == StoredValueKind::Account && customer_id.is_none() {
+        return Err(Refusal::field("customer_id", "customer_required", "say whose account it is").into());
+    }
     let value = StoredValue::issue(kind, sent.currency, sent.amount, expires_at)
         .map_err(|error| refused(error, Some("amount")))?;
     let scope = &caller.scope;
@@ -126,7 +134,7 @@ pub async fn issue(ports: &Ports, caller: &Caller, key: &str, sent: IssueStoredV
     let record_key = scope.stored_value_issue(&caller.subject, &hex(&identity));
     let environment = ports.environment.as_ref();
     let (now, request) = (environment.now(), request_number(environment));
-    let of_customer = || sent.customer_id.clone().filter(|_| kind == StoredValueKind::Account);
+    let of_customer = || customer_id.clone().filter(|_| kind == StoredValueKind::Account);
     let id = sent.id.clone().or_else(of_customer).unwrap_or_else(|| new_number(environment));
     let mut retries = Retries::new(environment, now);
     loop {
@@ -154,7 +162,7 @@ pub async fn issue(ports: &Ports, caller: &Caller, key: &str, sent: IssueStoredV
         let stored = Stored {
             id: id.clone(),
             value: value.clone(),
-            customer_id: sent.customer_id.clone(),
+            customer_id: customer_id.clone(),
             issued_at: now,
             version: 1,
         };
@@ -225,20 +233,21 @@ impl Change<'_> {
     }
 }
 
-/// Pays in, once.
+/// Pays in, once. `precondition` hears the version that is there and may refuse.
 ///
 /// # Errors
-/// 403 `role_required`; 404 `stored_value_not_found`; 422 for fields and `idempotency_key_reused`;
-/// [`Error::Conflict`] after too many lost races.
+/// 403 `role_required`; 404 `stored_value_not_found`; 422 for fields and `idempotency_key_reused`; what
+/// `precondition` refuses; [`Error::Conflict`] after too many lost races.
 pub async fn credit(
     ports: &Ports,
     caller: &Caller,
     key: &str,
     id: &str,
     sent: MoveStoredValue,
+    precondition: impl Fn(u64) -> Result<(), Refusal> + Send + Sync,
 ) -> Result<Answer> {
     let what = Change { kind: "credit", amount: sent.amount, reason: &sent.reason };
-    change(ports, caller, (key, id), &sent, what, |value| value.credit(sent.amount)).await
+    change(ports, caller, (key, id), &sent, what, (precondition, |value| value.credit(sent.amount))).await
 }
 
 /// Pays out, once, and never below zero.
@@ -251,10 +260,11 @@ pub async fn debit(
     key: &str,
     id: &str,
     sent: MoveStoredValue,
+    precondition: impl Fn(u64) -> Result<(), Refusal> + Send + Sync,
 ) -> Result<Answer> {
     let amount = sent.amount.checked_neg().unwrap_or(-AMOUNT_MAX);
     let what = Change { kind: "debit", amount, reason: &sent.reason };
-    change(ports, caller, (key, id), &sent, what, |value| value.debit(sent.amount)).await
+    change(ports, caller, (key, id), &sent, what, (precondition, |value| value.debit(sent.amount))).await
 }
 
 /// Stops it from being spent, once.
@@ -267,9 +277,10 @@ pub async fn block(
     key: &str,
     id: &str,
     sent: BlockStoredValue,
+    precondition: impl Fn(u64) -> Result<(), Refusal> + Send + Sync,
 ) -> Result<Answer> {
     let what = Change { kind: "block", amount: 0, reason: &sent.reason };
-    change(ports, caller, (key, id), &sent, what, |value| value.block(sent.reason.clone())).await
+    change(ports, caller, (key, id), &sent, what, (precondition, |value| value.block(sent.reason.clone()))).await
 }
 
 /// Lets it be spent again, once.
@@ -282,9 +293,10 @@ pub async fn unblock(
     key: &str,
     id: &str,
     sent: BlockStoredValue,
+    precondition: impl Fn(u64) -> Result<(), Refusal> + Send + Sync,
 ) -> Result<Answer> {
     let what = Change { kind: "unblock", amount: 0, reason: &sent.reason };
-    change(ports, caller, (key, id), &sent, what, StoredValue::unblock).await
+    change(ports, caller, (key, id), &sent, what, (precondition, StoredValue::unblock)).await
 }
 
 async fn change(
@@ -293,7 +305,10 @@ async fn change(
     (key, id): (&str, &str),
     sent: &impl Serialize,
     what: Change<'_>,
-    apply: impl Fn(&mut StoredValue) -> std::result::Result<(), StoredValueError>,
+    (precondition, apply): (
+        impl Fn(u64) -> Result<(), Refusal>,
+        impl Fn(&mut StoredValue) -> std::result::Result<(), StoredValueError>,
+    ),
 ) -> Result<Answer> {
     caller.require_role(&ADMINISTRATORS)?;
     typed_id("id", id)?;
@@ -322,6 +337,7 @@ async fn change(
             let replayed = is_earlier(changed, &identity, request)?;
             return Ok(Answer { stored_value: view(&stored, now), replayed });
         }
+        precondition(stored.version)?;
         apply(&mut stored.value).map_err(|error| {
             let is_amount = matches!(error, StoredValueError::NotPositive | StoredValueError::OutOfRange);
             refused(error, is_amount.then_some("amount"))

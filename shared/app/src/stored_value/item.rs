@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tillstream_domain::cart::Cart;
 use tillstream_domain::cart::undo::Undoing;
 use tillstream_domain::cart::{CartKind, StoredValuePart};
-use tillstream_domain::stored_value::{StoredValue, StoredValueKind};
+use tillstream_domain::stored_value::{StoredValue, StoredValueError, StoredValueKind};
 
 use crate::database::{Change, Condition, Consistency, Get, Item, Key, Table, Value, Write};
 use crate::error::{Error, Result};
@@ -44,6 +44,26 @@ fn millis(at: Timestamp) -> Value {
 }
 
 impl Stored {
+    /// The customer whose account it is: where nobody was named, the one that it is called after. Nothing of a gift
+    /// card, which is spent by whoever has its number.
+    fn owner(&self) -> Option<&str> {
+        match self.value.kind {
+            StoredValueKind::GiftCard => None,
+            StoredValueKind::Account => Some(self.customer_id.as_deref().unwrap_or(&self.id)),
+        }
+    }
+
+    /// Whether it may pay what `customer` buys.
+    ///
+    /// # Errors
+    /// [`StoredValueError::OtherCustomer`] where it is the account of somebody else.
+    pub fn check_owner(&self, customer: Option<&str>) -> std::result::Result<(), StoredValueError> {
+        match self.owner() {
+            Some(owner) if Some(owner) != customer => Err(StoredValueError::OtherCustomer),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads a gift card or account.
     ///
     /// # Errors
@@ -217,4 +237,35 @@ pub fn part_movement(scope: &TenantScope, cart: &Cart, part: &StoredValuePart, n
     };
     let cause = format!("{}#{}", cart.id, part.payment);
     movement.put(scope, &scope.stored_value_movement(&part.account, part.at_millis, &cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tillstream_domain::money::Currency;
+
+    #[test]
+    fn an_account_is_its_customers_also_where_none_was_kept() {
+        let stored = |kind, customer: Option<&str>| Stored {
+            id: "k-1".to_owned(),
+            value: StoredValue::issue(kind, Currency::GBP, 1, None).unwrap(),
+            customer_id: customer.map(str::to_owned),
+            issued_at: Timestamp::UNIX_EPOCH,
+            version: 1,
+        };
+        let (account, card) = (StoredValueKind::Account, StoredValueKind::GiftCard);
+        let others = Err(StoredValueError::OtherCustomer);
+        for (kind, owner, buyer, expected) in [
+            (account, Some("k-2"), Some("k-2"), Ok(())),
+            (account, Some("k-2"), Some("k-1"), others),
+            (account, Some("k-2"), None, others),
+            // As accounts were kept before their customer was: called after whose they are.
+            (account, None, Some("k-1"), Ok(())),
+            (account, None, Some("k-2"), others),
+            (card, Some("k-2"), Some("k-1"), Ok(())),
+            (card, None, None, Ok(())),
+        ] {
+            assert_eq!(stored(kind, owner).check_owner(buyer), expected, "{kind:?} {owner:?} {buyer:?}");
+        }
+    }
 }

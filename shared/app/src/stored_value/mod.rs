@@ -23,6 +23,7 @@ pub fn refused(error: StoredValueError, field: Option<&str>) -> Refusal {
         StoredValueError::Insufficient { .. }
         | StoredValueError::Blocked
         | StoredValueError::NotBlocked
+        | StoredValueError::OtherCustomer
         | StoredValueError::Expired(_) => RefusalKind::Conflict,
         StoredValueError::NumberMalformed
         | StoredValueError::NotPositive

@@ -21,12 +21,17 @@ use crate::tenant_rules::tenant_rules;
 /// The field of a till's payload that names a gift card or account.
 const FIELD: &str = "payload.external_reference";
 
-fn required(kind: StoredValueKind, field: &str) -> Refusal {
+fn required(message: &str, field: &str) -> Refusal {
+    Refusal::field(field, "stored_value_required", message)
+}
+
+/// The refusal of a payment that names nothing, of a sale that says nothing either.
+fn payment_from_nothing(kind: StoredValueKind, field: &str) -> Refusal {
     let message = match kind {
         StoredValueKind::GiftCard => "name the gift card",
-        StoredValueKind::Account => "name the account; the cart has no customer whose it could be",
+        StoredValueKind::Account => "name the customer of the sale: it is paid from that customer's account",
     };
-    Refusal::field(field, "stored_value_required", message)
+    required(message, field)
 }
 
 /// What the payment of a till is taken from; nothing where its tender is recorded only.
@@ -59,8 +64,8 @@ async fn cart_as_it_is(ports: &Ports, context: &CommandContext, cart_id: &str) -
 ///
 /// # Errors
 /// 422 `stored_value_required`, `currency_mismatch`, `too_many_payments`; 404 `stored_value_not_found`; 409
-/// `stored_value_blocked`, `stored_value_expired`, `insufficient_balance` with what is `left`; those of any
-/// payment.
+/// `account_of_another_customer`, `stored_value_blocked`, `stored_value_expired`, `insufficient_balance` with what is
+/// `left`; those of any payment.
 pub async fn pay(
     ports: &Ports,
     context: &CommandContext,
@@ -80,7 +85,7 @@ pub async fn pay(
             return Err(Error::Conflict("the cart's customer changed meanwhile".to_owned()));
         }
         let (number, change) = cart.add_payment(input.clone())?;
-        let id = account.as_deref().ok_or_else(|| required(kind, FIELD))?;
+        let id = account.as_deref().ok_or_else(|| payment_from_nothing(kind, FIELD))?;
         let found = meant(more.first().and_then(Option::as_ref));
         spend(cart, number, (kind, id, found), context.now, FIELD)?;
         Ok(Outcome::Payment { number, change })
@@ -89,7 +94,8 @@ pub async fn pay(
     unless_done(ports, context, cart_id, done).await
 }
 
-/// Marks payment `number` as taken from stored value that will do, with all that the cart takes from it.
+/// Marks payment `number` as taken from stored value that will do, with all that the cart takes from it. An account
+/// will do for its own customer.
 fn spend(
     cart: &mut Cart,
     number: u32,
@@ -98,6 +104,9 @@ fn spend(
     field: &str,
 ) -> Result<()> {
     let stored = found.map_err(|error| at_field(error, field))?;
+    if kind == StoredValueKind::Account {
+        stored.check_owner(cart.customer_id.as_deref()).map_err(|error| refused(error, Some(field)))?;
+    }
     let before = cart.stored_value_of(id);
     cart.mark_stored_value(number, id, now)?;
     let wanted = cart.stored_value_of(id);
@@ -194,7 +203,7 @@ pub async fn refund(
         let number = cart.refund(input.clone())?;
         match &to {
             RefundTo::Recorded => {}
-            RefundTo::Named => return Err(required(kind, FIELD).into()),
+            RefundTo::Named => return Err(required("name the gift card or account that it goes to", FIELD).into()),
             RefundTo::Account(id) => {
                 let stored = meant(more.first().and_then(Option::as_ref));
                 let stored = stored.map_err(|error| at_field(error, FIELD))?;
@@ -252,7 +261,7 @@ impl OrderTenders {
         let ids = self.ids();
         for (position, kind, id) in &self.parts {
             let field = format!("payments[{position}].external_reference");
-            let id = id.as_deref().ok_or_else(|| required(*kind, &field))?;
+            let id = id.as_deref().ok_or_else(|| payment_from_nothing(*kind, &field))?;
             let item = ids.binary_search(&id).ok().and_then(|at| found.get(at)).and_then(Option::as_ref);
             let number = cart.payments.get(*position).map_or(0, |payment| payment.number);
             spend(cart, number, (*kind, id, meant(item)), now, &field)?;

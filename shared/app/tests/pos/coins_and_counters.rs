@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use tillstream_app::documents::{Format, read};
 use tillstream_app::pos::till::proof;
 use tillstream_app::tenancy::Role;
 use tillstream_app::tenant_rules::settings_item;
@@ -49,6 +50,14 @@ async fn a_shift_names_the_rounding_of_its_cash() {
     let closed = world.shop.command("z", "close_till", close).await.unwrap().reply.result.shift.unwrap();
     let closed = serde_json::to_value(closed.report.unwrap()).unwrap();
     assert_eq!((rounded(&closed, 3_008, 1_004), amount(&closed["cash_difference"])), (-4, 0));
+    // The Z report names it too, or its sums would not come to what it says was taken.
+    for format in Format::ALL {
+        let who = caller("demo", &[Role::Operator]);
+        let printed = read::get(&world.shop.ports, &who, "sh.z_report", format, false).await.unwrap();
+        let printed = String::from_utf8_lossy(&printed.document.bytes).replace("</td><td>", " ");
+        let row = printed.lines().find(|row| row.contains("Cash rounding")).unwrap_or("none");
+        assert!(row.contains("-0.04"), "{format}: {row}");
+    }
     let proof = proof::of_shift(&world.shop.ports, &caller("demo", &[Role::Operator]), "sh").await.unwrap();
     assert!(proof.proved, "{proof:?}");
 }

@@ -2,6 +2,7 @@
 
 mod at_once;
 mod bounds;
+mod long_sales;
 mod printed;
 
 use std::sync::Arc;
@@ -270,37 +271,6 @@ async fn without_a_shift_a_register_does_not_sell_where_it_must_not() {
     let z = send(&shop, "z", "close_till", json!({"shift_id": "sh", "counted": gbp(0)})).await;
     let report = z.report.unwrap();
     assert_eq!((report.sales_count, report.returns_count, report.cash_expected.amount), (1, 1, -100));
-}
-
-/// A long order is made final by a plan, which finds the shift closed that was open when it began.
-#[tokio::test]
-async fn a_long_order_is_sold_within_a_shift_or_not_at_all() {
-    let (shop, _) = shop().await;
-    needs_open_shift(&shop).await;
-    let skus: Vec<String> = (0..105).map(|n| format!("SKU-{n:03}")).collect();
-    for sku in &skus {
-        shop.product(STORE, sku, "1.00", 5).await.unwrap();
-    }
-    let lines: Vec<(&str, i64)> = skus.iter().map(|sku| (sku.as_str(), 1)).collect();
-    shop.ready("r-1", "long", &lines).await.unwrap();
-    assert_eq!(shop.finalize("r-1", "long").await.unwrap_err().code(), Some("no_open_shift"));
-    send(&shop, "o", "open_till", json!({"shift_id": "sh-1"})).await;
-    // The shift ends while the plan holds stock.
-    let (sold, closed) = tokio::join!(shop.finalize("r-1", "long"), async {
-        tokio::task::yield_now().await;
-        send(&shop, "z", "close_till", json!({"shift_id": "sh-1", "counted": gbp(0)})).await
-    });
-    let sales = closed.report.unwrap().sales_count;
-    match sold {
-        Ok(_) => assert_eq!(sales, 1),
-        Err(error) => {
-            assert_eq!((error.code(), sales), (Some("no_open_shift"), 0));
-            let held = shop.counters(STORE, &skus[0]).await.unwrap();
-            assert_eq!((held.reserved, held.on_hand), (0, 5_000), "nothing is held for it");
-            send(&shop, "o2", "open_till", json!({"shift_id": "sh-2"})).await;
-            shop.finalize("r-1", "long").await.unwrap();
-        }
-    }
 }
 
 #[tokio::test]

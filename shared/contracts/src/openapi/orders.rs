@@ -20,7 +20,7 @@ pub struct Api;
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`, `approval_required`"),
         (status = 404, description = "`store_not_found`, `sku_not_found`, `reservation_not_found`, `stored_value_not_found`"),
-        (status = 409, description = "`insufficient_stock` with `lines`, `order_exists`, `underpaid`, `overpaid`, `reservation_not_active`, `reservation_expired`, `order_too_long`, `stored_value_in_part`, `insufficient_balance` with what is `left`, `stored_value_blocked`, `stored_value_expired`"),
+        (status = 409, description = "`insufficient_stock` with `lines`, `order_exists`, `underpaid`, `overpaid`, `reservation_not_active`, `reservation_expired`, `order_too_long`, `stored_value_in_part`, `insufficient_balance` with what is `left`, `account_of_another_customer`, `stored_value_blocked`, `stored_value_expired`"),
         (status = 422, description = "`field_invalid`, `idempotency_key_reused`, `quantity_invalid`, `reservation_mismatch`, `too_many_lines`, `stored_value_required`, …"),
     ))]
 fn place_order() {}
@@ -69,7 +69,7 @@ fn update_order() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`store_not_found`, `sku_not_found`, `stored_value_not_found`"),
-        (status = 409, description = "`order_exists`, `underpaid`, `overpaid`, `stored_value_in_part`, `insufficient_balance` with what is `left`, `stored_value_blocked`, `stored_value_expired`"),
+        (status = 409, description = "`order_exists`, `underpaid`, `overpaid`, `stored_value_in_part`, `insufficient_balance` with what is `left`, `account_of_another_customer`, `stored_value_blocked`, `stored_value_expired`"),
         (status = 422, description = "`field_invalid`, `occurred_at_in_future`, `occurred_at_too_old`, `idempotency_key_reused`, `quantity_invalid`, `too_many_lines`, …"),
     ))]
 fn record_sale() {}

@@ -2,7 +2,7 @@
 
 use utoipa::OpenApi;
 
-use super::headers::IdempotencyHeader;
+use super::headers::{IdempotencyHeader, IfMatchHeader};
 use crate::stored_value::{
     BlockStoredValue, IssueStoredValue, MoveStoredValue, StoredValueMovementFilter, StoredValueMovementList,
     StoredValueView,
@@ -30,7 +30,7 @@ pub struct Api;
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`"),
         (status = 409, description = "`stored_value_exists`"),
-        (status = 422, description = "`field_invalid`, `id_malformed`, `gift_card_number_malformed`, `card_number_refused`, `amount_out_of_range`, `expires_at_past`, `reason_required`, `text_too_long`, `text_malformed`, `idempotency_key_reused`"),
+        (status = 422, description = "`field_invalid`, `id_malformed`, `gift_card_number_malformed`, `card_number_refused`, `amount_out_of_range`, `expires_at_past`, `customer_required`, `reason_required`, `text_too_long`, `text_malformed`, `idempotency_key_reused`"),
     ))]
 fn issue_stored_value() {}
 
@@ -45,49 +45,53 @@ fn issue_stored_value() {}
 fn get_stored_value() {}
 
 /// Pays money in, once. For `store_manager` and `integration`.
-#[utoipa::path(post, path = "/v1/stored-value/{id}/credit", tag = "stored value", params(("id" = String, Path, description = "Gift card number, or the account's id", example = "GC-7Q2M-PX41"), IdempotencyHeader), request_body = MoveStoredValue,
+#[utoipa::path(post, path = "/v1/stored-value/{id}/credit", tag = "stored value", params(("id" = String, Path, description = "Gift card number, or the account's id", example = "GC-7Q2M-PX41"), IdempotencyHeader, IfMatchHeader), request_body = MoveStoredValue,
     responses(
         (status = 200, description = "It is paid in, now or before; as it stands now", body = StoredValueView, headers(("ETag" = String), ("Idempotent-Replayed" = Option<bool>, description = "`true` where it took effect before"))),
-        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`"),
         (status = 404, description = "`stored_value_not_found`"),
+        (status = 412, description = "`If-Match` names another version (`version_mismatch`)"),
         (status = 422, description = "`field_invalid`, `id_malformed`, `card_number_refused`, `amount_not_positive`, `amount_out_of_range`, `reason_required`, `text_too_long`, `text_malformed`, `idempotency_key_reused`"),
     ))]
 fn credit_stored_value() {}
 
 /// Pays money out by hand, once, and never below zero; of one that is blocked or over, too. For `store_manager`
 /// and `integration`.
-#[utoipa::path(post, path = "/v1/stored-value/{id}/debit", tag = "stored value", params(("id" = String, Path, description = "Gift card number, or the account's id", example = "GC-7Q2M-PX41"), IdempotencyHeader), request_body = MoveStoredValue,
+#[utoipa::path(post, path = "/v1/stored-value/{id}/debit", tag = "stored value", params(("id" = String, Path, description = "Gift card number, or the account's id", example = "GC-7Q2M-PX41"), IdempotencyHeader, IfMatchHeader), request_body = MoveStoredValue,
     responses(
         (status = 200, description = "It is paid out, now or before; as it stands now", body = StoredValueView, headers(("ETag" = String), ("Idempotent-Replayed" = Option<bool>, description = "`true` where it took effect before"))),
-        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`"),
         (status = 404, description = "`stored_value_not_found`"),
         (status = 409, description = "`insufficient_balance` with what is `left`"),
+        (status = 412, description = "`If-Match` names another version (`version_mismatch`)"),
         (status = 422, description = "`field_invalid`, `id_malformed`, `card_number_refused`, `amount_not_positive`, `amount_out_of_range`, `reason_required`, `text_too_long`, `text_malformed`, `idempotency_key_reused`"),
     ))]
 fn debit_stored_value() {}
 
 /// Stops it from being spent, once. For `store_manager` and `integration`.
-#[utoipa::path(post, path = "/v1/stored-value/{id}/block", tag = "stored value", params(("id" = String, Path, description = "Gift card number, or the account's id", example = "GC-7Q2M-PX41"), IdempotencyHeader), request_body = BlockStoredValue,
+#[utoipa::path(post, path = "/v1/stored-value/{id}/block", tag = "stored value", params(("id" = String, Path, description = "Gift card number, or the account's id", example = "GC-7Q2M-PX41"), IdempotencyHeader, IfMatchHeader), request_body = BlockStoredValue,
     responses(
         (status = 200, description = "It is blocked, now or before; as it stands now", body = StoredValueView, headers(("ETag" = String), ("Idempotent-Replayed" = Option<bool>, description = "`true` where it took effect before"))),
-        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`"),
         (status = 404, description = "`stored_value_not_found`"),
         (status = 409, description = "`stored_value_blocked`"),
+        (status = 412, description = "`If-Match` names another version (`version_mismatch`)"),
         (status = 422, description = "`field_invalid`, `id_malformed`, `card_number_refused`, `reason_required`, `text_too_long`, `text_malformed`, `idempotency_key_reused`"),
     ))]
 fn block_stored_value() {}
 
 /// Lets it be spent again, once. For `store_manager` and `integration`.
-#[utoipa::path(post, path = "/v1/stored-value/{id}/unblock", tag = "stored value", params(("id" = String, Path, description = "Gift card number, or the account's id", example = "GC-7Q2M-PX41"), IdempotencyHeader), request_body = BlockStoredValue,
+#[utoipa::path(post, path = "/v1/stored-value/{id}/unblock", tag = "stored value", params(("id" = String, Path, description = "Gift card number, or the account's id", example = "GC-7Q2M-PX41"), IdempotencyHeader, IfMatchHeader), request_body = BlockStoredValue,
     responses(
         (status = 200, description = "It is not blocked any more, since now or before; as it stands now", body = StoredValueView, headers(("ETag" = String), ("Idempotent-Replayed" = Option<bool>, description = "`true` where it took effect before"))),
-        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`"),
         (status = 404, description = "`stored_value_not_found`"),
         (status = 409, description = "`stored_value_not_blocked`"),
+        (status = 412, description = "`If-Match` names another version (`version_mismatch`)"),
         (status = 422, description = "`field_invalid`, `id_malformed`, `card_number_refused`, `reason_required`, `text_too_long`, `text_malformed`, `idempotency_key_reused`"),
     ))]
 fn unblock_stored_value() {}

@@ -220,7 +220,8 @@ pub struct AddPayment {
     #[schema(value_type = Option<MoneySchema>)]
     pub tip: Option<Money>,
     /// The terminal's reference. Of a `gift_card` or `account` whose balance is kept here (`PUT /v1/settings`):
-    /// the card's number, or the account's id; the cart's customer's account where absent.
+    /// the card's number, or the id of an account of the cart's customer; the one called after the customer where
+    /// absent.
     #[serde(default)]
     pub external_reference: Option<String>,
     /// `chip`, `contactless`, `manual`, ….

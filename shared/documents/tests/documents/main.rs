@@ -10,3 +10,4 @@ mod looks;
 mod prices;
 mod reprints;
 mod sums;
+mod undone;

@@ -336,6 +336,9 @@ pub enum CartError {
         /// What would be right.
         due: i64,
     },
+    /// What an account pays is its own customer's.
+    #[error("an account pays what its own customer buys: take that payment back before the customer changes")]
+    AccountPays,
     /// The cart must be tendering without payments to go back to editing.
     #[error("remove the payments before editing the cart")]
     PaymentsPresent,
@@ -446,7 +449,7 @@ impl CartError {
             CartError::Overpaid { .. } => "overpaid",
             CartError::BelowCoins { .. } => "cash_below_coins",
             CartError::StoredValueInPart { .. } => "stored_value_in_part",
-            CartError::PaymentsPresent => "payments_present",
+            CartError::PaymentsPresent | CartError::AccountPays => "payments_present",
             CartError::NotPositive => "amount_not_positive",
             CartError::UnknownTender => "unknown_tender",
             CartError::CurrencyMismatch(_) => "currency_mismatch",

@@ -357,7 +357,7 @@ impl Cart {
     /// that they used. What the sale comes to may depend on it.
     ///
     /// # Errors
-    /// [`CartError::WrongState`]; those of [`Self::reprice_paid`].
+    /// [`CartError::WrongState`]; [`CartError::AccountPays`]; those of [`Self::reprice_paid`].
     pub fn set_customer(
         &mut self,
         customer_id: Option<String>,
@@ -366,6 +366,9 @@ impl Cart {
     ) -> Result<(), CartError> {
         self.require(CartKind::Sale)?;
         self.require_not_final()?;
+        if self.customer_id != customer_id && self.is_paid_by_account() {
+            return Err(CartError::AccountPays);
+        }
         let counted = self.charges.uses.iter().any(|limited| limited.per_customer.is_some());
         let same_terms =
             self.terms.customer == customer && self.terms.uses_left_by_customer == uses_left && !counted;

@@ -41,6 +41,11 @@ impl Cart {
         self.part_of(payment).is_some()
     }
 
+    /// Whether a customer's account pays for some of it: then whose purchase it is stays as it is.
+    pub fn is_paid_by_account(&self) -> bool {
+        self.course.stored_value.iter().any(|part| part.tender == ACCOUNT)
+    }
+
     /// What this cart takes from `account` already, or gives it, in minor units.
     pub fn stored_value_of(&self, account: &str) -> i64 {
         let parts = self.course.stored_value.iter().filter(|part| part.account == account);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tillstream_app::stored_value::{administer, read};
-use tillstream_app::tenancy::Role;
-use tillstream_app::{Error, Result};
+use tillstream_app::tenancy::{Caller, Role, Stores};
+use tillstream_app::{Error, Refusal, RefusalKind, Result};
 use tillstream_contracts::stored_value::StoredValueMovementFilter;
 use tillstream_domain::card_number::contains_card_number;
 use tillstream_domain::stored_value::check_number;
@@ -78,6 +78,7 @@ async fn every_refusal_changes_nothing() {
         (card(None, 1_000_000_000_001), "amount_out_of_range"),
         (past, "expires_at_past"),
         (no_reason, "reason_required"),
+        (json!({"kind": "account", "currency": "GBP", "amount": 1, "reason": "x"}), "customer_required"),
         (card(Some(CARD), 1), "stored_value_exists"),
         (account(CARD), "stored_value_exists"),
     ] {
@@ -104,6 +105,68 @@ async fn every_refusal_changes_nothing() {
     world.change("debit", "move it", CARD, 100).await.unwrap();
 }
 
+/// Two who looked at the same balance: who comes second is told, and repeats of the first are answered.
+#[tokio::test]
+async fn a_change_is_held_to_the_version_that_it_names() {
+    let world = world().await;
+    world.issue(CARD, 100).await;
+    let ports = &world.shop.ports;
+    let moved = || serde_json::from_value(json!({"amount": 5, "reason": "x"})).unwrap();
+    let why = || serde_json::from_value(json!({"reason": "x"})).unwrap();
+    let of = |wanted: u64| {
+        move |version: u64| {
+            let stale = || Refusal::new(RefusalKind::PreconditionFailed, "version_mismatch", "stale");
+            if version == wanted { Ok(()) } else { Err(stale()) }
+        }
+    };
+    let who = manager();
+    for version in 1..=4 {
+        let before = world.orders();
+        for stale in [version - 1, version + 1] {
+            let refusals = [
+                administer::credit(ports, &who, "s", CARD, moved(), of(stale)).await,
+                administer::debit(ports, &who, "s", CARD, moved(), of(stale)).await,
+                administer::block(ports, &who, "s", CARD, why(), of(stale)).await,
+                administer::unblock(ports, &who, "s", CARD, why(), of(stale)).await,
+            ];
+            for refusal in refusals {
+                assert_eq!(refused(refusal).0, "version_mismatch");
+            }
+        }
+        assert_eq!(world.orders(), before, "version {version}");
+        // Told again, it is not held to a version that it has changed itself.
+        for replayed in [false, true] {
+            let done = match version {
+                1 => administer::credit(ports, &who, "k", CARD, moved(), of(1)).await,
+                2 => administer::debit(ports, &who, "k", CARD, moved(), of(2)).await,
+                3 => administer::block(ports, &who, "k", CARD, why(), of(3)).await,
+                _ => administer::unblock(ports, &who, "k", CARD, why(), of(4)).await,
+            };
+            let done = done.unwrap();
+            assert_eq!((done.stored_value.version, done.replayed), (version + 1, replayed));
+        }
+    }
+}
+
+/// Whoever does it, the movement says who and why: any manager of the tenant may change any card.
+#[tokio::test]
+async fn every_change_names_who_made_it() {
+    let world = world().await;
+    let far = Caller {
+        subject: "manager-2".to_owned(),
+        stores: Stores::Named(BTreeSet::from(["s-2".to_owned()])),
+        ..manager()
+    };
+    world.issue(CARD, 100).await;
+    world.environment.advance(Duration::from_secs(1));
+    let sent = serde_json::from_value(json!({"amount": 5, "reason": "torn box"})).unwrap();
+    administer::credit(&world.shop.ports, &far, "k", CARD, sent, |_| Ok(())).await.unwrap();
+    let filter = StoredValueMovementFilter::default();
+    let listed = read::movements(&world.shop.ports, &far, CARD, filter).await.unwrap().items;
+    let told: Vec<_> = listed.iter().map(|one| (one.by.as_str(), one.reason.as_deref())).collect();
+    assert_eq!(told, [("manager-2", Some("torn box")), ("e-1", Some("sold"))]);
+}
+
 #[tokio::test]
 async fn only_who_may_changes_it_and_no_other_tenant_sees_it() {
     let world = world().await;
@@ -117,10 +180,10 @@ async fn only_who_may_changes_it_and_no_other_tenant_sees_it() {
         let filter = StoredValueMovementFilter::default();
         let refusals = [
             administer::issue(ports, &who, "k", new).await.err(),
-            administer::credit(ports, &who, "k", CARD, sent()).await.err(),
-            administer::debit(ports, &who, "k", CARD, sent()).await.err(),
-            administer::block(ports, &who, "k", CARD, why()).await.err(),
-            administer::unblock(ports, &who, "k", CARD, why()).await.err(),
+            administer::credit(ports, &who, "k", CARD, sent(), |_| Ok(())).await.err(),
+            administer::debit(ports, &who, "k", CARD, sent(), |_| Ok(())).await.err(),
+            administer::block(ports, &who, "k", CARD, why(), |_| Ok(())).await.err(),
+            administer::unblock(ports, &who, "k", CARD, why(), |_| Ok(())).await.err(),
             read::movements(ports, &who, CARD, filter).await.err(),
         ];
         for refusal in refusals {
@@ -156,6 +219,9 @@ async fn who_names_none_gets_a_number_or_the_customers_account() {
     let account = issue(&world, "a", sent.clone()).await.unwrap().stored_value;
     assert_eq!((account.id.as_str(), account.customer_id.as_deref()), (ADA, Some(ADA)));
     assert_eq!(refused(issue(&world, "b", sent).await).0, "stored_value_exists");
+    let called = json!({"id": "k-7", "kind": "account", "currency": "GBP", "amount": 0, "reason": "new"});
+    let called = issue(&world, "c", called).await.unwrap().stored_value;
+    assert_eq!(called.customer_id.as_deref(), Some("k-7"), "it is called after whose it is");
     let reused = issue(&world, "k1", card(None, 11)).await;
     assert_eq!(refused(reused).0, "idempotency_key_reused");
 }

@@ -114,10 +114,10 @@ pub async fn change(shop: &Shop, what: &str, key: &str, id: &str, amount: i64) -
     let moved = || serde_json::from_value(json!({"amount": amount, "reason": "by hand"})).unwrap();
     let blocked = || serde_json::from_value(json!({"reason": "by hand"})).unwrap();
     match what {
-        "credit" => administer::credit(ports, &who, key, id, moved()).await,
-        "debit" => administer::debit(ports, &who, key, id, moved()).await,
-        "block" => administer::block(ports, &who, key, id, blocked()).await,
-        "unblock" => administer::unblock(ports, &who, key, id, blocked()).await,
+        "credit" => administer::credit(ports, &who, key, id, moved(), |_| Ok(())).await,
+        "debit" => administer::debit(ports, &who, key, id, moved(), |_| Ok(())).await,
+        "block" => administer::block(ports, &who, key, id, blocked(), |_| Ok(())).await,
+        "unblock" => administer::unblock(ports, &who, key, id, blocked(), |_| Ok(())).await,
         other => panic!("{other}"),
     }
 }

@@ -9,7 +9,9 @@ use tillstream_app::Error;
 
 use super::fixture::{World, payment, refund, tendering, world};
 
-const CARDS: [&str; 3] = ["GC-1111", "GC-2222", "k-9"];
+/// A customer's account, called after the customer.
+const ACCOUNT: &str = "k-9";
+const CARDS: [&str; 3] = ["GC-1111", "GC-2222", ACCOUNT];
 
 fn tender(card: &str) -> &'static str {
     if card.starts_with("GC") { "gift_card" } else { "account" }
@@ -108,6 +110,8 @@ impl Life {
         self.sent += 1;
         let cart = format!("c{}", self.sent);
         tendering(&self.world.shop, "r-1", &cart, pieces).await;
+        let customer = json!({"cart_id": cart, "customer_id": ACCOUNT});
+        assert!(self.send("set_customer", customer).await);
         let (mut due, mut taken) = (pieces * 10, Vec::new());
         for (card, amount) in parts {
             let (card, amount) = (CARDS[card], amount.min(due));

@@ -85,6 +85,7 @@ async fn an_order_that_is_refused_leaves_nothing_behind() {
     let world = world().await;
     let shop = &world.shop;
     world.issue(CARD, 250).await;
+    world.issue(ADA, 300).await;
     let before = world.orders();
     let by = |amount, reference: Option<&str>| {
         json!([{"tender": "card", "amount": gbp(300 - amount)},
@@ -95,6 +96,10 @@ async fn an_order_that_is_refused_leaves_nothing_behind() {
         (by(100, Some("GC-NONE")), "stored_value_not_found"),
         (by(251, Some(CARD)), "insufficient_balance"),
         (json!([{"tender": "account", "amount": gbp(300)}]), "stored_value_required"),
+        (
+            json!([{"tender": "account", "amount": gbp(300), "external_reference": ADA}]),
+            "account_of_another_customer",
+        ),
     ] {
         let (is, fields) = fields(send(shop, "k", order("o", None, payments.clone())).await);
         assert_eq!(is, code, "{payments}");
@@ -125,6 +130,20 @@ async fn a_recorded_sale_takes_only_what_it_names() {
     assert_eq!(world.balance(CARD), 100);
     let more = record::record(ports, &who(), "3", sale("s3", Some(CARD))).await;
     assert_eq!(refused(more), ("insufficient_balance", Some(100)));
+    // Whose account it is holds for money that is taken here, whoever made the sale.
+    world.issue(ADA, 400).await;
+    let by_account = |customer: Option<&str>| {
+        let payment = json!([{"tender": "account", "amount": gbp(300), "external_reference": ADA}]);
+        let mut sale = order("s4", customer, payment);
+        sale["occurred_at"] = json!("2026-03-01T12:00:00Z");
+        serde_json::from_value(sale).unwrap()
+    };
+    for customer in [None, Some("k-2")] {
+        let anothers = record::record(ports, &who(), "4", by_account(customer)).await;
+        assert_eq!(refused(anothers).0, "account_of_another_customer");
+    }
+    record::record(ports, &who(), "4", by_account(Some(ADA))).await.unwrap();
+    assert_eq!(world.balance(ADA), 100);
 }
 
 async fn long_cart(world: &World, id: &str, paid: i64) {

@@ -110,7 +110,7 @@ async fn every_refusal_of_a_payment_changes_nothing() {
         (payment("c", "gift_card", 10, Some("GC-EURO")), ("currency_mismatch", None)),
         (payment("c", "gift_card", 41, Some(CARD)), ("insufficient_balance", Some(40))),
         (tipped, ("insufficient_balance", Some(40))),
-        (payment("c", "account", 101, Some(ADA)), ("insufficient_balance", Some(100))),
+        (payment("c", "account", 10, Some(ADA)), ("account_of_another_customer", None)),
         (payment("c", "gift_card", 141, Some(CARD)), ("overpaid", None)),
         (payment("c", "gift_card", 0, Some(CARD)), ("amount_not_positive", None)),
         (payment("c", "gift_card", 10, Some("4111111111111111")), ("card_number_refused", None)),
@@ -120,6 +120,9 @@ async fn every_refusal_of_a_payment_changes_nothing() {
         assert_eq!(world.orders(), before, "{payload}");
     }
     pay(shop, "r-1", "c", 40, CARD).await.unwrap();
+    shop.command("ada", "set_customer", json!({"cart_id": "c", "customer_id": ADA})).await.unwrap();
+    let too_much = shop.command("no", "add_payment", payment("c", "account", 101, Some(ADA))).await;
+    assert_eq!(refused(too_much), ("insufficient_balance", Some(100)));
     for n in 0..8 {
         let paid = payment("c", "account", 1, Some(ADA));
         shop.command(&format!("p{n}"), "add_payment", paid).await.unwrap();
@@ -153,25 +156,42 @@ async fn what_is_gone_by_the_end_is_refused_there_and_the_till_settles_otherwise
 }
 
 #[tokio::test]
-async fn a_customers_account_is_that_of_the_cart_unless_another_is_named() {
+async fn an_account_pays_what_its_own_customer_buys() {
     let world = world().await;
     let shop = &world.shop;
     world.issue(ADA, 400).await;
     world.issue("k-2", 100).await;
+    // Another account of the same customer, under a name of its own.
+    let second = json!({"id": "savings-7", "kind": "account", "currency": "GBP", "amount": 100,
+        "customer_id": ADA, "reason": "new"});
+    let second = serde_json::from_value(second).unwrap();
+    administer::issue(&shop.ports, &manager(), "second", second).await.unwrap();
     for (n, (action, payload)) in [
         ("create_cart", json!({"cart_id": "c", "customer_id": ADA})),
         ("add_line_item", json!({"cart_id": "c", "sku": "DIME", "quantity": 40})),
         ("set_tendering", json!({"cart_id": "c"})),
         ("add_payment", payment("c", "account", 300, None)),
-        ("add_payment", payment("c", "account", 100, Some("k-2"))),
-        ("finalize_order", json!({"cart_id": "c"})),
     ]
     .into_iter()
     .enumerate()
     {
         shop.command(&format!("k{n}"), action, payload).await.unwrap();
     }
-    assert_eq!((world.balance(ADA), world.balance("k-2")), (100, 0));
+    let before = world.orders();
+    let customer = |id: Option<&str>| json!({"cart_id": "c", "customer_id": id});
+    for (action, payload, code) in [
+        ("add_payment", payment("c", "account", 100, Some("k-2")), "account_of_another_customer"),
+        // Nor by way of another customer, once it has paid.
+        ("set_customer", customer(Some("k-2")), "payments_present"),
+        ("set_customer", customer(None), "payments_present"),
+    ] {
+        assert_eq!(refused(shop.command("no", action, payload.clone()).await), (code, None), "{payload}");
+        assert_eq!(world.orders(), before, "{payload}");
+    }
+    shop.command("same", "set_customer", customer(Some(ADA))).await.unwrap();
+    shop.command("rest", "add_payment", payment("c", "account", 100, Some("savings-7"))).await.unwrap();
+    shop.finalize("r-1", "c").await.unwrap();
+    assert_eq!((world.balance(ADA), world.balance("savings-7"), world.balance("k-2")), (100, 0, 100));
     bring_back(shop, "r-1", "back", "c", 5).await;
     let before = world.orders();
     for (to, expected) in [
@@ -183,12 +203,33 @@ async fn a_customers_account_is_that_of_the_cart_unless_another_is_named() {
         assert_eq!(refused(answer).0, expected);
     }
     assert_eq!(world.orders(), before);
-    world.change("block", "b", "k-2", 0).await.unwrap();
-    let blocked = shop.command("no", "refund_tender", refund("back", "account", 50, Some("k-2"))).await;
+    world.change("block", "b", "savings-7", 0).await.unwrap();
+    let blocked = shop.command("no", "refund_tender", refund("back", "account", 50, Some("savings-7"))).await;
     assert_eq!(refused(blocked).0, "stored_value_blocked");
-    shop.command("yes", "refund_tender", refund("back", "account", 50, Some(ADA))).await.unwrap();
+    shop.command("yes", "refund_tender", refund("back", "account", 30, Some(ADA))).await.unwrap();
+    // Money may be given to anybody: whom a present did not fit brings it back.
+    shop.command("gift", "refund_tender", refund("back", "account", 20, Some("k-2"))).await.unwrap();
     shop.command("end", "finalize_return", json!({"return_id": "back"})).await.unwrap();
-    assert_eq!((world.balance(ADA), world.balance("k-2")), (150, 0));
+    assert_eq!((world.balance(ADA), world.balance("savings-7"), world.balance("k-2")), (130, 0, 120));
+}
+
+/// A payment that is taken back leaves the customer free again.
+#[tokio::test]
+async fn the_customer_may_change_once_no_account_pays() {
+    let world = world().await;
+    let shop = &world.shop;
+    world.issue(ADA, 400).await;
+    world.issue(CARD, 400).await;
+    tendering(shop, "r-1", "c", 40).await;
+    let customer = |id: Option<&str>| json!({"cart_id": "c", "customer_id": id});
+    shop.command("ada", "set_customer", customer(Some(ADA))).await.unwrap();
+    shop.command("p", "add_payment", payment("c", "account", 100, None)).await.unwrap();
+    let refusal = shop.command("k-2", "set_customer", customer(Some("k-2"))).await;
+    assert_eq!(refused(refusal).0, "payments_present");
+    shop.command("off", "remove_payment", json!({"cart_id": "c", "payment_id": "p-1"})).await.unwrap();
+    // A gift card is whoever's that has its number.
+    pay(shop, "r-1", "c", 100, CARD).await.unwrap();
+    shop.command("k-2", "set_customer", customer(Some("k-2"))).await.unwrap();
 }
 
 /// Without the setting both tenders are recorded, as ever: with a reference that names nothing, or none.

@@ -113,7 +113,7 @@ async fn a_tender_is_taken_from_balances_or_not_at_all() {
     let who = caller("demo", &[Role::Integration]);
     let account = |amount: i64, reference: Option<&str>| json!({"tender": "account", "amount": gbp(amount), "external_reference": reference});
     let sale = |id: &str, payments: Value| {
-        json!({"order_id": id, "store_id": STORE, "channel": "market", "payments": payments,
+        json!({"order_id": id, "store_id": STORE, "channel": "market", "payments": payments, "customer_id": ADA,
             "lines": [{"sku": "DIME", "quantity": 10}], "occurred_at": world.shop.ports.environment.now().to_string()})
     };
     let record = |key: &'static str, sale: Value| {

@@ -63,6 +63,7 @@ pub async fn work(world: Rc<World>, tenant: usize, employee: u64) -> Option<Stop
             let (caller, key, id) = (caller.clone(), key.clone(), named.clone());
             Box::pin(async move {
                 let reason = json!({ "reason": "asked for" });
+                let any = |_| Ok(());
                 let moved = |amount: i64| json!({ "amount": amount, "reason": "asked for" });
                 match step {
                     Step::Issue(amount) => {
@@ -72,10 +73,10 @@ pub async fn work(world: Rc<World>, tenant: usize, employee: u64) -> Option<Stop
                         });
                         issue(&ports, &caller, &key, read(body)?).await
                     }
-                    Step::Credit(amount) => credit(&ports, &caller, &key, &id, read(moved(amount))?).await,
-                    Step::Debit(amount) => debit(&ports, &caller, &key, &id, read(moved(amount))?).await,
-                    Step::Block => block(&ports, &caller, &key, &id, read(reason)?).await,
-                    Step::Unblock => unblock(&ports, &caller, &key, &id, read(reason)?).await,
+                    Step::Credit(amount) => credit(&ports, &caller, &key, &id, read(moved(amount))?, any).await,
+                    Step::Debit(amount) => debit(&ports, &caller, &key, &id, read(moved(amount))?, any).await,
+                    Step::Block => block(&ports, &caller, &key, &id, read(reason)?, any).await,
+                    Step::Unblock => unblock(&ports, &caller, &key, &id, read(reason)?, any).await,
                 }
             })
         });
