@@ -163,6 +163,73 @@ class BadApprovals(HostileClient):
         far = self.ask(f"/v1/approvals?store_id={self.second_store}", "manager")
         yield Case("list another store", far, 403, "store_out_of_reach")
 
+    def approvable(self, order: str) -> Iterator[tuple[str, str, dict, dict, str]]:
+        """What may need an approval: its name there, the command, what is asked for, what is sent, at which
+        register."""
+        line = {"cart_id": self.open, "sku": self.sku, "quantity": 1, "unit_price_override": "0.01"}
+        tenth = {"cart_id": self.open, "kind": "percent_cart", "value": 1_000}
+        cash = {"shift_id": self.open_shift, "amount": pounds(500)}
+        of_shift = {"shift_id": self.open_shift}
+        yield "price_override", "add_line_item", line, line, "r-1"
+        yield "manual_discount", "apply_manual_discount", tenth, {**tenth, "reason": "x"}, "r-1"
+        yield "blind_return", "start_return", {"maximum_refund": pounds(500)}, {"reason": "x"}, "r-1"
+        yield "void_order", "void_order", {"order_id": order}, {"order_id": order, "reason": "x"}, "r-1"
+        yield "paid_in", "paid_in", cash, {**cash, "reason": "x"}, "r-2"
+        yield "paid_out", "paid_out", cash, {**cash, "reason": "x"}, "r-2"
+        yield "no_sale", "no_sale", of_shift, {**of_shift, "reason": "x"}, "r-2"
+
+    def foreign_approvals(self) -> Iterator[Case]:
+        """Each command that may name an approval, with one that is not for it, or not yet, or not any more."""
+        differs, price = "approval_does_not_match", self.approval("grant")
+        other = self.approval("grant", action="blind_return", maximum_refund=pounds(500))
+        for name, action, asked, payload, register in self.approvable(self.final):
+            asked = {"action": name, "register_id": register, **asked}
+            beside = "r-2" if register == "r-1" else "r-1"
+            for title, approval, status, code in [
+                ("nobody decided on", self.approval(None, **asked), 409, "approval_pending"),
+                ("that was denied", self.approval("deny", **asked), 403, "approval_denied"),
+                ("of another register", self.approval("grant", **{**asked, "register_id": beside}), 403, differs),
+                ("of another action", price if name == "blind_return" else other, 403, differs),
+                ("that there is not", f"approval-{self.run}", 403, "approval_not_found"),
+                ("with a separator", "a#b", 422, "id_malformed"),
+                ("that is a card", CARD, 422, "card_number_refused"),
+            ]:
+                sent = {**payload, "approval_id": approval}
+                for token in ("cashier", "manager"):
+                    request = self.command(action, sent, token, register_id=register)
+                    yield Case(f"{action}: an approval {title}, {token}", request, status, code)
+        count = {"shift_id": self.open_shift, "counted": pounds(5_000), "approval_id": price}
+        of_sale = {"original_order_id": self.final, "reason": "x", "approval_id": price}
+        for action, payload, register in [
+            ("cash_count", count, "r-2"),
+            ("close_till", count, "r-2"),
+            ("start_return", of_sale, "r-1"),
+            ("add_line_item", {"cart_id": self.open, "sku": self.sku, "quantity": 1, "approval_id": price}, "r-1"),
+        ]:
+            request = self.command(action, payload, "cashier", register_id=register)
+            yield Case(f"{action}: an approval for nothing", request, 422, "approval_not_expected")
+
+    def approvals_are_used_once(self) -> str:
+        """What was approved is done, and the same approval does for nothing more."""
+        self.carts()
+        sold = self.paid_cart()
+        self.send("finalize_order", cart_id=sold)
+        used = 0
+        for name, action, asked, payload, register in self.approvable(sold):
+            approval = self.approval("grant", action=name, register_id=register, **asked)
+            sent = {**payload, "approval_id": approval}
+            done = self.answer(self.command(action, sent, "cashier", register_id=register))
+            expect(done.status == 200, f"{action}: {done.status} {done.text[:300]}")
+            before = self.state()
+            again = self.answer(self.command(action, sent, "cashier", register_id=register))
+            # An order that is undone is told as that.
+            wanted = "order_already_voided" if name == "void_order" else "approval_used"
+            got = (again.status, again.json().get("code"))
+            expect(got == (409, wanted), f"{action} a second time: {again.status} {again.text[:300]}")
+            expect(self.state() == before, f"{action} a second time changed something")
+            used += 1
+        return f"{used} approvals, each used once"
+
     def approved_commands(self) -> Iterator[Case]:
         """Approvals that are not what the command does."""
         pending, denied = self.approval(None), self.approval("deny")

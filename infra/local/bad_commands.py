@@ -601,6 +601,8 @@ class BadCommands(HostileClient):
         value, field = "discount_value_invalid", "field_invalid"
         for name, request, status, code in [
             ("more than all", give("fixed_cart", pounds(10**9)), 409, "discount_above_total"),
+            ("a penny more than all", give("fixed_cart", pounds(251)), 409, "discount_above_total"),
+            ("more than its line", give("fixed_line", pounds(251), line_id="l-1"), 409, "discount_above_total"),
             ("of nothing", give("percent_cart", 0), 422, value),
             ("of 100.01 %", give("percent_cart", 10_001), 422, value),
             ("a percentage of money", give("percent_cart", pounds(1)), 422, value),
@@ -624,7 +626,26 @@ class BadCommands(HostileClient):
         def send(action: str, **more: object) -> Request:
             return self.command(action, {"cart_id": self.open, **more})
 
+        self.wait_for_rules()
+
+        def coupon(code: str) -> Request:
+            return send("apply_coupon", coupon_code=code)
+
+        def promotion(id: str) -> Request:
+            return send("apply_promo", promo_id=id)
+
+        off, none = send("remove_coupon", coupon_code=self.coupon), send("remove_promo", promo_id=self.promotion)
         for name, request, status, code in [
+            ("redeem a coupon that is over", coupon(f"OVER-{self.run}"), 409, "coupon_expired"),
+            ("redeem one too soon", coupon(f"SOON-{self.run}"), 409, "coupon_not_valid"),
+            ("redeem one at its limit", coupon(f"ONCE-{self.run}"), 409, "coupon_limit_reached"),
+            ("redeem one of one each, for nobody", coupon(f"EACH-{self.run}"), 409, "coupon_needs_customer"),
+            ("redeem one in small letters", coupon(self.coupon.lower()), 404, "coupon_not_found"),
+            ("apply a promotion that is over", promotion(f"over-{self.run}"), 409, "promotion_expired"),
+            ("apply one too soon", promotion(f"soon-{self.run}"), 409, "promotion_not_valid"),
+            ("apply a coupon as a promotion", promotion(self.coupon), 404, "promotion_not_found"),
+            ("take off a coupon that is not on", off, 404, "coupon_not_applied"),
+            ("take off a promotion that is not on", none, 404, "promotion_not_applied"),
             ("redeem an unknown coupon", send("apply_coupon", coupon_code="NO-SUCH"), 404, "coupon_not_found"),
             ("a coupon of no form", send("apply_coupon", coupon_code="a#b\u0000"), 422, "id_malformed"),
             ("a coupon that is a number", send("apply_coupon", coupon_code=7), 422, "field_invalid"),
@@ -674,6 +695,11 @@ class BadCommands(HostileClient):
             yield Case(f"{name}: take one back", self.command("remove_manual_discount", take), 409, state)
             coupon = self.command("apply_coupon", {**of, "coupon_code": "NO-SUCH"})
             yield Case(f"{name}: redeem an unknown coupon", coupon, 404, "coupon_not_found")
+            for action, named in [
+                ("apply_coupon", {"coupon_code": self.coupon}),
+                ("apply_promo", {"promo_id": self.promotion}),
+            ]:
+                yield Case(f"{name}: {action}", self.command(action, {**of, **named}), 409, state)
             yield Case(f"{name}: set tendering", self.command("set_tendering", of), 409, state)
         for name, cart in [("final", self.final), ("voided", self.voided)]:
             of = {"cart_id": cart}
@@ -766,6 +792,9 @@ class BadCommands(HostileClient):
             ),
         ]:
             yield Case(f"return: {name}", self.command("return_line_item", payload), status, code)
+        # One piece was sold, and is on this return already.
+        twice = self.command("return_line_item", {**back, "return_id": self.unrefunded, "quantity": 1})
+        yield Case("return: what is on it already", twice, 409, "return_above_sold")
         refund = {"return_id": self.unrefunded, "tender": "card", "amount": pounds(250)}
         yield Case(
             "refund above the return",
@@ -773,12 +802,13 @@ class BadCommands(HostileClient):
             409,
             ("overpaid", "refund_above_paid"),
         )
-        yield Case(
-            "refund by a tender that was not used",
-            self.command("refund_tender", {**refund, "tender": "cash"}),
-            409,
-            "refund_above_paid",
-        )
+        for tender in ("cash", "gift_card", "voucher", "account"):
+            yield Case(
+                f"refund by a tender that was not used: {tender}",
+                self.command("refund_tender", {**refund, "tender": tender}),
+                409,
+                "refund_above_paid",
+            )
         finish = "finalize_return"
         yield Case(
             "finalise an unrefunded return",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import checks
 from bad_access import BadAccess
+from bad_actions import BadActions
 from bad_after_sale import BadAfterSale
 from bad_approvals import BadApprovals
 from bad_commands import BadCommands
@@ -33,6 +34,7 @@ def run(stack) -> None:
 
 class BadInput(
     BadCommands,
+    BadActions,
     BadAfterSale,
     BadAccess,
     BadApprovals,
@@ -52,12 +54,14 @@ class BadInput(
         yield Table("envelopes", self.envelopes)
         yield Table("idempotency keys", self.idempotency_keys)
         yield Table("things that are not there", self.unknown_things)
+        yield Table("every action with what is not its sender's", self.every_action)
         yield Table("quantities, prices and amounts", self.numbers)
         yield Table("card numbers and texts", self.texts)
         yield Table("discounts by hand", self.discounts)
         yield Table("coupons, promotions and modifiers", self.promotions)
         yield Table("approvals", self.approvals)
         yield Table("commands with approvals", self.approved_commands)
+        yield Table("approvals that are for something else", self.foreign_approvals)
         yield Table("settings", self.settings)
         yield Table("gift cards and accounts", self.stored_values)
         yield Table("states of a cart", self.cart_states)

@@ -35,6 +35,8 @@ class BadRecords(HostileClient):
         yield self.documents_as_bytes
         yield self.bad_templates
         yield self.odd_rules
+        yield self.approvals_are_used_once
+        yield self.settings_refuse
         yield self.records_that_are_not_ours
         yield self.nothing_secret_in_the_logs
 
@@ -59,6 +61,19 @@ class BadRecords(HostileClient):
             (self.envelope("finalize_order", {"cart_id": self.open}), 409, "wrong_cart_state"),
             (self.envelope("void_cart", {"cart_id": f"nothing-{self.run}"}), 404, "cart_not_found"),
             (self.envelope("create_cart", {}, store_id=f"nothing-{self.run}"), 404, "store_not_found"),
+            (self.envelope("create_cart", {}, occurred_at="2199-01-01T00:00:00Z"), 422, "occurred_at_in_future"),
+            (self.envelope("set_tendering", {"cart_id": self.open}, register_id="r-2"), 409, "cart_of_another_register"),
+            (
+                self.envelope("add_line_item", self.line(), store_id=self.second_store),
+                409,
+                "cart_of_another_store",
+            ),
+            (
+                self.envelope("paid_in", {"shift_id": self.closed_shift, "amount": pounds(1), "reason": "x"},
+                              register_id="r-2"),
+                409,
+                "shift_closed",
+            ),
             (self.envelope("add_line_item", self.line(notes=CARD)), 422, "card_number_refused"),
         ]
         commands = [good, *(command for command, _, _ in bad), rest]

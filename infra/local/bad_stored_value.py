@@ -37,6 +37,7 @@ class BadStoredValue(HostileClient):
             ("a number with a separator", {"id": "GC#12345"}, 422, "id_malformed", "id"),
             ("a number that is taken", {"id": number}, 409, "stored_value_exists", None),
             ("an account of that name", {"id": number, "kind": "account"}, 409, "stored_value_exists", None),
+            ("an account of nobody", {"kind": "account"}, 422, "customer_required", "customer_id"),
             ("a customer that is none", {"customer_id": "a b"}, 422, "id_malformed", "customer_id"),
             ("an end that is past", {"expires_at": "2010-12-01T00:00:00Z"}, 422, "expires_at_past", "expires_at"),
             ("an end that is none", {"expires_at": "soon"}, 422, "field_invalid", "expires_at"),
@@ -62,7 +63,11 @@ class BadStoredValue(HostileClient):
             ("credit a key", f"{ISSUE}/a%23b/credit", moved, 422, "id_malformed"),
         ]:
             yield Case(name, self.keyed("POST", path, body), status, code)
+            yield Case(f"{name}, of no version", self.keyed("POST", path, body, **{"If-Match": "1"}), 400, "if_match_malformed")
             yield Case(f"{name}, without a key", replace(self.keyed("POST", path, body), headers={}), 400, "idempotency_key_missing")
+        for what, body in [("credit", moved), ("debit", moved), ("block", blocked), ("unblock", blocked)]:
+            stale = self.keyed("POST", f"{one}/{what}", body, **{"If-Match": '"2"'})
+            yield Case(f"{what}: of another version", stale, 412, "version_mismatch")
         for name, path, status, code in [
             ("read what is not there", nothing, 404, "stored_value_not_found"),
             ("read a payment card", f"{ISSUE}/{CARD}", 422, "card_number_refused"),

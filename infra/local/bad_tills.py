@@ -95,6 +95,12 @@ class BadTills(HostileClient):
             ("euros", {"amount": {"amount": 5, "currency": "EUR"}}, "currency_mismatch"),
             ("a card as id", {"shift_id": CARD}, "card_number_refused"),
             ("a separator in its id", {"shift_id": "a#b"}, "id_malformed"),
+            (
+                "coins that do not sum",
+                {"amount": pounds(11), "denominations": self.coins(5, 2)},
+                "denominations_do_not_sum",
+            ),
+            ("coins of nothing", {"denominations": self.coins(0, 1)}, "denomination_invalid"),
         ]:
             yield Case(f"open_till: {name}", self.command("open_till", {"shift_id": new, **payload}), 422, code)
         for name, path, token, status, code in [

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from functools import partial
 
+import actions
 import checks
 from progress import Failure
 
@@ -53,12 +54,14 @@ class Contention:
     def __init__(self, stack):
         from api import Api
 
-        self.new_api = lambda: Api(stack.endpoint(), stack.token(TENANT, "operator", ["*"]))
+        tokens = {role: stack.token(TENANT, role, ["*"]) for role in ("operator", "cashier", "store_manager")}
+        self.new_api = lambda role="operator": Api(stack.endpoint(), tokens[role])
         self.api = self.new_api()
         self.run = secrets.token_hex(4)
         self.store, self.elsewhere = f"s-{self.run}", f"w-{self.run}"
         self.registers = [f"r-{number}" for number in range(1, 13)]
         self.plenty = f"plenty-{self.run}"
+        self.coupon, self.promotion = f"TEN-{self.run}", f"by-hand-{self.run}"
         self.skus: set[str] = {self.plenty}
         self.serial = 0
         # What the checks made, to be found again in the figures at the end.
@@ -67,6 +70,8 @@ class Contention:
 
     def checks(self):
         yield self.identical_commands
+        yield self.identical_requests_for_approvals
+        yield self.different_commands_on_one_approval
         yield self.identical_requests_on_stock
         yield self.identical_orders
         yield self.identical_requests_for_the_last_piece
@@ -95,6 +100,11 @@ class Contention:
             ],
         )  # fmt: skip
         self.product(self.plenty, 100_000)
+        tenth = {"benefit": {"percentage": {"bps": 1_000}}}
+        self.upload("coupons", [(self.coupon, tenth)])
+        self.upload("promotions", [(self.promotion, {"name": "By hand", "automatic": False, **tenth})])
+        # Another process may remember for so long that there was none.
+        self.rules_known_at = time.monotonic() + actions.RULES_SECONDS
 
     def upload(self, entity: str, records: list) -> None:
         import replay
@@ -180,8 +190,8 @@ class Contention:
 
     # At once
 
-    def at_once(self, requests: list, connections: int | None = None) -> list:
-        """Sends (path, body, headers) all at once; answers by position. What says to repeat is
+    def at_once(self, requests: list, connections: int | None = None, role: str = "operator") -> list:
+        """Sends (path, body, headers) all at once, as `role`; answers by position. What says to repeat is
         repeated as any client would; every other answer is an answer."""
         from api import Refused
 
@@ -190,7 +200,7 @@ class Contention:
         replies: list = [None] * len(requests)
 
         def sender(first: int) -> None:
-            api = self.new_api()
+            api = self.new_api(role)
             try:
                 api.get("/v1/health")
                 barrier.wait()
@@ -217,8 +227,8 @@ class Contention:
             raise next((e for e in errors if not isinstance(e, threading.BrokenBarrierError)), errors[0])
         return replies
 
-    def commands_at_once(self, envelopes: list[dict]) -> list:
-        return self.at_once([("/v1/pos/command", envelope, {}) for envelope in envelopes])
+    def commands_at_once(self, envelopes: list[dict], role: str = "operator") -> list:
+        return self.at_once([("/v1/pos/command", envelope, {}) for envelope in envelopes], role=role)
 
     def expect_one_effect(self, what: str, replies: list, same) -> None:
         """All succeeded alike, and all but one say that they repeat another."""
@@ -238,17 +248,24 @@ class Contention:
     # Checks
 
     def identical_commands(self) -> str:
-        """Each action: twenty identical commands, one effect."""
-        register = self.registers[0]
-        failures = []
-        for action, prepare, after in self.actions(register):
+        """Each action there is: twenty identical commands, one effect."""
+        register, tried, failures = self.registers[0], Counter(), []
+
+        def attempt(action: str, check) -> None:
+            tried[action] += 1
             try:
-                payload = prepare()
-                self.identical(action, register, payload, after)
+                check()
             except (AssertionError, Failure) as error:
                 failures.append(str(error))
+
+        for action, prepare, after in self.actions(register):
+            attempt(action, lambda a=action, p=prepare, w=after: self.identical(a, register, p(), w))
+        for action, more, after in self.shift_actions():
+            attempt(action, lambda a=action, m=more, w=after: self.identical_of_shift(a, m, w))
+        attempt("list_parked_carts", lambda: self.identical_looks("list_parked_carts", register, {"limit": 200}))
+        actions.require_all(tried, actions.listed(self.api, self.envelope("?", {}, register)))
         expect(not failures, "; ".join(failures))
-        return f"16 actions, {AT_ONCE} identical commands each, one effect each"
+        return f"all {len(tried)} actions, {AT_ONCE} identical commands each, one effect each"
 
     def identical(self, action: str, register: str, payload: dict, after: dict) -> None:
         key = self.name("same")
@@ -257,8 +274,8 @@ class Contention:
         replies = self.commands_at_once([envelope] * AT_ONCE)
         # Counted first: what took effect is in the figures, even if the answers were wrong.
         took_effect = any(reply.status == 200 for reply in replies)
-        self.sales[register] += took_effect and action == "finalize_order"
-        self.returns[register] += took_effect and action == "finalize_return"
+        self.sales[register] += took_effect and action in ("finalize_order", "finalize_exchange")
+        self.returns[register] += took_effect and action in ("finalize_return", "void_order", "finalize_exchange")
         self.expect_one_effect(action, replies, lambda body: (body["result"], body["consistency_token"]))
         # Once more, later, for the cart as it is now.
         again = self.api.post("/v1/pos/command", envelope)
@@ -271,14 +288,72 @@ class Contention:
             "customer": cart["customer_id"],
             "quantities": [line["quantity"] for line in cart["lines"]],
             "payments": [payment["amount"]["amount"] for payment in cart["payments"]],
+            "discount": cart["totals"]["discount"]["amount"],
             "stock": self.stock(self.plenty)["on_hand"] - before["on_hand"],
             "movements": self.stock(self.plenty)["version"] - before["version"],
         }
-        wanted = {"customer": None, "quantities": [], "payments": [], "stock": 0, "movements": 0, **after}
+        nothing = {"customer": None, "quantities": [], "payments": [], "discount": 0, "stock": 0, "movements": 0}
+        wanted = {**nothing, **after}
         expect_equal(found, wanted, f"{action}: the cart and its stock afterwards")
-        if action in ("finalize_order", "finalize_return"):
+        if action in ("finalize_order", "finalize_return", "finalize_exchange", "void_order"):
             order = self.api.get(f"/v1/orders/{cart['id']}")
             expect_equal(order["receipt_number"], again.body["result"]["receipt_number"], f"{action}: number")
+
+    def identical_of_shift(self, action: str, more: dict, after: dict) -> None:
+        """As `identical`, on the shift that the actions before have left."""
+        register = self.registers[9]
+        payload = {"shift_id": f"sh-{self.run}", **more}
+        if action == "get_x_report":
+            self.identical_looks(action, register, payload)
+            return
+        envelope = self.envelope(action, payload, register, self.name("same"))
+        replies = self.commands_at_once([envelope] * AT_ONCE)
+        self.expect_one_effect(action, replies, lambda body: body["result"])
+        again = self.api.post("/v1/pos/command", envelope)
+        expect(again.is_replay, f"{action}: sent again later it is not marked as a replay")
+        expect_equal(again.body["result"], replies[0].body["result"], f"{action}: result when sent later")
+        shift = self.api.get(f"/v1/shifts/sh-{self.run}")
+        found = {
+            "state": shift["state"],
+            "movements": [movement["kind"] for movement in shift["movements"]],
+            "cash": shift["cash_expected"]["amount"],
+        }
+        expect_equal(found, after, f"{action}: the shift afterwards")
+
+    def shift_actions(self):
+        """(action, its payload beside the shift, the shift afterwards); each goes on from the one before."""
+        cash = {"amount": pounds(500), "reason": "change"}
+        kinds, state = [], "open"
+
+        def shows(cash: int, kind: str | None = None) -> dict:
+            if kind:
+                kinds.append(kind)
+            return {"state": state, "movements": list(kinds), "cash": cash}
+
+        yield "open_till", {"amount": pounds(5_000)}, shows(5_000)
+        yield "paid_in", cash, shows(5_500, "paid_in")
+        yield "paid_out", {**cash, "amount": pounds(200)}, shows(5_300, "paid_out")
+        yield "no_sale", {"reason": "to change a note"}, shows(5_300, "no_sale")
+        yield "cash_count", {"counted": pounds(5_301)}, shows(5_300, "cash_count")
+        yield "get_x_report", {}, shows(5_300)
+        state = "closed"
+        yield "close_till", {"counted": pounds(5_300)}, shows(5_300)
+
+    def identical_looks(self, action: str, register: str, payload: dict) -> None:
+        """What only looks keeps no key: all see the same."""
+        envelope = self.envelope(action, payload, register, self.name("same"))
+        replies = self.commands_at_once([envelope] * AT_ONCE)
+        expect_equal(Counter(reply.status for reply in replies), {200: AT_ONCE}, f"{action}: statuses")
+
+        def seen(reply) -> str:
+            result = reply.body["result"]
+            if shift := result.get("shift"):
+                # As of when it was asked is all that may differ.
+                shift["report"].pop("as_of")
+            return repr(result)
+
+        different = {seen(reply) for reply in replies}
+        expect(len(different) == 1, f"{action}: {len(different)} different results: {sorted(different)[:3]}")
 
     def actions(self, register: str):
         """(action, what makes its payload, the cart afterwards). `version` counts effects."""
@@ -345,6 +420,104 @@ class Contention:
         yield "void_return", of_return(lambda: self.open_return(register, another, 1)), {
             "version": 3, "state": "voided", **one_line,
         }  # fmt: skip
+        yield "park_cart", of_cart(open_one, note="the lady with the hat"), {
+            "version": 3, "state": "parked", **one_line,
+        }  # fmt: skip
+
+        def parked():
+            cart = open_one()
+            self.command("park_cart", {"cart_id": cart}, register)
+            return cart
+
+        yield "recall_cart", of_cart(parked), {"version": 4, "state": "open", **one_line}
+        # What undoes a sale is a return of it, which is shown.
+        undone = {"version": 2, "state": "finalized", **one_payment, "stock": 1, "movements": 1}
+        yield "void_order", lambda: {"order_id": self.sold_cart(register), "reason": "rung up twice"}, undone
+        # One piece goes out and one comes back: one movement of nothing.
+        yield "finalize_exchange", lambda: {
+            "return_id": self.open_return(register, self.sold_cart(register), 1), "cart_id": tendering(),
+        }, {"version": 4, "state": "finalized", **one_payment, "movements": 1}  # fmt: skip
+        yield from self.discount_actions(of_cart, open_one, register)
+
+    def discount_actions(self, of_cart, open_one, register: str):
+        """The same for what takes something off."""
+        time.sleep(max(0.0, self.rules_known_at - time.monotonic()))
+        tenth = {"kind": "percent_cart", "value": 1_000, "reason": "torn box"}
+        coupon, promotion = {"coupon_code": self.coupon}, {"promo_id": self.promotion}
+
+        def reduced(action: str, more: dict):
+            def make() -> str:
+                cart = open_one()
+                self.command(action, {"cart_id": cart, **more}, register)
+                return cart
+
+            return make
+
+        given = {"version": 3, "state": "open", "quantities": [1], "discount": PRICE_PENCE // 10}
+        taken_back = {"version": 4, "state": "open", "quantities": [1]}
+        yield "apply_manual_discount", of_cart(open_one, **tenth), given
+        yield "apply_coupon", of_cart(open_one, **coupon), given
+        yield "apply_promo", of_cart(open_one, **promotion), given
+        discounted = reduced("apply_manual_discount", tenth)
+        yield "remove_manual_discount", of_cart(discounted, discount_id="d-1"), taken_back
+        yield "remove_coupon", of_cart(reduced("apply_coupon", coupon), **coupon), taken_back
+        yield "remove_promo", of_cart(reduced("apply_promo", promotion), **promotion), taken_back
+
+    def approval(self, register: str, cart: str) -> tuple[str, dict]:
+        """An approval of another price that was granted, and the line that it is good for."""
+        line = {"cart_id": cart, "sku": self.plenty, "quantity": 1, "unit_price_override": "0.50"}
+        asked = {"store_id": self.store, "register_id": register, "action": "price_override", "reason": "dented", **line}
+        cashier, manager = self.new_api("cashier"), self.new_api("store_manager")
+        try:
+            id = cashier.post("/v1/approvals", asked, {"Idempotency-Key": self.name("k")}).body["approval_id"]
+            manager.post(f"/v1/approvals/{id}/grant", {}, {"Idempotency-Key": self.name("k")})
+        finally:
+            cashier.close()
+            manager.close()
+        return id, {**line, "approval_id": id}
+
+    def identical_requests_for_approvals(self) -> str:
+        """Asked for, granted, denied and used: twenty identical requests each, one effect."""
+        register = self.registers[10]
+        cart = self.open_cart(register)
+        line = {"cart_id": cart, "sku": self.plenty, "quantity": 1, "unit_price_override": "0.50"}
+        asked = {"store_id": self.store, "register_id": register, "action": "price_override", "reason": "dented", **line}
+        ids = []
+        for decision, status in (("grant", "granted"), ("deny", "denied")):
+            key = {"Idempotency-Key": self.name("same")}
+            replies = self.at_once([("/v1/approvals", asked, key)] * AT_ONCE, role="cashier")
+            self.expect_one_effect("ask", replies, lambda body: body)
+            expect_equal(replies[0].status, 201, "ask: status")
+            ids.append(replies[0].body["approval_id"])
+            path, key = f"/v1/approvals/{ids[-1]}/{decision}", {"Idempotency-Key": self.name("same")}
+            replies = self.at_once([(path, {"reason": "seen it"}, key)] * AT_ONCE, role="store_manager")
+            self.expect_one_effect(decision, replies, lambda body: body)
+            expect_equal(self.api.get(f"/v1/approvals/{ids[-1]}")["status"], status, decision)
+        listed = list(self.api.pages("/v1/approvals", store_id=self.store))
+        mine = [one["approval_id"] for one in listed if one["register_id"] == register]
+        expect_equal(sorted(mine), sorted(ids), "approvals of the register")
+        use = self.envelope("add_line_item", {**line, "approval_id": ids[0]}, register, self.name("same"))
+        replies = self.commands_at_once([use] * AT_ONCE, role="cashier")
+        self.expect_one_effect("use", replies, lambda body: body["result"])
+        expect_equal(self.api.get(f"/v1/approvals/{ids[0]}")["status"], "used", "the approval afterwards")
+        shown = self.command("set_tendering", {"cart_id": cart}, register)["cart"]
+        expect_equal(shown["totals"]["total"]["amount"], 50, "what the cart comes to")
+        return f"ask, grant, deny, use: {AT_ONCE} identical requests each, one effect each"
+
+    def different_commands_on_one_approval(self) -> str:
+        """Twenty commands that each want the same approval: one has it."""
+        register = self.registers[11]
+        for _ in range(ROUNDS):
+            cart = self.open_cart(register)
+            id, line = self.approval(register, cart)
+            envelopes = [self.envelope("add_line_item", line, register) for _ in range(AT_ONCE)]
+            replies = self.commands_at_once(envelopes, role="cashier")
+            answers = Counter((reply.status, reply.body.get("code")) for reply in replies)
+            expect_equal(answers, {(200, None): 1, (409, "approval_used"): AT_ONCE - 1}, "answers")
+            shown = self.command("set_tendering", {"cart_id": cart}, register)["cart"]
+            expect_equal(len(shown["lines"]), 1, "lines of the cart")
+            expect_equal(self.api.get(f"/v1/approvals/{id}")["status"], "used", "the approval afterwards")
+        return f"{ROUNDS} approvals wanted by {AT_ONCE} commands each: one each has it"
 
     def identical_requests_on_stock(self) -> str:
         """Update, reserve, commit, release, extend: twenty identical requests, one effect."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import actions
 from progress import note
 
 TENANT = "rubbish"
@@ -133,6 +134,8 @@ class HostileClient:
         self.serial = 0
         self.store, self.second_store, self.warehouse = (f"{kind}-{self.run}" for kind in ("s", "t", "w"))
         self.sku, self.rice, self.euro = (f"{name}-{self.run}" for name in ("tea", "rice", "euro"))
+        # Good for anything; the others of that kind each have something about them.
+        self.coupon, self.promotion = f"GOOD-{self.run}", f"good-{self.run}"
         self.tokens = {
             "operator": stack.token(TENANT, "operator", ["*"]),
             "manager": stack.token(TENANT, "store_manager", [self.store]),
@@ -204,9 +207,11 @@ class HostileClient:
                 for sku, on_hand in ((self.sku, 1_000), (self.rice, "100.5"))
             ],
         )
+        self.rules()
         stranger = Api(self.stack.endpoint(), self.tokens["stranger"])
         self.upload(stranger, "locations", [(f"x-{self.run}", {**locations[0][1], "id": f"x-{self.run}"})])
         self.carts()
+        self.use_up()
         self.closed_shift, self.open_shift = self.name("sh"), self.name("sh")
         till = {"register_id": "r-2"}
         for action, payload in [
@@ -215,6 +220,42 @@ class HostileClient:
             ("open_till", {"shift_id": self.open_shift, "amount": pounds(5_000)}),
         ]:
             self.api.post("/v1/pos/command", self.envelope(action, payload, **till))
+
+    def rules(self) -> None:
+        """Coupons and promotions that are good, over, to come, and of one use."""
+        past, future = "2020-01-01T00:00:00Z", "2199-01-01T00:00:00Z"
+        tenth = {"benefit": {"percentage": {"bps": 1_000}}}
+        coupons = {
+            self.coupon: {},
+            f"OVER-{self.run}": {"valid_to": past},
+            f"SOON-{self.run}": {"valid_from": future},
+            f"ONCE-{self.run}": {"total_limit": 1},
+            f"EACH-{self.run}": {"per_customer_limit": 1},
+        }
+        self.upload(self.api, "coupons", [(code, {**tenth, **more}) for code, more in coupons.items()])
+        promotions = {
+            self.promotion: {},
+            f"over-{self.run}": {"conditions": {"valid_to": past}},
+            f"soon-{self.run}": {"conditions": {"valid_from": future}},
+        }
+        by_hand = {"name": "By hand", "automatic": False, **tenth}
+        self.upload(self.api, "promotions", [(id, {**by_hand, **more}) for id, more in promotions.items()])
+        self.rules_known_at = time.monotonic() + actions.RULES_SECONDS
+
+    def wait_for_rules(self) -> None:
+        """Until every process knows the promotions of this run."""
+        time.sleep(max(0.0, self.rules_known_at - time.monotonic()))
+
+    def use_up(self) -> None:
+        """Sells with the coupon that is good for one sale."""
+        cart = self.name("c")
+        self.send("create_cart", cart_id=cart)
+        self.send("add_line_item", cart_id=cart, sku=self.sku, quantity=1)
+        self.send("apply_coupon", cart_id=cart, coupon_code=f"ONCE-{self.run}")
+        due = self.send("set_tendering", cart_id=cart)["cart"]["totals"]["due"]
+        expect(due["amount"] == 225, f"a tenth off 2.50 leaves {due}")
+        self.send("add_payment", cart_id=cart, tender="card", amount=due)
+        self.send("finalize_order", cart_id=cart)
 
     def upload(self, api, entity: str, records: list) -> None:
         import replay

@@ -6,13 +6,16 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tillstream_app::pos::envelope;
 use tillstream_contracts::approvals::{AskForApproval, DecideApproval};
-use tillstream_contracts::orders::PlaceOrder;
+use tillstream_contracts::inventory::{CommitRequest, ReserveRequest, StockUpdateRequest};
+use tillstream_contracts::orders::{PlaceOrder, RecordSale, UpdateOrder};
 use tillstream_contracts::pos::CommandBatch;
-use tillstream_contracts::stored_value::{IssueStoredValue, MoveStoredValue};
+use tillstream_contracts::stored_value::{BlockStoredValue, IssueStoredValue, MoveStoredValue};
 use tillstream_contracts::strict_json;
+use tillstream_contracts::transfers::{ReceiveTransferRequest, TransferRequest};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -51,56 +54,76 @@ fn every_function_has_samples_that_lambda_could_send() {
     }
 }
 
-/// The bodies of a function's HTTP samples, by the sample's name.
-fn bodies(function: &str) -> Vec<(String, Value)> {
+/// The bodies of a function's HTTP samples: the sample's name, its route, the body.
+fn bodies(function: &str) -> Vec<(String, String, Value)> {
     let mut bodies = Vec::new();
     for sample in files(&root().join("events").join(function)) {
         let event: Value = serde_json::from_str(&std::fs::read_to_string(&sample).unwrap()).unwrap();
         let name = sample.file_stem().unwrap().to_str().unwrap().to_owned();
         if let Some(body) = event["body"].as_str().filter(|_| name != "poison") {
-            bodies.push((name, strict_json::parse(body.as_bytes()).unwrap()));
+            let route = event["routeKey"].as_str().unwrap().to_owned();
+            bodies.push((name, route, strict_json::parse(body.as_bytes()).unwrap()));
         }
     }
     bodies
 }
 
+/// The body is one of `T`, without a field that it does not know.
+fn is_a<T: DeserializeOwned>(body: Value) -> Result<(), String> {
+    strict_json::typed::<T>(body).map(|_| ()).map_err(|fault| format!("{fault:?}"))
+}
+
+/// Reads a command as the till does; its action.
+fn action(sent: Value) -> Result<String, String> {
+    let read = envelope::envelope(sent, Timestamp::now()).map_err(|error| error.to_string())?;
+    envelope::command(&read.action, read.payload).map_err(|error| error.to_string())?;
+    Ok(read.action)
+}
+
+/// Reads a body as its route does. Answers the actions of commands.
+fn read(route: &str, body: Value) -> Result<Vec<String>, String> {
+    let read = match route {
+        "POST /v1/pos/command" => return action(body).map(|action| vec![action]),
+        "POST /v1/pos/commands" => {
+            let batch: CommandBatch = strict_json::typed(body).map_err(|fault| format!("{fault:?}"))?;
+            return batch.commands.into_iter().map(action).collect();
+        }
+        "POST /v1/approvals" => is_a::<AskForApproval>(body),
+        "POST /v1/approvals/{id}/grant" | "POST /v1/approvals/{id}/deny" => is_a::<DecideApproval>(body),
+        "POST /v1/stored-value" => is_a::<IssueStoredValue>(body),
+        "POST /v1/stored-value/{id}/credit" | "POST /v1/stored-value/{id}/debit" => {
+            is_a::<MoveStoredValue>(body)
+        }
+        "POST /v1/stored-value/{id}/block" | "POST /v1/stored-value/{id}/unblock" => {
+            is_a::<BlockStoredValue>(body)
+        }
+        "POST /v1/orders" => is_a::<PlaceOrder>(body),
+        "PUT /v1/orders/{id}" => is_a::<UpdateOrder>(body),
+        "POST /v1/sales/record" => is_a::<RecordSale>(body),
+        "POST /v1/inventory/update" => is_a::<StockUpdateRequest>(body),
+        "POST /v1/inventory/reserve" => is_a::<ReserveRequest>(body),
+        "POST /v1/inventory/reservations/{id}/commit" => is_a::<CommitRequest>(body),
+        "POST /v1/stock-movements/transfer" => is_a::<TransferRequest>(body),
+        "POST /v1/stock-movements/transfer/{id}/receive" => is_a::<ReceiveTransferRequest>(body),
+        other => Err(format!("what is a body of {other}?")),
+    };
+    read.map(|()| Vec::new())
+}
+
 /// A field that was renamed, or a value that is refused, would show here.
 #[test]
-fn sample_commands_and_orders_are_read_as_they_stand() {
+fn sample_requests_are_read_as_they_stand() {
     let mut actions = BTreeSet::new();
-    let (stored_value, others): (Vec<_>, Vec<_>) =
-        bodies("pos-commands").into_iter().partition(|(name, _)| name.ends_with("stored-value"));
-    assert!(stored_value.len() >= 2);
-    for (name, body) in stored_value {
-        if name.starts_with("issue") {
-            let _: IssueStoredValue = strict_json::typed(body).unwrap_or_else(|e| panic!("{name}: {e:?}"));
-        } else {
-            let _: MoveStoredValue = strict_json::typed(body).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+    let mut routes = BTreeSet::new();
+    for function in ["pos-commands", "orders", "inventory"] {
+        for (name, route, body) in bodies(function) {
+            actions.extend(read(&route, body).unwrap_or_else(|e| panic!("{function}/{name}: {e}")));
+            routes.insert(route);
         }
     }
-    let (approvals, commands): (Vec<_>, Vec<_>) =
-        others.into_iter().partition(|(name, _)| name.ends_with("approval"));
-    assert!(approvals.len() >= 2);
-    for (name, body) in approvals {
-        if name.starts_with("ask") {
-            let _: AskForApproval = strict_json::typed(body).unwrap_or_else(|e| panic!("{name}: {e:?}"));
-        } else {
-            let _: DecideApproval = strict_json::typed(body).unwrap_or_else(|e| panic!("{name}: {e:?}"));
-        }
+    // A day at the till: opened, sold, parked, brought back, undone, closed.
+    for action in ["open_till", "park_cart", "recall_cart", "finalize_exchange", "void_order", "close_till"] {
+        assert!(actions.contains(action), "{action} is in no sample: {actions:?}");
     }
-    for (name, body) in commands {
-        let batch: Option<CommandBatch> = strict_json::typed(body.clone()).ok();
-        for sent in batch.map_or_else(|| vec![body], |batch| batch.commands) {
-            let read = envelope::envelope(sent, Timestamp::now()).unwrap_or_else(|e| panic!("{name}: {e}"));
-            envelope::command(&read.action, read.payload).unwrap_or_else(|e| panic!("{name}: {e}"));
-            actions.insert(read.action);
-        }
-    }
-    assert!(actions.len() >= 3, "{actions:?}");
-    let orders = bodies("orders");
-    assert!(!orders.is_empty());
-    for (name, body) in orders {
-        let order: PlaceOrder = strict_json::typed(body).unwrap_or_else(|e| panic!("{name}: {e:?}"));
-        assert!(!order.lines.is_empty(), "{name}");
-    }
+    assert!(routes.len() >= 12, "{routes:?}");
 }

@@ -166,8 +166,7 @@ async fn gift_cards_are_issued_credited_debited_blocked_and_listed() {
         ("/block", "{\"reason\":\"x\"}"),
         ("/unblock", "{\"reason\":\"x\"}"),
     ] {
-        for (version, status, code) in
-            [("\"2\"", 412, "version_mismatch"), ("3", 400, "if_match_malformed")]
+        for (version, status, code) in [("\"2\"", 412, "version_mismatch"), ("3", 400, "if_match_malformed")]
         {
             let (parts, problem) = service.send("store_manager", held_to(what, version, body)).await;
             assert_eq!((parts.status.as_u16(), &problem["code"]), (status, &json!(code)), "{what}");

@@ -280,7 +280,8 @@ pub async fn block(
     precondition: impl Fn(u64) -> Result<(), Refusal> + Send + Sync,
 ) -> Result<Answer> {
     let what = Change { kind: "block", amount: 0, reason: &sent.reason };
-    change(ports, caller, (key, id), &sent, what, (precondition, |value| value.block(sent.reason.clone()))).await
+    change(ports, caller, (key, id), &sent, what, (precondition, |value| value.block(sent.reason.clone())))
+        .await
 }
 
 /// Lets it be spent again, once.

@@ -203,7 +203,9 @@ pub async fn refund(
         let number = cart.refund(input.clone())?;
         match &to {
             RefundTo::Recorded => {}
-            RefundTo::Named => return Err(required("name the gift card or account that it goes to", FIELD).into()),
+            RefundTo::Named => {
+                return Err(required("name the gift card or account that it goes to", FIELD).into());
+            }
             RefundTo::Account(id) => {
                 let stored = meant(more.first().and_then(Option::as_ref));
                 let stored = stored.map_err(|error| at_field(error, FIELD))?;

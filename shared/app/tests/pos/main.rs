@@ -12,6 +12,7 @@ mod approvals;
 mod coins_and_counters;
 mod commands;
 mod discounts;
+mod every_action;
 mod exchanges;
 mod large_carts;
 mod long_orders;

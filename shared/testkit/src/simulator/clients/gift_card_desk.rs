@@ -73,7 +73,9 @@ pub async fn work(world: Rc<World>, tenant: usize, employee: u64) -> Option<Stop
                         });
                         issue(&ports, &caller, &key, read(body)?).await
                     }
-                    Step::Credit(amount) => credit(&ports, &caller, &key, &id, read(moved(amount))?, any).await,
+                    Step::Credit(amount) => {
+                        credit(&ports, &caller, &key, &id, read(moved(amount))?, any).await
+                    }
                     Step::Debit(amount) => debit(&ports, &caller, &key, &id, read(moved(amount))?, any).await,
                     Step::Block => block(&ports, &caller, &key, &id, read(reason)?, any).await,
                     Step::Unblock => unblock(&ports, &caller, &key, &id, read(reason)?, any).await,

@@ -1,0 +1,184 @@
+//! The sample events of the till, of orders and of stock, one after the other in the order of a day: each finds what
+//! the ones before have left and does its work, and sent again does nothing more.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test that cannot go on fails")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::to_bytes;
+use serde_json::{Value, json};
+use tillstream_app::Ports;
+use tillstream_app::catalog::items::location_item;
+use tillstream_app::database::{Database, Item, Table, Write};
+use tillstream_app::environment::Environment;
+use tillstream_app::tenant_rules::settings_item;
+use tillstream_domain::location::Location;
+use tillstream_domain::tenant_settings::{StoredValueSettings, TenantSettings};
+use tillstream_runtime::auth::Authenticator;
+use tillstream_runtime::http::request_of;
+use tillstream_testkit::memory_database::MemoryDatabase;
+use tillstream_testkit::shop::Shop;
+use tillstream_testkit::test_environment::TestEnvironment;
+use tillstream_testkit::tokens::{AUDIENCE, Claims, ISSUER, TokenIssuer};
+use tower::ServiceExt;
+
+/// The store of the samples.
+const STORE: &str = "s-uk-1";
+/// What is sold in them.
+const SKU: &str = "85123A";
+
+const FUNCTIONS: [&str; 3] = ["pos-commands", "orders", "inventory"];
+
+/// A sample, the status of its answer, and what stands where in its body.
+type Scene = (&'static str, u16, &'static str, fn() -> Value);
+
+/// The day. Amounts: 6 at 2.55 and 6 at 1.99 are 27.24, of which a gift card pays 15.00 and cash the rest.
+fn story() -> Vec<Scene> {
+    vec![
+        ("inventory/update", 200, "/stock/on_hand", || json!(60)),
+        ("inventory/get", 200, "/available", || json!(60)),
+        ("pos-commands/open-till", 200, "/result/shift/opening_float/amount", || json!(10_000)),
+        ("pos-commands/issue-stored-value", 201, "/balance/amount", || json!(5_000)),
+        ("pos-commands/top-up-stored-value", 200, "/balance/amount", || json!(6_000)),
+        ("pos-commands/create-cart", 200, "/result/cart_id", || json!("c-1")),
+        ("pos-commands/add-line-item", 200, "/result/line_id", || json!("l-1")),
+        ("pos-commands/duplicate", 200, "/result/line_id", || json!("l-1")),
+        ("pos-commands/poison", 400, "/code", || json!("json_malformed")),
+        ("pos-commands/park-cart", 200, "/cart/state", || json!("parked")),
+        ("pos-commands/list-parked-carts", 200, "/result/parked_carts/0/cart_id", || json!("c-1")),
+        ("pos-commands/recall-cart", 200, "/cart/state", || json!("open")),
+        ("pos-commands/ask-for-approval", 201, "/status", || json!("pending")),
+        ("pos-commands/list-approvals", 200, "/items/0/approval_id", || json!("ap-1")),
+        ("pos-commands/grant-approval", 200, "/status", || json!("granted")),
+        ("pos-commands/use-approval", 200, "/result/line_id", || json!("l-2")),
+        ("pos-commands/set-tendering", 200, "/cart/totals/due/amount", || json!(2_724)),
+        ("pos-commands/pay-by-gift-card", 200, "/cart/totals/due/amount", || json!(1_224)),
+        ("pos-commands/pay-in-cash", 200, "/result/change/amount", || json!(776)),
+        ("pos-commands/finalize-order", 200, "/result/receipt_number", || json!(1)),
+        ("pos-commands/get-stored-value", 200, "/balance/amount", || json!(4_500)),
+        ("pos-commands/list-stored-value-movements", 200, "/items/0/order_id", || json!("c-1")),
+        ("pos-commands/block-stored-value", 200, "/status", || json!("blocked")),
+        ("orders/get", 200, "/id", || json!("c-1")),
+        ("orders/documents", 200, "/items/0/document_id", || json!("c-1.receipt")),
+        ("orders/document", 200, "", || Value::Null),
+        // Of two carts: one is sold, the other rung up.
+        ("pos-commands/offline-batch", 200, "/outcomes/4/body/result/receipt_number", || json!(2)),
+        ("pos-commands/start-return", 200, "/result/return_id", || json!("ret-1")),
+        ("pos-commands/return-line-item", 200, "/cart/totals/total/amount", || json!(255)),
+        ("pos-commands/finalize-exchange", 200, "/result/receipt_number", || json!(4)),
+        ("pos-commands/void-order", 200, "/result/receipt_number", || json!(5)),
+        ("pos-commands/paid-out", 200, "/result/shift/cash_expected/amount", || json!(9_974)),
+        ("pos-commands/x-report", 200, "/result/shift/report/sales_count", || json!(3)),
+        ("pos-commands/close-till", 200, "/result/shift/report/cash_difference/amount", || json!(1)),
+        ("orders/shift", 200, "/report/returns_count", || json!(2)),
+        ("orders/place", 201, "/order/status", || json!("paid")),
+        ("orders/update", 200, "/order/status", || json!("allocated")),
+        ("orders/record-sale", 201, "/order/status", || json!("completed")),
+        ("orders/list", 200, "/items/2/id", || Value::Null),
+        ("inventory/reserve", 201, "/reservation_id", || json!("v-1")),
+        ("inventory/commit-part", 200, "/lines/0/quantity", || json!(2)),
+        ("inventory/ship-transfer", 201, "/status", || json!("shipped")),
+        ("inventory/receive-transfer", 200, "/status", || json!("part_received")),
+        ("inventory/get-transfer", 200, "/lines/0/damaged", || json!(1)),
+        ("inventory/changes", 200, "/items/0/sku", || json!(SKU)),
+    ]
+}
+
+fn folder(function: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../events").join(function)
+}
+
+struct World {
+    routers: BTreeMap<&'static str, Router>,
+    issuer: TokenIssuer,
+    environment: Arc<TestEnvironment>,
+    database: Arc<MemoryDatabase>,
+}
+
+impl World {
+    async fn new() -> World {
+        let environment = Arc::new(TestEnvironment::new(1));
+        let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
+        let issuer = TokenIssuer::new("k").unwrap();
+        database.write(TokenIssuer::publish(&[&issuer])).await.unwrap();
+        let shop = Shop::open(database.clone(), environment.clone()).await.unwrap();
+        shop.store(STORE).await.unwrap();
+        shop.product(STORE, SKU, "2.55", 10).await.unwrap();
+        let warehouse: Location = serde_json::from_value(json!({"id": "w-midlands", "kind": "warehouse",
+            "name": "Midlands", "time_zone": "Europe/London", "currency": "GBP", "business_day_start": "00:00",
+            "region": null, "address": null, "capacity": null, "hours": null, "registers": [], "version": 1}))
+        .unwrap();
+        let stored_value = StoredValueSettings { gift_card: true, account: true };
+        let settings = TenantSettings { stored_value, ..TenantSettings::default() };
+        for item in
+            [location_item(&shop.scope, &warehouse).unwrap(), settings_item(&shop.scope, &settings).unwrap()]
+        {
+            database.write(Write::Put { table: Table::Catalog, item, condition: None }).await.unwrap();
+        }
+        let ports = || Ports { database: database.clone(), environment: environment.clone() };
+        let auth = Arc::new(Authenticator::new(database.clone(), environment.clone(), ISSUER, AUDIENCE));
+        let routers = BTreeMap::from([
+            ("pos-commands", pos_commands::router(pos_commands::Services { ports: ports() }, auth.clone())),
+            ("orders", orders::router(orders::Services { ports: ports() }, auth.clone())),
+            ("inventory", inventory::router(inventory::Services { ports: ports() }, auth)),
+        ]);
+        World { routers, issuer, environment, database }
+    }
+
+    /// Sends a sample as who it says: status, whether it repeats what was done before, and body.
+    async fn send(&self, sample: &str) -> (u16, bool, Value) {
+        let (function, name) = sample.split_once('/').unwrap();
+        let event = std::fs::read_to_string(folder(function).join(format!("{name}.json"))).unwrap();
+        let mut request = request_of(lambda_http::request::from_str(&event).unwrap());
+        let wanted = request.headers()["authorization"].to_str().unwrap();
+        let role = wanted.split("ROLE=").nth(1).and_then(|rest| rest.split('>').next()).unwrap();
+        let claims = Claims::new("demo", &[role], self.environment.now()).with("sub", role);
+        let token = format!("Bearer {}", self.issuer.token(&claims).unwrap());
+        request.headers_mut().insert("authorization", token.parse().unwrap());
+        let (parts, body) = self.routers[function].clone().oneshot(request).await.unwrap().into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let replayed = parts.headers.contains_key("idempotent-replayed");
+        (parts.status.as_u16(), replayed, serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    fn held(&self) -> Vec<(Table, Vec<Item>)> {
+        Table::ALL.into_iter().map(|table| (table, self.database.items(table))).collect()
+    }
+}
+
+#[tokio::test]
+async fn every_sample_finds_what_it_needs_and_takes_effect_once() {
+    let world = World::new().await;
+    for (sample, status, place, expected) in story() {
+        let before = world.held();
+        let (got, replayed, body) = world.send(sample).await;
+        assert_eq!(got, status, "{sample}: {body}");
+        // The first of the two that are the same took effect.
+        assert_eq!(replayed, sample == "pos-commands/duplicate", "{sample}");
+        let found = body.pointer(place).unwrap_or(&Value::Null);
+        assert_eq!(*found, expected(), "{sample} at {place}: {body}");
+        let after = world.held();
+        let (again, replayed, _) = world.send(sample).await;
+        assert_eq!(again, status, "{sample}, sent again");
+        assert_eq!(world.held(), after, "{sample} had an effect twice");
+        // What changed something says so when it is repeated; what only looks has no key.
+        let in_outcomes = sample == "pos-commands/offline-batch";
+        assert_eq!(replayed, (after != before && !in_outcomes) || sample.ends_with("/duplicate"), "{sample}");
+    }
+}
+
+/// A sample that nobody told a place would be one that nobody knows to work.
+#[test]
+fn every_sample_has_its_place() {
+    let told: BTreeSet<String> = story().into_iter().map(|(sample, ..)| sample.to_owned()).collect();
+    let mut there = BTreeSet::new();
+    for function in FUNCTIONS {
+        for file in std::fs::read_dir(folder(function)).unwrap() {
+            let path = file.unwrap().path();
+            there.insert(format!("{function}/{}", path.file_stem().unwrap().to_str().unwrap()));
+        }
+    }
+    assert_eq!(told, there);
+}
