@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::to_bytes;
@@ -37,7 +38,7 @@ type Scene = (&'static str, u16, &'static str, fn() -> Value);
 /// The day. Amounts: 6 at 2.55 and 6 at 1.99 are 27.24, of which a gift card pays 15.00 and cash the rest.
 fn story() -> Vec<Scene> {
     vec![
-        ("inventory/update", 200, "/stock/on_hand", || json!(60)),
+        ("inventory/update", 200, "/on_hand", || json!(60)),
         ("inventory/get", 200, "/available", || json!(60)),
         ("pos-commands/open-till", 200, "/result/shift/opening_float/amount", || json!(10_000)),
         ("pos-commands/issue-stored-value", 201, "/balance/amount", || json!(5_000)),
@@ -76,13 +77,14 @@ fn story() -> Vec<Scene> {
         ("orders/place", 201, "/order/status", || json!("paid")),
         ("orders/update", 200, "/order/status", || json!("allocated")),
         ("orders/record-sale", 201, "/order/status", || json!("completed")),
-        ("orders/list", 200, "/items/2/id", || Value::Null),
+        ("orders/list", 200, "/items/2/store_id", || json!(STORE)),
         ("inventory/reserve", 201, "/reservation_id", || json!("v-1")),
-        ("inventory/commit-part", 200, "/lines/0/quantity", || json!(2)),
-        ("inventory/ship-transfer", 201, "/status", || json!("shipped")),
-        ("inventory/receive-transfer", 200, "/status", || json!("part_received")),
+        ("inventory/commit-part", 200, "/lines/0/committed", || json!(4)),
+        ("inventory/ship-transfer", 201, "/status", || json!("in_transit")),
+        ("inventory/receive-transfer", 200, "/status", || json!("partly_received")),
         ("inventory/get-transfer", 200, "/lines/0/damaged", || json!(1)),
-        ("inventory/changes", 200, "/items/0/sku", || json!(SKU)),
+        // A reader that says nothing is told where to begin.
+        ("inventory/changes", 200, "/items", || json!([])),
     ]
 }
 
@@ -152,6 +154,7 @@ impl World {
 async fn every_sample_finds_what_it_needs_and_takes_effect_once() {
     let world = World::new().await;
     for (sample, status, place, expected) in story() {
+        world.environment.advance(Duration::from_secs(1));
         let before = world.held();
         let (got, replayed, body) = world.send(sample).await;
         assert_eq!(got, status, "{sample}: {body}");
@@ -163,9 +166,11 @@ async fn every_sample_finds_what_it_needs_and_takes_effect_once() {
         let (again, replayed, _) = world.send(sample).await;
         assert_eq!(again, status, "{sample}, sent again");
         assert_eq!(world.held(), after, "{sample} had an effect twice");
-        // What changed something says so when it is repeated; what only looks has no key.
-        let in_outcomes = sample == "pos-commands/offline-batch";
-        assert_eq!(replayed, (after != before && !in_outcomes) || sample.ends_with("/duplicate"), "{sample}");
+        // What changed something says so when it is repeated; of a batch its outcomes do, and what is only read has no
+        // key.
+        if !["pos-commands/offline-batch", "inventory/changes"].contains(&sample) {
+            assert_eq!(replayed, after != before || sample == "pos-commands/duplicate", "{sample}");
+        }
     }
 }
 

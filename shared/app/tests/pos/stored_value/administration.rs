@@ -137,10 +137,10 @@ async fn a_change_is_held_to_the_version_that_it_names() {
         // Told again, it is not held to a version that it has changed itself.
         for replayed in [false, true] {
             let done = match version {
-                1 => administer::credit(ports, &who, "k", CARD, moved(), of(1)).await,
-                2 => administer::debit(ports, &who, "k", CARD, moved(), of(2)).await,
-                3 => administer::block(ports, &who, "k", CARD, why(), of(3)).await,
-                _ => administer::unblock(ports, &who, "k", CARD, why(), of(4)).await,
+                1 => administer::credit(ports, &who, "k1", CARD, moved(), of(1)).await,
+                2 => administer::debit(ports, &who, "k2", CARD, moved(), of(2)).await,
+                3 => administer::block(ports, &who, "k3", CARD, why(), of(3)).await,
+                _ => administer::unblock(ports, &who, "k4", CARD, why(), of(4)).await,
             };
             let done = done.unwrap();
             assert_eq!((done.stored_value.version, done.replayed), (version + 1, replayed));
@@ -180,10 +180,10 @@ async fn only_who_may_changes_it_and_no_other_tenant_sees_it() {
         let filter = StoredValueMovementFilter::default();
         let refusals = [
             administer::issue(ports, &who, "k", new).await.err(),
-            administer::credit(ports, &who, "k", CARD, sent(), |_| Ok(())).await.err(),
-            administer::debit(ports, &who, "k", CARD, sent(), |_| Ok(())).await.err(),
-            administer::block(ports, &who, "k", CARD, why(), |_| Ok(())).await.err(),
-            administer::unblock(ports, &who, "k", CARD, why(), |_| Ok(())).await.err(),
+            administer::credit(ports, &who, "k1", CARD, sent(), |_| Ok(())).await.err(),
+            administer::debit(ports, &who, "k2", CARD, sent(), |_| Ok(())).await.err(),
+            administer::block(ports, &who, "k3", CARD, why(), |_| Ok(())).await.err(),
+            administer::unblock(ports, &who, "k4", CARD, why(), |_| Ok(())).await.err(),
             read::movements(ports, &who, CARD, filter).await.err(),
         ];
         for refusal in refusals {

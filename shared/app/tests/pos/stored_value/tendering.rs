@@ -121,7 +121,9 @@ async fn every_refusal_of_a_payment_changes_nothing() {
     }
     pay(shop, "r-1", "c", 40, CARD).await.unwrap();
     shop.command("ada", "set_customer", json!({"cart_id": "c", "customer_id": ADA})).await.unwrap();
-    let too_much = shop.command("no", "add_payment", payment("c", "account", 101, Some(ADA))).await;
+    let mut tipped = payment("c", "account", 100, Some(ADA));
+    tipped["tip"] = gbp(1);
+    let too_much = shop.command("no", "add_payment", tipped).await;
     assert_eq!(refused(too_much), ("insufficient_balance", Some(100)));
     for n in 0..8 {
         let paid = payment("c", "account", 1, Some(ADA));
