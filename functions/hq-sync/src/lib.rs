@@ -161,7 +161,7 @@ mod tests {
             ("templates", [0, 1, 0]),
             ("categories", [2, 0, 0]),
             ("tax rules", [3, 0, 0]),
-            ("promotions", [2, 0, 0]),
+            ("promotions", [3, 0, 0]),
             ("coupons", [1, 0, 0]),
             ("coupons", [0, 1, 0]),
             ("customers", [2, 0, 0]),

@@ -98,6 +98,17 @@ pub struct BundleComponentData {
     pub quantity: u32,
 }
 
+/// So many pieces of a choice of products.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PoolData {
+    /// Which products. It names SKUs or categories: an empty one would be the whole shop.
+    pub target: TargetData,
+    /// How many pieces of them.
+    #[schema(minimum = 1, maximum = 1_000)]
+    pub quantity: u32,
+}
+
 /// The reward for spending enough.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -138,10 +149,10 @@ pub enum BenefitData {
     /// Of `buy` + `get` pieces, the `get` cheapest cost less; as often as it fits.
     BuyGet {
         /// Pieces to pay in full.
-        #[schema(minimum = 1)]
+        #[schema(minimum = 1, maximum = 1_000)]
         buy: u32,
         /// Pieces that cost less for it.
-        #[schema(minimum = 1)]
+        #[schema(minimum = 1, maximum = 1_000)]
         get: u32,
         /// Basis points off each of those: all of it where absent.
         #[serde(default = "whole")]
@@ -173,6 +184,19 @@ pub enum BenefitData {
         minimum: Money,
         /// What for.
         reward: RewardData,
+    },
+    /// For every so many pieces of one choice of products, pieces of another cost less: with two razors a pack
+    /// of blades. As often as there are pieces of both, the cheapest of the second first. A piece that both
+    /// choose is bought or given, and what earned one gift earns no other. `target` stays empty.
+    BuyGetOther {
+        /// What is paid in full.
+        buy: PoolData,
+        /// What costs less for it.
+        get: PoolData,
+        /// Basis points off each piece of those: all of it where absent.
+        #[serde(default = "whole")]
+        #[schema(minimum = 1, maximum = 10_000, default = 10_000)]
+        bps: u32,
     },
 }
 
@@ -284,7 +308,8 @@ pub struct PromotionData {
     pub automatic: bool,
     /// What it gives.
     pub benefit: BenefitData,
-    /// On what. A bundle chooses by its components, and takes only the excluded SKUs from here.
+    /// On what. A bundle chooses by its components, and takes only the excluded SKUs from here; `buy_get_other`
+    /// chooses by its own two targets alone.
     #[serde(default)]
     pub target: TargetData,
     /// When it holds.
@@ -346,6 +371,20 @@ impl PromotionData {
         "benefit.spend_threshold.reward.fixed_amount.amount",
         "benefit.spend_threshold.reward.fixed_amount.amount.amount",
         "benefit.spend_threshold.reward.fixed_amount.amount.currency",
+        "benefit.buy_get_other",
+        "benefit.buy_get_other.buy",
+        "benefit.buy_get_other.buy.target",
+        "benefit.buy_get_other.buy.target.skus",
+        "benefit.buy_get_other.buy.target.categories",
+        "benefit.buy_get_other.buy.target.excluded_skus",
+        "benefit.buy_get_other.buy.quantity",
+        "benefit.buy_get_other.get",
+        "benefit.buy_get_other.get.target",
+        "benefit.buy_get_other.get.target.skus",
+        "benefit.buy_get_other.get.target.categories",
+        "benefit.buy_get_other.get.target.excluded_skus",
+        "benefit.buy_get_other.get.quantity",
+        "benefit.buy_get_other.bps",
         "target",
         "target.skus",
         "target.categories",
@@ -633,6 +672,8 @@ mod tests {
                 ),
                 promotion(json!({"spend_threshold": {"minimum": pounds,
                     "reward": {"fixed_amount": {"amount": pounds}}}})),
+                promotion(json!({"buy_get_other": {"buy": {"target": {}, "quantity": 2},
+                    "get": {"target": {}, "quantity": 1}}})),
             ]),
         );
         same(TaxRuleData::FIELDS, &paths::<TaxRuleData>(vec![json!({"name": "T", "rate_bps": 1})]));

@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use jiff::civil::Time;
 use tillstream_contracts::price_rules::{
     BenefitData, BundleComponentData, CategoryData, ConditionsData, ContainsData, CouponBenefitData,
-    CouponData, CustomerData, LimitsData, PromotionData, RewardData, TargetData, TaxRuleData, TimeOfDayData,
+    CouponData, CustomerData, LimitsData, PoolData, PromotionData, RewardData, TargetData, TaxRuleData,
+    TimeOfDayData,
 };
 use tillstream_domain::category::Category;
 use tillstream_domain::coupon::CouponDefinition;
 use tillstream_domain::customer::Customer;
 use tillstream_domain::money::{Currency, Money};
 use tillstream_domain::pricing::{
-    Benefit, BundleComponent, Conditions, Contains, Coupon, CouponBenefit, Limits, Promotion, Reward,
+    Benefit, BundleComponent, Conditions, Contains, Coupon, CouponBenefit, Limits, Pool, Promotion, Reward,
     RuleError, Selector, TaxRule, TimeOfDay,
 };
 use tillstream_domain::quantity::{Quantity, QuantityInput, Unit};
@@ -96,6 +97,10 @@ fn benefit(benefit: BenefitData, money: &mut OneCurrency) -> Benefit {
         }
         BenefitData::SpendThreshold { minimum, reward: given } => {
             Benefit::SpendThreshold { minimum: money.of(minimum), reward: reward(&given, money) }
+        }
+        BenefitData::BuyGetOther { buy, get, bps } => {
+            let pool = |data: PoolData| Pool { selector: selector(data.target), quantity: data.quantity };
+            Benefit::BuyGetOther { buy: pool(buy), get: pool(get), bps }
         }
     }
 }

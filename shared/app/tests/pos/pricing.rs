@@ -1,6 +1,7 @@
 //! What a sale comes to at the till: promotions, coupons, taxes, customers' prices, modifiers and coins.
 
 mod limited_uses;
+mod two_pools;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -35,6 +35,18 @@ fn pounds(amount: i64) -> Value {
     json!({"amount": amount, "currency": "GBP"})
 }
 
+/// Puts the fields of one value over those of another, inside them too.
+fn merge(onto: &mut Value, more: Value) {
+    match (onto, more) {
+        (Value::Object(onto), Value::Object(more)) => {
+            for (name, value) in more {
+                merge(onto.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (onto, more) => *onto = more,
+    }
+}
+
 fn codes(reply: UploadReply) -> Vec<(u64, String)> {
     reply.errors.into_iter().map(|error| (error.line, error.code)).collect()
 }
@@ -93,8 +105,21 @@ async fn every_kind_of_promotion_is_taken_as_it_is_meant() {
             "channels": ["web"], "minimum_subtotal": pounds(100), "minimum_quantity": "2.5",
             "contains": {"target": {"categories": ["kettles"]}}}}),
         ),
+        line(
+            "h",
+            1,
+            json!({"name": "H", "benefit": {"buy_get_other": {
+            "buy": {"target": {"categories": ["razors"], "excluded_skus": ["R-9"]}, "quantity": 2},
+            "get": {"target": {"skus": ["B-1"]}, "quantity": 1}, "bps": 5_000}}}),
+        ),
+        line(
+            "i",
+            1,
+            json!({"name": "I", "benefit": {"buy_get_other": {"buy": {"target": {"skus": ["A"]}, "quantity": 1},
+            "get": {"target": {"skus": ["B"]}, "quantity": 1}}}}),
+        ),
     ];
-    assert_eq!(counts(&world.send(Entity::Promotions, &lines).await), (7, 0, 0));
+    assert_eq!(counts(&world.send(Entity::Promotions, &lines).await), (9, 0, 0));
     let rules = fresh_rules(&world).await;
     let of = |id: &str| rules.prices.promotions.iter().find(|promotion| promotion.id == id).unwrap();
     let skus = |list: &[&str]| list.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
@@ -114,6 +139,14 @@ async fn every_kind_of_promotion_is_taken_as_it_is_meant() {
     assert_eq!((components[1].quantity, &components[1].selector.skus), (2, &skus(&["B"])));
     let reward = Reward::FixedAmount { amount: 500 };
     assert_eq!(of("f").benefit, Benefit::SpendThreshold { minimum: 5_000, reward });
+    let Benefit::BuyGetOther { buy, get, bps: 5_000 } = &of("h").benefit else { panic!("{:?}", of("h")) };
+    assert_eq!((buy.quantity, &buy.selector.categories), (2, &skus(&["razors"])));
+    assert_eq!((&buy.selector.excluded_skus, &get.selector.skus), (&skus(&["R-9"]), &skus(&["B-1"])));
+    assert_eq!((get.quantity, of("h").currency), (1, None));
+    assert!(
+        matches!(of("i").benefit, Benefit::BuyGetOther { bps: 10_000, .. }),
+        "all of it where it says none"
+    );
     let when = &of("g").conditions;
     assert_eq!(when.valid_to, Some("2998-12-31T23:00:00Z".parse().unwrap()));
     assert_eq!(when.days, BTreeSet::from([DayOfWeek::Friday]));
@@ -190,6 +223,16 @@ async fn every_kind_of_bad_rule_has_its_code_and_the_rest_is_applied() {
     let zero = json!({"benefit": {"fixed_amount": {"amount": pounds(0), "per": "order"}}});
     let mixed = json!({"benefit": {"fixed_amount": {"amount": pounds(1), "per": "order"}},
         "conditions": {"minimum_subtotal": {"amount": 1, "currency": "EUR"}}});
+    let pools = |bought: Value, buy: i64, given: Value, get: i64| {
+        json!({"benefit": {"buy_get_other": {"buy": {"target": bought, "quantity": buy},
+            "get": {"target": given, "quantity": get}}}})
+    };
+    // Two pools that are right but for what is said otherwise.
+    let with = |more: Value| {
+        let mut data = pools(json!({"skus": ["A"]}), 1, json!({"skus": ["B"]}), 1);
+        merge(&mut data, more);
+        data
+    };
     let clock = |from: &str, to: &str| json!({"conditions": {"time_of_day": {"from": from, "to": to}}});
     let promotions = [
         (line("a b", 1, json!({"name": "P", "benefit": {"percentage": {"bps": 1}}})), "id_malformed"),
@@ -209,6 +252,23 @@ async fn every_kind_of_bad_rule_has_its_code_and_the_rest_is_applied() {
         (promotion(zero), "amount_out_of_range"),
         (promotion(json!({"benefit": {"fixed_amount": {"amount": 5, "per": "order"}}})), "line_invalid"),
         (promotion(json!({"benefit": {"buy_get": {"buy": 0, "get": 1}}})), "pieces_out_of_range"),
+        (promotion(pools(json!({"skus": ["A"]}), 0, json!({"skus": ["B"]}), 1)), "pieces_out_of_range"),
+        (promotion(pools(json!({"skus": ["A"]}), 1, json!({"skus": ["B"]}), 0)), "pieces_out_of_range"),
+        (promotion(pools(json!({"skus": ["A"]}), 1, json!({"skus": ["B"]}), 1_001)), "pieces_out_of_range"),
+        (promotion(pools(json!({"skus": ["A"]}), -1, json!({"skus": ["B"]}), 1)), "line_invalid"),
+        (promotion(pools(json!({}), 1, json!({"skus": ["B"]}), 1)), "pool_empty"),
+        (promotion(pools(json!({"skus": ["A"]}), 1, json!({"excluded_skus": ["B"]}), 1)), "pool_empty"),
+        (
+            promotion(pools(json!({"skus": ["A"], "excluded_skus": ["A"]}), 1, json!({"skus": ["B"]}), 1)),
+            "chosen_and_excluded",
+        ),
+        (promotion(pools(json!({"skus": ["A"]}), 1, json!({"skus": long}), 1)), "list_too_long"),
+        (promotion(pools(json!({"skus": ["A"]}), 1, json!({"products": ["B"]}), 1)), "pool_empty"),
+        (promotion(with(json!({"benefit": {"buy_get_other": {"bps": 0}}}))), "percentage_out_of_range"),
+        (promotion(with(json!({"benefit": {"buy_get_other": {"bps": 10_001}}}))), "percentage_out_of_range"),
+        (promotion(with(json!({"benefit": {"buy_get_other": {"buy": null}}}))), "line_invalid"),
+        (promotion(with(json!({"target": {"skus": ["C"]}}))), "pools_with_target"),
+        (promotion(with(json!({"target": {"excluded_skus": ["C"]}}))), "pools_with_target"),
         (
             promotion(json!({"benefit": {"bundle": {"components": [], "price": pounds(1)}}})),
             "components_out_of_range",

@@ -21,7 +21,7 @@ pub struct BundleComponent {
     pub quantity: u32,
 }
 
-/// A line, and the components that its pieces fit, one bit each.
+/// A line, and the components (or pools) that its pieces fit, one bit each.
 pub(super) struct Fitting<'c, 'r, 'a> {
     /// The line.
     pub candidate: &'c Candidate<'r, 'a>,

@@ -108,6 +108,12 @@ pub enum RuleError {
     /// A bundle says what it is made of in its components.
     #[error("a bundle chooses products by its components; leave target empty but for excluded_skus")]
     BundleWithTarget,
+    /// A buy-get of two pools says what it is of in its pools.
+    #[error("buy and get choose products; leave target out, and exclude SKUs there")]
+    PoolsWithTarget,
+    /// A pool that names nothing would be the whole shop.
+    #[error("the target of {0} names SKUs or categories; an empty one would be every product")]
+    EmptyPool(&'static str),
     /// It would begin after its end.
     #[error("valid_from must be before valid_to")]
     ValidityReversed,
@@ -149,6 +155,8 @@ impl RuleError {
             RuleError::MinimumQuantity => "minimum_quantity_out_of_range",
             RuleError::Components => "components_out_of_range",
             RuleError::BundleWithTarget => "bundle_with_target",
+            RuleError::PoolsWithTarget => "pools_with_target",
+            RuleError::EmptyPool(_) => "pool_empty",
             RuleError::ValidityReversed => "validity_reversed",
             RuleError::EmptyTimeOfDay => "time_of_day_empty",
             RuleError::LimitZero => "limit_zero",

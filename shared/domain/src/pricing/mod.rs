@@ -39,6 +39,7 @@ mod stacking;
 mod tax;
 #[cfg(test)]
 mod tests;
+mod two_pools;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,6 +63,7 @@ pub use promotion::{
 };
 pub use selection::{SELECTED_MAX, Selector};
 pub use tax::{RATE_MAX, TAX_RULES_MAX, TAXES_PER_LINE_MAX, TaxMode, TaxRounding, TaxRule};
+pub use two_pools::Pool;
 
 pub(crate) use promotion::check_text;
 

@@ -40,19 +40,24 @@ pub(super) fn buy_get(
             break;
         }
         let given = taken.min(to_give);
-        let off = i128::from(candidate.line.free_left) * i128::from(given) * i128::from(bps);
-        let off = divide_rounding(off, i128::from(candidate.line.free_pieces) * 10_000);
-        parts.push(Part {
-            at: candidate.at,
-            // At most what is left of the line.
-            off: i64::try_from(off).unwrap_or(0),
-            pieces: taken,
-            value: candidate.line.worth_of_free(taken),
-        });
+        parts.push(given_part(candidate, given, taken, bps));
         to_give -= given;
         to_take -= taken;
     }
     Some((parts, uses))
+}
+
+/// A part of a buy-get: of `taken` free pieces of a line, `given` cost `bps` less.
+pub(super) fn given_part(candidate: &Candidate, given: i64, taken: i64, bps: u32) -> Part {
+    let off = i128::from(candidate.line.free_left) * i128::from(given) * i128::from(bps);
+    let off = divide_rounding(off, i128::from(candidate.line.free_pieces) * 10_000);
+    Part {
+        at: candidate.at,
+        // At most what is left of the line.
+        off: i64::try_from(off).unwrap_or(0),
+        pieces: taken,
+        value: candidate.line.worth_of_free(taken),
+    }
 }
 
 /// No more than `unit_price` for each unit.

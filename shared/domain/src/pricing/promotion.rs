@@ -7,6 +7,7 @@ use super::conditions::{Conditions, check_currency};
 use super::error::RuleError;
 use super::multibuy::MULTIBUY_QUANTITY_MAX;
 use super::selection::Selector;
+use super::two_pools::Pool;
 use crate::identifier::check_id;
 use crate::money::{AMOUNT_MAX, Currency, UnitPrice};
 
@@ -67,6 +68,18 @@ pub enum Benefit {
         minimum: i64,
         /// What for.
         reward: Reward,
+    },
+    /// Whole groups of pieces of one choice of products and pieces of another, which cost less for it: with
+    /// two razors a pack of blades. As many groups as there are pieces for; the cheapest pieces that can be
+    /// given are, and the cheapest of the others count as bought. A piece of both choices is one or the
+    /// other, and none counts in two groups. One use per group.
+    BuyGetOther {
+        /// What is paid in full.
+        buy: Pool,
+        /// What costs less for it.
+        get: Pool,
+        /// Basis points off each of those.
+        bps: u32,
     },
 }
 
@@ -147,7 +160,8 @@ pub struct Promotion {
     pub currency: Option<Currency>,
     /// What it gives.
     pub benefit: Benefit,
-    /// On what. A bundle chooses by its components, and takes only the excluded SKUs from here.
+    /// On what. A bundle chooses by its components, and takes only the excluded SKUs from here; a buy-get of
+    /// two pools chooses by these alone.
     #[serde(default)]
     pub target: Selector,
     /// When it holds.
@@ -187,6 +201,17 @@ impl Promotion {
             }
             components.iter().try_for_each(|component| component.selector.check())?;
         }
+        if let Benefit::BuyGetOther { buy, get, .. } = &self.benefit {
+            if self.target != Selector::default() {
+                return Err(RuleError::PoolsWithTarget);
+            }
+            for (what, pool) in [("buy", buy), ("get", get)] {
+                if pool.selector.is_all() {
+                    return Err(RuleError::EmptyPool(what));
+                }
+                pool.selector.check()?;
+            }
+        }
         check_currency(
             self.currency,
             self.benefit.has_amounts() || self.conditions.minimum_subtotal.is_some(),
@@ -203,6 +228,11 @@ impl Benefit {
             Benefit::BuyGet { buy, get, bps } => {
                 check_pieces("buy", *buy)?;
                 check_pieces("get", *get)?;
+                check_percentage(*bps)
+            }
+            Benefit::BuyGetOther { buy, get, bps } => {
+                check_pieces("the quantity to buy", buy.quantity)?;
+                check_pieces("the quantity to get", get.quantity)?;
                 check_percentage(*bps)
             }
             Benefit::PriceOverride { .. } => Ok(()),
@@ -226,7 +256,16 @@ impl Benefit {
     }
 
     fn has_amounts(&self) -> bool {
-        !matches!(self, Benefit::Percentage { .. } | Benefit::BuyGet { .. })
+        !matches!(self, Benefit::Percentage { .. } | Benefit::BuyGet { .. } | Benefit::BuyGetOther { .. })
+    }
+
+    /// The choices that it is made of, where it chooses by several of its own.
+    pub(super) fn selectors(&self) -> Vec<&Selector> {
+        match self {
+            Benefit::Bundle { components, .. } => components.iter().map(|part| &part.selector).collect(),
+            Benefit::BuyGetOther { buy, get, .. } => vec![&buy.selector, &get.selector],
+            _ => Vec::new(),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::remaining::{
     Candidate, Discount, Part, Remaining, RemainingLine, spread, spread_percentage, total_left, total_off,
 };
 use super::selection::{LineIndex, Selector};
+use super::two_pools::buy_get_other;
 use crate::quantity::Quantity;
 
 /// The step of promotions.
@@ -133,14 +134,16 @@ impl PromotionStep<'_> {
         if total_off(&parts) > 0 { Ok((parts, uses)) } else { Err(Reason::NothingToTakeOff) }
     }
 
-    /// Which lines a promotion is for; of a bundle also which components each line fits.
+    /// Which lines a promotion is for; of a bundle also which components each line fits, of a buy-get of two
+    /// pools which of these.
     fn chosen_by(&self, promotion: &Promotion) -> (Vec<bool>, Vec<usize>) {
         let mut chosen = self.index.chosen(&promotion.target);
         let mut fits = Vec::new();
-        if let Benefit::Bundle { components, .. } = &promotion.benefit {
+        let selectors = promotion.benefit.selectors();
+        if !selectors.is_empty() {
             fits = vec![0; chosen.len()];
-            for (bit, component) in components.iter().enumerate() {
-                for (fit, is_chosen) in fits.iter_mut().zip(self.index.chosen(&component.selector)) {
+            for (bit, selector) in selectors.into_iter().enumerate() {
+                for (fit, is_chosen) in fits.iter_mut().zip(self.index.chosen(selector)) {
                     *fit |= usize::from(is_chosen) << bit;
                 }
             }
@@ -157,6 +160,10 @@ impl PromotionStep<'_> {
         uses_max: u32,
     ) -> Result<Given, Reason> {
         let once = |parts: Vec<Part>| Ok((parts, 1));
+        let fitting = || -> Vec<Fitting> {
+            let fits = |c: &Candidate| fits.get(c.at).copied().unwrap_or(0);
+            candidates.iter().map(|c| Fitting { candidate: c, fits: fits(c) }).collect()
+        };
         match benefit {
             Benefit::Percentage { bps } => once(spread_percentage(candidates, *bps)),
             Benefit::FixedAmount { amount, per: FixedAmountPer::Order } => once(spread(candidates, *amount)),
@@ -170,11 +177,11 @@ impl PromotionStep<'_> {
                 Ok(price_override(candidates, *unit_price, self.basket.currency, uses_max))
             }
             Benefit::Bundle { components, price } => {
-                let fitting: Vec<Fitting> = candidates
-                    .iter()
-                    .map(|c| Fitting { candidate: c, fits: fits.get(c.at).copied().unwrap_or(0) })
-                    .collect();
-                bundle(&fitting, components, *price, uses_max).ok_or(Reason::TooFewUnits)
+                bundle(&fitting(), components, *price, uses_max).ok_or(Reason::TooFewUnits)
+            }
+            Benefit::BuyGetOther { buy, get, bps } => {
+                let quantities = (buy.quantity, get.quantity);
+                buy_get_other(&fitting(), quantities, *bps, uses_max).ok_or(Reason::TooFewUnits)
             }
             Benefit::SpendThreshold { minimum, reward } => {
                 let is = total_left(candidates);

@@ -104,14 +104,15 @@ pub fn tax(id: &str, rate_bps: u32) -> TaxRule {
 
 /// An automatic, stackable promotion on everything.
 pub fn promotion(id: &str, benefit: Benefit) -> Promotion {
-    let has_amounts = !matches!(benefit, Benefit::Percentage { .. } | Benefit::BuyGet { .. });
+    let has_none =
+        matches!(benefit, Benefit::Percentage { .. } | Benefit::BuyGet { .. } | Benefit::BuyGetOther { .. });
     Promotion {
         id: id.into(),
         version: 7,
         name: format!("promotion {id}"),
         priority: 10,
         automatic: true,
-        currency: has_amounts.then_some(Currency::GBP),
+        currency: (!has_none).then_some(Currency::GBP),
         benefit,
         target: Selector::default(),
         conditions: Conditions::default(),
@@ -131,6 +132,12 @@ pub fn amount_off(id: &str, amount: i64) -> Promotion {
 
 pub fn buy_get(id: &str, buy: u32, get: u32) -> Promotion {
     promotion(id, Benefit::BuyGet { buy, get, bps: 10_000 })
+}
+
+/// Of two pools, by SKU and how many.
+pub fn buy_get_other(id: &str, buy: (&[&str], u32), get: (&[&str], u32), bps: u32) -> Promotion {
+    let pool = |(skus, quantity)| Pool { selector: only(skus), quantity };
+    promotion(id, Benefit::BuyGetOther { buy: pool(buy), get: pool(get), bps })
 }
 
 pub fn bundle(id: &str, components: &[(&[&str], u32)], price: i64) -> Promotion {

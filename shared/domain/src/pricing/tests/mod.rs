@@ -14,3 +14,4 @@ mod rule_checks;
 mod stacking;
 mod storage;
 mod taxes;
+mod two_pools;

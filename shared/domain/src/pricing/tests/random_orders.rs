@@ -121,7 +121,7 @@ fn random_selector(dice: &mut Dice) -> Selector {
 fn random_benefit(dice: &mut Dice) -> Benefit {
     let bps = dice.pick(&PERCENTAGES);
     let amount = dice.roll(1, 700);
-    match dice.roll(1, 6) {
+    match dice.roll(1, 7) {
         1 => Benefit::Percentage { bps },
         2 => {
             let per = dice.pick(&[FixedAmountPer::Order, FixedAmountPer::Unit]);
@@ -137,6 +137,10 @@ fn random_benefit(dice: &mut Dice) -> Benefit {
             let components = (0..dice.roll(1, 3)).map(|_| component(dice)).collect();
             Benefit::Bundle { components, price: dice.roll(0, 400) }
         }
+        6 => {
+            let buy = random_pool(dice, 3);
+            Benefit::BuyGetOther { buy, get: random_pool(dice, 2), bps }
+        }
         _ => {
             let reward = dice.pick(&[Reward::Percentage { bps }, Reward::FixedAmount { amount }]);
             Benefit::SpendThreshold { minimum: dice.roll(1, 1_000), reward }
@@ -144,9 +148,25 @@ fn random_benefit(dice: &mut Dice) -> Benefit {
     }
 }
 
+/// Some SKUs or a category: two pools often overlap.
+fn random_pool(dice: &mut Dice, most: u32) -> Pool {
+    let mut selector = Selector::default();
+    if dice.once_in(2) {
+        selector.categories.insert(dice.pick(&CATEGORIES).to_owned());
+    } else {
+        selector.skus.extend((0..dice.roll(1, 3)).map(|_| dice.pick(&SKUS).to_owned()));
+    }
+    if dice.once_in(5) {
+        selector.excluded_skus.insert(dice.pick(&SKUS).to_owned());
+        // At least one stays chosen.
+        selector.excluded_skus = selector.excluded_skus.difference(&selector.skus).cloned().collect();
+    }
+    Pool { selector, quantity: dice.size(1, most) }
+}
+
 fn random_promotion(dice: &mut Dice, number: i64) -> Promotion {
     let mut promotion = promotion(&format!("p{number}"), random_benefit(dice));
-    if !matches!(promotion.benefit, Benefit::Bundle { .. }) {
+    if !matches!(promotion.benefit, Benefit::Bundle { .. } | Benefit::BuyGetOther { .. }) {
         promotion.target = random_selector(dice);
     }
     promotion.priority = dice.size(1, 3);

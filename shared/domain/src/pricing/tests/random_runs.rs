@@ -8,6 +8,7 @@ use super::super::*;
 use super::fixtures::*;
 use super::random_orders::{Dice, random_order};
 use crate::money::divide_rounding;
+use crate::quantity::Unit;
 
 fn rounded(amount: i64, part: i64, whole: i64) -> i64 {
     let exact = i128::from(amount) * i128::from(part);
@@ -170,7 +171,15 @@ fn check_discounts(basket: &Basket, rules: &PriceRules, priced: &Priced) {
             }
         }
         if let Some(promotion) = promotion {
-            let multibuy = matches!(promotion.benefit, Benefit::BuyGet { .. } | Benefit::Bundle { .. });
+            let multibuy = matches!(
+                promotion.benefit,
+                Benefit::BuyGet { .. } | Benefit::Bundle { .. } | Benefit::BuyGetOther { .. }
+            );
+            let untouched = !secretly_touched && touched.iter().all(|touched| !touched);
+            if let Benefit::BuyGetOther { buy, get, bps } = &promotion.benefit {
+                let given = (uses, parts.as_slice());
+                check_pools(basket, promotion, (buy, get, *bps), given, untouched.then_some(&left));
+            }
             secretly_touched |= multibuy;
             secretly_kept |= multibuy && exclusive;
             let most = promotion.limits.per_order.unwrap_or(u32::MAX);
@@ -184,6 +193,7 @@ fn check_discounts(basket: &Basket, rules: &PriceRules, priced: &Priced) {
         }
     }
     assert_eq!(explained, priced.amounts.discount_shown);
+    check_pieces_used(basket, rules, priced);
     let promotions = priced.explanations.iter().filter(|e| is_promotion(&e.source)).count();
     let unknown = priced
         .explanations
@@ -195,6 +205,117 @@ fn check_discounts(basket: &Basket, rules: &PriceRules, priced: &Priced) {
         let used = |p: &Promotion| priced.promotion_uses.contains_key(&p.id);
         assert!(rules.promotions.iter().filter(of_group).filter(|p| used(p)).count() <= 1);
     }
+}
+
+fn pieces_of<'a>(lines: impl Iterator<Item = &'a BasketLine>) -> i64 {
+    let in_pieces =
+        lines.filter(|line| line.unit == Unit::Piece && line.discountable && !line.price_overridden);
+    in_pieces.map(|line| line.quantity.thousandths() / 1_000).sum()
+}
+
+/// No piece takes part in two buy-gets or bundles, nor in two groups of one: each promotion has pieces enough
+/// for all its groups, and so have all of them together.
+fn check_pieces_used(basket: &Basket, rules: &PriceRules, priced: &Priced) {
+    let mut used = 0;
+    for promotion in &rules.promotions {
+        let uses = priced.promotion_uses.get(&promotion.id).map_or(0, |uses| i64::from(*uses));
+        let pieces = match &promotion.benefit {
+            Benefit::BuyGet { buy, get, .. } => i64::from(buy + get),
+            Benefit::Bundle { components, .. } => components.iter().map(|c| i64::from(c.quantity)).sum(),
+            Benefit::BuyGetOther { buy, get, .. } => i64::from(buy.quantity + get.quantity),
+            _ => 0,
+        };
+        used += uses * pieces;
+    }
+    assert!(used <= pieces_of(basket.lines.iter()), "{used} pieces of {:?}", basket.lines);
+}
+
+/// Pieces that may be bought only, given only, and both.
+#[derive(Default)]
+struct Pieces {
+    bought: i64,
+    given: i64,
+    both: i64,
+}
+
+impl Pieces {
+    fn add(&mut self, bought: bool, given: bool, pieces: i64) {
+        match (bought, given) {
+            (true, true) => self.both += pieces,
+            (true, false) => self.bought += pieces,
+            (false, true) => self.given += pieces,
+            (false, false) => {}
+        }
+    }
+
+    /// Whether so many can be bought and so many others given.
+    fn suffice(&self, to_buy: i64, to_give: i64) -> bool {
+        let from_both = (to_buy - self.bought).max(0) + (to_give - self.given).max(0);
+        from_both <= self.both
+    }
+}
+
+/// What a buy-get of two pools took off: nothing off what is bought only, no more groups than there are
+/// pieces for. And where nothing was touched before it, what pieces say that are laid in a row and taken one
+/// by one.
+fn check_pools(
+    basket: &Basket,
+    promotion: &Promotion,
+    (buy, get, bps): (&Pool, &Pool, u32),
+    (uses, parts): (u32, &[i64]),
+    untouched: Option<&Vec<i64>>,
+) {
+    let bought = |line: &BasketLine| is_chosen(&buy.selector, line);
+    let given = |line: &BasketLine| is_chosen(&get.selector, line);
+    let uses = i64::from(uses);
+    for (line, part) in basket.lines.iter().zip(parts) {
+        assert!(*part == 0 || given(line), "{line:?}");
+    }
+    let (to_buy, to_get) = (i64::from(buy.quantity), i64::from(get.quantity));
+    let mut all = Pieces::default();
+    for line in &basket.lines {
+        all.add(bought(line), given(line), pieces_of([line].into_iter()));
+    }
+    assert!(all.suffice(uses * to_buy, uses * to_get), "{uses} groups of {:?}", basket.lines);
+    let Some(left) = untouched else { return };
+    // A line that costs nothing takes no part. Pieces lie in a row from the cheapest, with their lines.
+    let mut row: Vec<(&BasketLine, usize, i64)> = Vec::new();
+    for (at, (line, left)) in basket.lines.iter().zip(left).enumerate().filter(|(_, (_, left))| **left > 0) {
+        let pieces = usize::try_from(pieces_of([line].into_iter())).unwrap();
+        row.extend((0..pieces).map(|_| (line, at, *left)));
+    }
+    row.sort_by_key(|(line, _, left)| left * 1_000_000_000 / line.quantity.thousandths());
+    let mut pieces = Pieces::default();
+    row.iter().for_each(|(line, ..)| pieces.add(bought(line), given(line), 1));
+    let limit = i64::from(promotion.limits.per_order.unwrap_or(u32::MAX))
+        .min(i64::from(*basket.uses_left.get(&promotion.id).unwrap_or(&u32::MAX)));
+    let mut groups = 0;
+    while groups < limit && pieces.suffice((groups + 1) * to_buy, (groups + 1) * to_get) {
+        groups += 1;
+    }
+    assert_eq!(uses, groups, "as many groups as there are pieces and uses for");
+    // Each is given if the rest can still make up all groups.
+    let mut to_give = groups * to_get;
+    let mut given_of = vec![0_i64; basket.lines.len()];
+    for (line, at, _) in row.iter().filter(|(line, ..)| given(line)) {
+        pieces.add(bought(line), true, -1);
+        if to_give > 0 && pieces.suffice(groups * to_buy, to_give - 1) {
+            given_of[*at] += 1;
+            to_give -= 1;
+        } else {
+            pieces.add(bought(line), true, 1);
+        }
+    }
+    assert_eq!(to_give, 0);
+    let lines = basket.lines.iter().zip(left).zip(&given_of).filter(|(_, given)| **given > 0);
+    let each = lines.map(|((line, left), given)| {
+        rounded(*left, given * i64::from(bps), line.quantity.thousandths() / 1_000 * 10_000)
+    });
+    let expected: i64 = each.sum();
+    // Of equal pieces others may have been given, each line rounded by itself.
+    let slack = i64::try_from(given_of.len()).unwrap();
+    let amount: i64 = parts.iter().sum();
+    assert!((amount - expected).abs() <= slack, "{amount} and not {expected}");
 }
 
 fn is_of(source: &Source, promotion: &str) -> bool {
@@ -322,7 +443,7 @@ fn a_hundred_thousand_orders_add_up() {
             }
         }
     }
-    assert_eq!(applied.len(), 12, "{applied:?}");
+    assert_eq!(applied.len(), 13, "{applied:?}");
     assert!(applied.values().all(|times| *times > 1_000), "{applied:?}");
 }
 
@@ -337,6 +458,7 @@ fn kind_of(basket: &Basket, rules: &PriceRules, source: &Source) -> &'static str
                 Benefit::PriceOverride { .. } => "price override",
                 Benefit::Bundle { .. } => "bundle",
                 Benefit::SpendThreshold { .. } => "spend threshold",
+                Benefit::BuyGetOther { .. } => "buy and get of another",
             }
         }
         Source::ManualDiscount { number } => {

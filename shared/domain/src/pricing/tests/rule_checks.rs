@@ -16,6 +16,7 @@ fn what_is_right_passes() {
         percentage("p", 10_000),
         amount_off("p", 1),
         buy_get("p", 1_000, 1),
+        buy_get_other("p", (&["a"], 1_000), (&["a", "b"], 1), 1),
         bundle("p", &[(&["a"], 1)], 0),
         promotion("p", Benefit::PriceOverride { unit_price: "0".parse().unwrap() }),
     ] {
@@ -56,6 +57,45 @@ fn benefits_have_bounds() {
     assert_eq!(refused(bundle("p", &[(&["\n"], 1)], 1)), "id_malformed");
     let targeted = Promotion { target: only(&["a"]), ..bundle("p", &[a], 1) };
     assert_eq!(refused(targeted), "bundle_with_target");
+}
+
+#[test]
+fn pools_name_products_and_how_many() {
+    let (a, b): (&[&str], &[&str]) = (&["a"], &["b"]);
+    for bps in [0, 10_001] {
+        assert_eq!(refused(buy_get_other("p", (a, 1), (b, 1), bps)), "percentage_out_of_range");
+        let basket = basket([line(1, "a", "1", 1)]);
+        let priced = price(&basket, &rules([buy_get_other("p", (a, 1), (b, 1), bps)]));
+        assert_eq!(priced.unwrap_err().code(), "percentage_out_of_range");
+    }
+    for (buy, get) in [(0, 1), (1, 0), (1_001, 1), (1, 1_001)] {
+        assert_eq!(refused(buy_get_other("p", (a, buy), (b, get), 1)), "pieces_out_of_range");
+        let basket = basket([line(1, "a", "1", 1)]);
+        let priced = price(&basket, &rules([buy_get_other("p", (a, buy), (b, get), 1)]));
+        assert_eq!(priced.unwrap_err().code(), "pieces_out_of_range");
+    }
+    assert_eq!(refused(buy_get_other("p", (&[], 1), (b, 1), 1)), "pool_empty");
+    assert_eq!(refused(buy_get_other("p", (a, 1), (&[], 1), 1)), "pool_empty");
+    let all_but = |selector: Selector| Promotion {
+        benefit: Benefit::BuyGetOther {
+            buy: Pool { selector: only(a), quantity: 1 },
+            get: Pool { selector, quantity: 1 },
+            bps: 1,
+        },
+        ..buy_get_other("p", (a, 1), (b, 1), 1)
+    };
+    assert_eq!(refused(all_but(Selector { excluded_skus: names(&["c"]), ..only(&[]) })), "pool_empty");
+    assert_eq!(refused(all_but(Selector { excluded_skus: names(b), ..only(b) })), "chosen_and_excluded");
+    assert_eq!(refused(all_but(only(&["\n"]))), "id_malformed");
+    let many: Vec<String> = (0..1_001).map(|n| format!("s{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(refused(all_but(only(&many))), "list_too_long");
+    for target in [only(a), Selector { excluded_skus: names(a), ..only(&[]) }] {
+        let targeted = Promotion { target, ..buy_get_other("p", (a, 1), (b, 1), 1) };
+        assert_eq!(refused(targeted), "pools_with_target");
+    }
+    let currency = Some(Currency::GBP);
+    assert_eq!(refused(Promotion { currency, ..buy_get_other("p", (a, 1), (b, 1), 1) }), "currency_unused");
 }
 
 #[test]

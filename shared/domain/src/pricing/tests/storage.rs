@@ -38,6 +38,12 @@ fn a_promotion_reads_as_it_is_meant() {
     let unknown = text.replace("\"automatic\"", "\"automatik\": true, \"automatic\"");
     let refused = serde_json::from_str::<Promotion>(&unknown).unwrap_err().to_string();
     assert!(refused.contains("automatik"), "{refused}");
+    let pools = r#"{"buy_get_other": {"buy": {"selector": {"skus": ["razor"]}, "quantity": 2},
+        "get": {"selector": {"categories": ["blades"]}, "quantity": 1}, "bps": 5000}}"#;
+    let of_pools: Benefit = serde_json::from_str(pools).unwrap();
+    let Benefit::BuyGetOther { buy, get, bps: 5_000 } = &of_pools else { panic!("{of_pools:?}") };
+    assert_eq!((buy.quantity, &buy.selector), (2, &only(&["razor"])));
+    assert_eq!((get.quantity, &get.selector.categories), (1, &names(&["blades"])));
     let unknown = text.replace("\"bps\"", "\"percent\": 1, \"bps\"");
     assert!(serde_json::from_str::<Promotion>(&unknown).is_err());
 }
