@@ -146,6 +146,7 @@ async fn stocked(ports: &Ports, memory: &MemoryDatabase, caller: &Caller, units:
         business_day_start: "00:00".into(),
         region: None,
         address: None,
+        tax_number: None,
         capacity: None,
         hours: None,
         registers: vec![],

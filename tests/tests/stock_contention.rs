@@ -40,6 +40,7 @@ async fn shop(ports: &Ports) -> Caller {
             business_day_start: "00:00".into(),
             region: None,
             address: None,
+            tax_number: None,
             capacity: None,
             hours: None,
             registers: vec![],

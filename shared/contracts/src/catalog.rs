@@ -301,6 +301,10 @@ pub struct LocationBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 500)]
     pub address: Option<String>,
+    /// Its tax registration, as the law wants it on receipts, which show it from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64, example = "GB 999 9999 73")]
+    pub tax_number: Option<String>,
     /// How much it holds, in the unit the tenant counts in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0)]
@@ -326,6 +330,7 @@ impl LocationBody {
         "business_day_start",
         "region",
         "address",
+        "tax_number",
         "capacity",
         "hours",
         "registers",
@@ -353,6 +358,8 @@ pub struct LocationReply {
     pub region: Option<String>,
     /// Postal address.
     pub address: Option<String>,
+    /// Its tax registration, as receipts show it.
+    pub tax_number: Option<String>,
     /// How much it holds.
     pub capacity: Option<i64>,
     /// Opening hours.
@@ -374,6 +381,7 @@ impl From<Location> for LocationReply {
             business_day_start: location.business_day_start,
             region: location.region,
             address: location.address,
+            tax_number: location.tax_number,
             capacity: location.capacity,
             hours: location.hours,
             registers: location.registers,

@@ -271,7 +271,7 @@ mod tests {
         same(
             LocationBody::FIELDS,
             fields_of::<LocationBody>(json!({"id": "a", "kind": "store", "name": "A", "time_zone": "UTC",
-                "currency": "GBP", "region": "r", "address": "a", "capacity": 1, "hours": "h"})),
+                "currency": "GBP", "region": "r", "address": "a", "tax_number": "t", "capacity": 1, "hours": "h"})),
         );
         same(
             PriceData::FIELDS,

@@ -46,6 +46,9 @@ pub struct Location {
     /// Postal address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// Its tax registration, as the law wants it on receipts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_number: Option<String>,
     /// How much it holds, in its own words or units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<i64>,

@@ -65,6 +65,7 @@ impl Shop {
             business_day_start: "00:00".to_owned(),
             region: None,
             address: None,
+            tax_number: None,
             capacity: None,
             hours: None,
             registers: (1..=4).map(|n| format!("r-{n}")).collect(),

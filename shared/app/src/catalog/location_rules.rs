@@ -17,6 +17,9 @@ pub const REGISTERS_MAX: usize = 200;
 pub const NAME_CHARACTERS_MAX: usize = 200;
 /// Longest region, in characters.
 pub const REGION_CHARACTERS_MAX: usize = 64;
+/// Longest tax number, in characters: the longest there are have some twenty, with what countries write before
+/// and between them.
+pub const TAX_NUMBER_CHARACTERS_MAX: usize = 64;
 /// Longest address or hours, in characters. These may have several lines.
 pub const TEXT_CHARACTERS_MAX: usize = 500;
 
@@ -72,6 +75,12 @@ pub fn location_from(body: LocationBody) -> Result<Location, Refusal> {
         "an address is 1 to 500 printable characters",
     );
     errors.demand(
+        body.tax_number.as_deref().is_none_or(|t| is_plain_text(t, TAX_NUMBER_CHARACTERS_MAX)),
+        "tax_number",
+        "tax_number_malformed",
+        "a tax number is 1 to 64 printable characters without leading or trailing spaces",
+    );
+    errors.demand(
         body.hours.as_deref().is_none_or(is_text),
         "hours",
         "hours_malformed",
@@ -123,6 +132,7 @@ pub fn location_from(body: LocationBody) -> Result<Location, Refusal> {
         business_day_start: body.business_day_start,
         region: body.region,
         address: body.address,
+        tax_number: body.tax_number,
         capacity: body.capacity,
         hours: body.hours,
         registers: body.registers,

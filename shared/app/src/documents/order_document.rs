@@ -92,7 +92,7 @@ pub(super) fn store_of(location: &Location) -> Store {
         id: location.id.clone(),
         name: clipped(&location.name),
         address_lines: lines.take(ENTRIES_MAX).map(clipped).collect(),
-        tax_id: None,
+        tax_id: location.tax_number.as_deref().map(clipped),
         time_zone: location.time_zone.clone(),
     }
 }

@@ -134,6 +134,7 @@ impl World {
             business_day_start: "00:00".to_owned(),
             region: None,
             address: address.map(str::to_owned),
+            tax_number: None,
             capacity: None,
             hours: None,
             registers: vec!["r-1".to_owned()],
@@ -411,6 +412,53 @@ async fn the_store_is_told_as_it_is_now_also_when_it_was_closed() {
     let call = Upload { entity: Entity::Locations, body: body.as_bytes(), from: 1, deadline: Timestamp::MAX };
     assert_eq!(upload(&world.shop.ports, &hq, call).await.unwrap().applied, 1);
     assert!(world.text("o-1.receipt").await.contains("New Name"));
+}
+
+/// As its name is: a number that a store gets, corrects or gives up is on what is printed from then on.
+#[tokio::test]
+async fn receipts_show_the_tax_number_of_a_store_that_has_one() {
+    let world = world().await;
+    world.sale("o-1").await;
+    world.returned("back", "o-1").await;
+    let with_number = ["o-1.receipt", "o-1.merchant_copy", "back.return_receipt", "back.merchant_copy"];
+    let all = async || {
+        let mut made = Vec::new();
+        for id in with_number.into_iter().chain(["o-1.gift_receipt"]) {
+            for format in Format::ALL {
+                made.push((id, format, world.fetch(id, format, false).await.unwrap()));
+            }
+        }
+        made
+    };
+    let tell = async |version: u64, number: Option<&str>| {
+        let mut line = json!({"id": STORE, "version": version, "op": "upsert", "data": {"kind": "store",
+            "name": "Leeds", "time_zone": "Europe/London", "currency": "GBP", "registers": ["r-1"]}});
+        if let Some(number) = number {
+            line["data"]["tax_number"] = json!(number);
+        }
+        let body = format!("{line}\n");
+        let call =
+            Upload { entity: Entity::Locations, body: body.as_bytes(), from: 1, deadline: Timestamp::MAX };
+        let hq = caller("demo", &[Role::Integration]);
+        assert_eq!(upload(&world.shop.ports, &hq, call).await.unwrap().applied, 1);
+    };
+    tell(10, None).await;
+    let without = all().await;
+    tell(11, Some("GB 999 9999 73")).await;
+    for ((id, format, plain), (.., numbered)) in without.iter().zip(all().await) {
+        let [plain, text] = [plain, &numbered].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let told = text.contains("Tax no. GB 999 9999 73");
+        assert_eq!(told, with_number.contains(id), "{id} as {format}: {text}");
+        assert!(!plain.contains("Tax no."), "{id} as {format}");
+        if *format == Format::Text {
+            let rest: String = text.split_inclusive('\n').filter(|row| !row.contains("Tax no.")).collect();
+            assert_eq!(rest, plain, "{id}: nothing else is another");
+        }
+    }
+    tell(12, Some("GB 123 4567 82")).await;
+    assert!(world.text("o-1.receipt").await.contains("Tax no. GB 123 4567 82"), "a correction is seen");
+    tell(13, None).await;
+    assert!(all().await == without, "to the byte as before");
 }
 
 #[tokio::test]

@@ -185,6 +185,7 @@ impl Fixture {
                 business_day_start: "00:00".into(),
                 region: None,
                 address: None,
+                tax_number: None,
                 capacity: None,
                 hours: None,
                 registers: vec![],
