@@ -14,6 +14,7 @@ impl From<CartError> for Error {
             | CartError::Underpaid { .. }
             | CartError::Overpaid { .. }
             | CartError::BelowCoins { .. }
+            | CartError::NotInCoins { .. }
             | CartError::StoredValueInPart { .. }
             | CartError::PaymentsPresent
             | CartError::AccountPays
@@ -54,7 +55,9 @@ impl From<CartError> for Error {
             CartError::UnknownTender => refusal.with_error("payload.tender", error.code(), error.to_string()),
             CartError::AboveApproved { most } => refusal.with_extra("maximum_refund", *most),
             CartError::DiscountAboveTotal { left } => refusal.with_extra("left", *left),
-            CartError::BelowCoins { payable } => refusal.with_extra("payable", *payable),
+            CartError::BelowCoins { payable } | CartError::NotInCoins { payable } => {
+                refusal.with_extra("payable", *payable)
+            }
             CartError::Underpaid { due } | CartError::Overpaid { due } => refusal.with_extra("due", *due),
             _ => refusal,
         }

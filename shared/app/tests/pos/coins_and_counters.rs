@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use tillstream_app::Error;
 use tillstream_app::documents::{Format, read};
 use tillstream_app::pos::till::proof;
 use tillstream_app::tenancy::Role;
@@ -59,6 +60,86 @@ async fn a_shift_names_the_rounding_of_its_cash() {
         assert!(row.contains("-0.04"), "{format}: {row}");
     }
     let proof = proof::of_shift(&world.shop.ports, &caller("demo", &[Role::Operator]), "sh").await.unwrap();
+    assert!(proof.proved, "{proof:?}");
+}
+
+/// Cash goes back as it comes in: in coins, the difference is told, and the drawer has what was counted.
+#[tokio::test]
+async fn cash_goes_back_in_coins() {
+    let world = World::open().await;
+    world.settings(TaxMode::Inclusive, TaxRounding::PerLine, 5).await;
+    world.tax("VAT", 2_000, &[]).await;
+    world.shop.product(STORE, "ODD", "10.02", 100).await.unwrap();
+    let shop = &world.shop;
+    shop.command("o", "open_till", json!({"shift_id": "sh", "amount": gbp(5_000)})).await.unwrap();
+    // Without a receipt: 10.02 in all, and a thing of two pence.
+    for (id, price, wrong, payable, given) in [
+        ("b-1", "10.02", 1_002, 1_000, 1_000),
+        ("b-2", "10.03", 1_000, 1_005, 1_005),
+        ("b-3", "0.02", 2, 0, 0),
+    ] {
+        shop.command(&format!("{id}s"), "start_return", json!({"return_id": id, "reason": "x"}))
+            .await
+            .unwrap();
+        let line =
+            json!({"return_id": id, "sku": "ODD", "quantity": 1, "disposition": "none", "unit_price": price});
+        shop.command(&format!("{id}l"), "return_line_item", line).await.unwrap();
+        let refund = |amount: i64| json!({"return_id": id, "tender": "cash", "amount": gbp(amount)});
+        if wrong % 5 != 0 {
+            let refused = shop.command(&format!("{id}w"), "refund_tender", refund(wrong)).await.unwrap_err();
+            assert_eq!(refused.code(), Some("cash_not_in_coins"), "{id}");
+            let Error::Rejected(refused) = refused else { panic!("no refusal") };
+            assert_eq!(refused.extra["payable"], json!(payable), "{id}");
+        }
+        let early = shop.command(&format!("{id}e"), "finalize_return", json!({"return_id": id})).await;
+        assert_eq!(early.unwrap_err().code(), Some("underpaid"), "{id}");
+        shop.command(&format!("{id}r"), "refund_tender", refund(given)).await.unwrap();
+        // Sent again it is what it was.
+        shop.command(&format!("{id}r"), "refund_tender", refund(given)).await.unwrap();
+        let done =
+            shop.command(&format!("{id}f"), "finalize_return", json!({"return_id": id})).await.unwrap();
+        let done = serde_json::to_value(done.reply.cart.unwrap()).unwrap();
+        let totals = |name: &str| amount(&done["totals"][name]);
+        assert_eq!(
+            (totals("total") + totals("cash_rounding"), totals("paid"), totals("due")),
+            (given, given, 0)
+        );
+        assert_eq!(done["payments"].as_array().unwrap().len(), 1);
+        let [line] = done["lines"].as_array().unwrap().as_slice() else { panic!("{done}") };
+        assert_eq!(amount(&line["total"]), totals("total"), "lines are what they were sold for");
+    }
+    // A sale that paid to the penny by card, and in coins, is voided as it was paid.
+    world.cart("sale", &[("ODD", 2)]).await;
+    world.send("sale", "set_tendering", json!({})).await;
+    world.send("sale", "add_payment", json!({"tender": "card", "amount": gbp(1_001)})).await;
+    let paid = world.send("sale", "add_payment", json!({"tender": "cash", "amount": gbp(1_005)})).await;
+    assert_eq!(amount(&paid["totals"]["cash_rounding"]), 2);
+    world.send("sale", "finalize_order", json!({})).await;
+    let void = shop.command("v", "void_order", json!({"order_id": "sale", "reason": "x"})).await.unwrap();
+    let back = world.order(void.reply.result.order_id.as_deref().unwrap()).await;
+    let refunds: Vec<_> = back.payments.iter().map(|p| (p.tender.as_str(), p.amount)).collect();
+    assert_eq!((refunds, back.totals().unwrap().cash_rounding), (vec![("card", 1_001), ("cash", 1_005)], 2));
+    // What an exchange leaves of a return, and comes to no coin, is given back in none.
+    shop.command("xs", "start_return", json!({"return_id": "x", "reason": "x"})).await.unwrap();
+    let line =
+        json!({"return_id": "x", "sku": "ODD", "quantity": 1, "disposition": "none", "unit_price": "4.02"});
+    shop.command("xl", "return_line_item", line).await.unwrap();
+    world.cart("new", &[("FOOD", 1)]).await;
+    world.send("new", "set_tendering", json!({})).await;
+    shop.command("xf", "finalize_exchange", json!({"return_id": "x", "cart_id": "new"})).await.unwrap();
+    let back = world.order("x").await;
+    let refunds: Vec<_> = back.payments.iter().map(|p| (p.tender.as_str(), p.amount)).collect();
+    assert_eq!((refunds, back.totals().unwrap().cash_rounding), (vec![("exchange", 400), ("cash", 0)], -2));
+    // 50.00 at the beginning less 20.05: the drawer is exact, and the figures say why.
+    let close = json!({"shift_id": "sh", "counted": gbp(5_000 - 1_000 - 1_005)});
+    let closed = shop.command("z", "close_till", close).await.unwrap().reply.result.shift.unwrap();
+    let report = serde_json::to_value(closed.report.unwrap()).unwrap();
+    assert_eq!(amount(&report["cash_difference"]), 0, "{report}");
+    let of = |name: &str| amount(&report[name]);
+    let tenders = report["tenders"].as_array().unwrap().iter();
+    let taken: i64 = tenders.map(|by| amount(&by["payments"]) - amount(&by["refunds"])).sum();
+    assert_eq!(of("sales_total") - of("returns_total") + of("cash_rounding"), taken, "{report}");
+    let proof = proof::of_shift(&shop.ports, &caller("demo", &[Role::Operator]), "sh").await.unwrap();
     assert!(proof.proved, "{proof:?}");
 }
 

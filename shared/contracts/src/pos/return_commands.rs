@@ -79,7 +79,8 @@ pub struct RefundTender {
     pub return_id: String,
     /// Tender that is refunded.
     pub tender: String,
-    /// How much.
+    /// How much. Cash in coins, where the tenant has a smallest one: the nearest to what is due, or a part of it;
+    /// 0 where what is due comes to no coin.
     #[schema(value_type = MoneySchema)]
     pub amount: Money,
     /// The terminal's reference. Of a `gift_card` or `account` whose balance is kept here: where it goes; back to

@@ -249,16 +249,16 @@ impl Cart {
         self.push_credit(credit, refunded.len())?;
         for refund in refunded {
             let due = self.totals()?.due;
-            let rounded =
-                self.refund_rounding(&refund.tender, refund.amount).map_err(|error| match error {
-                    CartError::Overpaid { due } => {
-                        ExchangeError::RefundedTooMuch { credit, refund: refund.id(), due: due.max(0) }
-                    }
-                    error => error.into(),
-                })?;
             if due <= 0 {
                 return Err(ExchangeError::RefundedTooMuch { credit, refund: refund.id(), due: 0 });
             }
+            let rounded =
+                self.refund_rounding(&refund.tender, refund.amount).map_err(|error| match error {
+                    CartError::Overpaid { due } => {
+                        ExchangeError::RefundedTooMuch { credit, refund: refund.id(), due }
+                    }
+                    error => error.into(),
+                })?;
             if rounded != 0 {
                 self.terms.cash_rounding.insert(refund.number, rounded);
             }
@@ -266,6 +266,8 @@ impl Cart {
         }
         match self.totals()?.due {
             0 => Ok(()),
+            // What comes to no coin could not be refunded before: then more was due.
+            1.. if self.settle_by_no_coin() => Ok(()),
             due => Err(ExchangeError::ToRefund { credit, due }),
         }
     }

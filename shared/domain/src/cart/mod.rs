@@ -321,6 +321,12 @@ pub enum CartError {
         /// What would be right.
         payable: i64,
     },
+    /// Cash to be given back that no coins are there for.
+    #[error("cash is given back in coins: {payable} minor units, or a part of that in coins")]
+    NotInCoins {
+        /// Most that can be given back in cash now; nothing where what is due comes to no coin.
+        payable: i64,
+    },
     /// Payments by one tender of which some are taken from stored value, and some are not.
     #[error(
         "some payments by {tender} are taken from a balance that is kept here, and some are not: take one back and \
@@ -448,6 +454,7 @@ impl CartError {
             CartError::Underpaid { .. } => "underpaid",
             CartError::Overpaid { .. } => "overpaid",
             CartError::BelowCoins { .. } => "cash_below_coins",
+            CartError::NotInCoins { .. } => "cash_not_in_coins",
             CartError::StoredValueInPart { .. } => "stored_value_in_part",
             CartError::PaymentsPresent | CartError::AccountPays => "payments_present",
             CartError::NotPositive => "amount_not_positive",

@@ -6,8 +6,10 @@ use super::{Cart, CartError, CartKind, CartState, PAYMENTS_MAX};
 use crate::money::Money;
 use crate::pricing::cash_rounding;
 
+/// The tender that gives change and is paid in coins.
+const CASH: &str = "cash";
 /// The tenders. Only cash gives change.
-pub const TENDERS: [&str; 5] = ["cash", "card", "gift_card", "voucher", "account"];
+pub const TENDERS: [&str; 5] = [CASH, "card", "gift_card", "voucher", "account"];
 
 /// A payment, or for a return a refund. Amounts in minor units of the cart's currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +53,8 @@ pub struct PaymentInput {
 }
 
 impl Cart {
-    fn check_payment(&self, input: &PaymentInput) -> Result<i64, CartError> {
+    /// Checks what a payment or a refund of at least so much says by itself; answers its tip.
+    fn check_payment(&self, input: &PaymentInput, least: i64) -> Result<i64, CartError> {
         if !TENDERS.contains(&input.tender.as_str()) {
             return Err(CartError::UnknownTender);
         }
@@ -66,7 +69,7 @@ impl Cart {
         if input.amount.currency != self.currency {
             return Err(CartError::CurrencyMismatch(self.currency));
         }
-        if input.amount.amount <= 0 {
+        if input.amount.amount < least {
             return Err(CartError::NotPositive);
         }
         Money::new(input.amount.amount, input.amount.currency)?;
@@ -93,7 +96,7 @@ impl Cart {
 
     /// What to add to what is due, so that it can be paid in coins; nothing for other tenders.
     pub(super) fn rounding_of(&self, tender: &str, due: i64) -> i64 {
-        if tender == "cash" { cash_rounding(due, self.terms.cash_increment) } else { 0 }
+        if tender == CASH { cash_rounding(due, self.terms.cash_increment) } else { 0 }
     }
 
     /// Takes a payment; answers its number and the change to give.
@@ -105,13 +108,13 @@ impl Cart {
     pub fn add_payment(&mut self, input: PaymentInput) -> Result<(u32, i64), CartError> {
         self.require(CartKind::Sale)?;
         self.require_tendering()?;
-        let tip = self.check_payment(&input)?;
+        let tip = self.check_payment(&input, 1)?;
         let due = self.totals()?.due;
         let rounding = self.rounding_of(&input.tender, due);
         let payable = due.saturating_add(rounding);
         let amount = input.amount.amount;
         let above = amount.saturating_sub(payable).max(0);
-        if above > 0 && input.tender != "cash" {
+        if above > 0 && input.tender != CASH {
             return Err(CartError::Overpaid { due });
         }
         if due == 0 {
@@ -149,48 +152,80 @@ impl Cart {
 
     /// Records a refund of a return, by a tender, up to what the return is worth and, where the sale
     /// is known, up to what was paid by that tender and not yet refunded; what an exchange paid goes to any.
+    /// Cash is given back in coins: to the nearest, as a sale is paid, or as much as is left of the sale's cash.
+    /// A refund of no cash settles what comes to no coin.
     ///
     /// # Errors
-    /// [`CartError::Overpaid`], [`CartError::AbovePaid`], and those of a payment.
+    /// [`CartError::Overpaid`], [`CartError::AbovePaid`], [`CartError::NotInCoins`], and those of a payment.
     pub fn refund(&mut self, input: PaymentInput) -> Result<u32, CartError> {
         self.require(CartKind::Return)?;
         self.require_open()?;
-        self.check_payment(&input)?;
+        let least = if input.tender == CASH && self.terms.cash_increment > 1 { 0 } else { 1 };
+        self.check_payment(&input, least)?;
         let rounded = self.refund_rounding(&input.tender, input.amount.amount)?;
+        Ok(self.push_refund(input, rounded))
+    }
+
+    fn push_refund(&mut self, input: PaymentInput, rounded: i64) -> u32 {
         let number = self.push_payment(input, 0, 0);
         if rounded != 0 {
             self.terms.cash_rounding.insert(number, rounded);
         }
-        Ok(number)
+        number
     }
 
     /// Checks one more refund of `amount`; answers what is added to what is due, so that it can be given in
     /// coins.
     ///
     /// # Errors
-    /// [`CartError::Overpaid`], [`CartError::AbovePaid`].
+    /// [`CartError::Overpaid`], [`CartError::AbovePaid`]; of cash [`CartError::NotInCoins`], and
+    /// [`CartError::NotPositive`] of nothing that settles nothing.
     pub(super) fn refund_rounding(&self, tender: &str, amount: i64) -> Result<i64, CartError> {
         let due = self.totals()?.due;
-        let rounding = self.rounding_of(tender, due);
-        let in_coins = amount == due.saturating_add(rounding);
-        if amount > due && !in_coins {
+        let nearest = due.saturating_add(self.rounding_of(tender, due));
+        if amount > due && amount != nearest {
             return Err(CartError::Overpaid { due });
         }
-        let mut rounded = if in_coins { rounding } else { 0 };
-        if let Some(original) = self.return_of.as_ref().and_then(|r| r.original.as_ref()) {
-            let left = original.refundable_beside(tender, &self.payments);
-            if amount > left {
-                return Err(CartError::AbovePaid { tender: tender.to_owned(), left });
-            }
-            // Returns of parts were rounded each by itself: the last one takes what is left to refund.
-            let given: i64 = self.payments.iter().map(|p| p.amount).sum();
-            let all_left = original.refundable_in_all().saturating_sub(given);
-            let short = due.saturating_sub(amount);
-            let in_a_coin = short > 0 && short < i64::from(self.terms.cash_increment);
-            if tender == "cash" && amount == all_left && in_a_coin {
-                rounded = -short;
-            }
+        let original = self.return_of.as_ref().and_then(|head| head.original.as_ref());
+        let left = original.map(|original| original.refundable_beside(tender, &self.payments));
+        if let Some(left) = left.filter(|left| amount > *left) {
+            return Err(CartError::AbovePaid { tender: tender.to_owned(), left });
         }
-        Ok(rounded)
+        let coin = i64::from(self.terms.cash_increment);
+        if tender != CASH || coin <= 1 {
+            return Ok(0);
+        }
+        // Returns of parts were rounded each by itself: there may be less left of the cash than the nearest.
+        let payable = left.map_or(nearest, |left| nearest.min(left - left % coin));
+        if amount % coin != 0 {
+            return Err(CartError::NotInCoins { payable });
+        }
+        let is_left_elsewhere = original.is_some_and(|original| original.is_left_beside_cash(&self.payments));
+        let settles = amount == payable && due > 0 && !is_left_elsewhere;
+        if amount == nearest && amount > 0 || settles {
+            Ok(amount - due)
+        } else if amount == 0 {
+            Err(CartError::NotPositive)
+        } else {
+            Ok(0)
+        }
+    }
+
+    /// Settles what is due of a return and comes to no coin by a refund of no cash; answers whether it did.
+    pub(super) fn settle_by_no_coin(&mut self) -> bool {
+        let rounded = self.refund_rounding(CASH, 0).ok().filter(|rounded| *rounded != 0);
+        let Some(rounded) = rounded.filter(|_| self.payments.len() < PAYMENTS_MAX) else { return false };
+        let nothing = PaymentInput {
+            tender: CASH.to_owned(),
+            amount: Money { amount: 0, currency: self.currency },
+            tip: None,
+            external_reference: None,
+            entry_method: None,
+        };
+        self.push_refund(nothing, rounded);
+        true
     }
 }
+
+#[cfg(test)]
+mod tests;

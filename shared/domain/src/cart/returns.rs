@@ -68,11 +68,6 @@ pub struct OriginalSale {
 }
 
 impl OriginalSale {
-    /// What can still be refunded to all tenders together, in minor units.
-    pub fn refundable_in_all(&self) -> i64 {
-        self.tenders.values().fold(0, |sum, (paid, refunded)| sum.saturating_add(paid - refunded))
-    }
-
     pub(super) fn paid_by(&self, tender: &str) -> i64 {
         self.tenders.get(tender).map_or(0, |(paid, _)| *paid)
     }
@@ -85,6 +80,12 @@ impl OriginalSale {
             *refunded.entry(refund.tender.clone()).or_default() += refund.amount;
         }
         refundable(|tender| self.paid_by(tender), &refunded, tender)
+    }
+
+    /// Whether something can still be refunded beside `refunds` to another tender than cash.
+    pub(super) fn is_left_beside_cash(&self, refunds: &[Payment]) -> bool {
+        let mut others = self.tenders.keys().filter(|tender| !["cash", EXCHANGE].contains(&tender.as_str()));
+        others.any(|tender| self.refundable_beside(tender, refunds) > 0)
     }
 }
 

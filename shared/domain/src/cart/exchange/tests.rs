@@ -43,7 +43,7 @@ type Paid<'a> = &'a [(&'a str, i64)];
 fn only_the_difference_is_paid_or_refunded() {
     type Told = Result<(i64, i64, i64, i64), (&'static str, i64)>;
     // Worth, price, payments, refunds, smallest coin: credit, change, rounding of the sale and of the return.
-    let cases: [(i64, i64, Paid, Paid, u32, Told); 34] = [
+    let cases: [(i64, i64, Paid, Paid, u32, Told); 38] = [
         (2_000, 2_000, &[], &[], 1, Ok((2_000, 0, 0, 0))),
         (2_000, 3_000, &[("card", 1_000)], &[], 1, Ok((2_000, 0, 0, 0))),
         (2_000, 3_000, &[("card", 400), ("voucher", 600)], &[], 1, Ok((2_000, 0, 0, 0))),
@@ -80,6 +80,11 @@ fn only_the_difference_is_paid_or_refunded() {
         (2_004, 1_001, &[], &[("cash", 1_005)], 5, Ok((1_001, 0, 0, 2))),
         (2_004, 1_001, &[], &[("cash", 1_000)], 5, Err(("exchange_not_settled", 3))),
         (2_004, 1_001, &[], &[("card", 1_003)], 5, Ok((1_001, 0, 0, 0))),
+        // What is left of the return and comes to no coin is given back in none.
+        (1_002, 1_000, &[], &[], 5, Ok((1_000, 0, 0, -2))),
+        (1_002, 1_000, &[], &[("card", 2)], 5, Ok((1_000, 0, 0, 0))),
+        (1_003, 1_000, &[], &[], 5, Err(("exchange_not_settled", 3))),
+        (1_003, 1_000, &[], &[("cash", 5)], 5, Ok((1_000, 0, 0, 2))),
         // Nothing is worth nothing: both are as they would be alone.
         (0, 1_003, &[("cash", 1_005)], &[], 5, Ok((0, 0, 2, 0))),
     ];

@@ -273,8 +273,8 @@ impl Cashier {
             Err(refusal) => self.till.line.expect_refusal(&refusal, &["approval_does_not_match"]),
         }
         let due = cart.due();
-        let in_coins = due + self.till.rules().map_or(0, |rules| rules.rounding(due));
-        let refund = if in_coins > 0 { in_coins } else { due };
+        // What comes to no coin is settled by none.
+        let refund = due + self.till.rules().map_or(0, |rules| rules.rounding(due));
         if cart.lines.is_empty() || (due == 0 && !self.till.rules().is_some_and(Rules::is_plain)) {
             self.till.must("void_return", json!({ "return_id": cart.id })).await?;
             return Ok(());

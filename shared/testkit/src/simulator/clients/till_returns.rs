@@ -221,14 +221,18 @@ impl Till {
             });
             paid.unwrap_or_default()
         };
+        let by_cash_alone = tenders.iter().all(|paid| paid.tender == "cash");
         for paid in tenders {
             let due = cart.due();
-            let in_coins = match paid.tender {
-                "cash" => due + self.rules().map_or(0, |rules| rules.rounding(due)),
-                _ => due,
+            let (coin, rounding) = self.rules().map_or((1, 0), |rules| (rules.coin, rules.rounding(due)));
+            let (in_coins, paid_in_coins) = match paid.tender {
+                "cash" => (due + rounding, paid.amount / coin * coin),
+                _ => (due, paid.amount),
             };
-            let amount = if in_coins > 0 { in_coins.min(paid.amount) } else { due.min(paid.amount) };
-            if amount <= 0 {
+            let amount = in_coins.min(paid_in_coins);
+            // Too little for a coin is given back by none, unless something else was paid by.
+            let comes_to_nothing = due > 0 && in_coins == 0 && by_cash_alone;
+            if amount <= 0 && !comes_to_nothing {
                 continue;
             }
             // What other goods paid may go back by any tender.

@@ -1,0 +1,243 @@
+//! Refunds of cash, where the smallest coins are gone.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::super::tests::{by, cart, line, pay};
+use super::super::{Disposition, OriginalLine, OriginalSale, ReturnHead, Returned};
+use super::*;
+use crate::quantity::Quantity;
+use crate::till::LaneTotals;
+
+fn pounds(pence: i64) -> String {
+    format!("{}.{:02}", pence / 100, pence % 100)
+}
+
+/// A return without its sale that is worth so much.
+fn blind(worth: i64, coin: u32) -> Cart {
+    let mut back = cart(CartKind::Return);
+    back.terms.cash_increment = coin;
+    back.return_of = Some(ReturnHead { reason: "x".into(), original: None });
+    back.return_blind_line(line("A", 1, &pounds(worth)), Disposition::Restock).unwrap();
+    back
+}
+
+/// A return that is worth so much, of a sale of which so much was paid and refunded by tender.
+fn known(worth: i64, coin: u32, tenders: &[(&str, i64, i64)]) -> Cart {
+    let tenders = tenders.iter().map(|(tender, paid, refunded)| ((*tender).to_owned(), (*paid, *refunded)));
+    let mut back = blind(worth, coin);
+    let original = OriginalSale { order_id: "o".into(), lines: vec![], tenders: tenders.collect() };
+    back.return_of = Some(ReturnHead { reason: "x".into(), original: Some(original) });
+    back
+}
+
+/// What came of each refund: its code, or what is due after it.
+fn told(back: &mut Cart, refunds: &[(&str, i64)]) -> Vec<Result<i64, &'static str>> {
+    refunds
+        .iter()
+        .map(|(tender, amount)| {
+            let before = back.clone();
+            let done = back.refund(pay(tender, *amount));
+            if done.is_err() {
+                assert_eq!(*back, before, "what is refused changes nothing");
+            }
+            done.map(|_| back.totals().unwrap().due).map_err(|error| error.code())
+        })
+        .collect()
+}
+
+fn rounding(back: &Cart) -> i64 {
+    back.totals().unwrap().cash_rounding
+}
+
+#[test]
+fn cash_is_given_back_in_coins() {
+    type Case<'a> = (i64, u32, &'a [(&'a str, i64)], &'a [Result<i64, &'static str>], i64);
+    let cases: [Case; 13] = [
+        (1_002, 5, &[("cash", 1_002), ("cash", 1_000)], &[Err("cash_not_in_coins"), Ok(0)], -2),
+        (1_003, 5, &[("cash", 1_003), ("cash", 1_005)], &[Err("cash_not_in_coins"), Ok(0)], 2),
+        (1_002, 5, &[("cash", 1_005), ("cash", 1_001)], &[Err("overpaid"), Err("cash_not_in_coins")], 0),
+        // A part in coins, and the rest by what else there is.
+        (1_003, 5, &[("cash", 1_000), ("card", 3)], &[Ok(3), Ok(0)], 0),
+        (1_003, 5, &[("cash", 1_000), ("cash", 5)], &[Ok(3), Ok(0)], 2),
+        (1_003, 5, &[("cash", 995), ("cash", 10)], &[Ok(8), Ok(0)], 2),
+        (1_003, 5, &[("card", 3), ("cash", 1_000)], &[Ok(1_000), Ok(0)], 0),
+        // What comes to no coin is settled by none.
+        (2, 5, &[("cash", 1), ("cash", 2), ("cash", 0)], &[Err("cash_not_in_coins"); 2], 0),
+        (2, 5, &[("card", 0), ("cash", 0), ("cash", 0)], &[Err("amount_not_positive"), Ok(0)], -2),
+        (
+            1_002,
+            5,
+            &[("cash", 0), ("card", 1_000), ("cash", 0)],
+            &[Err("amount_not_positive"), Ok(2), Ok(0)],
+            -2,
+        ),
+        (3, 5, &[("cash", 0), ("cash", 5)], &[Err("amount_not_positive"), Ok(0)], 2),
+        (5, 10, &[("cash", 0), ("cash", 10)], &[Err("amount_not_positive"), Ok(0)], 5),
+        // Where every coin is there, nothing is rounded.
+        (1_002, 1, &[("cash", 0), ("cash", 1_002)], &[Err("amount_not_positive"), Ok(0)], 0),
+    ];
+    for (worth, coin, refunds, expected, rounded) in cases {
+        let mut back = blind(worth, coin);
+        let told = told(&mut back, refunds);
+        assert_eq!(told.get(..expected.len()), Some(expected), "{worth} in {coin}: {refunds:?}");
+        if expected.len() == refunds.len() {
+            assert_eq!(rounding(&back), rounded, "{worth} in {coin}: {refunds:?}");
+        }
+        let paid: i64 = back.payments.iter().map(|refund| refund.amount).sum();
+        let totals = back.totals().unwrap();
+        assert_eq!(paid, totals.total + totals.cash_rounding - totals.due);
+    }
+    let refused = blind(1_003, 5).refund(pay("cash", 1_003));
+    assert_eq!(refused, Err(CartError::NotInCoins { payable: 1_005 }), "it says what would be right");
+}
+
+#[test]
+fn no_more_cash_goes_back_than_came_in_and_nothing_gets_stuck() {
+    // Parts before were rounded up: what is left is less than the nearest.
+    let mut last = known(49, 5, &[("cash", 100, 55)]);
+    assert_eq!(
+        told(&mut last, &[("cash", 50), ("cash", 49), ("cash", 45)])[..2],
+        [Err("refund_above_paid"); 2]
+    );
+    assert_eq!((last.totals().unwrap().due, rounding(&last)), (0, -4));
+    // Nothing is left of it at all.
+    let mut last = known(3, 5, &[("cash", 1_000, 1_000)]);
+    assert_eq!(told(&mut last, &[("cash", 5), ("cash", 0)]), [Err("refund_above_paid"), Ok(0)]);
+    assert_eq!(rounding(&last), -3);
+    let mut last = known(53, 5, &[("cash", 530, 495)]);
+    assert_eq!(told(&mut last, &[("cash", 35)]), [Ok(0)], "nine parts of 0.53 were 0.55 each");
+    assert_eq!(rounding(&last), -18);
+    // Cash that was paid to the penny goes back in coins.
+    let mut odd = known(1_002, 5, &[("cash", 1_002, 0)]);
+    assert_eq!(told(&mut odd, &[("cash", 1_002), ("cash", 1_000)]), [Err("cash_not_in_coins"), Ok(0)]);
+    let mut odd = known(1_003, 5, &[("cash", 1_003, 0)]);
+    assert_eq!(told(&mut odd, &[("cash", 1_005), ("cash", 1_000)]), [Err("refund_above_paid"), Ok(0)]);
+    assert_eq!(rounding(&odd), -3);
+    // Of 10.00 card paid 4.98, and cash 5.00 in place of 5.02. In whatever order they go back.
+    let paid: &[_] = &[("card", 498, 0), ("cash", 500, 0)];
+    let mut back = known(1_000, 5, paid);
+    assert_eq!(told(&mut back, &[("card", 498), ("cash", 500)]), [Ok(502), Ok(0)]);
+    assert_eq!(rounding(&back), -2);
+    let mut back = known(1_000, 5, paid);
+    let other_way = [("cash", 500), ("cash", 0), ("card", 498), ("cash", 0)];
+    assert_eq!(told(&mut back, &other_way), [Ok(500), Err("amount_not_positive"), Ok(2), Ok(0)]);
+    assert_eq!(rounding(&back), -2);
+    // Pennies that another tender is good for are not rounded away.
+    let mut back = known(2, 5, &[("card", 1_002, 0)]);
+    assert_eq!(told(&mut back, &[("cash", 0), ("card", 2)]), [Err("amount_not_positive"), Ok(0)]);
+    assert_eq!(rounding(&back), 0);
+}
+
+/// Lines of a sale as a return knows them.
+fn lines_of(sale: &Cart, returned: &Returned) -> Vec<OriginalLine> {
+    let known = |line: &super::super::Line| OriginalLine {
+        number: line.number,
+        sku: line.sku.clone(),
+        name: line.name.clone(),
+        category: None,
+        sold: line.quantity,
+        returned: returned.lines.get(&line.number).copied().unwrap_or_default(),
+        unit: line.unit,
+        stocked: true,
+        unit_price: line.unit_price,
+    };
+    sale.lines.iter().map(known).collect()
+}
+
+/// Gives a return back as a till does: by tenders in any order, as much as each takes, cash in coins; what is
+/// left then and comes to no coin, by none.
+fn give_back(back: &mut Cart, tenders: &[&str], coin: i64) {
+    for round in 0..2 {
+        for tender in tenders {
+            let due = back.totals().unwrap().due;
+            let original = back.return_of.as_ref().and_then(|head| head.original.as_ref()).unwrap();
+            let left = original.refundable_beside(tender, &back.payments);
+            let amount = match *tender {
+                "cash" if coin > 1 => ((2 * due + coin) / (2 * coin) * coin).min(left / coin * coin),
+                _ => due.min(left),
+            };
+            if due > 0 && (amount > 0 || round == 1 && *tender == "cash" && coin > 1) {
+                back.refund(pay(tender, amount)).unwrap();
+            }
+        }
+    }
+}
+
+proptest! {
+    /// Whatever was sold, however it was paid and in whatever parts it comes back: every part can be given
+    /// back, cash in coins, no tender more than it paid; lines, tenders and rounding add up to the penny.
+    #[test]
+    fn every_part_of_a_sale_comes_back(
+        coin in prop::sample::select(vec![1_i64, 5, 10, 20]),
+        prices in prop::collection::vec((1_i64..400, 1_i64..4), 1..8),
+        by_card in 0_i64..300,
+        cash_first in any::<bool>(),
+        at_once in 1_usize..4,
+    ) {
+        let increment = u32::try_from(coin).unwrap();
+        let mut sale = cart(CartKind::Sale);
+        for (price, pieces) in &prices {
+            sale.add_line(line("A", *pieces, &pounds(*price))).unwrap();
+        }
+        sale.set_tendering(&by()).unwrap();
+        sale.terms.cash_increment = increment;
+        let total = sale.totals().unwrap().total;
+        if (1..total).contains(&by_card) {
+            sale.add_payment(pay("card", by_card)).unwrap();
+        }
+        // A note of a hundred, with change.
+        sale.add_payment(pay("cash", 10_000)).unwrap();
+        prop_assert_eq!(sale.totals().unwrap().due, 0);
+        let mut paid: BTreeMap<String, i64> = BTreeMap::new();
+        for payment in &sale.payments {
+            *paid.entry(payment.tender.clone()).or_default() += payment.amount - payment.change;
+        }
+        let mut tenders: Vec<&str> = paid.keys().map(String::as_str).collect();
+        tenders.sort_by_key(|tender| (*tender == "cash") != cash_first);
+        let mut returned = Returned::default();
+        let mut lane = LaneTotals::of_cart(&sale).unwrap();
+        // Piece by piece, so many in one return.
+        let pieces: Vec<String> = sale
+            .lines
+            .iter()
+            .flat_map(|line| (0..line.quantity.thousandths() / 1_000).map(|_| line.id()))
+            .collect();
+        for some in pieces.chunks(at_once) {
+            let original = OriginalSale {
+                order_id: "c-1".into(),
+                lines: lines_of(&sale, &returned),
+                tenders: paid
+                    .iter()
+                    .map(|(name, paid)| {
+                        (name.clone(), (*paid, returned.refunded.get(name).copied().unwrap_or(0)))
+                    })
+                    .collect(),
+            };
+            let mut back = cart(CartKind::Return);
+            back.terms.cash_increment = increment;
+            back.charges.sold.clone_from(&sale.charges.lines);
+            back.return_of = Some(ReturnHead { reason: "x".into(), original: Some(original.clone()) });
+            for line in some {
+                back.return_known_line(line, Quantity::from_pieces(1).unwrap(), Disposition::Restock).unwrap();
+            }
+            give_back(&mut back, &tenders, coin);
+            let totals = back.check_finalizable(CartKind::Return);
+            prop_assert!(totals.is_ok(), "{:?} of {:?} by {:?}: {:?}", totals, back.payments, paid, returned);
+            let totals = totals.unwrap();
+            let given: i64 = back.payments.iter().map(|refund| refund.amount).sum();
+            prop_assert_eq!(given, totals.total + totals.cash_rounding);
+            for refund in back.payments.iter().filter(|refund| refund.tender == "cash") {
+                prop_assert_eq!(refund.amount % coin, 0);
+            }
+            returned.add(&back, &original).unwrap();
+            lane = lane.plus(&LaneTotals::of_cart(&back).unwrap());
+        }
+        prop_assert_eq!(lane.sales_total, lane.returns_total);
+        let in_tills: i64 = paid.keys().map(|t| lane.tender(t).paid - lane.tender(t).refunded).sum();
+        prop_assert_eq!(lane.cash_rounding, in_tills);
+        prop_assert!(in_tills >= 0, "no tender gave more than it took");
+        prop_assert_eq!(lane.drawer() % coin, 0);
+    }
+}
