@@ -61,7 +61,8 @@ pub async fn take_back(
 /// `refund_tender`.
 ///
 /// # Errors
-/// 409 `overpaid`, `refund_above_paid`; 422 for fields; the cart's own refusals; those of stored value.
+/// 409 `overpaid`, `refund_above_paid`, `cash_not_in_coins`; 422 for fields; the cart's own refusals; those of
+/// stored value.
 pub async fn refund(ports: &Ports, context: &CommandContext, payload: RefundTender) -> Result<Executed> {
     if let Some(reference) = &payload.external_reference {
         text("payload.external_reference", reference, REFERENCE_CHARS_MAX)?;
