@@ -15,8 +15,9 @@ fn with(mut promotion: Value, more: Value) -> Value {
 
 /// What lines say is taken off them, in their order.
 fn off(cart: &Value) -> Vec<i64> {
-    let discounts =
-        |line: &Value| line["discounts"].as_array().unwrap().iter().map(|d| amount(&d["amount"])).sum();
+    let discounts = |line: &Value| {
+        line["discounts"].as_array().unwrap().iter().map(|one| amount(&one["amount"])).sum::<i64>()
+    };
     cart["lines"].as_array().unwrap().iter().map(discounts).collect()
 }
 
