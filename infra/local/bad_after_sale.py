@@ -110,6 +110,13 @@ class BadAfterSale(HostileClient):
             ("at no time", record(occurred_at="yesterday"), 422, "field_invalid"),
             ("of nothing", record(lines=[]), 422, ("lines_required", "occurred_at_too_old")),
             ("of a card", record(receipt_reference=CARD), 422, ("card_number_refused", "occurred_at_too_old")),
-            ("with more than there is", record(total=1), 422, "field_invalid"),
+            ("with more than there is", record(sum=1), 422, "field_invalid"),
+            ("for a total of no money", record(total=1), 422, "field_invalid"),
+            (
+                "with a coupon twice",
+                record(coupons=["X", "X"]),
+                (409, 422),
+                ("coupon_already_applied", "occurred_at_too_old"),
+            ),
         ]:
             yield Case(f"record a sale {name}", request, status, code)

@@ -332,6 +332,14 @@ class BadCommands(HostileClient):
             ("warehouse as store", {"store_id": self.warehouse}, 404, "store_not_found"),
             ("SKU", {"lines": [{"sku": nothing, "quantity": 1}]}, 404, "sku_not_found"),
             ("reservation", {"reservation_id": nothing}, 404, "reservation_not_found"),
+            ("coupon", {"coupons": [nothing]}, 404, "coupon_not_found"),
+            ("promotion", {"promotions": [nothing]}, 404, "promotion_not_found"),
+            (
+                "modifier",
+                {"lines": [{"sku": self.sku, "quantity": 1, "modifiers": [{"modifier_id": nothing}]}]},
+                422,
+                "modifier_not_found",
+            ),
         ]:
             yield Case(
                 f"order: unknown {name}",
@@ -518,6 +526,20 @@ class BadCommands(HostileClient):
             ("an unknown member of a line", {"lines": [{"sku": self.sku, "quantity": 1, "x": 1}]}, malformed),
             ("an order id with a separator", {"order_id": "a#b"}, "id_malformed"),
             ("a channel with a space", {"channel": "a b"}, "id_malformed"),
+            ("a coupon with a space", {"coupons": ["a b"]}, "id_malformed"),
+            ("a coupon that is no text", {"coupons": [7]}, malformed),
+            ("too many coupons", {"coupons": [f"c{n}" for n in range(11)]}, "too_many_coupons"),
+            ("too many promotions", {"promotions": ["p"] * 101}, "too_many_promotions"),
+            (
+                "long notes",
+                {"lines": [{"sku": self.sku, "quantity": 1, "notes": "x" * 501}]},
+                "text_too_long",
+            ),
+            (
+                "a tip below nothing",
+                {"payments": [{"tender": "card", "amount": pounds(250), "tip": pounds(-1)}]},
+                "amount_not_positive",
+            ),
             (
                 "a payment of 0",
                 {"payments": [{"tender": "card", "amount": pounds(0)}]},

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import actions
@@ -233,9 +234,11 @@ class HostileClient:
             f"EACH-{self.run}": {"per_customer_limit": 1},
         }
         self.upload(self.api, "coupons", [(code, {**tenth, **more}) for code, more in coupons.items()])
+        # What ended long ago is not kept.
+        yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
         promotions = {
             self.promotion: {},
-            f"over-{self.run}": {"conditions": {"valid_to": past}},
+            f"over-{self.run}": {"conditions": {"valid_to": yesterday}},
             f"soon-{self.run}": {"conditions": {"valid_from": future}},
         }
         by_hand = {"name": "By hand", "automatic": False, **tenth}

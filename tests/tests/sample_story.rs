@@ -11,10 +11,11 @@ use axum::Router;
 use axum::body::to_bytes;
 use serde_json::{Value, json};
 use tillstream_app::Ports;
-use tillstream_app::catalog::items::location_item;
+use tillstream_app::catalog::items::{coupon_item, location_item};
 use tillstream_app::database::{Database, Item, Table, Write};
 use tillstream_app::environment::Environment;
 use tillstream_app::tenant_rules::settings_item;
+use tillstream_domain::coupon::CouponDefinition;
 use tillstream_domain::location::Location;
 use tillstream_domain::tenant_settings::{StoredValueSettings, TenantSettings};
 use tillstream_runtime::auth::Authenticator;
@@ -85,6 +86,8 @@ fn story() -> Vec<Scene> {
         ("inventory/get-transfer", 200, "/lines/0/damaged", || json!(1)),
         // A reader that says nothing is told where to begin.
         ("inventory/changes", 200, "/items", || json!([])),
+        // Two at 2.55 with ten per cent off.
+        ("orders/place-with-coupon", 201, "/order/totals/total/amount", || json!(459)),
     ]
 }
 
@@ -114,9 +117,14 @@ impl World {
         .unwrap();
         let stored_value = StoredValueSettings { gift_card: true, account: true };
         let settings = TenantSettings { stored_value, ..TenantSettings::default() };
-        for item in
-            [location_item(&shop.scope, &warehouse).unwrap(), settings_item(&shop.scope, &settings).unwrap()]
-        {
+        let coupon: CouponDefinition = serde_json::from_value(json!({"version": 1,
+            "coupon": {"code": "ONLINE-10", "benefit": {"percentage": {"bps": 1_000}}}}))
+        .unwrap();
+        for item in [
+            location_item(&shop.scope, &warehouse).unwrap(),
+            settings_item(&shop.scope, &settings).unwrap(),
+            coupon_item(&shop.scope, &coupon).unwrap(),
+        ] {
             database.write(Write::Put { table: Table::Catalog, item, condition: None }).await.unwrap();
         }
         let ports = || Ports { database: database.clone(), environment: environment.clone() };

@@ -162,8 +162,8 @@ mod tests {
             ("categories", [2, 0, 0]),
             ("tax rules", [3, 0, 0]),
             ("promotions", [3, 0, 0]),
-            ("coupons", [1, 0, 0]),
-            ("coupons", [0, 1, 0]),
+            ("coupons", [2, 0, 0]),
+            ("coupons", [0, 2, 0]),
             ("customers", [2, 0, 0]),
         ] {
             let (parts, reply) = service.event("integration", event(name)).await;

@@ -437,7 +437,7 @@ pub struct ConservationQuery {
     pub location_id: String,
 }
 
-/// Why somebody must look at stock.
+/// Why somebody must look into something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExceptionKind {
@@ -445,6 +445,8 @@ pub enum ExceptionKind {
     OversoldOffline,
     /// A count or a raised safety stock left less than is promised.
     BelowPromised,
+    /// A register that was cut off, or another system, gave a coupon or promotion more often than its limit allows.
+    UsesAboveLimit,
 }
 
 /// Whether somebody has settled it.
@@ -457,7 +459,7 @@ pub enum ExceptionStatus {
     Resolved,
 }
 
-/// A task: books and shelves disagree.
+/// A task: the books and the shop disagree, about goods or about uses of a coupon or promotion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StockException {
     /// Its id.
@@ -470,15 +472,28 @@ pub struct StockException {
     /// Where.
     #[schema(example = "s-uk-1")]
     pub location_id: String,
-    /// What.
+    /// Which goods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "85123A")]
-    pub sku: String,
-    /// How many are missing: sold beyond what there was, or promised beyond what is there.
+    pub sku: Option<String>,
+    /// Which coupon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupon_code: Option<String>,
+    /// Which promotion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion_id: Option<String>,
+    /// How many too many: sold beyond what there was, promised beyond what is there, or uses beyond `limit`.
     #[schema(value_type = QuantitySchema)]
     pub quantity: QuantityInput,
+    /// Of uses: the limit as of the sale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Of uses: the customer whose own limit it is; absent for that of all together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<String>,
     /// The order, count or feed line that opened it.
     pub reference: String,
-    /// The order that was sold offline.
+    /// The order that was sold offline, or elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_id: Option<String>,
     /// The register that sold it.

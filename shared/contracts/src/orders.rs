@@ -6,7 +6,7 @@ use tillstream_domain::money::{Money, UnitPrice};
 use tillstream_domain::quantity::QuantityInput;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::pos::{AdjustmentView, ApprovalReference, LineView, PaymentView, TotalsView};
+use crate::pos::{AdjustmentView, ApprovalReference, LineView, ModifierInput, PaymentView, TotalsView};
 use crate::schema::{MoneySchema, QuantitySchema};
 
 /// Body of `POST /v1/orders`.
@@ -26,6 +26,15 @@ pub struct PlaceOrder {
     /// What is ordered: 1 to 5,000 lines.
     #[schema(min_items = 1, max_items = 5000)]
     pub lines: Vec<OrderLineInput>,
+    /// Codes of coupons, each once: at most 10. One that takes nothing off is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 10)]
+    pub coupons: Vec<String>,
+    /// Ids of promotions that are applied by hand: at most 100. One that takes nothing off is refused. Those that
+    /// apply by themselves need not be named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 100)]
+    pub promotions: Vec<String>,
     /// Payments that were taken; they cover the total. Where there are none, the order is on account:
     /// a payment of the total by the tender `account`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -48,6 +57,13 @@ pub struct OrderLineInput {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "2.55")]
     pub unit_price: Option<UnitPrice>,
+    /// What is chosen with it: at most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 50)]
+    pub modifiers: Vec<ModifierInput>,
+    /// Free text, at most 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
 }
 
 /// One payment of an order.
@@ -59,8 +75,26 @@ pub struct OrderPaymentInput {
     /// How much.
     #[schema(value_type = MoneySchema)]
     pub amount: Money,
+    /// On top of the amount.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub tip: Option<Money>,
     /// The provider's reference. Of a `gift_card` or `account` whose balance is kept here (`PUT /v1/settings`):
     /// the card's number, or the account's id; the order's customer's account where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_reference: Option<String>,
+}
+
+/// One payment of what was owed on account.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettlementPayment {
+    /// `card`, `gift_card`, `voucher` or `cash`.
+    pub tender: String,
+    /// How much.
+    #[schema(value_type = MoneySchema)]
+    pub amount: Money,
+    /// The provider's reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_reference: Option<String>,
 }
@@ -82,7 +116,7 @@ pub struct UpdateOrder {
     /// was settled elsewhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 50)]
-    pub payments: Vec<OrderPaymentInput>,
+    pub payments: Vec<SettlementPayment>,
 }
 
 /// Where goods on their way are found.
@@ -124,6 +158,20 @@ pub struct RecordSale {
     /// What was sold: 1 to 5,000 lines. A line without a price has the price book's of that time.
     #[schema(min_items = 1, max_items = 5000)]
     pub lines: Vec<OrderLineInput>,
+    /// Codes of coupons that were redeemed, each once: at most 10. They are counted above their limits too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 10)]
+    pub coupons: Vec<String>,
+    /// Ids of promotions that were applied by hand: at most 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 100)]
+    pub promotions: Vec<String>,
+    /// What the other system asked for it, without tips. It may differ from what the lines come to here by one minor
+    /// unit for each line, either way: that is booked as rounding. Where absent, it is what was paid; cash above
+    /// what the lines come to is change then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub total: Option<Money>,
     /// Payments that were taken; they cover the total. Where there are none, it was on account.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub payments: Vec<OrderPaymentInput>,
@@ -264,7 +312,7 @@ pub struct StatusView {
     pub tracking: Option<TrackingInput>,
     /// What settled the amount owed on account.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub payments: Vec<OrderPaymentInput>,
+    pub payments: Vec<SettlementPayment>,
 }
 
 /// What a tender got back.

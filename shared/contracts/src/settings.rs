@@ -121,6 +121,18 @@ pub struct StoredValueSettingsBody {
     pub account: Option<bool>,
 }
 
+/// What becomes of uses of coupons and promotions above their limit, where a register that was cut off uploads them
+/// (`POST /v1/pos/commands`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = OfflineUses)]
+pub enum OfflineUsesBody {
+    /// They are counted, and an exception asks somebody to look into each (`GET /v1/inventory/exceptions`).
+    Allow,
+    /// They are refused as online, and the sale waits until somebody settles it.
+    Refuse,
+}
+
 /// Body of `PUT /v1/settings`: the whole of them. What is left out is as without settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -139,6 +151,10 @@ pub struct SettingsBody {
     pub sale_needs_open_shift: Option<bool>,
     /// Which tenders are taken from balances that are kept here; none where absent.
     pub stored_value: Option<StoredValueSettingsBody>,
+    /// What becomes of uses of coupons and promotions above their limit in an upload of what a register did
+    /// while it was cut off; `allow` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offline_uses_above_limit: Option<OfflineUsesBody>,
 }
 
 /// A tenant's settings, as they are in force; tills know a change after 15 seconds at most.
@@ -155,6 +171,9 @@ pub struct SettingsReply {
     pub sale_needs_open_shift: bool,
     /// Which tenders are taken from balances that are kept here.
     pub stored_value: StoredValueSettingsBody,
+    /// What becomes of uses of coupons and promotions above their limit in an upload of what a register did
+    /// while it was cut off.
+    pub offline_uses_above_limit: OfflineUsesBody,
     /// Grows with every change, 0 before the first; the `ETag` holds it.
     pub version: u64,
 }

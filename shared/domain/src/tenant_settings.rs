@@ -33,6 +33,20 @@ pub struct TenantSettings {
     /// Which tenders are taken from balances that are kept here.
     #[serde(default)]
     pub stored_value: StoredValueSettings,
+    /// What becomes of uses above their limit that a register gave while it was cut off.
+    #[serde(default)]
+    pub offline_uses_above_limit: OfflineUses,
+}
+
+/// What becomes of uses of coupons and promotions above their limit, where a register that was cut off uploads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OfflineUses {
+    /// They are counted, and somebody is asked to look into them: the customer has paid.
+    #[default]
+    Allow,
+    /// They are refused as at a till that is online, and the sale waits until somebody settles it.
+    Refuse,
 }
 
 /// Which tenders are taken from balances that are kept here; the others are recorded only, as all are without
@@ -74,6 +88,7 @@ impl Default for TenantSettings {
             approvals: ApprovalSettings::default(),
             command_age_max_seconds: None,
             stored_value: StoredValueSettings::default(),
+            offline_uses_above_limit: OfflineUses::default(),
         }
     }
 }

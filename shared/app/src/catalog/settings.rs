@@ -1,8 +1,8 @@
 //! Reading and writing a tenant's settings.
 
 use tillstream_contracts::settings::{
-    ApprovalSettingsBody, CashRuleBody, DiscountRuleBody, PricingSettingsBody, SettingsBody, SettingsReply,
-    StoredValueSettingsBody, TaxModeBody, TaxRoundingBody,
+    ApprovalSettingsBody, CashRuleBody, DiscountRuleBody, OfflineUsesBody, PricingSettingsBody, SettingsBody,
+    SettingsReply, StoredValueSettingsBody, TaxModeBody, TaxRoundingBody,
 };
 use tillstream_domain::approval::{
     ApprovalSettings, CashRule, DiscountRule, LIFETIME_SECONDS_MAX, LIFETIME_SECONDS_MIN,
@@ -10,7 +10,7 @@ use tillstream_domain::approval::{
 use tillstream_domain::money::AMOUNT_MAX;
 use tillstream_domain::pricing::{CASH_INCREMENTS_MAX, INCREMENT_MAX, PricingSettings, TaxMode, TaxRounding};
 use tillstream_domain::tenant_settings::{
-    COMMAND_AGE_SECONDS_MAX, COMMAND_AGE_SECONDS_MIN, StoredValueSettings, TenantSettings,
+    COMMAND_AGE_SECONDS_MAX, COMMAND_AGE_SECONDS_MIN, OfflineUses, StoredValueSettings, TenantSettings,
 };
 
 use super::attempt::{ATTEMPTS_MAX, Attempt, attempt, pause};
@@ -153,6 +153,11 @@ pub fn settings_from(body: &SettingsBody) -> Result<TenantSettings, Refusal> {
             gift_card: stored_value.gift_card.unwrap_or_default(),
             account: stored_value.account.unwrap_or_default(),
         }),
+        offline_uses_above_limit: match body.offline_uses_above_limit {
+            None => without.offline_uses_above_limit,
+            Some(OfflineUsesBody::Allow) => OfflineUses::Allow,
+            Some(OfflineUsesBody::Refuse) => OfflineUses::Refuse,
+        },
     })
 }
 
@@ -250,6 +255,10 @@ fn reply(settings: &TenantSettings, version: u64) -> SettingsReply {
         stored_value: StoredValueSettingsBody {
             gift_card: Some(settings.stored_value.gift_card),
             account: Some(settings.stored_value.account),
+        },
+        offline_uses_above_limit: match settings.offline_uses_above_limit {
+            OfflineUses::Allow => OfflineUsesBody::Allow,
+            OfflineUses::Refuse => OfflineUsesBody::Refuse,
         },
         sale_needs_open_shift: settings.sale_needs_open_shift,
         version,

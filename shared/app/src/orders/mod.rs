@@ -1,5 +1,7 @@
 //! Orders from elsewhere, and reading orders.
 
+mod as_cart;
+mod checks;
 pub mod place;
 pub mod read;
 pub mod record;

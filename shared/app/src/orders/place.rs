@@ -1,35 +1,31 @@
 //! `POST /v1/orders`: a whole order in one request, by the same rules and writes as a till's sale. Its
 //! number comes from one of the store's virtual lanes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tillstream_contracts::orders::{OrderPaymentInput, PlaceOrder};
+use tillstream_contracts::orders::PlaceOrder;
 use tillstream_domain::cart::applied::Seen;
-use tillstream_domain::cart::{
-    Cart, CartKind, CartState, CustomerTerms, LINES_MAX, NewLine, Outcome, PaymentInput, PricedBy, Recorded,
-    StockMove,
-};
+use tillstream_domain::cart::{Cart, CartKind, CartState, Outcome, Recorded, StockMove};
 use tillstream_domain::lane::Lane;
 use tillstream_domain::location::{Location, LocationKind};
 use tillstream_domain::money::Money;
 
-use crate::catalog::items::{catalog_get, location_if_any, product_if_any};
+use super::as_cart::{Buyer, cart_of_order, located};
+use super::checks::check;
+use crate::catalog::items::{catalog_get, location_if_any};
 use crate::database::{Item, TRANSACTION_ACTIONS_MAX};
 use crate::error::{Error, Refusal, Result};
-use crate::fields::{id, sku as check_sku, text, typed_id};
 use crate::orders::reserved::reserved_writes;
-use crate::orders::status::payment as payment_input;
 use crate::ports::Ports;
 use crate::pos::cart_item::cart_of;
 use crate::pos::cart_write::{Executed, cart_get, cart_put, lost_race, replay};
-use crate::pos::carts::{NewCart, customer_get, customer_terms, new_cart};
+use crate::pos::carts::{customer_get, customer_terms};
 use crate::pos::context::CommandContext;
 use crate::pos::finalize_rounds::{Beside, Rounds, StoreRead};
 use crate::pos::identity::{command_identity, derived_id, spread};
 use crate::pos::lane_write::lane_get;
-use crate::pos::limited_uses::{LimitedPromotions, refused_promotion};
-use crate::pos::lines::{line_terms, positive_quantity, price_of, sku_not_found};
+use crate::pos::limited_uses::{LimitedPromotions, refused_promotion, use_get};
 use crate::stored_value::claims::stored_value_writes;
 use crate::stored_value::tender::OrderTenders;
 use crate::tenancy::{Caller, Role};
@@ -38,14 +34,12 @@ use crate::tenant_rules::tenant_rules;
 /// Roles that may place orders.
 pub const PLACERS: [Role; 3] = [Role::Integration, Role::StoreManager, Role::Cashier];
 
-/// Longest reference of a provider, in characters.
-const REFERENCE_CHARS_MAX: usize = 128;
-
 /// Places an order, once.
 ///
 /// # Errors
-/// 404 `store_not_found`, `sku_not_found`; 409 `order_exists`, `insufficient_stock`, `overpaid`,
-/// `underpaid`; 422 for fields and `idempotency_key_reused`.
+/// 404 `store_not_found`, `sku_not_found`, `coupon_not_found`, `promotion_not_found`; 409 `order_exists`,
+/// `insufficient_stock`, `overpaid`, `underpaid`, and for coupons and promotions that are not given now; 422 for
+/// fields and `idempotency_key_reused`.
 pub async fn place(ports: &Ports, caller: &Caller, key: &str, order: PlaceOrder) -> Result<Executed> {
     caller.require_role(&PLACERS)?;
     check(&order)?;
@@ -66,13 +60,14 @@ pub async fn place(ports: &Ports, caller: &Caller, key: &str, order: PlaceOrder)
         occurred_at: now,
         now,
         offline: false,
+        uses_above_limit: false,
         identity: command_identity(key, &[tenant, &caller.subject, "place_order"], &payload),
     };
     let price_by_hand = order.lines.iter().any(|line| line.unit_price.is_some());
     if price_by_hand && !caller.has(&[Role::Integration]) {
         context.require_no_approval()?;
     }
-    let placing = Placing { order: &order, recorded: None, moves_stock: true };
+    let placing = Placing { order: &order, recorded: None, asked: None, moves_stock: true };
     run(ports, &context, &order_id, &placing).await
 }
 
@@ -82,50 +77,10 @@ pub(super) struct Placing<'a> {
     pub order: &'a PlaceOrder,
     /// For a sale that another system made: what it is called there.
     pub recorded: Option<Recorded>,
+    /// And what that asked for it, where it says so.
+    pub asked: Option<Money>,
     /// Whether its goods leave the stock now.
     pub moves_stock: bool,
-}
-
-/// Checks what can be checked of an order by itself.
-///
-/// # Errors
-/// 422 for fields.
-pub(super) fn check(order: &PlaceOrder) -> Result<()> {
-    if let Some(order_id) = &order.order_id {
-        typed_id("order_id", order_id)?;
-    }
-    id("store_id", &order.store_id)?;
-    typed_id("channel", &order.channel)?;
-    if let Some(customer_id) = &order.customer_id {
-        typed_id("customer_id", customer_id)?;
-    }
-    if let Some(reservation_id) = &order.reservation_id {
-        id("reservation_id", reservation_id)?;
-    }
-    if order.lines.is_empty() {
-        return Err(Refusal::field("lines", "lines_required", "an order has at least one line").into());
-    }
-    if order.lines.len() > LINES_MAX {
-        let message = format!("an order has at most {LINES_MAX} lines");
-        return Err(Refusal::field("lines", "too_many_lines", message).into());
-    }
-    for (position, line) in order.lines.iter().enumerate() {
-        check_sku(&format!("lines[{position}].sku"), &line.sku)?;
-    }
-    check_references(&order.payments)
-}
-
-/// Checks the references of payments.
-///
-/// # Errors
-/// 422 `text_too_long`, `text_malformed`, `card_number_refused`.
-pub(super) fn check_references(payments: &[OrderPaymentInput]) -> Result<()> {
-    for (position, payment) in payments.iter().enumerate() {
-        if let Some(reference) = &payment.external_reference {
-            text(&format!("payments[{position}].external_reference"), reference, REFERENCE_CHARS_MAX)?;
-        }
-    }
-    Ok(())
 }
 
 /// Makes an order final, once.
@@ -147,6 +102,10 @@ pub(super) async fn run(
     let (by_all, by_customer) = (LimitedPromotions::by_all(&by), LimitedPromotions::by_customer(&by));
     // Nobody is there to take a promotion off: the order is priced without one that was refused.
     let mut refused: BTreeSet<String> = BTreeSet::new();
+    // But not one that was asked for.
+    let can_do_without =
+        |refusal: &Refusal| refused_promotion(refusal).filter(|id| !order.promotions.contains(id));
+    let names_limited = !order.coupons.is_empty() || !order.promotions.is_empty();
     let mut rounds = Rounds::new(ports, context);
     loop {
         let mut gets = vec![
@@ -160,6 +119,11 @@ pub(super) async fn run(
         let by_customer_at = gets.len();
         if order.customer_id.is_some() {
             gets.extend(by_customer.gets(scope, order.customer_id.as_deref()));
+        }
+        let coupons_at = gets.len();
+        for code in &order.coupons {
+            gets.push(catalog_get(scope.coupon(code)));
+            gets.push(use_get(scope, "coupon", code, None));
         }
         let fixed_gets = gets.len();
         let mut skus: Vec<&str> = order.lines.iter().map(|line| line.sku.as_str()).collect();
@@ -199,12 +163,19 @@ pub(super) async fn run(
         let stored = existing.map(|existing| existing.version);
         let customer = customer_terms(order.customer_id.as_ref().and_then(|_| at(3)))?;
         let seen = |range: std::ops::Range<usize>| read.get(range).unwrap_or_default();
-        let mut by_all_left = by_all.uses_left(seen(by_all_at..by_customer_at), context.offline);
+        let above = context.uses_above_limit;
+        let mut by_all_left = by_all.uses_left(seen(by_all_at..by_customer_at), above);
         by_all_left.extend(refused.iter().map(|promotion| (promotion.clone(), 0)));
-        let uses_left =
-            (by_all_left, by_customer.uses_left(seen(by_customer_at..fixed_gets), context.offline));
-        let buyer = Buyer { terms: customer, uses_left };
-        let mut cart = build(context, (&location, buyer, &by), (order_id, order), product)?;
+        let uses_left = (by_all_left, by_customer.uses_left(seen(by_customer_at..coupons_at), above));
+        let coupons = (coupons_at..fixed_gets).step_by(2).map(|n| (at(n), at(n + 1))).collect();
+        let buyer = Buyer { terms: customer, uses_left, coupons };
+        let mut cart = match cart_of_order(context, (&location, buyer, &by), (order_id, placing), product) {
+            // Counters are read beside the order: the last use may have gone to this very one.
+            Err(Error::Rejected(_)) if names_limited && rounds.is_outdated(order_id, stored).await? => {
+                continue;
+            }
+            built => built?,
+        };
         cart.version = stored.unwrap_or(cart.version);
         match stored_value.mark(&mut cart, seen(balances_at..read.len()), context.now) {
             // Balances are read beside the order: what is missing may have gone to this very one.
@@ -224,11 +195,11 @@ pub(super) async fn run(
             None => (Vec::new(), moves),
         };
         let claims = match rounds.claims(&cart, stored).await {
-            Err(Error::Rejected(refusal)) if refused_promotion(&refusal).is_some() => {
-                refused.extend(refused_promotion(&refusal));
+            Err(Error::Rejected(refusal)) if can_do_without(&refusal).is_some() => {
+                refused.extend(can_do_without(&refusal));
                 continue;
             }
-            claims => claims?,
+            claims => claims.map_err(|error| located(order, error))?,
         };
         let Some(claims) = claims else { continue };
         let beside = Beside { writes: reserved, claims };
@@ -247,10 +218,10 @@ pub(super) async fn run(
         match rounds.commit(cart, stored, &read, &moves, beside).await {
             Ok(Some(executed)) => return Ok(executed),
             Ok(None) => {}
-            Err(Error::Rejected(refusal)) if refused_promotion(&refusal).is_some() => {
-                refused.extend(refused_promotion(&refusal));
+            Err(Error::Rejected(refusal)) if can_do_without(&refusal).is_some() => {
+                refused.extend(can_do_without(&refusal));
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(located(order, error)),
         }
     }
 }
@@ -294,90 +265,8 @@ async fn begin_long(
     rounds.plan(&cart, moves).await
 }
 
-/// A rule of carts names the field of a till's payload; here the field stands at `place`.
-pub(super) fn within<T, E: Into<Error>>(place: &str, ruled: std::result::Result<T, E>) -> Result<T> {
-    ruled.map_err(|error| match error.into() {
-        Error::Rejected(mut refusal) => {
-            for error in &mut refusal.errors {
-                if let Some(field) = error.field.strip_prefix("payload.") {
-                    error.field = format!("{place}.{field}");
-                }
-            }
-            Error::Rejected(refusal)
-        }
-        other => other,
-    })
-}
-
 fn web_store(context: &CommandContext, location: Option<&Item>) -> Result<Location> {
     let unknown = || Refusal::not_found("store_not_found", format!("there is no store {}", context.store_id));
     let location = location_if_any(location)?.ok_or_else(unknown)?;
     if location.kind == LocationKind::Store { Ok(location) } else { Err(unknown().into()) }
-}
-
-/// What is known of who buys.
-struct Buyer {
-    terms: CustomerTerms,
-    /// Uses left of promotions that were used: by all together, and by this customer.
-    uses_left: (BTreeMap<String, u32>, BTreeMap<String, u32>),
-}
-
-/// The order as a cart, lines and payments in it.
-fn build<'a>(
-    context: &CommandContext,
-    (location, buyer, by): (&Location, Buyer, &PricedBy<'_>),
-    (order_id, order): (&str, &PlaceOrder),
-    product: impl Fn(&str) -> (Option<&'a Item>, Option<&'a Item>),
-) -> Result<Cart> {
-    let new = NewCart {
-        id: order_id.to_owned(),
-        kind: CartKind::Sale,
-        channel: order.channel.clone(),
-        customer_id: order.customer_id.clone(),
-    };
-    let mut cart = new_cart(context, location, new);
-    cart.terms.customer = buyer.terms;
-    (cart.terms.uses_left, cart.terms.uses_left_by_customer) = buyer.uses_left;
-    for (position, line) in order.lines.iter().enumerate() {
-        let field = |name: &str| format!("lines[{position}].{name}");
-        let (found, prices) = product(&line.sku);
-        let found = product_if_any(found)?.ok_or_else(|| sku_not_found(&field("sku"), &line.sku))?;
-        let quantity = positive_quantity(&field("quantity"), &line.quantity, &found)?;
-        let unit_price = match line.unit_price {
-            Some(price) => price,
-            None => price_of(&found, prices, &location.id, location.currency, context.occurred_at)?,
-        };
-        let sold = (location.id.as_str(), location.currency, context.occurred_at);
-        let terms = line_terms(&found, prices, sold, unit_price, &[])?;
-        let line = NewLine {
-            sku: found.sku,
-            name: found.name,
-            category: found.category,
-            quantity,
-            unit: found.unit,
-            stocked: found.stocked,
-            unit_price,
-            price_overridden: line.unit_price.is_some(),
-            notes: None,
-            terms,
-        };
-        within(&format!("lines[{position}]"), cart.add_line(line))?;
-    }
-    cart.set_tendering(by)?;
-    for (position, payment) in order.payments.iter().enumerate() {
-        within(&format!("payments[{position}]"), cart.add_payment(payment_input(payment)))?;
-    }
-    let due = cart.totals()?.due;
-    if order.payments.is_empty() && due > 0 {
-        // On account: what is owed is a tender like any other, so that payments always make the total.
-        cart.add_payment(PaymentInput {
-            tender: "account".to_owned(),
-            amount: Money { amount: due, currency: cart.currency },
-            tip: None,
-            external_reference: None,
-            entry_method: None,
-        })?;
-    }
-    cart.check_finalizable(CartKind::Sale)?;
-    Ok(cart)
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use tillstream_contracts::orders::{
-    ExchangeView, OrderFilter, OrderPage, OrderPaymentInput, OrderView, RecordedView, RefundView, StatusView,
+    ExchangeView, OrderFilter, OrderPage, OrderView, RecordedView, RefundView, SettlementPayment, StatusView,
     TrackingInput,
 };
 use tillstream_contracts::pos::PaymentView;
@@ -160,7 +160,7 @@ fn history_views(cart: &Cart) -> Vec<StatusView> {
         payments: change
             .settled
             .iter()
-            .map(|paid| OrderPaymentInput {
+            .map(|paid| SettlementPayment {
                 tender: paid.tender.clone(),
                 amount: money(paid.amount),
                 external_reference: paid.external_reference.clone(),

@@ -1,6 +1,7 @@
 //! `POST /v1/sales/record`: a sale that another system made, by the same rules and writes as an order. It
 //! is counted on a virtual lane, on the business day on which it happened. What was not there by the books is
-//! entered, and becomes an exception.
+//! entered, and becomes an exception; so does a use of a coupon or promotion above its limit. What the other
+//! system asked for it stands, as far as rounding explains the difference.
 
 use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
@@ -8,7 +9,8 @@ use tillstream_contracts::orders::{PlaceOrder, RecordSale};
 use tillstream_domain::cart::Recorded;
 use tillstream_domain::lane::Lane;
 
-use super::place::{Placing, check, run};
+use super::checks::check;
+use super::place::{Placing, run};
 use crate::error::{Error, Refusal, Result};
 use crate::fields::{id, text};
 use crate::ports::Ports;
@@ -30,7 +32,7 @@ const OLDEST_DAYS: i64 = 731;
 /// Records a sale, once.
 ///
 /// # Errors
-/// As placing an order; 422 `occurred_at_in_future`, `occurred_at_too_old`.
+/// As placing an order; 409 `recorded_total_differs`; 422 `occurred_at_in_future`, `occurred_at_too_old`.
 pub async fn record(ports: &Ports, caller: &Caller, key: &str, sale: RecordSale) -> Result<Executed> {
     caller.require_role(&RECORDERS)?;
     let payload: Value = serde_json::to_value(&sale).map_err(Error::bug)?;
@@ -48,6 +50,8 @@ pub async fn record(ports: &Ports, caller: &Caller, key: &str, sale: RecordSale)
         channel: sale.channel,
         customer_id: sale.customer_id,
         lines: sale.lines,
+        coupons: sale.coupons,
+        promotions: sale.promotions,
         payments: sale.payments,
         reservation_id: None,
     };
@@ -68,9 +72,16 @@ pub async fn record(ports: &Ports, caller: &Caller, key: &str, sale: RecordSale)
         now,
         // Its goods have left the shop, as those that a register sold while it was cut off.
         offline: true,
+        // And what it gave for coupons is given.
+        uses_above_limit: true,
     };
     let recorded = Recorded { register_id: sale.register_id, receipt_reference: sale.receipt_reference };
-    let placing = Placing { order: &order, recorded: Some(recorded), moves_stock: !sale.stock_already_moved };
+    let placing = Placing {
+        order: &order,
+        recorded: Some(recorded),
+        asked: sale.total,
+        moves_stock: !sale.stock_already_moved,
+    };
     run(ports, &context, &order_id, &placing).await
 }
 

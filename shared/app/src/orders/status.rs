@@ -4,7 +4,7 @@
 //! key that it took effect by. A cancellation is counted: it is a return of all of it.
 
 use serde_json::Value;
-use tillstream_contracts::orders::{TrackingInput, UpdateOrder};
+use tillstream_contracts::orders::{SettlementPayment, TrackingInput, UpdateOrder};
 use tillstream_domain::cart::applied::Seen;
 use tillstream_domain::cart::order_status::{NewStatus, OrderStatus, StatusError, Tracking};
 use tillstream_domain::cart::undo::Undoing;
@@ -12,7 +12,8 @@ use tillstream_domain::cart::{Cart, CartKind, Outcome, PaymentInput};
 use tillstream_domain::lane::Lane;
 use tillstream_domain::stored_value::StoredValueKind;
 
-use super::place::{check_references, within};
+use super::as_cart::within;
+use super::checks::check_references;
 use super::read::order_not_found;
 use crate::approvals::permission::Permission;
 use crate::environment::Retries;
@@ -82,6 +83,7 @@ pub async fn change(
         occurred_at: now,
         now,
         offline: false,
+        uses_above_limit: false,
     };
     let mut retries = Retries::new(ports.environment.as_ref(), now);
     loop {
@@ -195,7 +197,7 @@ fn check(update: &UpdateOrder) -> Result<OrderStatus> {
             return Err(Refusal::field("tracking.number", "tracking_invalid", message).into());
         }
     }
-    check_references(&update.payments)?;
+    check_references(update.payments.iter().map(|payment| payment.external_reference.as_deref()))?;
     Ok(to)
 }
 
@@ -204,7 +206,7 @@ fn tracking(input: TrackingInput) -> Tracking {
 }
 
 /// A payment as carts take it.
-pub fn payment(input: &tillstream_contracts::orders::OrderPaymentInput) -> PaymentInput {
+fn payment(input: &SettlementPayment) -> PaymentInput {
     PaymentInput {
         tender: input.tender.clone(),
         amount: input.amount,

@@ -135,7 +135,8 @@ pub async fn create(
     let new = NewCart { id: cart_id, kind: CartKind::Sale, channel, customer_id: payload.customer_id };
     let mut cart = new_cart(context, &location, new);
     cart.terms.customer = customer_terms(read.get(2).and_then(Option::as_ref))?;
-    cart.terms.uses_left_by_customer = limited.uses_left(read.get(3..).unwrap_or_default(), context.offline);
+    cart.terms.uses_left_by_customer =
+        limited.uses_left(read.get(3..).unwrap_or_default(), context.uses_above_limit);
     create_cart(ports, context, cart, &[]).await
 }
 
@@ -156,7 +157,7 @@ pub async fn set_customer(ports: &Ports, context: &CommandContext, payload: SetC
     }
     change_cart(ports, context, &payload.cart_id, more, |cart, more| {
         let customer = customer_terms(more.first().and_then(Option::as_ref))?;
-        let uses_left = limited.uses_left(more.get(1..).unwrap_or_default(), context.offline);
+        let uses_left = limited.uses_left(more.get(1..).unwrap_or_default(), context.uses_above_limit);
         cart.set_customer(payload.customer_id.clone(), (customer, uses_left), &by)?;
         Ok(Outcome::Done)
     })
@@ -178,7 +179,7 @@ pub async fn set_tendering(
     let limited = LimitedPromotions::by_all(&by);
     let more = limited.gets(&context.caller.scope, None);
     change_cart(ports, context, &payload.cart_id, more, |cart, more| {
-        cart.terms.uses_left = limited.uses_left(more, context.offline);
+        cart.terms.uses_left = limited.uses_left(more, context.uses_above_limit);
         cart.set_tendering(&by)?;
         if !context.needs_no_approval() {
             cart.check_allowed_discounts()?;

@@ -18,7 +18,7 @@ pub type Refused = Arc<dyn Fn(Option<&Item>) -> Error + Send + Sync>;
 pub struct Claim {
     /// The write, with its condition.
     pub write: Write,
-    /// The refusal where that condition does not hold.
+    /// The refusal where that condition does not hold; a conflict where that only says to look again.
     pub refused: Refused,
     /// The refusal where the item is contended again and again; none where only repeating helps.
     pub unavailable: Option<Refusal>,

@@ -5,6 +5,7 @@ use tillstream_domain::cart::Cart;
 use tillstream_domain::cart::applied::CommandIdentity;
 use tillstream_domain::location::{Location, LocationKind};
 
+use super::offline_oversell::OfflineSale;
 use crate::catalog::items::{catalog_get, location_if_any};
 use crate::database::Item;
 use crate::error::{Error, Refusal, Result};
@@ -36,6 +37,9 @@ pub struct CommandContext {
     pub now: Timestamp,
     /// Whether it happened while the register was cut off: what it sold has left the shop.
     pub offline: bool,
+    /// Whether what it gave for coupons and promotions is counted above their limits too: somebody looks into it
+    /// then. Of what happened online never.
+    pub uses_above_limit: bool,
     /// The command's identity.
     pub identity: CommandIdentity,
 }
@@ -44,6 +48,22 @@ impl CommandContext {
     /// Whether the caller may do without an approval.
     pub fn needs_no_approval(&self) -> bool {
         self.caller.has(&[Role::StoreManager])
+    }
+
+    /// The sale as whoever looks into it is told of it, where what it used is counted above limits too.
+    pub fn beyond_limits<'c>(&'c self, cart: &'c Cart) -> Option<OfflineSale<'c>> {
+        self.uses_above_limit.then(|| self.offline_sale(cart))
+    }
+
+    /// A sale that was made while the register was cut off.
+    pub fn offline_sale<'c>(&'c self, cart: &'c Cart) -> OfflineSale<'c> {
+        OfflineSale {
+            cart,
+            register_id: &self.register_id,
+            employee_id: &self.employee_id,
+            at: self.occurred_at,
+            now: self.now,
+        }
     }
 
     /// Refuses whoever needs an approval, where none can be given.

@@ -5,6 +5,7 @@ use serde_json::Value;
 use tillstream_contracts::pos::{ACTIONS, Command, CommandReply, CommandResult, Envelope, ReplyKind};
 use tillstream_domain::cart::{CartKind, Outcome};
 use tillstream_domain::money::Money;
+use tillstream_domain::tenant_settings::OfflineUses;
 
 use super::cart_write::Executed;
 use super::context::{CommandContext, SELLERS};
@@ -19,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::fields;
 use crate::ports::Ports;
 use crate::tenancy::Caller;
+use crate::tenant_rules::tenant_rules;
 
 /// A reply, and whether the command took effect before.
 #[derive(Debug)]
@@ -76,7 +78,11 @@ async fn run(ports: &Ports, caller: &Caller, sent: Value, offline: bool) -> Resu
     caller.require_role(&SELLERS)?;
     caller.require_store(&envelope.store_id)?;
     caller.require_register(&envelope.register_id)?;
-    let context = CommandContext { offline, ..context(caller, &envelope, now) };
+    let mut context = CommandContext { offline, ..context(caller, &envelope, now) };
+    if offline {
+        let rules = tenant_rules(ports, &caller.scope, now).await?;
+        context.uses_above_limit = rules.settings.offline_uses_above_limit == OfflineUses::Allow;
+    }
     let action = envelope.action;
     let key = envelope.idempotency_key;
     if let Command::ListParkedCarts(p) = command {
@@ -130,6 +136,7 @@ fn context(caller: &Caller, envelope: &Envelope, now: Timestamp) -> CommandConte
         occurred_at: envelope.occurred_at.unwrap_or(now),
         now,
         offline: false,
+        uses_above_limit: false,
     }
 }
 

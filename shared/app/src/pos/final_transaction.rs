@@ -21,7 +21,7 @@ pub enum Attempt {
     LostRace(String),
     /// Stock is short.
     Short(Vec<Shortage>),
-    /// A claim was refused.
+    /// A claim was refused; with a conflict where that is only a race.
     Refused(Error),
     /// A claim met others; what to answer if it goes on meeting them.
     Contended(Refusal),

@@ -13,7 +13,7 @@ use super::final_transaction::{Attempt, FinalWrites, StockWrites, commit};
 use super::finalize::{delta_of, final_writes, mark_final, movement_of, needs_plan};
 use super::lane_write::LaneState;
 use super::limited_uses::use_claims;
-use super::offline_oversell::{Covered, OfflineSale, cover};
+use super::offline_oversell::{Covered, cover};
 use super::plan::{self, PlanEnd};
 use super::shortage::{Shortage, free_expired_holds, insufficient_stock};
 use crate::database::{Condition, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write};
@@ -26,7 +26,8 @@ use crate::stock::split::make_whole;
 use crate::stock::take::{Taken, take};
 use crate::stored_value::claims::{StoredValueWrites, look};
 
-/// Most actions beside the cart, its lane and its stock.
+/// Most actions beside the cart, its lane and its stock; of limited uses one more each, where they are above their
+/// limit.
 const BESIDE_MAX: usize = 60;
 
 /// How often a claim may meet others before it is given up: some half a second.
@@ -110,7 +111,8 @@ impl<'a> Rounds<'a> {
     /// Those of [`plan::drive`] where a plan is left to be ended.
     pub async fn found(&self, executed: Executed) -> Result<Executed> {
         let (scope, cart) = (&self.context.caller.scope, &executed.cart);
-        if !self.ended && cart.finalized.is_some() && needs_plan(cart, BESIDE_MAX) {
+        let beside = BESIDE_MAX + cart.charges.uses.len();
+        if !self.ended && cart.finalized.is_some() && needs_plan(cart, beside) {
             plan::end(self.ports, scope, &cart.id, self.context.now).await?;
         }
         Ok(Executed { replayed: executed.replayed && !self.planned, ..executed })
@@ -166,7 +168,8 @@ impl<'a> Rounds<'a> {
         let scope = &self.context.caller.scope;
         // A plan has no second look: what it would be refused for is told before it begins.
         let look = self.look_at_uses || needs_plan(cart, cart.charges.uses.len() * 2);
-        match use_claims(self.ports, scope, cart, look, self.context.offline).await {
+        let beyond = self.context.beyond_limits(cart);
+        match use_claims(self.ports, scope, cart, look, beyond.as_ref()).await {
             // Counters are read after the cart: the last use may have gone to this very sale.
             Err(Error::Rejected(_)) if self.is_outdated(&cart.id, stored).await? => Ok(None),
             claims => claims.map(Some),
@@ -232,6 +235,7 @@ impl<'a> Rounds<'a> {
                 self.look_at_uses = true;
                 self.retries.again("a part of a counter is used up").await?;
             }
+            Attempt::Refused(Error::Conflict(why)) => self.retries.again(&why).await?,
             Attempt::Refused(refusal) => return Err(refusal),
             // Trouble with a coupon is refused, so that the sale can go on without it.
             Attempt::Contended(refusal) if self.contended >= CONTENDED_MAX => return Err(refusal.into()),
@@ -287,7 +291,10 @@ impl<'a> Rounds<'a> {
     async fn is_only_short(&mut self, tried: &Tried<'_>) -> Result<bool> {
         let (ports, scope, cart) = (self.ports, &self.context.caller.scope, tried.cart);
         let looked = match look(ports, scope, &[cart], self.context.now).await {
-            Ok(()) => use_claims(ports, scope, cart, true, true).await.map(drop),
+            Ok(()) => {
+                let beyond = self.context.beyond_limits(cart);
+                use_claims(ports, scope, cart, true, beyond.as_ref()).await.map(drop)
+            }
             refused => refused,
         };
         match looked {
@@ -317,13 +324,7 @@ impl<'a> Rounds<'a> {
             };
             not_final.push(Write::Check { table: Table::Orders, key: scope.cart(cart_id), condition });
         }
-        let sale = OfflineSale {
-            cart,
-            register_id: &self.context.register_id,
-            employee_id: &self.context.employee_id,
-            at: self.context.occurred_at,
-            now: self.context.now,
-        };
+        let sale = self.context.offline_sale(cart);
         match cover(ports, scope, &sale, &not_final, shortages).await? {
             Covered::Done if !self.covered => {
                 self.covered = true;

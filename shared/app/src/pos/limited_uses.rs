@@ -11,10 +11,12 @@ use std::sync::Arc;
 use tillstream_domain::cart::{Cart, LimitedUse, PricedBy};
 use tillstream_domain::pricing::{Promotion, Source};
 
-use super::claims::Claim;
+use super::claims::{Claim, Refused};
+use super::offline_oversell::OfflineSale;
 use crate::database::{Change, Condition, Consistency, Get, Item, Key, Table, Write};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
+use crate::stock::exceptions::{AboveLimit, above_limit_write};
 use crate::tenancy::TenantScope;
 
 /// From this limit on a counter is split.
@@ -95,10 +97,10 @@ impl<'r> LimitedPromotions<'r> {
         self.limits.iter().map(|(id, _)| use_get(scope, "promotion", id, customer_id)).collect()
     }
 
-    /// How many uses are left of those that were used, from their counters. Of a sale that was made `offline`
-    /// nothing is asked: its customer has paid what its register said.
-    pub fn uses_left(&self, counters: &[Option<Item>], offline: bool) -> BTreeMap<String, u32> {
-        if offline {
+    /// How many uses are left of those that were used, from their counters. Of a sale whose uses are counted
+    /// `above_limit` too nothing is asked: its customer has paid what its register said.
+    pub fn uses_left(&self, counters: &[Option<Item>], above_limit: bool) -> BTreeMap<String, u32> {
+        if above_limit {
             return BTreeMap::new();
         }
         let counters = counters.iter().map(Option::as_ref);
@@ -140,6 +142,16 @@ impl Counted<'_> {
         if self.customer_id.is_some() { 1 } else { parts_of(self.kind, self.limit) }
     }
 
+    /// The first part from `from` on that has enough left.
+    fn part_with_enough(&self, used: &[Option<i64>], from: u32) -> Option<u32> {
+        let left = |part: u32| {
+            let used = usize::try_from(part).ok().and_then(|at| used.get(at).copied().flatten());
+            i64::from(self.share(part)) - used.unwrap_or(0)
+        };
+        let parts = self.parts();
+        (0..parts).map(|n| (from + n) % parts).find(|part| left(*part) >= self.uses.into())
+    }
+
     fn refused(&self, code: (&'static str, &'static str), what: &str) -> Refusal {
         let (kind, id) = (self.kind, self.id);
         let (code, remove) =
@@ -159,27 +171,58 @@ impl Counted<'_> {
         self.refused(codes, "too many redeem at this moment")
     }
 
-    /// `offline`: it was given already, and is counted whatever the limit says.
-    fn claim(&self, scope: &TenantScope, part: u32, offline: bool) -> Claim {
+    /// The claim on uses that part `part` has; where it has not, `refused`.
+    fn claim(&self, scope: &TenantScope, part: u32, refused: Refused, unavailable: Option<Refusal>) -> Claim {
         let most = i64::from(self.share(part)) - i64::from(self.uses);
-        let refusal = self.refusal();
         let enough = Condition::Le("used", most.into());
-        Claim {
-            write: Write::Update {
-                table: Table::Orders,
-                key: self.key(scope, part),
-                changes: vec![Change::Add("used", self.uses.into())],
-                condition: match most {
-                    _ if offline => None,
-                    // Not even the first use fits.
-                    ..0 => Some(enough),
-                    _ => Some(Condition::Any(vec![Condition::Lacks("used"), enough])),
-                },
-            },
-            refused: Arc::new(move |_| refusal.clone().into()),
-            unavailable: Some(self.unavailable()),
+        let condition = match most {
+            // Not even the first use fits.
+            ..0 => enough,
+            _ => Condition::Any(vec![Condition::Lacks("used"), enough]),
+        };
+        Claim { write: self.count(scope, part, condition), refused, unavailable }
+    }
+
+    /// As whoever sells online claims it.
+    fn claim_within(&self, scope: &TenantScope, part: u32) -> Claim {
+        let refusal = self.refusal();
+        self.claim(scope, part, Arc::new(move |_| refusal.clone().into()), Some(self.unavailable()))
+    }
+
+    /// As what was given already claims it: who is told that it is used up looks again, and counts it above.
+    fn claim_if_there(&self, scope: &TenantScope, part: u32) -> Claim {
+        self.claim(scope, part, raced(), None)
+    }
+
+    /// The claim on uses that part `part` does not have, of which `seen` are used, and how many it takes above the
+    /// limit. It stands on there being none: nobody is to look into a use that the limit allowed.
+    fn claim_above(&self, scope: &TenantScope, part: u32, seen: Option<i64>) -> (Claim, u32) {
+        let share = i64::from(self.share(part));
+        let above = seen.unwrap_or(0).saturating_add(self.uses.into()).saturating_sub(share);
+        let above = u32::try_from(above.max(0)).unwrap_or(u32::MAX).min(self.uses);
+        let as_seen = match seen {
+            // However many more: all of it is above.
+            Some(used) if used >= share => Condition::Ge("used", share.into()),
+            Some(used) => Condition::Eq("used", used.into()),
+            None => Condition::Lacks("used"),
+        };
+        let write = self.count(scope, part, as_seen);
+        (Claim { write, refused: raced(), unavailable: None }, above)
+    }
+
+    fn count(&self, scope: &TenantScope, part: u32, condition: Condition) -> Write {
+        Write::Update {
+            table: Table::Orders,
+            key: self.key(scope, part),
+            changes: vec![Change::Add("used", self.uses.into())],
+            condition: Some(condition),
         }
     }
+}
+
+/// No answer, but a lost race.
+fn raced() -> Refused {
+    Arc::new(|_| Error::Conflict("others used the coupon or promotion meanwhile".to_owned()))
 }
 
 fn counted<'a>(cart: &'a Cart, limited: &'a LimitedUse) -> Vec<Counted<'a>> {
@@ -197,8 +240,11 @@ fn counted<'a>(cart: &'a Cart, limited: &'a LimitedUse) -> Vec<Counted<'a>> {
 }
 
 /// The claims of a sale that becomes final: one for each limit. Of counters that are split, any part; but
-/// where `look` says that a part was found used up, the part that has enough. What a sale used that was made
-/// `offline` is counted, also above the limit: its goods and its money have changed hands.
+/// where `look` says that a part was found used up, the part that has enough.
+///
+/// What was given already is counted `beyond` the limits too: the goods and the money have changed hands. Then an
+/// exception that names the coupon or promotion is among the claims, one for each: it is opened with the sale or
+/// not at all.
 ///
 /// # Errors
 /// 409 `coupon_needs_customer`, `coupon_limit_reached`, `promotion_limit_reached`; those of the database.
@@ -207,7 +253,7 @@ pub async fn use_claims(
     scope: &TenantScope,
     cart: &Cart,
     look: bool,
-    offline: bool,
+    beyond: Option<&OfflineSale<'_>>,
 ) -> Result<Vec<Claim>> {
     let mut claims = Vec::new();
     for limited in &cart.charges.uses {
@@ -215,28 +261,62 @@ pub async fn use_claims(
             let detail = "a coupon of so many a customer needs a customer; set it, or remove the coupon";
             return Err(Refusal::conflict("coupon_needs_customer", detail).into());
         }
+        let mut exceeded: Option<(Counted<'_>, u32)> = None;
         for counted in counted(cart, limited) {
             let parts = counted.parts();
             let any = u32::try_from(ports.environment.random() % u64::from(parts)).map_err(Error::bug)?;
-            let part = match look && !offline {
-                true => part_with_enough(ports, scope, &counted, parts, any).await?,
-                false => any,
-            };
-            claims.push(counted.claim(scope, part, offline));
+            if !look {
+                claims.push(match beyond {
+                    Some(_) => counted.claim_if_there(scope, any),
+                    None => counted.claim_within(scope, any),
+                });
+                continue;
+            }
+            let used = used_by_part(ports, scope, &counted).await?;
+            match (counted.part_with_enough(&used, any), beyond) {
+                (Some(part), Some(_)) => claims.push(counted.claim_if_there(scope, part)),
+                (Some(part), None) => claims.push(counted.claim_within(scope, part)),
+                (None, None) => return Err(counted.refusal().into()),
+                (None, Some(_)) => {
+                    // What is given back is given back to the first part: so it is that which must have none.
+                    let (claim, above) = counted.claim_above(scope, 0, used.first().copied().flatten());
+                    claims.push(claim);
+                    if exceeded.as_ref().is_none_or(|(_, most)| above > *most) {
+                        exceeded = Some((counted, above));
+                    }
+                }
+            }
+        }
+        if let (Some((counted, above)), Some(sale)) = (exceeded, beyond) {
+            claims.push(exception_claim(scope, sale, &counted, above));
         }
     }
     Ok(claims)
 }
 
-/// The first part from `from` on that has enough left.
-async fn part_with_enough(
-    ports: &Ports,
-    scope: &TenantScope,
-    counted: &Counted<'_>,
-    parts: u32,
-    from: u32,
-) -> Result<u32> {
-    let gets = (0..parts)
+/// The exception of uses above a limit. Nothing can be in its way: an order becomes final once.
+fn exception_claim(scope: &TenantScope, sale: &OfflineSale<'_>, counted: &Counted<'_>, above: u32) -> Claim {
+    let write = above_limit_write(
+        scope,
+        &AboveLimit {
+            order_id: &sale.cart.id,
+            register_id: sale.register_id,
+            employee_id: sale.employee_id,
+            location_id: &sale.cart.store_id,
+            what: (counted.kind, counted.id),
+            uses: above,
+            limit: counted.limit,
+            customer_id: counted.customer_id,
+            at: sale.at,
+            now: sale.now,
+        },
+    );
+    Claim { write, refused: raced(), unavailable: None }
+}
+
+/// What each part of a counter says is used of it; nothing where it was never used.
+async fn used_by_part(ports: &Ports, scope: &TenantScope, counted: &Counted<'_>) -> Result<Vec<Option<i64>>> {
+    let gets = (0..counted.parts())
         .map(|part| Get {
             table: Table::Orders,
             key: counted.key(scope, part),
@@ -244,12 +324,7 @@ async fn part_with_enough(
         })
         .collect();
     let items = ports.database.get_many(gets).await?;
-    let left = |part: u32| {
-        let item = usize::try_from(part).ok().and_then(|at| items.get(at)).and_then(Option::as_ref);
-        i64::from(counted.share(part)) - used(item)
-    };
-    let found = (0..parts).map(|n| (from + n) % parts).find(|part| left(*part) >= counted.uses.into());
-    found.ok_or_else(|| counted.refusal().into())
+    Ok(items.iter().map(|item| item.as_ref().and_then(|item| item.opt_number("used"))).collect())
 }
 
 /// Gives back what a sale used, when it is undone. Counters that went never go below zero: what was used was

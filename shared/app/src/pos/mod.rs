@@ -23,7 +23,7 @@ pub mod lines;
 pub mod offline_oversell;
 pub mod parking;
 pub mod plan;
-mod promotions;
+pub mod promotions;
 mod refusals;
 pub mod returns;
 pub mod shortage;

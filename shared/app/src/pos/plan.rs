@@ -112,6 +112,8 @@ struct Plan {
     terms: Terms,
     /// What it takes has left the shop: it is covered where it is short, never given up.
     offline: bool,
+    /// What it used is counted above limits too.
+    uses_above_limit: bool,
     shortages: Vec<Shortage>,
 }
 
@@ -131,11 +133,24 @@ impl Plan {
             kind: if item.text("kind")? == "return" { CartKind::Return } else { CartKind::Sale },
             terms: compact::decode(item.bytes("terms")?).map_err(Error::bug)?,
             offline: item.opt_number("offline").is_some(),
+            uses_above_limit: item.opt_number("offline").is_some()
+                && item.opt_number("uses_within_limit").is_none(),
             shortages: match item.opt_text("shortages") {
                 Some(_) => item.json("shortages")?,
                 None => Vec::new(),
             },
         })
+    }
+
+    /// The sale, as it was made while its register was cut off.
+    fn offline_sale<'p>(&'p self, cart: &'p Cart, now: Timestamp) -> OfflineSale<'p> {
+        OfflineSale {
+            cart,
+            register_id: &self.register_id,
+            employee_id: &self.terms.employee_id,
+            at: self.terms.occurred_at,
+            now,
+        }
     }
 
     fn chunks(&self) -> impl Iterator<Item = (u32, &[StockMove])> {
@@ -241,7 +256,8 @@ pub async fn begin(
         .with("terms", compact::encode(&terms).map_err(Error::bug)?)
         .with("due_pk", due_partition(&cart.id).value())
         .with("due_at", due.as_millisecond())
-        .with_some("offline", context.offline.then_some(1));
+        .with_some("offline", context.offline.then_some(1))
+        .with_some("uses_within_limit", (context.offline && !context.uses_above_limit).then_some(1));
     let mark = Write::Update {
         table: Table::Orders,
         key: scope.cart(&cart.id),
@@ -453,13 +469,7 @@ async fn cover_chunk(
             condition: Condition::NotExists,
         },
     ];
-    let sale = OfflineSale {
-        cart: &cart,
-        register_id: &plan.register_id,
-        employee_id: &plan.terms.employee_id,
-        at: plan.terms.occurred_at,
-        now,
-    };
+    let sale = plan.offline_sale(&cart, now);
     Ok(match cover(ports, scope, &sale, &not_held, shortages).await? {
         Covered::Done => Step::Covered,
         Covered::Again(why) => Step::Again(why),
@@ -502,7 +512,8 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
         Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
         Err(error) => return Err(error),
     };
-    let mut claims = match use_claims(ports, scope, &cart, true, plan.offline).await {
+    let beyond = plan.uses_above_limit.then(|| plan.offline_sale(&cart, now));
+    let mut claims = match use_claims(ports, scope, &cart, true, beyond.as_ref()).await {
         Ok(claims) => claims,
         Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
         Err(error) => return Err(error),
@@ -521,11 +532,13 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
     match ports.database.transact(writes).await {
         Ok(()) => Ok(Step::Done),
         Err(DatabaseError::Invalid(what)) => Err(Error::Bug(what)),
-        // Whoever asks next is told why: the cart is free again then.
-        Err(DatabaseError::Cancelled(reasons)) if refused_claim(&reasons, first_claim, &claims).is_some() => {
-            Ok(Step::GiveUp(Vec::new()))
-        }
-        // Not told with the items that were in the way: they may be gift cards.
+        Err(DatabaseError::Cancelled(reasons)) => match refused_claim(&reasons, first_claim, &claims) {
+            Some(Error::Conflict(why)) => Ok(Step::Again(why)),
+            // Whoever asks next is told why: the cart is free again then.
+            Some(_) => Ok(Step::GiveUp(Vec::new())),
+            // Not told with the items that were in the way: they may be gift cards.
+            None => Ok(Step::Again(lost_race(DatabaseError::Cancelled(reasons))?)),
+        },
         Err(error) => Ok(Step::Again(lost_race(error)?)),
     }
 }

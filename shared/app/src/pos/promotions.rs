@@ -1,7 +1,7 @@
 //! Coupons and promotions that are applied by hand.
 
 use tillstream_contracts::pos::{CouponReference, PromoReference};
-use tillstream_domain::cart::{AppliedCoupon, Cart, CartKind, Outcome};
+use tillstream_domain::cart::{AppliedCoupon, Cart, CartKind, Outcome, PricedBy};
 use tillstream_domain::coupon::CouponDefinition;
 
 use super::cart_write::{Executed, change_cart};
@@ -33,26 +33,38 @@ pub async fn apply_coupon(
     let more = vec![catalog_get(scope.coupon(code)), use_get(scope, "coupon", code, None)];
     change_cart(ports, context, &payload.cart_id, more, |cart, more| {
         cart.require(CartKind::Sale)?;
-        let item = more.first().and_then(Option::as_ref);
-        let counter = more.get(1).and_then(Option::as_ref);
-        let definition = coupon_of(item)?.ok_or_else(|| {
-            let detail = format!("there is no coupon {code}");
-            Refusal::not_found("coupon_not_found", detail.clone()).with_error(
-                "payload.coupon_code",
-                "coupon_not_found",
-                detail,
-            )
-        })?;
-        check_coupon(cart, &definition, counter, context)?;
-        cart.apply_coupon(AppliedCoupon {
-            total_limit: definition.total_limit,
-            per_customer_limit: definition.per_customer_limit,
-            coupon: definition.coupon,
-        })?;
+        let at = |position: usize| more.get(position).and_then(Option::as_ref);
+        redeem(cart, code, (at(0), at(1)), context)?;
         cart.reprice(&by)?;
         Ok(Outcome::Done)
     })
     .await
+}
+
+/// Puts a coupon on a sale, from its item and the first part of its counter. The lines are to be priced anew.
+///
+/// # Errors
+/// Those of [`apply_coupon`].
+pub fn redeem(
+    cart: &mut Cart,
+    code: &str,
+    (coupon, counter): (Option<&Item>, Option<&Item>),
+    context: &CommandContext,
+) -> Result<()> {
+    let definition = coupon_of(coupon)?.ok_or_else(|| {
+        let detail = format!("there is no coupon {code}");
+        Refusal::not_found("coupon_not_found", detail.clone()).with_error(
+            "payload.coupon_code",
+            "coupon_not_found",
+            detail,
+        )
+    })?;
+    check_coupon(cart, &definition, counter, context)?;
+    Ok(cart.apply_coupon(AppliedCoupon {
+        total_limit: definition.total_limit,
+        per_customer_limit: definition.per_customer_limit,
+        coupon: definition.coupon,
+    })?)
 }
 
 /// Refuses a coupon that cannot be redeemed now. One for which the cart is not right yet is taken: it says in
@@ -80,7 +92,7 @@ fn check_coupon(
         return Err(Refusal::conflict("coupon_needs_customer", detail).into());
     }
     match definition.total_limit {
-        Some(limit) if !context.offline && uses_left("coupon", limit, counter) == 0 => {
+        Some(limit) if !context.uses_above_limit && uses_left("coupon", limit, counter) == 0 => {
             Err(Refusal::conflict("coupon_limit_reached", "the coupon is used up").into())
         }
         _ => Ok(()),
@@ -121,27 +133,34 @@ pub async fn apply_promo(
     let by = rules.priced_by(context.occurred_at);
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
         cart.require(CartKind::Sale)?;
-        let promotion =
-            by.rules.promotions.iter().find(|promotion| promotion.id == wanted).ok_or_else(|| {
-                let detail = format!("there is no promotion {wanted}");
-                Refusal::not_found("promotion_not_found", detail.clone()).with_error(
-                    "payload.promo_id",
-                    "promotion_not_found",
-                    detail,
-                )
-            })?;
-        let conditions = &promotion.conditions;
-        if conditions.valid_to.is_some_and(|to| context.occurred_at >= to) {
-            return Err(Refusal::conflict("promotion_expired", "the promotion has ended").into());
-        }
-        if conditions.valid_from.is_some_and(|from| context.occurred_at < from) {
-            return Err(Refusal::conflict("promotion_not_valid", "the promotion has not begun").into());
-        }
-        cart.apply_promotion(wanted, promotion.automatic)?;
+        request(cart, wanted, &by)?;
         cart.reprice(&by)?;
         Ok(Outcome::Done)
     })
     .await
+}
+
+/// Applies a promotion to a sale by hand. The lines are to be priced anew.
+///
+/// # Errors
+/// Those of [`apply_promo`].
+pub fn request(cart: &mut Cart, wanted: &str, by: &PricedBy<'_>) -> Result<()> {
+    let promotion = by.rules.promotions.iter().find(|promotion| promotion.id == wanted).ok_or_else(|| {
+        let detail = format!("there is no promotion {wanted}");
+        Refusal::not_found("promotion_not_found", detail.clone()).with_error(
+            "payload.promo_id",
+            "promotion_not_found",
+            detail,
+        )
+    })?;
+    let conditions = &promotion.conditions;
+    if conditions.valid_to.is_some_and(|to| by.at >= to) {
+        return Err(Refusal::conflict("promotion_expired", "the promotion has ended").into());
+    }
+    if conditions.valid_from.is_some_and(|from| by.at < from) {
+        return Err(Refusal::conflict("promotion_not_valid", "the promotion has not begun").into());
+    }
+    Ok(cart.apply_promotion(wanted, promotion.automatic)?)
 }
 
 /// `remove_promo`: also takes off one that applied by itself.

@@ -18,6 +18,7 @@ impl From<CartError> for Error {
             | CartError::StoredValueInPart { .. }
             | CartError::PaymentsPresent
             | CartError::AccountPays
+            | CartError::TotalDiffers { .. }
             | CartError::TooManyDiscounts
             | CartError::DiscountAboveTotal { .. }
             | CartError::NothingOff
@@ -59,6 +60,9 @@ impl From<CartError> for Error {
                 refusal.with_extra("payable", *payable)
             }
             CartError::Underpaid { due } | CartError::Overpaid { due } => refusal.with_extra("due", *due),
+            CartError::TotalDiffers { total, asked, most } => {
+                refusal.with_extra("total", *total).with_extra("asked", *asked).with_extra("most", *most)
+            }
             _ => refusal,
         }
         .into()

@@ -1,9 +1,12 @@
-//! Stock exceptions: tasks for people, where books and shelves disagree. One is opened
+//! Exceptions: tasks for people, where the books and the shop disagree. One is opened
 //! - where a count or a raised safety stock left less than is promised (`below_promised`, one per stock item);
 //!   a later count or feed line that finds enough closes it by itself;
-//! - where a register that was cut off sold more than there was (`oversold_offline`, one per order and SKU).
+//! - where a register that was cut off sold more than there was (`oversold_offline`, one per order and SKU);
+//! - where such a register, or another system, gave a coupon or promotion more often than its limit allows
+//!   (`uses_above_limit`, one per order and coupon or promotion).
 //!
-//! Somebody looks at each and says how it was settled; the stock itself is corrected by a count.
+//! Somebody looks at each and says how it was settled; the stock itself is corrected by a count, and uses are given
+//! back by undoing the sale. That closes no exception: what happened is still to be looked into.
 
 use jiff::Timestamp;
 use tillstream_contracts::inventory::{
@@ -26,6 +29,11 @@ use crate::stock::references::check_location_id;
 use crate::stock::request_identity::{self, fingerprint, key_reused, request_number};
 use crate::stock::update::REASON_CHARS_MAX;
 use crate::tenancy::{Caller, TenantScope};
+
+/// Attribute of an exception that names a coupon.
+const COUPON: &str = "coupon_code";
+/// Attribute of an exception that names a promotion.
+const PROMOTION: &str = "promotion_id";
 
 /// Goods that were sold offline and were not there.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +60,31 @@ pub struct Oversold<'a> {
     pub number: i64,
 }
 
+/// Uses of a coupon or promotion beyond what its limit allows.
+#[derive(Debug, Clone, Copy)]
+pub struct AboveLimit<'a> {
+    /// Order.
+    pub order_id: &'a str,
+    /// Register that gave it.
+    pub register_id: &'a str,
+    /// Who gave it.
+    pub employee_id: &'a str,
+    /// Where.
+    pub location_id: &'a str,
+    /// `coupon` and its code, or `promotion` and its id.
+    pub what: (&'static str, &'a str),
+    /// How many uses are above the limit.
+    pub uses: u32,
+    /// The limit.
+    pub limit: u32,
+    /// Whose limit it is; none for that of all together.
+    pub customer_id: Option<&'a str>,
+    /// When it was given, as the register tells it.
+    pub at: Timestamp,
+    /// Our time.
+    pub now: Timestamp,
+}
+
 /// Id of the exception of goods that an order oversold.
 pub fn oversold_id(order_id: &str, sku: &str) -> String {
     derived_id("x", &["oversold_offline", order_id, sku])
@@ -66,31 +99,33 @@ fn opened(
     scope: &TenantScope,
     id: &str,
     kind: &'static str,
-    (location_id, sku): (&str, &str),
-    unit: Option<Unit>,
+    location_id: &str,
     now: Timestamp,
 ) -> Vec<Change> {
-    let mut changes = vec![
+    vec![
         Change::Set("tenant_id", scope.tenant_id().into()),
         Change::Set("exception_id", id.into()),
         Change::Set("kind", kind.into()),
         Change::Set("state", "open".into()),
         Change::Set("location_id", location_id.into()),
-        Change::Set("sku", sku.into()),
         Change::SetIfAbsent("opened_at", now.as_millisecond().into()),
         Change::Set("location_pk", scope.stock_exceptions(location_id, "open").value().into()),
         Change::SetIfAbsent("location_sk", format!("{:015}#{id}", now.as_millisecond().max(0)).into()),
-    ];
-    changes.extend(unit.map(|unit| Change::Set("unit", unit.name().into())));
-    changes
+    ]
+}
+
+/// Of which goods it is.
+fn of_goods(sku: &str, unit: Option<Unit>) -> impl Iterator<Item = Change> {
+    let unit = unit.map(|unit| Change::Set("unit", unit.name().into()));
+    std::iter::once(Change::Set("sku", sku.into())).chain(unit)
 }
 
 /// Opens the exception of goods that were sold offline and were not there, or adds to it: written in the
 /// transaction of the movement that enters them.
 pub fn oversold_write(scope: &TenantScope, sold: &Oversold<'_>) -> Write {
     let id = oversold_id(sold.order_id, sold.sku);
-    let what = (sold.location_id, sold.sku);
-    let mut changes = opened(scope, &id, "oversold_offline", what, Some(sold.unit), sold.now);
+    let mut changes = opened(scope, &id, "oversold_offline", sold.location_id, sold.now);
+    changes.extend(of_goods(sold.sku, Some(sold.unit)));
     changes.extend([
         Change::Add("quantity", sold.quantity),
         Change::Set("reference", sold.order_id.into()),
@@ -100,6 +135,25 @@ pub fn oversold_write(scope: &TenantScope, sold: &Oversold<'_>) -> Write {
         Change::Set("occurred_at", sold.at.as_millisecond().into()),
         Change::Set("number", sold.number.into()),
     ]);
+    Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition: None }
+}
+
+/// Opens the exception of uses above a limit: written in the transaction that makes their order final, and so once.
+pub fn above_limit_write(scope: &TenantScope, given: &AboveLimit<'_>) -> Write {
+    let (kind, named) = given.what;
+    let id = derived_id("x", &["uses_above_limit", given.order_id, kind, named]);
+    let mut changes = opened(scope, &id, "uses_above_limit", given.location_id, given.now);
+    changes.extend([
+        Change::Set(if kind == "coupon" { COUPON } else { PROMOTION }, named.into()),
+        Change::Set("quantity", (i64::from(given.uses) * 1_000).into()),
+        Change::Set("limit", i64::from(given.limit).into()),
+        Change::Set("reference", given.order_id.into()),
+        Change::Set("order_id", given.order_id.into()),
+        Change::Set("register_id", given.register_id.into()),
+        Change::Set("employee_id", given.employee_id.into()),
+        Change::Set("occurred_at", given.at.as_millisecond().into()),
+    ]);
+    changes.extend(given.customer_id.map(|customer_id| Change::Set("customer_id", customer_id.into())));
     Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition: None }
 }
 
@@ -118,7 +172,8 @@ pub fn exception_write(
     if available >= 0 {
         return Write::Delete { table: Table::Stock, key, condition: None };
     }
-    let mut changes = opened(scope, &id, "below_promised", (location_id, sku), unit, now);
+    let mut changes = opened(scope, &id, "below_promised", location_id, now);
+    changes.extend(of_goods(sku, unit));
     changes.extend([
         Change::Set("quantity", (-available).into()),
         Change::Set("reference", reference.into()),
@@ -131,6 +186,7 @@ fn kind_of(item: &Item) -> Result<ExceptionKind> {
     match item.text("kind")? {
         "oversold_offline" => Ok(ExceptionKind::OversoldOffline),
         "below_promised" => Ok(ExceptionKind::BelowPromised),
+        "uses_above_limit" => Ok(ExceptionKind::UsesAboveLimit),
         other => Err(Error::Bug(format!("unknown kind of exception {other}"))),
     }
 }
@@ -170,7 +226,11 @@ fn shown_exception(item: &Item) -> Result<StockException> {
         kind: kind_of(item)?,
         status: if open { ExceptionStatus::Open } else { ExceptionStatus::Resolved },
         location_id: item.text("location_id")?.to_owned(),
-        sku: item.text("sku")?.to_owned(),
+        sku: owned("sku"),
+        coupon_code: owned(COUPON),
+        promotion_id: owned(PROMOTION),
+        limit: item.opt_number("limit").map(u32::try_from).transpose().map_err(Error::bug)?,
+        customer_id: owned("customer_id"),
         quantity: shown(item.number("quantity")?, unit),
         reference: item.text("reference")?.to_owned(),
         order_id: owned("order_id"),

@@ -3,5 +3,6 @@
 mod fixture;
 mod parked_carts;
 mod recorded_sales;
+mod recorded_totals;
 mod statuses;
 mod voids;

@@ -56,7 +56,7 @@ async fn a_shift_names_the_rounding_of_its_cash() {
         let who = caller("demo", &[Role::Operator]);
         let printed = read::get(&world.shop.ports, &who, "sh.z_report", format, false).await.unwrap();
         let printed = String::from_utf8_lossy(&printed.document.bytes).replace("</td><td>", " ");
-        let row = printed.lines().find(|row| row.contains("Cash rounding")).unwrap_or("none");
+        let row = printed.lines().find(|row| row.contains("Rounding")).unwrap_or("none");
         assert!(row.contains("-0.04"), "{format}: {row}");
     }
     let proof = proof::of_shift(&world.shop.ports, &caller("demo", &[Role::Operator]), "sh").await.unwrap();

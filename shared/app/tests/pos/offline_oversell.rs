@@ -89,7 +89,7 @@ async fn tasks(shop: &Shop) -> Vec<(String, String, i64)> {
         .into_iter()
         .map(|task| {
             let QuantityInput::Whole(pieces) = task.quantity else { panic!("{task:?}") };
-            (task.order_id.unwrap(), task.sku, pieces)
+            (task.order_id.unwrap(), task.sku.unwrap(), pieces)
         })
         .collect();
     tasks.sort();

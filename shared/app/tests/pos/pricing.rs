@@ -1,7 +1,9 @@
 //! What a sale comes to at the till: promotions, coupons, taxes, customers' prices, modifiers and coins.
 
 mod limited_uses;
+mod orders_from_elsewhere;
 mod two_pools;
+mod uses_above_limit;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

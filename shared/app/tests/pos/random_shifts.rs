@@ -1,4 +1,5 @@
-//! A thousand random shifts: the drawer, the commands' own replies and the Z report say the same.
+//! A thousand random shifts: the drawer, the commands' own replies and the Z report say the same. There is tax, and
+//! coins of one are gone; sales are voided afterwards, and exchanged.
 //!
 //! The books here are kept as a cashier would: what goes into the drawer and comes out of it, by what each
 //! command answered. Nothing of the code that makes the report is asked.
@@ -6,9 +7,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
+use tillstream_app::catalog::settings;
+use tillstream_app::environment::Environment;
 use tillstream_app::pos::execute::Answered;
 use tillstream_app::pos::till::{proof, read};
+use tillstream_app::sync::entities::Entity;
+use tillstream_app::sync::upload::{Upload, upload};
 use tillstream_app::tenancy::Role;
 use tillstream_contracts::till::ShiftReportView;
 use tillstream_testkit::memory_database::MemoryDatabase;
@@ -32,6 +38,14 @@ impl Chance {
     }
 }
 
+/// The smallest coin.
+const COIN: i64 = 5;
+
+/// What is added to what is due so that it can be paid in coins.
+fn rounding(due: i64) -> i64 {
+    (due + COIN / 2) / COIN * COIN - due
+}
+
 fn gbp(amount: i64) -> Value {
     json!({"amount": amount, "currency": "GBP"})
 }
@@ -44,6 +58,10 @@ struct Books {
     sales: (u64, i64),
     returns: (u64, i64),
     discounts: i64,
+    /// Of sales, and of returns.
+    tax: (i64, i64),
+    /// Added to sales, and less of returns.
+    rounding: i64,
     tips: i64,
     /// Payments and what they came to, refunds and what they came to.
     tenders: BTreeMap<String, (u64, i64, u64, i64)>,
@@ -68,6 +86,8 @@ impl Books {
             sales: (report.sales_count, report.sales_total.amount),
             returns: (report.returns_count, report.returns_total.amount),
             discounts: report.discounts.amount,
+            tax: (report.tax.amount, report.returns_tax.amount),
+            rounding: report.cash_rounding.as_ref().map_or(0, |money| money.amount),
             tips: report.tips.amount,
             tenders: tenders.collect(),
             paid_in: (report.paid_in_count, report.paid_in.amount),
@@ -80,14 +100,44 @@ impl Books {
 /// A payment as it was answered: tender, what stayed of it, tip.
 type Paid = (String, i64, i64);
 
+/// A sale that may come back or be voided.
+struct Sold {
+    id: String,
+    total: i64,
+    tax: i64,
+    rounding: i64,
+    paid: Vec<Paid>,
+    /// Whether other goods were brought back for it.
+    exchanged: bool,
+}
+
+impl Sold {
+    /// What stayed of it, by tender.
+    fn by_tender(&self) -> BTreeMap<String, i64> {
+        let mut by = BTreeMap::new();
+        for (tender, stayed, _) in &self.paid {
+            *by.entry(tender.clone()).or_default() += stayed;
+        }
+        by
+    }
+}
+
+/// What an exchange paid goes to any tender.
+fn refunded_by((tender, amount): (String, i64)) -> (String, i64) {
+    (if tender == "exchange" { "card".to_owned() } else { tender }, amount)
+}
+
+/// What a cart comes to: total, discount, tax.
+type Priced = (i64, i64, i64);
+
 struct Till {
     shop: Shop,
     chance: Chance,
     register: String,
     sent: u64,
     books: Books,
-    /// Sales that may come back: what was paid for them, by tender.
-    sold: Vec<(String, BTreeMap<String, i64>)>,
+    /// Sales that may come back.
+    sold: Vec<Sold>,
 }
 
 impl Till {
@@ -98,8 +148,8 @@ impl Till {
         answered.unwrap_or_else(|error| panic!("{action} {payload}: {error}"))
     }
 
-    /// A cart with a line or two, perhaps a discount; answers its id, total and discount.
-    async fn cart(&mut self) -> (String, i64, i64) {
+    /// A cart with a line or two, perhaps a discount; answers its id and what it comes to.
+    async fn cart(&mut self) -> (String, Priced) {
         let opened = self.send("create_cart", json!({})).await;
         let id = opened.reply.result.cart_id.unwrap();
         for _ in 0..=self.chance.below(2) {
@@ -113,7 +163,7 @@ impl Till {
         }
         let fixed = self.send("set_tendering", json!({"cart_id": id})).await;
         let totals = fixed.reply.cart.unwrap().totals;
-        (id, totals.total.amount, totals.discount.amount)
+        (id, (totals.total.amount, totals.discount.amount, totals.tax.amount))
     }
 
     async fn pay(&mut self, id: &str, tender: &str, amount: i64, tip: i64) -> Paid {
@@ -125,40 +175,58 @@ impl Till {
         (tender.to_owned(), amount - paid.reply.result.change.unwrap().amount, tip)
     }
 
-    /// Pays `total` by one tender or two, cash with change.
-    async fn pay_all(&mut self, id: &str, total: i64) -> Vec<Paid> {
+    /// Pays `total` by one tender or two, cash with change, in coins. Answers what was added for those.
+    async fn pay_all(&mut self, id: &str, total: i64) -> (Vec<Paid>, i64) {
         let tip = if self.chance.below(3) == 0 { self.chance.amount(1, 90) } else { 0 };
-        let handed = total + self.chance.amount(0, 700);
+        let above = COIN * self.chance.amount(0, 140);
+        // In coins, at least what is due.
+        let handed = |due: i64| (due + COIN - 1) / COIN * COIN + above;
         match self.chance.below(4) {
-            0 => vec![self.pay(id, "cash", handed, tip).await],
-            1 => vec![self.pay(id, "card", total, tip).await],
+            0 => (vec![self.pay(id, "cash", handed(total), tip).await], rounding(total)),
+            1 => (vec![self.pay(id, "card", total, tip).await], 0),
             2 if total > 1 => {
                 let first = self.chance.amount(1, total - 1);
                 let tender = ["card", "gift_card", "voucher"][usize::try_from(self.chance.below(3)).unwrap()];
                 let part = self.pay(id, tender, first, 0).await;
-                vec![part, self.pay(id, "cash", handed - first, tip).await]
+                let rest = total - first;
+                (vec![part, self.pay(id, "cash", handed(rest), tip).await], rounding(rest))
             }
             _ => {
-                let first = self.chance.amount(1, total);
-                let mut paid = vec![self.pay(id, "cash", first, tip).await];
-                if first < total {
-                    paid.push(self.pay(id, "cash", handed - first, 0).await);
+                let mut paid = Vec::new();
+                let mut rest = total;
+                if total > 2 * COIN {
+                    let first = COIN * self.chance.amount(1, (total - COIN) / COIN);
+                    paid.push(self.pay(id, "cash", first, tip).await);
+                    rest -= first;
                 }
-                paid
+                paid.push(self.pay(id, "cash", handed(rest), 0).await);
+                (paid, rounding(rest))
             }
         }
     }
 
     async fn sell(&mut self) {
-        let (id, total, discount) = self.cart().await;
-        let paid = self.pay_all(&id, total).await;
+        let (id, priced) = self.cart().await;
+        let (paid, rounded) = self.pay_all(&id, priced.0).await;
         let done = self.send("finalize_order", json!({"cart_id": id})).await;
+        self.book_sale(id, priced, (paid, rounded), &done, false);
+    }
+
+    fn book_sale(
+        &mut self,
+        id: String,
+        (total, discount, tax): Priced,
+        (paid, rounding): (Vec<Paid>, i64),
+        done: &Answered,
+        exchanged: bool,
+    ) {
         self.books.receipts.push(done.reply.result.receipt_number.unwrap());
         self.books.sales.0 += 1;
         self.books.sales.1 += total;
         self.books.discounts += discount;
-        let mut by = BTreeMap::new();
-        for (tender, stayed, tip) in paid {
+        self.books.tax.0 += tax;
+        self.books.rounding += rounding;
+        for (tender, stayed, tip) in &paid {
             if tender == "cash" {
                 self.books.drawer += stayed + tip;
             }
@@ -166,35 +234,130 @@ impl Till {
             let of = self.books.tenders.entry(tender.clone()).or_default();
             of.0 += 1;
             of.1 += stayed;
-            *by.entry(tender).or_default() += stayed;
         }
-        assert_eq!(by.values().sum::<i64>(), total);
-        self.sold.push((id, by));
+        assert_eq!(paid.iter().map(|(_, stayed, _)| stayed).sum::<i64>(), total + rounding);
+        self.sold.push(Sold { id, total, tax, rounding, paid, exchanged });
     }
 
     /// A cart that is given up, also with money already on the counter: that is handed back.
     async fn give_up(&mut self) {
-        let (id, total, _) = self.cart().await;
+        let (id, (total, _, _)) = self.cart().await;
         if self.chance.below(2) == 0 {
             self.pay_all(&id, total).await;
         }
         self.send("void_cart", json!({"cart_id": id, "reason": "changed mind"})).await;
     }
 
-    async fn take_back(&mut self) {
-        let Some((sale, paid)) = self.sold.pop() else { return self.blind_return().await };
+    /// A return of all of a sale, not settled yet; answers its id, what it is worth and the tax in that.
+    async fn all_of(&mut self, sale: &str) -> (String, i64, i64) {
         let start = json!({"original_order_id": sale, "reason": "unwanted"});
         let id = self.send("start_return", start).await.reply.result.return_id.unwrap();
-        let lines = self.lines_of(&sale).await;
-        let mut worth = 0;
-        for (line, quantity) in lines {
+        let (mut worth, mut tax) = (0, 0);
+        for (line, quantity) in self.lines_of(sale).await {
             let back =
                 json!({"return_id": id, "line_id": line, "quantity": quantity, "disposition": "restock"});
-            worth = self.send("return_line_item", back).await.reply.cart.unwrap().totals.total.amount;
+            let totals = self.send("return_line_item", back).await.reply.cart.unwrap().totals;
+            (worth, tax) = (totals.total.amount, totals.tax.amount);
         }
-        let refunds: Vec<(String, i64)> = paid.into_iter().filter(|(_, amount)| *amount > 0).collect();
-        assert_eq!(refunds.iter().map(|(_, amount)| amount).sum::<i64>(), worth);
-        self.refund(&id, worth, refunds).await;
+        (id, worth, tax)
+    }
+
+    async fn take_back(&mut self) {
+        let Some(sold) = self.sold.pop() else { return self.blind_return().await };
+        let (id, worth, tax) = self.all_of(&sold.id).await;
+        assert_eq!((worth, tax), (sold.total, sold.tax));
+        // Cash last: what is left then is what the sale's cash was rounded to. It may be nothing.
+        let mut refunds: Vec<(String, i64)> =
+            sold.by_tender().into_iter().filter(|(_, amount)| *amount > 0).map(refunded_by).collect();
+        refunds.sort_by_key(|(tender, _)| tender == "cash");
+        self.refund(&id, (worth, tax, sold.rounding), refunds).await;
+    }
+
+    /// All of a sale is undone after the fact: goods, payments and tips go back as they came.
+    async fn void(&mut self) {
+        let Some(sold) = self.sold.pop() else { return self.sell().await };
+        if sold.exchanged {
+            self.sold.push(sold);
+            return self.sell().await;
+        }
+        let payload = json!({"order_id": sold.id, "reason": "rung up wrongly"});
+        let done = self.send("void_order", payload).await;
+        self.books.receipts.push(done.reply.result.receipt_number.unwrap());
+        self.books.returns.0 += 1;
+        self.books.returns.1 += sold.total;
+        self.books.tax.1 += sold.tax;
+        self.books.rounding -= sold.rounding;
+        for (tender, stayed, tip) in sold.paid {
+            if tender == "cash" {
+                self.books.drawer -= stayed + tip;
+            }
+            self.books.tips -= tip;
+            let of = self.books.tenders.entry(tender).or_default();
+            of.2 += 1;
+            of.3 += stayed;
+        }
+    }
+
+    /// All of a sale comes back, and something else goes out; only the difference is paid or refunded.
+    async fn exchange(&mut self) {
+        let Some(sold) = self.sold.pop() else { return self.sell().await };
+        let (back, worth, back_tax) = self.all_of(&sold.id).await;
+        let (id, (price, discount, tax)) = self.cart().await;
+        let credit = worth.min(price);
+        let by_exchange = || (credit > 0).then(|| ("exchange".to_owned(), credit, 0));
+        let mut paid: Vec<Paid> = by_exchange().into_iter().collect();
+        let mut rounded = 0;
+        if price > credit {
+            let due = price - credit;
+            if self.chance.below(2) == 0 {
+                let handed = (due + COIN - 1) / COIN * COIN;
+                // What was told as change counts from the price; the rest of it goes back with the exchange.
+                let payload = json!({"cart_id": id, "tender": "cash", "amount": gbp(handed)});
+                let change = self.send("add_payment", payload).await.reply.result.change.unwrap().amount;
+                assert_eq!(change, (handed - price - rounding(price)).max(0));
+                rounded = rounding(due);
+                paid.push(("cash".to_owned(), due + rounded, 0));
+            } else {
+                paid.push(self.pay(&id, "card", due, 0).await);
+            }
+        }
+        // The rest goes back by what paid for the sale.
+        let mut refunds: Vec<(String, i64)> = Vec::new();
+        let mut left = worth - credit;
+        let mut back_rounding = 0;
+        let mut tenders: Vec<(String, i64)> = sold.by_tender().into_iter().collect();
+        tenders.sort_by_key(|(tender, _)| tender == "cash");
+        for (tender, most) in tenders.into_iter().map(refunded_by) {
+            let in_coins = if tender == "cash" { left + rounding(left) } else { left };
+            let amount = in_coins.min(most);
+            if amount <= 0 {
+                continue;
+            }
+            if amount == in_coins {
+                back_rounding += in_coins - left;
+            }
+            left = if amount == in_coins { 0 } else { left - amount };
+            refunds.push((tender, amount));
+        }
+        if left < COIN && refunds.last().is_some_and(|(tender, _)| tender == "cash") {
+            // So much the sale was rounded down by.
+            back_rounding -= left;
+        } else if left > 0 {
+            // No cash is given back that it could be rounded off: it is brought back without an exchange.
+            self.send("void_cart", json!({"cart_id": id, "reason": "no exchange"})).await;
+            self.send("void_return", json!({"return_id": back})).await;
+            self.sold.push(sold);
+            return;
+        }
+        for (tender, amount) in &refunds {
+            let refund = json!({"return_id": back, "tender": tender, "amount": gbp(*amount)});
+            self.send("refund_tender", refund).await;
+        }
+        let done = self.send("finalize_exchange", json!({"return_id": back, "cart_id": id})).await;
+        self.books.receipts.push(done.reply.result.return_receipt_number.unwrap());
+        refunds.extend(by_exchange().map(|(tender, credit, _)| (tender, credit)));
+        self.book_return((worth, back_tax, back_rounding), refunds);
+        self.book_sale(id, (price, discount, tax), (paid, rounded), &done, true);
     }
 
     async fn lines_of(&self, sale: &str) -> Vec<(String, i64)> {
@@ -210,14 +373,30 @@ impl Till {
         let id = self.send("start_return", start).await.reply.result.return_id.unwrap();
         let back =
             json!({"return_id": id, "sku": "B", "quantity": 1, "unit_price": "1", "disposition": "none"});
-        self.send("return_line_item", back).await;
-        self.refund(&id, 100, vec![("cash".to_owned(), 100)]).await;
+        let totals = self.send("return_line_item", back).await.reply.cart.unwrap().totals;
+        let (worth, tax) = (totals.total.amount, totals.tax.amount);
+        let added = rounding(worth);
+        self.refund(&id, (worth, tax, added), vec![("cash".to_owned(), worth + added)]).await;
     }
 
-    async fn refund(&mut self, id: &str, worth: i64, refunds: Vec<(String, i64)>) {
-        for (tender, amount) in refunds {
-            let refund = json!({"return_id": id, "tender": tender, "amount": gbp(amount)});
+    /// Refunds and makes final a return of so much worth, tax and rounding.
+    async fn refund(&mut self, id: &str, worth: (i64, i64, i64), refunds: Vec<(String, i64)>) {
+        for (tender, amount) in &refunds {
+            let refund = json!({"return_id": id, "tender": tender, "amount": gbp(*amount)});
             self.send("refund_tender", refund).await;
+        }
+        assert_eq!(refunds.iter().map(|(_, amount)| amount).sum::<i64>(), worth.0 + worth.2);
+        let done = self.send("finalize_return", json!({"return_id": id})).await;
+        self.books.receipts.push(done.reply.result.receipt_number.unwrap());
+        self.book_return(worth, refunds);
+    }
+
+    fn book_return(&mut self, (worth, tax, rounding): (i64, i64, i64), refunds: Vec<(String, i64)>) {
+        self.books.returns.0 += 1;
+        self.books.returns.1 += worth;
+        self.books.tax.1 += tax;
+        self.books.rounding -= rounding;
+        for (tender, amount) in refunds {
             if tender == "cash" {
                 self.books.drawer -= amount;
             }
@@ -225,10 +404,6 @@ impl Till {
             of.2 += 1;
             of.3 += amount;
         }
-        let done = self.send("finalize_return", json!({"return_id": id})).await;
-        self.books.receipts.push(done.reply.result.receipt_number.unwrap());
-        self.books.returns.0 += 1;
-        self.books.returns.1 += worth;
     }
 
     async fn handle_cash(&mut self, shift: &str) {
@@ -269,10 +444,12 @@ impl Till {
         let opened = self.send("open_till", json!({"amount": gbp(float)})).await.reply.result.shift.unwrap();
         let id = opened.id;
         for _ in 0..self.chance.below(6) {
-            match self.chance.below(8) {
+            match self.chance.below(10) {
                 0..=2 => self.sell().await,
                 3 => self.give_up().await,
                 4 => self.take_back().await,
+                5 => self.void().await,
+                6 => self.exchange().await,
                 _ => self.handle_cash(&id).await,
             }
         }
@@ -294,11 +471,30 @@ impl Till {
     }
 }
 
+/// Tax on top of two of three goods, and a smallest coin of five.
+async fn tax_and_coins(shop: &Shop, environment: &TestEnvironment) {
+    let body =
+        json!({"pricing": {"tax_mode": "exclusive", "tax_rounding": "per_line", "cash_increment": COIN}});
+    let body = serde_json::from_value(body).unwrap();
+    let operator = caller("demo", &[Role::Operator]);
+    settings::put(&shop.ports, &operator, body, "settings", |_| Ok(())).await.unwrap();
+    let rule = json!({
+        "id": "vat", "version": 1, "op": "upsert",
+        "data": {"name": "VAT", "rate_bps": 875, "target": {"skus": ["A", "C"]}},
+    });
+    let body = format!("{rule}\n");
+    let deadline = environment.now() + SignedDuration::from_mins(1);
+    let feed = Upload { entity: Entity::TaxRules, body: body.as_bytes(), from: 1, deadline };
+    let reply = upload(&shop.ports, &caller("demo", &[Role::Integration]), feed).await.unwrap();
+    assert_eq!((reply.failed, reply.next_from), (0, None));
+}
+
 #[tokio::test]
 async fn a_thousand_random_shifts_balance() {
     let environment = Arc::new(TestEnvironment::new(7));
     let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
-    let shop = Shop::open(database, environment).await.unwrap();
+    let shop = Shop::open(database, environment.clone()).await.unwrap();
+    tax_and_coins(&shop, &environment).await;
     for (sku, price) in [("A", "2.55"), ("B", "1"), ("C", "0.07")] {
         shop.product(STORE, sku, price, 1_000_000).await.unwrap();
     }

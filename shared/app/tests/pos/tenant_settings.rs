@@ -11,7 +11,7 @@ use tillstream_app::tenancy::Role;
 use tillstream_app::tenant_rules::tenant_rules;
 use tillstream_app::{Error, Ports, Refusal, RefusalKind, Result};
 use tillstream_contracts::settings::SettingsReply;
-use tillstream_domain::tenant_settings::TenantSettings;
+use tillstream_domain::tenant_settings::{OfflineUses, TenantSettings};
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::shop::caller;
@@ -50,6 +50,7 @@ fn rich() -> Value {
         "command_age_max_seconds": 86_400,
         "stored_value": {"gift_card": true, "account": true},
         "sale_needs_open_shift": true,
+        "offline_uses_above_limit": "refuse",
     })
 }
 
@@ -72,6 +73,8 @@ async fn what_is_written_is_in_force_and_what_is_left_out_is_as_before() {
     let rules = tenant_rules(&ports, &caller("demo", &[]).scope, now).await.unwrap();
     assert_eq!(rules.settings.command_age_max_seconds, Some(86_400));
     assert!(rules.settings.sale_needs_open_shift && rules.settings.approvals.no_sale);
+    assert_eq!(without["offline_uses_above_limit"], json!("allow"));
+    assert_eq!(rules.settings.offline_uses_above_limit, OfflineUses::Refuse);
     assert!(rules.settings.stored_value.gift_card && rules.settings.stored_value.account);
     assert_eq!(rules.settings.approvals.paid_out.above_amount, Some(5_000));
 

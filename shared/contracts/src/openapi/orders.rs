@@ -19,9 +19,9 @@ pub struct Api;
         (status = 201, description = "It is placed, now or before", body = PlacedOrder, headers(("ETag" = String), ("Idempotent-Replayed" = Option<bool>, description = "`true` where it took effect before"))),
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`, `approval_required`"),
-        (status = 404, description = "`store_not_found`, `sku_not_found`, `reservation_not_found`, `stored_value_not_found`"),
-        (status = 409, description = "`insufficient_stock` with `lines`, `order_exists`, `underpaid`, `overpaid`, `reservation_not_active`, `reservation_expired`, `order_too_long`, `stored_value_in_part`, `insufficient_balance` with what is `left`, `account_of_another_customer`, `stored_value_blocked`, `stored_value_expired`"),
-        (status = 422, description = "`field_invalid`, `idempotency_key_reused`, `quantity_invalid`, `reservation_mismatch`, `too_many_lines`, `stored_value_required`, …"),
+        (status = 404, description = "`store_not_found`, `sku_not_found`, `reservation_not_found`, `stored_value_not_found`, `coupon_not_found`, `promotion_not_found`"),
+        (status = 409, description = "`insufficient_stock` with `lines`, `order_exists`, `underpaid`, `overpaid`, `coupon_not_valid`, `coupon_expired`, `coupon_needs_customer`, `coupon_limit_reached`, `coupon_unavailable`, `coupon_already_applied`, `coupon_takes_nothing_off` with the `reason`, `promotion_not_valid`, `promotion_expired`, `promotion_limit_reached`, `promotion_unavailable`, `promotion_takes_nothing_off` with the `reason`, `reservation_not_active`, `reservation_expired`, `order_too_long`, `stored_value_in_part`, `insufficient_balance` with what is `left`, `account_of_another_customer`, `stored_value_blocked`, `stored_value_expired`"),
+        (status = 422, description = "`field_invalid`, `idempotency_key_reused`, `quantity_invalid`, `reservation_mismatch`, `too_many_lines`, `too_many_coupons`, `too_many_promotions`, `modifier_not_found`, `modifier_invalid`, `text_too_long`, `stored_value_required`, …"),
     ))]
 fn place_order() {}
 
@@ -62,14 +62,15 @@ fn get_order() {}
     ))]
 fn update_order() {}
 
-/// Records a sale that another system made.
+/// Records a sale that another system made. What it asked for stands, as far as it differs from what the lines
+/// come to here by no more than a minor unit for each line: that is booked as rounding.
 #[utoipa::path(post, path = "/v1/sales/record", tag = "orders", params(IdempotencyHeader), request_body = RecordSale,
     responses(
         (status = 201, description = "It is recorded, now or before", body = PlacedOrder, headers(("ETag" = String), ("Idempotent-Replayed" = Option<bool>, description = "`true` where it took effect before"))),
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
-        (status = 404, description = "`store_not_found`, `sku_not_found`, `stored_value_not_found`"),
-        (status = 409, description = "`order_exists`, `underpaid`, `overpaid`, `stored_value_in_part`, `insufficient_balance` with what is `left`, `account_of_another_customer`, `stored_value_blocked`, `stored_value_expired`"),
+        (status = 404, description = "`store_not_found`, `sku_not_found`, `stored_value_not_found`, `coupon_not_found`, `promotion_not_found`"),
+        (status = 409, description = "`order_exists`, `recorded_total_differs` with the `total` of the lines here, what was `asked` and by how much that may differ at `most`, `underpaid`, `overpaid`, `coupon_expired`, `coupon_not_valid`, `coupon_needs_customer`, `promotion_expired`, `promotion_not_valid`, `stored_value_in_part`, `insufficient_balance` with what is `left`, `account_of_another_customer`, `stored_value_blocked`, `stored_value_expired`"),
         (status = 422, description = "`field_invalid`, `occurred_at_in_future`, `occurred_at_too_old`, `idempotency_key_reused`, `quantity_invalid`, `too_many_lines`, …"),
     ))]
 fn record_sale() {}

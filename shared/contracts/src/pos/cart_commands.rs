@@ -68,14 +68,14 @@ pub struct AddLineItem {
 
 /// Something chosen with a product: one of the product's modifiers by `modifier_id`, which may have a price,
 /// or a wish in words by `name`, which has none.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModifierInput {
     /// A modifier of the product.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modifier_id: Option<String>,
     /// A wish, at most 100 characters.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 

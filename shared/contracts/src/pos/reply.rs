@@ -293,8 +293,9 @@ pub struct TotalsView {
     /// Given back.
     #[schema(value_type = MoneySchema)]
     pub change: Money,
-    /// What was added to what was due so that it could be paid in coins; may be below zero. Final,
-    /// payments less change are the total and this.
+    /// What was added to what was due so that it could be paid in coins; and of a sale that another system
+    /// made, what that asked for it beyond the total. May be below zero. Final, payments less change are the
+    /// total and this.
     #[schema(value_type = MoneySchema)]
     pub cash_rounding: Money,
     /// Still to be paid.

@@ -79,16 +79,16 @@ fn cash_rounding_stands_between_the_total_and_what_is_to_be_paid() {
                     (totals.cash_rounding, totals.payable) = (pounds(rounding), pounds(payable));
                 });
                 let text = shown(kind, format, &data);
-                let rows = [total, "Cash rounding", to_pay].map(|label| row(&text, label));
+                let rows = [total, "Rounding", to_pay].map(|label| row(&text, label));
                 assert_eq!(rows, [1_818, rounding, payable], "{kind} as {format}:\n{text}");
-                let places = [total, "Cash rounding", to_pay].map(|label| text.find(label));
+                let places = [total, "Rounding", to_pay].map(|label| text.find(label));
                 assert!(places.is_sorted(), "{kind} as {format}:\n{text}");
             }
             let even = order(|order| {
                 (order.totals.cash_rounding, order.totals.payable) = (pounds(0), order.totals.total);
             });
             let text = shown(kind, format, &even);
-            assert!(!text.contains("Cash rounding") && !text.contains(to_pay), "{kind} as {format}:\n{text}");
+            assert!(!text.contains("Rounding") && !text.contains(to_pay), "{kind} as {format}:\n{text}");
         }
     }
     let sold = order(|order| order.return_reason = None);
@@ -148,7 +148,7 @@ fn a_report_shows_what_came_in_and_went_out_by_tender() {
             assert_eq!(refunds, [-1_200, -2_920], "{kind} as {format}:\n{text}");
             assert_eq!(text.matches("refunds (").count(), 2, "{text}");
             let net = sales.iter().chain(&refunds).sum::<i64>();
-            let sold = row(&text, "Sales (87)") - row(&text, "Returns (3)") + row(&text, "Cash rounding");
+            let sold = row(&text, "Sales (87)") - row(&text, "Returns (3)") + row(&text, "Rounding");
             assert_eq!(sold, net, "{kind} as {format}:\n{text}");
         }
     }

@@ -7,9 +7,11 @@ pub mod applied;
 mod approvals;
 mod charges;
 mod course;
+mod effects;
 mod exchange;
 pub mod order_status;
 mod payments;
+mod recorded_total;
 mod returns;
 mod sale_pricing;
 mod sale_terms;
@@ -26,6 +28,7 @@ pub use charges::{
     Charges, DiscountHead, LimitedUse, LineAmounts, LineCharges, LineDiscount, TaxCharge, TaxHead, Unapplied,
 };
 pub use course::{Course, Parked, Recorded};
+pub use effects::Effects;
 pub use exchange::{EXCHANGE, Exchange, ExchangeError, ExchangeMove, Exchanged};
 pub use payments::{Payment, PaymentInput, TENDERS};
 pub use returns::{Disposition, OriginalLine, OriginalSale, ReturnLine, Returned, ReturnedLine};
@@ -159,7 +162,8 @@ pub struct Totals {
     pub total: i64,
     /// What was handed over, change included.
     pub paid: i64,
-    /// What was added to what was due, so that it could be paid in coins; either sign.
+    /// What was added to what was due, so that it could be paid in coins; and of a sale that another system
+    /// made, what that asked for it beyond `total`. Either sign.
     pub cash_rounding: i64,
     /// What is still to be paid: total + cash rounding − (paid − change).
     pub due: i64,
@@ -348,6 +352,19 @@ pub enum CartError {
     /// The cart must be tendering without payments to go back to editing.
     #[error("remove the payments before editing the cart")]
     PaymentsPresent,
+    /// What another system asked for a sale is further from what its lines come to here than rounding explains.
+    #[error(
+        "the lines come to {total} minor units here and {asked} were asked for them: that may differ by {most}, one \
+         for each line"
+    )]
+    TotalDiffers {
+        /// What its lines come to here.
+        total: i64,
+        /// What the other system asked.
+        asked: i64,
+        /// By how much that may differ.
+        most: i64,
+    },
     /// A payment of nothing.
     #[error("a payment's amount is above zero")]
     NotPositive,
@@ -457,6 +474,7 @@ impl CartError {
             CartError::NotInCoins { .. } => "cash_not_in_coins",
             CartError::StoredValueInPart { .. } => "stored_value_in_part",
             CartError::PaymentsPresent | CartError::AccountPays => "payments_present",
+            CartError::TotalDiffers { .. } => "recorded_total_differs",
             CartError::NotPositive => "amount_not_positive",
             CartError::UnknownTender => "unknown_tender",
             CartError::CurrencyMismatch(_) => "currency_mismatch",

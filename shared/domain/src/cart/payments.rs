@@ -191,9 +191,19 @@ impl Cart {
         if let Some(left) = left.filter(|left| amount > *left) {
             return Err(CartError::AbovePaid { tender: tender.to_owned(), left });
         }
+        // Another system may have asked for less than the sale is worth by our rules: the last refund takes what is
+        // left to refund.
+        let given: i64 = self.payments.iter().map(|p| p.amount).sum();
+        let short = due.saturating_sub(amount);
+        let ends_below_worth = match original {
+            Some(original) if short > 0 && amount == original.refundable_in_all().saturating_sub(given) => {
+                short <= self.paid_below_worth()?
+            }
+            _ => false,
+        };
         let coin = i64::from(self.terms.cash_increment);
         if tender != CASH || coin <= 1 {
-            return Ok(0);
+            return Ok(if ends_below_worth { -short } else { 0 });
         }
         // Returns of parts were rounded each by itself: there may be less left of the cash than the nearest.
         let payable = left.map_or(nearest, |left| nearest.min(left - left % coin));
@@ -202,7 +212,7 @@ impl Cart {
         }
         let is_left_elsewhere = original.is_some_and(|original| original.is_left_beside_cash(&self.payments));
         let settles = amount == payable && due > 0 && !is_left_elsewhere;
-        if amount == nearest && amount > 0 || settles {
+        if amount == nearest && amount > 0 || settles || ends_below_worth {
             Ok(amount - due)
         } else if amount == 0 {
             Err(CartError::NotPositive)

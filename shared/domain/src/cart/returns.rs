@@ -82,6 +82,11 @@ impl OriginalSale {
         refundable(|tender| self.paid_by(tender), &refunded, tender)
     }
 
+    /// What can still be refunded to all tenders together, in minor units.
+    pub fn refundable_in_all(&self) -> i64 {
+        self.tenders.values().fold(0, |sum, (paid, refunded)| sum.saturating_add(paid - refunded))
+    }
+
     /// Whether something can still be refunded beside `refunds` to another tender than cash.
     pub(super) fn is_left_beside_cash(&self, refunds: &[Payment]) -> bool {
         let mut others = self.tenders.keys().filter(|tender| !["cash", EXCHANGE].contains(&tender.as_str()));

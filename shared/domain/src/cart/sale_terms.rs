@@ -66,7 +66,8 @@ pub struct SaleTerms {
     pub lines: BTreeMap<u32, LineTerms>,
     /// Smallest coin in minor units, as of tendering; 0 or 1 for no rounding of cash.
     pub cash_increment: u32,
-    /// By number of the payment: what was added to what was due, so that it could be paid in coins.
+    /// By number of the payment: what was added to what was due, so that it could be paid in coins. Under 0, which is
+    /// no payment's: what another system asked for the sale beyond what its lines come to.
     pub cash_rounding: BTreeMap<u32, i64>,
 }
 

@@ -77,6 +77,13 @@ impl Default for MemoryDatabase {
     }
 }
 
+/// What a table held at one moment: a point in time to go back to.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    table: Table,
+    items: BTreeMap<String, BTreeMap<String, Item>>,
+}
+
 /// A write looked up: where it goes, and what would be there after it.
 struct Planned {
     table: Table,
@@ -170,6 +177,20 @@ impl MemoryDatabase {
         state.tables.get(&table).map_or_else(Vec::new, |table| {
             table.items.values().flat_map(|partition| partition.values().cloned()).collect()
         })
+    }
+
+    /// What a table holds now.
+    pub fn snapshot(&self, table: Table) -> Snapshot {
+        let state = self.lock();
+        let items = state.tables.get(&table).map(|table| table.items.clone()).unwrap_or_default();
+        Snapshot { table, items }
+    }
+
+    /// Puts a table of that moment in the place of the one there is: whatever was written since is gone, in its
+    /// indexes too, and no stream tells of it.
+    pub fn restore(&self, snapshot: Snapshot) {
+        let Snapshot { table, items } = snapshot;
+        self.lock().table(table).restore(items, table);
     }
 
     /// Deletes what time to live has run out (`expires_at`, epoch seconds) in the tables that have one.
@@ -428,7 +449,9 @@ impl Database for MemoryDatabase {
         let mut state = self.lock();
         state.forget_tokens(now);
         // The same request again, within ten minutes of having taken effect, succeeds without effect.
-        let token = request_token(&writes, |table| format!("{table:?}"));
+        let restored = |table| state.tables.get(&table).map_or(0, |known| known.restored);
+        // A restored table is another one, and has another name.
+        let token = request_token(&writes, |table| format!("{table:?} {}", restored(table)));
         if state.tokens.contains(&token) {
             return Ok(());
         }

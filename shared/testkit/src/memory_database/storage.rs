@@ -51,6 +51,8 @@ pub(super) struct TableState {
     undo: VecDeque<(String, String, Option<Item>)>,
     /// The stream, if the table has one.
     stream: Vec<StreamChange>,
+    /// How often it was restored.
+    pub(super) restored: u64,
 }
 
 /// How far behind eventual reads and indexes are, in writes.
@@ -152,6 +154,20 @@ impl TableState {
         }
         self.catch_up(lag);
         consumed
+    }
+
+    /// Sets all items to what they were. Indexes and eventual reads have all of it at once, and the stream tells
+    /// nobody: a table that was restored from a backup is another one.
+    pub(super) fn restore(&mut self, items: BTreeMap<String, BTreeMap<String, Item>>, table: Table) {
+        let all = || items.values().flat_map(BTreeMap::values);
+        self.entries = Index::of(table)
+            .iter()
+            .map(|index| (*index, all().filter_map(|item| entry(*index, item)).collect()))
+            .collect();
+        self.pending.clear();
+        self.undo.clear();
+        self.items = items;
+        self.restored += 1;
     }
 
     /// Lets indexes and eventual reads catch up to `lag` writes behind.

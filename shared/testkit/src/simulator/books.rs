@@ -9,6 +9,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
+use super::day_settings::DaySettings;
+use super::price_book::{PriceSet, PriceTraffic};
+
 /// A store as its clients know it.
 #[derive(Debug, Clone)]
 pub struct Shop {
@@ -193,9 +196,24 @@ pub struct Order {
     pub statuses: Vec<String>,
     /// What settled it, where it was on account.
     pub settled: Vec<Paid>,
+    /// The segment that reports count its customer under.
+    pub segment: Option<String>,
+    /// Settings of its tenant that may have stood while it was made.
+    pub stood: Vec<DaySettings>,
+    /// Whether its register was cut off when it was made.
+    pub offline: bool,
 }
 
 impl Order {
+    /// Its lane's register and epoch.
+    pub fn register(&self) -> (&str, u32) {
+        let register = self.lane.split('/').nth(1).unwrap_or_default();
+        match register.split_once('~') {
+            Some((register, epoch)) => (register, epoch.parse().unwrap_or(0)),
+            None => (register, 0),
+        }
+    }
+
     /// What was paid for it.
     pub fn total(&self) -> i64 {
         self.lines.iter().map(Line::paid).sum()
@@ -242,14 +260,14 @@ impl Order {
 /// What a Z report says; minor units.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ZReport {
-    /// Its number.
-    pub number: u64,
+    /// Its number, and the epoch of that.
+    pub number: (u32, u64),
     /// What was counted.
     pub counted: i64,
     /// What the report says was counted.
     pub told: i64,
-    /// First and last receipt.
-    pub receipts: Option<(u64, u64)>,
+    /// First and last receipt of each epoch.
+    pub receipts: Vec<(u32, u64, u64)>,
     /// What was to be in the drawer.
     pub expected: i64,
     /// How many sales, and what they came to.
@@ -308,6 +326,10 @@ pub struct Transfer {
     pub shipped: BTreeMap<String, i64>,
     /// What of it is on its way.
     pub outstanding: BTreeMap<String, i64>,
+    /// What arrived fit for sale, what was damaged, and what went back.
+    pub settled: BTreeMap<String, (i64, i64, i64)>,
+    /// What was done to it, in any order.
+    pub steps: Vec<&'static str>,
 }
 
 /// What is on the shelf.
@@ -323,37 +345,11 @@ pub struct Shelf {
     pub was_fed: bool,
 }
 
-/// A price that somebody set, in ten-thousandths, and where and when it holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PriceSet {
-    /// The price.
-    pub price: i64,
-    /// The only store that it is for.
-    pub location: Option<String>,
-    /// The first instant.
-    pub from: Option<Timestamp>,
-    /// The first instant after it.
-    pub to: Option<Timestamp>,
-}
-
-impl PriceSet {
-    /// A price that holds everywhere and always.
-    pub fn of(price: i64) -> Self {
-        PriceSet { price, location: None, from: None, to: None }
-    }
-
-    fn holds(&self, store: &str, at: Timestamp) -> bool {
-        self.location.as_ref().is_none_or(|location| location == store)
-            && self.from.is_none_or(|from| from <= at)
-            && self.to.is_none_or(|to| at < to)
-    }
-}
-
 /// A tenant, an order's id or a store's, ….
 pub type Of<T> = (String, T);
 
-/// The newest version of a price book's entry, and its SKU and price unless it was deleted.
-pub type PriceEntry = (u64, Option<(String, i64)>);
+/// The newest version of a price book's entry, and its SKU and what it says unless it was deleted.
+pub type PriceEntry = (u64, Option<(String, PriceSet)>);
 
 /// What came back of a line of a sale: quantity in thousandths, worth in minor units.
 pub type CameBack = (i64, i64);
@@ -363,6 +359,8 @@ pub type CameBack = (i64, i64);
 pub struct Books {
     /// Final orders by tenant and id.
     pub orders: BTreeMap<Of<String>, Order>,
+    /// Orders by tenant that were lost by a restore, and that figures have.
+    pub counted_besides: Vec<Of<Order>>,
     /// Stock by tenant, store and SKU.
     pub shelves: BTreeMap<Of<(String, String)>, Shelf>,
     /// Approvals by tenant and id.
@@ -383,6 +381,8 @@ pub struct Books {
     pub prices_ever: BTreeMap<Of<String>, Vec<PriceSet>>,
     /// Prices that were put over versions of a product, by tenant and SKU.
     pub product_changes: BTreeMap<Of<String>, BTreeMap<u64, i64>>,
+    /// Changes of prices by tenant.
+    pub price_traffic: BTreeMap<String, PriceTraffic>,
     /// Entries of the price book that were accepted, by tenant and entry.
     pub price_entries: BTreeMap<Of<String>, PriceEntry>,
     /// The newest version of a store's name that was accepted, by tenant and store.
@@ -399,17 +399,6 @@ impl Books {
     /// What is on the shelf of a location.
     pub fn shelf(&mut self, tenant: &str, location: &str, sku: &str) -> &mut Shelf {
         self.shelves.entry((tenant.to_owned(), (location.to_owned(), sku.to_owned()))).or_default()
-    }
-
-    /// Enters a price that may hold from now on.
-    pub fn price_may_be(&mut self, tenant: &str, sku: &str, set: PriceSet) {
-        self.prices_ever.entry((tenant.to_owned(), sku.to_owned())).or_default().push(set);
-    }
-
-    /// Whether somebody set this price for a store and an instant.
-    pub fn may_cost(&self, tenant: &str, sku: &str, price: i64, store: &str, at: Timestamp) -> bool {
-        let prices = self.prices_ever.get(&(tenant.to_owned(), sku.to_owned()));
-        prices.is_some_and(|all| all.iter().any(|set| set.price == price && set.holds(store, at)))
     }
 
     /// Enters a gift card that was issued.

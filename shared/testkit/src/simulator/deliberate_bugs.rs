@@ -5,13 +5,16 @@
 //! free of it.
 
 mod bugs;
+mod restores_rules_and_feeds;
 mod sending;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tillstream_app::database::{
-    Change, Condition, Database, DatabaseError, Get, Item, Key, Query, QueryPage, Table, Value, Write,
+    Change, Condition, Database, DatabaseError, Get, Item, Key, Partition, Query, QueryPage, Table, Value,
+    Write,
 };
 use tillstream_app::dispatch::transport::HqTransport;
 use tillstream_app::ports::EventStream;
@@ -50,6 +53,7 @@ impl Bug {
                 chance,
                 order: Mutex::default(),
                 before: Mutex::default(),
+                rules: Mutex::default(),
             }),
             None => inner,
         }
@@ -78,6 +82,8 @@ struct BuggyDatabase {
     order: Mutex<Option<Item>>,
     /// The key of the last write.
     before: Mutex<String>,
+    /// Tenants' rules as they were read first, by partition.
+    rules: Mutex<BTreeMap<Partition, QueryPage>>,
 }
 
 fn forget_condition(write: &mut Write) {
@@ -281,7 +287,7 @@ impl BuggyDatabase {
                     *self.order.lock().unwrap_or_else(PoisonError::into_inner) = Some(item.clone());
                 }
             }
-            _ => {}
+            _ => return self.distort_more(write, (table, &sk)),
         }
         true
     }
@@ -429,6 +435,7 @@ impl Database for BuggyDatabase {
         if self.bug == Bug::DeniedApprovalGranted {
             items.iter_mut().flatten().for_each(take_for_granted);
         }
+        items.iter_mut().flatten().for_each(|item| self.misread(item));
         Ok(items)
     }
 
@@ -438,7 +445,7 @@ impl Database for BuggyDatabase {
     }
 
     async fn query(&self, query: Query) -> Result<QueryPage, DatabaseError> {
-        self.inner.query(query).await
+        self.query_wrongly(query).await
     }
 
     async fn write(&self, mut write: Write) -> Result<(), DatabaseError> {

@@ -142,6 +142,13 @@ fn images_of(batch: &[Change]) -> Vec<relay::Images<'_>> {
 async fn relay_shard(world: Rc<World>, table: Table, shard: usize, part: usize, idle: Rc<Cell<bool>>) {
     let mut position = 0;
     loop {
+        if world.restores.relay_stands.get() {
+            world.sleep_up_to(IDLE).await;
+            continue;
+        }
+        if table == Table::Orders {
+            position = world.restores.stream_from(position);
+        }
         let (batch, looked) = changes_after(&world, table, (shard, part), position, batch_size(&world));
         idle.set(batch.is_empty());
         if batch.is_empty() {

@@ -9,10 +9,13 @@ mod books;
 pub(crate) mod chance;
 mod clients;
 pub(crate) mod clock;
+mod day_settings;
 mod deliberate_bugs;
 mod event_sources;
 mod invariants;
 mod network;
+mod price_book;
+mod restore;
 mod rules;
 mod scheduler;
 mod set_up;
@@ -211,6 +214,8 @@ impl Run {
             self.do_now("keeping", async move { event_sources::run_keeper(&kept).await });
             self.drain(&sources);
         }
+        let read = world.clone();
+        self.do_now("following to the end", async move { clients::all_catch_up(&read).await });
         let checked = world.clone();
         self.do_now("checking what is at rest", async move { at_rest::check(&checked).await });
     }
@@ -238,7 +243,7 @@ async fn weather(world: Rc<World>, goes_on: Rc<Cell<bool>>) {
             world.stream.reshard(1 + chance.index(4));
         }
         // Eventual reads are behind, more or less.
-        world.memory.set_lag(if chance.percent(40) { chance.index(8) } else { 0 });
+        world.set_lag(if chance.percent(40) { chance.index(8) } else { 0 });
         if chance.percent(5) {
             let next = world.rotate_hq_secret();
             world.sleep_up_to(Duration::from_secs(120)).await;
@@ -251,6 +256,6 @@ async fn weather(world: Rc<World>, goes_on: Rc<Cell<bool>>) {
             world.clock.advance(night);
         }
     }
-    world.memory.set_lag(0);
+    world.set_lag(0);
     world.memory.settle();
 }

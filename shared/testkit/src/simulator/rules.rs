@@ -1,11 +1,13 @@
-//! What a tenant sells by beside its prices, as HQ sends it before the doors open: taxes, promotions, coupons,
-//! the smallest coin, and whether a till sells without a shift. It stays for the day.
+//! What a tenant sells by beside its prices, as HQ sends it before the doors open: taxes, promotions, coupons and
+//! customers, which stay for the day; and the settings of the morning, which may not.
 
 use serde_json::{Value, json};
 use tillstream_app::sync::entities::Entity;
 
 use super::books::part;
 use super::chance::Chance;
+use super::day_settings::DaySettings;
+use super::price_book::SEGMENTS;
 
 /// Of tenants, in hundredths: those that have none of it.
 const PLAIN: u64 = 45;
@@ -24,8 +26,6 @@ pub struct Tax {
 pub struct Taxes {
     /// Whether prices contain it.
     pub included: bool,
-    /// Whether it is rounded once an order, and not line by line.
-    pub per_order: bool,
     /// One for each category that bears any.
     pub rates: Vec<Tax>,
 }
@@ -43,6 +43,15 @@ pub struct Coupon {
     pub per_customer_limit: Option<i64>,
 }
 
+/// A customer of whom HQ told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Customer {
+    /// Its id.
+    pub id: String,
+    /// The first is the one that reports count its sales under.
+    pub segments: Vec<String>,
+}
+
 /// What a tenant sells by.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules {
@@ -52,12 +61,14 @@ pub struct Rules {
     promotions: Vec<(String, Value)>,
     /// Coupons.
     pub coupons: Vec<Coupon>,
-    /// The smallest coin, in minor units; 1 where there is every one.
-    pub coin: i64,
+    /// Customers of whom HQ told.
+    pub customers: Vec<Customer>,
+    /// Settings as they are in the morning.
+    pub morning: DaySettings,
+    /// Whether they change in the course of the day.
+    pub settings_change: bool,
     /// Whether its tills have shifts.
     pub has_shifts: bool,
-    /// Whether they sell within one only.
-    pub needs_shift: bool,
     /// Whether what gift cards hold is kept here.
     pub has_gift_cards: bool,
 }
@@ -70,10 +81,18 @@ impl Rules {
     /// Those of a tenant; of many there are none.
     pub fn drawn(chance: &Chance, categories: &[&'static str]) -> Self {
         let has_shifts = chance.percent(60);
-        let shifts = Rules {
+        let morning = DaySettings {
             coin: 1,
-            has_shifts,
             needs_shift: has_shifts && chance.percent(50),
+            discount_needs_approval: true,
+            blind_return_needs_approval: true,
+            ..DaySettings::default()
+        };
+        let shifts = Rules {
+            customers: customers(chance),
+            morning,
+            settings_change: chance.percent(45),
+            has_shifts,
             has_gift_cards: chance.percent(50),
             ..Rules::default()
         };
@@ -89,10 +108,14 @@ impl Rules {
             );
         }
         Rules {
-            taxes: Taxes { included: chance.percent(50), per_order: chance.percent(40), rates },
+            taxes: Taxes { included: chance.percent(50), rates },
             promotions: promotions(chance, categories),
             coupons: coupons(chance),
-            coin: if chance.percent(35) { 5 } else { 1 },
+            morning: DaySettings {
+                per_order: chance.percent(40),
+                coin: if chance.percent(35) { 5 } else { 1 },
+                ..morning
+            },
             ..shifts
         }
     }
@@ -100,7 +123,10 @@ impl Rules {
     /// Whether every line costs its price × quantity less what is taken off it by hand, and cash is paid to
     /// the penny: what a till can reckon by itself.
     pub fn is_plain(&self) -> bool {
-        self.taxes.rates.is_empty() && self.promotions.is_empty() && self.coupons.is_empty() && self.coin == 1
+        self.taxes.rates.is_empty()
+            && self.promotions.is_empty()
+            && self.coupons.is_empty()
+            && self.morning.coin == 1
     }
 
     /// The tax on goods of a category, in basis points.
@@ -125,9 +151,10 @@ impl Rules {
         promotion.and_then(|(_, data)| data.pointer("/limits/total")?.as_i64())
     }
 
-    /// What is added to what is due so that it can be paid in coins: to the nearest, half away from zero.
-    pub fn rounding(&self, due: i64) -> i64 {
-        (due + self.coin / 2) / self.coin * self.coin - due
+    /// The segments of a customer; none of one that nobody told of.
+    pub fn segments_of(&self, customer: &str) -> Vec<String> {
+        let known = self.customers.iter().find(|known| known.id == customer);
+        known.map(|known| known.segments.clone()).unwrap_or_default()
     }
 
     /// The tax in, or on, what goods cost after every discount.
@@ -158,27 +185,31 @@ impl Rules {
             }
             line(&coupon.code, &data)
         });
+        let customers = self
+            .customers
+            .iter()
+            .map(|customer| line(&customer.id, &json!({ "segments": customer.segments })));
         let mut feeds = vec![
             (Entity::TaxRules, taxes.collect::<String>()),
             (Entity::Promotions, self.promotions.iter().map(|(id, data)| line(id, data)).collect()),
             (Entity::Coupons, coupons.collect()),
+            (Entity::Customers, customers.collect()),
         ];
         feeds.retain(|(_, lines)| !lines.is_empty());
         feeds
     }
+}
 
-    /// Its settings, as a request says them.
-    pub fn settings(&self) -> Value {
-        json!({
-            "pricing": {
-                "tax_mode": if self.taxes.included { "inclusive" } else { "exclusive" },
-                "tax_rounding": if self.taxes.per_order { "per_order" } else { "per_line" },
-                "cash_increment": self.coin,
-            },
-            "sale_needs_open_shift": self.needs_shift,
-            "stored_value": { "gift_card": self.has_gift_cards },
+/// Nine, of whom HQ told of seven; each in up to two segments.
+fn customers(chance: &Chance) -> Vec<Customer> {
+    (0..7)
+        .map(|number| {
+            let mut segments: Vec<String> = SEGMENTS.iter().map(|segment| (*segment).to_owned()).collect();
+            segments.rotate_left(chance.index(SEGMENTS.len()));
+            segments.truncate(chance.index(3));
+            Customer { id: format!("k-{number}"), segments }
         })
-    }
+        .collect()
 }
 
 fn promotions(chance: &Chance, categories: &[&'static str]) -> Vec<(String, Value)> {
@@ -238,11 +269,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn coins_and_taxes_are_worked_by_hand() {
-        let rules =
-            |included| Rules { coin: 5, taxes: Taxes { included, ..Taxes::default() }, ..Rules::default() };
-        let to_five: Vec<i64> = (10..16).map(|due| due + rules(true).rounding(due)).collect();
-        assert_eq!(to_five, [10, 10, 10, 15, 15, 15]);
+    fn taxes_are_worked_by_hand() {
+        let rules = |included| Rules { taxes: Taxes { included, ..Taxes::default() }, ..Rules::default() };
         // A fifth on top of 9.99; a sixth of it within.
         assert_eq!((rules(false).tax_of(999, 2_000), rules(true).tax_of(999, 2_000)), (200, 167));
     }

@@ -8,8 +8,9 @@ use tillstream_app::sync::entities::Entity;
 use tillstream_app::sync::upload::{Upload, upload};
 use tillstream_app::tenancy::Role;
 
-use super::books::{Goods, PriceSet, Shelf, Shop};
+use super::books::{Goods, Shelf, Shop};
 use super::chance::Chance;
+use super::price_book::PriceSet;
 use super::rules::Rules;
 use super::world::{Tenant, World};
 use crate::shop::caller;
@@ -165,9 +166,10 @@ pub async fn load(world: Rc<World>) {
 /// First of all, so that no replica that is behind lacks them when the doors open.
 async fn load_rules(world: &World, tenant: &Tenant) {
     let operator = caller(&tenant.id, &[Role::Operator]);
-    let Ok(body) = serde_json::from_value(tenant.rules.settings()) else {
+    let Ok(body) = serde_json::from_value(tenant.rules.morning.body(&tenant.rules)) else {
         return world.fail("the simulator works", "settings that are none");
     };
+    world.course.borrow_mut().begin(&tenant.id, tenant.rules.morning);
     if let Err(error) = settings::put(&world.ports(), &operator, body, "morning", |_| Ok(())).await {
         return world.fail("the simulator works", format!("settings: {error}"));
     }

@@ -1,6 +1,7 @@
 //! A run's world: tables, streams, queue and HQ, the weather over them, and what its clients know.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,9 +20,12 @@ use tillstream_app::ports::{EventStream, WakeUpQueue};
 use super::Settings;
 use super::books::{Books, Goods, Shop};
 use super::chance::Chance;
+use super::clients::Follower;
 use super::clock::{Clock, MachineClock, ProcessMemory};
+use super::day_settings::{Course, DaySettings};
 use super::deliberate_bugs::Bug;
 use super::network::{HqLine, SlowTables, UnderWay};
+use super::restore::Restores;
 use super::rules::Rules;
 use super::scheduler::Scheduler;
 use crate::faults::{FaultyDatabase, Rates};
@@ -102,6 +106,14 @@ pub struct World {
     pub weather: Cell<Weather>,
     pub tenants: Vec<Tenant>,
     pub books: RefCell<Books>,
+    /// Which settings stood when.
+    pub course: RefCell<Course>,
+    /// What those who follow the stock know of it, by tenant.
+    pub followers: RefCell<BTreeMap<String, Follower>>,
+    /// Restores of the orders.
+    pub restores: Restores,
+    /// How often the weather changed.
+    pub weather_changes: Cell<u64>,
     /// What is wrong, once something is.
     pub violation: RefCell<Option<Violation>>,
     /// Commands that clients have begun.
@@ -185,6 +197,10 @@ impl World {
             secret: Cell::new(0),
             weather: Cell::new(Weather::CALM),
             books: RefCell::default(),
+            course: RefCell::default(),
+            followers: RefCell::default(),
+            restores: Restores::default(),
+            weather_changes: Cell::new(0),
             violation: RefCell::default(),
             commands: Cell::new(0),
             clients: Cell::new(0),
@@ -194,6 +210,7 @@ impl World {
             events: RefCell::default(),
             fingerprint: Cell::new(0xcbf2_9ce4_8422_2325),
         };
+        world.set_lag(0);
         Ok(Rc::new(world))
     }
 
@@ -233,6 +250,31 @@ impl World {
     pub fn set_weather(&self, weather: Weather) {
         self.weather.set(weather);
         self.line.faults.store(weather.line, Ordering::Relaxed);
+        self.note_weather();
+    }
+
+    /// From now on eventual reads are so many writes behind.
+    pub fn set_lag(&self, writes: usize) {
+        self.memory.set_lag(writes);
+        self.note_weather();
+    }
+
+    fn note_weather(&self) {
+        self.weather_changes.set(self.weather_changes.get() + 1);
+        let is_fair = self.weather.get().tables == 0 && self.memory.is_settled();
+        self.course.borrow_mut().weather(is_fair, self.now());
+    }
+
+    /// A number that is the same for as long as every read sees what stands and nobody changes the prices of a
+    /// tenant; none where that is not so.
+    pub fn price_quiet(&self, tenant: &str) -> Option<(u64, u64)> {
+        let quiet = self.books.borrow().price_quiet(tenant)?;
+        self.memory.is_settled().then(|| (quiet, self.weather_changes.get()))
+    }
+
+    /// The settings by which may be gone what of a tenant was begun at `since` or later.
+    pub fn may_have_stood(&self, tenant: &str, since: Timestamp) -> Vec<DaySettings> {
+        self.course.borrow().may_have_stood(tenant, since)
     }
 
     /// What one process of a function has: tables that fail as the weather is, and a clock of its own.

@@ -73,14 +73,13 @@ async fn what_is_rounded_to_coins_stands_below_the_total() {
     ] {
         world.sent(action, action, payload).await;
     }
-    let of_sale =
-        ["TOTAL GBP 10.02", "Cash rounding -0.02", "To pay GBP 10.00", "Cash 20.00", "Change 10.00"];
+    let of_sale = ["TOTAL GBP 10.02", "Rounding -0.02", "To pay GBP 10.00", "Cash 20.00", "Change 10.00"];
     for kind in ["receipt", "merchant_copy"] {
         assert_rows(&world.text(&format!("o.{kind}")).await, &of_sale);
     }
     let text = world.text("back.return_receipt").await;
-    assert_rows(&text, &["REFUND GBP 10.02", "Cash rounding -0.02", "To refund GBP 10.00", "Cash 10.00"]);
+    assert_rows(&text, &["REFUND GBP 10.02", "Rounding -0.02", "To refund GBP 10.00", "Cash 10.00"]);
     let copy = world.text("back.merchant_copy").await;
-    let of_return = ["TOTAL GBP 10.02", "Cash rounding -0.02", "To refund GBP 10.00", "Refund, Cash 10.00"];
+    let of_return = ["TOTAL GBP 10.02", "Rounding -0.02", "To refund GBP 10.00", "Refund, Cash 10.00"];
     assert_rows(&copy, &of_return);
 }

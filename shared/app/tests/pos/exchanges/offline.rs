@@ -56,7 +56,7 @@ async fn an_exchange_of_more_than_there_was_is_told() {
     let tasks = exceptions::list(&shop.ports, &who, &query).await.unwrap().items;
     let tasks: Vec<_> = tasks
         .into_iter()
-        .map(|task| (task.order_id.unwrap(), task.sku, serde_json::to_value(task.quantity).unwrap()))
+        .map(|task| (task.order_id.unwrap(), task.sku.unwrap(), serde_json::to_value(task.quantity).unwrap()))
         .collect();
     assert_eq!(tasks, [("new".to_owned(), "FEW".to_owned(), json!(3))]);
     let few = shop.counters(STORE, "FEW").await.unwrap();

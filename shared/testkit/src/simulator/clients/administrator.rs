@@ -19,7 +19,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let caller = caller(&owner.id, &[Role::Operator]);
     let line = Line { world: world.clone() };
     for number in 1_u64.. {
-        line.think(Duration::from_secs(300)).await;
+        line.rest(Duration::from_secs(300)).await;
         if line.begin(|| format!("{} lists dead letters", owner.id)).is_err() {
             return Some(Stopped);
         }
@@ -39,6 +39,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
         let Some(dead) = world.chance.one_of(&page.items) else { continue };
         if !world.books.borrow().ever_refused.contains(&dead.order_id)
             && dead.suspected_failures < Policy::default().suspected_max
+            && !world.restores.may_miss(&owner.id, &dead.order_id)
         {
             world.fail("only what HQ refuses is a dead letter", format!("{dead:?}"));
         }

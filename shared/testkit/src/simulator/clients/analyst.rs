@@ -19,7 +19,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let caller = caller(&owner.id, &[Role::Analyst]);
     let line = Line { world: world.clone() };
     loop {
-        line.think(Duration::from_secs(60)).await;
+        line.rest(Duration::from_secs(60)).await;
         if line.is_over() {
             return Some(Stopped);
         }

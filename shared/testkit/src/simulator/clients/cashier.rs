@@ -13,6 +13,7 @@ use tillstream_app::tenancy::{Caller, Role};
 use tillstream_contracts::approvals::{AskForApproval, DecideApproval};
 
 use super::super::books::{Approval, Line as Sold, Paid, part};
+use super::super::day_settings::DaySettings;
 use super::super::rules::Rules;
 use super::super::world::World;
 use super::till::{Cart, Till, line_number, pounds};
@@ -41,9 +42,10 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize) -> Option<Stoppe
     let managers = ["manager-1", "manager-2"].map(|subject| somebody(subject, Role::StoreManager));
     let mut cashier = Cashier { till, managers, asked: 0 };
     loop {
-        cashier.till.line.think(Duration::from_secs(150)).await;
-        let done = match world.chance.below(5) {
-            0..3 => cashier.discounted_sale().await,
+        cashier.till.line.rest(Duration::from_secs(150)).await;
+        let done = match world.chance.below(11) {
+            0..6 => cashier.discounted_sale().await,
+            6 => cashier.unapproved_return().await,
             _ => cashier.blind_return().await,
         };
         if done.is_err() {
@@ -173,7 +175,7 @@ impl Cashier {
     }
 
     async fn discounted_sale(&mut self) -> Result<(), Stopped> {
-        let mut cart = Cart { id: self.till.next_cart('c'), ..Cart::default() };
+        let mut cart = self.till.begin_cart('c');
         self.till.must("create_cart", json!({ "cart_id": cart.id })).await?;
         cart.employee = self.till.employee();
         self.till.add_line(&mut cart, 0).await?;
@@ -183,6 +185,9 @@ impl Cashier {
         let bps = self.world().chance.between(500, 9_000);
         if part(worth, bps, 10_000) > 0 {
             let line_id = format!("l-{number}");
+            if self.world().chance.percent(35) {
+                return self.without_approval(cart, (number, bps)).await;
+            }
             let asked = json!({
                 "action": "manual_discount", "cart_id": cart.id, "kind": "percent_line", "value": bps,
                 "line_id": line_id,
@@ -208,6 +213,67 @@ impl Cashier {
         self.till.finalize(cart, "pos").await
     }
 
+    /// A discount without anybody's leave: it is given where settings let it be, and only there.
+    async fn without_approval(&mut self, mut cart: Cart, (number, bps): (u32, i64)) -> Result<(), Stopped> {
+        let payload = json!({
+            "cart_id": cart.id, "kind": "percent_line", "value": bps, "line_id": format!("l-{number}"),
+            "reason": "dented",
+        });
+        let at = self.till.now();
+        let answer = self.till.command("apply_manual_discount", payload, at).await?;
+        let code = answer.as_ref().err().map(|refusal| refusal.code);
+        if code == Some("discount_takes_nothing_off") && !self.till.rules().is_some_and(Rules::is_plain) {
+            // Promotions left nothing to take off.
+            return self.till.void(&cart).await;
+        }
+        self.is_as_settings_say("a discount", code, |settings| settings.discount_needs_approval);
+        if let Ok(answered) = answer {
+            if let Some(line) = cart.lines.get_mut(&number) {
+                line.take_off(part(line.worth, bps, 10_000));
+            }
+            self.till.compare(&mut cart, &answered);
+        }
+        self.till.tender(&mut cart).await?;
+        self.till.pay(&mut cart).await?;
+        self.till.finalize(cart, "pos").await
+    }
+
+    /// What was refused with `code` for lack of an approval, or not refused, had to be by settings that may have stood.
+    fn is_as_settings_say(
+        &self,
+        what: &str,
+        code: Option<&'static str>,
+        needs_approval: impl Fn(&DaySettings) -> bool,
+    ) {
+        let stood = self.till.may_have_stood(self.till.asked_at());
+        let is_refused = match code {
+            None => false,
+            Some("approval_required") => true,
+            Some("simulation_over") => return,
+            Some(other) => return self.world().fail("nothing is refused without reason", other),
+        };
+        if !stood.iter().any(|settings| needs_approval(settings) == is_refused) {
+            let seen = format!("{what} was refused: {is_refused}, by {stood:?}");
+            self.world().fail("what needs an approval is what settings say", seen);
+        }
+    }
+
+    /// Goods come back without a receipt and without anybody's leave.
+    async fn unapproved_return(&mut self) -> Result<(), Stopped> {
+        let cart = Cart { is_return: true, ..self.till.begin_cart('b') };
+        let payload = json!({ "return_id": cart.id, "reason": "no receipt" });
+        let at = self.till.now();
+        let answer = self.till.command("start_return", payload, at).await?;
+        let code = answer.as_ref().err().map(|refusal| refusal.code);
+        self.is_as_settings_say("a return without a sale", code, |settings| {
+            settings.blind_return_needs_approval
+        });
+        if answer.is_ok() {
+            self.till.must("void_return", json!({ "return_id": cart.id })).await?;
+        }
+        Ok(())
+    }
+
     /// Goods come back without a receipt; now and then two such returns use one approval at once.
     async fn blind_return(&mut self) -> Result<(), Stopped> {
         let most = self.world().chance.between(100, 90_000);
@@ -216,7 +282,7 @@ impl Cashier {
         let at = self.till.now();
         let mut begun = Vec::new();
         for _ in 0..if self.world().chance.percent(50) { 2 } else { 1 } {
-            let cart = Cart { id: self.till.next_cart('b'), is_return: true, ..Cart::default() };
+            let cart = Cart { is_return: true, ..self.till.begin_cart('b') };
             let payload = json!({ "return_id": cart.id, "reason": "no receipt", "approval_id": id });
             let request = self.till.request("start_return", payload, at);
             let employee = self.till.employee();
@@ -273,17 +339,35 @@ impl Cashier {
             Err(refusal) => self.till.line.expect_refusal(&refusal, &["approval_does_not_match"]),
         }
         let due = cart.due();
-        // What comes to no coin is settled by none.
-        let refund = due + self.till.rules().map_or(0, |rules| rules.rounding(due));
+        // What comes to no coin is settled by none. The coins are those that there were when the return was begun, as
+        // far as anybody knows.
+        let stood = self.till.may_have_stood(cart.opened_at);
+        let refund = due + stood.last().map_or(0, |settings| settings.rounding(due));
         if cart.lines.is_empty() || (due == 0 && !self.till.rules().is_some_and(Rules::is_plain)) {
             self.till.must("void_return", json!({ "return_id": cart.id })).await?;
             return Ok(());
         }
         if due > 0 {
             let payload = json!({ "return_id": cart.id, "tender": "cash", "amount": pounds(refund) });
-            let answered = self.till.must("refund_tender", payload).await?;
-            cart.rounding = answered.reply.cart.map_or(0, |view| view.totals.cash_rounding.amount);
-            cart.payments.insert("p-1".to_owned(), Paid::by("cash", refund));
+            let at = self.till.now();
+            match self.till.command("refund_tender", payload, at).await? {
+                Ok(answered) => {
+                    cart.rounding = answered.reply.cart.map_or(0, |view| view.totals.cash_rounding.amount);
+                    cart.payments.insert("p-1".to_owned(), Paid::by("cash", refund));
+                }
+                Err(refusal) => {
+                    let is_sure = stood.windows(2).all(|two| matches!(two, [a, b] if a.coin == b.coin));
+                    let known: &[&str] = match is_sure {
+                        true => &[],
+                        false => &["overpaid", "cash_not_in_coins", "amount_not_positive"],
+                    };
+                    self.till.line.expect_refusal(&refusal, known);
+                }
+            }
+        }
+        if cart.due() != 0 {
+            self.till.must("void_return", json!({ "return_id": cart.id })).await?;
+            return Ok(());
         }
         let at = self.till.now();
         match self.till.command("finalize_return", json!({ "return_id": cart.id }), at).await? {

@@ -45,7 +45,7 @@ pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stoppe
     let caller = caller(&owner.id, &[Role::Integration]);
     let mut desk = Desk { line, owner, caller, name: format!("desk-{number}"), keys: 0 };
     loop {
-        desk.line.think(Duration::from_secs(50)).await;
+        desk.line.rest(Duration::from_secs(50)).await;
         desk.line.meet_others(60).await;
         if desk.move_on().await.is_err() {
             return Some(Stopped);
@@ -184,7 +184,7 @@ impl Desk<'_> {
             return world.fail("the simulator works", "no such day");
         };
         let back = Order {
-            lane: format!("{}/{}", order.store, is.number.lane.register_id),
+            lane: is.number.lane.to_string(),
             number: is.number.number,
             employee: self.caller.subject.clone(),
             day,

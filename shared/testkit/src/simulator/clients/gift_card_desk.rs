@@ -40,7 +40,7 @@ pub async fn work(world: Rc<World>, tenant: usize, employee: u64) -> Option<Stop
     }
     let line = Line { world: world.clone() };
     for count in 1_u64.. {
-        line.think(Duration::from_secs(90)).await;
+        line.rest(Duration::from_secs(90)).await;
         line.meet_others(60).await;
         // Often both are at the same card.
         let moment = u64::try_from(world.now().as_second() / 60).unwrap_or(0);

@@ -8,7 +8,7 @@ use tillstream_app::sync::upload::{Upload, upload};
 use tillstream_app::tenancy::{Caller, Role};
 use tillstream_contracts::sync::UploadReply;
 
-use super::super::books::PriceSet;
+use super::super::price_book::PriceSet;
 use super::super::set_up::{product_line, stock_line};
 use super::super::world::{FED_GOODS, Tenant, World};
 use super::{Line, Request, Stopped};
@@ -27,7 +27,7 @@ pub async fn work(world: Rc<World>, tenant: usize, feeder: u64) -> Option<Stoppe
     // Two feeders, each with versions of its own.
     let mut version = feeder;
     loop {
-        line.think(Duration::from_secs(100)).await;
+        line.rest(Duration::from_secs(100)).await;
         line.meet_others(70).await;
         if world.chance.percent(25) {
             version += 2;
@@ -52,6 +52,7 @@ pub async fn work(world: Rc<World>, tenant: usize, feeder: u64) -> Option<Stoppe
             if line.begin(|| format!("{} feeds {body}", owner.id)).is_err() {
                 return Some(Stopped);
             }
+            world.books.borrow_mut().price_change_begins(&owner.id);
             uploads.push((lines, feed(&caller, Entity::Catalog, body)));
         }
         let sending = uploads.into_iter().map(|(lines, request)| {
@@ -72,6 +73,7 @@ pub async fn work(world: Rc<World>, tenant: usize, feeder: u64) -> Option<Stoppe
                             *known = (version, price);
                         }
                     }
+                    books.price_change_is_over(&owner.id);
                 }
                 Ok(reply) => world.fail("a good line is taken", format!("{reply:?}")),
                 Err(refusal) => line.expect_refusal(&refusal, &[]),

@@ -22,7 +22,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let caller = caller(INTRUDER, &[Role::Operator]);
     let line = Line { world: world.clone() };
     for number in 1_u64.. {
-        line.think(Duration::from_secs(200)).await;
+        line.rest(Duration::from_secs(200)).await;
         if line.is_over() {
             return Some(Stopped);
         }

@@ -23,7 +23,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
         return None;
     }
     loop {
-        line.think(Duration::from_secs(60)).await;
+        line.rest(Duration::from_secs(60)).await;
         let (goods, shop) = (world.chance.one_of(&stocked)?, world.chance.one_of(&owner.shops)?);
         let parts = u32::try_from(2 + world.chance.below(4)).ok()?;
         let splits = world.chance.percent(60);

@@ -15,7 +15,8 @@ use tillstream_contracts::sync::UploadReply;
 use tillstream_domain::location::Location;
 use tillstream_domain::product::{PriceEntry, Product};
 
-use super::super::books::{Goods, PriceSet};
+use super::super::books::Goods;
+use super::super::price_book::{PriceSet, SEGMENTS};
 use super::super::set_up::{self, decimal, location_line};
 use super::super::world::{FED_GOODS, Tenant, World};
 use super::headquarters::feed;
@@ -25,7 +26,7 @@ use crate::shop::caller;
 /// Between two moments at which both are at work.
 const MEETS_EVERY_MILLIS: i64 = 120_000;
 /// Entries of a price book.
-const ENTRIES: u64 = 5;
+const ENTRIES: u64 = 7;
 /// Products that both change.
 const CONTESTED: usize = 3;
 
@@ -59,7 +60,7 @@ impl PriceLine {
                 "id": self.id, "version": self.version, "op": "upsert",
                 "data": {
                     "sku": sku, "unit_price": decimal(set.price), "currency": "GBP",
-                    "location_id": set.location,
+                    "location_id": set.location, "segment": set.segment,
                     "valid_from": set.from.map(|at| at.to_string()),
                     "valid_to": set.to.map(|at| at.to_string()),
                 },
@@ -78,7 +79,7 @@ pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stoppe
     let version = 2 + number;
     let mut one = Merchandiser { line, owner, caller, number, version, keys: 0, sent: Vec::new() };
     loop {
-        one.line.think(Duration::from_secs(120)).await;
+        one.line.rest(Duration::from_secs(120)).await;
         one.line.meet(60, MEETS_EVERY_MILLIS).await;
         // Often both do the same at the same time.
         let moment = one.moment();
@@ -160,7 +161,9 @@ impl Merchandiser<'_> {
             };
             Box::pin(async move { products::put(&ports, &caller, request, unchanged).await })
         });
-        match self.line.send(put, |outcome| format!("created: {}", outcome.created)).await {
+        self.world().books.borrow_mut().price_change_begins(&self.owner.id);
+        let answer = self.line.send(put, |outcome| format!("created: {}", outcome.created)).await;
+        match answer {
             Ok(_) => {
                 let key = (self.owner.id.clone(), goods.sku.clone());
                 let mut books = self.world().books.borrow_mut();
@@ -172,6 +175,7 @@ impl Merchandiser<'_> {
             }
             Err(refusal) => self.line.expect_refusal(&refusal, &["version_changed"]),
         }
+        self.world().books.borrow_mut().price_change_is_over(&self.owner.id);
         Ok(())
     }
 
@@ -203,14 +207,16 @@ impl Merchandiser<'_> {
         }
         self.sent.extend(lines.iter().cloned());
         let body: Rc<str> = lines.iter().map(PriceLine::text).collect::<String>().into();
+        self.world().books.borrow_mut().price_change_begins(&self.owner.id);
         if self.upload(Entity::PriceBook, body).await? {
             let mut books = self.world().books.borrow_mut();
             for line in lines {
                 let known = books.price_entries.entry((self.owner.id.clone(), line.id)).or_default();
                 if line.version > known.0 {
-                    *known = (line.version, line.entry.map(|(sku, set)| (sku, set.price)));
+                    *known = (line.version, line.entry);
                 }
             }
+            books.price_change_is_over(&self.owner.id);
         }
         Ok(())
     }
@@ -218,6 +224,7 @@ impl Merchandiser<'_> {
     fn price_set(&self) -> PriceSet {
         let (world, chance) = (self.world(), &self.world().chance);
         let location = chance.percent(40).then(|| chance.one_of(&self.owner.shops));
+        let segment = chance.one_of(&SEGMENTS).filter(|_| chance.percent(45));
         let around = |from: i64, to: i64| {
             let seconds = jiff::SignedDuration::from_secs(chance.between(from, to));
             chance.percent(40).then(|| world.now().checked_add(seconds).ok()).flatten()
@@ -225,6 +232,7 @@ impl Merchandiser<'_> {
         PriceSet {
             price: chance.between(1, 250_000),
             location: location.flatten().map(|shop| shop.id.clone()),
+            segment: segment.map(|segment| (*segment).to_owned()),
             from: around(-7_200, 1_800),
             to: around(1_801, 7_200),
         }

@@ -5,6 +5,8 @@ mod administrator;
 mod analyst;
 mod cashier;
 mod desk;
+mod director;
+mod follower;
 mod gift_card_desk;
 mod headquarters;
 mod intruder;
@@ -12,6 +14,7 @@ mod layouts;
 mod merchandiser;
 mod reader;
 mod recorder;
+mod restorer;
 mod shift_lead;
 mod stock_room;
 mod stock_taker;
@@ -34,6 +37,8 @@ use std::time::Duration;
 use tillstream_app::{Error, Ports, Refusal, Result};
 
 use super::world::World;
+pub use follower::{Follower, all_catch_up};
+pub use till_offline::OFFLINE;
 
 /// Between two moments at which clients meet.
 const MEETS_EVERY_MILLIS: i64 = 5_000;
@@ -70,7 +75,10 @@ pub fn begin(world: &Rc<World>) {
         spawn(world, intruder::work(world.clone(), tenant));
         spawn(world, layouts::work(world.clone(), tenant));
         spawn(world, reader::work(world.clone(), tenant));
+        spawn(world, director::work(world.clone(), tenant));
+        spawn(world, follower::work(world.clone(), tenant));
     }
+    spawn(world, restorer::work(world.clone()));
 }
 
 fn spawn(world: &Rc<World>, work: impl Future<Output = Option<Stopped>> + 'static) {
@@ -227,7 +235,13 @@ impl Line {
         }
     }
 
-    /// A pause between two things to do.
+    /// A pause after which nothing is half done: whoever restores the tables waits until everybody is here.
+    pub async fn rest(&self, most: Duration) {
+        self.think(most).await;
+        self.world.restores.rest(self).await;
+    }
+
+    /// A pause between two commands.
     pub async fn think(&self, most: Duration) {
         self.world.sleep_up_to(most / self.world.haste).await;
     }

@@ -27,7 +27,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let caller = caller(&owner.id, &[Role::Operator]);
     let line = Line { world: world.clone() };
     loop {
-        line.think(Duration::from_secs(400)).await;
+        line.rest(Duration::from_secs(400)).await;
         let shop = world.chance.one_of(&owner.shops)?.id.clone();
         let limit = u32::try_from(8 + world.chance.below(40)).unwrap_or(1);
         let is_over = match world.chance.below(3) {

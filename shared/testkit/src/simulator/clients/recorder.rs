@@ -27,7 +27,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let caller = caller(&owner.id, &[Role::Integration]);
     let line = Line { world: world.clone() };
     for count in 1_u64.. {
-        line.think(Duration::from_secs(90)).await;
+        line.rest(Duration::from_secs(90)).await;
         let (chance, id) = (&world.chance, format!("o-market-{count}"));
         let shop = chance.one_of(&owner.shops)?;
         let mut lines = Vec::new();
@@ -40,6 +40,12 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
         let is_plain = owner.rules.is_plain();
         let on_account = !is_plain || total == 0 || chance.percent(30);
         let moved = chance.percent(40);
+        // It rounds otherwise now and then.
+        let rounding = match count % 5 {
+            1 if is_plain && !on_account && total > 100 => 1,
+            3 if is_plain && !on_account && total > 100 => -1,
+            _ => 0,
+        };
         let at = world.now().checked_sub(jiff::SignedDuration::from_secs(chance.between(0, 3 * 86_400)));
         let Ok(at) = at else { continue };
         let shown: Vec<_> = lines
@@ -52,7 +58,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
         let body = json!({
             "order_id": id, "store_id": shop.id, "channel": CHANNEL, "occurred_at": at.to_string(),
             "register_id": "old-1", "receipt_reference": format!("R {count}"), "lines": shown,
-            "payments": if on_account { json!([]) } else { json!([{ "tender": "card", "amount": pounds(total) }]) },
+            "payments": if on_account { json!([]) } else { json!([{ "tender": "card", "amount": pounds(total + rounding) }]) },
             "stock_already_moved": moved,
         });
         let Ok(sale) = serde_json::from_value::<RecordSale>(body) else {
@@ -62,6 +68,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
         if line.begin(|| format!("{} records {id} of {at}, moved: {moved}", owner.id)).is_err() {
             return Some(Stopped);
         }
+        let begun_at = world.now();
         let (sender, key) = (caller.clone(), id.clone());
         let request: Request<Executed> = Rc::new(move |ports| {
             let (caller, key, sale) = (sender.clone(), key.clone(), sale.clone());
@@ -75,8 +82,9 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
                 }
                 let (lines, total) = if is_plain { (lines, total) } else { charged(lines, &done.cart) };
                 let tender = if on_account { "account" } else { "card" };
-                let paid = if total == 0 { Vec::new() } else { vec![Paid::by(tender, total)] };
-                let place = Elsewhere { owner, shop, employee: &caller.subject, channel: CHANNEL, moved };
+                let paid = if total == 0 { Vec::new() } else { vec![Paid::by(tender, total + rounding)] };
+                let employee = caller.subject.as_str();
+                let place = Elsewhere { owner, shop, employee, channel: CHANNEL, moved, rounding, begun_at };
                 enter(&world, &place, &id, (lines, paid), &done);
             }
             Err(refusal) => line.expect_refusal(&refusal, &[]),

@@ -34,7 +34,7 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize, number: u64) -> 
     let name = format!("fm-{}-{number}", shop.id);
     let mut one = ShiftLead { line, owner, store: shop.id.clone(), caller, name, keys: 0 };
     loop {
-        one.line.think(Duration::from_secs(45)).await;
+        one.line.rest(Duration::from_secs(45)).await;
         one.line.meet_others(50).await;
         let register = world.chance.one_of(&shop.registers)?;
         if one.work_at(register).await.is_err() {
@@ -173,11 +173,18 @@ impl ShiftLead<'_> {
 
 fn z_report(view: &ShiftView, counted: i64) -> ZReport {
     let report = view.report.as_ref();
+    let ranges =
+        report.map(|report| report.receipts.iter().map(|range| (range.epoch, range.first, range.last)));
+    let mut receipts: Vec<(u32, u64, u64)> = ranges.into_iter().flatten().collect();
+    if receipts.is_empty() {
+        // Before any restore there is one epoch.
+        receipts.extend(report.and_then(|report| Some((0, report.first_receipt?, report.last_receipt?))));
+    }
     ZReport {
-        number: view.z_number.unwrap_or(0),
+        number: (view.z_epoch.unwrap_or(0), view.z_number.unwrap_or(0)),
         counted,
         told: report.and_then(|report| report.cash_counted.as_ref()).map_or(-1, |money| money.amount),
-        receipts: report.and_then(|report| Some((report.first_receipt?, report.last_receipt?))),
+        receipts,
         expected: report.map_or(-1, |report| report.cash_expected.amount),
         sales: report.map_or((0, 0), |report| (report.sales_count, report.sales_total.amount)),
         returns: report.map_or((0, 0), |report| (report.returns_count, report.returns_total.amount)),

@@ -21,7 +21,7 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize) -> Option<Stoppe
     let caller = caller(&owner.id, &[Role::Operator]);
     let line = Line { world: world.clone() };
     for number in 1_u64.. {
-        line.think(Duration::from_secs(50)).await;
+        line.rest(Duration::from_secs(50)).await;
         let stocked: Vec<_> = owner.goods.iter().filter(|goods| goods.is_stocked).collect();
         let goods = world.chance.one_of(&stocked)?;
         let unit = if goods.is_weighed { Unit::Kg } else { Unit::Piece };

@@ -23,7 +23,7 @@ pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stoppe
     let caller = caller(&owner.id, &[Role::Operator]);
     let line = Line { world: world.clone() };
     for count in 1_u64.. {
-        line.think(Duration::from_secs(200)).await;
+        line.rest(Duration::from_secs(200)).await;
         line.meet_others(90).await;
         let shop = world.chance.one_of(&owner.shops)?.id.clone();
         if line.begin(|| format!("{} stock taker {number} looks at {shop}", owner.id)).is_err() {

@@ -11,6 +11,8 @@ use tillstream_app::pos::execute::{Answered, execute};
 use tillstream_app::tenancy::{Caller, Role};
 
 use super::super::books::{Line as Sold, Order, Paid, Shop, part};
+use super::super::day_settings::DaySettings;
+use super::super::price_book::Costs;
 use super::super::rules::Rules;
 use super::super::set_up;
 use super::super::world::{Tenant, World};
@@ -32,12 +34,32 @@ pub struct Till {
     carts: u64,
     pub keys: u64,
     pub caller: Caller,
+    /// When the last command was begun.
+    asked_at: Timestamp,
+}
+
+/// When a line was asked for, and what its price may be.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    at: Timestamp,
+    /// Whether somebody set it by hand.
+    by_hand: bool,
+    /// What it costs whom, where nobody was at the prices meanwhile.
+    costs: Option<Costs>,
 }
 
 /// A cart as the till knows it.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Cart {
     pub id: String,
+    /// When its first command was begun.
+    pub opened_at: Timestamp,
+    /// Segments of its customer, the one that reports count first.
+    pub segments: Vec<String>,
+    /// By number of the line.
+    pub asked: BTreeMap<u32, Asked>,
+    /// Whether its register was cut off.
+    pub offline: bool,
     /// Who opened it: whose sale it is.
     pub employee: String,
     pub lines: BTreeMap<u32, Sold>,
@@ -86,16 +108,18 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize, register: usize)
     let line = Line { world: world.clone() };
     let clock_error = SignedDuration::from_secs(wrong);
     let name = format!("{}-{register}", owner.shops.get(shop)?.id);
-    let mut till = Till { line, tenant, shop, register, name, clock_error, carts: 0, keys: 0, caller };
+    let own = Till::staffed_by(line, (tenant, shop), register, name, caller);
+    let mut till = Till { clock_error, ..own };
     let home = till.register.clone();
     loop {
-        till.line.think(Duration::from_secs(20)).await;
+        till.line.rest(Duration::from_secs(20)).await;
         if till.learn_the_time().await.is_err() {
             return Some(Stopped);
         }
         let chance = &world.chance;
         let done = match chance.below(100) {
-            0..70 => till.sale().await,
+            0..2 => till.late_command().await,
+            2..70 => till.sale().await,
             70..82 => till.bring_back().await,
             82..87 => till_exchange::exchange(&mut till).await,
             87..94 => till_undo::void_order(&mut till).await,
@@ -119,7 +143,8 @@ impl Till {
         caller: Caller,
     ) -> Self {
         let clock_error = SignedDuration::ZERO;
-        Till { line, tenant, shop, register, name, clock_error, carts: 0, keys: 0, caller }
+        let asked_at = line.world.now();
+        Till { line, tenant, shop, register, name, clock_error, carts: 0, keys: 0, caller, asked_at }
     }
 
     pub fn world(&self) -> &World {
@@ -139,9 +164,17 @@ impl Till {
         &self.name
     }
 
-    /// Whether a sale may be refused because its register has no shift.
+    /// Settings by which may be gone what was begun at `since` or later.
+    pub fn may_have_stood(&self, since: Timestamp) -> Vec<DaySettings> {
+        self.world().may_have_stood(self.caller.scope.tenant_id(), since)
+    }
+
+    /// Whether a command may be refused because its register has no shift. It was begun a while before the last one
+    /// where two were sent at once.
     pub fn may_lack_a_shift(&self, refusal: &Refusal) -> bool {
-        refusal.code == "no_open_shift" && self.rules().is_some_and(|rules| rules.needs_shift)
+        let since = self.asked_at - SignedDuration::from_mins(10);
+        refusal.code == "no_open_shift"
+            && self.may_have_stood(since).iter().any(|settings| settings.needs_shift)
     }
 
     pub fn shop(&self) -> Option<&Shop> {
@@ -166,6 +199,16 @@ impl Till {
         format!("{kind}-{}-{}", self.name, self.carts)
     }
 
+    /// A cart that is about to be opened, under a name of its own.
+    pub fn begin_cart(&mut self, kind: char) -> Cart {
+        Cart { id: self.next_cart(kind), opened_at: self.world().now(), ..Cart::default() }
+    }
+
+    /// When the last command was begun.
+    pub fn asked_at(&self) -> Timestamp {
+        self.asked_at
+    }
+
     /// Who stands at it: somebody else after a while.
     pub fn employee(&self) -> String {
         format!("e-{}", self.keys / 40)
@@ -174,6 +217,7 @@ impl Till {
     /// A command's envelope, under a key of its own.
     pub fn envelope(&mut self, action: &str, payload: &Value, at: Timestamp) -> Value {
         self.keys += 1;
+        self.asked_at = self.world().now();
         json!({
             "version": "1",
             "idempotency_key": format!("{}-{}", self.name, self.keys),
@@ -212,6 +256,34 @@ impl Till {
         }
         self.clock_error = SignedDuration::ZERO;
         Ok(())
+    }
+
+    /// A command comes days late, which the tenant may not take.
+    async fn late_command(&mut self) -> Result<(), Stopped> {
+        let cart = self.begin_cart('c');
+        let at = self.now() - SignedDuration::from_hours(24 * 3 + self.world().chance.between(24, 72));
+        let answer = self.command("create_cart", json!({ "cart_id": cart.id }), at).await?;
+        let stood = self.may_have_stood(cart.opened_at);
+        let is_too_old = |now: Timestamp| {
+            let age = now.duration_since(at).as_secs();
+            move |settings: &DaySettings| settings.age_max.is_some_and(|most| age > i64::from(most))
+        };
+        let is_known = if stood.iter().all(is_too_old(cart.opened_at)) {
+            answer.is_err()
+        } else {
+            answer.is_ok() || stood.iter().any(is_too_old(self.world().now()))
+        };
+        if !is_known {
+            let seen = format!("{} of {at}: {:?}, {stood:?}", cart.id, answer.as_ref().err());
+            self.world().fail("a command is as old as settings let it be", seen);
+        }
+        match answer {
+            Ok(_) => self.void(&cart).await,
+            Err(refusal) => {
+                self.line.expect_refusal(&refusal, &["occurred_at_too_old"]);
+                Ok(())
+            }
+        }
     }
 
     /// A command that is begun, and not sent yet.
@@ -267,15 +339,12 @@ impl Till {
     }
 
     pub async fn sale(&mut self) -> Result<(), Stopped> {
-        let mut cart = Cart { id: self.next_cart('c'), ..Cart::default() };
+        let mut cart = self.begin_cart('c');
         let channel = if self.world().chance.percent(10) { "kiosk" } else { "pos" };
         self.must("create_cart", json!({ "cart_id": cart.id, "channel": channel })).await?;
         cart.employee = self.employee();
-        if self.world().chance.percent(12) {
-            let customer = format!("k-{}", self.world().chance.below(9));
-            let answered =
-                self.must("set_customer", json!({ "cart_id": cart.id, "customer_id": customer })).await?;
-            self.compare(&mut cart, &answered);
+        if self.world().chance.percent(20) {
+            self.name_customer(&mut cart).await?;
         }
         for number in 0..self.cart_size() {
             self.add_line(&mut cart, number).await?;
@@ -284,6 +353,9 @@ impl Till {
                 6..10 => self.remove_line(&mut cart).await?,
                 _ => {}
             }
+        }
+        if self.world().chance.percent(12) {
+            self.name_customer(&mut cart).await?;
         }
         if self.world().chance.percent(15) {
             self.give_discount(&mut cart).await?;
@@ -355,6 +427,8 @@ impl Till {
             payload["unit_price_override"] = json!(set_up::decimal(price));
         }
         let at = self.now();
+        let tenant = self.caller.scope.tenant_id().to_owned();
+        let quiet = self.world().price_quiet(&tenant);
         let answered = self.must("add_line_item", payload).await?;
         let Some(id) = answered.reply.result.line_id.clone() else {
             self.world().fail("a cart is what its commands made of it", "a line without an id");
@@ -363,19 +437,68 @@ impl Till {
         let lines = answered.reply.cart.as_ref().and_then(|view| view.lines.as_ref());
         let shown = lines.and_then(|lines| lines.iter().find(|line| line.line_id == id));
         let price = shown.map_or(0, |line| line.unit_price.ten_thousandths());
-        let tenant = self.caller.scope.tenant_id();
-        let is_set = |price: i64| match set_by_hand {
-            Some(by_hand) => price == by_hand,
-            None => self.world().books.borrow().may_cost(tenant, &sku, price, &self.shop_id(), at),
-        };
-        if !is_set(price) {
-            self.world()
-                .fail("nothing is sold at a price that nobody set", format!("{sku}: {price} at {at}"));
+        let is_quiet = quiet.is_some() && quiet == self.world().price_quiet(&tenant);
+        let costs = self.world().books.borrow().costs(&tenant, &sku, (&self.shop_id(), at));
+        let asked = Asked { at, by_hand: set_by_hand.is_some(), costs: costs.filter(|_| is_quiet) };
+        match set_by_hand {
+            Some(by_hand) if price != by_hand => {
+                self.world()
+                    .fail("a price that is set by hand stands", format!("{sku}: {price}, not {by_hand}"));
+            }
+            Some(_) => {}
+            None => self.check_price(&sku, price, &asked, &cart.segments),
         }
+        cart.asked.insert(line_number(&id), asked);
         let number = line_number(&id);
         let mut line = Sold::of(number, sku.clone(), quantity, price).with_extra(extra.unwrap_or(0));
         line.is_charged = extra.is_some();
         cart.lines.insert(number, line);
+        self.compare(cart, &answered);
+        Ok(())
+    }
+
+    /// A price is one that somebody set for such a customer; and where nobody was at the prices, the one that stands.
+    fn check_price(&self, sku: &str, price: i64, asked: &Asked, segments: &[String]) {
+        let (world, tenant, store) = (self.world(), self.caller.scope.tenant_id(), self.shop_id());
+        if !world.books.borrow().may_cost((tenant, sku), price, (&store, asked.at), segments) {
+            let seen = format!("{sku}: {price} for {segments:?} at {}", asked.at);
+            world.fail("nothing is sold at a price that nobody set", seen);
+        }
+        if let Some(costs) = &asked.costs
+            && costs.of(segments) != price
+        {
+            let seen =
+                format!("{sku} at {store}: {price} for {segments:?} at {}, not by {costs:?}", asked.at);
+            world.fail("a line costs what the price book says", seen);
+        }
+    }
+
+    /// Sets the cart's customer, or another one, or none again: what its lines cost may follow.
+    async fn name_customer(&mut self, cart: &mut Cart) -> Result<(), Stopped> {
+        let chance = &self.world().chance;
+        let is_nobody = !cart.segments.is_empty() && chance.percent(30);
+        let customer = (!is_nobody).then(|| format!("k-{}", chance.below(9)));
+        let answered =
+            self.must("set_customer", json!({ "cart_id": cart.id, "customer_id": customer })).await?;
+        let segments = |rules: &Rules| customer.as_deref().map(|customer| rules.segments_of(customer));
+        cart.segments = self.rules().and_then(segments).unwrap_or_default();
+        let view = answered.reply.cart.as_ref();
+        for shown in view.and_then(|view| view.lines.as_ref()).into_iter().flatten() {
+            let number = line_number(&shown.line_id);
+            let (Some(line), Some(asked)) = (cart.lines.get_mut(&number), cart.asked.get(&number)) else {
+                continue;
+            };
+            let price = shown.unit_price.ten_thousandths();
+            match asked.by_hand {
+                true if price != line.price => {
+                    let seen = format!("{}: {price}, not {}", line.sku, line.price);
+                    self.world().fail("a price that is set by hand stands", seen);
+                }
+                true => {}
+                false => self.check_price(&line.sku, price, asked, &cart.segments),
+            }
+            *line = Sold { price, ..line.clone() }.of_quantity(line.quantity);
+        }
         self.compare(cart, &answered);
         Ok(())
     }
@@ -499,6 +622,12 @@ impl Till {
         self.void(&cart).await
     }
 
+    /// The lane of a final order's number: after a restore its epoch is named.
+    pub fn lane_of(&self, answered: &Answered) -> String {
+        let epoch = answered.reply.result.receipt_epoch.map(|epoch| format!("~{epoch}"));
+        format!("{}/{}{}", self.shop_id(), self.register, epoch.unwrap_or_default())
+    }
+
     /// Writes a final order into the books.
     pub fn enter(
         &self,
@@ -514,14 +643,25 @@ impl Till {
             Ok(found) => found,
             Err(error) => return world.fail("the simulator works", error.to_string()),
         };
-        let lane = format!("{}/{}", shop.id, self.register);
+        let lane = self.lane_of(answered);
         let number = answered.reply.result.receipt_number.unwrap_or(0);
         let token = Some(format!("{lane}:{number}"));
         if answered.reply.consistency_token != token {
             let seen = format!("{:?}, not {token:?}", answered.reply.consistency_token);
             world.fail("a final order tells its number", seen);
         }
+        let segment = match sale {
+            // Returns count for whom their sales counted.
+            Some(sale) => {
+                let key = (owner.id.clone(), sale.to_owned());
+                world.books.borrow().orders.get(&key).and_then(|sale| sale.segment.clone())
+            }
+            None => cart.segments.first().cloned(),
+        };
         let order = Order {
+            segment,
+            stood: self.may_have_stood(cart.opened_at),
+            offline: cart.offline,
             is_return: sale.is_some() || cart.is_return,
             store: shop.id.clone(),
             lane,

@@ -28,7 +28,7 @@ const REFUSALS: [&str; 11] = [
 pub async fn exchange(till: &mut Till) -> Result<(), Stopped> {
     let Some((sale, lines)) = till.pick_sale(false) else { return till.sale().await };
     let Some(back) = till.prepare_return(&sale, lines, Settles::ByExchange).await? else { return Ok(()) };
-    let mut cart = Cart { id: till.next_cart('x'), ..Cart::default() };
+    let mut cart = till.begin_cart('x');
     let own = json!({ "cart_id": cart.id });
     till.must("create_cart", own.clone()).await?;
     cart.employee = till.employee();
@@ -104,7 +104,6 @@ async fn finish(
     till.enter(&cart, None, &[], &answered, at, "pos");
     let mut of_return = answered;
     of_return.reply.result.receipt_number = told.1;
-    of_return.reply.consistency_token =
-        told.1.map(|number| format!("{}/{}:{number}", till.shop_id(), till.register));
+    of_return.reply.consistency_token = told.1.map(|number| format!("{}:{number}", till.lane_of(&of_return)));
     till.finish_return(sale, back, Ok(of_return), at).await
 }

@@ -15,6 +15,9 @@ use super::super::set_up::decimal;
 use super::till::{Cart, Till, pounds};
 use super::{Request, Stopped, shift_lead, till_rules};
 
+/// What names of carts begin with that a register made which was cut off.
+pub const OFFLINE: char = 'f';
+
 /// Sells a few carts without a line to the system, then uploads them.
 pub async fn sell(till: &mut Till) -> Result<(), Stopped> {
     let is_plain = till.rules().is_some_and(Rules::is_plain);
@@ -23,16 +26,22 @@ pub async fn sell(till: &mut Till) -> Result<(), Stopped> {
     for _ in 0..1 + till.world().chance.below(3) {
         let at = till.now();
         till.line.think(Duration::from_secs(90)).await;
-        let mut cart = Cart { id: till.next_cart('c'), ..Cart::default() };
+        let mut cart = Cart { offline: true, ..till.begin_cart(OFFLINE) };
+        let (customer, coupon, promotion) = presented(till);
         commands.push(till.envelope("create_cart", &json!({ "cart_id": cart.id }), at));
         cart.employee = till.employee();
+        if let Some(customer) = customer {
+            cart.segments = till.rules().map(|rules| rules.segments_of(&customer)).unwrap_or_default();
+            let payload = json!({ "cart_id": cart.id, "customer_id": customer });
+            commands.push(till.envelope("set_customer", &payload, at));
+        }
         for number in 1..=1 + till.world().chance.below(3) {
             let Some((sku, mut quantity)) = till.pick() else { return Err(Stopped) };
             // What the register believed the price to be.
             let mut price = till.world().chance.between(1, 90_000);
             if !is_plain {
-                // Some of it is left whatever the rules take off, so that it can be paid.
-                (quantity, price) = (quantity.max(1_000), price.max(10_000));
+                // Some of it is left whatever is taken off, so that it can be paid.
+                (quantity, price) = (quantity.max(1_000), price + 200_000);
             }
             let payload = json!({
                 "cart_id": cart.id, "sku": sku, "quantity": till.quantity(&sku, quantity),
@@ -41,6 +50,16 @@ pub async fn sell(till: &mut Till) -> Result<(), Stopped> {
             commands.push(till.envelope("add_line_item", &payload, at));
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             cart.lines.insert(number, Sold::of(number, sku, quantity, price));
+        }
+        // A register that is cut off cannot tell whether it is used up: what it gave is given.
+        if let Some(code) = coupon {
+            let payload = json!({ "cart_id": cart.id, "coupon_code": code });
+            commands.push(till.envelope("apply_coupon", &payload, at));
+            cart.coupons.insert(code);
+        }
+        if let Some(id) = promotion {
+            let payload = json!({ "cart_id": cart.id, "promo_id": id });
+            commands.push(till.envelope("apply_promo", &payload, at));
         }
         commands.push(till.envelope("set_tendering", &json!({ "cart_id": cart.id }), at));
         let due = cart.due();
@@ -89,11 +108,24 @@ pub async fn sell(till: &mut Till) -> Result<(), Stopped> {
         }
     }
     for cart in waiting {
+        let cart = Cart { offline: false, ..cart };
         // The register has no shift: whoever is there opens one, and makes the sale final.
         shift_lead::open_for(till).await?;
         till.finalize(cart, "pos").await?;
     }
     Ok(())
+}
+
+/// Who buys, the coupon that they present, and the promotion that they are given by hand, if any.
+fn presented(till: &Till) -> (Option<String>, Option<String>, Option<String>) {
+    let Some(rules) = till.rules() else { return (None, None, None) };
+    let chance = &till.world().chance;
+    let coupon = chance.one_of(&rules.coupons).filter(|_| chance.percent(60));
+    let is_personal = coupon.is_some_and(|coupon| coupon.per_customer_limit.is_some());
+    let customer = (is_personal || chance.percent(15)).then(|| format!("k-{}", chance.below(9)));
+    let by_hand: Vec<&str> = rules.by_hand().collect();
+    let promotion = chance.one_of(&by_hand).filter(|_| chance.percent(25));
+    (customer, coupon.map(|coupon| coupon.code.clone()), promotion.map(|id| (*id).to_owned()))
 }
 
 /// What the sale came to by the tenant's rules, and what of the cash was kept.

@@ -4,6 +4,7 @@ use serde_json::json;
 use tillstream_app::Refusal;
 
 use super::super::books::Paid;
+use super::super::day_settings::DaySettings;
 use super::till::{Cart, Till, pounds};
 use super::{Stopped, gift_card_desk};
 
@@ -38,8 +39,9 @@ impl Till {
                 0 => {
                     // Cash by the pound: there is change.
                     let due = cart.due();
-                    let payable = due + self.rules().map_or(0, |rules| rules.rounding(due));
-                    let given = (payable.max(1) + 99) / 100 * 100;
+                    let stood = self.may_have_stood(cart.opened_at);
+                    let payable = stood.iter().map(|settings| due + settings.rounding(due)).max();
+                    let given = (payable.unwrap_or(due).max(1) + 99) / 100 * 100;
                     self.pay_by(cart, "cash", given, 0).await?;
                 }
                 1 if self.rules().is_some_and(|rules| rules.has_gift_cards) => {
@@ -138,22 +140,27 @@ impl Till {
             payload["external_reference"] = json!(card);
         }
         let due = cart.due();
-        let rounding = self.rules().filter(|_| tender == "cash").map_or(0, |rules| rules.rounding(due));
-        let payable = due + rounding;
         let at = self.now();
         let answered = match self.command("add_payment", payload, at).await? {
             Ok(answered) => answered,
             Err(refusal) => return Ok(Some(refusal)),
         };
         let result = &answered.reply.result;
-        let change = (given - payable).max(0);
-        if given >= payable {
-            cart.rounding += rounding;
-        }
-        if result.change.as_ref().map(|change| change.amount) != Some(change) {
-            let seen = format!("{}: {change} of {given} is change, told {:?}", cart.id, result.change);
+        let told = result.change.as_ref().map(|change| change.amount);
+        // What it comes to in the coins that there were when it was tendering.
+        let settled = |settings: &DaySettings| {
+            let rounding = if tender == "cash" { settings.rounding(due) } else { 0 };
+            let payable = due + rounding;
+            let change = (given - payable).max(0);
+            (told == Some(change)).then_some((change, if given >= payable { rounding } else { 0 }))
+        };
+        let stood = self.may_have_stood(cart.opened_at);
+        let Some((change, rounding)) = stood.iter().find_map(settled) else {
+            let seen = format!("{}: of {given} for {due} told {told:?}, {stood:?}", cart.id);
             self.world().fail("payments less change are the total", seen);
-        }
+            return Err(Stopped);
+        };
+        cart.rounding += rounding;
         let Some(id) = result.payment_id.clone() else { return Err(Stopped) };
         cart.payments.insert(id, Paid { tip, gift_card, ..Paid::by(tender, given - change) });
         self.compare(cart, &answered);

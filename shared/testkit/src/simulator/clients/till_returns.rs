@@ -84,7 +84,7 @@ impl Till {
         lines: Vec<Sold>,
         settles: Settles,
     ) -> Result<Option<Back>, Stopped> {
-        let mut cart = Cart { id: self.next_cart('r'), ..Cart::default() };
+        let mut cart = self.begin_cart('r');
         let at = self.now();
         let payload =
             json!({ "return_id": cart.id, "original_order_id": sale, "reason": "changed their mind" });
@@ -137,7 +137,7 @@ impl Till {
         if !cart.lines.is_empty() && settles == Settles::ByRefund {
             self.refund(&mut cart, sale).await?;
         }
-        if cart.lines.is_empty() || (settles == Settles::ByRefund && cart.due() > 0) {
+        if cart.lines.is_empty() || (settles == Settles::ByRefund && cart.due() != 0) {
             self.must("void_return", json!({ "return_id": cart.id })).await?;
             return Ok(None);
         }
@@ -224,9 +224,14 @@ impl Till {
         let by_cash_alone = tenders.iter().all(|paid| paid.tender == "cash");
         for paid in tenders {
             let due = cart.due();
-            let (coin, rounding) = self.rules().map_or((1, 0), |rules| (rules.coin, rules.rounding(due)));
-            let (in_coins, paid_in_coins) = match paid.tender {
-                "cash" => (due + rounding, paid.amount / coin * coin),
+            // The coins that there were when the return was begun, as far as anybody knows.
+            let stood = self.may_have_stood(cart.opened_at);
+            let is_sure = paid.tender != "cash"
+                || stood.iter().all(|one| Some(one.coin) == stood.last().map(|last| last.coin));
+            let (in_coins, paid_in_coins) = match (paid.tender, stood.last()) {
+                ("cash", Some(settings)) => {
+                    (due + settings.rounding(due), paid.amount / settings.coin * settings.coin)
+                }
                 _ => (due, paid.amount),
             };
             let amount = in_coins.min(paid_in_coins);
@@ -254,7 +259,13 @@ impl Till {
                     cart.payments.insert(id, Paid { gift_card, ..Paid::by(tender, amount) });
                 }
                 Err(refusal) => {
-                    self.line.expect_refusal(&refusal, &["refund_above_paid", "stored_value_blocked"]);
+                    let known: &[&str] = match is_sure {
+                        true => &["refund_above_paid", "stored_value_blocked"],
+                        false => {
+                            &["refund_above_paid", "overpaid", "cash_not_in_coins", "amount_not_positive"]
+                        }
+                    };
+                    self.line.expect_refusal(&refusal, known);
                 }
             }
         }

@@ -71,6 +71,7 @@ fn finish(till: &Till, sale: &str, answer: Answer<Answered>, at: Timestamp, empl
     };
     let cart = Cart {
         id,
+        opened_at: till.asked_at(),
         employee: employee.to_owned(),
         lines: order.lines.iter().map(|line| (line.number, line.clone())).collect(),
         payments: (1..).zip(&order.payments).map(|(n, paid)| (format!("p-{n:09}"), paid.clone())).collect(),
@@ -91,6 +92,7 @@ pub fn turned_round(order: &Order, sale: &str) -> Order {
     Order {
         is_return: true,
         sale: Some(sale.to_owned()),
+        offline: false,
         statuses: vec!["returned".to_owned()],
         coupons: Vec::new(),
         settled: Vec::new(),

@@ -43,7 +43,7 @@ pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stoppe
     let caller = caller(&owner.id, &[Role::Operator]);
     let mut clerk = Clerk { line: Line { world: world.clone() }, owner, caller, number, count: 0 };
     loop {
-        clerk.line.think(Duration::from_secs(120)).await;
+        clerk.line.rest(Duration::from_secs(120)).await;
         clerk.line.meet_others(60).await;
         let done = match clerk.pick() {
             Some((id, transfer)) if world.chance.percent(60) => clerk.settle(&id, &transfer).await,
@@ -117,7 +117,7 @@ impl Clerk<'_> {
                 Box::pin(async move { ship::ship(&ports, &caller, &key, &read(body)?).await })
             })
         };
-        match self.line.send(request, named).await {
+        match self.line.send(request, told).await {
             Ok(_) => {
                 let mut books = self.world().books.borrow_mut();
                 let tenant = &self.owner.id;
@@ -125,7 +125,14 @@ impl Clerk<'_> {
                     books.shelf(tenant, &from, sku).on_hand -= quantity;
                     books.shelf(tenant, &to, sku).in_transit += quantity;
                 }
-                let transfer = Transfer { from, to, shipped: wanted.clone(), outstanding: wanted };
+                let transfer = Transfer {
+                    from,
+                    to,
+                    shipped: wanted.clone(),
+                    outstanding: wanted,
+                    steps: vec!["ship"],
+                    ..Transfer::default()
+                };
                 books.transfers.insert((tenant.clone(), id), transfer);
             }
             Err(refusal) => self.line.expect_refusal(&refusal, &["insufficient_stock"]),
@@ -187,7 +194,7 @@ impl Clerk<'_> {
                 })
             })
         };
-        match self.line.send(request, named).await {
+        match self.line.send(request, told).await {
             Ok(_) => {
                 let key = (self.owner.id.clone(), id.to_owned());
                 let settled = enter(&mut self.world().books.borrow_mut(), &key, &step);
@@ -221,9 +228,9 @@ impl Clerk<'_> {
     }
 }
 
-/// What all answers of one command say: others settle the rest between two of them.
-fn named(answer: &Transferred) -> String {
-    answer.transfer.transfer_id.clone()
+/// What all answers of one command say: the transfer as this step left it, whatever others settled since.
+fn told(answer: &Transferred) -> String {
+    format!("{:?}", answer.transfer)
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: Value) -> tillstream_app::Result<T> {
@@ -250,6 +257,8 @@ fn enter(books: &mut super::super::books::Books, key: &Of<String>, step: &Step) 
         there.in_transit -= fit + damaged + back;
         books.shelf(&key.0, &transfer.from, &sku).on_hand += back;
         let Some(known) = books.transfers.get_mut(key) else { continue };
+        let all = known.settled.entry(sku.clone()).or_default();
+        *all = (all.0 + fit, all.1 + damaged, all.2 + back);
         let left = known.outstanding.entry(sku.clone()).or_default();
         *left -= fit + damaged + back;
         if *left < 0 {
@@ -257,6 +266,12 @@ fn enter(books: &mut super::super::books::Books, key: &Of<String>, step: &Step) 
         }
     }
     if let Some(known) = books.transfers.get_mut(key) {
+        known.steps.push(match step {
+            Step::Receive(_) => "receive",
+            Step::Reject(_, true) => "return",
+            Step::Reject(_, false) => "damage",
+            Step::Cancel => "cancel",
+        });
         known.outstanding.retain(|_, left| *left > 0);
     }
     Ok(())

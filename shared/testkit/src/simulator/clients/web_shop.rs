@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tillstream_app::orders::place::place;
 use tillstream_app::pos::cart_write::Executed;
@@ -42,7 +43,7 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize) -> Option<Stoppe
     let line = Line { world: world.clone() };
     let mut web = WebShop { line, tenant, shop, caller, shop_id, count: 0 };
     loop {
-        web.line.think(Duration::from_secs(14)).await;
+        web.line.rest(Duration::from_secs(14)).await;
         let wanted = web.wanted();
         let done = if world.chance.percent(45) {
             web.order(&wanted, None).await
@@ -129,6 +130,7 @@ impl WebShop {
             return Err(Stopped);
         };
         self.line.begin(|| format!("{} places {id} of {total}", self.caller.scope.tenant_id()))?;
+        let begun_at = self.line.world.now();
         let (caller, key) = (self.caller.clone(), id.clone());
         let request: Request<Executed> = Rc::new(move |ports| {
             let (caller, key, order) = (caller.clone(), key.clone(), order.clone());
@@ -145,7 +147,9 @@ impl WebShop {
                 let shop = owner.and_then(|owner| owner.shops.get(self.shop));
                 if let (Some(owner), Some(shop)) = (owner, shop) {
                     let employee = &self.caller.subject;
-                    let place = Elsewhere { owner, shop, employee, channel: "web", moved: false };
+                    let channel = "web";
+                    let place =
+                        Elsewhere { owner, shop, employee, channel, moved: false, rounding: 0, begun_at };
                     enter(world, &place, &id, (lines, payments), &done);
                 }
                 Ok(())
@@ -337,6 +341,10 @@ pub struct Elsewhere<'a> {
     pub channel: &'a str,
     /// Whether its goods left another stock.
     pub moved: bool,
+    /// What was asked for it beyond its lines.
+    pub rounding: i64,
+    /// When it was begun.
+    pub begun_at: Timestamp,
 }
 
 /// Writes an order from elsewhere into the books.
@@ -356,7 +364,7 @@ pub fn enter(
     let order = Order {
         is_return: false,
         store: place.shop.id.clone(),
-        lane: format!("{}/{}", place.shop.id, is.number.lane.register_id),
+        lane: is.number.lane.to_string(),
         number: is.number.number,
         employee: place.employee.to_owned(),
         channel: place.channel.to_owned(),
@@ -365,9 +373,12 @@ pub fn enter(
         day,
         hour,
         sale: None,
-        rounding: 0,
+        rounding: place.rounding,
         coupons: Vec::new(),
         settled: Vec::new(),
+        segment: None,
+        stood: world.may_have_stood(&place.owner.id, place.begun_at),
+        offline: false,
         statuses: vec![is.status.clone()],
     };
     let all = vec![true; order.lines.len()];

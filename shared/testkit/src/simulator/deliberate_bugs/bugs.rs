@@ -136,4 +136,24 @@ bugs! {
     LogLineOfTheWriteBefore,
     /// A final order is changed afterwards.
     OrderRewritten,
+    /// After a restore a lane's numbers begin anew, and its epoch does not.
+    EpochForgotten,
+    /// After a restore some lanes are left as the backup has them.
+    LaneNotRaised,
+    /// What is sent of an order names its number without its epoch.
+    EpochLostOnTheWay,
+    /// A tenant's rules are read once, and never again.
+    RulesReadOnce,
+    /// A price for customers of a segment is charged to those of another.
+    PriceOfAnotherSegment,
+    /// Which segments a customer is in is not looked at.
+    SegmentsForgotten,
+    /// A page of the change feed is put over whatever page is there.
+    ChangePageOverwritten,
+    /// Of the changes of a batch the last is not noted in the change feed.
+    ChangeNotNoted,
+    /// Who reads the change feed is told nothing of every fifth page.
+    ChangePageSkipped,
+    /// What arrives damaged is written down as fit for sale.
+    DamageWrittenDownAsFit,
 }

@@ -66,6 +66,14 @@ impl BuggyStream {
                     }
                 }
             }
+            Bug::EpochLostOnTheWay => {
+                let lane = event.get("lane").and_then(|lane| lane.as_str());
+                if let Some(lane) =
+                    lane.and_then(|lane| lane.split_once('~')).map(|(lane, _)| lane.to_owned())
+                {
+                    event["lane"] = lane.into();
+                }
+            }
             _ => return record,
         }
         if let Ok(data) = serde_json::to_vec(&event) {

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use tillstream_app::database::{Item, Table};
 use tillstream_app::pos::cart_item::cart_of;
+use tillstream_domain::cart::CartKind;
 
 use super::super::world::World;
 use super::priced::Counters;
 use crate::memory_database::StreamChange;
+
+/// Most coins by which what is left of the cash of a sale may be less than its last return is worth.
+const LAST_RETURN_COINS: i64 = 20;
 
 /// What was seen of the changes so far.
 #[derive(Default)]
@@ -17,6 +21,10 @@ pub struct Watch {
     /// Who has which number, by tenant and lane.
     numbers: BTreeMap<(String, String, i64), String>,
     counters: Counters,
+    /// The sale that became final last.
+    sale: String,
+    /// Restores that were seen.
+    restores: u32,
 }
 
 type Fault = (&'static str, String);
@@ -25,6 +33,11 @@ impl Watch {
     /// Looks at what has changed since.
     pub fn look(&mut self, world: &World) {
         let mut fault = None;
+        if self.restores != world.restores.count.get() {
+            // Counters are what they were at the backup; numbers that were given out stay given out.
+            self.counters = Counters::of(world);
+            self.restores = world.restores.count.get();
+        }
         if world.memory.last_change(Table::Orders) > self.orders_seen {
             let mut seen = self.orders_seen;
             world.memory.look_at_changes(Table::Orders, seen, |change| {
@@ -63,6 +76,15 @@ impl Watch {
         };
         if let Some(last) = new.opt_number("last") {
             let before = number(&change.old, "last").unwrap_or(0);
+            let epoch = |item: &Option<Item>| number(item, "epoch").unwrap_or(0);
+            match (epoch(&change.old), epoch(&change.new)) {
+                (was, is) if was == is => {}
+                (was, is) if is > was && last == 0 => return Ok(()),
+                (was, is) => {
+                    let seen = format!("{is} after {was}: {new:?}");
+                    return Err(("a lane begins its epochs in order, with no number", seen));
+                }
+            }
             let shift = |item: &Option<Item>| {
                 item.as_ref().and_then(|item| item.opt_text("shift_id")).map(str::to_owned)
             };
@@ -83,7 +105,7 @@ impl Watch {
         }
         match new.opt_text("sk") {
             Some("cart") => {}
-            Some("uses") => return self.counters.look(world, new),
+            Some("uses") => return self.counters.look(world, new, &self.sale),
             Some("balance") => return balance(change.old.as_ref(), new),
             _ => return Ok(()),
         }
@@ -99,6 +121,9 @@ impl Watch {
             return Err(("an order keeps its number", format!("{given} after {before:?}")));
         }
         let pk = new.opt_text("pk").unwrap_or_default().to_owned();
+        if before.is_none() && new.opt_text("kind") == Some("sale") {
+            self.sale = pk.rsplit('#').next().unwrap_or_default().to_owned();
+        }
         let lane = new.opt_text("lane").unwrap_or_default().to_owned();
         let tenant = new.opt_text("tenant_id").unwrap_or_default().to_owned();
         let other = self.numbers.insert((tenant, lane.clone(), given), pk.clone());
@@ -141,9 +166,13 @@ fn money(world: &World, item: &Item) -> Result<(), Fault> {
         return Err(("lines sum to the total, and payments to it", seen));
     }
     let cash = cart.payments.iter().any(|payment| payment.tender == "cash");
-    let owner = world.tenants.iter().find(|tenant| item.opt_text("tenant_id") == Some(&tenant.id));
-    let coin = owner.map_or(1, |owner| owner.rules.coin);
-    if rounding != 0 && (!cash || rounding.abs() >= coin) {
+    let coin = world.course.borrow().coin_max(item.opt_text("tenant_id").unwrap_or_default());
+    // What another system asked for a sale differs by a penny, and so does what comes back of that.
+    let elsewhere = cart.course.recorded.is_some() || cart.kind == CartKind::Return;
+    // Returns of parts are rounded each by itself: the last has what is left, which may be some coins less.
+    let least = if cart.kind == CartKind::Return { -LAST_RETURN_COINS * coin } else { 1 - coin };
+    let to_coins = cash && (least..coin).contains(&rounding);
+    if rounding != 0 && !to_coins && !(elsewhere && rounding.abs() == 1) {
         return Err(("only cash is rounded, by less than a coin", format!("{}: {rounding}", cart.id)));
     }
     Ok(())

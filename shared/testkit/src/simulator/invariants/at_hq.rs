@@ -9,7 +9,7 @@ use tillstream_contracts::dispatch::{DeliveryFilter, DeliveryStatus};
 use tillstream_contracts::hq::{HqEvent, HqOrderMessage, HqPayment};
 use tillstream_domain::quantity::QuantityInput;
 
-use super::super::books::{Books, Order};
+use super::super::books::{Books, Of, Order};
 use super::super::world::{Tenant, World};
 use super::at_rest::{Checked, broken, ports, unit_of};
 use crate::shop::caller;
@@ -22,8 +22,14 @@ pub async fn check(world: &World, books: &Books) -> Checked {
         .into_iter()
         .map(|order| ((order.tenant_id.clone(), order.order_id.clone()), order))
         .collect();
+    let lost = world.restores.lost.borrow().clone();
+    // As the clients know it, and as it was when a restore lost it.
+    let known_of = |id: &Of<String>| -> Vec<&Order> {
+        let before = lost.iter().filter(|(key, _)| key == id).map(|(_, order)| order);
+        books.orders.get(id).into_iter().chain(before).collect()
+    };
     for (id, order) in &accepted {
-        if !books.orders.contains_key(id) {
+        if known_of(id).is_empty() {
             return Err(("nothing uncommitted is ever sent", format!("{order:?}")));
         }
         let mut versions = order.versions.clone();
@@ -33,14 +39,19 @@ pub async fn check(world: &World, books: &Books) -> Checked {
             return Err(("HQ accepts a version of an order once", format!("{order:?}")));
         }
         let tenant = world.tenants.iter().find(|tenant| tenant.id == id.0);
-        if let (Some(told), Some(known), Some(tenant)) = (&order.last, books.orders.get(id), tenant) {
-            told_as_it_is(tenant, told, known)?;
+        if let (Some(told), Some(tenant)) = (&order.last, tenant) {
+            let known = known_of(id);
+            if !known.iter().any(|known| is_told_as_it_is(tenant, told, known)) {
+                return Err(("HQ is told what was sold", format!("{told:?}, not {known:?}")));
+            }
         }
     }
     for ((tenant, id), order) in &books.orders {
         let told = accepted.get(&(tenant.clone(), id.clone())).map_or(&[][..], |told| &told.versions);
         let all = 1..=u32::try_from(order.statuses.len()).unwrap_or(u32::MAX);
-        if let Some(beyond) = told.iter().find(|version| !all.contains(version)) {
+        let of_lost = known_of(&(tenant.clone(), id.clone())).iter().map(|known| known.statuses.len()).max();
+        let ever = 1..=of_lost.and_then(|ever| u32::try_from(ever).ok()).unwrap_or(u32::MAX);
+        if let Some(beyond) = told.iter().find(|version| !ever.contains(version)) {
             return Err(("nothing uncommitted is ever sent", format!("{tenant} {id}: version {beyond}")));
         }
         let missing: Vec<u32> = all.filter(|version| !told.contains(version)).collect();
@@ -53,7 +64,9 @@ pub async fn check(world: &World, books: &Books) -> Checked {
         let page = list(&ports(world), &caller, filter).await.map_err(broken)?;
         let dead = page.items.iter().filter(|delivery| {
             delivery.status == DeliveryStatus::Dead
-                && (books.ever_refused.contains(id) || is_suspected(delivery.suspected_failures))
+                && (books.ever_refused.contains(id)
+                    || is_suspected(delivery.suspected_failures)
+                    || world.restores.may_miss(tenant, id))
         });
         if dead.count() < missing.len() {
             let seen = format!("{tenant} {id}: {missing:?} of {:?}: {:?}", order.statuses, page.items);
@@ -63,8 +76,8 @@ pub async fn check(world: &World, books: &Books) -> Checked {
     Ok(())
 }
 
-/// What HQ was told of an order is the order.
-fn told_as_it_is(tenant: &Tenant, told: &HqOrderMessage, known: &Order) -> Checked {
+/// Whether what HQ was told of an order is the order.
+fn is_told_as_it_is(tenant: &Tenant, told: &HqOrderMessage, known: &Order) -> bool {
     let quantity = |sku: &str, quantity: &QuantityInput| {
         quantity.resolve(unit_of(tenant, sku)).map_or(0, |quantity| quantity.thousandths())
     };
@@ -94,7 +107,7 @@ fn told_as_it_is(tenant: &Tenant, told: &HqOrderMessage, known: &Order) -> Check
     let head =
         (told.lane.as_str(), told.receipt_number, told.business_day, told.totals.total.amount, is_return);
     let known_head = (known.lane.as_str(), known.number, known.day, known.total(), known.is_return);
-    if (lines, payments, head) == (known_lines, known_payments, known_head)
+    (lines, payments, head) == (known_lines, known_payments, known_head)
         && told.employee_id == known.employee
         && usize::try_from(told.order_version)
             .ok()
@@ -102,10 +115,6 @@ fn told_as_it_is(tenant: &Tenant, told: &HqOrderMessage, known: &Order) -> Check
             .is_some_and(|status| *status == told.status)
         && told.totals.cash_rounding.as_ref().map_or(0, |money| money.amount) == known.rounding
         && told.totals.total.currency.to_string() == "GBP"
-    {
-        return Ok(());
-    }
-    Err(("HQ is told what was sold", format!("{told:?}, not {known:?}")))
 }
 
 /// HQ failed on it again and again while it was well to others, which puts it aside.

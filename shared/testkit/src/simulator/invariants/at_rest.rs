@@ -6,17 +6,23 @@ use jiff::civil::Date;
 use tillstream_app::Ports;
 use tillstream_app::aggregation::rebuild::{Mode, rebuild};
 use tillstream_app::analytics::sales::sales;
+use tillstream_app::catalog::settings;
 use tillstream_app::database::{Item, Table};
 use tillstream_app::keeper;
 use tillstream_app::orders::read;
 use tillstream_app::stock::conservation::prove;
 use tillstream_app::tenancy::{Caller, Role, TenantScope};
 use tillstream_contracts::analytics::{Granularity, GroupBy};
+use tillstream_contracts::settings::TaxRoundingBody;
 use tillstream_domain::quantity::{QuantityInput, Unit};
 
 use super::super::books::{Books, Order, part, worth};
+use super::super::day_settings::DaySettings;
 use super::super::world::{Tenant, World};
-use super::{approvals, at_hq, catalogue, figures, gift_cards, parked, priced, questions, shifts};
+use super::{
+    approvals, at_hq, catalogue, figures, followed, gift_cards, parked, priced, questions, restored, shifts,
+    transfers,
+};
 use crate::shop::caller;
 
 /// A check: the invariant, and what was seen of it.
@@ -55,6 +61,9 @@ async fn arrived(world: &World) -> Checked {
             let Some(query) = query else { continue };
             let answer = sales(&ports(world), &caller, &query, None).await.map_err(broken)?;
             for (lane, last) in last_numbers(&orders) {
+                if !restored::arrives_by_itself(world, &lane) {
+                    continue;
+                }
                 let mark = answer.reply.watermark.lanes.get(&lane);
                 if mark.is_none_or(|mark| mark.through < last || !mark.gaps.is_empty()) {
                     let seen = format!("{} {lane} of {last}: {mark:?}", tenant.id);
@@ -67,7 +76,9 @@ async fn arrived(world: &World) -> Checked {
 }
 
 async fn all(world: &World) -> Checked {
-    let books = world.books.borrow().clone();
+    let mut books = world.books.borrow().clone();
+    books.counted_besides = restored::counted(world).await?;
+    let books = books;
     for tenant in &world.tenants {
         let caller = caller(&tenant.id, &[Role::Operator]);
         orders(world, &books, tenant, &caller).await?;
@@ -80,8 +91,11 @@ async fn all(world: &World) -> Checked {
         parked::check(world, tenant)?;
         gift_cards::check(world, &books, tenant, &caller).await?;
         shifts::check(world, &books, tenant, &caller).await?;
-        let mine: Vec<&Order> =
-            books.orders.iter().filter(|((of, _), _)| *of == tenant.id).map(|(_, order)| order).collect();
+        transfers::check(world, &books, tenant, &caller).await?;
+        followed::check(world, tenant, &caller).await?;
+        settings_stand(world, tenant, &caller).await?;
+        restored::check(world, &books, tenant).await?;
+        let mine: Vec<&Order> = counted(&books, &tenant.id).collect();
         questions::ask(world, &ports(world), tenant, &caller, &mine).await?;
         rebuilt(world, &books, tenant).await?;
     }
@@ -89,9 +103,35 @@ async fn all(world: &World) -> Checked {
     returns(&books)
 }
 
+/// Orders of a tenant that figures have.
+fn counted<'a>(books: &'a Books, tenant: &str) -> impl Iterator<Item = &'a Order> {
+    let standing = books.orders.iter().filter(move |((of, _), _)| of == tenant).map(|(_, order)| order);
+    let besides = books.counted_besides.iter().filter(move |(of, _)| of == tenant).map(|(_, order)| order);
+    standing.chain(besides)
+}
+
+/// Those of one of its stores.
 pub(super) fn orders_of<'a>(books: &'a Books, tenant: &str, shop: &str) -> Vec<&'a Order> {
-    let mine = books.orders.iter().filter(|((of, _), order)| of == tenant && order.store == shop);
-    mine.map(|(_, order)| order).collect()
+    counted(books, tenant).filter(|order| order.store == shop).collect()
+}
+
+/// The settings are the last that were set.
+async fn settings_stand(world: &World, tenant: &Tenant, caller: &Caller) -> Checked {
+    let stand = settings::get(&ports(world), caller).await.map_err(broken)?;
+    let approvals = &stand.approvals;
+    let seen = DaySettings {
+        per_order: stand.pricing.tax_rounding == TaxRoundingBody::PerOrder,
+        coin: i64::from(stand.pricing.cash_increment),
+        needs_shift: stand.sale_needs_open_shift,
+        discount_needs_approval: approvals.manual_discount.is_some_and(|rule| rule.required),
+        blind_return_needs_approval: approvals.blind_return == Some(true),
+        age_max: stand.command_age_max_seconds,
+    };
+    let last = world.course.borrow().last(&tenant.id);
+    if last == Some(seen) {
+        return Ok(());
+    }
+    Err(("settings are what was set last", format!("{}: {seen:?}, not {last:?}", tenant.id)))
 }
 
 /// Every order is what the clients know of it, and there are no others.
@@ -247,6 +287,10 @@ async fn rebuilt(world: &World, books: &Books, tenant: &Tenant) -> Checked {
     let scope = TenantScope::from_own_record(&tenant.id);
     let ports = ports(world);
     for location in keeper::locations(&ports, &scope).await.map_err(broken)? {
+        // Of what was lost by a restore the figures are all that is left.
+        if books.counted_besides.iter().any(|(of, order)| *of == tenant.id && order.store == location.id) {
+            continue;
+        }
         let days: Vec<Date> =
             orders_of(books, &tenant.id, &location.id).iter().map(|order| order.day).collect();
         let (Some(first), Some(last)) = (days.iter().min(), days.iter().max()) else { continue };

@@ -7,6 +7,7 @@ use tillstream_app::catalog::{locations, products};
 use tillstream_app::tenancy::TenantScope;
 
 use super::super::books::Books;
+use super::super::price_book::PriceSet;
 use super::super::world::Tenant;
 use super::at_rest::{Checked, broken};
 
@@ -33,7 +34,14 @@ pub async fn check(ports: &Ports, books: &Books, tenant: &Tenant) -> Checked {
             return Err(("a change is made over what was read", format!("{product:?}, last over {base}")));
         }
         for entry in prices {
-            let found = (entry.version, Some((sku.clone(), entry.unit_price.ten_thousandths())));
+            let set = PriceSet {
+                price: entry.unit_price.ten_thousandths(),
+                location: entry.location_id.clone(),
+                segment: entry.segment.clone(),
+                from: entry.valid_from,
+                to: entry.valid_to,
+            };
+            let found = (entry.version, Some((sku.clone(), set)));
             if let Some(other) = entries.insert(entry.id.clone(), found) {
                 return Err(("a price entry is of one product", format!("{entry:?} and {other:?}")));
             }

@@ -124,7 +124,7 @@ pub async fn check(world: &World, books: &Books, tenant: &Tenant, caller: &Calle
             let answer = sales(&ports, caller, &query, None).await.map_err(broken)?;
             let mut known = BTreeMap::<(String, String), Figures>::new();
             for order in &orders {
-                let register = order.lane.split('/').nth(1).unwrap_or_default().to_owned();
+                let register = order.register().0.to_owned();
                 let bucket = match granularity {
                     Granularity::Hour => order.hour.to_string(),
                     Granularity::Day => order.day.to_string(),

@@ -9,6 +9,7 @@ use tillstream_domain::cart::{Cart, CartKind};
 use tillstream_domain::pricing::Source;
 
 use super::super::books::{Books, Order, worth};
+use super::super::clients::OFFLINE;
 use super::super::rules::Rules;
 use super::super::world::{Tenant, World};
 use super::at_rest::{Checked, broken};
@@ -40,13 +41,27 @@ fn lines(tenant: &Tenant, id: &str, order: &Order) -> Checked {
     Ok(())
 }
 
-/// Each rate is on goods of one category, which bear no other.
+/// Each rate is on goods of one category, which bear no other; all of it is rounded one way that may have stood.
 fn taxes(tenant: &Tenant, id: &str, order: &Order) -> Checked {
+    let mut ways: Vec<bool> = order.stood.iter().map(|settings| settings.per_order).collect();
+    ways.sort_unstable();
+    ways.dedup();
+    let mut seen = Err(("tax is what the rate says", format!("{id}: no settings stood")));
+    for per_order in ways {
+        seen = taxes_rounded(tenant, id, order, per_order);
+        if seen.is_ok() {
+            break;
+        }
+    }
+    seen
+}
+
+fn taxes_rounded(tenant: &Tenant, id: &str, order: &Order, per_order: bool) -> Checked {
     let rules = &tenant.rules;
     let mut parts = BTreeMap::<(&str, u32), (i64, i64)>::new();
     for line in &order.lines {
         let category = tenant.goods_of(&line.sku).map_or("", |goods| goods.category);
-        let part = if rules.taxes.per_order { 0 } else { line.number };
+        let part = if per_order { 0 } else { line.number };
         let (amount, tax) = parts.entry((category, part)).or_default();
         *amount += if rules.taxes.included { line.paid() } else { line.net() };
         *tax += line.tax;
@@ -54,7 +69,7 @@ fn taxes(tenant: &Tenant, id: &str, order: &Order) -> Checked {
     for ((category, part), (amount, tax)) in parts {
         let is = rules.tax_on(category).map_or(0, |bps| rules.tax_of(amount, bps));
         if tax != is {
-            let seen = format!("{id}: {tax} on {amount} of {category} ({part}), not {is}");
+            let seen = format!("{id}: {tax} on {amount} of {category} ({part}), not {is}: {:?}", order.stood);
             return Err(("tax is what the rate says", seen));
         }
     }
@@ -74,7 +89,7 @@ fn uses(world: &World, books: &Books, tenant: &Tenant) -> Checked {
         }
     }
     counted.retain(|_, used| *used != 0);
-    let mut known = Uses::new();
+    let (mut known, mut offline) = (Uses::new(), Uses::new());
     let mut redeemed = BTreeMap::<&str, i64>::new();
     for item in items
         .iter()
@@ -91,16 +106,23 @@ fn uses(world: &World, books: &Books, tenant: &Tenant) -> Checked {
             }
         }
         enter_uses(&mut known, &cart);
+        if order.offline {
+            enter_uses(&mut offline, &cart);
+        }
     }
     known.retain(|_, used| *used != 0);
     if counted != known {
         let seen = super::figures::differences(&counted, &known);
         return Err(("what is used up is what final orders used", format!("{}: {seen}", tenant.id)));
     }
-    for ((kind, id, customer), used) in &counted {
+    for (name, used) in &counted {
+        let (kind, id, customer) = name;
         let limit = limit_of(&tenant.rules, kind, id, customer.is_some());
-        if limit.is_none_or(|limit| *used > limit) {
-            return Err((LIMITED, format!("{}: {kind} {id} {customer:?}: {used} of {limit:?}", tenant.id)));
+        // What a register gave that was cut off is counted whatever the limit says.
+        let given = offline.get(name).copied().unwrap_or(0);
+        if limit.is_none_or(|limit| *used - given > limit) {
+            let seen = format!("{used}, {given} of them offline, of {limit:?}");
+            return Err((LIMITED, format!("{}: {kind} {id} {customer:?}: {seen}", tenant.id)));
         }
         // The tills saw as many.
         let seen = redeemed.get(id.as_str()).copied().unwrap_or(0);
@@ -149,15 +171,29 @@ fn counter_of(item: &Item, tenant: &str) -> Option<(String, String, Option<Strin
     }
 }
 
-/// The counters as they were seen last: they may be above a limit for a moment, and be lowered again.
+/// The counters as they were seen last.
 #[derive(Default)]
 pub struct Counters(BTreeMap<String, i64>);
 
 impl Counters {
-    /// Looks at a counter that changed.
-    pub fn look(&mut self, world: &World, item: &Item) -> Checked {
+    /// All of them, as they stand.
+    pub fn of(world: &World) -> Self {
+        let items = world.memory.items(Table::Orders);
+        let counters = items.iter().filter(|item| item.opt_text("sk") == Some("uses"));
+        let entry =
+            |item: &Item| Some((item.opt_text("pk")?.to_owned(), item.opt_number("used").unwrap_or(0)));
+        Counters(counters.filter_map(entry).collect())
+    }
+
+    /// Looks at a counter that changed, with the sale that became final by it or before it.
+    pub fn look(&mut self, world: &World, item: &Item, sale: &str) -> Checked {
         let pk = item.opt_text("pk").unwrap_or_default();
-        self.0.insert(pk.to_owned(), item.opt_number("used").unwrap_or(0));
+        let now = item.opt_number("used").unwrap_or(0);
+        let before = self.0.insert(pk.to_owned(), now).unwrap_or(0);
+        // What is given back, or was given by a register that was cut off, is counted whatever the limit says.
+        if now <= before || sale.starts_with(OFFLINE) {
+            return Ok(());
+        }
         for tenant in &world.tenants {
             let Some((kind, id, customer)) = counter_of(item, &tenant.id) else { continue };
             let limit = limit_of(&tenant.rules, &kind, &id, customer.is_some());
@@ -168,7 +204,7 @@ impl Counters {
             };
             let used: i64 = self.0.iter().filter(|(name, _)| name.starts_with(stem)).map(|(_, n)| n).sum();
             if limit.is_none_or(|limit| used > limit) {
-                return Err((LIMITED, format!("{pk}: {used} of {limit:?}")));
+                return Err((LIMITED, format!("{pk}: {used} of {limit:?}, by {sale}")));
             }
         }
         Ok(())

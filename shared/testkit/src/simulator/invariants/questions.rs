@@ -130,6 +130,7 @@ impl Question<'_> {
             (GroupBy::Register, "register"),
             (GroupBy::Employee, "employee"),
             (GroupBy::Channel, "channel"),
+            (GroupBy::Segment, "segment"),
         ];
         let Some((group_by, name)) = chance.one_of(&dimensions) else { return Ok(()) };
         let granularities = [Granularity::Hour, Granularity::Day, Granularity::Week, Granularity::Month];
@@ -166,8 +167,9 @@ impl Question<'_> {
         for order in self.orders {
             let mut key = match group_by {
                 GroupBy::Store => vec![order.store.clone()],
-                GroupBy::Register => vec![order.lane.clone()],
+                GroupBy::Register => vec![format!("{}/{}", order.store, order.register().0)],
                 GroupBy::Employee => vec![order.employee.clone()],
+                GroupBy::Segment => vec![order.segment.clone().unwrap_or_default()],
                 _ => vec![order.channel.clone()],
             };
             if granularity == Granularity::Day {

@@ -13,6 +13,9 @@ use super::super::books::{Books, Order, Shift, ZReport};
 use super::super::world::{Tenant, World};
 use super::at_rest::{Checked, broken, ports};
 
+/// Orders of a register by epoch and number.
+type Orders<'a> = BTreeMap<(u32, u64), &'a Order>;
+
 const SUM: &str = "a Z report is the sum of the orders of its receipts";
 
 /// All of it.
@@ -29,13 +32,14 @@ pub async fn check(world: &World, books: &Books, tenant: &Tenant, caller: &Calle
         lanes.entry(format!("{}/{}", shift.store, shift.register)).or_default().push((id, shift));
     }
     for (lane, shifts) in &lanes {
-        let orders: BTreeMap<u64, &Order> = books
+        let is_here = |order: &Order| format!("{}/{}", order.store, order.register().0) == *lane;
+        let orders: Orders<'_> = books
             .orders
             .iter()
-            .filter(|((of, _), order)| *of == tenant.id && order.lane == *lane)
-            .map(|(_, order)| (order.number, order))
+            .filter(|((of, _), order)| *of == tenant.id && is_here(order))
+            .map(|(_, order)| ((order.register().1, order.number), order))
             .collect();
-        of_register(lane, shifts, &orders, tenant.rules.needs_shift)?;
+        of_register(lane, shifts, &orders)?;
     }
     for (id, _) in lanes.values().flatten() {
         let proved = proof::of_shift(&ports(world), caller, id).await.map_err(broken)?;
@@ -74,43 +78,51 @@ fn stored(world: &World, tenant: &Tenant, known: &[(&String, &Shift)]) -> Checke
     Ok(())
 }
 
-fn of_register(
-    lane: &str,
-    shifts: &[(&String, &Shift)],
-    orders: &BTreeMap<u64, &Order>,
-    needs_shift: bool,
-) -> Checked {
+fn of_register(lane: &str, shifts: &[(&String, &Shift)], orders: &Orders<'_>) -> Checked {
     let mut closed: Vec<(&ZReport, &Shift)> =
         shifts.iter().filter_map(|(_, shift)| Some((shift.z.as_ref()?, *shift))).collect();
     closed.sort_by_key(|(z, _)| z.number);
-    let numbers: Vec<u64> = closed.iter().map(|(z, _)| z.number).collect();
-    if !numbers.iter().copied().eq(1..=u64::try_from(numbers.len()).unwrap_or(0)) {
-        return Err(("Z reports of a register are numbered 1 to n", format!("{lane}: {numbers:?}")));
+    let mut next = BTreeMap::<u32, u64>::new();
+    for (z, _) in &closed {
+        let next = next.entry(z.number.0).or_insert(1);
+        if z.number.1 != *next {
+            let numbers: Vec<(u32, u64)> = closed.iter().map(|(z, _)| z.number).collect();
+            return Err(("Z reports of a register are numbered 1 to n", format!("{lane}: {numbers:?}")));
+        }
+        *next += 1;
     }
-    let mut last = 0;
+    let mut last = (0, 0);
+    let mut covered = Vec::new();
     for (z, shift) in &closed {
         report(lane, z, shift, orders)?;
-        let Some((first, through)) = z.receipts else { continue };
-        if first <= last || (needs_shift && first != last + 1) {
-            return Err(("a receipt is of one shift", format!("{lane}: {first} after {last}: {z:?}")));
+        for (epoch, first, through) in &z.receipts {
+            if (*epoch, *first) <= last {
+                return Err(("a receipt is of one shift", format!("{lane}: {first} after {last:?}: {z:?}")));
+            }
+            last = (*epoch, *through);
+            covered.push((*epoch, *first)..=last);
         }
-        last = through;
     }
-    // What was sold after the last of them is of the shift that is open.
-    let after = orders.keys().next_back().is_some_and(|number| *number > last);
-    if needs_shift && after && closed.len() == shifts.len() {
-        return Err(("a receipt is of one shift", format!("{lane}: some after {last} are of none")));
+    // What was sold after the last of them is of the shift that is open; before it, of none where none was needed.
+    let is_open = closed.len() < shifts.len();
+    for (number, order) in orders {
+        let needs_shift = order.stood.iter().all(|settings| settings.needs_shift);
+        let is_of_one = covered.iter().any(|range| range.contains(number)) || (is_open && *number > last);
+        if needs_shift && !is_of_one {
+            return Err(("a receipt is of one shift", format!("{lane}: {number:?} is of none")));
+        }
     }
     Ok(())
 }
 
 /// The figures of a report, worked out from the clients' orders.
-fn report(lane: &str, z: &ZReport, shift: &Shift, orders: &BTreeMap<u64, &Order>) -> Checked {
-    let (first, last) = z.receipts.unwrap_or((1, 0));
+fn report(lane: &str, z: &ZReport, shift: &Shift, orders: &Orders<'_>) -> Checked {
     let mut is = ZReport { expected: shift.float + shift.moved, ..ZReport::default() };
-    for number in first..=last {
+    let numbers =
+        z.receipts.iter().flat_map(|(epoch, first, last)| (*first..=*last).map(|one| (*epoch, one)));
+    for number in numbers {
         let Some(order) = orders.get(&number) else {
-            return Err((SUM, format!("{lane}:{number} is in {z:?} and was never sold")));
+            return Err((SUM, format!("{lane}:{number:?} is in {z:?} and was never sold")));
         };
         let tips: i64 = order.payments.iter().map(|paid| paid.tip).sum();
         let in_cash = order.payments.iter().filter(|paid| paid.tender == "cash");
@@ -128,7 +140,7 @@ fn report(lane: &str, z: &ZReport, shift: &Shift, orders: &BTreeMap<u64, &Order>
             is.expected += cash;
         }
     }
-    is.receipts = z.receipts;
+    is.receipts.clone_from(&z.receipts);
     (is.number, is.counted, is.told) = (z.number, z.counted, z.counted);
     if is == *z { Ok(()) } else { Err((SUM, format!("{lane}: {z:?}, not {is:?}"))) }
 }
@@ -149,6 +161,8 @@ async fn at_hq(
     for (id, shift) in lanes.values().flatten() {
         match (told.get(*id).copied().unwrap_or(0), shift.z.is_some()) {
             (0, false) | (1, true) => {}
+            // It was closed before, and a restore opened it again.
+            (1, false) if world.restores.may_miss(&tenant.id, &format!("~{id}")) => {}
             (0, true) => {
                 let filter = DeliveryFilter { order_id: Some(format!("~{id}")), ..DeliveryFilter::default() };
                 let page = list(&ports(world), caller, filter).await.map_err(broken)?;
