@@ -21,6 +21,7 @@ use crate::environment::Retries;
 use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement, stock_update_at};
+use crate::stock::expiry::FreedHolds;
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::stock::split::make_whole;
 use crate::stock::take::{Taken, take};
@@ -39,8 +40,8 @@ pub struct Rounds<'a> {
     ports: &'a Ports,
     context: &'a CommandContext,
     retries: Retries<'a>,
-    /// Expired holds were freed for this request already.
-    freed: bool,
+    /// All expired holds on what was short were freed for this request already.
+    nothing_expired: bool,
     /// This request covered what it is short of already.
     covered: bool,
     /// This request put the plan that makes the cart final.
@@ -64,7 +65,7 @@ impl<'a> Rounds<'a> {
             ports,
             context,
             retries,
-            freed: false,
+            nothing_expired: false,
             covered: false,
             planned: false,
             ended: false,
@@ -253,10 +254,13 @@ impl<'a> Rounds<'a> {
             }
             Attempt::Short(shortages) => {
                 let now = context.now;
-                let free =
-                    !self.freed && free_expired_holds(ports, scope, &cart.store_id, &shortages, now).await?;
-                if free {
-                    self.freed = true;
+                let freed = match self.nothing_expired {
+                    true => FreedHolds::default(),
+                    false => free_expired_holds(ports, scope, &cart.store_id, &shortages, now).await?,
+                };
+                self.nothing_expired |= !freed.left;
+                if freed.any {
+                    self.retries.again("expired holds were freed").await?;
                 } else if context.offline {
                     self.cover(tried, &shortages).await?;
                 } else if self.is_outdated(&cart.id, tried.stored).await? {

@@ -413,7 +413,7 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
                 }
                 match read_reasons(&reasons, 2, moves, &of)? {
                     Attempt::Short(shortages) => {
-                        if free_expired_holds(ports, scope, &plan.store_id, &shortages, now).await? {
+                        if free_expired_holds(ports, scope, &plan.store_id, &shortages, now).await?.any {
                             return Ok(Step::Again("expired holds were freed".to_owned()));
                         }
                         if plan.offline {

@@ -10,7 +10,7 @@ use crate::database::Item;
 use crate::error::{Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::counters::Counters;
-use crate::stock::expiry::free_expired;
+use crate::stock::expiry::{FreedHolds, free_enough};
 use crate::stock::layout::layout_of;
 use crate::tenancy::TenantScope;
 
@@ -71,7 +71,7 @@ impl Shortage {
     }
 }
 
-/// Frees holds that have expired on what is short; says whether trying again makes sense.
+/// Frees holds that have expired on what is short, as much as is short.
 ///
 /// # Errors
 /// Those of the database.
@@ -81,14 +81,17 @@ pub async fn free_expired_holds(
     location_id: &str,
     shortages: &[Shortage],
     now: Timestamp,
-) -> Result<bool> {
-    let mut freed = false;
+) -> Result<FreedHolds> {
+    let mut all = FreedHolds::default();
     for shortage in shortages {
         if shortage.earliest_expiry.is_some_and(|at| at <= now.as_millisecond()) {
-            freed |= free_expired(ports, scope, location_id, &shortage.sku, now).await?;
+            let available = shortage.found.map_or(0, |found| found.available);
+            let needed = shortage.requested.thousandths() - available;
+            let freed = free_enough(ports, scope, (location_id, &shortage.sku), needed, now).await?;
+            all = FreedHolds { any: all.any | freed.any, left: all.left | freed.left };
         }
     }
-    Ok(freed)
+    Ok(all)
 }
 
 /// The refusal: 409 `insufficient_stock`, naming per line what is available.

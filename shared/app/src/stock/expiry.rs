@@ -1,14 +1,14 @@
 //! Expired holds: freed by the next read or reservation, or by the schedule, never by table TTL (which
 //! may come days late).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use tillstream_domain::quantity::Quantity;
 
 use crate::database::{
     Cancellation, Change, Condition, Consistency, Database, DatabaseError, Get, Index, Item, Key, Query,
-    Range, Table, Write,
+    Range, TRANSACTION_ACTIONS_MAX, Table, Write,
 };
 use crate::error::Result;
 use crate::keeper::in_turn;
@@ -16,7 +16,7 @@ use crate::keys::{self, DUE_HOLD_SHARDS};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::Movement;
-use crate::stock::holds::{Ending, Hold, Located, end_holds, holds_on};
+use crate::stock::holds::{Ending, Hold, Located, end_holds};
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::stock::standing::standing;
 use crate::tenancy::TenantScope;
@@ -25,10 +25,31 @@ use crate::tenancy::TenantScope;
 const MOVES_MAX: u32 = 4;
 /// Due holds read at once.
 const HOLDS_AT_ONCE: u32 = 100;
+/// Holds of one place that one transaction frees: a line each, and the stock once.
+const HOLDS_PER_TRANSACTION: usize = TRANSACTION_ACTIONS_MAX - 1;
+/// Transactions of one request that needs stock; what is left is for the next, or for the schedule.
+const TRANSACTIONS_PER_REQUEST: u32 = 20;
 
-/// Frees the expired holds on one stock item, one transaction each, then raises its `earliest_expiry`, or
-/// that of its parts. Answers whether any had expired, so that trying again is worth it. Harmless at any
-/// time, by anybody, in parallel, and beside splitting and merging.
+/// How much is to be freed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// All, beginning with nothing more after this.
+    AllUntil(Timestamp),
+    /// So much, in thousandths.
+    Enough(i64),
+}
+
+/// What freeing for a request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FreedHolds {
+    /// Whether any had expired, so that trying again is worth it.
+    pub any: bool,
+    /// Whether there may be more to free: freeing got on, and stopped before the end.
+    pub left: bool,
+}
+
+/// Frees all expired holds on one stock item, then raises its `earliest_expiry`, or that of its parts. Answers
+/// whether any had expired. Harmless at any time, by anybody, in parallel, and beside splitting and merging.
 ///
 /// # Errors
 /// As the database; what was freed stays freed.
@@ -39,93 +60,250 @@ pub async fn free_expired(
     sku: &str,
     now: Timestamp,
 ) -> Result<bool> {
-    let mut expired = false;
-    for _ in 0..MOVES_MAX {
-        let freed = free_expired_of_layout(ports, scope, location_id, sku, now).await?;
-        expired |= freed.expired;
-        if !freed.has_moved {
-            break;
-        }
-    }
-    Ok(expired)
+    let freed = free(ports, scope, (location_id, sku), Wanted::AllUntil(Timestamp::MAX), now).await?;
+    Ok(freed.any)
 }
 
-/// What freeing came to in the layout that stood when it began.
-#[derive(Default)]
-struct FreedOfLayout {
-    /// Whether any hold had expired.
-    expired: bool,
-    /// Whether another layout came meanwhile: what had expired may be held elsewhere now.
+/// Frees expired holds on one stock item until `needed` thousandths are free that were not, or until one request
+/// has done enough. The rest is for whoever needs it, and for the schedule.
+///
+/// # Errors
+/// As the database; what was freed stays freed.
+pub async fn free_enough(
+    ports: &Ports,
+    scope: &TenantScope,
+    (location_id, sku): (&str, &str),
+    needed: i64,
+    now: Timestamp,
+) -> Result<FreedHolds> {
+    free(ports, scope, (location_id, sku), Wanted::Enough(needed.max(1)), now).await
+}
+
+async fn free(
+    ports: &Ports,
+    scope: &TenantScope,
+    (location_id, sku): (&str, &str),
+    wanted: Wanted,
+    now: Timestamp,
+) -> Result<FreedHolds> {
+    let mut freeing =
+        Freeing { ports, scope, location_id, sku, wanted, now, freed: 0, transactions: 0, any: false };
+    for _ in 0..MOVES_MAX {
+        match freeing.of_layout().await? {
+            Ended::Moved => {}
+            Ended::AtTheEnd => break,
+            Ended::Early => return Ok(FreedHolds { any: freeing.any, left: freeing.freed > 0 }),
+        }
+    }
+    Ok(FreedHolds { any: freeing.any, left: false })
+}
+
+/// How freeing in one layout ended.
+enum Ended {
+    /// All of it was looked at.
+    AtTheEnd,
+    /// Another layout came meanwhile: what had expired may be held elsewhere now.
+    Moved,
+    /// Enough was done.
+    Early,
+}
+
+/// The freeing of one stock item.
+struct Freeing<'a> {
+    ports: &'a Ports,
+    scope: &'a TenantScope,
+    location_id: &'a str,
+    sku: &'a str,
+    wanted: Wanted,
+    now: Timestamp,
+    /// So much, in thousandths.
+    freed: i64,
+    transactions: u32,
+    /// Whether any had expired.
+    any: bool,
+}
+
+impl Freeing<'_> {
+    fn is_over(&self) -> bool {
+        match self.wanted {
+            Wanted::AllUntil(until) => self.ports.environment.now() >= until,
+            Wanted::Enough(needed) => self.freed >= needed || self.transactions >= TRANSACTIONS_PER_REQUEST,
+        }
+    }
+
+    async fn of_layout(&mut self) -> Result<Ended> {
+        let database = self.ports.database.as_ref();
+        let (scope, location_id, sku) = (self.scope, self.location_id, self.sku);
+        let Some(standing) = standing(database, scope, location_id, sku, LAYOUT_WHOLE).await? else {
+            return Ok(Ended::AtTheEnd);
+        };
+        let first = standing.first();
+        // Read before the holds: whoever adds a hold raises the part's `seq`, so an unchanged `seq` proves that
+        // the holds read after it are all there are.
+        let mut sums: Vec<PartSum> = standing.parts().iter().map(|part| PartSum::new(part.seq)).collect();
+        let mut has_moved = false;
+        let mut lines_of_the_past = false;
+        for partition in 0..standing.hold_partitions() {
+            let own = standing.numbered().find(|(part, _)| *part == partition).map(|(_, part)| part);
+            let is_due = own.is_some_and(|part| part.may_have_expired_holds(self.now));
+            if partition > first.past.hold_parts.saturating_sub(1) && !is_due {
+                // Lines of this layout only, and none of them is due.
+                continue;
+            }
+            let lines = scope.holds_on_part(location_id, sku, partition);
+            let mut query = Query::partition(Table::Stock, lines);
+            loop {
+                let page = database.query(query.clone()).await?;
+                let mut groups: BTreeMap<Place, Vec<Located>> = BTreeMap::new();
+                for item in &page.items {
+                    let hold = Hold::of(item)?;
+                    let place = if hold.part == 0 {
+                        Place::First
+                    } else if hold.layout == standing.layout() {
+                        Place::Part { part: hold.part, layout: hold.layout }
+                    } else if hold.layout <= first.past.last {
+                        lines_of_the_past = true;
+                        Place::First
+                    } else {
+                        // Of a layout younger than what was read: it moved under us, so nothing is certain.
+                        sums.iter_mut().for_each(|sum| sum.certain = false);
+                        has_moved = true;
+                        continue;
+                    };
+                    let at = usize::try_from(place.part()).unwrap_or(usize::MAX);
+                    let Some(sum) = sums.get_mut(at) else { continue };
+                    if hold.has_expired(self.now) {
+                        self.any = true;
+                        groups.entry(place).or_default().push(Located { hold, place, left: Quantity::ZERO });
+                    } else {
+                        sum.earliest = Some(sum.earliest.map_or(hold.expires_at, |e| e.min(hold.expires_at)));
+                    }
+                }
+                for (place, holds) in groups {
+                    let Some(sum) = sums.get_mut(usize::try_from(place.part()).unwrap_or(usize::MAX)) else {
+                        continue;
+                    };
+                    for group in holds.chunks(HOLDS_PER_TRANSACTION) {
+                        if self.is_over() {
+                            return Ok(Ended::Early);
+                        }
+                        let freed = self.free_group(place, group.to_vec()).await?;
+                        sum.seq += freed.by_us;
+                        // Extended, committed or freed by somebody else, or we cannot tell: leave the expiry early.
+                        sum.certain &= freed.is_certain;
+                        has_moved |= freed.has_moved;
+                    }
+                }
+                match page.next {
+                    Some(_) if self.any && self.is_over() => return Ok(Ended::Early),
+                    Some(next) => query.start = Some(next),
+                    None => break,
+                }
+            }
+            if let Some(sum) = usize::try_from(partition).ok().and_then(|at| sums.get_mut(at)) {
+                sum.looked_at = true;
+            }
+        }
+        for (part, sum) in (0..).zip(&sums) {
+            if sum.certain && sum.looked_at {
+                let forget_past = part == 0 && first.past.hold_parts > 0 && !lines_of_the_past;
+                let key = scope.stock_part(location_id, sku, part);
+                raise_earliest(database, key, sum, forget_past).await?;
+            }
+        }
+        Ok(if has_moved { Ended::Moved } else { Ended::AtTheEnd })
+    }
+
+    /// Frees those of some holds in one place that are still there and still expired, in one transaction unless
+    /// some of them are not.
+    async fn free_group(&mut self, place: Place, mut group: Vec<Located>) -> Result<GroupFreed> {
+        let mut freed = GroupFreed { by_us: 0, is_certain: true, has_moved: false };
+        let mut attempts = Attempts::new(self.ports.environment.as_ref());
+        while let Some(movement) = expiry_movement(&group, self.now) {
+            let still_expired = Condition::Le("expires_at", self.now.as_millisecond().into());
+            let ended = end_holds(self.scope, &group, &Ending::GiveBack(still_expired), &movement);
+            let writes = ended.into_iter().map(|(write, _)| write).collect();
+            self.transactions += 1;
+            let reasons = match self.ports.database.transact(writes).await {
+                Ok(()) => {
+                    freed.by_us += 1;
+                    self.freed += held_by(&group);
+                    return Ok(freed);
+                }
+                Err(error) if error.is_transient() => {
+                    attempts.after_a_wait("freeing expired holds").await?;
+                    continue;
+                }
+                Err(DatabaseError::Cancelled(reasons)) => reasons,
+                Err(error) => return Err(error.into()),
+            };
+            freed.is_certain = false;
+            let failed = |at: usize| matches!(reasons.get(at), Some(Cancellation::ConditionFailed(_)));
+            let of_group = group.len();
+            if (0..of_group).any(failed) {
+                // Lines that are gone or extended. After a lost answer it may have been our own doing.
+                let mut at = 0..of_group;
+                group.retain(|_| at.next().is_some_and(|at| !failed(at)));
+                attempts.at_once("expired holds were freed or extended")?;
+                continue;
+            }
+            let Some(Cancellation::ConditionFailed(stock)) = reasons.get(of_group) else {
+                return Err(DatabaseError::Cancelled(reasons).into());
+            };
+            if matches!(place, Place::Part { .. }) {
+                // It was held in a part that was merged meanwhile: it counts in the first part now.
+                freed.has_moved = true;
+                return Ok(freed);
+            }
+            // The counters say less is reserved than the lines do. The keeper's comparison will tell; the item must
+            // stay usable meanwhile.
+            tracing::error!(
+                location_id = self.location_id,
+                sku = self.sku,
+                holds = of_group,
+                "expired holds are more than the stock item has reserved"
+            );
+            let reserved = stock.as_ref().and_then(|stock| stock.opt_number("reserved")).unwrap_or(0);
+            let mut sum = 0;
+            group.retain(|one| {
+                let with = sum + one.hold.quantity.thousandths();
+                let fits = with <= reserved;
+                sum = if fits { with } else { sum };
+                fits
+            });
+            if group.len() == of_group {
+                // It was reserved meanwhile.
+                attempts.after_a_wait("freeing expired holds").await?;
+            }
+        }
+        Ok(freed)
+    }
+}
+
+/// What became of a group of holds.
+struct GroupFreed {
+    /// Transactions of ours that took effect: each raised the `seq` by one.
+    by_us: i64,
+    /// Whether nobody else can have changed what was seen.
+    is_certain: bool,
+    /// Whether another layout came meanwhile.
     has_moved: bool,
 }
 
-async fn free_expired_of_layout(
-    ports: &Ports,
-    scope: &TenantScope,
-    location_id: &str,
-    sku: &str,
-    now: Timestamp,
-) -> Result<FreedOfLayout> {
-    let database = ports.database.as_ref();
-    let Some(standing) = standing(database, scope, location_id, sku, LAYOUT_WHOLE).await? else {
-        return Ok(FreedOfLayout::default());
-    };
-    let first = standing.first();
-    // Read before the holds: whoever adds a hold raises the part's `seq`, so an unchanged `seq` proves that
-    // the holds read after it are all there are.
-    let mut sums: Vec<PartSum> = standing.parts().iter().map(|part| PartSum::new(part.seq)).collect();
-    let (mut expired, mut has_moved) = (false, false);
-    let mut lines_of_the_past = false;
-    for partition in 0..standing.hold_partitions() {
-        let own = standing.numbered().find(|(part, _)| *part == partition).map(|(_, part)| part);
-        let is_due = own.is_some_and(|part| part.may_have_expired_holds(now));
-        if partition > first.past.hold_parts.saturating_sub(1) && !is_due {
-            // Lines of this layout only, and none of them is due.
-            continue;
-        }
-        for hold in holds_on(database, scope, location_id, sku, partition).await? {
-            let place = if hold.part == 0 {
-                Place::First
-            } else if hold.layout == standing.layout() {
-                Place::Part { part: hold.part, layout: hold.layout }
-            } else if hold.layout <= first.past.last {
-                lines_of_the_past = true;
-                Place::First
-            } else {
-                // Of a layout younger than what was read: it moved under us, so nothing is certain.
-                sums.iter_mut().for_each(|sum| sum.certain = false);
-                has_moved = true;
-                continue;
-            };
-            let at = usize::try_from(place.part()).unwrap_or(usize::MAX);
-            let Some(sum) = sums.get_mut(at) else { continue };
-            if !hold.has_expired(now) {
-                sum.earliest = Some(sum.earliest.map_or(hold.expires_at, |e| e.min(hold.expires_at)));
-                continue;
-            }
-            expired = true;
-            match free(ports, scope, &Located { hold, place, left: Quantity::ZERO }, now).await? {
-                Freed::ByUs => sum.seq += 1,
-                // Extended, committed or freed by somebody else, or we cannot tell: leave the expiry early.
-                Freed::NotByUs => sum.certain = false,
-                Freed::Moved => {
-                    sum.certain = false;
-                    has_moved = true;
-                }
-            }
-        }
-        if let Some(sum) = usize::try_from(partition).ok().and_then(|at| sums.get_mut(at)) {
-            sum.looked_at = true;
-        }
-    }
-    for (part, sum) in (0..).zip(&sums) {
-        if sum.certain && sum.looked_at {
-            let forget_past = part == 0 && first.past.hold_parts > 0 && !lines_of_the_past;
-            let key = scope.stock_part(location_id, sku, part);
-            raise_earliest(database, key, sum, forget_past).await?;
-        }
-    }
-    Ok(FreedOfLayout { expired, has_moved })
+fn held_by(group: &[Located]) -> i64 {
+    group.iter().map(|one| one.hold.quantity.thousandths()).sum()
+}
+
+/// What the ledger says of holds that are freed together; `None` of none.
+fn expiry_movement(group: &[Located], now: Timestamp) -> Option<Movement> {
+    let (first, others) = group.split_first()?;
+    Some(Movement {
+        kind: "expire",
+        reference: first.hold.reservation_id.clone(),
+        actor: "expiry".to_owned(),
+        at: now,
+        reason: (!others.is_empty()).then(|| format!("with {} other reservations", others.len())),
+    })
 }
 
 /// What was seen of the holds that count in one part.
@@ -143,59 +321,6 @@ struct PartSum {
 impl PartSum {
     fn new(seq: i64) -> Self {
         PartSum { seq, earliest: None, certain: true, looked_at: false }
-    }
-}
-
-enum Freed {
-    ByUs,
-    NotByUs,
-    /// It was held in a part that was merged meanwhile: it counts in the first part now.
-    Moved,
-}
-
-/// Frees one hold if it is still there and still expired.
-async fn free(ports: &Ports, scope: &TenantScope, located: &Located, now: Timestamp) -> Result<Freed> {
-    let hold = &located.hold;
-    let movement = Movement {
-        kind: "expire",
-        reference: hold.reservation_id.clone(),
-        actor: "expiry".to_owned(),
-        at: now,
-        reason: None,
-    };
-    let still_expired = Condition::Le("expires_at", now.as_millisecond().into());
-    let ending = Ending::GiveBack(still_expired);
-    let ended = end_holds(scope, std::slice::from_ref(located), &ending, &movement);
-    let writes: Vec<Write> = ended.into_iter().map(|(write, _)| write).collect();
-    let mut attempts = Attempts::new(ports.environment.as_ref());
-    loop {
-        match ports.database.transact(writes.clone()).await {
-            Ok(()) => return Ok(Freed::ByUs),
-            // The line is gone or extended. After a lost answer it may have been our own doing.
-            Err(DatabaseError::Cancelled(reasons))
-                if matches!(reasons.first(), Some(Cancellation::ConditionFailed(_))) =>
-            {
-                return Ok(Freed::NotByUs);
-            }
-            Err(DatabaseError::Cancelled(reasons))
-                if matches!(reasons.get(1), Some(Cancellation::ConditionFailed(_))) =>
-            {
-                if matches!(located.place, Place::Part { .. }) {
-                    return Ok(Freed::Moved);
-                }
-                // The counters say less is reserved than the lines do. Conservation will tell; the item
-                // must stay usable meanwhile.
-                tracing::error!(
-                    location_id = hold.location_id,
-                    sku = hold.sku,
-                    reservation_id = hold.reservation_id,
-                    "an expired hold is more than the stock item has reserved"
-                );
-                return Ok(Freed::NotByUs);
-            }
-            Err(error) if error.is_transient() => attempts.after_a_wait("freeing an expired hold").await?,
-            Err(error) => return Err(error.into()),
-        }
     }
 }
 
@@ -227,7 +352,7 @@ pub struct Swept {
 }
 
 /// Frees expired holds of all tenants through the due index. Of two sweeps each begins elsewhere, and
-/// begins with no stock item after `deadline`. What cannot be freed hides nothing that is due after it.
+/// begins with nothing more after `deadline`. What cannot be freed hides nothing that is due after it.
 ///
 /// # Errors
 /// Where the index cannot be read; what was freed stays freed.
@@ -251,7 +376,8 @@ pub async fn sweep_expired(ports: &Ports, now: Timestamp, deadline: Timestamp) -
                 }
                 swept.items += 1;
                 let scope = TenantScope::from_own_record(&tenant_id);
-                if let Err(error) = free_expired(ports, &scope, &location_id, &sku, now).await {
+                let all = Wanted::AllUntil(deadline);
+                if let Err(error) = free(ports, &scope, (&location_id, &sku), all, now).await {
                     tracing::warn!(location_id, sku, %error, "expired holds of a stock item were not freed");
                     swept.failed += 1;
                 }

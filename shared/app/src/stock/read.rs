@@ -10,7 +10,7 @@ use crate::database::{Consistency, Get, Table};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::counters::Counters;
-use crate::stock::expiry::free_expired;
+use crate::stock::expiry::free_enough;
 use crate::stock::holds::holds_on;
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::listing::{Among, Position, StockName, stock_names};
@@ -70,8 +70,14 @@ async fn counters_of_one(
     };
     let counters = read().await?;
     if counters.is_some_and(|counters| counters.may_have_expired_holds(now)) {
-        free_expired(ports, &caller.scope, location_id, sku, now).await?;
-        return read().await;
+        let freed = free_enough(ports, &caller.scope, (location_id, sku), 1, now).await?;
+        if !freed.left {
+            return read().await;
+        }
+        // A reader waits for one transaction: what is left is shown as free, as lists do.
+        let name = StockName { location_id: location_id.to_owned(), sku: sku.to_owned() };
+        let mut found = read_many(ports, &caller.scope, vec![name], Consistency::Strong, now).await?;
+        return Ok(found.pop().map(|(_, counters)| counters));
     }
     Ok(counters)
 }

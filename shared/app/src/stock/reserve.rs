@@ -12,7 +12,7 @@ use crate::fields::typed_id;
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
-use crate::stock::expiry::free_expired;
+use crate::stock::expiry::free_enough;
 use crate::stock::layout::{LAYOUT_WHOLE, Place, parts_in};
 use crate::stock::references::{check_location_id, check_sku_form, resolve};
 use crate::stock::request_identity::{derived_id, fingerprint, key_reused, request_number};
@@ -250,7 +250,7 @@ pub async fn reserve(
         at: now,
         reason: None,
     };
-    let mut looked_for_expired = BTreeSet::new();
+    let mut nothing_expired = BTreeSet::new();
     let mut attempts = Attempts::new(ports.environment.as_ref());
     let mut layouts = Layouts::new(ports, &caller.scope, &wanted);
     loop {
@@ -283,13 +283,20 @@ pub async fn reserve(
             let mut try_again = false;
             for (line, stock) in &short {
                 let worth_it = stock.is_some_and(|stock| stock.may_have_expired_holds(now));
-                // Once per item: what is still short after that is short.
-                if worth_it && looked_for_expired.insert(line.position) {
-                    try_again |=
-                        free_expired(ports, &caller.scope, &line.location_id, &line.sku, now).await?;
+                if !worth_it || nothing_expired.contains(&line.position) {
+                    continue;
                 }
+                let needed = line.quantity.thousandths() - stock.map_or(0, |stock| stock.available);
+                let name = (line.location_id.as_str(), line.sku.as_str());
+                let freed = free_enough(ports, &caller.scope, name, needed, now).await?;
+                if !freed.left {
+                    // What is still short after that is short.
+                    nothing_expired.insert(line.position);
+                }
+                try_again |= freed.any;
             }
             if try_again {
+                attempts.at_once("expired holds were freed")?;
                 continue;
             }
             // A batch is not read at one moment: what is short may have gone to this very request.

@@ -13,7 +13,7 @@ use crate::stock::counters::{
     Counters, Delta, Movement, StockTarget, shown, stock_set, stock_update, unit_change,
 };
 use crate::stock::exceptions::exception_write;
-use crate::stock::expiry::free_expired;
+use crate::stock::expiry::free_enough;
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::read::level;
 use crate::stock::references::{check_location_id, check_sku_form, resolve};
@@ -111,7 +111,7 @@ pub async fn update(
         reason: Some(request.reason.clone()),
     };
     let update = Update { request, quantity, unit, movement: &movement, now };
-    let mut looked_for_expired = false;
+    let mut nothing_expired = false;
     let mut attempts = Attempts::new(ports.environment.as_ref());
     loop {
         let mut read = ports
@@ -133,9 +133,15 @@ pub async fn update(
         let version_stands = update
             .require_version(seen)
             .and_then(|()| Ok(precondition(seen.map(|stock| stock.version().unsigned_abs()))?));
-        if shortage.is_some() && !looked_for_expired && seen.is_some_and(|s| s.may_have_expired_holds(now)) {
-            looked_for_expired = true;
-            if free_expired(ports, scope, location_id, sku, now).await? {
+        if let Some(short) = &shortage
+            && !nothing_expired
+            && seen.is_some_and(|stock| stock.may_have_expired_holds(now))
+        {
+            let needed = short.requested.thousandths() - seen.map_or(0, |stock| stock.available);
+            let freed = free_enough(ports, scope, (location_id, sku), needed, now).await?;
+            nothing_expired = !freed.left;
+            if freed.any {
+                attempts.at_once("expired holds were freed")?;
                 continue;
             }
         }

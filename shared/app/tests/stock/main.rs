@@ -11,6 +11,7 @@ mod hot_stock_tests;
 mod layout_tests;
 mod ledger_tests;
 mod lifecycle_tests;
+mod mass_expiry_tests;
 mod part_commit_tests;
 mod quiet_stock_tests;
 mod read_tests;

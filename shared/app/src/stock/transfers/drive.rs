@@ -10,7 +10,7 @@ use crate::keeper::due::{DueWork, postpone, walk_due};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Delta, Movement, stock_update_at, unit_change};
-use crate::stock::expiry::free_expired;
+use crate::stock::expiry::{FreedHolds, free_enough};
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::stock::take::{Share, Taken, take};
 use crate::stock::transfers::find;
@@ -122,7 +122,7 @@ pub(super) async fn look(
     Ok(if short.is_empty() { Looked::All(shares) } else { Looked::Short(short) })
 }
 
-/// Frees the expired holds on what is short. Answers whether there were any.
+/// Frees expired holds on what is short, as much as is short.
 pub(super) async fn free_holds(
     ports: &Ports,
     scope: &TenantScope,
@@ -130,15 +130,17 @@ pub(super) async fn free_holds(
     lines: &[TransferLine],
     short: &[(usize, Option<Counters>)],
     now: Timestamp,
-) -> Result<bool> {
-    let mut any = false;
+) -> Result<FreedHolds> {
+    let mut all = FreedHolds::default();
     for (position, seen) in short {
-        let Some(line) = lines.get(*position) else { continue };
-        if seen.is_some_and(|seen| seen.may_have_expired_holds(now)) {
-            any |= free_expired(ports, scope, location_id, &line.sku, now).await?;
+        let (Some(line), Some(seen)) = (lines.get(*position), seen) else { continue };
+        if seen.may_have_expired_holds(now) {
+            let needed = line.shipped.thousandths() - seen.available;
+            let freed = free_enough(ports, scope, (location_id, &line.sku), needed, now).await?;
+            all = FreedHolds { any: all.any | freed.any, left: all.left | freed.left };
         }
     }
-    Ok(any)
+    Ok(all)
 }
 
 /// How far a chunk brought a pending step.
@@ -179,7 +181,7 @@ pub(super) async fn drive(
         match look(ports, scope, &stored.from, chunk).await? {
             Looked::Again(why) => return Ok(Driven::Later(why)),
             Looked::Short(of_chunk) => {
-                if free_holds(ports, scope, &stored.from, chunk, &of_chunk, now).await? {
+                if free_holds(ports, scope, &stored.from, chunk, &of_chunk, now).await?.any {
                     return Ok(Driven::On);
                 }
                 short = of_chunk.into_iter().map(|(at, seen)| (done + at, seen)).collect();

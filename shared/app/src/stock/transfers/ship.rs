@@ -136,7 +136,7 @@ pub async fn ship(
     let from = request.from_location_id.as_str();
     let mut attempts = Attempts::new(ports.environment.as_ref());
     let (mut wanted, mut refused): (Option<Wanted>, Option<Refusal>) = (None, None);
-    let mut freed = false;
+    let mut nothing_expired = false;
     loop {
         if let Some(stored) = find(ports, scope, &id).await? {
             if let Some(answer) = stored.answer_again(&keyed) {
@@ -177,9 +177,13 @@ pub async fn ship(
                 continue;
             }
             Looked::Short(short) => {
-                if !freed && free_holds(ports, scope, from, lines, &short, now).await? {
-                    freed = true;
-                    continue;
+                if !nothing_expired {
+                    let freed = free_holds(ports, scope, from, lines, &short, now).await?;
+                    nothing_expired = !freed.left;
+                    if freed.any {
+                        attempts.at_once("expired holds were freed")?;
+                        continue;
+                    }
                 }
                 // Not all was read at one moment: what is short may have gone into this very transfer.
                 if find(ports, scope, &id).await?.is_some() {
