@@ -7,6 +7,9 @@
 //! number returns when all pages have gone. A page names items; what a reader is told of them is what stands when it
 //! reads. A batch that is repeated is noted twice; a change that the ledger lost is noted when its gap is closed.
 //!
+//! A reader that begins is told a place some time before the end: what it lists meanwhile is a moment behind, and
+//! what the list did not show yet must not stand before the place.
+//!
 //! Each page has a mark of its own, and a reader's position that of the page it has come to: where the feed was
 //! restored and went on otherwise, it is told so rather than going on after pages that it never saw.
 
@@ -42,6 +45,9 @@ const QUERIES_MAX: usize = 10;
 const AGREED_MILLIS: i64 = 3_600_000;
 /// Longest wait for a change, in seconds: the gateway gives up after 30.
 pub const WAIT_SECONDS_MAX: u32 = 20;
+/// So long before the end of the feed, in seconds, begins who begins: lists are read from indexes, which are behind
+/// by less than a second as a rule, and clocks differ.
+const OVERLAP_SECONDS: i64 = 60;
 /// How often a waiting reader looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -128,6 +134,54 @@ async fn first_number(ports: &Ports, scope: &TenantScope, used: u64) -> Result<u
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// The first page from a number on, and when it was noted, in epoch seconds.
+async fn page_from(ports: &Ports, scope: &TenantScope, number: u64) -> Result<Option<(Noted, i64, bool)>> {
+    let query = Query {
+        range: Range::Between(TenantScope::change_page_sort(number), ":".to_owned()),
+        limit: 1,
+        ..Query::partition(Table::Ledger, scope.stock_changes())
+    };
+    let read = ports.database.query(query).await?;
+    let Some(item) = read.items.first() else { return Ok(None) };
+    let noted_at = item.number("expires_at")?.saturating_sub(KEPT_SECONDS);
+    Ok(Some((Noted::of(item)?, noted_at, item.opt_number("is_first").is_some())))
+}
+
+/// After which page a reader begins: one of those noted before the overlap, `None` where there is none. Pages are
+/// numbered as they were noted, so it is looked for in steps that double, and then between two of them.
+async fn start(ports: &Ports, scope: &TenantScope, now: Timestamp) -> Result<Option<Noted>> {
+    let (Some(last), _) = last_page(ports, scope).await? else { return Ok(None) };
+    let before = now.as_second().saturating_sub(OVERLAP_SECONDS);
+    // Noted within the overlap: all from here on.
+    let mut within = last.number.saturating_add(1);
+    let mut step = 1;
+    let mut found = loop {
+        let number = within.saturating_sub(step);
+        match page_from(ports, scope, number).await? {
+            // None is before it: it is to be told, unless there were some before it that are gone.
+            Some((first, noted_at, is_first)) if first.number > number || number == 0 || is_first => {
+                break (noted_at <= before || !is_first).then_some((first, noted_at));
+            }
+            Some((page, noted_at, _)) if noted_at <= before => break Some((page, noted_at)),
+            Some((page, ..)) => within = page.number,
+            None => return Ok(Some(last)),
+        }
+        step = step.saturating_mul(2);
+    };
+    while let Some((page, _)) = found
+        && within > page.number.saturating_add(1)
+    {
+        let middle = page.number + (within - page.number) / 2;
+        match page_from(ports, scope, middle).await? {
+            Some((page, noted_at, _)) if noted_at <= before => found = Some((page, noted_at)),
+            _ => within = middle,
+        }
+    }
+    // Pages of a feed that is over have no place in the one that began after it.
+    let is_over = |noted_at: i64| noted_at.saturating_add(KEPT_SECONDS) <= now.as_second();
+    Ok(found.filter(|(_, noted_at)| !is_over(*noted_at)).map(|(page, _)| page))
 }
 
 /// Notes that stock items of a tenant changed.
@@ -278,7 +332,8 @@ fn too_old() -> Error {
 }
 
 /// `GET /v1/inventory/updates`: the stock items that changed since, as they stand now, each once. Without
-/// `since` nothing is told but where to begin: whoever then lists the stock and goes on from there has all.
+/// `since` nothing is told but where to begin, a minute before the end: whoever then lists the stock and goes on
+/// from there has all, also what the list did not show yet.
 ///
 /// # Errors
 /// 400 `cursor_malformed` where `since` is not one that this tenant's feed gave; 409 `since_too_old`,
@@ -299,8 +354,8 @@ pub async fn changes(ports: &Ports, caller: &Caller, query: &StockChangesQuery) 
         Ok(StockChanges { items, next_since: feed.cursor(&next), has_more })
     };
     let Some(since) = &query.since else {
-        let (last, _) = last_page(ports, &caller.scope).await?;
-        let (page, mark) = last.map_or((0, 0), |last| (last.number, last.mark));
+        let start = start(ports, &caller.scope, began).await?;
+        let (page, mark) = start.map_or((0, 0), |start| (start.number, start.mark));
         return answer(Vec::new(), Position { at: 0, page, mark, part: None }, false);
     };
     let from: Position = feed.typed_position(since)?;

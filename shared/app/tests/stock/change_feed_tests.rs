@@ -132,8 +132,87 @@ async fn where_a_reader_cannot_go_on_it_is_told_to_begin_anew() {
     fixture.count("s-york", SKUS[0], 9).await;
     fixture.relay(|_| true).await;
     assert_eq!(code(since(&fixture, who, Some(&empty), 50).await), "since_too_old");
-    let again = since(&fixture, who, None, 50).await.unwrap().next_since;
-    assert_eq!(since(&fixture, who, Some(&again), 50).await.unwrap().items, []);
+    // What changed within a minute is told once more.
+    for (seconds, told) in [(0, 1), (59, 1), (1, 0)] {
+        fixture.pass(seconds);
+        let again = since(&fixture, who, None, 50).await.unwrap().next_since;
+        assert_eq!(since(&fixture, who, Some(&again), 50).await.unwrap().items.len(), told, "{seconds}");
+    }
+}
+
+/// The list that a reader begins with is read from an index, which is behind: what it did not show yet is told by the
+/// feed, though it was noted before the reader began.
+#[tokio::test]
+async fn a_reader_whose_first_list_lags_ends_with_the_same_table() {
+    for changes_behind in [1, 4, 9] {
+        let fixture = Fixture::new(11).await;
+        for (n, location) in (0..).zip(LOCATIONS) {
+            fixture.count(location, SKUS[0], 5 + n).await;
+        }
+        fixture.relay(|_| true).await;
+        fixture.pass(3_600);
+        fixture.memory.settle();
+        fixture.memory.set_lag(200);
+        for n in 0..changes_behind {
+            let (location, sku) = (LOCATIONS[n % 3], SKUS[n / 3]);
+            moved(&fixture, &format!("k-{n}"), location, sku, 1).await;
+        }
+        fixture.relay(|_| true).await;
+        let start = since(&fixture, &fixture.caller, None, 50).await.unwrap().next_since;
+        let mut mirror = table(&fixture).await;
+        fixture.memory.set_lag(0);
+        assert_ne!(mirror, table(&fixture).await, "the list lagged");
+        let mut at = start;
+        loop {
+            let page = since(&fixture, &fixture.caller, Some(&at), 2).await.unwrap();
+            at = page.next_since;
+            if page.items.is_empty() {
+                break;
+            }
+            mirror.extend(by_name(page.items));
+        }
+        assert_eq!(mirror, table(&fixture).await, "{changes_behind} behind");
+    }
+}
+
+/// Where a reader begins is found in few reads, however many pages a minute has, and is the last that is old enough.
+#[tokio::test]
+async fn a_reader_begins_a_minute_back_and_no_more() {
+    for pages_of_the_minute in [0, 1, 2, 3, 7, 50, 300] {
+        let fixture = Fixture::new(12).await;
+        let environment = fixture.environment.clone();
+        for n in 0..20 {
+            note(&fixture.ports, fixture.scope(), &one(&format!("old-{n}"))).await.unwrap();
+            environment.advance(std::time::Duration::from_secs(7));
+        }
+        environment.advance(std::time::Duration::from_secs(60));
+        for n in 0..pages_of_the_minute {
+            note(&fixture.ports, fixture.scope(), &one(&format!("new-{n}"))).await.unwrap();
+            environment.advance(std::time::Duration::from_millis(100));
+        }
+        let (ports, database) = fixture.troubled();
+        // More queries than these fail.
+        let script = std::iter::repeat_n(None, 24);
+        let refused = std::iter::repeat_n(Some(tillstream_testkit::faults::Fault::Refused), 100);
+        database.script(tillstream_app::capacity::Operation::Query, script.chain(refused));
+        let none = StockChangesQuery::default();
+        let start = changes(&ports, &fixture.caller, &none).await.unwrap().next_since;
+        let pages = feed(&fixture).len();
+        assert_eq!(pages, 20 + pages_of_the_minute);
+        // What is told from there on is what was noted within the minute.
+        let mut told = BTreeSet::new();
+        let all = fixture.memory.items(Table::Ledger);
+        let first_told: i64 = {
+            // The cursor is opaque: what it leads to is told by the names, which have no stock and so are not shown.
+            let position = tillstream_app::cursor::PagedQuery::new(fixture.scope(), "stock-changes", []);
+            let position: serde_json::Value = position.typed_position(&start).unwrap();
+            position["p"].as_i64().unwrap()
+        };
+        for item in all.iter().filter(|item| item.opt_number("page").is_some_and(|page| page > first_told)) {
+            told.insert(item.number("page").unwrap());
+        }
+        assert_eq!(told.len(), pages_of_the_minute);
+    }
 }
 
 #[tokio::test]
