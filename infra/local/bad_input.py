@@ -14,6 +14,7 @@ from bad_actions import BadActions
 from bad_after_sale import BadAfterSale
 from bad_approvals import BadApprovals
 from bad_commands import BadCommands
+from bad_counts import BadCounts
 from bad_documents import BadDocuments
 from bad_exchanges import BadExchanges
 from bad_queries import BadQueries
@@ -39,6 +40,7 @@ class BadInput(
     BadAccess,
     BadApprovals,
     BadStoredValue,
+    BadCounts,
     BadQueries,
     BadDocuments,
     BadExchanges,
@@ -76,6 +78,7 @@ class BadInput(
         yield Table("roles and stores", self.reach)
         yield Table("another tenant's token", self.another_tenant)
         yield Table("stock", self.stock_requests)
+        yield Table("count sheets and corrections", self.counts)
         yield Table("lists: limits and cursors", self.lists)
         yield Table("days and filters", self.days)
         yield Table("paths and methods", self.paths)

@@ -296,9 +296,16 @@ class HostileClient:
         )
         self.reservation = self.name("hold")
         hold = {"reservation_id": self.reservation, "lines": [self.stock_line(3)], "ttl_seconds": 3600}
-        self.api.post("/v1/inventory/reserve", hold, {"Idempotency-Key": self.name("k")})
+        self.change("/v1/inventory/reserve", **hold)
+        self.open_count, self.closed_count = self.name("count"), self.name("count")
+        for count in (self.open_count, self.closed_count):
+            self.change("/v1/inventory/counts", count_id=count, location_id=self.second_store, skus=[self.sku])
+        self.change(f"/v1/inventory/counts/{self.closed_count}/cancel", reason="the wrong shelf")
         self.second_order, self.second_key = self.name("o"), {"Idempotency-Key": self.name("k")}
         self.api.post("/v1/orders", self.order(order_id=self.second_order), self.second_key)
+
+    def change(self, path: str, **body) -> dict:
+        return self.api.post(path, body, {"Idempotency-Key": self.name("k")})
 
     def paid_cart(self) -> str:
         cart = self.make("create_cart", "cart_id")
@@ -357,6 +364,8 @@ class HostileClient:
         shown["products"] = self.api.get("/v1/products", limit=200)
         shown["locations"] = list(self.api.pages("/v1/locations"))
         shown["reservation"] = self.api.get(f"/v1/inventory/reservations/{self.reservation}")
+        for count in (self.open_count, self.closed_count):
+            shown[f"count {count}"] = self.api.get(f"/v1/inventory/counts/{count}")
         return shown
 
     # Requests

@@ -88,6 +88,8 @@ fn story() -> Vec<Scene> {
         ("inventory/changes", 200, "/items", || json!([])),
         // Two at 2.55 with ten per cent off.
         ("orders/place-with-coupon", 201, "/order/totals/total/amount", || json!(459)),
+        ("inventory/count-open", 201, "/uncounted_lines", || json!(1)),
+        ("inventory/count-record", 200, "/lines/0/counted", || json!(58)),
     ]
 }
 

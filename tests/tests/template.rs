@@ -113,8 +113,11 @@ const NEEDS: &[(&str, Needs)] = &[
     (
         "inventory",
         &[
+            // Approvals are put as used; orders and plans are what a correction is compared with.
+            ("OrdersTable", PUT),
             ("StockTable", STOCK),
-            ("LedgerTable", &["GetItem", "Query"]),
+            // A correction closes over rows that are broken.
+            ("LedgerTable", PUT),
             ("CatalogTable", PUT),
             ("IdentityTable", GET),
         ],

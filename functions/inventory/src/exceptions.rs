@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use tillstream_app::stock::exceptions;
-use tillstream_contracts::inventory::{ExceptionQuery, ResolveExceptionRequest};
+use tillstream_app::stock::{exceptions, reconciliation};
+use tillstream_contracts::inventory::{CorrectDifferenceRequest, ExceptionQuery, ResolveExceptionRequest};
 use tillstream_runtime::Problem;
 use tillstream_runtime::http::{Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, Replayed};
 
@@ -29,4 +29,16 @@ pub(crate) async fn resolve(
     caller.require_role(&RESOLVERS)?;
     let resolved = exceptions::resolve(&services.ports, &caller, &key, &id, &request).await?;
     Ok((Replayed(resolved.replayed), Json(resolved.exception)))
+}
+
+pub(crate) async fn correct(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    IdempotencyKey(key): IdempotencyKey,
+    PathParams(id): PathParams<String>,
+    JsonBody(request): JsonBody<CorrectDifferenceRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    caller.require_role(&RESOLVERS)?;
+    let corrected = reconciliation::correct(&services.ports, &caller, &key, &id, &request).await?;
+    Ok((Replayed(corrected.replayed), Json(corrected.exception)))
 }

@@ -1,5 +1,6 @@
-//! Locations, stock, reservations, movements.
+//! Locations, stock, reservations, movements, counts.
 
+mod counts;
 mod exceptions;
 mod locations;
 mod reservations;
@@ -21,6 +22,7 @@ pub const FUNCTION: &str = "inventory";
 
 /// What it reads from its environment, beside what every function reads.
 pub const VARIABLES: &[Variable] = &[
+    config::ORDERS_TABLE,
     config::STOCK_TABLE,
     config::LEDGER_TABLE,
     config::CATALOG_TABLE,
@@ -33,7 +35,11 @@ pub const VARIABLES: &[Variable] = &[
 const UPDATERS: [Role; 3] = [Role::StoreManager, Role::WarehouseStaff, Role::Integration];
 /// Who may hold stock, and end holds.
 const RESERVERS: [Role; 4] = [Role::Cashier, Role::StoreManager, Role::WarehouseStaff, Role::Integration];
-/// Who may say how an exception was settled.
+/// Who may open, close and cancel count sheets.
+const COUNT_KEEPERS: [Role; 2] = [Role::StoreManager, Role::WarehouseStaff];
+/// Who may count what is on one.
+const COUNTERS: [Role; 3] = [Role::Cashier, Role::StoreManager, Role::WarehouseStaff];
+/// Who may say how an exception was settled, and correct a difference.
 const RESOLVERS: [Role; 2] = [Role::StoreManager, Role::WarehouseStaff];
 /// Who may read: any role that this build knows.
 const READERS: [Role; 6] = [
@@ -67,6 +73,12 @@ pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
         .route("/v1/inventory/conservation", get(stock::conservation))
         .route("/v1/inventory/exceptions", get(exceptions::list))
         .route("/v1/inventory/exceptions/{id}/resolve", post(exceptions::resolve))
+        .route("/v1/inventory/exceptions/{id}/correct", post(exceptions::correct))
+        .route("/v1/inventory/counts", get(counts::all).post(counts::open))
+        .route("/v1/inventory/counts/{id}", get(counts::one))
+        .route("/v1/inventory/counts/{id}/lines", post(counts::record))
+        .route("/v1/inventory/counts/{id}/close", post(counts::close))
+        .route("/v1/inventory/counts/{id}/cancel", post(counts::cancel))
         .route("/v1/inventory/reserve", post(reservations::reserve))
         .route("/v1/inventory/reservations/{id}", get(reservations::one))
         .route("/v1/inventory/reservations/{id}/commit", post(reservations::commit))

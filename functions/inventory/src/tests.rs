@@ -381,7 +381,7 @@ async fn the_document_and_the_router_agree() {
         let code = reply.body["code"].as_str().unwrap_or_default();
         assert!(!["route_unknown", "method_not_allowed"].contains(&code), "{method} {path}");
     }
-    assert_eq!(found, 26);
+    assert_eq!(found, 33);
 }
 
 /// The sample events are what the gateway sends: they reach their routes, and with a token do their work.
@@ -392,6 +392,8 @@ async fn sample_events_work() {
         (include_str!("../../../events/inventory/update.json"), 200),
         (include_str!("../../../events/inventory/reserve.json"), 201),
         (include_str!("../../../events/inventory/get.json"), 200),
+        (include_str!("../../../events/inventory/count-open.json"), 201),
+        (include_str!("../../../events/inventory/count-record.json"), 200),
     ] {
         let request = lambda_http::request::from_str(event).unwrap();
         let mut request = tillstream_runtime::http::request_of(request);
@@ -491,4 +493,81 @@ async fn transfers_and_what_changed() {
     let foreign = format!("/v1/inventory/updates?since={}", told["next_since"].as_str().unwrap());
     api.send(&stranger, "GET", &foreign, "", None).await.refused(400, "cursor_malformed");
     api.get("/v1/inventory/updates?wait_seconds=21").await.refused(422, "wait_out_of_range");
+}
+
+/// Roles, preconditions, an empty close and replays of count sheets.
+#[tokio::test]
+async fn a_count_sheet_is_opened_counted_and_closed() {
+    let api = Api::new().await;
+    api.count("s-uk-1", 10).await;
+    let path = "/v1/inventory/counts";
+    let sheet = json!({"count_id": "n-1", "location_id": "s-uk-1", "skus": ["85123A"], "blind": true});
+    let as_role = |role| api.token("demo", role, &["*"]);
+    for role in ["cashier", "integration", "franchise_owner", "analyst"] {
+        api.send(&as_role(role), "POST", path, "o", Some(&sheet)).await.refused(403, "role_required");
+    }
+    let far = api.token("demo", "warehouse_staff", &["s-uk-2"]);
+    api.send(&far, "POST", path, "o", Some(&sheet)).await.refused(403, "store_out_of_reach");
+    api.post(path, "", &sheet).await.refused(400, "idempotency_key_missing");
+    let staff = as_role("warehouse_staff");
+    let opened = api.send(&staff, "POST", path, "o", Some(&sheet)).await.expect(201);
+    assert_eq!(opened.headers["etag"], "\"1\"");
+    assert!(opened.body["lines"][0].get("book").is_none() && opened.body.get("variance").is_none());
+    assert!(api.send(&staff, "POST", path, "o", Some(&sheet)).await.expect(201).replayed());
+
+    let lines = format!("{path}/n-1/lines");
+    let counted = json!({"lines": [{"sku": "85123A", "counted": 8}]});
+    for role in ["integration", "franchise_owner", "analyst"] {
+        api.send(&as_role(role), "POST", &lines, "r", Some(&counted)).await.refused(403, "role_required");
+    }
+    let cashier = as_role("cashier");
+    let recorded = api.send(&cashier, "POST", &lines, "r", Some(&counted)).await.expect(200);
+    assert_eq!(
+        (&recorded.headers["etag"], &recorded.body["counted_lines"]),
+        (&"\"2\"".parse().unwrap(), &json!(1))
+    );
+    let again = api.send(&cashier, "POST", &lines, "r", Some(&counted)).await.expect(200);
+    assert!(again.replayed() && again.body == recorded.body);
+
+    let close = format!("{path}/n-1/close");
+    let cancel = format!("{path}/n-1/cancel");
+    let why = json!({"reason": "late"});
+    for role in ["cashier", "integration", "analyst"] {
+        api.send(&as_role(role), "POST", &close, "c", None).await.refused(403, "role_required");
+        api.send(&as_role(role), "POST", &cancel, "c", Some(&why)).await.refused(403, "role_required");
+    }
+    api.post(&close, "c", &json!({"reasons": "x"})).await.refused(422, "field_invalid");
+    let if_match = async |version: &str| {
+        let request = Request::builder().method("POST").uri(&close).header("if-match", version);
+        let request = request.header("authorization", format!("Bearer {staff}"));
+        api.answer(request.header("idempotency-key", "c").body(Body::empty()).unwrap()).await
+    };
+    if_match("\"1\"").await.refused(412, "version_mismatch");
+    let closed = if_match("\"2\"").await.expect(200);
+    assert_eq!(
+        (&closed.body["status"], &closed.body["lines"][0]["corrected"]),
+        (&json!("closed"), &json!(-2))
+    );
+    assert!(if_match("\"2\"").await.expect(200).replayed());
+    api.post(&close, "d", &json!({})).await.refused(409, "count_closed");
+    api.post(&cancel, "d", &why).await.refused(409, "count_closed");
+    assert_eq!(api.get("/v1/inventory/s-uk-1/85123A").await.body["on_hand"], 8);
+    assert_eq!(api.get(&format!("{path}/n-1")).await.expect(200).body["lines"][0]["book"], 10);
+    api.get(&format!("{path}/n-2")).await.refused(404, "count_not_found");
+    let list = format!("{path}?location_id=s-uk-1");
+    assert_eq!(api.get(&list).await.expect(200).body["items"], json!([]));
+    assert_eq!(
+        api.get(&format!("{list}&state=closed")).await.expect(200).body["items"][0]["count_id"],
+        "n-1"
+    );
+    api.get(&format!("{list}&state=lost")).await.refused(422, "query_invalid");
+    let other = api.token("other", "operator", &["*"]);
+    api.send(&other, "GET", &format!("{path}/n-1"), "", None).await.refused(404, "count_not_found");
+
+    // A correction is of a difference; who may resolve may ask for one.
+    let correct = "/v1/inventory/exceptions/x-1/correct";
+    for role in ["cashier", "integration", "analyst"] {
+        api.send(&as_role(role), "POST", correct, "k", Some(&why)).await.refused(403, "role_required");
+    }
+    api.send(&staff, "POST", correct, "k", Some(&why)).await.refused(404, "exception_not_found");
 }

@@ -1,5 +1,5 @@
-//! Scheduled recovery: expired holds, unfinished plans, lane numbers that are missing downstream, waiting
-//! deliveries, gaps of the ledger.
+//! Scheduled recovery: expired holds, unfinished plans, transfers and count sheets, lane numbers that are missing
+//! downstream, waiting deliveries, gaps of the ledger. And reconciliation: what stock says of itself is compared.
 //!
 //! It also answers two requests of the engineer on call, sent as its event: `restore` raises the epochs of
 //! lanes after the orders were restored from a backup, `compare_lanes` tells what such a restore lost. Both are
@@ -57,10 +57,14 @@ impl Job for Keeper {
         let report = keeper::run(&self.ports, self.stream.as_ref(), self.queue.as_ref(), stop_at).await?;
         for (name, count) in [
             ("plans", report.plans),
+            ("transfers", report.transfers),
+            ("counts", report.counts),
             ("holds", report.holds),
             ("sent_again", report.sent_again),
             ("woken", report.woken),
             ("ledger_gaps", report.ledger_gaps),
+            ("merged", report.merged),
+            ("differences", report.differences),
         ] {
             wide_event::note(name, count);
         }

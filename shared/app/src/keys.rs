@@ -23,8 +23,9 @@
 //! | stock | `<t>#reservation#<id>` | `reservation` | reservation header |
 //! | stock | `<t>#update#<scope>#<key>` | `update` | record of a stock update |
 //! | stock | `<t>#transfer#<id>` | `transfer` | transfer between locations |
+//! | stock | `<t>#count#<id>` | `count`, `request#<hash>` | count sheet; that a request recorded lines of it |
 //! | stock | `<t>#exception#<id>` | `exception` | stock exception: a task for somebody, open or resolved |
-//! | ledger | `<t>#stock#<location>#<sku>`, `<t>#stock-part#<location>#<sku>#<k>` | `<seq>` (12 digits), `<seq>#gap`, `head` | movement; closed gap after `seq`; verified part |
+//! | ledger | `<t>#stock#<location>#<sku>`, `<t>#stock-part#<location>#<sku>#<k>` | `<seq>` (12 digits), `<seq>#gap`, `head`, `compared` | movement; closed gap after `seq`; verified part; compared part |
 //! | ledger | `<t>#stock-changes` | `<page>` (12 digits) | stock items that changed, noted together |
 //! | catalog | `<t>#product#<sku>` | `product`, `prices` | product; its price book entries |
 //! | catalog | `<t>#barcode#<gtin>` | `barcode` | SKU of a GTIN |
@@ -329,6 +330,21 @@ impl TenantScope {
         Partition(self.pk("transfers", &[location_id, way, state]))
     }
 
+    /// Count sheet.
+    pub fn count_sheet(&self, id: &str) -> Key {
+        self.key("count", &[id], "count")
+    }
+
+    /// That a request recorded lines of a count sheet.
+    pub fn count_request(&self, id: &str, request: &str) -> Key {
+        self.key("count", &[id], &format!("request#{request}"))
+    }
+
+    /// Index partition of the count sheets of a location that stand so (`location_pk`).
+    pub fn count_sheets(&self, location_id: &str, state: &str) -> Partition {
+        Partition(self.pk("counts", &[location_id, state]))
+    }
+
     /// Ledger row of one movement.
     pub fn ledger_row(&self, location_id: &str, sku: &str, seq: u64) -> Key {
         self.ledger_row_of_part(location_id, sku, 0, seq)
@@ -349,6 +365,11 @@ impl TenantScope {
     /// How far the ledger of a part of a stock item is known to be whole.
     pub fn ledger_head(&self, location_id: &str, sku: &str, part: u32) -> Key {
         Key { pk: self.part_pk("stock", location_id, sku, part), sk: "head".to_owned() }
+    }
+
+    /// Up to where the ledger of a part of a stock item was compared.
+    pub fn ledger_checkpoint(&self, location_id: &str, sku: &str, part: u32) -> Key {
+        Key { pk: self.part_pk("stock", location_id, sku, part), sk: "compared".to_owned() }
     }
 
     /// All ledger rows of one stock item that was never split.

@@ -28,6 +28,12 @@ pub enum ApprovalActionInput {
     PaidOut,
     /// `no_sale`: `shift_id`.
     NoSale,
+    /// `POST /v1/inventory/counts/{id}/close`: `count_id`. It is bound to the sheet as it stands, and to what that is
+    /// off by: a line that is counted anew needs another approval.
+    CloseCount,
+    /// `POST /v1/inventory/exceptions/{id}/correct`: `exception_id`. It is bound to the difference as it was compared
+    /// last.
+    CorrectDifference,
 }
 
 /// Body of `POST /v1/approvals`. What the action is bound to is said with it, as the command will say it:
@@ -39,10 +45,11 @@ pub struct AskForApproval {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}$")]
     pub approval_id: Option<String>,
-    /// Store.
+    /// Store; for what is done to stock, any location.
     pub store_id: String,
-    /// Register of that store, at which the command will be sent.
-    pub register_id: String,
+    /// Register of that store, at which the command will be sent; not for what is done to stock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub register_id: Option<String>,
     /// Who asks; the token's `sub` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}$")]
@@ -92,6 +99,12 @@ pub struct AskForApproval {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
     pub amount: Option<Money>,
+    /// The count sheet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count_id: Option<String>,
+    /// The stock exception.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exception_id: Option<String>,
 }
 
 /// Body of `POST /v1/approvals/{id}/grant` and `/deny`; may be left out.
@@ -163,8 +176,9 @@ pub struct ApprovalView {
     pub status: ApprovalStatusView,
     /// Store.
     pub store_id: String,
-    /// Register.
-    pub register_id: String,
+    /// Register; absent of what is done at none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub register_id: Option<String>,
     /// What is to be approved.
     pub action: ApprovalActionInput,
     /// Why it is asked for.
@@ -217,6 +231,22 @@ pub struct ApprovalView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
     pub amount: Option<Money>,
+    /// The count sheet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count_id: Option<String>,
+    /// The sheet's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count_version: Option<u64>,
+    /// What the sheet is off by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub variance: Option<Money>,
+    /// The stock exception.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exception_id: Option<String>,
+    /// The stock item's version that was compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compared_version: Option<i64>,
     /// What was decided.
     pub decision: Option<ApprovalDecisionView>,
     /// What it was used for.

@@ -292,7 +292,8 @@ pub struct StockMovement {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_seq: Option<i64>,
     /// `sale`, `return`, `adjustment`, `count`, `hold`, `release`, `expire`, `commit`, `sync`, `split`, `merge`,
-    /// `discrepancy` (sold offline beyond what there was; the reference is its exception), `gap_closed` ….
+    /// `discrepancy` (sold offline beyond what there was; the reference is its exception), `reconciliation` (a
+    /// difference corrected), `gap_closed` ….
     pub kind: String,
     /// Order, reservation or update that caused it.
     pub reference: String,
@@ -388,7 +389,7 @@ pub struct PageQuery {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct StockChangesQuery {
-    /// `next_since` of the answer before. Without it only where to begin is told.
+    /// `next_since` of the answer before. Without it only where to begin is told, a minute before the end.
     pub since: Option<String>,
     /// At most so many, 1 to 200; 50 where absent.
     #[param(minimum = 1, maximum = 200, default = 50)]
@@ -447,6 +448,58 @@ pub enum ExceptionKind {
     BelowPromised,
     /// A register that was cut off, or another system, gave a coupon or promotion more often than its limit allows.
     UsesAboveLimit,
+    /// What stock says of itself differs: counters, ledger, holds, orders. It is corrected by
+    /// `POST /v1/inventory/exceptions/{id}/correct`.
+    Difference,
+}
+
+/// Why stock differs, as far as that can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DifferenceCause {
+    /// A counter changed without a movement.
+    CounterWithoutMovement,
+    /// Rows of the ledger are gone.
+    LedgerGap,
+    /// The ledger lacks a movement that the counters and the holds both have.
+    MovementMissing,
+    /// `available` is not on hand − reserved − safety stock.
+    AvailableMiscalculated,
+    /// Somebody holds what is not counted as reserved.
+    HoldWithoutReserved,
+    /// What is counted as reserved is held by nobody.
+    ReservedWithoutHold,
+    /// The ledger tells of an order that is not there.
+    MovementWithoutOrder,
+    /// An order is final, and its stock did not move, or not by as much.
+    OrderWithoutMovement,
+}
+
+/// One thing that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StockDifference {
+    /// `on_hand`, `reserved`, `available`, `damaged` or `in_transit`; `ledger` where that alone is wrong; `movements`
+    /// where rows of it are gone, which are counted.
+    pub what: String,
+    /// In which part, where the stock was split over several for the sake of speed; absent for the first, which is
+    /// also the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u32>,
+    /// Why, likely.
+    pub cause: DifferenceCause,
+    /// What it would be by the rest: a correction brings it there.
+    #[schema(value_type = QuantitySchema)]
+    pub expected: QuantityInput,
+    /// What it is.
+    #[schema(value_type = QuantitySchema)]
+    pub found: QuantityInput,
+    /// Found less expected.
+    #[schema(value_type = QuantitySchema)]
+    pub difference: QuantityInput,
+    /// It differs since this movement at the latest.
+    pub since_seq: i64,
+    /// The holds or orders that it is about, where they are known; at most ten.
+    pub references: Vec<String>,
 }
 
 /// Whether somebody has settled it.
@@ -482,7 +535,8 @@ pub struct StockException {
     /// Which promotion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promotion_id: Option<String>,
-    /// How many too many: sold beyond what there was, promised beyond what is there, or uses beyond `limit`.
+    /// How many too many: sold beyond what there was, promised beyond what is there, or uses beyond `limit`. Of a
+    /// difference the most that anything differs by.
     #[schema(value_type = QuantitySchema)]
     pub quantity: QuantityInput,
     /// Of uses: the limit as of the sale.
@@ -491,9 +545,16 @@ pub struct StockException {
     /// Of uses: the customer whose own limit it is; absent for that of all together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_id: Option<String>,
-    /// The order, count or feed line that opened it.
+    /// The order, count or feed line that opened it. Of a difference the first hold or order that it is about, or the
+    /// version that was compared.
     pub reference: String,
-    /// The order that was sold offline, or elsewhere.
+    /// What differs, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<StockDifference>,
+    /// Of a difference: the stock item's version that was compared. A correction is of exactly that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared_version: Option<i64>,
+    /// The order that was sold offline or elsewhere, or that differs from its movements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_id: Option<String>,
     /// The register that sold it.
@@ -548,6 +609,19 @@ pub struct ResolveExceptionRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 500)]
     pub note: Option<String>,
+}
+
+/// `POST /v1/inventory/exceptions/{id}/correct`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CorrectDifferenceRequest {
+    /// Why it is as it is, for the ledger.
+    #[schema(example = "counter changed by hand", min_length = 1, max_length = 200)]
+    pub reason: String,
+    /// The approval of exactly this difference, which warehouse staff need.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
+    pub approval_id: Option<String>,
 }
 
 /// Query of `GET /v1/inventory/exceptions`.

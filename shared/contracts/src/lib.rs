@@ -6,6 +6,7 @@
 pub mod analytics;
 pub mod approvals;
 pub mod catalog;
+pub mod counts;
 pub mod date_time;
 pub mod dispatch;
 pub mod documents;

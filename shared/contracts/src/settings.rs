@@ -25,7 +25,7 @@ pub struct DiscountRuleBody {
     pub above_amount: Option<i64>,
 }
 
-/// When a movement of cash needs an approval.
+/// When a movement of cash, or the closing of a count sheet, needs an approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CashApprovalRule)]
@@ -58,6 +58,9 @@ pub struct ApprovalSettingsBody {
     pub paid_out: Option<CashRuleBody>,
     /// The drawer opened without a sale; `false` where absent.
     pub no_sale: Option<bool>,
+    /// The closing of a count sheet by whoever is no store manager, by the value that it is off by, surplus and
+    /// shortage added up; never where absent.
+    pub count_variance: Option<CashRuleBody>,
     /// How long a request waits for its decision, in seconds: 30 to 86,400; 900 where absent.
     #[schema(minimum = 30, maximum = 86_400)]
     pub pending_seconds: Option<u32>,

@@ -12,6 +12,7 @@ pub mod card_number;
 pub mod cart;
 pub mod category;
 pub mod compact;
+pub mod count_sheet;
 pub mod coupon;
 pub mod customer;
 pub mod identifier;

@@ -124,8 +124,8 @@ impl Work {
             event.insert(name.to_owned(), value);
         }
         event.entry("action").or_insert_with(|| json!("none"));
-        let sends_again = event.contains_key(SENT_AGAIN);
-        event.insert("_aws".to_owned(), metadata(sends_again));
+        let watched: Vec<&str> = WATCHED.into_iter().filter(|name| event.contains_key(*name)).collect();
+        event.insert("_aws".to_owned(), metadata(&watched));
         Value::Object(event)
     }
 
@@ -142,12 +142,12 @@ fn units(thousandths: u64) -> Value {
     serde_json::from_str(text).unwrap_or(Value::Null)
 }
 
-/// What the stock keeper found missing downstream and sent again: a metric where it is noted, since an
-/// alarm watches it.
-const SENT_AGAIN: &str = "sent_again";
+/// What the stock keeper found missing downstream and sent again, and the differences of stock that are open: metrics
+/// where they are noted, since alarms watch them.
+const WATCHED: [&str; 2] = ["sent_again", "differences"];
 
 /// Which members are metrics, and by what they are told apart.
-fn metadata(sends_again: bool) -> Value {
+fn metadata(watched: &[&str]) -> Value {
     let metric = |name: &str, unit: &str| json!({"Name": name, "Unit": unit});
     let mut metrics = vec![
         metric("duration_us", "Microseconds"),
@@ -156,9 +156,7 @@ fn metadata(sends_again: bool) -> Value {
         metric("read_units", "Count"),
         metric("write_units", "Count"),
     ];
-    if sends_again {
-        metrics.push(metric(SENT_AGAIN, "Count"));
-    }
+    metrics.extend(watched.iter().map(|name| metric(name, "Count")));
     json!({
         "Timestamp": jiff::Timestamp::now().as_millisecond(),
         "CloudWatchMetrics": [{
@@ -277,12 +275,15 @@ mod tests {
             let event = work.event(Outcome::Ok, None, None);
             let metrics = event["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap().clone();
             assert!(metrics.iter().all(|metric| event[metric["Name"].as_str().unwrap()].is_number()));
-            metrics.iter().filter(|metric| metric["Name"] == SENT_AGAIN).count()
+            let is_watched = |metric: &&Value| WATCHED.iter().any(|name| metric["Name"] == *name);
+            metrics.iter().filter(is_watched).count()
         };
         let work = Work::begin("stock-keeper", "r-1");
         assert_eq!(names(&work), 0);
-        work.scope(async { note(SENT_AGAIN, 0) }).await;
-        assert_eq!(names(&work), 1);
+        for (n, name) in WATCHED.into_iter().enumerate() {
+            work.scope(async { note(name, 0) }).await;
+            assert_eq!(names(&work), n + 1);
+        }
     }
 
     #[tokio::test]

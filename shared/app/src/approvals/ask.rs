@@ -4,12 +4,13 @@ use serde_json::Value;
 use tillstream_contracts::approvals::AskForApproval;
 use tillstream_domain::approval::{Approval, Bound, Person, after};
 use tillstream_domain::lane::Lane;
+use tillstream_domain::quantity::Unit;
 
 use super::Answer;
-use super::binding::{binding_of, check_fields};
+use super::binding::{action_of, binding_of, check_fields, of_stock, stock_get};
 use super::item::{StoredApproval, approval_get};
 use super::view::approval_view;
-use crate::catalog::items::{catalog_get, product_if_any};
+use crate::catalog::items::{catalog_get, location_if_any, product_if_any};
 use crate::database::{Condition, DatabaseError, Item, Table, Write};
 use crate::environment::Retries;
 use crate::error::{Error, Refusal, Result};
@@ -19,18 +20,23 @@ use crate::pos::context::{SELLERS, till_of};
 use crate::pos::identity::{command_identity, derived_id, reused_key};
 use crate::pos::returns::REASON_CHARS_MAX;
 use crate::stock::reservations::request_number;
-use crate::tenancy::{Caller, TenantScope};
+use crate::tenancy::{Caller, Role, TenantScope};
 use crate::tenant_rules::tenant_rules;
+
+/// Who may ask for an approval of what is done to stock.
+const STOCK_KEEPERS: [Role; 2] = [Role::WarehouseStaff, Role::StoreManager];
 
 fn check(sent: &AskForApproval) -> Result<()> {
     if let Some(approval_id) = &sent.approval_id {
         typed_id("approval_id", approval_id)?;
     }
     id("store_id", &sent.store_id)?;
-    id("register_id", &sent.register_id)?;
-    if Lane::is_virtual(&sent.register_id) {
-        let message = "no till: the orders placed by REST have it";
-        return Err(Refusal::field("register_id", "register_virtual", message).into());
+    if let Some(register_id) = &sent.register_id {
+        id("register_id", register_id)?;
+        if Lane::is_virtual(register_id) {
+            let message = "no till: the orders placed by REST have it";
+            return Err(Refusal::field("register_id", "register_virtual", message).into());
+        }
     }
     if let Some(employee_id) = &sent.employee_id {
         typed_id("employee_id", employee_id)?;
@@ -46,16 +52,22 @@ fn check(sent: &AskForApproval) -> Result<()> {
 ///
 /// # Errors
 /// 403 `role_required`, `store_out_of_reach`, `register_out_of_reach`; 404 `store_not_found`,
-/// `register_not_found`, `sku_not_found`; 409 `approval_exists`; 422 for fields and
-/// `idempotency_key_reused`; [`Error::Conflict`] after too many lost races.
+/// `register_not_found`, `sku_not_found`, `count_not_found`, `exception_not_found`; 409 `approval_exists`,
+/// `count_closed`, `count_cancelled`, `exception_resolved`; 422 for fields and `idempotency_key_reused`;
+/// [`Error::Conflict`] after too many lost races.
 pub async fn ask(ports: &Ports, caller: &Caller, key: &str, sent: AskForApproval) -> Result<Answer> {
-    caller.require_role(&SELLERS)?;
+    if action_of(&sent).is_at_a_register() {
+        caller.require_role(&SELLERS)?;
+    } else {
+        caller.require_role(&STOCK_KEEPERS)?;
+    }
     check(&sent)?;
     caller.require_store(&sent.store_id)?;
-    caller.require_register(&sent.register_id)?;
+    let register_id = sent.register_id.as_deref();
+    register_id.map_or(Ok(()), |register_id| caller.require_register(register_id))?;
     let scope = &caller.scope;
     let now = ports.environment.now();
-    let place = [scope.tenant_id(), &sent.store_id, &sent.register_id, "ask_for_approval"];
+    let place = [scope.tenant_id(), &sent.store_id, register_id.unwrap_or_default(), "ask_for_approval"];
     let approval_id = match &sent.approval_id {
         Some(approval_id) => approval_id.clone(),
         None => derived_id("ap", &[place.as_slice(), &[key]].concat()),
@@ -68,6 +80,7 @@ pub async fn ask(ports: &Ports, caller: &Caller, key: &str, sent: AskForApproval
     loop {
         let mut gets = vec![approval_get(scope, &approval_id), catalog_get(scope.location(&sent.store_id))];
         gets.extend(sent.sku.as_deref().map(|sku| catalog_get(scope.product(sku))));
+        gets.extend(stock_get(scope, &sent));
         let read = match ports.database.get_many(gets).await {
             Ok(read) => read,
             Err(error) if error.is_transient() => {
@@ -90,9 +103,17 @@ pub async fn ask(ports: &Ports, caller: &Caller, key: &str, sent: AskForApproval
                 Refusal::conflict("approval_exists", detail).into()
             });
         }
-        let location = till_of(at(1), &sent.store_id, &sent.register_id)?;
-        let product = product_if_any(at(2))?;
-        let (binding, unit) = binding_of(&sent, location.currency, product.as_ref())?;
+        let location = match register_id {
+            Some(register_id) => till_of(at(1), &sent.store_id, register_id)?,
+            None => location_if_any(at(1))?.ok_or_else(|| {
+                Refusal::not_found("store_not_found", format!("there is no location {}", sent.store_id))
+            })?,
+        };
+        // An action is about a product, or about stock, never about both.
+        let (binding, unit) = match of_stock(&sent, at(2))? {
+            Some(binding) => (binding, Unit::Piece),
+            None => binding_of(&sent, location.currency, product_if_any(at(2))?.as_ref())?,
+        };
         let employee_id = sent.employee_id.clone().unwrap_or_else(|| caller.subject.clone());
         let stored = StoredApproval {
             approval: Approval {

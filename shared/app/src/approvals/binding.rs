@@ -2,18 +2,22 @@
 
 use tillstream_contracts::approvals::{ApprovalActionInput, AskForApproval};
 use tillstream_contracts::pos::{DiscountKind, DiscountValue};
-use tillstream_domain::approval::{Binding, Off};
+use tillstream_domain::approval::{ApprovalAction, Binding, Off};
 use tillstream_domain::money::{Currency, Money};
 use tillstream_domain::product::Product;
 use tillstream_domain::quantity::Unit;
 
+use crate::database::{Consistency, Get, Item, Table};
 use crate::error::{Refusal, Result};
 use crate::fields::{id, sku as check_sku};
 use crate::pos::lines::{positive_quantity, sku_not_found};
+use crate::stock::{counts, reconciliation};
+use crate::tenancy::TenantScope;
 
 /// Fields that say what an approval is bound to, each with whether it is there.
-fn said(sent: &AskForApproval) -> [(&'static str, bool); 10] {
+fn said(sent: &AskForApproval) -> [(&'static str, bool); 13] {
     [
+        ("register_id", sent.register_id.is_some()),
         ("cart_id", sent.cart_id.is_some()),
         ("sku", sent.sku.is_some()),
         ("unit_price_override", sent.unit_price_override.is_some()),
@@ -24,7 +28,24 @@ fn said(sent: &AskForApproval) -> [(&'static str, bool); 10] {
         ("maximum_refund", sent.maximum_refund.is_some()),
         ("order_id", sent.order_id.is_some()),
         ("shift_id", sent.shift_id.is_some()),
+        ("count_id", sent.count_id.is_some()),
+        ("exception_id", sent.exception_id.is_some()),
     ]
+}
+
+/// The action that is asked for.
+pub fn action_of(sent: &AskForApproval) -> ApprovalAction {
+    match sent.action {
+        ApprovalActionInput::PriceOverride => ApprovalAction::PriceOverride,
+        ApprovalActionInput::ManualDiscount => ApprovalAction::ManualDiscount,
+        ApprovalActionInput::BlindReturn => ApprovalAction::BlindReturn,
+        ApprovalActionInput::VoidOrder => ApprovalAction::VoidOrder,
+        ApprovalActionInput::PaidIn => ApprovalAction::PaidIn,
+        ApprovalActionInput::PaidOut => ApprovalAction::PaidOut,
+        ApprovalActionInput::NoSale => ApprovalAction::NoSale,
+        ApprovalActionInput::CloseCount => ApprovalAction::CloseCount,
+        ApprovalActionInput::CorrectDifference => ApprovalAction::CorrectDifference,
+    }
 }
 
 fn takes(sent: &AskForApproval) -> &'static [&'static str] {
@@ -38,6 +59,8 @@ fn takes(sent: &AskForApproval) -> &'static [&'static str] {
         (ApprovalActionInput::VoidOrder, _) => &["order_id"],
         (ApprovalActionInput::PaidIn | ApprovalActionInput::PaidOut, _) => &["shift_id", "amount"],
         (ApprovalActionInput::NoSale, _) => &["shift_id"],
+        (ApprovalActionInput::CloseCount, _) => &["count_id"],
+        (ApprovalActionInput::CorrectDifference, _) => &["exception_id"],
     }
 }
 
@@ -52,7 +75,11 @@ fn required(field: &str) -> crate::Error {
 pub fn check_fields(sent: &AskForApproval) -> Result<()> {
     let takes = takes(sent);
     for (field, is_there) in said(sent).into_iter().chain([("amount", sent.amount.is_some())]) {
-        match (takes.contains(&field), is_there) {
+        let is_taken = match field {
+            "register_id" => action_of(sent).is_at_a_register(),
+            field => takes.contains(&field),
+        };
+        match (is_taken, is_there) {
             (true, false) => return Err(required(field)),
             (false, true) => {
                 let message = format!("this action takes {}", takes.join(", "));
@@ -61,7 +88,13 @@ pub fn check_fields(sent: &AskForApproval) -> Result<()> {
             _ => {}
         }
     }
-    let ids = [("cart_id", &sent.cart_id), ("order_id", &sent.order_id), ("shift_id", &sent.shift_id)];
+    let ids = [
+        ("cart_id", &sent.cart_id),
+        ("order_id", &sent.order_id),
+        ("shift_id", &sent.shift_id),
+        ("count_id", &sent.count_id),
+        ("exception_id", &sent.exception_id),
+    ];
     for (field, value) in ids {
         if let Some(value) = value {
             id(field, value)?;
@@ -145,8 +178,45 @@ pub fn binding_of(
             amount: amount("amount", sent.amount, currency)?,
         },
         ApprovalActionInput::NoSale => Binding::NoSale { shift_id: text("shift_id", &sent.shift_id)? },
+        ApprovalActionInput::CloseCount | ApprovalActionInput::CorrectDifference => {
+            return Err(crate::Error::bug("what is done to stock is bound to what stands there"));
+        }
     };
     Ok((binding, Unit::Piece))
+}
+
+/// The read of what an approval of something done to stock is bound to.
+pub fn stock_get(scope: &TenantScope, sent: &AskForApproval) -> Option<Get> {
+    let key = match (&sent.count_id, &sent.exception_id) {
+        (Some(count_id), _) => scope.count_sheet(count_id),
+        (_, Some(exception_id)) => scope.stock_exception(exception_id),
+        _ => return None,
+    };
+    Some(Get { table: Table::Stock, key, consistency: Consistency::Strong })
+}
+
+/// What an approval of something done to stock is bound to, from what stands there; nothing for another action.
+///
+/// # Errors
+/// 404 `count_not_found`, `exception_not_found`, also where it is of another location; 409 `count_closed`,
+/// `count_cancelled`, `exception_resolved`, `exception_not_correctable`.
+pub fn of_stock(sent: &AskForApproval, item: Option<&Item>) -> Result<Option<Binding>> {
+    let bound = match sent.action {
+        ApprovalActionInput::CloseCount => {
+            let not_found = || counts::not_found(sent.count_id.as_deref().unwrap_or_default());
+            let sheet = item.map(counts::StoredCount::of).transpose()?.ok_or_else(not_found)?;
+            if sheet.location_id != sent.store_id {
+                return Err(not_found().into());
+            }
+            sheet.require_open()?;
+            counts::bound_of(&sheet)
+        }
+        ApprovalActionInput::CorrectDifference => reconciliation::bound_of(
+            item.filter(|item| item.opt_text("location_id") == Some(&sent.store_id)),
+        )?,
+        _ => return Ok(None),
+    };
+    Ok(Some(bound.binding))
 }
 
 fn line_number(line_id: &str) -> Result<u32> {

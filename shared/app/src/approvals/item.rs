@@ -95,7 +95,7 @@ impl StoredApproval {
             .with("version", i64::try_from(approval.version).map_err(Error::bug)?)
             .with("state", state.name())
             .with("store_id", approval.bound.store_id.as_str())
-            .with("register_id", approval.bound.register_id.as_str())
+            .with_some("register_id", approval.bound.register_id.as_deref())
             .with("action", approval.bound.binding.action().name())
             .with_json("bound", &approval.bound)?
             .with("reason", approval.reason.as_str())

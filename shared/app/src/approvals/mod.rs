@@ -7,6 +7,7 @@ pub mod item;
 pub mod permission;
 pub mod read;
 mod refusals;
+pub mod stock_grant;
 mod view;
 
 use tillstream_contracts::approvals::ApprovalView;

@@ -6,18 +6,20 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tillstream_domain::approval::{
     ApprovalAction, ApprovalError, ApprovalSettings, Binding, Bound, Person, Use,
 };
 use tillstream_domain::cart::{ApprovedPart, UsedApproval};
 
 use super::item::{StoredApproval, approval_get};
-use crate::database::{Get, Item};
+use crate::database::{Get, Item, Write};
 use crate::error::{Error, Refusal, Result};
 use crate::fields::typed_id;
 use crate::ports::Ports;
 use crate::pos::claims::Claim;
 use crate::pos::context::{CommandContext, approval_required};
+use crate::tenancy::{Caller, TenantScope};
 use crate::tenant_rules::tenant_rules;
 
 /// On what a command's leave rests.
@@ -116,15 +118,12 @@ impl Permission {
             Permission::Denied => return Err(approval_required()),
             Permission::Role | Permission::Settings(_) => return Ok(None),
         }
-        let stored = StoredApproval::of(item.ok_or_else(not_there)?)?;
-        // Of a store out of reach not even what it was for is told.
-        if !context.caller.reaches(&stored.approval.bound.store_id) {
-            return Err(not_there());
-        }
-        let asked =
-            Bound { store_id: context.store_id.clone(), register_id: context.register_id.clone(), binding };
-        let approved_by = stored.approval.allow(&asked, context.now)?.by.subject.clone();
-        Ok(Some(Grant { stored, approved_by }))
+        let asked = Bound {
+            store_id: context.store_id.clone(),
+            register_id: Some(context.register_id.clone()),
+            binding,
+        };
+        Grant::of(&context.caller, item, &asked, context.now).map(Some)
     }
 }
 
@@ -134,6 +133,40 @@ pub fn command_name(context: &CommandContext) -> String {
 }
 
 impl Grant {
+    /// The leave of an approval for exactly `asked`, from its item.
+    ///
+    /// # Errors
+    /// 403 `approval_not_found`, `approval_does_not_match`, `approval_denied`; 409 `approval_pending`,
+    /// `approval_expired`, `approval_used`.
+    pub(super) fn of(caller: &Caller, item: Option<&Item>, asked: &Bound, now: Timestamp) -> Result<Grant> {
+        let stored = StoredApproval::of(item.ok_or_else(not_there)?)?;
+        // Of a store out of reach not even what it was for is told.
+        if !caller.reaches(&stored.approval.bound.store_id) {
+            return Err(not_there());
+        }
+        let approved_by = stored.approval.allow(asked, now)?.by.subject.clone();
+        Ok(Grant { stored, approved_by })
+    }
+
+    /// Its id.
+    pub(super) fn approval_id(&self) -> &str {
+        &self.stored.approval.id
+    }
+
+    /// Who gave it.
+    pub(super) fn approved_by(&self) -> &str {
+        &self.approved_by
+    }
+
+    /// The put of it as used, which holds only where it is as it was read.
+    ///
+    /// # Errors
+    /// A bug if it cannot be encoded.
+    pub(super) fn put_used(mut self, scope: &TenantScope, used: Use) -> Result<Write> {
+        self.stored.approval.used = Some(used);
+        self.stored.next(scope)
+    }
+
     /// Most that may be refunded, in minor units; for a blind return.
     pub fn maximum_refund(&self) -> Option<i64> {
         match &self.stored.approval.bound.binding {
@@ -156,20 +189,20 @@ impl Grant {
     /// # Errors
     /// A bug if it cannot be encoded.
     pub fn claim(
-        mut self,
+        self,
         context: &CommandContext,
         resource_id: &str,
         part_id: Option<String>,
     ) -> Result<Claim> {
         let command = command_name(context);
-        self.stored.approval.used = Some(Use {
+        let used = Use {
             at: context.now,
             by: Person { subject: context.caller.subject.clone(), employee_id: context.employee_id.clone() },
             command: command.clone(),
             resource_id: resource_id.to_owned(),
             part_id,
-        });
-        let write = self.stored.next(&context.caller.scope)?;
+        };
+        let write = self.put_used(&context.caller.scope, used)?;
         let refused = Arc::new(move |item: Option<&Item>| match item.map(StoredApproval::of) {
             None => not_there(),
             Some(Err(error)) => error,

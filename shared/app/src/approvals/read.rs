@@ -12,9 +12,10 @@ use crate::database::{Query, Range, Table};
 use crate::error::{Refusal, Result};
 use crate::fields::id;
 use crate::ports::Ports;
-use crate::pos::context::SELLERS;
-use crate::tenancy::Caller;
+use crate::tenancy::{Caller, Role};
 
+/// Who may read them: whoever may ask for one.
+const READERS: [Role; 3] = [Role::Cashier, Role::StoreManager, Role::WarehouseStaff];
 /// Approvals looked at for one page; a rare status goes on at the cursor.
 const SCAN_MAX: usize = 1_000;
 /// Approvals that are read at once (a batch of DynamoDB's).
@@ -25,7 +26,7 @@ const SCAN_PAGE: u32 = 100;
 /// # Errors
 /// 403 `role_required`; 404 `approval_not_found` also where its store is out of reach; 422 `id_malformed`.
 pub async fn get(ports: &Ports, caller: &Caller, approval_id: &str) -> Result<ApprovalView> {
-    caller.require_role(&SELLERS)?;
+    caller.require_role(&READERS)?;
     id("id", approval_id)?;
     let item = ports.database.get(approval_get(&caller.scope, approval_id)).await?;
     let stored = StoredApproval::of(&item.ok_or_else(approval_not_found)?)?;
@@ -59,7 +60,7 @@ fn oldest(status: Option<ApprovalStatus>, now: Timestamp) -> String {
 /// # Errors
 /// 400 `cursor_malformed`; 403 `role_required`, `store_out_of_reach`; 422 for filters.
 pub async fn list(ports: &Ports, caller: &Caller, filter: ApprovalFilter) -> Result<ApprovalList> {
-    caller.require_role(&SELLERS)?;
+    caller.require_role(&READERS)?;
     let limit = usize::try_from(cursor::limit(filter.limit)?).unwrap_or(1);
     let store_id = filter.store_id.ok_or_else(|| {
         Refusal::field("store_id", "store_required", "name the store whose approvals are meant")

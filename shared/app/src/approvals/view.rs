@@ -18,6 +18,8 @@ fn action_view(action: ApprovalAction) -> ApprovalActionInput {
         ApprovalAction::PaidIn => ApprovalActionInput::PaidIn,
         ApprovalAction::PaidOut => ApprovalActionInput::PaidOut,
         ApprovalAction::NoSale => ApprovalActionInput::NoSale,
+        ApprovalAction::CloseCount => ApprovalActionInput::CloseCount,
+        ApprovalAction::CorrectDifference => ApprovalActionInput::CorrectDifference,
     }
 }
 
@@ -57,6 +59,11 @@ pub fn approval_view(stored: &StoredApproval, now: Timestamp) -> ApprovalView {
         order_id: None,
         shift_id: None,
         amount: None,
+        count_id: None,
+        count_version: None,
+        variance: None,
+        exception_id: None,
+        compared_version: None,
         decision: approval.decision.as_ref().map(|decision| ApprovalDecisionView {
             granted: decision.granted,
             by: decision.by.subject.clone(),
@@ -101,6 +108,15 @@ pub fn approval_view(stored: &StoredApproval, now: Timestamp) -> ApprovalView {
             view.amount = Some(*amount);
         }
         Binding::NoSale { shift_id } => view.shift_id = Some(shift_id.clone()),
+        Binding::CloseCount { count_id, version, variance } => {
+            view.count_id = Some(count_id.clone());
+            view.count_version = Some(*version);
+            view.variance = Some(*variance);
+        }
+        Binding::CorrectDifference { exception_id, version } => {
+            view.exception_id = Some(exception_id.clone());
+            view.compared_version = Some(*version);
+        }
     }
     view
 }

@@ -181,10 +181,12 @@ fn approvals_from(body: &ApprovalSettingsBody, errors: &mut FieldErrors) -> Appr
         })
     };
     let (paid_in, paid_out) = (cash(body.paid_in), cash(body.paid_out));
+    let count_variance = cash(body.count_variance);
     for (field, amount) in [
         ("approvals.manual_discount.above_amount", discount.above_amount),
         ("approvals.paid_in.above_amount", paid_in.above_amount),
         ("approvals.paid_out.above_amount", paid_out.above_amount),
+        ("approvals.count_variance.above_amount", count_variance.above_amount),
     ] {
         errors.demand(
             amount.is_none_or(|amount| (0..=AMOUNT_MAX).contains(&amount)),
@@ -213,6 +215,7 @@ fn approvals_from(body: &ApprovalSettingsBody, errors: &mut FieldErrors) -> Appr
         paid_in,
         paid_out,
         no_sale: body.no_sale.unwrap_or(without.no_sale),
+        count_variance,
         pending_seconds,
         granted_seconds,
     }
@@ -248,6 +251,7 @@ fn reply(settings: &TenantSettings, version: u64) -> SettingsReply {
             paid_in: Some(cash(approvals.paid_in)),
             paid_out: Some(cash(approvals.paid_out)),
             no_sale: Some(approvals.no_sale),
+            count_variance: Some(cash(approvals.count_variance)),
             pending_seconds: Some(approvals.pending_seconds),
             granted_seconds: Some(approvals.granted_seconds),
         },

@@ -9,7 +9,7 @@ pub mod versions;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::aggregation::coarse;
 use crate::catalog::items::{catalog_get, location_of, registers_ever};
@@ -22,7 +22,7 @@ use crate::pos::plan;
 use crate::stock::expiry::sweep_expired;
 use crate::stock::ledger_gaps::walk_ledger_gaps;
 use crate::stock::split::merge_quiet;
-use crate::stock::transfers;
+use crate::stock::{counts, reconciliation, transfers};
 use crate::tenancy::TenantScope;
 use tillstream_domain::location::{Location, LocationKind};
 
@@ -30,6 +30,10 @@ use tillstream_domain::location::{Location, LocationKind};
 const PLANS_MAX: usize = 200;
 /// Transfers looked at in one run.
 const TRANSFERS_MAX: usize = 200;
+/// Count sheets looked at in one run.
+const COUNTS_MAX: usize = 200;
+/// Differences that are looked at again in one run.
+const DIFFERENCES_MAX: usize = 200;
 /// Orders of changed status looked at in one run.
 const VERSIONS_MAX: usize = 200;
 /// Stock items whose ledger is looked at in one run, per tenant.
@@ -48,6 +52,8 @@ pub struct Report {
     pub plans: usize,
     /// Transfers looked at that nobody went on with.
     pub transfers: usize,
+    /// Count sheets looked at whose closing nobody went on with.
+    pub counts: usize,
     /// Holds freed.
     pub holds: usize,
     /// Facts sent again.
@@ -58,6 +64,8 @@ pub struct Report {
     pub ledger_gaps: usize,
     /// Stock items merged that were split and are quiet.
     pub merged: usize,
+    /// Differences between what stock says of itself that were found, or found again.
+    pub differences: usize,
     /// Tasks that failed.
     pub failed: Vec<String>,
 }
@@ -81,13 +89,43 @@ impl Report {
     }
 }
 
-/// The end of the first `quarters` of the time from `now` to `deadline`.
-fn part_of_time(now: Timestamp, deadline: Timestamp, quarters: i32) -> Timestamp {
-    let part = deadline.duration_since(now) / 4 * quarters;
-    now.checked_add(part).unwrap_or(deadline)
+/// The time of a run, shared out: each duty has its share from when it begins, and what one leaves is for those
+/// after it. So no duty, however much it meets, keeps another from its turn.
+#[derive(Debug, Clone, Copy)]
+struct Shares {
+    deadline: Timestamp,
+    /// Of the duties that are still to come.
+    weight: i32,
 }
 
-/// One run of all tasks. Those over all tenants have their parts of the time until `deadline`, the tasks of
+/// Shares of the duties over all tenants; what is left is for the tasks of each tenant.
+mod share {
+    pub(super) const PLANS: i32 = 2;
+    pub(super) const TRANSFERS: i32 = 2;
+    pub(super) const COUNTS: i32 = 2;
+    pub(super) const VERSIONS: i32 = 1;
+    pub(super) const DIFFERENCES: i32 = 1;
+    pub(super) const DELIVERIES: i32 = 3;
+    pub(super) const HOLDS: i32 = 3;
+    /// Of all.
+    pub(super) const ALL: i32 = 20;
+}
+
+impl Shares {
+    fn new(deadline: Timestamp, weight: i32) -> Self {
+        Shares { deadline, weight }
+    }
+
+    /// Until when a duty of this weight has its turn that begins now.
+    fn next(&mut self, now: Timestamp, weight: i32) -> Timestamp {
+        let left = self.deadline.duration_since(now).max(SignedDuration::ZERO);
+        let share = left * weight / self.weight.max(1);
+        self.weight -= weight;
+        now.checked_add(share).unwrap_or(self.deadline)
+    }
+}
+
+/// One run of all tasks. Those over all tenants have their shares of the time until `deadline`, the tasks of
 /// each tenant what is left: whatever one of them meets, the others have their turn.
 ///
 /// # Errors
@@ -100,23 +138,28 @@ pub async fn run(
 ) -> Result<Report> {
     let now = ports.environment.now();
     let mut report = Report::default();
-    let recovered = plan::recover(ports, now, PLANS_MAX, part_of_time(now, deadline, 1)).await;
+    let mut shares = Shares::new(deadline, share::ALL);
+    let mut until = |weight| shares.next(ports.environment.now(), weight);
+    let recovered = plan::recover(ports, now, PLANS_MAX, until(share::PLANS)).await;
     report.plans = report.note("plans", recovered).unwrap_or(0);
-    let freed = sweep_expired(ports, now, part_of_time(now, deadline, 2)).await;
-    if let Some(freed) = report.note("holds", freed) {
-        report.holds = freed.items;
-        report.note_failed(freed.failed, "expired holds");
-    }
-    let due = part_of_time(now, deadline, 2);
-    let continued = transfers::recover(ports, now, TRANSFERS_MAX, due).await;
+    let continued = transfers::recover(ports, now, TRANSFERS_MAX, until(share::TRANSFERS)).await;
     report.transfers = report.note("transfers", continued).unwrap_or(0);
-    let announced = versions::announce_due(ports, queue, now, VERSIONS_MAX, due).await;
+    let closed = counts::recover(ports, now, COUNTS_MAX, until(share::COUNTS)).await;
+    report.counts = report.note("counts", closed).unwrap_or(0);
+    let announced = versions::announce_due(ports, queue, now, VERSIONS_MAX, until(share::VERSIONS)).await;
     report.note("versions", announced);
-    let left = part_of_time(now, deadline, 3).duration_since(ports.environment.now());
+    let again = reconciliation::look_again(ports, now, DIFFERENCES_MAX, until(share::DIFFERENCES)).await;
+    report.differences += report.note("differences", again).unwrap_or(0);
+    let left = until(share::DELIVERIES).duration_since(ports.environment.now());
     let budget = sweeper::Budget::default();
     let time = Duration::try_from(left).unwrap_or_default().min(budget.time);
     let swept = sweeper::sweep(ports, queue, now, sweeper::Budget { time, ..budget }).await;
     report.woken = report.note("deliveries", swept).map_or(0, |swept| swept.woken);
+    let freed = sweep_expired(ports, now, until(share::HOLDS)).await;
+    if let Some(freed) = report.note("holds", freed) {
+        report.holds = freed.items;
+        report.note_failed(freed.failed, "expired holds");
+    }
     let tenants = report.note("tenants", tenants(ports).await).unwrap_or_default();
     for scope in in_turn(tenants, now) {
         if ports.environment.now() >= deadline {
@@ -147,10 +190,18 @@ pub async fn run(
         if !is_late() {
             report.note("coarse pages over stores", merge_coarse(ports, &scope, &stores).await);
         }
-        let walked = walk_ledger_gaps(ports, &scope, LEDGER_ITEMS, deadline).await;
+        let mut shares = Shares::new(deadline, 2);
+        let half = shares.next(ports.environment.now(), 1);
+        let walked = walk_ledger_gaps(ports, &scope, LEDGER_ITEMS, half).await;
         if let Some(walked) = report.note("ledger", walked) {
             report.ledger_gaps += walked.gaps_closed;
             report.note_failed(walked.failed, "ledger");
+        }
+        let compared =
+            reconciliation::walk(ports, &scope, &stores, reconciliation::Budget::default(), deadline).await;
+        if let Some(compared) = report.note("reconciliation", compared) {
+            report.differences += compared.differences;
+            report.note_failed(compared.failed, "reconciliation");
         }
     }
     if report.failed.is_empty() {
@@ -246,12 +297,24 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_the_time_is_a_number_of_quarters() {
-        let now = Timestamp::from_second(1_000).unwrap();
+    fn each_duty_has_its_share_and_what_one_leaves_is_for_the_others() {
         let seconds = |second| Timestamp::from_second(second).unwrap();
-        for (quarters, end) in [(1, 1_015), (2, 1_030), (3, 1_045), (4, 1_060)] {
-            assert_eq!(part_of_time(now, seconds(1_060), quarters), seconds(end));
-        }
-        assert_eq!(part_of_time(now, now, 3), now);
+        let mut shares = Shares::new(seconds(1_100), 10);
+        assert_eq!(shares.next(seconds(1_000), 2), seconds(1_020));
+        // It took all of it, or none.
+        assert_eq!(shares.next(seconds(1_020), 4), seconds(1_060));
+        assert_eq!(shares.next(seconds(1_020), 2), seconds(1_060));
+        // What is too late already has none.
+        assert_eq!(shares.next(seconds(1_200), 2), seconds(1_200));
+        let duties = [
+            share::PLANS,
+            share::TRANSFERS,
+            share::COUNTS,
+            share::VERSIONS,
+            share::DIFFERENCES,
+            share::DELIVERIES,
+            share::HOLDS,
+        ];
+        assert!(share::ALL - duties.into_iter().sum::<i32>() >= 6, "something is left for the tenants");
     }
 }

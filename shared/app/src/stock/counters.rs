@@ -220,6 +220,28 @@ pub fn stock_set(
     (write, delta)
 }
 
+/// Changes the first part of a stock item by so much and its `available` by so much, whatever that leaves; what the
+/// ledger is told is said apart, since a correction may put right what the ledger never had wrong. The caller says on
+/// what condition.
+pub fn stock_correction(
+    scope: &TenantScope,
+    (location_id, sku): (&str, &str),
+    (delta, available): (Delta, i64),
+    (movement, told): (&Movement, Delta),
+    condition: Condition,
+    mut changes: Vec<Change>,
+) -> Write {
+    changes.extend(identity_changes(scope, location_id, sku));
+    changes.extend(counter_changes(delta, available));
+    changes.extend(movement_changes(movement, told));
+    Write::Update {
+        table: Table::Stock,
+        key: scope.stock(location_id, sku),
+        changes,
+        condition: Some(condition),
+    }
+}
+
 /// Notes how the product is sold, so that lists need not read it to show quantities in its form.
 pub fn unit_change(unit: Unit) -> Change {
     Change::Set("unit", unit.name().into())

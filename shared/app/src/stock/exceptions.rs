@@ -3,18 +3,20 @@
 //!   a later count or feed line that finds enough closes it by itself;
 //! - where a register that was cut off sold more than there was (`oversold_offline`, one per order and SKU);
 //! - where such a register, or another system, gave a coupon or promotion more often than its limit allows
-//!   (`uses_above_limit`, one per order and coupon or promotion).
+//!   (`uses_above_limit`, one per order and coupon or promotion);
+//! - where what stock says of itself differs (`difference`, see [`crate::stock::reconciliation`]).
 //!
-//! Somebody looks at each and says how it was settled; the stock itself is corrected by a count, and uses are given
-//! back by undoing the sale. That closes no exception: what happened is still to be looked into.
+//! Somebody looks at each and says how it was settled. The stock itself is corrected by a count, or, of a difference,
+//! by its own correction; uses are given back by undoing the sale, which closes no exception: what happened is still
+//! to be looked into.
 
 use jiff::Timestamp;
 use tillstream_contracts::inventory::{
-    ExceptionKind, ExceptionQuery, ExceptionResolution, ExceptionStatus, ResolveExceptionRequest,
-    StockException, StockExceptionPage,
+    DifferenceCause, ExceptionKind, ExceptionQuery, ExceptionResolution, ExceptionStatus,
+    ResolveExceptionRequest, StockDifference, StockException, StockExceptionPage,
 };
 use tillstream_domain::identifier::check_id;
-use tillstream_domain::quantity::Unit;
+use tillstream_domain::quantity::{QuantityInput, Unit};
 
 use crate::cursor::{PagedQuery, limit};
 use crate::database::{Change, Condition, Consistency, DatabaseError, Get, Index, Item, Table, Write};
@@ -25,6 +27,7 @@ use crate::pos::identity::derived_id;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::shown;
 use crate::stock::index_page::IndexList;
+use crate::stock::reconciliation::{Cause, DIFFERENCE, Finding, MOVEMENTS, findings_of};
 use crate::stock::references::check_location_id;
 use crate::stock::request_identity::{self, fingerprint, key_reused, request_number};
 use crate::stock::update::REASON_CHARS_MAX;
@@ -187,6 +190,7 @@ fn kind_of(item: &Item) -> Result<ExceptionKind> {
         "oversold_offline" => Ok(ExceptionKind::OversoldOffline),
         "below_promised" => Ok(ExceptionKind::BelowPromised),
         "uses_above_limit" => Ok(ExceptionKind::UsesAboveLimit),
+        DIFFERENCE => Ok(ExceptionKind::Difference),
         other => Err(Error::Bug(format!("unknown kind of exception {other}"))),
     }
 }
@@ -206,8 +210,39 @@ fn time(item: &Item, name: &str) -> Result<Timestamp> {
     Timestamp::from_millisecond(item.number(name)?).map_err(Error::bug)
 }
 
+/// One thing that differs, as a client reads it.
+fn shown_difference(finding: &Finding, unit: Option<Unit>) -> StockDifference {
+    // Movements are counted, whatever the product is sold by.
+    let shown = |number: i64| match finding.what.as_str() {
+        MOVEMENTS => QuantityInput::Whole(number),
+        _ => shown(number, unit),
+    };
+    StockDifference {
+        what: finding.what.clone(),
+        part: (finding.part > 0).then_some(finding.part),
+        cause: match finding.cause {
+            Cause::CounterWithoutMovement => DifferenceCause::CounterWithoutMovement,
+            Cause::LedgerGap => DifferenceCause::LedgerGap,
+            Cause::MovementMissing => DifferenceCause::MovementMissing,
+            Cause::AvailableMiscalculated => DifferenceCause::AvailableMiscalculated,
+            Cause::HoldWithoutReserved => DifferenceCause::HoldWithoutReserved,
+            Cause::ReservedWithoutHold => DifferenceCause::ReservedWithoutHold,
+            Cause::MovementWithoutOrder => DifferenceCause::MovementWithoutOrder,
+            Cause::OrderWithoutMovement => DifferenceCause::OrderWithoutMovement,
+        },
+        expected: shown(finding.expected),
+        found: shown(finding.found),
+        difference: shown(finding.difference()),
+        since_seq: finding.since_seq,
+        references: finding.references.clone(),
+    }
+}
+
 /// An exception as a client reads it.
-fn shown_exception(item: &Item) -> Result<StockException> {
+///
+/// # Errors
+/// A bug if the item is not one.
+pub(super) fn shown_exception(item: &Item) -> Result<StockException> {
     let unit = item.opt_text("unit").and_then(Unit::parse);
     let owned = |name: &str| item.opt_text(name).map(str::to_owned);
     let open = is_open(item)?;
@@ -221,9 +256,11 @@ fn shown_exception(item: &Item) -> Result<StockException> {
             resolved_at: time(item, "resolved_at")?,
         })
     };
+    let kind = kind_of(item)?;
+    let findings = if kind == ExceptionKind::Difference { findings_of(item)? } else { Vec::new() };
     Ok(StockException {
         exception_id: item.text("exception_id")?.to_owned(),
-        kind: kind_of(item)?,
+        kind,
         status: if open { ExceptionStatus::Open } else { ExceptionStatus::Resolved },
         location_id: item.text("location_id")?.to_owned(),
         sku: owned("sku"),
@@ -233,6 +270,8 @@ fn shown_exception(item: &Item) -> Result<StockException> {
         customer_id: owned("customer_id"),
         quantity: shown(item.number("quantity")?, unit),
         reference: item.text("reference")?.to_owned(),
+        differences: findings.iter().map(|finding| shown_difference(finding, unit)).collect(),
+        compared_version: item.opt_number("compared_version"),
         order_id: owned("order_id"),
         register_id: owned("register_id"),
         employee_id: owned("employee_id"),
@@ -306,7 +345,10 @@ pub async fn resolve(
     let mut attempts = Attempts::new(ports.environment.as_ref());
     loop {
         let get = Get { table: Table::Stock, key: key.clone(), consistency: Consistency::Strong };
-        let item = ports.database.get(get).await?.ok_or_else(missing)?;
+        let item = ports.database.get(get).await?;
+        // What is only suspected is nobody's task yet.
+        let is_known = |item: &Item| item.opt_text("state") != Some("suspected");
+        let item = item.filter(is_known).ok_or_else(missing)?;
         caller.require_store(item.text("location_id")?)?;
         if item.opt_text("resolve_key") == Some(own.as_str()) {
             if item.text("resolve_fingerprint")? != fingerprint {
@@ -322,7 +364,7 @@ pub async fn resolve(
             return Err(Refusal::conflict("exception_resolved", detail).into());
         }
         let resolved = caller.scope.stock_exceptions(item.text("location_id")?, "resolved");
-        let changes = vec![
+        let mut changes = vec![
             Change::Set("state", "resolved".into()),
             Change::Set("location_pk", resolved.value().into()),
             Change::Set("resolved_reason", request.reason.as_str().into()),
@@ -336,6 +378,10 @@ pub async fn resolve(
             Change::Set("resolve_fingerprint", fingerprint.as_str().into()),
             Change::Set("resolve_request", number.into()),
         ];
+        if item.opt_number("noted").is_some() {
+            // Whoever compares it meanwhile finds it changed.
+            changes.extend([Change::Add("noted", 1), Change::Remove("due_pk"), Change::Remove("due_at")]);
+        }
         let still_open = Some(Condition::Eq("state", "open".into()));
         let write = Write::Update { table: Table::Stock, key: key.clone(), changes, condition: still_open };
         match ports.database.write(write).await {

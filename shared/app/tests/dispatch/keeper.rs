@@ -4,6 +4,7 @@
 mod fixture;
 mod lane_tests;
 mod run_tests;
+mod share_tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

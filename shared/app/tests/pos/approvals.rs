@@ -578,6 +578,7 @@ async fn what_cannot_be_approved_is_refused_when_it_is_asked_for() {
         (cash("paid_in", json!({"amount": gbp(-1)})), "amount_not_positive"),
         (cash("paid_in", json!({"shift_id": null})), "field_required"),
         (cash("no_sale", json!({})), "field_not_expected"),
+        (cash("paid_in", json!({"register_id": null})), "field_required"),
         (cash("void_order", json!({})), "field_required"),
     ] {
         assert_eq!(code(world.ask("k", request.clone()).await), Some(expected), "{request}");

@@ -44,6 +44,7 @@ fn rich() -> Value {
             "paid_in": {"required": true, "above_amount": null},
             "paid_out": {"required": true, "above_amount": 5_000},
             "no_sale": true,
+            "count_variance": {"required": true, "above_amount": 2_500},
             "pending_seconds": 60,
             "granted_seconds": 30,
         },
@@ -77,6 +78,7 @@ async fn what_is_written_is_in_force_and_what_is_left_out_is_as_before() {
     assert_eq!(rules.settings.offline_uses_above_limit, OfflineUses::Refuse);
     assert!(rules.settings.stored_value.gift_card && rules.settings.stored_value.account);
     assert_eq!(rules.settings.approvals.paid_out.above_amount, Some(5_000));
+    assert_eq!(rules.settings.approvals.count_variance.above_amount, Some(2_500));
 
     let again = put(&ports, "demo", "k", rich()).await.unwrap();
     assert!(again.replayed);
@@ -107,6 +109,10 @@ async fn every_bound_is_checked_and_told() {
         (
             json!({"approvals": {"paid_out": {"required": true, "above_amount": -1}}}),
             "approvals.paid_out.above_amount",
+        ),
+        (
+            json!({"approvals": {"count_variance": {"required": true, "above_amount": -1}}}),
+            "approvals.count_variance.above_amount",
         ),
         (json!({"approvals": {"pending_seconds": 29}}), "approvals.pending_seconds"),
         (json!({"approvals": {"pending_seconds": 86_401}}), "approvals.pending_seconds"),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "in a test the panic is the report")]
 
 mod change_feed_tests;
+mod count_sheet_tests;
 mod counter_tests;
 mod ending_tests;
 mod fixture;
@@ -15,6 +16,7 @@ mod mass_expiry_tests;
 mod part_commit_tests;
 mod quiet_stock_tests;
 mod read_tests;
+mod reconciliation_tests;
 mod reservation_tests;
 mod split_tests;
 mod transfer_tests;

@@ -12,15 +12,16 @@ pub struct Api;
 
 /// Asks a supervisor for an approval.
 ///
-/// For `cashier` and `store_manager`. It is bound to exactly what is asked for, at this register, and waits
-/// for a decision for the time that the tenant's settings say.
+/// For `cashier` and `store_manager`; of what is done to stock (`close_count`, `correct_difference`), which is at no
+/// register, for `warehouse_staff` and `store_manager`. It is bound to exactly what is asked for, at this register or
+/// location, and waits for a decision for the time that the tenant's settings say.
 #[utoipa::path(post, path = "/v1/approvals", tag = "approvals", params(IdempotencyHeader), request_body = AskForApproval,
     responses(
         (status = 201, description = "It is asked for, now or before; as it stands now", body = ApprovalView, headers(("Idempotent-Replayed" = Option<bool>, description = "`true` where it took effect before"))),
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`, `register_out_of_reach`"),
-        (status = 404, description = "`store_not_found`, `register_not_found`, `sku_not_found`"),
-        (status = 409, description = "`approval_exists`"),
+        (status = 404, description = "`store_not_found`, `register_not_found`, `sku_not_found`, `count_not_found`, `exception_not_found`"),
+        (status = 409, description = "`approval_exists`, `count_closed`, `count_cancelled`, `exception_resolved`, `exception_not_correctable`"),
         (status = 422, description = "`field_invalid`, `field_required`, `field_not_expected`, `id_malformed`, `reason_required`, `text_too_long`, `card_number_refused`, `quantity_invalid`, `discount_value_invalid`, `amount_not_positive`, `amount_out_of_range`, `currency_mismatch`, `register_virtual`, `idempotency_key_reused`"),
     ))]
 fn ask_for_approval() {}

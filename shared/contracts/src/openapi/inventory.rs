@@ -5,10 +5,10 @@ use utoipa::OpenApi;
 use super::headers::{IdempotencyHeader, IfMatchHeader};
 use crate::catalog::{LocationBody, LocationList, LocationReply};
 use crate::inventory::{
-    CommitRequest, Conservation, ConservationQuery, ExceptionQuery, ExtendRequest, MovementQuery, NoFields,
-    PageQuery, Reservation, ReserveRequest, ResolveExceptionRequest, ShortLine, StockChanges,
-    StockChangesQuery, StockException, StockExceptionPage, StockLevel, StockLevelPage, StockListQuery,
-    StockMovementPage, StockUpdateRequest, StockUpdated,
+    CommitRequest, Conservation, ConservationQuery, CorrectDifferenceRequest, ExceptionQuery, ExtendRequest,
+    MovementQuery, NoFields, PageQuery, Reservation, ReserveRequest, ResolveExceptionRequest, ShortLine,
+    StockChanges, StockChangesQuery, StockException, StockExceptionPage, StockLevel, StockLevelPage,
+    StockListQuery, StockMovementPage, StockUpdateRequest, StockUpdated,
 };
 
 /// This area.
@@ -34,7 +34,8 @@ use crate::inventory::{
         stock_changes,
         prove_conservation,
         list_exceptions,
-        resolve_exception
+        resolve_exception,
+        correct_exception
     ),
     components(schemas(ShortLine))
 )]
@@ -114,7 +115,7 @@ fn list_stock() {}
 
 /// Stock of a SKU at every location in reach.
 #[utoipa::path(get, path = "/v1/inventory/{sku}", tag = "inventory",
-    params(("sku" = String, Path, description = "SKU. One named as a route beside (`movements`, `conservation`, `exceptions`): `GET /v1/inventory?sku=`"), PageQuery),
+    params(("sku" = String, Path, description = "SKU. One named as a route beside (`movements`, `conservation`, `exceptions`, `counts`): `GET /v1/inventory?sku=`"), PageQuery),
     responses(
         (status = 200, description = "A page, by location", body = StockLevelPage),
         (status = 400, description = "`cursor_malformed`"),
@@ -229,8 +230,8 @@ fn extend_reservation() {}
 fn list_movements() {}
 
 /// What changed since, each stock item once, as it stands now. A reader that begins without `since`, then lists
-/// the stock, and then goes on from `next_since` has the same table as the shop; it misses nothing, and is told
-/// little twice. Moments behind.
+/// the stock, and then goes on from `next_since` has the same table as the shop: it misses nothing, also nothing that
+/// the list did not show yet, and is told again what changed in the minute before it began. Moments behind.
 #[utoipa::path(get, path = "/v1/inventory/updates", tag = "inventory", params(StockChangesQuery),
     responses(
         (status = 200, description = "What changed", body = StockChanges),
@@ -251,8 +252,9 @@ fn stock_changes() {}
 fn prove_conservation() {}
 
 /// The exceptions of a location, the oldest first: where a register that was cut off sold more than there
-/// was (`oversold_offline`), a count left less than is promised (`below_promised`), or such a register or another
-/// system gave a coupon or promotion more often than it may be (`uses_above_limit`).
+/// was (`oversold_offline`), a count left less than is promised (`below_promised`), such a register or another
+/// system gave a coupon or promotion more often than it may be (`uses_above_limit`), or what stock says of itself
+/// differs (`difference`).
 #[utoipa::path(get, path = "/v1/inventory/exceptions", tag = "inventory", params(ExceptionQuery),
     responses(
         (status = 200, description = "A page", body = StockExceptionPage),
@@ -276,3 +278,19 @@ fn list_exceptions() {}
         (status = 422, description = "`field_invalid`, `reason_invalid`, `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
     ))]
 fn resolve_exception() {}
+
+/// Corrects what stock says of itself, by a movement of kind `reconciliation`, and resolves its exception. It applies to
+/// the stock as it was compared: where that moved since, it is compared anew and nothing is corrected. Roles: store
+/// manager, operator; warehouse staff with an approval.
+#[utoipa::path(post, path = "/v1/inventory/exceptions/{id}/correct", tag = "inventory",
+    params(("id" = String, Path, description = "Exception of kind `difference`", example = "x-0f3a9c2b7d1e4f5a6b7c8d9e"), IdempotencyHeader),
+    request_body = CorrectDifferenceRequest,
+    responses(
+        (status = 200, description = "Corrected; a replay answers the same", body = StockException),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 403, description = "`role_required`, `store_out_of_reach`, `approval_required`, `approval_not_found`, `approval_does_not_match`, `approval_denied`"),
+        (status = 404, description = "`exception_not_found`"),
+        (status = 409, description = "`difference_outdated` with `compared_version`: the stock moved, read the exception and decide again; `exception_resolved`, `exception_not_correctable`, `correction_below_zero`, `approval_pending`, `approval_expired`, `approval_used`"),
+        (status = 422, description = "`field_invalid`, `reason_invalid`, `text_too_long`, `text_malformed`, `id_malformed`, `card_number_refused`, `idempotency_key_reused`"),
+    ))]
+fn correct_exception() {}

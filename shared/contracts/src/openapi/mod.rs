@@ -23,6 +23,7 @@
 mod analytics;
 mod approvals;
 mod catalog;
+mod counts;
 mod dispatch;
 mod documents;
 mod fields;
@@ -54,6 +55,7 @@ fn areas() -> Vec<OpenApi> {
         analytics::Api::openapi(),
         approvals::Api::openapi(),
         catalog::Api::openapi(),
+        counts::Api::openapi(),
         dispatch::Api::openapi(),
         documents::Api::openapi(),
         identity::Api::openapi(),

@@ -23,11 +23,15 @@ pub enum ApprovalAction {
     PaidOut,
     /// The drawer opened without a sale.
     NoSale,
+    /// A count sheet closed that is far from the books.
+    CloseCount,
+    /// What stock says of itself put right.
+    CorrectDifference,
 }
 
 impl ApprovalAction {
     /// All of them.
-    pub const ALL: [ApprovalAction; 7] = [
+    pub const ALL: [ApprovalAction; 9] = [
         ApprovalAction::PriceOverride,
         ApprovalAction::ManualDiscount,
         ApprovalAction::BlindReturn,
@@ -35,6 +39,8 @@ impl ApprovalAction {
         ApprovalAction::PaidIn,
         ApprovalAction::PaidOut,
         ApprovalAction::NoSale,
+        ApprovalAction::CloseCount,
+        ApprovalAction::CorrectDifference,
     ];
 
     /// The name on the wire.
@@ -47,7 +53,14 @@ impl ApprovalAction {
             ApprovalAction::PaidIn => "paid_in",
             ApprovalAction::PaidOut => "paid_out",
             ApprovalAction::NoSale => "no_sale",
+            ApprovalAction::CloseCount => "close_count",
+            ApprovalAction::CorrectDifference => "correct_difference",
         }
+    }
+
+    /// Whether it is done at a register.
+    pub fn is_at_a_register(self) -> bool {
+        !matches!(self, ApprovalAction::CloseCount | ApprovalAction::CorrectDifference)
     }
 }
 
@@ -115,6 +128,22 @@ pub enum Binding {
         /// The shift.
         shift_id: String,
     },
+    /// This count sheet, as it stands.
+    CloseCount {
+        /// The sheet.
+        count_id: String,
+        /// Its version: a line that is counted anew makes it another.
+        version: u64,
+        /// What it is off by.
+        variance: Money,
+    },
+    /// The difference that this exception tells of, as it was compared.
+    CorrectDifference {
+        /// The exception.
+        exception_id: String,
+        /// The stock item's version that was compared.
+        version: i64,
+    },
 }
 
 /// Where an action happens, and what it is.
@@ -122,8 +151,9 @@ pub enum Binding {
 pub struct Bound {
     /// The store.
     pub store_id: String,
-    /// The register.
-    pub register_id: String,
+    /// The register; none of what is done at none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub register_id: Option<String>,
     /// The action.
     pub binding: Binding,
 }
@@ -159,6 +189,8 @@ impl Binding {
             Binding::PaidIn { .. } => ApprovalAction::PaidIn,
             Binding::PaidOut { .. } => ApprovalAction::PaidOut,
             Binding::NoSale { .. } => ApprovalAction::NoSale,
+            Binding::CloseCount { .. } => ApprovalAction::CloseCount,
+            Binding::CorrectDifference { .. } => ApprovalAction::CorrectDifference,
         }
     }
 
@@ -191,6 +223,14 @@ impl Binding {
                 vec![("shift_id", shift_id.clone()), ("amount", money(amount))]
             }
             Binding::NoSale { shift_id } => vec![("shift_id", shift_id.clone())],
+            Binding::CloseCount { count_id, version, variance } => vec![
+                ("count_id", count_id.clone()),
+                ("version", version.to_string()),
+                ("variance", money(variance)),
+            ],
+            Binding::CorrectDifference { exception_id, version } => {
+                vec![("exception_id", exception_id.clone()), ("version", version.to_string())]
+            }
         }
     }
 }
@@ -201,7 +241,7 @@ impl Bound {
         let place = |of: &Bound| {
             vec![
                 ("store_id", of.store_id.clone()),
-                ("register_id", of.register_id.clone()),
+                ("register_id", of.register_id.clone().unwrap_or_else(|| "none".to_owned())),
                 ("action", of.binding.action().name().to_owned()),
             ]
         };

@@ -31,7 +31,7 @@ pub struct DiscountRule {
     pub above_amount: Option<i64>,
 }
 
-/// When a movement of cash needs an approval.
+/// When a movement of cash, or another amount, needs an approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CashRule {
@@ -59,6 +59,8 @@ pub struct ApprovalSettings {
     pub paid_out: CashRule,
     /// Whether opening the drawer without a sale does.
     pub no_sale: bool,
+    /// When closing a count sheet does, by what it is off by.
+    pub count_variance: CashRule,
     /// How long a request waits for its decision, in seconds.
     pub pending_seconds: u32,
     /// How long a grant waits for its use, in seconds.
@@ -81,6 +83,7 @@ impl Default for ApprovalSettings {
             paid_in: CashRule::default(),
             paid_out: CashRule::default(),
             no_sale: false,
+            count_variance: CashRule::default(),
             pending_seconds: PENDING_SECONDS_DEFAULT,
             granted_seconds: GRANTED_SECONDS_DEFAULT,
         }
@@ -113,8 +116,8 @@ impl CashRule {
 }
 
 impl ApprovalSettings {
-    /// Whether a cashier needs an approval for `action` that moves `amount` (minor units; of no meaning but
-    /// for movements of cash). A manual discount depends on its cart: [`DiscountRule::needs`]; here it
+    /// Whether an approval is needed for `action` that moves `amount` (minor units; of no meaning but for movements
+    /// of cash and count sheets) by whoever has no role that needs none. A manual discount depends on its cart: [`DiscountRule::needs`]; here it
     /// counts as needing one where any could.
     pub fn needs(&self, action: ApprovalAction, amount: i64) -> bool {
         match action {
@@ -125,6 +128,9 @@ impl ApprovalSettings {
             ApprovalAction::PaidIn => self.paid_in.needs(amount),
             ApprovalAction::PaidOut => self.paid_out.needs(amount),
             ApprovalAction::NoSale => self.no_sale,
+            ApprovalAction::CloseCount => self.count_variance.needs(amount),
+            // Whatever a tenant says: it means that something is broken.
+            ApprovalAction::CorrectDifference => true,
         }
     }
 }

@@ -19,7 +19,7 @@ fn gbp(amount: i64) -> Money {
 fn bound() -> Bound {
     Bound {
         store_id: "s-1".to_owned(),
-        register_id: "r-1".to_owned(),
+        register_id: Some("r-1".to_owned()),
         binding: Binding::VoidOrder { order_id: "o-1".to_owned() },
     }
 }
@@ -98,7 +98,7 @@ fn it_is_good_while_it_is_granted_and_not_before_or_after() {
     });
     assert_eq!((code(&used, 111), code(&used, 9_000)), (Some("approval_used"), Some("approval_used")));
     // What it is for comes before how it stands.
-    let other = Bound { register_id: "r-2".to_owned(), ..bound() };
+    let other = Bound { register_id: Some("r-2".to_owned()), ..bound() };
     assert_eq!(used.allow(&other, at(111)).unwrap_err().code(), "approval_does_not_match");
 }
 
@@ -133,7 +133,10 @@ fn without_settings_it_is_as_it_was() {
         .filter(|action| settings.needs(*action, 1_000_000))
         .map(|a| a.name())
         .collect();
-    assert_eq!(needed, ["price_override", "manual_discount", "blind_return", "void_order"]);
+    assert_eq!(
+        needed,
+        ["price_override", "manual_discount", "blind_return", "void_order", "correct_difference"]
+    );
     assert!(settings.manual_discount.is_always() && settings.manual_discount.needs(1, 1_000));
     assert_eq!(settings, serde_json::from_str("{}").unwrap());
 }
@@ -183,11 +186,18 @@ fn binding() -> impl Strategy<Value = Binding> {
         (id(), amount()).prop_map(|(shift_id, amount)| Binding::PaidIn { shift_id, amount }),
         (id(), amount()).prop_map(|(shift_id, amount)| Binding::PaidOut { shift_id, amount }),
         id().prop_map(|shift_id| Binding::NoSale { shift_id }),
+        (id(), 1..3_u64, amount()).prop_map(|(count_id, version, variance)| Binding::CloseCount {
+            count_id,
+            version,
+            variance
+        }),
+        (id(), 1..3_i64)
+            .prop_map(|(exception_id, version)| Binding::CorrectDifference { exception_id, version }),
     ]
 }
 
 fn place() -> impl Strategy<Value = Bound> {
-    (id(), id(), binding()).prop_map(|(store_id, register_id, binding)| Bound {
+    (id(), proptest::option::of(id()), binding()).prop_map(|(store_id, register_id, binding)| Bound {
         store_id,
         register_id,
         binding,
@@ -229,7 +239,10 @@ proptest! {
         let mut asked = approved.clone();
         let changed = match (n, &mut asked.binding) {
             (0, _) => { asked.store_id.push('x'); "store_id" }
-            (1, _) => { asked.register_id.push('x'); "register_id" }
+            (1, _) => {
+                asked.register_id = Some(format!("{}x", asked.register_id.unwrap_or_default()));
+                "register_id"
+            }
             (2, Binding::PriceOverride { cart_id, .. } | Binding::ManualDiscount { cart_id, .. }) => {
                 cart_id.push('x');
                 "cart_id"
@@ -267,6 +280,14 @@ proptest! {
                 amount.amount += 1;
                 "amount"
             }
+            (2, Binding::CloseCount { count_id, .. }) => { count_id.push('x'); "count_id" }
+            (3, Binding::CloseCount { version, .. }) => { *version += 1; "version" }
+            (4, Binding::CloseCount { variance, .. }) => { variance.amount += 1; "variance" }
+            (2, Binding::CorrectDifference { exception_id, .. }) => {
+                exception_id.push('x');
+                "exception_id"
+            }
+            (3, Binding::CorrectDifference { version, .. }) => { *version += 1; "version" }
             (4, Binding::PaidIn { shift_id, amount }) => {
                 asked.binding = Binding::PaidOut { shift_id: shift_id.clone(), amount: *amount };
                 "action"

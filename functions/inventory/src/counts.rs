@@ -1,0 +1,96 @@
+//! Routes of count sheets.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use tillstream_app::stock::counts::{self, Answer};
+use tillstream_contracts::counts::{
+    CancelCountRequest, CloseCountRequest, CountQuery, CountSheet, OpenCountRequest, RecordCountRequest,
+};
+use tillstream_runtime::Problem;
+use tillstream_runtime::http::etag::{EntityTag, IfMatch};
+use tillstream_runtime::http::extract::parse_json;
+use tillstream_runtime::http::{
+    Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, RawBody, Replayed,
+};
+
+use crate::{COUNT_KEEPERS, COUNTERS, READERS, Services};
+
+fn answered(answer: Answer) -> (EntityTag, Replayed, Json<CountSheet>) {
+    let tag = EntityTag::of_version(answer.sheet.version.unsigned_abs());
+    (tag, Replayed(answer.replayed), Json(answer.sheet))
+}
+
+pub(crate) async fn open(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    IdempotencyKey(key): IdempotencyKey,
+    JsonBody(request): JsonBody<OpenCountRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    caller.require_role(&COUNT_KEEPERS)?;
+    let answer = counts::open(&services.ports, &caller, &key, &request).await?;
+    Ok((StatusCode::CREATED, answered(answer)))
+}
+
+pub(crate) async fn all(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    QueryParams(query): QueryParams<CountQuery>,
+) -> Result<impl IntoResponse, Problem> {
+    caller.require_role(&READERS)?;
+    Ok(Json(counts::list::list(&services.ports, &caller, &query).await?))
+}
+
+pub(crate) async fn one(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    PathParams(id): PathParams<String>,
+) -> Result<impl IntoResponse, Problem> {
+    caller.require_role(&READERS)?;
+    let sheet = counts::get(&services.ports, &caller, &id).await?;
+    Ok((EntityTag::of_version(sheet.version.unsigned_abs()), Json(sheet)))
+}
+
+pub(crate) async fn record(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    IdempotencyKey(key): IdempotencyKey,
+    if_match: IfMatch,
+    PathParams(id): PathParams<String>,
+    JsonBody(request): JsonBody<RecordCountRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    caller.require_role(&COUNTERS)?;
+    let precondition = |current| if_match.check(current);
+    let answer = counts::record(&services.ports, &caller, &key, &id, &request, precondition).await?;
+    let tag = EntityTag::of_version(answer.recorded.version.unsigned_abs());
+    Ok((tag, Replayed(answer.replayed), Json(answer.recorded)))
+}
+
+pub(crate) async fn close(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    IdempotencyKey(key): IdempotencyKey,
+    if_match: IfMatch,
+    PathParams(id): PathParams<String>,
+    body: RawBody,
+) -> Result<impl IntoResponse, Problem> {
+    caller.require_role(&COUNT_KEEPERS)?;
+    let request: CloseCountRequest =
+        if body.0.is_empty() { CloseCountRequest::default() } else { parse_json(&body.0)? };
+    let precondition = |current| if_match.check(current);
+    Ok(answered(counts::close(&services.ports, &caller, &key, &id, &request, precondition).await?))
+}
+
+pub(crate) async fn cancel(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    IdempotencyKey(key): IdempotencyKey,
+    if_match: IfMatch,
+    PathParams(id): PathParams<String>,
+    JsonBody(request): JsonBody<CancelCountRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    caller.require_role(&COUNT_KEEPERS)?;
+    let precondition = |current| if_match.check(current);
+    Ok(answered(counts::cancel(&services.ports, &caller, &key, &id, &request, precondition).await?))
+}

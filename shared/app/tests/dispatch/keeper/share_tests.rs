@@ -1,0 +1,152 @@
+//! A run's time is shared out: however much one duty meets, the others have their turn.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tillstream_app::Ports;
+use tillstream_app::capacity::Operation;
+use tillstream_app::database::{Database, DatabaseError, Get, Item, Query, QueryPage, Table, Write};
+use tillstream_app::stock::{counts, reserve, transfers};
+use tillstream_app::tenancy::Role;
+use tillstream_contracts::counts::{
+    CloseCountRequest, CountStatus, CountedLineRequest, OpenCountRequest, RecordCountRequest,
+};
+use tillstream_contracts::inventory::{ReserveLine, ReserveRequest};
+use tillstream_contracts::transfers::{TransferLineRequest, TransferRequest, TransferStatusView};
+use tillstream_domain::quantity::QuantityInput;
+use tillstream_testkit::faults::{Fault, FaultyDatabase};
+use tillstream_testkit::memory_database::MemoryDatabase;
+use tillstream_testkit::shop::{STORE, caller};
+use tillstream_testkit::test_environment::TestEnvironment;
+
+use super::fixture::{Keeping, MINUTE};
+use super::{feed, store};
+
+/// A database whose every transaction takes its time.
+struct Slow {
+    memory: Arc<MemoryDatabase>,
+    environment: Arc<TestEnvironment>,
+    time: Duration,
+}
+
+#[async_trait]
+impl Database for Slow {
+    async fn get(&self, get: Get) -> Result<Option<Item>, DatabaseError> {
+        self.memory.get(get).await
+    }
+    async fn get_many(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
+        self.memory.get_many(gets).await
+    }
+    async fn get_together(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
+        self.memory.get_together(gets).await
+    }
+    async fn query(&self, query: Query) -> Result<QueryPage, DatabaseError> {
+        self.memory.query(query).await
+    }
+    async fn write(&self, write: Write) -> Result<(), DatabaseError> {
+        self.memory.write(write).await
+    }
+    async fn transact(&self, writes: Vec<Write>) -> Result<(), DatabaseError> {
+        self.environment.advance(self.time);
+        self.memory.transact(writes).await
+    }
+    async fn put_many(&self, table: Table, items: Vec<Item>) -> Result<(), DatabaseError> {
+        self.memory.put_many(table, items).await
+    }
+}
+
+impl Keeping {
+    fn dying(&self, after: usize) -> (Ports, Arc<FaultyDatabase>) {
+        let (ports, database) = FaultyDatabase::ports_over(self.memory.clone(), self.environment.clone());
+        let script =
+            std::iter::repeat_n(None, after).chain(std::iter::repeat_n(Some(Fault::TimedOutBefore), 2_000));
+        database.script(Operation::Transact, script);
+        (ports, database)
+    }
+
+    /// A transfer and a count sheet of sixty lines each that were begun and left.
+    async fn left_undone(&self) {
+        let skus: Vec<String> = (0..60).map(|n| format!("T-{n:02}")).collect();
+        for sku in &skus {
+            self.shop.product(STORE, sku, "1.00", 10).await.unwrap();
+        }
+        let operator = caller("demo", &[Role::Operator]);
+        let lines = skus
+            .iter()
+            .map(|sku| TransferLineRequest { sku: sku.clone(), quantity: QuantityInput::Whole(1) });
+        let transfer = TransferRequest {
+            transfer_id: Some("t-1".into()),
+            from_location_id: STORE.into(),
+            to_location_id: "s-2".into(),
+            lines: lines.collect(),
+            note: None,
+        };
+        let (ports, _) = self.dying(1);
+        transfers::ship::ship(&ports, &operator, "t", &transfer).await.unwrap_err();
+        let sheet = OpenCountRequest {
+            count_id: Some("n-1".into()),
+            location_id: STORE.into(),
+            skus: Some(skus.clone()),
+            category: None,
+            all: None,
+            limit: None,
+            cursor: None,
+            blind: false,
+        };
+        counts::open(&self.shop.ports, &operator, "o", &sheet).await.unwrap();
+        let lines = skus.iter().map(|sku| CountedLineRequest {
+            sku: sku.clone(),
+            counted: QuantityInput::Whole(8),
+            reason: None,
+        });
+        let counted = RecordCountRequest { lines: lines.collect() };
+        counts::record(&self.shop.ports, &operator, "r", "n-1", &counted, |_| Ok(())).await.unwrap();
+        let (ports, _) = self.dying(1);
+        counts::close(&ports, &operator, "c", "n-1", &CloseCountRequest::default(), |_| Ok(()))
+            .await
+            .unwrap_err();
+    }
+}
+
+/// Hundreds of stock items have holds that are over, far more than a run has time for: what was left undone is seen to
+/// all the same, and so are the holds, some each run.
+#[tokio::test]
+async fn a_mass_of_due_holds_keeps_no_other_duty_from_its_turn() {
+    let keeping = Keeping::new().await;
+    feed(&keeping.shop, store("s-2", 1, &["r-1"])).await;
+    let operator = caller("demo", &[Role::Operator]);
+    let skus: Vec<String> = (0..300).map(|n| format!("H-{n:03}")).collect();
+    for (n, sku) in skus.iter().enumerate() {
+        keeping.shop.product(STORE, sku, "1.00", 5).await.unwrap();
+        let line =
+            ReserveLine { location_id: STORE.into(), sku: sku.clone(), quantity: QuantityInput::Whole(1) };
+        let request =
+            ReserveRequest { reservation_id: None, lines: vec![line], ttl_seconds: 30, order_id: None };
+        reserve::reserve(&keeping.shop.ports, &operator, &format!("h-{n}"), &request).await.unwrap();
+    }
+    keeping.left_undone().await;
+    keeping.pass(2 * MINUTE);
+    let slow = || -> Arc<dyn Database> {
+        Arc::new(Slow {
+            memory: keeping.memory.clone(),
+            environment: keeping.environment.clone(),
+            time: Duration::from_secs(1),
+        })
+    };
+    let report = keeping.run_on(slow(), Duration::from_secs(45)).await.unwrap();
+    let transfer = transfers::get(&keeping.shop.ports, &operator, "t-1").await.unwrap();
+    assert_eq!((report.transfers, transfer.status), (1, TransferStatusView::InTransit));
+    let sheet = counts::get(&keeping.shop.ports, &operator, "n-1").await.unwrap();
+    assert_eq!((report.counts, sheet.status), (1, CountStatus::Closed));
+    assert!((6..60).contains(&report.holds), "some were freed, and not all: {}", report.holds);
+    let mut freed = report.holds;
+    for _ in 0..60 {
+        keeping.pass(MINUTE);
+        freed += keeping.run_on(slow(), Duration::from_secs(45)).await.unwrap().holds;
+    }
+    assert!(freed >= 300, "all are freed in the end: {freed}");
+    for sku in &skus {
+        assert_eq!(keeping.shop.counters(STORE, sku).await.unwrap().reserved, 0);
+    }
+}
