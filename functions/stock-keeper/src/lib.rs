@@ -60,6 +60,7 @@ impl Job for Keeper {
             ("transfers", report.transfers),
             ("counts", report.counts),
             ("holds", report.holds),
+            ("reservations", report.reservations),
             ("sent_again", report.sent_again),
             ("woken", report.woken),
             ("ledger_gaps", report.ledger_gaps),

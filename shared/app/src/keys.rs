@@ -21,6 +21,7 @@
 //! | stock | `<t>#holds#<location>#<sku>`, `<t>#holds-part#<location>#<sku>#<k>` | `<reservation>` | hold line; one on part k |
 //! | stock | `<t>#split` | `<location>#<sku>` | stock item that is split, and how busy it was |
 //! | stock | `<t>#reservation#<id>` | `reservation` | reservation header |
+//! | stock | `<t>#reservation#<id>` | `chunk#<n>` | some lines of a long reservation, held in one transaction |
 //! | stock | `<t>#update#<scope>#<key>` | `update` | record of a stock update |
 //! | stock | `<t>#transfer#<id>` | `transfer` | transfer between locations |
 //! | stock | `<t>#count#<id>` | `count`, `request#<hash>` | count sheet; that a request recorded lines of it |
@@ -277,6 +278,11 @@ impl TenantScope {
     /// Reservation header.
     pub fn reservation(&self, id: &str) -> Key {
         self.key("reservation", &[id], "reservation")
+    }
+
+    /// Chunk of a long reservation.
+    pub fn reservation_chunk(&self, id: &str, chunk: u32) -> Key {
+        self.key("reservation", &[id], &format!("chunk#{}", padded(chunk.into())))
     }
 
     /// Record of a stock update: `scope` is who sent it, `key` its idempotency key.

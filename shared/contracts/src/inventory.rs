@@ -124,7 +124,7 @@ pub struct ReserveRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 64)]
     pub reservation_id: Option<String>,
-    /// What to hold; lines of the same location and SKU are added up. At most 48 different ones.
+    /// What to hold; lines of the same location and SKU are added up.
     #[schema(min_items = 1, max_items = 1000)]
     pub lines: Vec<ReserveLine>,
     /// For how long, in seconds.

@@ -6,6 +6,7 @@ pub mod emulator;
 pub mod event_payloads;
 pub mod faults;
 pub mod hq_stand_in;
+pub mod interleavings;
 pub mod item_name;
 pub mod made_up_sales;
 pub mod memory_database;

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use tillstream_app::aggregation::completeness::Completeness;
 use tillstream_app::database::{Item, Value};
 use tillstream_app::pos::cart_item::{cart_item, cart_of};
+use tillstream_app::stock::long_reservations::chunk::Chunk;
 use tillstream_app::stock::reservation_item::Reservation;
 use tillstream_app::stock::transfers::{Body, Pending, Step, StoredTransfer};
 use tillstream_app::tenancy::TenantScope;
@@ -615,6 +616,18 @@ proptest! {
         guarded(1_000, FACTOR, || {
             if let Ok(read) = StoredTransfer::of(&item) {
                 let _ = (read.shown(), read.summary());
+            }
+        });
+    }
+
+    #[test]
+    fn an_altered_chunk_of_a_reservation_is_read_or_refused(lines in garbage(), number in any::<i64>()) {
+        let item = Item::new(&scope().reservation_chunk("r-1", 0))
+            .with("attempt", number).with("version", number).with("state", "held")
+            .with("unsettled", number).with("lines", lines);
+        guarded(1_000, FACTOR, || {
+            if let Ok(read) = Chunk::of(0, &item) {
+                let _ = read.lines.iter().map(|line| line.held_before(u32::MAX)).collect::<Vec<_>>();
             }
         });
     }

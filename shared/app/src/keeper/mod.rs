@@ -21,6 +21,7 @@ use crate::ports::{EventStream, Ports, WakeUpQueue};
 use crate::pos::plan;
 use crate::stock::expiry::sweep_expired;
 use crate::stock::ledger_gaps::walk_ledger_gaps;
+use crate::stock::long_reservations;
 use crate::stock::split::merge_quiet;
 use crate::stock::{counts, reconciliation, transfers};
 use crate::tenancy::TenantScope;
@@ -34,6 +35,8 @@ const TRANSFERS_MAX: usize = 200;
 const COUNTS_MAX: usize = 200;
 /// Differences that are looked at again in one run.
 const DIFFERENCES_MAX: usize = 200;
+/// Long reservations looked at in one run.
+const RESERVATIONS_MAX: usize = 200;
 /// Orders of changed status looked at in one run.
 const VERSIONS_MAX: usize = 200;
 /// Stock items whose ledger is looked at in one run, per tenant.
@@ -54,6 +57,8 @@ pub struct Report {
     pub transfers: usize,
     /// Count sheets looked at whose closing nobody went on with.
     pub counts: usize,
+    /// Long reservations looked at that nobody went on with.
+    pub reservations: usize,
     /// Holds freed.
     pub holds: usize,
     /// Facts sent again.
@@ -103,12 +108,13 @@ mod share {
     pub(super) const PLANS: i32 = 2;
     pub(super) const TRANSFERS: i32 = 2;
     pub(super) const COUNTS: i32 = 2;
+    pub(super) const RESERVATIONS: i32 = 2;
     pub(super) const VERSIONS: i32 = 1;
     pub(super) const DIFFERENCES: i32 = 1;
     pub(super) const DELIVERIES: i32 = 3;
     pub(super) const HOLDS: i32 = 3;
     /// Of all.
-    pub(super) const ALL: i32 = 20;
+    pub(super) const ALL: i32 = 22;
 }
 
 impl Shares {
@@ -146,6 +152,9 @@ pub async fn run(
     report.transfers = report.note("transfers", continued).unwrap_or(0);
     let closed = counts::recover(ports, now, COUNTS_MAX, until(share::COUNTS)).await;
     report.counts = report.note("counts", closed).unwrap_or(0);
+    let until_then = until(share::RESERVATIONS);
+    let continued = long_reservations::recover(ports, now, RESERVATIONS_MAX, until_then).await;
+    report.reservations = report.note("reservations", continued).unwrap_or(0);
     let announced = versions::announce_due(ports, queue, now, VERSIONS_MAX, until(share::VERSIONS)).await;
     report.note("versions", announced);
     let again = reconciliation::look_again(ports, now, DIFFERENCES_MAX, until(share::DIFFERENCES)).await;

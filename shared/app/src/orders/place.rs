@@ -16,7 +16,7 @@ use super::checks::check;
 use crate::catalog::items::{catalog_get, location_if_any};
 use crate::database::{Item, TRANSACTION_ACTIONS_MAX};
 use crate::error::{Error, Refusal, Result};
-use crate::orders::reserved::reserved_writes;
+use crate::orders::reserved::{reserved_writes, settle};
 use crate::ports::Ports;
 use crate::pos::cart_item::cart_of;
 use crate::pos::cart_write::{Executed, cart_get, cart_put, lost_race, replay};
@@ -143,6 +143,8 @@ pub(super) async fn run(
                 let detail = format!("there is an order {order_id} already");
                 return Err(Refusal::conflict("order_exists", detail).into());
             };
+            // Whoever placed it may have died before the stock of its reservation followed.
+            settle(ports, context, order).await?;
             return rounds.found(Executed { outcome: Outcome::Finalized, ..executed }).await;
         }
         if let Some(existing) = existing.as_ref().filter(|existing| existing.plan_attempt.is_some()) {
@@ -190,8 +192,9 @@ pub(super) async fn run(
             reserved => reserved?,
         };
         let is_reserved = reserved.is_some();
+        let is_long = reserved.as_ref().is_some_and(|reserved| reserved.is_long);
         let (reserved, moves) = match reserved {
-            Some(writes) => (writes, Vec::new()),
+            Some(reserved) => (reserved.writes, Vec::new()),
             None => (Vec::new(), moves),
         };
         let claims = match rounds.claims(&cart, stored).await {
@@ -216,7 +219,12 @@ pub(super) async fn run(
         cart.applied.record_last(&context.identity, Outcome::Finalized);
         let read = StoreRead { location: &location, lane: at(1), needs_shift: false };
         match rounds.commit(cart, stored, &read, &moves, beside).await {
-            Ok(Some(executed)) => return Ok(executed),
+            Ok(Some(executed)) => {
+                if is_long {
+                    settle(ports, context, order).await?;
+                }
+                return Ok(executed);
+            }
             Ok(None) => {}
             Err(Error::Rejected(refusal)) if can_do_without(&refusal).is_some() => {
                 refused.extend(can_do_without(&refusal));

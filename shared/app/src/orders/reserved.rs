@@ -1,4 +1,5 @@
-//! An order that takes the stock of a reservation: its holds become a sale in the order's transaction.
+//! An order that takes the stock of a reservation: its holds become a sale in the order's transaction. Of a long
+//! reservation that transaction decides, and the stock follows before the order is answered.
 
 use tillstream_contracts::orders::PlaceOrder;
 use tillstream_domain::cart::{Cart, StockMove};
@@ -9,14 +10,35 @@ use crate::error::{Refusal, Result};
 use crate::ports::Ports;
 use crate::pos::context::CommandContext;
 use crate::pos::finalize::movement_of;
+use crate::stock::long_reservations;
 use crate::stock::reservations::{
-    Commit, KeyedRequest, commit_actions, find, request_number, require_active, require_committable,
+    Commit, KeyedRequest, commit_actions, request_number, require_active, require_committable,
 };
 use crate::stock::reserve::LINES_MAX;
 
-// Whatever a reservation holds fits its order's transaction: two actions a line, its header, the order and its
-// number.
+// Whatever a reservation that is not long holds fits its order's transaction: two actions a line, its header, the
+// order and its number.
 const _: () = assert!(2 * LINES_MAX + 3 <= TRANSACTION_ACTIONS_MAX);
+
+/// What an order takes of its reservation.
+#[derive(Debug)]
+pub struct Reserved {
+    /// The writes that turn it into the order's sale.
+    pub writes: Vec<Write>,
+    /// Whether its stock follows after them ([`settle`]).
+    pub is_long: bool,
+}
+
+/// Lets the stock of a long reservation follow the order that took it.
+///
+/// # Errors
+/// [`crate::Error::Retryable`]: the order is final, and the keeper does it where nobody repeats.
+pub async fn settle(ports: &Ports, context: &CommandContext, order: &PlaceOrder) -> Result<()> {
+    match &order.reservation_id {
+        Some(id) => long_reservations::finish(ports, &context.caller.scope, id, context.now).await,
+        None => Ok(()),
+    }
+}
 
 /// The writes that turn the order's reservation into its sale; `None` without one.
 ///
@@ -30,10 +52,11 @@ pub async fn reserved_writes(
     order: &PlaceOrder,
     cart: &Cart,
     moves: &[StockMove],
-) -> Result<Option<Vec<Write>>> {
+) -> Result<Option<Reserved>> {
     let Some(id) = &order.reservation_id else { return Ok(None) };
     let scope = &context.caller.scope;
-    let reservation = find(ports, scope, id).await?.ok_or_else(|| {
+    let found = long_reservations::find_at_rest(ports, scope, id, context.now).await?;
+    let reservation = found.ok_or_else(|| {
         Refusal::not_found("reservation_not_found", format!("there is no reservation {id}"))
     })?;
     for line in &reservation.lines {
@@ -64,5 +87,6 @@ pub async fn reserved_writes(
         now: context.now,
         movement: &movement,
     };
-    commit_actions(scope, &reservation, &located, &commit).map(Some)
+    let writes = commit_actions(scope, &reservation, &located, &commit)?;
+    Ok(Some(Reserved { writes, is_long: reservation.long.is_some() }))
 }

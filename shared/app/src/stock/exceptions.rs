@@ -93,7 +93,8 @@ pub fn oversold_id(order_id: &str, sku: &str) -> String {
     derived_id("x", &["oversold_offline", order_id, sku])
 }
 
-fn below_promised_id(location_id: &str, sku: &str) -> String {
+/// Id of the exception of a stock item of which less is there than is promised.
+pub(super) fn below_promised_id(location_id: &str, sku: &str) -> String {
     derived_id("x", &["below_promised", location_id, sku])
 }
 

@@ -18,6 +18,7 @@ use crate::stock::attempts::Attempts;
 use crate::stock::counters::Movement;
 use crate::stock::holds::{Ending, Hold, Located, end_holds};
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
+use crate::stock::long_reservations::fate::{Fate, end, fates};
 use crate::stock::standing::standing;
 use crate::tenancy::TenantScope;
 
@@ -155,8 +156,9 @@ impl Freeing<'_> {
             loop {
                 let page = database.query(query.clone()).await?;
                 let mut groups: BTreeMap<Place, Vec<Located>> = BTreeMap::new();
-                for item in &page.items {
-                    let hold = Hold::of(item)?;
+                let holds = page.items.iter().map(Hold::of).collect::<Result<Vec<_>>>()?;
+                let mut fate_of = fates(database, scope, &holds, self.now).await?;
+                for hold in holds {
                     let place = if hold.part == 0 {
                         Place::First
                     } else if hold.layout == standing.layout() {
@@ -172,12 +174,16 @@ impl Freeing<'_> {
                     };
                     let at = usize::try_from(place.part()).unwrap_or(usize::MAX);
                     let Some(sum) = sums.get_mut(at) else { continue };
-                    if hold.has_expired(self.now) {
-                        self.any = true;
-                        groups.entry(place).or_default().push(Located { hold, place, left: Quantity::ZERO });
-                    } else {
-                        sum.earliest = Some(sum.earliest.map_or(hold.expires_at, |e| e.min(hold.expires_at)));
+                    if !hold.has_expired(self.now) {
+                        sum.sees(hold.expires_at);
+                        continue;
                     }
+                    let is_of_long = hold.attempt.is_some();
+                    if is_of_long && !has_ended(self.ports, scope, &hold, &mut fate_of, sum, self.now).await? {
+                        continue;
+                    }
+                    self.any = true;
+                    groups.entry(place).or_default().push(Located { hold, place, left: Quantity::ZERO });
                 }
                 for (place, holds) in groups {
                     let Some(sum) = sums.get_mut(usize::try_from(place.part()).unwrap_or(usize::MAX)) else {
@@ -306,6 +312,50 @@ fn expiry_movement(group: &[Located], now: Timestamp) -> Option<Movement> {
     })
 }
 
+/// Whether a hold of a long reservation that is past its own time holds no longer. Where it does, its line
+/// follows its header.
+async fn has_ended(
+    ports: &Ports,
+    scope: &TenantScope,
+    hold: &Hold,
+    fate_of: &mut BTreeMap<String, Fate>,
+    sum: &mut PartSum,
+    now: Timestamp,
+) -> Result<bool> {
+    let id = hold.reservation_id.as_str();
+    for _ in 0..MOVES_MAX {
+        match fate_of.get(id) {
+            Some(Fate::Over) => return Ok(true),
+            Some(Fate::Ends(header)) => {
+                if end(ports, scope, header, now).await? {
+                    fate_of.insert(id.to_owned(), Fate::Over);
+                    return Ok(true);
+                }
+                // Others ended, sold or extended it first: what they did is what counts.
+                let one = std::slice::from_ref(hold);
+                fate_of.extend(fates(ports.database.as_ref(), scope, one, now).await?);
+            }
+            Some(Fate::Until(expires_at)) => {
+                match ports.database.write(hold.follow(scope, *expires_at)).await {
+                    Ok(()) => sum.sees(*expires_at),
+                    // It ended or was extended again: an expiry that is too early is never wrong.
+                    Err(DatabaseError::ConditionFailed(_)) => sum.certain = false,
+                    Err(error) if error.is_transient() => sum.certain = false,
+                    Err(error) => return Err(error.into()),
+                }
+                return Ok(false);
+            }
+            Some(Fate::Sold) => {
+                sum.sees(hold.expires_at);
+                return Ok(false);
+            }
+            None => break,
+        }
+    }
+    sum.certain = false;
+    Ok(false)
+}
+
 /// What was seen of the holds that count in one part.
 struct PartSum {
     /// `seq` of the part as it was read, our own changes added.
@@ -321,6 +371,11 @@ struct PartSum {
 impl PartSum {
     fn new(seq: i64) -> Self {
         PartSum { seq, earliest: None, certain: true, looked_at: false }
+    }
+
+    /// Notes a hold that goes on until then.
+    fn sees(&mut self, expires_at: i64) {
+        self.earliest = Some(self.earliest.map_or(expires_at, |earliest| earliest.min(expires_at)));
     }
 }
 

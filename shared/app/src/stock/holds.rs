@@ -35,8 +35,10 @@ pub struct Hold {
     pub layout: i64,
     /// How many.
     pub quantity: Quantity,
-    /// Until when, in epoch milliseconds.
+    /// Until when, in epoch milliseconds. Of a long reservation: at least until then, its header knows better.
     pub expires_at: i64,
+    /// Of a long reservation: by which of its attempts.
+    pub attempt: Option<i64>,
 }
 
 /// Spreads due holds evenly; the same for a reservation whenever it is written.
@@ -59,7 +61,8 @@ impl Hold {
             .with("quantity", self.quantity.thousandths())
             .with("expires_at", self.expires_at)
             .with("due_pk", keys::due_holds(shard(&self.reservation_id)).value())
-            .with("due_at", self.expires_at);
+            .with("due_at", self.expires_at)
+            .with_some("attempt", self.attempt);
         match self.part {
             0 => item,
             part => item.with("part", i64::from(part)).with("layout", self.layout),
@@ -84,10 +87,11 @@ impl Hold {
             layout: layout_of(Some(item)),
             quantity: Quantity::from_thousandths(item.number("quantity")?).map_err(Error::bug)?,
             expires_at: item.number("expires_at")?,
+            attempt: item.opt_number("attempt"),
         })
     }
 
-    /// Whether it no longer holds.
+    /// Whether its own time is over. One of a long reservation may go on holding: its header tells.
     pub fn has_expired(&self, now: Timestamp) -> bool {
         self.expires_at <= now.as_millisecond()
     }
@@ -130,6 +134,23 @@ impl Hold {
                 Change::Set("due_at", expires_at.into()),
             ],
             condition: Some(Condition::Gt("expires_at", now.as_millisecond().into())),
+        }
+    }
+
+    /// Moves its end to where the header of its long reservation has it, if it is as it was read.
+    pub fn follow(&self, scope: &TenantScope, expires_at: i64) -> Write {
+        let as_read = vec![
+            Condition::Eq("expires_at", self.expires_at.into()),
+            Condition::Eq("attempt", self.attempt.unwrap_or_default().into()),
+        ];
+        Write::Update {
+            table: Table::Stock,
+            key: self.key(scope),
+            changes: vec![
+                Change::Set("expires_at", expires_at.into()),
+                Change::Set("due_at", expires_at.into()),
+            ],
+            condition: Some(Condition::All(as_read)),
         }
     }
 
@@ -188,11 +209,30 @@ pub async fn locate(database: &dyn Database, scope: &TenantScope, holds: Vec<Hol
     Ok(holds.into_iter().map(whole).collect())
 }
 
+/// Those of some hold lines whose items are still there: those that expired may have been freed. Strongly
+/// consistent.
+///
+/// # Errors
+/// As the database.
+pub async fn standing_lines(
+    database: &dyn Database,
+    scope: &TenantScope,
+    holds: &[Hold],
+) -> Result<Vec<Hold>> {
+    let gets = holds
+        .iter()
+        .map(|hold| Get { table: Table::Stock, key: hold.key(scope), consistency: Consistency::Strong })
+        .collect();
+    database.get_many(gets).await?.iter().flatten().map(Hold::of).collect()
+}
+
 /// How holds end.
 #[derive(Debug, Clone)]
 pub enum Ending {
     /// By a sale, at this time: refused once they have expired, or where a count found less than is held.
     Commit(Timestamp),
+    /// By a sale that is decided already: refused only where a count found less than is held.
+    Settle,
     /// They are given back, on this condition on each line.
     GiveBack(Condition),
 }
@@ -229,6 +269,7 @@ pub fn end_holds(
     }
     let line_condition = match ending {
         Ending::Commit(now) => Condition::Gt("expires_at", now.as_millisecond().into()),
+        Ending::Settle => Condition::Exists,
         Ending::GiveBack(only_if) => only_if.clone(),
     };
     let mut writes = Vec::new();
@@ -239,7 +280,7 @@ pub fn end_holds(
             quantity = quantity.plus(hold.quantity.minus(*left));
         }
         let (delta, more) = match ending {
-            Ending::Commit(_) => {
+            Ending::Commit(_) | Ending::Settle => {
                 (Delta::commit(quantity), vec![Condition::Ge("on_hand", quantity.thousandths().into())])
             }
             Ending::GiveBack(_) => (Delta::release(quantity), Vec::new()),
@@ -250,6 +291,14 @@ pub fn end_holds(
         writes.push((stock, about));
     }
     writes
+}
+
+/// Whether the layout is past in which a part was to be written.
+pub(super) fn has_moved(about: &EndingWrite, item: Option<&Item>) -> bool {
+    match about {
+        EndingWrite::Stock { place: Place::Part { layout, .. }, .. } => layout_of(item) != *layout,
+        _ => false,
+    }
 }
 
 /// All hold lines on one part of a stock item, strongly consistent.

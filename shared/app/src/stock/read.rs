@@ -11,9 +11,10 @@ use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::counters::Counters;
 use crate::stock::expiry::free_enough;
-use crate::stock::holds::holds_on;
+use crate::stock::holds::{Hold, holds_on};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::listing::{Among, Position, StockName, stock_names};
+use crate::stock::long_reservations::fate::{Fate, fates};
 use crate::stock::references::{check_location_id, check_sku_form, location_not_found};
 use crate::stock::standing::{standing, standings};
 use crate::tenancy::{Caller, TenantScope};
@@ -240,7 +241,12 @@ pub(super) async fn read_many(
             let mut sum = 0;
             for partition in 0..found.hold_partitions() {
                 let holds = holds_on(database, scope, &name.location_id, &name.sku, partition).await?;
-                let expired = holds.iter().filter(|hold| hold.has_expired(now));
+                let fates = fates(database, scope, &holds, now).await?;
+                let is_over = |hold: &Hold| match fates.get(&hold.reservation_id) {
+                    Some(fate) => matches!(fate, Fate::Over | Fate::Ends(_)),
+                    None => hold.attempt.is_none(),
+                };
+                let expired = holds.iter().filter(|hold| hold.has_expired(now) && is_over(hold));
                 sum += expired.map(|hold| hold.quantity.thousandths()).sum::<i64>();
             }
             // The counters and the holds are of two moments: never show less than nothing reserved.

@@ -1,5 +1,5 @@
 //! The reservation's header: what it holds in all, where it stands, and the idempotency keys that took
-//! effect on it.
+//! effect on it. The lines of a long one stand in chunks beside it ([`crate::stock::long_reservations`]).
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ use crate::database::{Condition, Item, Table, Write};
 use crate::error::{Error, Result};
 use crate::stock::holds::Hold;
 use crate::stock::layout::LAYOUT_WHOLE;
+use crate::stock::long_reservations::header::Long;
 use crate::tenancy::TenantScope;
 
 /// How often one reservation is extended or committed in part: so its keys stay within some kilobytes.
@@ -62,7 +63,7 @@ impl HeldLine {
     }
 
     /// Notes that so many of it were committed.
-    fn commit(&mut self, sold: Quantity) {
+    pub(super) fn commit(&mut self, sold: Quantity) {
         if !self.parts.is_empty() {
             let left = self.parts_after(sold).into_iter().filter(|(_, left)| !is_zero(left));
             self.parts = left.map(|(of, left)| HeldPart { quantity: left, ..of }).collect();
@@ -88,7 +89,8 @@ pub struct HeldPart {
     pub quantity: Quantity,
 }
 
-/// Where a reservation stands as it is written; that it expired is known from the clock alone.
+/// Where a reservation stands as it is written. That a short one expired is known from the clock alone, and it
+/// is never between two of these: only a long one is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -98,15 +100,46 @@ pub enum State {
     Committed,
     /// Given back.
     Released,
+    /// Long: being made; it is not there yet.
+    Reserving,
+    /// Long: could not be made, and is being taken away.
+    GivingUp,
+    /// Long: sold, in part or whole; the stock follows.
+    Committing,
+    /// Long: given back; the stock follows.
+    Releasing,
+    /// Long: its time was over when somebody wanted what it held.
+    Expired,
 }
 
 impl State {
-    fn name(self) -> &'static str {
+    const ALL: [State; 8] = [
+        State::Active,
+        State::Committed,
+        State::Released,
+        State::Reserving,
+        State::GivingUp,
+        State::Committing,
+        State::Releasing,
+        State::Expired,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
         match self {
             State::Active => "active",
             State::Committed => "committed",
             State::Released => "released",
+            State::Reserving => "reserving",
+            State::GivingUp => "giving_up",
+            State::Committing => "committing",
+            State::Releasing => "releasing",
+            State::Expired => "expired",
         }
+    }
+
+    /// Whether something is left to be done before it stands still.
+    pub fn is_under_way(self) -> bool {
+        matches!(self, State::Reserving | State::GivingUp | State::Committing | State::Releasing)
     }
 }
 
@@ -151,7 +184,7 @@ pub struct Reservation {
     pub state: State,
     /// Count of its changes.
     pub version: i64,
-    /// What it holds, one line per location and SKU.
+    /// What it holds, one line per location and SKU. Of a long one nothing until its chunks are read.
     pub lines: Vec<HeldLine>,
     /// When it ends.
     pub expires_at: Timestamp,
@@ -163,6 +196,8 @@ pub struct Reservation {
     pub order_id: Option<String>,
     /// Requests that took effect.
     pub keys: Vec<AppliedKey>,
+    /// What only a long one has.
+    pub long: Option<Long>,
 }
 
 impl Reservation {
@@ -172,24 +207,26 @@ impl Reservation {
     /// A bug if the item is not one.
     pub fn of(item: &Item) -> Result<Self> {
         let state = item.text("state")?;
+        let long = Long::of(item)?;
         Ok(Reservation {
             id: item.text("reservation_id")?.to_owned(),
-            state: [State::Active, State::Committed, State::Released]
+            state: State::ALL
                 .into_iter()
                 .find(|known| known.name() == state)
                 .ok_or_else(|| Error::Bug(format!("unknown reservation state {state}")))?,
             version: item.number("version")?,
-            lines: item.json("lines")?,
+            lines: if long.is_some() { Vec::new() } else { item.json("lines")? },
             expires_at: Timestamp::from_millisecond(item.number("expires_at")?).map_err(Error::bug)?,
             created_at: Timestamp::from_millisecond(item.number("created_at")?).map_err(Error::bug)?,
             created_by: item.text("created_by")?.to_owned(),
             order_id: item.opt_text("order_id").map(Into::into),
             keys: item.json("keys")?,
+            long,
         })
     }
 
-    fn item(&self, scope: &TenantScope) -> Result<Item> {
-        Item::new(&scope.reservation(&self.id))
+    pub(super) fn item(&self, scope: &TenantScope) -> Result<Item> {
+        let item = Item::new(&scope.reservation(&self.id))
             .with("tenant_id", scope.tenant_id())
             .with("reservation_id", self.id.as_str())
             .with("state", self.state.name())
@@ -198,8 +235,11 @@ impl Reservation {
             .with("created_at", self.created_at.as_millisecond())
             .with("created_by", self.created_by.as_str())
             .with_some("order_id", self.order_id.as_deref())
-            .with_json("lines", &self.lines)?
-            .with_json("keys", &self.keys)
+            .with_json("keys", &self.keys)?;
+        match &self.long {
+            Some(long) => long.attributes(item, self),
+            None => item.with_json("lines", &self.lines),
+        }
     }
 
     /// Writes it for the first time.
@@ -277,7 +317,8 @@ impl Reservation {
         self.holds_of(lines).filter(|(hold, left)| hold.quantity != *left).collect()
     }
 
-    fn holds_of<'a>(
+    /// Hold lines of such lines, each with what is left of it when so many are sold.
+    pub(super) fn holds_of<'a>(
         &'a self,
         lines: impl Iterator<Item = (&'a HeldLine, Quantity)>,
     ) -> impl Iterator<Item = (Hold, Quantity)> {
@@ -289,6 +330,7 @@ impl Reservation {
             layout: of.layout,
             quantity: of.quantity,
             expires_at: self.expires_at.as_millisecond(),
+            attempt: self.long.as_ref().map(|long| long.attempt),
         };
         lines.flat_map(move |(line, sold)| {
             line.parts_after(sold).into_iter().map(move |(of, left)| (hold(line, &of), left))
@@ -303,13 +345,15 @@ impl Reservation {
 
     /// Whether it no longer holds although nothing ended it.
     pub fn has_expired(&self, now: Timestamp) -> bool {
-        self.state == State::Active && self.expires_at <= now
+        self.state == State::Expired || (self.state == State::Active && self.expires_at <= now)
     }
 
     /// As a client reads it now.
     pub fn shown(&self, now: Timestamp) -> wire::Reservation {
         let status = match self.state {
             State::Active if self.has_expired(now) => ReservationStatus::Expired,
+            // It is decided, whatever of its stock is left to follow.
+            State::Committing => status_of(self.keys.last().map_or(State::Active, |last| last.state)),
             state => status_of(state),
         };
         let committed = self.lines.iter().map(|line| line.committed).collect();
@@ -318,8 +362,17 @@ impl Reservation {
 
     /// As the request that `applied` records left it.
     pub fn as_of(&self, applied: &AppliedKey) -> wire::Reservation {
-        let mut committed = vec![Quantity::ZERO; self.lines.len()];
         let later = self.keys.iter().position(|one| one.key == applied.key).map_or(0, |at| at + 1);
+        if let Some(long) = &self.long {
+            let committed = long.committed_before(u32::try_from(later).unwrap_or(u32::MAX));
+            return self.wire(
+                status_of(applied.state),
+                applied.expires_at,
+                applied.order_id.clone(),
+                committed,
+            );
+        }
+        let mut committed = vec![Quantity::ZERO; self.lines.len()];
         for (at, quantity) in self.keys.iter().take(later).flat_map(|one| &one.committed) {
             if let Some(sum) = committed.get_mut(*at) {
                 *sum = sum.plus(*quantity);
@@ -360,8 +413,10 @@ impl Reservation {
 
 fn status_of(state: State) -> ReservationStatus {
     match state {
-        State::Active => ReservationStatus::Active,
-        State::Committed => ReservationStatus::Committed,
-        State::Released => ReservationStatus::Released,
+        // One that is being made is shown to nobody.
+        State::Active | State::Reserving => ReservationStatus::Active,
+        State::Committed | State::Committing => ReservationStatus::Committed,
+        State::Released | State::Releasing | State::GivingUp => ReservationStatus::Released,
+        State::Expired => ReservationStatus::Expired,
     }
 }

@@ -12,8 +12,8 @@ use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
-use crate::stock::holds::{Ending, EndingWrite, Hold, Located, end_holds, locate};
-use crate::stock::layout::{Place, layout_of};
+use crate::stock::holds::{Ending, EndingWrite, Hold, Located, end_holds, has_moved, locate, standing_lines};
+use crate::stock::long_reservations;
 use crate::stock::request_identity::fingerprint;
 pub use crate::stock::request_identity::request_number;
 pub use crate::stock::reservation_item::KeyedRequest;
@@ -22,19 +22,17 @@ use crate::stock::reserve::{Answer, REQUEST_LINES_MAX, answer_again, end_of_hold
 use crate::stock::shortage::{Shortage, insufficient_stock};
 use crate::tenancy::{Caller, TenantScope};
 
-/// Reads a reservation, strongly consistent.
+/// Reads a reservation, strongly consistent. A long one may be under way.
 ///
 /// # Errors
 /// As the database.
 pub async fn find(ports: &Ports, scope: &TenantScope, id: &str) -> Result<Option<Reservation>> {
-    let get = Get { table: Table::Stock, key: scope.reservation(id), consistency: Consistency::Strong };
-    ports.database.get(get).await?.as_ref().map(Reservation::of).transpose()
+    long_reservations::find(ports.database.as_ref(), scope, id).await
 }
 
 async fn find_in_reach(ports: &Ports, caller: &Caller, id: &str) -> Result<Reservation> {
-    let not_found = || Refusal::not_found("reservation_not_found", format!("there is no reservation {id}"));
-    check_id(id).map_err(|_| not_found())?;
-    let reservation = find(ports, &caller.scope, id).await?.ok_or_else(not_found)?;
+    check_id(id).map_err(|_| not_found(id))?;
+    let reservation = find(ports, &caller.scope, id).await?.ok_or_else(|| not_found(id))?;
     for line in &reservation.lines {
         caller.require_store(&line.location_id)?;
     }
@@ -46,7 +44,16 @@ async fn find_in_reach(ports: &Ports, caller: &Caller, id: &str) -> Result<Reser
 /// # Errors
 /// 403 where one of its locations is out of reach; 404 `reservation_not_found`.
 pub async fn get(ports: &Ports, caller: &Caller, id: &str) -> Result<wire::Reservation> {
-    Ok(find_in_reach(ports, caller, id).await?.shown(ports.environment.now()))
+    let reservation = find_in_reach(ports, caller, id).await?;
+    if matches!(reservation.state, State::Reserving | State::GivingUp) {
+        // It is not there yet, and may never be.
+        return Err(not_found(id).into());
+    }
+    Ok(reservation.shown(ports.environment.now()))
+}
+
+fn not_found(id: &str) -> Refusal {
+    Refusal::not_found("reservation_not_found", format!("there is no reservation {id}"))
 }
 
 /// How a reservation is committed.
@@ -62,7 +69,8 @@ pub struct Commit<'a> {
     pub movement: &'a Movement,
 }
 
-/// The actions that end an active reservation as a sale, for use inside a transaction: first its header,
+/// The actions that end an active reservation as a sale, for use inside a transaction: of a long one its header
+/// alone, after which [`long_reservations::finish`] is due; of another first its header,
 /// then per hold, which `located` must be of now, its line (only while it has not ended) and the stock. At
 /// most 1 + 2 per hold. No other action of the transaction may touch the stock items of its lines, so an
 /// order that is placed on a reservation must be for exactly [`Reservation::quantities`].
@@ -75,6 +83,12 @@ pub fn commit_actions(
     located: &[Located],
     commit: &Commit<'_>,
 ) -> Result<Vec<Write>> {
+    if reservation.long.is_some() {
+        let at = (commit.movement, commit.now);
+        let commit =
+            long_reservations::commit_whole(scope, reservation, commit.order_id, &commit.request, at);
+        return commit.map(|(_, writes)| writes);
+    }
     let next = reservation.next(State::Committed, reservation.expires_at, commit.order_id, &commit.request);
     let ended = end_holds(scope, located, &Ending::Commit(commit.now), commit.movement);
     Ok(std::iter::once(next.overwrite(scope)?).chain(ended.into_iter().map(|(write, _)| write)).collect())
@@ -101,10 +115,6 @@ pub async fn require_committable(
     now: Timestamp,
 ) -> Result<Vec<Located>> {
     require_active(reservation, now)?;
-    let located = standing_holds(ports, &caller.scope, reservation).await?;
-    if located.len() < reservation.holds().len() {
-        return Err(expired(reservation));
-    }
     // What each place must have is what `end_holds` would take there.
     let movement = Movement {
         kind: "commit",
@@ -113,6 +123,15 @@ pub async fn require_committable(
         at: now,
         reason: None,
     };
+    if reservation.long.is_some() {
+        // Its header says that all is held; where is found out when its stock follows.
+        require_on_hand(ports, caller, reservation, None, &movement).await?;
+        return Ok(Vec::new());
+    }
+    let located = standing_holds(ports, &caller.scope, reservation).await?;
+    if located.len() < reservation.holds().len() {
+        return Err(expired(reservation));
+    }
     let ended = end_holds(&caller.scope, &located, &Ending::Commit(now), &movement);
     let stock: Vec<EndingWrite> = ended.into_iter().map(|(_, about)| about).collect();
     let gets = stock.iter().filter_map(|about| match about {
@@ -150,10 +169,12 @@ pub fn require_active(reservation: &Reservation, now: Timestamp) -> Result<()> {
 }
 
 fn require_state(reservation: &Reservation) -> Result<()> {
-    if reservation.state == State::Active {
-        return Ok(());
-    }
-    let name = if reservation.state == State::Committed { "committed" } else { "released" };
+    let name = match reservation.state {
+        State::Active => return Ok(()),
+        State::Expired => return Err(expired(reservation)),
+        State::Committed | State::Committing => "committed",
+        State::Released | State::Releasing | State::Reserving | State::GivingUp => "released",
+    };
     Err(Refusal::conflict("reservation_not_active", format!("reservation {} was {name}", reservation.id))
         .with_extra("state", name)
         .into())
@@ -301,8 +322,31 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
     let mut ended_at_version = None;
     loop {
         let reservation = find_in_reach(ports, caller, id).await?;
+        if reservation.state.is_under_way() {
+            long_reservations::finish(ports, &caller.scope, id, now).await?;
+            attempts.at_once("others go on with the reservation")?;
+            continue;
+        }
         if let Some(answer) = answer_again(&reservation, &request) {
             return answer;
+        }
+        if reservation.long.is_some() {
+            let at = (&movement, now);
+            let (next, writes) = long_change(ports, caller, &reservation, action, &request, at).await?;
+            match ports.database.transact(writes).await {
+                Ok(()) => {
+                    long_reservations::finish(ports, &caller.scope, id, now).await?;
+                    return Ok(Answer { reservation: next.shown(now), replayed: false });
+                }
+                Err(DatabaseError::Cancelled(reasons))
+                    if reasons.iter().any(|r| matches!(r, Cancellation::ConditionFailed(_))) =>
+                {
+                    attempts.at_once("the reservation changed meanwhile")?;
+                }
+                Err(error) if error.is_transient() => attempts.after_a_wait(action.name()).await?,
+                Err(error) => return Err(error.into()),
+            }
+            continue;
         }
         require_state(&reservation)?;
         if ended_at_version == Some(reservation.version) {
@@ -332,6 +376,67 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// What the action writes of a long reservation: it decides, and the stock follows.
+async fn long_change(
+    ports: &Ports,
+    caller: &Caller,
+    reservation: &Reservation,
+    action: &Action<'_>,
+    request: &KeyedRequest<'_>,
+    at: (&Movement, Timestamp),
+) -> Result<(Reservation, Vec<Write>)> {
+    let scope = &caller.scope;
+    let (movement, now) = at;
+    match action {
+        Action::Commit(commit) => {
+            require_active(reservation, now)?;
+            let sold = commit.lines.as_deref().map_or(Ok(None), |lines| sold(reservation, lines))?;
+            if sold.is_some() {
+                require_changeable(reservation, "too_many_commits")?;
+            }
+            require_on_hand(ports, caller, reservation, sold.as_ref(), movement).await?;
+            match sold {
+                None => long_reservations::commit_whole(scope, reservation, None, request, at),
+                Some(sold) => long_reservations::commit_part(scope, reservation, &sold, request, at),
+            }
+        }
+        Action::Extend(extend) => {
+            let expires_at = end_of_hold(now, extend.ttl_seconds)?.max(reservation.expires_at);
+            require_active(reservation, now)?;
+            require_changeable(reservation, "too_many_extensions")?;
+            long_reservations::extend(scope, reservation, expires_at, request, at)
+        }
+        Action::Release => {
+            // What is over may be released, as long as nobody has.
+            if reservation.state != State::Expired {
+                require_state(reservation)?;
+            }
+            long_reservations::release(scope, reservation, request, at)
+        }
+    }
+}
+
+/// Refuses where a count found less than a long reservation is to sell; `sold`: of which lines, if not of all.
+///
+/// # Errors
+/// 409 `insufficient_stock`.
+async fn require_on_hand(
+    ports: &Ports,
+    caller: &Caller,
+    reservation: &Reservation,
+    sold: Option<&OfLines>,
+    movement: &Movement,
+) -> Result<()> {
+    let places = long_reservations::places_of(ports, &caller.scope, reservation, sold, movement).await?;
+    // Laid out anew meanwhile: what was read tells nothing, and what is missing in the end is entered.
+    let Some(places) = places else { return Ok(()) };
+    let shortages = count_shortages(reservation, places.iter().map(|(about, item)| (about, item.as_ref())))?;
+    if shortages.is_empty() {
+        return Ok(());
+    }
+    Err(insufficient_stock(ports, caller, &shortages).await?.into())
 }
 
 /// What an action of a transaction on a reservation is about.
@@ -416,13 +521,7 @@ async fn standing_holds(
     scope: &TenantScope,
     reservation: &Reservation,
 ) -> Result<Vec<Located>> {
-    let gets = reservation
-        .holds()
-        .iter()
-        .map(|hold| Get { table: Table::Stock, key: hold.key(scope), consistency: Consistency::Strong })
-        .collect();
-    let lines = ports.database.get_many(gets).await?;
-    let holds = lines.iter().flatten().map(Hold::of).collect::<Result<Vec<_>>>()?;
+    let holds = standing_lines(ports.database.as_ref(), scope, &reservation.holds()).await?;
     locate(ports.database.as_ref(), scope, holds).await
 }
 
@@ -466,14 +565,6 @@ async fn refuse_commit(
         )));
     }
     Err(insufficient_stock(ports, caller, &shortages).await?.into())
-}
-
-/// Whether the layout is past in which a part was to be written.
-fn has_moved(about: &EndingWrite, item: Option<&Item>) -> bool {
-    match about {
-        EndingWrite::Stock { place: Place::Part { layout, .. }, .. } => layout_of(item) != *layout,
-        _ => false,
-    }
 }
 
 /// The lines of which less lies in a place than is held there: a count found it. With each place the item

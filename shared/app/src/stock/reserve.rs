@@ -1,37 +1,32 @@
-//! Making a reservation: all lines or none, in one transaction.
+//! Making a reservation: all lines or none. What fits one transaction is held in one; more is held chunk by chunk
+//! ([`crate::stock::long_reservations`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use tillstream_contracts::inventory::{self as wire, ReserveRequest};
-use tillstream_domain::quantity::{Quantity, Unit};
+use tillstream_domain::quantity::Quantity;
 
-use crate::database::{Cancellation, Consistency, DatabaseError, Get, Item, TRANSACTION_ACTIONS_MAX, Table};
+use crate::database::{Cancellation, Consistency, DatabaseError, Get, TRANSACTION_ACTIONS_MAX, Table};
 use crate::error::{Error, Refusal, Result};
-use crate::fields::typed_id;
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
-use crate::stock::expiry::free_enough;
 use crate::stock::layout::{LAYOUT_WHOLE, Place, parts_in};
+use crate::stock::line_layouts::{Layouts, Looked, free_short, parts_of};
+use crate::stock::long_reservations;
 use crate::stock::references::{check_location_id, check_sku_form, resolve};
 use crate::stock::request_identity::{derived_id, fingerprint, key_reused, request_number};
-use crate::stock::reservation_item::{AppliedKey, HeldLine, HeldPart, KeyedRequest, Reservation, State};
+use crate::stock::reservation_item::{AppliedKey, HeldLine, KeyedRequest, Reservation, State};
 use crate::stock::shortage::{Shortage, insufficient_stock};
-use crate::stock::split::{LaidOut, make_whole, merge, parts_for, split};
-use crate::stock::take::{EmptyParts, Share, Taken, take};
+use crate::stock::split::make_whole;
+pub use crate::stock::wanted::{PAIRS_MAX, REQUEST_LINES_MAX};
+use crate::stock::wanted::{Wanted, add_up, check};
 use crate::tenancy::{Caller, TenantScope};
 
-/// Most different location and SKU pairs in one reservation, each part of split stock counted: two actions
-/// for each, and room for the header and, when it becomes an order, for the order and its lane in the same transaction.
+/// Most different location and SKU pairs that one transaction holds, each part of split stock counted: two
+/// actions for each, and room for the header and, when it becomes an order, for the order and its lane.
 pub const LINES_MAX: usize = (TRANSACTION_ACTIONS_MAX - 3) / 2;
-/// How often one request loses a whole stock item to other transactions before it splits it: once or twice
-/// may be chance.
-const LOST_UNTIL_SPLIT: u32 = 3;
-/// Of so many refusals for want of any one tries to merge the stock.
-const SOLD_OUT_TRY: u64 = 8;
-/// Most lines in a request, before they are added up.
-pub const REQUEST_LINES_MAX: usize = 1_000;
 /// Longest time to hold, in seconds.
 pub const TTL_SECONDS_MAX: i64 = 86_400;
 
@@ -61,105 +56,6 @@ pub(super) fn now_kept(ports: &Ports) -> Result<Timestamp> {
     Timestamp::from_millisecond(ports.environment.now().as_millisecond()).map_err(Error::bug)
 }
 
-/// One line to hold, lines of the request added up.
-struct Wanted {
-    /// Position of its first line in the request.
-    position: usize,
-    location_id: String,
-    sku: String,
-    quantity: Quantity,
-    unit: Unit,
-}
-
-/// Checks what needs no reading.
-fn check(caller: &Caller, request: &ReserveRequest) -> Result<()> {
-    if request.lines.is_empty() || request.lines.len() > REQUEST_LINES_MAX {
-        let message = format!("a reservation has 1 to {REQUEST_LINES_MAX} lines");
-        return Err(Refusal::field("lines", "lines_out_of_range", message).into());
-    }
-    let mut different = BTreeSet::new();
-    for (position, line) in request.lines.iter().enumerate() {
-        check_location_id(&format!("lines[{position}].location_id"), &line.location_id)?;
-        check_sku_form(&format!("lines[{position}].sku"), &line.sku)?;
-        caller.require_store(&line.location_id)?;
-        different.insert((&line.location_id, &line.sku));
-    }
-    if different.len() > LINES_MAX {
-        let message = format!(
-            "a reservation holds at most {LINES_MAX} different location and SKU pairs, this one {}; \
-             make several reservations",
-            different.len()
-        );
-        return Err(Refusal::field("lines", "too_many_lines", message).into());
-    }
-    for (field, id) in [("reservation_id", &request.reservation_id), ("order_id", &request.order_id)] {
-        if let Some(id) = id {
-            typed_id(field, id)?;
-        }
-    }
-    Ok(())
-}
-
-/// How the products of a request are sold, if this process knows it of all of them.
-fn remembered_units(
-    ports: &Ports,
-    caller: &Caller,
-    request: &ReserveRequest,
-    now: Timestamp,
-) -> Option<BTreeMap<String, Unit>> {
-    let hot = ports.environment.hot_stock()?;
-    let unit = |line: &wire::ReserveLine| {
-        let unit = hot.unit(&caller.scope, &line.location_id, &line.sku, now)?;
-        Some((line.sku.clone(), unit))
-    };
-    request.lines.iter().map(unit).collect()
-}
-
-/// Reads the products, gives each quantity its meaning and adds up lines of the same location and SKU.
-/// Answers too whether the catalogue was read for it.
-async fn add_up(
-    ports: &Ports,
-    caller: &Caller,
-    request: &ReserveRequest,
-    now: Timestamp,
-) -> Result<(Vec<Wanted>, bool)> {
-    let distinct = |of: fn(&wire::ReserveLine) -> &str| -> Vec<&str> {
-        request.lines.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect()
-    };
-    let (units, were_read) = match remembered_units(ports, caller, request, now) {
-        Some(units) => (units, false),
-        None => {
-            let locations = distinct(|line| &line.location_id);
-            let skus = distinct(|line| &line.sku);
-            let products = resolve(ports, &caller.scope, &locations, &skus, |sku| {
-                let position = request.lines.iter().position(|line| line.sku == sku).unwrap_or(0);
-                format!("lines[{position}].sku")
-            })
-            .await?;
-            (products.into_iter().map(|(sku, product)| (sku, product.unit)).collect(), true)
-        }
-    };
-    let mut wanted: BTreeMap<(&str, &str), Wanted> = BTreeMap::new();
-    for (position, line) in request.lines.iter().enumerate() {
-        let field = format!("lines[{position}].quantity");
-        let invalid = |e: tillstream_domain::quantity::QuantityError| {
-            Refusal::field(field.as_str(), "quantity_invalid", e.to_string())
-        };
-        let unit = units.get(&line.sku).copied().unwrap_or_default();
-        let quantity = line.quantity.resolve(unit).and_then(Quantity::positive).map_err(invalid)?;
-        let entry = wanted.entry((&line.location_id, &line.sku)).or_insert_with(|| Wanted {
-            position,
-            location_id: line.location_id.clone(),
-            sku: line.sku.clone(),
-            quantity: Quantity::ZERO,
-            unit,
-        });
-        let sum = entry.quantity.plus(quantity).thousandths();
-        entry.quantity = Quantity::from_thousandths(sum).map_err(invalid)?;
-    }
-    Ok((wanted.into_values().collect(), were_read))
-}
-
 /// The answer of a request that took effect before.
 pub(super) fn answer_again(standing: &Reservation, request: &KeyedRequest<'_>) -> Option<Result<Answer>> {
     let applied = standing.keys.iter().find(|applied| applied.key == request.key)?;
@@ -173,15 +69,51 @@ pub(super) fn answer_again(standing: &Reservation, request: &KeyedRequest<'_>) -
 }
 
 /// The answer where the reservation is there already.
-fn answer_of_standing(item: &Item, request: &KeyedRequest<'_>) -> Result<Answer> {
-    let standing = Reservation::of(item)?;
-    answer_again(&standing, request).unwrap_or_else(|| {
+pub(super) fn answer_of_standing(standing: &Reservation, request: &KeyedRequest<'_>) -> Result<Answer> {
+    answer_again(standing, request).unwrap_or_else(|| {
         Err(Refusal::conflict(
             "reservation_exists",
             format!("there is a reservation {} already; choose another id or none", standing.id),
         )
         .into())
     })
+}
+
+fn header_get(scope: &TenantScope, id: &str) -> Get {
+    Get { table: Table::Stock, key: scope.reservation(id), consistency: Consistency::Strong }
+}
+
+/// The header that stands under an id.
+///
+/// # Errors
+/// As the database.
+pub(super) async fn header_of(ports: &Ports, scope: &TenantScope, id: &str) -> Result<Option<Reservation>> {
+    ports.database.get(header_get(scope, id)).await?.as_ref().map(Reservation::of).transpose()
+}
+
+/// 409 `insufficient_stock` for these lines, by position, with what was found of them.
+///
+/// # Errors
+/// As the database.
+pub(super) async fn refused_for(
+    ports: &Ports,
+    caller: &Caller,
+    wanted: &[Wanted],
+    short: &[(usize, Option<Counters>)],
+) -> Result<Error> {
+    let shortage = |(at, stock): &(usize, Option<Counters>)| {
+        let line = wanted.get(*at)?;
+        Some(Shortage {
+            field: format!("lines[{}].quantity", line.position),
+            location_id: &line.location_id,
+            sku: &line.sku,
+            requested: line.quantity,
+            unit: line.unit,
+            stock: *stock,
+        })
+    };
+    let shortages: Vec<Shortage<'_>> = short.iter().filter_map(shortage).collect();
+    Ok(insufficient_stock(ports, caller, &shortages).await?.into())
 }
 
 /// Reserves all lines or none.
@@ -207,28 +139,18 @@ pub async fn reserve(
         fingerprint: &fingerprint("reserve", request)?,
         number: request_number(ports.environment.as_ref()),
     };
-    let header =
-        Get { table: Table::Stock, key: caller.scope.reservation(&id), consistency: Consistency::Strong };
     // Before the catalogue is asked: a replay must not depend on what became of a product.
-    if let Some(item) = ports.database.get(header.clone()).await? {
-        return answer_of_standing(&item, &keyed);
+    if let Some(header) = header_of(ports, &caller.scope, &id).await?
+        && let Some(standing) = long_reservations::at_rest(ports, &caller.scope, header, now).await?
+    {
+        return answer_of_standing(&standing, &keyed);
     }
     let (wanted, catalogue_was_read) = add_up(ports, caller, request, now).await?;
-    let mut reservation = Reservation {
+    let reservation = Reservation {
         id,
         state: State::Active,
         version: 1,
-        lines: wanted
-            .iter()
-            .map(|line| HeldLine {
-                location_id: line.location_id.clone(),
-                sku: line.sku.clone(),
-                quantity: line.quantity,
-                unit: line.unit,
-                committed: Quantity::ZERO,
-                parts: Vec::new(),
-            })
-            .collect(),
+        lines: wanted.iter().map(held_line).collect(),
         expires_at,
         created_at: now,
         created_by: caller.subject.clone(),
@@ -242,7 +164,35 @@ pub async fn reserve(
             order_id: request.order_id.clone(),
             committed: Vec::new(),
         }],
+        long: None,
     };
+    if wanted.len() > LINES_MAX {
+        return long_reservations::reserve(ports, caller, &wanted, &reservation, &keyed, now).await;
+    }
+    reserve_at_once(ports, caller, &wanted, reservation, &keyed, catalogue_was_read).await
+}
+
+fn held_line(line: &Wanted) -> HeldLine {
+    HeldLine {
+        location_id: line.location_id.clone(),
+        sku: line.sku.clone(),
+        quantity: line.quantity,
+        unit: line.unit,
+        committed: Quantity::ZERO,
+        parts: Vec::new(),
+    }
+}
+
+/// Holds all lines in one transaction.
+async fn reserve_at_once(
+    ports: &Ports,
+    caller: &Caller,
+    wanted: &[Wanted],
+    mut reservation: Reservation,
+    keyed: &KeyedRequest<'_>,
+    catalogue_was_read: bool,
+) -> Result<Answer> {
+    let now = reservation.created_at;
     let movement = Movement {
         kind: "hold",
         reference: reservation.id.clone(),
@@ -252,10 +202,10 @@ pub async fn reserve(
     };
     let mut nothing_expired = BTreeSet::new();
     let mut attempts = Attempts::new(ports.environment.as_ref());
-    let mut layouts = Layouts::new(ports, &caller.scope, &wanted);
+    let mut layouts = Layouts::new(ports, &caller.scope, wanted);
     loop {
-        let places = layouts.places(&wanted);
-        let mut gets = vec![header.clone()];
+        let places = layouts.places(wanted);
+        let mut gets = vec![header_get(&caller.scope, &reservation.id)];
         gets.extend(wanted.iter().zip(&places).map(|(line, place)| Get {
             table: Table::Stock,
             key: place.key(&caller.scope, &line.location_id, &line.sku),
@@ -263,59 +213,32 @@ pub async fn reserve(
         }));
         let mut read = ports.database.get_many(gets).await?.into_iter();
         if let Some(item) = read.next().flatten() {
-            return answer_of_standing(&item, &keyed);
-        }
-        let stock =
-            read.map(|item| item.as_ref().map(Counters::of).transpose()).collect::<Result<Vec<_>>>()?;
-        let (mut shares, mut short, mut again) = (Vec::new(), Vec::new(), None);
-        for (at, (line, (place, seen))) in wanted.iter().zip(places.iter().zip(stock)).enumerate() {
-            match layouts.look(at, line, *place, seen).await? {
-                Taken::Shares(of_line, _) => shares.push(of_line),
-                Taken::Short(stock) => short.push((line, stock)),
-                Taken::Again(why) => again = Some(why),
+            let header = Reservation::of(&item)?;
+            if let Some(standing) = long_reservations::at_rest(ports, &caller.scope, header, now).await? {
+                return answer_of_standing(&standing, keyed);
             }
-        }
-        if let Some(why) = again {
-            attempts.after_a_wait(&why).await?;
+            attempts.at_once("a reservation of this id was given up")?;
             continue;
         }
-        if !short.is_empty() {
-            let mut try_again = false;
-            for (line, stock) in &short {
-                let worth_it = stock.is_some_and(|stock| stock.may_have_expired_holds(now));
-                if !worth_it || nothing_expired.contains(&line.position) {
-                    continue;
-                }
-                let needed = line.quantity.thousandths() - stock.map_or(0, |stock| stock.available);
-                let name = (line.location_id.as_str(), line.sku.as_str());
-                let freed = free_enough(ports, &caller.scope, name, needed, now).await?;
-                if !freed.left {
-                    // What is still short after that is short.
-                    nothing_expired.insert(line.position);
-                }
-                try_again |= freed.any;
-            }
-            if try_again {
-                attempts.at_once("expired holds were freed")?;
+        let shares = match layouts.look_at(wanted, &places, read).await? {
+            Looked::All(shares) => shares,
+            Looked::Again(why) => {
+                attempts.after_a_wait(&why).await?;
                 continue;
             }
-            // A batch is not read at one moment: what is short may have gone to this very request.
-            if let Some(item) = ports.database.get(header.clone()).await? {
-                return answer_of_standing(&item, &keyed);
+            Looked::Short(short) => {
+                if free_short(ports, &caller.scope, wanted, &short, &mut nothing_expired, now).await? {
+                    attempts.at_once("expired holds were freed")?;
+                    continue;
+                }
+                // A batch is not read at one moment: what is short may have gone to this very request.
+                if header_of(ports, &caller.scope, &reservation.id).await?.is_some() {
+                    attempts.at_once("the reservation is there")?;
+                    continue;
+                }
+                return Err(refused_for(ports, caller, wanted, &short).await?);
             }
-            let shortages: Vec<Shortage<'_>> = short
-                .into_iter()
-                .map(|(line, stock)| Shortage {
-                    field: format!("lines[{}].quantity", line.position),
-                    location_id: &line.location_id,
-                    sku: &line.sku,
-                    requested: line.quantity,
-                    unit: line.unit,
-                    stock,
-                })
-                .collect();
-            return Err(insufficient_stock(ports, caller, &shortages).await?.into());
-        }
+        };
         if shares.iter().map(Vec::len).sum::<usize>() > LINES_MAX {
             // Over so many parts no transaction takes it.
             let most = wanted.iter().zip(&shares).max_by_key(|(_, shares)| shares.len());
@@ -339,7 +262,7 @@ pub async fn reserve(
         match ports.database.transact(writes).await {
             Ok(()) => {
                 if catalogue_was_read {
-                    layouts.note_units(&wanted, now);
+                    layouts.note_units(wanted, now);
                 }
                 return Ok(Answer { reservation: reservation.shown(now), replayed: false });
             }
@@ -352,163 +275,11 @@ pub async fn reserve(
             }
             Err(error) if error.is_transient() => {
                 if let DatabaseError::Cancelled(reasons) = &error {
-                    layouts.lost(&wanted, &shares, reasons, &line_of).await?;
+                    layouts.lost(wanted, &shares, reasons, &line_of).await?;
                 }
                 attempts.after_a_wait("reserving").await?;
             }
             Err(error) => return Err(error.into()),
         }
-    }
-}
-
-/// What a header keeps of where a line was taken.
-fn parts_of(shares: &[Share]) -> Vec<HeldPart> {
-    let is_whole = shares.iter().all(|share| share.layout == LAYOUT_WHOLE);
-    let part = |share: &Share| HeldPart { part: share.part, layout: share.layout, quantity: share.quantity };
-    if is_whole { Vec::new() } else { shares.iter().map(part).collect() }
-}
-
-/// What one request knows of how the stock of its lines is laid out.
-struct Layouts<'a> {
-    ports: &'a Ports,
-    scope: &'a TenantScope,
-    /// By line: the layout as it was met last.
-    layouts: Vec<i64>,
-    /// By line: how often another transaction, or too many of them, stood in the way of one whole item.
-    lost: Vec<u32>,
-}
-
-impl<'a> Layouts<'a> {
-    fn new(ports: &'a Ports, scope: &'a TenantScope, wanted: &[Wanted]) -> Self {
-        let hot = ports.environment.hot_stock();
-        let layout =
-            |line: &Wanted| hot.map_or(LAYOUT_WHOLE, |hot| hot.layout(scope, &line.location_id, &line.sku));
-        let layouts = wanted.iter().map(layout).collect();
-        Layouts { ports, scope, layouts, lost: vec![0; wanted.len()] }
-    }
-
-    /// Where to look for each line: at the whole, or at any one part that was not empty.
-    fn places(&self, wanted: &[Wanted]) -> Vec<Place> {
-        let environment = self.ports.environment.as_ref();
-        let place = |(layout, line): (&i64, &Wanted)| match *layout {
-            LAYOUT_WHOLE => Place::Whole,
-            layout => {
-                let empty = environment
-                    .hot_stock()
-                    .map_or(0, |hot| hot.empty_parts(self.scope, &line.location_id, &line.sku));
-                Place::Part { part: EmptyParts(empty).other(parts_in(layout), environment), layout }
-            }
-        };
-        self.layouts.iter().zip(wanted).map(place).collect()
-    }
-
-    fn note(&mut self, at: usize, line: &Wanted, layout: i64) {
-        if let Some(known) = self.layouts.get_mut(at) {
-            *known = layout;
-        }
-        if let Some(hot) = self.ports.environment.hot_stock() {
-            hot.note_layout(self.scope, &line.location_id, &line.sku, layout);
-        }
-    }
-
-    /// Notes what the catalogue said at `now`, of the lines whose stock is split.
-    fn note_units(&self, wanted: &[Wanted], now: Timestamp) {
-        let Some(hot) = self.ports.environment.hot_stock() else { return };
-        for line in wanted {
-            hot.note_unit(self.scope, &line.location_id, &line.sku, line.unit, now);
-        }
-    }
-
-    /// What was `seen` in the `place` where a line was looked for: enough, or a reason to look at all parts.
-    async fn look(
-        &mut self,
-        at: usize,
-        line: &Wanted,
-        place: Place,
-        seen: Option<Counters>,
-    ) -> Result<Taken> {
-        let expected = self.layouts.get(at).copied().unwrap_or(LAYOUT_WHOLE);
-        let stands = seen.filter(|seen| seen.layout == expected);
-        if let Some(seen) = stands.filter(|seen| seen.available >= line.quantity.thousandths()) {
-            let share = Share { part: place.part(), layout: expected, quantity: line.quantity, seen };
-            return Ok(Taken::Shares(vec![share], EmptyParts::default()));
-        }
-        if expected == LAYOUT_WHOLE && (seen.is_none() || stands.is_some()) {
-            return Ok(Taken::Short(seen));
-        }
-        if let Some(split) = seen.filter(|seen| expected == LAYOUT_WHOLE && seen.layout != LAYOUT_WHOLE) {
-            // Any part will do: to look at all now would only be another read of the first, which every
-            // process that meets the split for the first time reads.
-            self.note(at, line, split.layout);
-            return Ok(Taken::Again("the stock is split".to_owned()));
-        }
-        // Another layout stands, or this part is short.
-        let layout = seen.map_or(expected, |seen| if place.part() == 0 { seen.layout } else { expected });
-        let name = (line.location_id.as_str(), line.sku.as_str());
-        let taken = take(self.ports, self.scope, name, line.quantity, layout).await?;
-        match &taken {
-            Taken::Shares(shares, empty) => {
-                self.note(at, line, shares.first().map_or(LAYOUT_WHOLE, |share| share.layout));
-                if let Some(hot) = self.ports.environment.hot_stock() {
-                    hot.note_empty_parts(self.scope, &line.location_id, &line.sku, empty.0);
-                }
-            }
-            Taken::Short(stock) => {
-                self.note(at, line, stock.map_or(LAYOUT_WHOLE, |stock| stock.layout));
-                self.merge_sold_out(at, line, *stock).await?;
-            }
-            Taken::Again(_) => {}
-        }
-        Ok(taken)
-    }
-
-    /// Merges what is sold out, now and then: a refusal rests on all parts, and costs each of them more reads
-    /// than a sale does.
-    async fn merge_sold_out(&mut self, at: usize, line: &Wanted, stock: Option<Counters>) -> Result<()> {
-        let sold_out = stock.is_some_and(|stock| stock.layout != LAYOUT_WHOLE && stock.available <= 0);
-        // One of some: many meet it at once, and each attempt stands in the way of the others.
-        if sold_out && self.ports.environment.random().is_multiple_of(SOLD_OUT_TRY) {
-            match merge(self.ports, self.scope, &line.location_id, &line.sku).await {
-                Ok(LaidOut::Now(layout)) => self.note(at, line, layout),
-                Err(Error::Bug(why)) => return Err(Error::Bug(why)),
-                // It need not be done now, and not by us: the answer stands without it.
-                Ok(_) | Err(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Counts what stood in the way of a transaction, and splits the stock that many want.
-    async fn lost(
-        &mut self,
-        wanted: &[Wanted],
-        shares: &[Vec<Share>],
-        reasons: &[Cancellation],
-        line_of: &[Option<usize>],
-    ) -> Result<()> {
-        for (reason, at) in reasons.iter().zip(line_of) {
-            let Some(at) = *at else { continue };
-            let (Some(line), Some(shares), Some(lost)) =
-                (wanted.get(at), shares.get(at), self.lost.get_mut(at))
-            else {
-                continue;
-            };
-            let stood_in_the_way = matches!(reason, Cancellation::Conflict | Cancellation::Throttled);
-            let Some(whole) = shares.first().filter(|share| share.layout == LAYOUT_WHOLE) else { continue };
-            if !stood_in_the_way {
-                continue;
-            }
-            *lost += 1;
-            let parts = parts_for(whole.seen.available);
-            if *lost < LOST_UNTIL_SPLIT || parts < 2 {
-                continue;
-            }
-            match split(self.ports, self.scope, &line.location_id, &line.sku, parts).await {
-                Ok(LaidOut::Now(layout)) => self.note(at, line, layout),
-                Err(Error::Bug(why)) => return Err(Error::Bug(why)),
-                Ok(_) | Err(_) => {}
-            }
-        }
-        Ok(())
     }
 }

@@ -9,5 +9,6 @@
 
 mod documents;
 mod lists;
+mod long_reserved;
 mod placed;
 mod sale_facts;

@@ -4,12 +4,16 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tillstream_app::capacity::Operation;
 use tillstream_app::environment::Environment;
-use tillstream_app::stock::{conservation, expiry, reservations, reserve};
-use tillstream_app::{Error, Result};
-use tillstream_contracts::inventory::{CommitRequest, ExtendRequest};
+use tillstream_app::stock::{conservation, expiry, long_reservations, reservations, reserve};
+use tillstream_app::{Error, Ports, Result};
+use tillstream_contracts::inventory::{CommitRequest, ExtendRequest, ReservationStatus, ReserveRequest};
+use tillstream_domain::quantity::QuantityInput;
+use tillstream_testkit::faults;
 
 use crate::fixture::{Fault, Fixture, LOCATIONS, SKUS, request};
+use crate::long_reservation_tests::{SHOP, of_each, sku};
 
 /// A number from a seed, the same each time it is asked.
 fn dice(seed: u64, n: u64) -> u64 {
@@ -143,4 +147,171 @@ async fn two_thousand_lives_leave_nothing_reserved() {
             assert!(proof.ranges.is_empty());
         }
     }
+}
+
+/// Products of the shop of long lives, and pieces of each.
+const SHELF: usize = 110;
+const PIECES: i64 = 60;
+
+/// A step of a life, as one request.
+#[derive(Clone)]
+enum Step {
+    Reserve(ReserveRequest),
+    Extend(ExtendRequest),
+    Commit(CommitRequest),
+    Release,
+}
+
+async fn ask(
+    fixture: &Fixture,
+    ports: &Ports,
+    (key, id): (&str, &str),
+    step: &Step,
+) -> Result<reserve::Answer> {
+    let who = &fixture.caller;
+    match step {
+        Step::Reserve(wanted) => reserve::reserve(ports, who, key, wanted).await,
+        Step::Extend(longer) => reservations::extend(ports, who, key, id, longer).await,
+        Step::Commit(sold) => reservations::commit(ports, who, key, id, sold).await,
+        Step::Release => reservations::release(ports, who, key, id).await,
+    }
+}
+
+/// Asks until there is an answer; now and then the first to ask dies on the way, and now and then nobody asks
+/// again: `None`.
+async fn ask_or_die(
+    fixture: &Arc<Fixture>,
+    chance: u64,
+    names: (String, String),
+    step: Step,
+) -> Option<Result<reserve::Answer>> {
+    if chance.is_multiple_of(5) {
+        let after = usize::try_from(chance / 5 % 7).unwrap();
+        let fault = if chance / 35 % 2 == 0 { faults::Fault::DiesBefore } else { faults::Fault::DiesAfter };
+        let mortal = Arc::new(faults::FaultyDatabase::new(fixture.faulty.clone()));
+        let operation = if chance / 70 % 4 == 0 { Operation::GetMany } else { Operation::Transact };
+        mortal.script(operation, std::iter::repeat_n(None, after).chain([Some(fault)]));
+        let (theirs, names, step) = (fixture.clone(), names.clone(), step.clone());
+        let died = fixture
+            .dying(mortal, |ports| async move {
+                let _ = ask(&theirs, &ports, (&names.0, &names.1), &step).await;
+            })
+            .await;
+        if died && chance / 280 % 3 == 0 {
+            return None;
+        }
+    }
+    Some(until_answered(|| ask(fixture, &fixture.ports, (&names.0, &names.1), &step)).await)
+}
+
+/// One life, of which one in sixteen is long. Answers what its client knows: whether all of it was sold.
+async fn live_or_die(fixture: &Arc<Fixture>, seed: u64, life: u64) -> Option<bool> {
+    let roll = |n: u64| dice(seed ^ life.wrapping_mul(0x5851_f42d_4c95_7f2d), n);
+    let pick = |n: u64, of: usize| usize::try_from(roll(n)).unwrap_or(usize::MAX) % of;
+    let many = if roll(0).is_multiple_of(16) { 50 + pick(1, 55) } else { 1 + pick(1, 4) };
+    let first = pick(2, SHELF);
+    let skus: Vec<usize> = (0..many).map(|n| (first + n) % SHELF).collect();
+    let ttl = 1 + i64::try_from(roll(3) % 1_500).unwrap();
+    let id = format!("v-{seed}-{life}");
+    let wanted = ReserveRequest {
+        reservation_id: Some(id.clone()),
+        ..of_each(skus.iter().copied(), 1 + i64::try_from(roll(4) % 3).unwrap(), ttl)
+    };
+    let names = |key: &str| (key.to_owned(), id.clone());
+    match ask_or_die(fixture, roll(5), names("reserve"), Step::Reserve(wanted.clone())).await? {
+        Ok(_) => {}
+        Err(error) => {
+            assert_eq!(error.code(), Some("insufficient_stock"), "{error}");
+            return Some(false);
+        }
+    }
+    for n in 0..roll(6) % 5 {
+        fixture.pass(roll(30 + n) % 4);
+        let (key, step) = match roll(40 + n) % 6 {
+            0 => (
+                format!("extend-{n}"),
+                Step::Extend(ExtendRequest { ttl_seconds: 1 + i64::try_from(roll(50 + n) % 900).unwrap() }),
+            ),
+            1 => ("commit".to_owned(), Step::Commit(CommitRequest::default())),
+            2 => ("release".to_owned(), Step::Release),
+            3 | 4 => {
+                let some = skus.iter().copied().step_by(1 + pick(60 + n, 3));
+                (format!("part-{n}"), Step::Commit(CommitRequest { lines: Some(of_each(some, 1, 1).lines) }))
+            }
+            _ => ("reserve".to_owned(), Step::Reserve(wanted.clone())),
+        };
+        let is_whole = key == "commit";
+        match ask_or_die(fixture, roll(70 + n), names(&key), step).await? {
+            Ok(answer) if answer.reservation.status == ReservationStatus::Committed => return Some(true),
+            Ok(_) => assert!(!is_whole),
+            Err(error) => {
+                let known = ["reservation_expired", "reservation_not_active", "commit_above_held"];
+                assert!(error.code().is_some_and(|code| known.contains(&code)), "{error}");
+            }
+        }
+    }
+    Some(false)
+}
+
+#[tokio::test]
+async fn ten_thousand_lives_with_deaths_leave_nothing_reserved() {
+    let (mut long_ones, mut sold_in_all) = (0, 0);
+    for seed in 0..40 {
+        let fixture = Arc::new(Fixture::with_shelf(500 + seed, SHELF, PIECES).await);
+        fixture.inject(move |n| match dice(seed, n) % 40 {
+            0 => Fault::Conflict,
+            1 => Fault::Throttled,
+            2 => Fault::LostBefore,
+            3 | 4 => Fault::LostAfter,
+            _ => Fault::None,
+        });
+        let mut lives = Vec::new();
+        for life in 0..250 {
+            let fixture = fixture.clone();
+            lives.push(tokio::spawn(async move { live_or_die(&fixture, seed, life).await }));
+        }
+        let mut known = Vec::new();
+        for life in lives {
+            known.push(life.await.unwrap());
+        }
+        fixture.check_invariants();
+        // All time passes, and the keeper comes by.
+        fixture.heal();
+        for _ in 0..2 {
+            fixture.pass(100_000);
+            let now = fixture.environment.now();
+            long_reservations::recover(&fixture.ports, now, 1_000, Timestamp::MAX).await.unwrap();
+            expiry::sweep_expired(&fixture.ports, now, Timestamp::MAX).await.unwrap();
+        }
+        fixture.check_invariants();
+        fixture.relay(|_| true).await;
+        // What each reservation says that it sold is what is gone.
+        let mut sold = vec![0; SHELF];
+        for (life, known) in known.into_iter().enumerate() {
+            let id = format!("v-{seed}-{life}");
+            let Ok(made) = reservations::get(&fixture.ports, &fixture.caller, &id).await else {
+                assert_ne!(known, Some(true), "{id}");
+                continue;
+            };
+            assert_ne!(made.status, ReservationStatus::Active, "{id}");
+            if let Some(all) = known {
+                assert_eq!(made.status == ReservationStatus::Committed, all, "{id}");
+            }
+            long_ones += usize::from(made.lines.len() > reserve::LINES_MAX);
+            for line in &made.lines {
+                let QuantityInput::Whole(pieces) = line.committed else { panic!("{line:?}") };
+                let n: usize = line.sku.trim_start_matches("P-").parse().unwrap();
+                sold[n] += pieces;
+            }
+        }
+        for (n, sold) in sold.iter().enumerate() {
+            let stock = fixture.stock(SHOP, &sku(n)).await;
+            let left = (PIECES - sold) * 1_000;
+            assert_eq!((stock.on_hand, stock.reserved, stock.available), (left, 0, left), "seed {seed} {n}");
+            let proof = conservation::prove(&fixture.ports, &fixture.caller, SHOP, &sku(n)).await.unwrap();
+            assert!(proof.holds && proof.seq_reached == stock.seq, "seed {seed} {proof:?}");
+            sold_in_all += sold;
+        }
+    }
+    assert!(long_ones >= 300 && sold_in_all > 10_000, "{long_ones} long ones, {sold_in_all} sold: no test");
 }

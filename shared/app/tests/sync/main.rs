@@ -14,5 +14,6 @@ mod locations;
 mod products;
 mod resume;
 mod rules;
+mod stock_versions;
 mod templates;
 mod versions;

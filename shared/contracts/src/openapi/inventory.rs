@@ -152,8 +152,8 @@ fn one_stock() {}
     ))]
 fn update_stock() {}
 
-/// Holds stock for a time: all lines or none. Roles: cashier, store manager, warehouse staff,
-/// integration, operator.
+/// Holds stock for a time: all lines or none, up to 1,000 of them. Roles: cashier, store manager, warehouse
+/// staff, integration, operator.
 #[utoipa::path(post, path = "/v1/inventory/reserve", tag = "reservations", params(IdempotencyHeader),
     request_body = ReserveRequest,
     responses(
