@@ -3,12 +3,13 @@
 //! Its tables have no streams (writes become slow with one). It answers transactions as AWS does but
 //! for conflicts, throttling and eventual consistency, which it never shows: [`crate::faults`] does.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tillstream_app::Ports;
 use tillstream_app::capacity::CapacityObserver;
-use tillstream_app::database::Database;
+use tillstream_app::database::{Database, Item, Table, Value};
 use tillstream_aws::clients::{TableNames, emulator};
 use tillstream_aws::dynamodb::DynamoDb;
 use tillstream_aws::table_creation::create_tables;
@@ -26,6 +27,8 @@ pub struct DynamoFixture {
     /// What the tables are called.
     pub tables: TableNames,
     environment: Arc<TestEnvironment>,
+    /// The emulator itself, where it runs in this process.
+    inside: Option<dynoxide::Database>,
 }
 
 impl DynamoFixture {
@@ -38,8 +41,9 @@ impl DynamoFixture {
         let listener =
             tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        tokio::spawn(dynoxide::server::serve_on(listener, database));
-        DynamoFixture::at(&format!("http://{address}"), None).await
+        tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
+        let fixture = DynamoFixture::at(&format!("http://{address}"), None).await?;
+        Ok(DynamoFixture { inside: Some(database), ..fixture })
     }
 
     /// As [`Self::dynoxide`], and tells `observer` what each call costs.
@@ -67,7 +71,27 @@ impl DynamoFixture {
             Some(observer) => adapter.observed_by(observer),
             None => adapter,
         };
-        Ok(DynamoFixture { database: Arc::new(adapter), endpoint: endpoint.to_owned(), tables, environment })
+        Ok(DynamoFixture {
+            database: Arc::new(adapter),
+            endpoint: endpoint.to_owned(),
+            tables,
+            environment,
+            inside: None,
+        })
+    }
+
+    /// Puts many items past the wire, where the emulator runs in this process: many times as fast.
+    ///
+    /// # Errors
+    /// What went wrong, in words.
+    pub fn load(&self, table: Table, items: Vec<Item>) -> Result<(), String> {
+        let database = self.inside.as_ref().ok_or("the emulator runs elsewhere")?;
+        let name = self.tables.of(table).map_err(|error| error.to_string())?;
+        let items = items.into_iter().map(|item| attributes(item.0)).collect();
+        database
+            .import_items(name, items, dynoxide::ImportOptions::default())
+            .map(drop)
+            .map_err(|e| e.to_string())
     }
 
     /// The adapter, to be set up otherwise.
@@ -78,5 +102,20 @@ impl DynamoFixture {
     /// What use cases get: this database, the machine's clock, seeded chance.
     pub fn ports(&self) -> Ports {
         Ports { database: self.database.clone(), environment: self.environment.clone() }
+    }
+}
+
+fn attributes(values: BTreeMap<String, Value>) -> dynoxide::Item {
+    values.into_iter().map(|(name, value)| (name, attribute(value))).collect()
+}
+
+fn attribute(value: Value) -> dynoxide::AttributeValue {
+    match value {
+        Value::S(text) => dynoxide::AttributeValue::S(text),
+        Value::N(number) => dynoxide::AttributeValue::N(number.to_string()),
+        Value::B(bytes) => dynoxide::AttributeValue::B(bytes),
+        Value::Bool(truth) => dynoxide::AttributeValue::BOOL(truth),
+        Value::L(values) => dynoxide::AttributeValue::L(values.into_iter().map(attribute).collect()),
+        Value::M(values) => dynoxide::AttributeValue::M(attributes(values)),
     }
 }
