@@ -12,6 +12,10 @@ import expand  # noqa: E402
 SOURCES = {"DynamoDB", "Kinesis", "SQS"}
 STREAMS = {"DynamoDB", "Kinesis"}
 HTTP_API_SECONDS_MAX = 30
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, resource-based policy.
+POLICY_BYTES_MAX = 20 * 1024
+# Of one that names a stack, a function and a path of usual length.
+STATEMENT_BYTES = 500
 
 
 def resources(template: dict, type: str) -> dict[str, dict]:
@@ -106,6 +110,13 @@ class Templates(unittest.TestCase):
             if any(event["Type"] == "HttpApi" for event in function["Events"].values()):
                 with self.subTest(name):
                     self.assertLess(function["Timeout"], HTTP_API_SECONDS_MAX)
+
+    def test_a_functions_policy_has_room_for_its_routes(self):
+        # SAM lets the gateway call a function by one statement for each route; together they have 20 KB.
+        for name, function in self.functions.items():
+            routes = [event for event in function["Events"].values() if event["Type"] == "HttpApi"]
+            with self.subTest(name):
+                self.assertLessEqual(len(routes) * STATEMENT_BYTES, POLICY_BYTES_MAX)
 
     def test_unknown_routes_have_an_answer(self):
         self.assertIn(("ANY", "$default", "IdentityFunction"), expand.routes(self.root))

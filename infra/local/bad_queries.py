@@ -84,6 +84,7 @@ class BadQueries(HostileClient):
             body = {"lines": [line], "ttl_seconds": 9, **changed}
             yield Case(f"reserve: {name}", self.keyed("POST", "/v1/inventory/reserve", body), status, code)
         yield from self.bad_transfers(nothing, malformed)
+        yield from self.bad_purchases(nothing, malformed)
         at = f"/v1/inventory/reservations/{self.reservation}"
         yield Case(
             "commit with fields", self.keyed("POST", f"{at}/commit", {"order_id": "x"}), 422, malformed
@@ -199,6 +200,49 @@ class BadQueries(HostileClient):
             yield Case(f"{name} no transfer", self.keyed("POST", f"{at}/{name}", body), 404, "transfer_not_found")
         for name, body in [("reject", {"to": "sea", "reason": "x"}), ("cancel", {})]:
             yield Case(f"{name} malformed", self.keyed("POST", f"{at}/{name}", body), 422, malformed)
+
+    def bad_purchases(self, nothing, malformed):
+        """Orders from nobody, suppliers that are none, and deliveries of nothing."""
+        line = {"sku": self.sku, "quantity": 1}
+        order = {"supplier_id": nothing, "location_id": self.store, "lines": [line]}
+        for name, changed, status, code in [
+            ("from nobody", {}, 422, "supplier_unknown"),
+            ("no lines", {"lines": []}, 422, "lines_out_of_range"),
+            ("1,001 lines", {"lines": [line] * 1_001}, 422, "lines_out_of_range"),
+            ("an id with a separator", {"purchase_order_id": "a#b"}, 422, "id_malformed"),
+            ("in the year 1", {"expected_at": "0001-01-01T00:00:00Z"}, 422, "expected_at_out_of_range"),
+            ("at no time", {"expected_at": "soon"}, 422, malformed),
+            ("a cost that is none", {"lines": [{**line, "unit_cost": "-1"}]}, 422, malformed),
+            ("an unknown member", {"on_order": 1}, 422, malformed),
+        ]:
+            request = self.keyed("POST", "/v1/purchase-orders", {**order, **changed})
+            yield Case(f"purchase order: {name}", request, status, code)
+        at = f"/v1/purchase-orders/{nothing}"
+        for name, body in [("receive", {}), ("close", {"reason": "x"}), ("cancel", {"reason": "x"})]:
+            yield Case(f"{name} no order", self.keyed("POST", f"{at}/{name}", body), 404, "purchase_order_not_found")
+        yield Case("orders of nothing", self.ask("/v1/purchase-orders"), 422, "location_or_supplier_missing")
+        supplier = {"id": f"z-{self.run}", "name": "Z", "lead_time_days": 1}
+        for name, changed in [
+            ("an id with a separator", {"id": "a#b"}),
+            ("three years of waiting", {"lead_time_days": 1_095}),
+            ("twice of everything", {"over_delivery_percent": 101}),
+            ("a SKU twice", {"supplies": [{"sku": self.sku}] * 2}),
+            ("costs of no currency", {"supplies": [{"sku": self.sku, "unit_cost": "1"}]}),
+            ("an unknown member", {"rating": 5}),
+        ]:
+            yield Case(
+                f"supplier: {name}", self.keyed("POST", "/v1/suppliers", {**supplier, **changed}), 422, malformed
+            )
+        delivery = {"location_id": self.store, **line}
+        for name, changed, status, code in [
+            ("none of it", {"quantity": 0}, 422, "quantity_invalid"),
+            ("less than none", {"quantity": -1}, 422, "quantity_invalid"),
+            ("from nobody", {"supplier_id": nothing}, 422, "supplier_unknown"),
+            ("to nowhere", {"location_id": nothing}, 404, "location_not_found"),
+            ("unknown SKU", {"sku": nothing}, 422, "sku_unknown"),
+        ]:
+            request = self.keyed("POST", "/v1/inventory/restock", {**delivery, **changed})
+            yield Case(f"restock: {name}", request, status, code)
 
     def lists(self) -> Iterator[Case]:
         paths = [
@@ -499,12 +543,6 @@ class BadQueries(HostileClient):
         line = json.dumps({"id": f"z-{self.run}", "version": 1, "op": "upsert", "data": {}})
         packed = gzip.compress(line.encode())
         yield Case("unknown feed", self.keyed("POST", "/v1/sync/weather", line), 404, "unknown_entity")
-        yield Case(
-            "a feed not taken yet",
-            self.keyed("POST", "/v1/sync/suppliers", line),
-            422,
-            "entity_not_supported",
-        )
         for start in ("0", "-1", "x", "1.5", ""):
             codes = ("from_out_of_range", "query_invalid")
             yield Case(

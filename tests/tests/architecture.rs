@@ -165,6 +165,7 @@ fn a_tenants_scope_comes_from_where_it_may_come_from() {
         "shared/app/src/stock/ledger.rs",
         "shared/app/src/stock/long_reservations/drive.rs",
         "shared/app/src/stock/reconciliation/mod.rs",
+        "shared/app/src/stock/purchases/drive.rs",
         "shared/app/src/stock/transfers/drive.rs",
     ];
     for (name, text) in sources() {

@@ -146,6 +146,7 @@ mod tests {
             "promotions" => include_str!("../../../events/hq-sync/upload-promotions.json"),
             "coupons" => include_str!("../../../events/hq-sync/upload-coupons.json"),
             "customers" => include_str!("../../../events/hq-sync/upload-customers.json"),
+            "suppliers" => include_str!("../../../events/hq-sync/upload-suppliers.json"),
             _ => include_str!("../../../events/hq-sync/status.json"),
         };
         // Beside it: applied, skipped, failed.
@@ -165,6 +166,8 @@ mod tests {
             ("coupons", [2, 0, 0]),
             ("coupons", [0, 2, 0]),
             ("customers", [2, 0, 0]),
+            ("suppliers", [1, 0, 0]),
+            ("suppliers", [0, 1, 0]),
         ] {
             let (parts, reply) = service.event("integration", event(name)).await;
             assert_eq!(parts.status, 200, "{reply}");
@@ -193,7 +196,6 @@ mod tests {
         for (role, request, status, code) in [
             ("store_manager", post("/v1/sync/catalog"), 403, "role_required"),
             ("integration", post("/v1/sync/weather"), 404, "unknown_entity"),
-            ("integration", post("/v1/sync/suppliers"), 422, "entity_not_supported"),
             ("integration", post("/v1/sync/catalog?from=0"), 422, "from_out_of_range"),
             ("integration", post("/v1/sync/catalog?from=x"), 422, "query_invalid"),
             ("integration", post("/v1/sync/catalog?form=1"), 422, "query_invalid"),

@@ -1,10 +1,12 @@
-//! Locations, stock, reservations, movements, counts.
+//! Locations, stock, reservations, movements, counts, suppliers and orders from them.
 
 mod counts;
 mod exceptions;
 mod locations;
+mod purchase_orders;
 mod reservations;
 mod stock;
+mod suppliers;
 mod transfers;
 
 use std::sync::Arc;
@@ -69,6 +71,7 @@ pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
         .route("/v1/inventory", get(stock::list))
         .route("/v1/inventory/update", post(stock::update))
         .route("/v1/inventory/updates", get(stock::changes))
+        .route("/v1/inventory/restock", post(stock::restock))
         .route("/v1/inventory/movements", get(stock::movements))
         .route("/v1/inventory/conservation", get(stock::conservation))
         .route("/v1/inventory/exceptions", get(exceptions::list))
@@ -89,6 +92,13 @@ pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
         .route("/v1/stock-movements/transfer/{id}/receive", post(transfers::receive))
         .route("/v1/stock-movements/transfer/{id}/reject", post(transfers::reject))
         .route("/v1/stock-movements/transfer/{id}/cancel", post(transfers::cancel))
+        .route("/v1/suppliers", get(suppliers::list).post(suppliers::create))
+        .route("/v1/suppliers/{id}", get(suppliers::one).put(suppliers::put))
+        .route("/v1/purchase-orders", get(purchase_orders::all).post(purchase_orders::create))
+        .route("/v1/purchase-orders/{id}", get(purchase_orders::one))
+        .route("/v1/purchase-orders/{id}/receive", post(purchase_orders::receive))
+        .route("/v1/purchase-orders/{id}/close", post(purchase_orders::close))
+        .route("/v1/purchase-orders/{id}/cancel", post(purchase_orders::cancel))
         .route("/v1/inventory/{sku}", get(stock::of_sku))
         .route("/v1/inventory/{location_id}/{sku}", get(stock::one));
     http::router(FUNCTION, routes, services, authenticator)

@@ -3,9 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use tillstream_app::stock::{change_feed, conservation, movements, read, update};
+use tillstream_app::stock::{change_feed, conservation, movements, read, restock, update};
 use tillstream_contracts::inventory::{
-    ConservationQuery, MovementQuery, PageQuery, StockChangesQuery, StockListQuery, StockUpdateRequest,
+    ConservationQuery, MovementQuery, PageQuery, RestockRequest, StockChangesQuery, StockListQuery,
+    StockUpdateRequest,
 };
 use tillstream_runtime::Problem;
 use tillstream_runtime::http::etag::{EntityTag, IfMatch};
@@ -66,6 +67,18 @@ pub(crate) async fn update(
     let answer = update::update(&services.ports, &caller, &key, &request, precondition).await?;
     let tag = EntityTag::of_version(answer.updated.stock.version.unsigned_abs());
     Ok((tag, Replayed(answer.replayed), Json(answer.updated)))
+}
+
+pub(crate) async fn restock(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    IdempotencyKey(key): IdempotencyKey,
+    JsonBody(request): JsonBody<RestockRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    caller.require_role(&UPDATERS)?;
+    let answer = restock::restock(&services.ports, &caller, &key, &request).await?;
+    let tag = EntityTag::of_version(answer.restocked.stock.version.unsigned_abs());
+    Ok((tag, Replayed(answer.replayed), Json(answer.restocked)))
 }
 
 pub(crate) async fn changes(

@@ -25,6 +25,9 @@
 //! | stock | `<t>#update#<scope>#<key>` | `update` | record of a stock update |
 //! | stock | `<t>#transfer#<id>` | `transfer` | transfer between locations |
 //! | stock | `<t>#count#<id>` | `count`, `request#<hash>` | count sheet; that a request recorded lines of it |
+//! | stock | `<t>#purchase-order#<id>` | `purchase-order` | order from a supplier |
+//! | stock | `<t>#on-order#<location>#<sku>` | `<time>#<order>` | what is open of a line of a purchase order, by when it is expected |
+//! | stock | `<t>#restock#<scope>#<key>` | `restock` | record of a delivery without an order |
 //! | stock | `<t>#exception#<id>` | `exception` | stock exception: a task for somebody, open or resolved |
 //! | ledger | `<t>#stock#<location>#<sku>`, `<t>#stock-part#<location>#<sku>#<k>` | `<seq>` (12 digits), `<seq>#gap`, `head`, `compared` | movement; closed gap after `seq`; verified part; compared part |
 //! | ledger | `<t>#stock-changes` | `<page>` (12 digits) | stock items that changed, noted together |
@@ -34,6 +37,7 @@
 //! | catalog | `<t>#rules` | `settings`, `promotion#<id>`, `tax_rule#<id>`, `category#<id>`, `category-tree` | what a tenant sells by |
 //! | catalog | `<t>#coupon#<code>` | `coupon` | coupon |
 //! | catalog | `<t>#customer#<id>` | `customer` | customer |
+//! | catalog | `<t>#supplier#<id>` | `supplier` | supplier |
 //! | catalog | `<t>#sync#<entity>` | `state`, `parked#<hash>#<part>` | feed state; parked bad lines |
 //! | catalog | `<t>#sync-entity#<entity>#<id>` | `entity` | version and place of a feed's part |
 //! | catalog | `<t>#print-template#<kind>#<format>` | `current`, `since#<millis>` (15 digits) | current template of a kind of document; each version there was |
@@ -351,6 +355,33 @@ impl TenantScope {
         Partition(self.pk("counts", &[location_id, state]))
     }
 
+    /// Purchase order.
+    pub fn purchase_order(&self, id: &str) -> Key {
+        self.key("purchase-order", &[id], "purchase-order")
+    }
+
+    /// Index partition of the purchase orders for a location (`to`, `location_pk`) or from a supplier (`from`,
+    /// `sku_pk`), of which something is to come (`open`) or nothing (`closed`).
+    pub fn purchase_orders(&self, way: &str, of: &str, state: &str) -> Partition {
+        Partition(self.pk("purchase-orders", &[way, of, state]))
+    }
+
+    /// What is open of a line of a purchase order: by when it is expected.
+    pub fn open_line(&self, location_id: &str, sku: &str, expected_millis: i64, order_id: &str) -> Key {
+        let sk = format!("{:015}#{order_id}", expected_millis.max(0));
+        self.key("on-order", &[location_id, sku], &sk)
+    }
+
+    /// All open lines of purchase orders for one stock item, the soonest first.
+    pub fn open_lines(&self, location_id: &str, sku: &str) -> Partition {
+        Partition(self.pk("on-order", &[location_id, sku]))
+    }
+
+    /// Record of a delivery without an order: `scope` is who sent it, `key` its idempotency key.
+    pub fn restock(&self, scope: &str, key: &str) -> Key {
+        self.key("restock", &[scope, key], "restock")
+    }
+
     /// Ledger row of one movement.
     pub fn ledger_row(&self, location_id: &str, sku: &str, seq: u64) -> Key {
         self.ledger_row_of_part(location_id, sku, 0, seq)
@@ -441,6 +472,11 @@ impl TenantScope {
     /// Customer.
     pub fn customer(&self, id: &str) -> Key {
         self.key("customer", &[id], "customer")
+    }
+
+    /// Supplier.
+    pub fn supplier(&self, id: &str) -> Key {
+        self.key("supplier", &[id], "supplier")
     }
 
     /// Location.

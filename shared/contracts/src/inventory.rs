@@ -25,7 +25,7 @@ pub struct StockLevel {
     /// on hand − reserved − safety stock. Negative only after a count or a raised safety stock.
     #[schema(value_type = QuantitySchema)]
     pub available: QuantityInput,
-    /// Ordered from suppliers.
+    /// Ordered from suppliers and not here yet: by purchase orders, and elsewhere as HQ tells it.
     #[schema(value_type = QuantitySchema)]
     pub incoming: QuantityInput,
     /// On its way here from another location.
@@ -99,6 +99,51 @@ pub struct StockUpdated {
     pub change: QuantityInput,
     /// Whether this update left less than is promised (`available` below zero): somebody must look.
     pub exception_opened: bool,
+}
+
+/// `POST /v1/inventory/restock`: a delivery that no purchase order is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RestockRequest {
+    /// Where.
+    #[schema(example = "s-uk-1", max_length = 64)]
+    pub location_id: String,
+    /// What.
+    #[schema(example = "85123A", max_length = 64)]
+    pub sku: String,
+    /// How many fit for sale, above zero.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+    /// From whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "sup-1", max_length = 64)]
+    pub supplier_id: Option<String>,
+    /// What the delivery is called on paper, for the ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "DN-20117", min_length = 1, max_length = 64)]
+    pub reference: Option<String>,
+    /// Why, for the ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 200)]
+    pub reason: Option<String>,
+}
+
+/// What a restock did. A replay answers the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Restocked {
+    /// The stock as this restock left it; of stock that is split over parts for the sake of speed, as it was read
+    /// for it.
+    #[serde(flatten)]
+    pub stock: StockLevel,
+    /// By how much on hand grew.
+    #[schema(value_type = QuantitySchema)]
+    pub change: QuantityInput,
+    /// The `reference` of its movement in the ledger.
+    pub restock_id: String,
+    /// From whom.
+    pub supplier_id: Option<String>,
+    /// What the delivery is called on paper.
+    pub reference: Option<String>,
 }
 
 /// One line of a reservation request.
@@ -218,6 +263,17 @@ pub struct Elsewhere {
     pub available: QuantityInput,
 }
 
+/// What is to come of a SKU by one purchase order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExpectedDelivery {
+    /// How many.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+    /// When they are expected.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+}
+
 /// A line that could not be held: member `lines` of the `insufficient_stock` problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShortLine {
@@ -234,6 +290,10 @@ pub struct ShortLine {
     /// How many are ordered.
     #[schema(value_type = QuantitySchema)]
     pub incoming: QuantityInput,
+    /// When some of them are expected, by purchase orders for this location: the soonest first, at most 5; looked
+    /// for of the first 50 lines that are short. A time that is over is a delivery that is late.
+    #[schema(max_items = 5)]
+    pub expected: Vec<ExpectedDelivery>,
     /// Where else it is, the most first, among the locations that the token reaches; looked for of the first 50
     /// lines that are short.
     pub elsewhere: Vec<Elsewhere>,
@@ -254,6 +314,9 @@ pub struct MovementDelta {
     /// On the way here from another location.
     #[schema(value_type = QuantitySchema)]
     pub in_transit: QuantityInput,
+    /// Ordered from suppliers by purchase orders, and not here yet.
+    #[schema(value_type = QuantitySchema)]
+    pub on_order: QuantityInput,
 }
 
 /// Counters after a movement.
@@ -274,6 +337,9 @@ pub struct MovementCounters {
     /// On the way here from another location.
     #[schema(value_type = QuantitySchema)]
     pub in_transit: QuantityInput,
+    /// Ordered from suppliers by purchase orders, and not here yet.
+    #[schema(value_type = QuantitySchema)]
+    pub on_order: QuantityInput,
     /// Safety stock.
     #[schema(value_type = QuantitySchema)]
     pub safety_stock: QuantityInput,
@@ -291,7 +357,8 @@ pub struct StockMovement {
     /// For a row of kind `gap_closed`: the first of the movements it stands for; `seq` is the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_seq: Option<i64>,
-    /// `sale`, `return`, `adjustment`, `count`, `hold`, `release`, `expire`, `commit`, `sync`, `split`, `merge`,
+    /// `sale`, `return`, `adjustment`, `count`, `restock`, `hold`, `release`, `expire`, `commit`, `sync`, `split`,
+    /// `merge`, `transfer_ship` …, `purchase_place`, `purchase_receive`, `purchase_close`, `purchase_cancel`,
     /// `discrepancy` (sold offline beyond what there was; the reference is its exception), `reconciliation` (a
     /// difference corrected), `gap_closed` ….
     pub kind: String,

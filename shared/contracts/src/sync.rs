@@ -104,12 +104,16 @@ pub struct StockData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<QuantitySchema>)]
     pub reorder_point: Option<QuantityInput>,
+    /// Ordered from suppliers elsewhere than by purchase orders here; unchanged where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub incoming: Option<QuantityInput>,
 }
 
 impl StockData {
     /// Its fields by name.
     pub const FIELDS: &'static [&'static str] =
-        &["location_id", "sku", "on_hand", "safety_stock", "reorder_point"];
+        &["location_id", "sku", "on_hand", "safety_stock", "reorder_point", "incoming"];
 }
 
 /// Data of a line of the templates' feed. The line's id is the template's.

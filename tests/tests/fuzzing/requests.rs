@@ -40,6 +40,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("/v1/shifts", "orders"),
     ("/v1/inventory", "inventory"),
     ("/v1/stock-movements", "inventory"),
+    ("/v1/suppliers", "inventory"),
+    ("/v1/purchase-orders", "inventory"),
     ("/v1/locations", "inventory"),
     ("/v1/warehouses", "inventory"),
     ("/v1/retail-locations", "inventory"),

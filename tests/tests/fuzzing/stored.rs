@@ -18,6 +18,7 @@ use tillstream_app::aggregation::completeness::Completeness;
 use tillstream_app::database::{Item, Value};
 use tillstream_app::pos::cart_item::{cart_item, cart_of};
 use tillstream_app::stock::long_reservations::chunk::Chunk;
+use tillstream_app::stock::purchases::{self, StoredPurchase};
 use tillstream_app::stock::reservation_item::Reservation;
 use tillstream_app::stock::transfers::{Body, Pending, Step, StoredTransfer};
 use tillstream_app::tenancy::TenantScope;
@@ -39,6 +40,7 @@ use tillstream_domain::money::{Currency, UNIT_PRICE_MAX, UnitPrice};
 use tillstream_domain::pricing::{
     Coupon, CouponBenefit, ManualDiscount, ManualDiscountKind, Modifier, Reason, Selector, Source,
 };
+use tillstream_domain::purchase_order::{self, PurchaseAction, PurchaseLine};
 use tillstream_domain::quantity::{Quantity, Unit};
 use tillstream_domain::transfer::{Settled, TransferAction, TransferLine};
 
@@ -480,7 +482,31 @@ fn encodings() -> Vec<Vec<u8>> {
         compact::encode(&Completeness { folded, ..Completeness::default() }).unwrap(),
         compact::encode(&page.products).unwrap(),
         compact::encode(&transfer_body()).unwrap(),
+        compact::encode(&purchase_body()).unwrap(),
     ]
+}
+
+fn purchase_body() -> purchases::Body {
+    let six = Quantity::from_thousandths(6_000).unwrap();
+    let cost = Some("1.10".parse().unwrap());
+    let lines = ["85123A", "22423"].map(|sku| PurchaseLine::ordered(sku.into(), Unit::Piece, cost, six));
+    let none = Quantity::ZERO;
+    let settled =
+        purchase_order::Settled { line: 0, received: six, damaged: none, written_off: none, taken: six };
+    let step = |action, settled| purchases::Step {
+        action,
+        key: "k".into(),
+        fingerprint: "f".into(),
+        request: 7,
+        at: 1_291_190_760_000,
+        by: "e-7".into(),
+        reason: Some("bankrupt".into()),
+        settled,
+        version: 1,
+    };
+    let pending = purchases::Pending { step: step(PurchaseAction::Close, vec![settled]), done: 0 };
+    let steps = vec![step(PurchaseAction::Place, vec![]), step(PurchaseAction::Receive, vec![settled])];
+    purchases::Body { lines: lines.into(), steps, pending: Some(pending) }
 }
 
 fn transfer_body() -> Body {
@@ -612,7 +638,7 @@ proptest! {
     fn an_altered_transfer_is_read_or_refused(body in garbage(), version in any::<i64>()) {
         let item = Item::new(&scope().transfer("t-1"))
             .with("transfer_id", "t-1").with("from_location_id", "a").with("to_location_id", "b")
-            .with("created_at", version).with("version", version).with("body", body);
+            .with("created_at", version).with("born", version).with("version", version).with("body", body);
         guarded(1_000, FACTOR, || {
             if let Ok(read) = StoredTransfer::of(&item) {
                 let _ = (read.shown(), read.summary());
@@ -628,6 +654,21 @@ proptest! {
         guarded(1_000, FACTOR, || {
             if let Ok(read) = Chunk::of(0, &item) {
                 let _ = read.lines.iter().map(|line| line.held_before(u32::MAX)).collect::<Vec<_>>();
+            }
+        });
+    }
+
+    #[test]
+    fn an_altered_purchase_order_is_read_or_refused(
+        body in garbage(), version in any::<i64>(), percent in any::<i64>(), currency in "[A-Z]{2,4}",
+    ) {
+        let item = Item::new(&scope().purchase_order("po-1"))
+            .with("purchase_order_id", "po-1").with("supplier_id", "sup-1").with("location_id", "a")
+            .with("currency", currency).with("over_delivery_percent", percent).with("expected_at", version)
+            .with("created_at", version).with("version", version).with("body", body);
+        guarded(1_000, FACTOR, || {
+            if let Ok(read) = StoredPurchase::of(&item) {
+                let _ = (read.shown(), read.summary(), read.status());
             }
         });
     }
@@ -743,4 +784,29 @@ fn nothing_is_written_that_cannot_be_read() {
     assert_eq!(cart_item(&scope(), &cart).unwrap_err().code(), Some("cart_too_large"));
     let fewer = Cart { lines: cart.lines[..4_000].to_vec(), ..cart };
     assert_eq!(cart_of(&cart_item(&scope(), &fewer).unwrap()).unwrap(), fewer);
+}
+
+/// The items that are altered above are ones that are read where nothing is altered.
+#[test]
+fn what_is_altered_can_be_read_as_it_stands() {
+    let transfer = Item::new(&scope().transfer("t-1"))
+        .with("transfer_id", "t-1")
+        .with("from_location_id", "a")
+        .with("to_location_id", "b")
+        .with("created_at", 1)
+        .with("born", 1)
+        .with("version", 1)
+        .with("body", compact::encode(&transfer_body()).unwrap());
+    assert_eq!(StoredTransfer::of(&transfer).unwrap().shown().lines.len(), 2);
+    let order = Item::new(&scope().purchase_order("po-1"))
+        .with("purchase_order_id", "po-1")
+        .with("supplier_id", "sup-1")
+        .with("location_id", "a")
+        .with("currency", "GBP")
+        .with("over_delivery_percent", 5)
+        .with("expected_at", 1)
+        .with("created_at", 1)
+        .with("version", 1)
+        .with("body", compact::encode(&purchase_body()).unwrap());
+    assert_eq!(StoredPurchase::of(&order).unwrap().shown().lines.len(), 2);
 }

@@ -23,7 +23,8 @@ pub const TAX_NUMBER_CHARACTERS_MAX: usize = 64;
 /// Longest address or hours, in characters. These may have several lines.
 pub const TEXT_CHARACTERS_MAX: usize = 500;
 
-fn is_text(text: &str) -> bool {
+/// Whether `text` is 1 to [`TEXT_CHARACTERS_MAX`] characters, none of them a control character but line feeds.
+pub(super) fn is_text(text: &str) -> bool {
     !text.trim().is_empty()
         && text.chars().count() <= TEXT_CHARACTERS_MAX
         && !text.chars().any(|c| c.is_control() && c != '\n')

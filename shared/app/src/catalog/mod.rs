@@ -1,4 +1,4 @@
-//! Products, prices and locations.
+//! Products, prices, locations and suppliers.
 
 pub(crate) mod attempt;
 pub mod barcodes;
@@ -13,3 +13,5 @@ pub mod put_record;
 pub mod reach;
 pub mod settings;
 pub mod standing;
+pub mod supplier_rules;
+pub mod suppliers;

@@ -21,9 +21,8 @@ use crate::ports::{EventStream, Ports, WakeUpQueue};
 use crate::pos::plan;
 use crate::stock::expiry::sweep_expired;
 use crate::stock::ledger_gaps::walk_ledger_gaps;
-use crate::stock::long_reservations;
 use crate::stock::split::merge_quiet;
-use crate::stock::{counts, reconciliation, transfers};
+use crate::stock::{counts, long_reservations, purchases, reconciliation, transfers};
 use crate::tenancy::TenantScope;
 use tillstream_domain::location::{Location, LocationKind};
 
@@ -37,6 +36,8 @@ const COUNTS_MAX: usize = 200;
 const DIFFERENCES_MAX: usize = 200;
 /// Long reservations looked at in one run.
 const RESERVATIONS_MAX: usize = 200;
+/// Purchase orders looked at in one run.
+const PURCHASE_ORDERS_MAX: usize = 200;
 /// Orders of changed status looked at in one run.
 const VERSIONS_MAX: usize = 200;
 /// Stock items whose ledger is looked at in one run, per tenant.
@@ -59,6 +60,8 @@ pub struct Report {
     pub counts: usize,
     /// Long reservations looked at that nobody went on with.
     pub reservations: usize,
+    /// Purchase orders looked at that nobody went on with.
+    pub purchase_orders: usize,
     /// Holds freed.
     pub holds: usize,
     /// Facts sent again.
@@ -109,12 +112,13 @@ mod share {
     pub(super) const TRANSFERS: i32 = 2;
     pub(super) const COUNTS: i32 = 2;
     pub(super) const RESERVATIONS: i32 = 2;
+    pub(super) const PURCHASE_ORDERS: i32 = 2;
     pub(super) const VERSIONS: i32 = 1;
     pub(super) const DIFFERENCES: i32 = 1;
     pub(super) const DELIVERIES: i32 = 3;
     pub(super) const HOLDS: i32 = 3;
     /// Of all.
-    pub(super) const ALL: i32 = 22;
+    pub(super) const ALL: i32 = 24;
 }
 
 impl Shares {
@@ -155,6 +159,9 @@ pub async fn run(
     let until_then = until(share::RESERVATIONS);
     let continued = long_reservations::recover(ports, now, RESERVATIONS_MAX, until_then).await;
     report.reservations = report.note("reservations", continued).unwrap_or(0);
+    let until_then = until(share::PURCHASE_ORDERS);
+    let continued = purchases::recover(ports, now, PURCHASE_ORDERS_MAX, until_then).await;
+    report.purchase_orders = report.note("purchase orders", continued).unwrap_or(0);
     let announced = versions::announce_due(ports, queue, now, VERSIONS_MAX, until(share::VERSIONS)).await;
     report.note("versions", announced);
     let again = reconciliation::look_again(ports, now, DIFFERENCES_MAX, until(share::DIFFERENCES)).await;
@@ -319,6 +326,8 @@ mod tests {
             share::PLANS,
             share::TRANSFERS,
             share::COUNTS,
+            share::RESERVATIONS,
+            share::PURCHASE_ORDERS,
             share::VERSIONS,
             share::DIFFERENCES,
             share::DELIVERIES,

@@ -150,7 +150,7 @@ impl<'a> Rounds<'a> {
         match plan::drive(self.ports, scope, &cart.id, self.context.now).await? {
             // A plan that was begun online gives up; the next, of what was sold offline, does not.
             PlanEnd::Released(shortages) if !shortages.is_empty() && !self.context.offline => {
-                Err(insufficient_stock(cart, &shortages).into())
+                self.refuse_short(cart, &shortages).await
             }
             // Why is told by the next round, unless it changed meanwhile.
             PlanEnd::Released(_) => self.retries.again("the plan gave up").await,
@@ -268,11 +268,21 @@ impl<'a> Rounds<'a> {
                     // short may have gone to a twin of this request.
                     self.retries.again("the cart changed while its stock was looked at").await?;
                 } else {
-                    return Err(insufficient_stock(cart, &shortages).into());
+                    self.refuse_short(cart, &shortages).await?;
                 }
             }
         }
         Ok(false)
+    }
+
+    /// Refuses what is short. Where what is to come of it cannot be read now, another round is due, which finds it
+    /// short again.
+    async fn refuse_short(&mut self, cart: &Cart, shortages: &[Shortage]) -> Result<()> {
+        match insufficient_stock(self.ports, &self.context.caller.scope, cart, shortages).await {
+            Ok(refusal) => Err(refusal.into()),
+            Err(error @ Error::Retryable { .. }) => self.retries.again(&error.to_string()).await,
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the stock of a SKU was met split.

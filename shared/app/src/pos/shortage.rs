@@ -12,6 +12,7 @@ use crate::ports::Ports;
 use crate::stock::counters::Counters;
 use crate::stock::expiry::{FreedHolds, free_enough};
 use crate::stock::layout::layout_of;
+use crate::stock::on_order::coming;
 use crate::tenancy::TenantScope;
 
 /// One SKU of which there is not enough.
@@ -94,18 +95,31 @@ pub async fn free_expired_holds(
     Ok(all)
 }
 
-/// The refusal: 409 `insufficient_stock`, naming per line what is available.
-pub fn insufficient_stock(cart: &Cart, shortages: &[Shortage]) -> Refusal {
+/// The refusal: 409 `insufficient_stock`, naming per line what is available, and what is to come when. Only who is
+/// refused pays for looking.
+///
+/// # Errors
+/// Those of the database.
+pub async fn insufficient_stock(
+    ports: &Ports,
+    scope: &TenantScope,
+    cart: &Cart,
+    shortages: &[Shortage],
+) -> Result<Refusal> {
     let detail = match shortages {
         [one] => format!("{}: {} wanted, {} available", one.sku, one.requested, one.available),
         many => format!("{} products are short; see lines", many.len()),
     };
     let mut refusal = Refusal::conflict("insufficient_stock", detail);
     let placed = Lane::is_virtual(&cart.register_id);
+    let line_of = |short: &Shortage| cart.lines.iter().enumerate().find(|(_, line)| line.sku == short.sku);
+    let unit_of = |short: &Shortage| line_of(short).map_or(Unit::Piece, |(_, line)| line.unit);
+    let names: Vec<_> =
+        shortages.iter().map(|short| (cart.store_id.as_str(), short.sku.as_str(), unit_of(short))).collect();
+    let coming = coming(ports, scope, &names).await?;
     let mut lines = Vec::new();
-    for short in shortages {
-        let line = cart.lines.iter().enumerate().find(|(_, line)| line.sku == short.sku);
-        let unit = line.map_or(Unit::Piece, |(_, line)| line.unit);
+    for (short, coming) in shortages.iter().zip(coming) {
+        let (line, unit) = (line_of(short), unit_of(short));
         let message = format!("{} wanted, {} available", short.requested, short.available);
         // A till names lines by their ids; who places an order has only their positions.
         let field = match line {
@@ -119,7 +133,9 @@ pub fn insufficient_stock(cart: &Cart, shortages: &[Shortage]) -> Refusal {
             "location_id": cart.store_id,
             "requested": short.requested.display(unit),
             "available": short.available.display(unit),
+            "incoming": coming.incoming.display(unit),
+            "expected": coming.expected,
         }));
     }
-    refusal.with_extra("lines", lines)
+    Ok(refusal.with_extra("lines", lines))
 }

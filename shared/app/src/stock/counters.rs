@@ -38,6 +38,8 @@ pub struct Delta {
     pub damaged: i64,
     /// On its way here from another location (not part of on hand).
     pub in_transit: i64,
+    /// Ordered from suppliers and not here yet (not part of on hand).
+    pub on_order: i64,
 }
 
 impl Delta {
@@ -78,6 +80,7 @@ impl std::ops::AddAssign for Delta {
         self.reserved += other.reserved;
         self.damaged += other.damaged;
         self.in_transit += other.in_transit;
+        self.on_order += other.on_order;
     }
 }
 
@@ -90,6 +93,7 @@ impl std::ops::Neg for Delta {
             reserved: -self.reserved,
             damaged: -self.damaged,
             in_transit: -self.in_transit,
+            on_order: -self.on_order,
         }
     }
 }
@@ -150,6 +154,10 @@ pub fn stock_update_at(
         // Nor can arrive what was not sent.
         conditions.push(Condition::Ge("in_transit", (-delta.in_transit).into()));
     }
+    if delta.on_order < 0 {
+        // Nor what was not ordered.
+        conditions.push(Condition::Ge("on_order", (-delta.on_order).into()));
+    }
     changes.extend(counter_changes(delta, delta.available()));
     changes.extend(movement_changes(movement, delta));
     Write::Update {
@@ -169,7 +177,7 @@ pub struct StockTarget {
     pub safety_stock: Option<i64>,
     /// Reorder point, in thousandths.
     pub reorder_point: Option<i64>,
-    /// Ordered from suppliers, in thousandths.
+    /// Ordered elsewhere than by purchase orders, in thousandths.
     pub incoming: Option<i64>,
     /// How the product is sold.
     pub unit: Option<Unit>,
@@ -258,6 +266,7 @@ pub(super) fn counter_changes(delta: Delta, available: i64) -> Vec<Change> {
     ];
     // Most stock is never on its way anywhere: its item says nothing of it.
     changes.extend((delta.in_transit != 0).then_some(Change::Add("in_transit", delta.in_transit)));
+    changes.extend((delta.on_order != 0).then_some(Change::Add("on_order", delta.on_order)));
     changes
 }
 
@@ -291,6 +300,10 @@ pub fn movement_changes(movement: &Movement, delta: Delta) -> Vec<Change> {
             0 => Change::Remove("last_in_transit"),
             moved => Change::Set("last_in_transit", moved.into()),
         },
+        match delta.on_order {
+            0 => Change::Remove("last_on_order"),
+            moved => Change::Set("last_on_order", moved.into()),
+        },
     ];
     changes.push(match &movement.reason {
         Some(reason) => Change::Set("last_reason", reason.as_str().into()),
@@ -314,10 +327,12 @@ pub struct Counters {
     pub safety_stock: i64,
     /// Where to order again; 0 where none is set.
     pub reorder_point: i64,
-    /// Ordered from suppliers.
+    /// Ordered from suppliers elsewhere than by purchase orders, as a feed told it.
     pub incoming: i64,
     /// On its way here from another location.
     pub in_transit: i64,
+    /// Ordered from suppliers by purchase orders, and not here yet.
+    pub on_order: i64,
     /// Count of changes: the sequence of the ledger.
     pub seq: i64,
     /// Number of the layout that stands ([`crate::stock::layout`]).
@@ -359,7 +374,13 @@ impl Counters {
             reserved: self.reserved,
             damaged: self.damaged,
             in_transit: self.in_transit,
+            on_order: self.on_order,
         }
+    }
+
+    /// Ordered from suppliers and not here yet, wherever it was ordered.
+    pub fn coming(&self) -> i64 {
+        self.incoming + self.on_order
     }
 
     /// With those of another part added.
@@ -371,6 +392,7 @@ impl Counters {
             available: self.available + part.available,
             damaged: self.damaged + part.damaged,
             in_transit: self.in_transit + part.in_transit,
+            on_order: self.on_order + part.on_order,
             seq: self.seq + part.seq,
             earliest_expiry: match (self.earliest_expiry, part.earliest_expiry) {
                 (Some(one), Some(other)) => Some(one.min(other)),
@@ -396,6 +418,7 @@ impl Counters {
             reorder_point: number("reorder_point"),
             incoming: number("incoming"),
             in_transit: number("in_transit"),
+            on_order: number("on_order"),
             seq: item.number("seq")?,
             layout: number("layout"),
             past: Layouts {

@@ -40,7 +40,7 @@ pub struct LedgerRow {
     /// By how much.
     pub delta: Delta,
     /// Counters after it. Only what a row keeps: on hand, reserved, available, damaged, in
-    /// transit, safety stock, seq.
+    /// transit, on order, safety stock, seq.
     pub after: Counters,
 }
 
@@ -71,11 +71,13 @@ impl LedgerRow {
             .with("delta_reserved", self.delta.reserved)
             .with("delta_damaged", self.delta.damaged)
             .with_some("delta_in_transit", some(self.delta.in_transit))
+            .with_some("delta_on_order", some(self.delta.on_order))
             .with("on_hand", self.after.on_hand)
             .with("reserved", self.after.reserved)
             .with("available", self.after.available)
             .with("damaged", self.after.damaged)
             .with_some("in_transit", some(self.after.in_transit))
+            .with_some("on_order", some(self.after.on_order))
             .with("safety_stock", self.after.safety_stock)
             .with_some("unit", self.after.unit.map(|unit| unit.name())))
     }
@@ -101,6 +103,7 @@ impl LedgerRow {
                 reserved: item.number("delta_reserved")?,
                 damaged: item.number("delta_damaged")?,
                 in_transit: item.opt_number("delta_in_transit").unwrap_or(0),
+                on_order: item.opt_number("delta_on_order").unwrap_or(0),
             },
             after: Counters::of(item)?,
         })
@@ -156,6 +159,7 @@ pub fn ledger_rows(old: Option<&Item>, new: Option<&Item>) -> Result<Option<Item
             reserved: new.number("last_reserved")?,
             damaged: new.number("last_damaged")?,
             in_transit: new.opt_number("last_in_transit").unwrap_or(0),
+            on_order: new.opt_number("last_on_order").unwrap_or(0),
         },
         after,
     };

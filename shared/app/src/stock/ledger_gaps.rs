@@ -67,6 +67,7 @@ impl Head {
                 reserved: item.number("reserved")?,
                 damaged: item.number("damaged")?,
                 in_transit: item.opt_number("in_transit").unwrap_or(0),
+                on_order: item.opt_number("on_order").unwrap_or(0),
             },
             missed_through: item.opt_number("missed_through"),
             missed_at: item.opt_number("missed_at").unwrap_or(0),
@@ -81,6 +82,7 @@ impl Head {
             .with("reserved", self.after.reserved)
             .with("damaged", self.after.damaged)
             .with_some("in_transit", some(self.after.in_transit))
+            .with_some("on_order", some(self.after.on_order))
             .with_some("missed_through", self.missed_through)
             .with_some("missed_at", self.missed_through.map(|_| self.missed_at));
         // Two walks that meet must not close the same gap differently.
@@ -164,6 +166,7 @@ pub async fn close_gaps(
                 reserved: known.reserved,
                 damaged: known.damaged,
                 in_transit: known.in_transit,
+                on_order: known.on_order,
                 // A row does not say by how much safety stock moved; what holds after it held before,
                 // unless one of the lost movements or this one set it.
                 safety_stock: row.after.safety_stock,

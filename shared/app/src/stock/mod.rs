@@ -1,4 +1,4 @@
-//! Stock: counters, reservations, ledger.
+//! Stock: counters, reservations, transfers, purchase orders, ledger.
 
 mod attempts;
 pub mod change_feed;
@@ -17,6 +17,8 @@ mod line_layouts;
 pub mod listing;
 pub mod long_reservations;
 pub mod movements;
+pub(crate) mod on_order;
+pub mod purchases;
 pub mod read;
 pub mod reconciliation;
 mod references;
@@ -24,6 +26,7 @@ mod request_identity;
 pub mod reservation_item;
 pub mod reservations;
 pub mod reserve;
+pub mod restock;
 mod shortage;
 pub mod split;
 pub mod standing;

@@ -24,6 +24,7 @@ pub(super) fn shown_delta(delta: &Delta, unit: Option<Unit>) -> MovementDelta {
         reserved: shown(delta.reserved, unit),
         damaged: shown(delta.damaged, unit),
         in_transit: shown(delta.in_transit, unit),
+        on_order: shown(delta.on_order, unit),
     }
 }
 
@@ -35,6 +36,7 @@ pub(super) fn shown_counters(counters: &Counters, unit: Option<Unit>) -> Movemen
         available: shown(counters.available, unit),
         damaged: shown(counters.damaged, unit),
         in_transit: shown(counters.in_transit, unit),
+        on_order: shown(counters.on_order, unit),
         safety_stock: shown(counters.safety_stock, unit),
     }
 }

@@ -30,7 +30,7 @@ pub fn level(location_id: &str, sku: &str, counters: &Counters) -> StockLevel {
         on_hand: counters.shown(counters.on_hand),
         reserved: counters.shown(counters.reserved),
         available: counters.shown(counters.available),
-        incoming: counters.shown(counters.incoming),
+        incoming: counters.shown(counters.coming()),
         in_transit: counters.shown(counters.in_transit),
         damaged: counters.shown(counters.damaged),
         safety_stock: counters.shown(counters.safety_stock),

@@ -9,6 +9,7 @@ use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::counters::{Counters, shown};
 use crate::stock::listing::StockName;
+use crate::stock::on_order::coming;
 use crate::stock::standing::standings;
 use crate::tenancy::Caller;
 
@@ -49,22 +50,26 @@ pub(super) async fn insufficient_stock(
         found.extend(try_join_all(looked).await?);
     }
     let mut found = found.into_iter();
+    let names: Vec<_> = shortages.iter().map(|short| (short.location_id, short.sku, short.unit)).collect();
+    let mut coming = coming(ports, &caller.scope, &names).await?.into_iter();
     let line = |shortage: &Shortage<'_>| {
         let stock = shortage.stock.unwrap_or_default();
         let unit = Some(shortage.unit);
+        let coming = coming.next().unwrap_or_default();
         ShortLine {
             location_id: shortage.location_id.to_owned(),
             sku: shortage.sku.to_owned(),
             requested: shortage.requested.display(shortage.unit),
             available: shown(stock.available.max(0), unit),
-            incoming: shown(stock.incoming, unit),
+            incoming: coming.incoming.display(shortage.unit),
+            expected: coming.expected,
             elsewhere: found.next().unwrap_or_default(),
         }
     };
     let lines: Vec<ShortLine> = shortages.iter().map(line).collect();
     let mut refusal = Refusal::conflict(
         "insufficient_stock",
-        "not enough is available; `lines` says what is left, what is coming and where else it is",
+        "not enough is available; `lines` says what is left, what is coming when, and where else it is",
     )
     .with_extra("lines", serde_json::to_value(&lines).map_err(Error::bug)?);
     for (shortage, line) in shortages.iter().zip(&lines) {

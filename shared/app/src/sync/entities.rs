@@ -2,17 +2,14 @@
 
 use tillstream_contracts::catalog::{LocationBody, ProductBody};
 use tillstream_contracts::price_rules::{CategoryData, CouponData, CustomerData, PromotionData, TaxRuleData};
+use tillstream_contracts::suppliers::SupplierBody;
 use tillstream_contracts::sync::{PriceData, StockData, TemplateData};
 
 use super::line::LINE_BYTES_MAX;
-use crate::error::{Refusal, RefusalKind, Result};
+use crate::error::{Refusal, Result};
 
 /// Lines that are applied between two checkpoints: what one batch read takes.
 const BATCH_LINES: usize = 100;
-
-/// Feeds that the contract names and this build does not take yet.
-const NOT_SUPPORTED: &[&str] =
-    &["categories", "tax_rules", "promotions", "customers", "coupons", "suppliers"];
 
 /// A feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,11 +34,13 @@ pub enum Entity {
     Coupons,
     /// Customers.
     Customers,
+    /// Suppliers.
+    Suppliers,
 }
 
 impl Entity {
     /// All of them.
-    pub const ALL: [Entity; 10] = [
+    pub const ALL: [Entity; 11] = [
         Entity::Catalog,
         Entity::Locations,
         Entity::Inventory,
@@ -51,6 +50,7 @@ impl Entity {
         Entity::Promotions,
         Entity::Coupons,
         Entity::Customers,
+        Entity::Suppliers,
         Entity::PrintTemplates,
     ];
 
@@ -67,28 +67,20 @@ impl Entity {
             Entity::Promotions => "promotions",
             Entity::Coupons => "coupons",
             Entity::Customers => "customers",
+            Entity::Suppliers => "suppliers",
         }
     }
 
     /// From its name.
     ///
     /// # Errors
-    /// 422 `entity_not_supported` for one that is planned; 404 `unknown_entity` for anything else.
+    /// 404 `unknown_entity`.
     pub fn parse(name: &str) -> Result<Self> {
         let supported = Entity::ALL.map(Entity::name).join(", ");
-        match Entity::ALL.into_iter().find(|entity| entity.name() == name) {
-            Some(entity) => Ok(entity),
-            None if NOT_SUPPORTED.contains(&name) => Err(Refusal::new(
-                RefusalKind::Invalid,
-                "entity_not_supported",
-                format!("the feed {name} is not taken yet; these are: {supported}"),
-            )
-            .into()),
-            None => {
-                Err(Refusal::not_found("unknown_entity", format!("no such feed; there are: {supported}"))
-                    .into())
-            }
-        }
+        let found = Entity::ALL.into_iter().find(|entity| entity.name() == name);
+        let unknown =
+            || Refusal::not_found("unknown_entity", format!("no such feed; there are: {supported}"));
+        Ok(found.ok_or_else(unknown)?)
     }
 
     /// Fields of its lines' data, by path.
@@ -104,14 +96,15 @@ impl Entity {
             Entity::Promotions => PromotionData::FIELDS,
             Entity::Coupons => CouponData::FIELDS,
             Entity::Customers => CustomerData::FIELDS,
+            Entity::Suppliers => SupplierBody::FIELDS,
         }
     }
 
     /// Longest line, in bytes. A template has up to 64 KB, of which JSON makes more: two bytes of each
-    /// quotation mark and line break, at the worst six of a character.
+    /// quotation mark and line break, at the worst six of a character. A supplier has up to 1,000 SKUs.
     pub(crate) fn line_bytes_max(self) -> usize {
         match self {
-            Entity::PrintTemplates => 256 * 1024,
+            Entity::PrintTemplates | Entity::Suppliers => 256 * 1024,
             _ => LINE_BYTES_MAX,
         }
     }

@@ -1,4 +1,4 @@
-//! NDJSON feeds from HQ: products, prices and what else a till sells by, locations, stock,
+//! NDJSON feeds from HQ: products, prices and what else a till sells by, locations, stock, suppliers,
 //! templates, line by line.
 //!
 //! Every line carries the version of what it says. A line that is not newer than what is there is
@@ -21,5 +21,6 @@ mod rule_feeds;
 mod rule_lines;
 pub mod status;
 mod stock_feed;
+mod supplier_feed;
 mod template_feed;
 pub mod upload;

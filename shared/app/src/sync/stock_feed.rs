@@ -35,6 +35,7 @@ struct Target<'a> {
     on_hand: i64,
     safety_stock: Option<i64>,
     reorder_point: Option<i64>,
+    incoming: Option<i64>,
     unit: Option<Unit>,
 }
 
@@ -62,7 +63,7 @@ impl StockLine<'_> {
     /// What to set, now that location and product are known. A delete needs neither: HQ knows of none
     /// there any more, whatever became of them.
     fn target(&self, scope: &TenantScope, read: &BatchRead) -> Result<Result<Target<'_>, BadLine>> {
-        let StockData { location_id, sku, on_hand, safety_stock, reorder_point } = &self.data;
+        let StockData { location_id, sku, on_hand, safety_stock, reorder_point, incoming } = &self.data;
         let nothing = Target {
             location_id,
             sku,
@@ -71,6 +72,7 @@ impl StockLine<'_> {
             on_hand: 0,
             safety_stock: None,
             reorder_point: None,
+            incoming: None,
             unit: None,
         };
         if self.line.operation == LineOperation::Delete {
@@ -98,15 +100,16 @@ impl StockLine<'_> {
         let amounts = || {
             let on_hand = amount(&product, "on_hand", on_hand)?;
             let safety_stock = optional("safety_stock", safety_stock)?;
-            Ok((on_hand, safety_stock, optional("reorder_point", reorder_point)?))
+            Ok(Target {
+                on_hand,
+                safety_stock,
+                reorder_point: optional("reorder_point", reorder_point)?,
+                incoming: optional("incoming", incoming)?,
+                unit: Some(product.unit),
+                ..nothing
+            })
         };
-        Ok(amounts().map(|(on_hand, safety_stock, reorder_point)| Target {
-            on_hand,
-            safety_stock,
-            reorder_point,
-            unit: Some(product.unit),
-            ..nothing
-        }))
+        Ok(amounts())
     }
 }
 
@@ -168,7 +171,7 @@ fn stock_writes(feed: Feed<'_>, target: &Target<'_>, old: Option<&Item>) -> Resu
         on_hand: Some(target.on_hand),
         safety_stock: target.safety_stock,
         reorder_point: target.reorder_point,
-        incoming: None,
+        incoming: target.incoming,
         unit: target.unit,
     };
     let version = vec![Change::Set("sync_version", target.version.into())];

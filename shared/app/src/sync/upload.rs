@@ -10,6 +10,7 @@ use super::customer_feed::Customers;
 use super::entities::Entity;
 use super::line::{BadLine, Line, Lines};
 use super::parking::{hex_digest, park};
+use super::supplier_feed::Suppliers;
 use super::{
     catalog_feed, category_feed, location_feed, price_feed, record_feed, rule_feeds, stock_feed,
     template_feed,
@@ -114,6 +115,7 @@ async fn apply_batch(feed: Feed<'_>, entity: Entity, hash: &str, batch: &[(u64, 
         Entity::Promotions => rule_feeds::apply_promotions(feed, &good).await?,
         Entity::Coupons => record_feed::apply(feed, &Coupons, &good).await?,
         Entity::Customers => record_feed::apply(feed, &Customers, &good).await?,
+        Entity::Suppliers => record_feed::apply(feed, &Suppliers, &good).await?,
     };
     let (mut errors, mut bad) = (Vec::new(), Vec::new());
     let mut last_applied_version = None;

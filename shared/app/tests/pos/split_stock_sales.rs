@@ -4,18 +4,22 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use tillstream_app::capacity::Operation;
-use tillstream_app::database::Table;
+use tillstream_app::capacity::{CapacityMeter, Operation};
+use tillstream_app::catalog::suppliers::supplier_item;
+use tillstream_app::database::{Table, Write};
 use tillstream_app::orders::place::place;
 use tillstream_app::pos::plan;
 use tillstream_app::stock::counters::Counters;
+use tillstream_app::stock::purchases;
 use tillstream_app::stock::reserve::reserve;
 use tillstream_app::stock::split::{self, LaidOut};
 use tillstream_app::stock::standing::standing;
 use tillstream_app::tenancy::Role;
 use tillstream_app::{Error, Ports};
 use tillstream_contracts::inventory::{ReserveLine, ReserveRequest};
+use tillstream_contracts::purchase_orders::{PurchaseLineRequest, PurchaseOrderRequest};
 use tillstream_domain::quantity::QuantityInput;
+use tillstream_domain::supplier::Supplier;
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::shop::{STORE, Shop, caller};
@@ -87,7 +91,90 @@ async fn a_refusal_tells_what_all_parts_have_together() {
     shop.ready("r-1", "c", &[(A, 41)]).await.unwrap();
     let Err(Error::Rejected(refusal)) = finalize(&shop, "r-1", "c").await else { panic!("oversold") };
     assert_eq!(refusal.extra["lines"][0]["available"], 40);
+    assert_eq!(
+        (&refusal.extra["lines"][0]["incoming"], &refusal.extra["lines"][0]["expected"]),
+        (&json!(0), &json!([]))
+    );
     assert_eq!(total(&shop).await.on_hand, 40_000);
+}
+
+fn supplier(id: &str) -> Supplier {
+    Supplier {
+        id: id.into(),
+        name: "Candles Ltd".into(),
+        lead_time_days: 7,
+        currency: None,
+        over_delivery_percent: 0,
+        contact_name: None,
+        email: None,
+        phone: None,
+        address: None,
+        supplies: vec![],
+        version: 1,
+    }
+}
+
+/// So many are ordered as days go by until they come.
+async fn order_more(shop: &Shop, days: &[i64]) {
+    let item = supplier_item(&shop.scope, &supplier("sup-1")).unwrap();
+    shop.ports.database.write(Write::Put { table: Table::Catalog, item, condition: None }).await.unwrap();
+    for days in days {
+        let line =
+            PurchaseLineRequest { sku: A.into(), quantity: QuantityInput::Whole(*days), unit_cost: None };
+        let order = PurchaseOrderRequest {
+            purchase_order_id: Some(format!("po-{days}")),
+            supplier_id: "sup-1".into(),
+            location_id: STORE.into(),
+            lines: vec![line],
+            expected_at: Some(in_days(shop, *days)),
+            note: None,
+        };
+        let buyer = caller("demo", &[Role::StoreManager]);
+        purchases::place::place(&shop.ports, &buyer, "k", &order).await.unwrap();
+    }
+}
+
+fn in_days(shop: &Shop, days: i64) -> Timestamp {
+    let now = Timestamp::from_second(shop.ports.environment.now().as_second()).unwrap();
+    now + SignedDuration::from_hours(24 * days)
+}
+
+#[tokio::test]
+async fn a_refusal_at_a_till_tells_what_is_on_order_and_when_it_comes() {
+    for parts in [1, 8] {
+        let (shop, _) = shop(20, 40, 8).await;
+        if parts == 1 {
+            split::merge(&shop.ports, &shop.scope, STORE, A).await.unwrap();
+        }
+        order_more(&shop, &[9, 4]).await;
+        shop.ready("r-1", "c", &[(A, 41)]).await.unwrap();
+        let Err(Error::Rejected(refusal)) = finalize(&shop, "r-1", "c").await else { panic!("oversold") };
+        let line = &refusal.extra["lines"][0];
+        assert_eq!((&line["available"], &line["incoming"]), (&json!(40), &json!(13)), "{parts} parts");
+        let expected = [4, 9].map(|days| json!({"quantity": days, "at": in_days(&shop, days)}));
+        assert_eq!(line["expected"], json!(expected), "{parts} parts");
+    }
+}
+
+/// A sale costs what it cost before anything was ordered: only who is refused looks.
+#[tokio::test]
+async fn a_sale_pays_nothing_for_what_is_on_order() {
+    let environment = Arc::new(TestEnvironment::new(21));
+    let meter = Arc::new(CapacityMeter::default());
+    let memory = MemoryDatabase::with_environment(environment.clone()).observed_by(meter.clone());
+    let shop = Shop::open(Arc::new(memory), environment).await.unwrap();
+    shop.product(STORE, A, "1.00", 40).await.unwrap();
+    let cost_of_sale = async |cart: &str| {
+        shop.ready("r-1", cart, &[(A, 1)]).await.unwrap();
+        meter.take();
+        finalize(&shop, "r-1", cart).await.unwrap();
+        meter.take()
+    };
+    let before = cost_of_sale("c-1").await;
+    order_more(&shop, &[9, 4]).await;
+    let after = cost_of_sale("c-2").await;
+    assert_eq!((&after.calls, after.read()), (&before.calls, before.read()));
+    assert_eq!(after.write(), before.write());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -41,7 +41,7 @@ async fn a_closed_gap_tells_every_counter_exactly_and_in_the_products_unit() {
     for (on_hand, reserved, damaged) in
         [(-1_500, 0, 1_500), (-1_000, 0, 0), (-500, 0, 500), (0, 250, 0), (0, 500, 0), (-1_000, 0, 0)]
     {
-        let delta = Delta { on_hand, reserved, damaged, in_transit: 0 };
+        let delta = Delta { on_hand, reserved, damaged, ..Delta::default() };
         let movement = fixture.movement();
         let write = stock_update(fixture.scope(), SHOP, BY_WEIGHT, delta, &movement, vec![], vec![]);
         fixture.memory.write(write).await.unwrap();

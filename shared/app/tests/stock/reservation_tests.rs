@@ -51,7 +51,7 @@ async fn a_thousand_at_once_get_exactly_what_is_there() {
                 assert_eq!(
                     refusal.extra["lines"],
                     json!([{ "location_id": "s-leeds", "sku": A, "requested": 1, "available": 0, "incoming": 0,
-                        "elsewhere": [{ "location_id": "w-hull", "available": 7 }] }])
+                        "expected": [], "elsewhere": [{ "location_id": "w-hull", "available": 7 }] }])
                 );
                 refused += 1;
             }

@@ -214,7 +214,7 @@ pub fn template_of(id: &str, version: u64, kind: Kind, format: TemplateFormat, t
         "data": {"kind": kind.name(), "format": format.name(), "source": source}})
 }
 
-/// A line of a feed of rules or customers, of which a text with the version can be found in the item.
+/// A line of a feed of rules, customers or suppliers, of which a text with the version can be found in the item.
 pub fn rule(entity: Entity, id: &str, version: u64) -> Value {
     let name = format!("v{version}");
     let data = match entity {
@@ -225,6 +225,7 @@ pub fn rule(entity: Entity, id: &str, version: u64) -> Value {
             json!({"benefit": {"percentage": {"bps": 500}}, "target": {"categories": [name]}})
         }
         Entity::Customers => json!({"name": name, "segments": ["gold"]}),
+        Entity::Suppliers => json!({"name": name, "lead_time_days": 7, "supplies": [{"sku": "S"}]}),
         other => panic!("{other:?} is no feed of rules"),
     };
     json!({"id": id, "version": version, "op": "upsert", "data": data})
@@ -238,6 +239,7 @@ pub fn rule_key(scope: &TenantScope, entity: Entity, id: &str) -> Key {
         Entity::Categories => scope.category_rule(id),
         Entity::Coupons => scope.coupon(id),
         Entity::Customers => scope.customer(id),
+        Entity::Suppliers => scope.supplier(id),
         other => panic!("{other:?} is no feed of rules"),
     }
 }

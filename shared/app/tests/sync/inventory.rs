@@ -98,7 +98,8 @@ async fn a_count_keeps_holds_and_what_it_does_not_name() {
         }
         line
     };
-    let first = line(1, json!({"on_hand": "10", "safety_stock": "1.5", "reorder_point": "3"}));
+    let first =
+        line(1, json!({"on_hand": "10", "safety_stock": "1.5", "reorder_point": "3", "incoming": "7.5"}));
     assert_eq!(counts(&world.send(Entity::Inventory, &[first]).await), (1, 0, 0));
     let movement = Movement {
         kind: "hold",
@@ -114,7 +115,7 @@ async fn a_count_keeps_holds_and_what_it_does_not_name() {
     let item = world.item(Table::Stock, world.scope().stock("s-1", "KG")).await.unwrap();
     let found = Counters::of(&item).unwrap();
     assert_eq!((found.on_hand, found.reserved, found.safety_stock), (4_250, 2_000, 1_500));
-    assert_eq!((found.available, found.reorder_point, found.seq), (750, 3_000, 3));
+    assert_eq!((found.available, found.reorder_point, found.incoming, found.seq), (750, 3_000, 7_500, 3));
     assert_eq!(item.text("sku_pk").unwrap(), world.scope().sku_stock("KG").value());
     assert_eq!((item.text("last_kind").unwrap(), item.text("last_actor").unwrap()), ("sync", "hq"));
     // A count below what is held may make it negative; that is an exception for people, not a refusal.

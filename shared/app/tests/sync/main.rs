@@ -15,5 +15,6 @@ mod products;
 mod resume;
 mod rules;
 mod stock_versions;
+mod suppliers;
 mod templates;
 mod versions;

@@ -82,8 +82,14 @@ async fn the_newest_stands_after_twenty_uploads_at_once() {
             assert_eq!(versions.last(), Some(&(last, 20)), "seed {seed}");
             assert!(versions.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1), "seed {seed}: {versions:?}");
         }
-        let rules =
-            [Entity::Categories, Entity::TaxRules, Entity::Promotions, Entity::Coupons, Entity::Customers];
+        let rules = [
+            Entity::Categories,
+            Entity::TaxRules,
+            Entity::Promotions,
+            Entity::Coupons,
+            Entity::Customers,
+            Entity::Suppliers,
+        ];
         for (entity, thing) in rules.into_iter().flat_map(|entity| (0..THINGS).map(move |n| (entity, n))) {
             let key = rule_key(world.scope(), entity, &format!("r{thing}"));
             let found = world.item(Table::Catalog, key).await.unwrap();
@@ -118,6 +124,7 @@ async fn the_same_upload_again_changes_nothing() {
         (Entity::Categories, rules(Entity::Categories)),
         (Entity::Coupons, rules(Entity::Coupons)),
         (Entity::Customers, rules(Entity::Customers)),
+        (Entity::Suppliers, rules(Entity::Suppliers)),
         (Entity::PrintTemplates, vec![template(0, 1), template(0, 2), template(1, 1), delete("x", 4)]),
     ] {
         let count = u64::try_from(lines.len()).unwrap();
@@ -142,7 +149,7 @@ async fn what_was_deleted_stays_out_until_a_newer_line() {
     let no_stock = |version| json!({"id": "x", "version": version, "op": "delete", "data": {"location_id": "s-1", "sku": "S"}});
     type Line = fn(u64) -> Value;
     let deletes = [delete("r", 5), delete("r", 7)];
-    let cases: [(Entity, [Value; 2], Line); 10] = [
+    let cases: [(Entity, [Value; 2], Line); 11] = [
         (Entity::Catalog, [delete("A", 5), delete("A", 7)], |v| product("A", v, &json!({}))),
         (Entity::Locations, [delete("l-1", 5), delete("l-1", 7)], |v| location("l-1", v)),
         (Entity::PriceBook, [delete("p", 5), delete("p", 7)], |v| price("p", v, "S", "1")),
@@ -151,7 +158,8 @@ async fn what_was_deleted_stays_out_until_a_newer_line() {
         (Entity::TaxRules, deletes.clone(), |v| rule(Entity::TaxRules, "r", v)),
         (Entity::Categories, deletes.clone(), |v| rule(Entity::Categories, "r", v)),
         (Entity::Coupons, deletes.clone(), |v| rule(Entity::Coupons, "r", v)),
-        (Entity::Customers, deletes, |v| rule(Entity::Customers, "r", v)),
+        (Entity::Customers, deletes.clone(), |v| rule(Entity::Customers, "r", v)),
+        (Entity::Suppliers, deletes, |v| rule(Entity::Suppliers, "r", v)),
         (Entity::PrintTemplates, [delete("receipt-html", 5), delete("receipt-html", 7)], |v| template(0, v)),
     ];
     for (entity, [first, second], upsert) in cases {

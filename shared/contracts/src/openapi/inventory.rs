@@ -6,7 +6,8 @@ use super::headers::{IdempotencyHeader, IfMatchHeader};
 use crate::catalog::{LocationBody, LocationList, LocationReply};
 use crate::inventory::{
     CommitRequest, Conservation, ConservationQuery, CorrectDifferenceRequest, ExceptionQuery, ExtendRequest,
-    MovementQuery, NoFields, PageQuery, Reservation, ReserveRequest, ResolveExceptionRequest, ShortLine,
+    MovementQuery, NoFields, PageQuery, Reservation, ReserveRequest, ResolveExceptionRequest, RestockRequest,
+    Restocked, ShortLine,
     StockChanges, StockChangesQuery, StockException, StockExceptionPage, StockLevel, StockLevelPage,
     StockListQuery, StockMovementPage, StockUpdateRequest, StockUpdated,
 };
@@ -25,6 +26,7 @@ use crate::inventory::{
         sku_stock,
         one_stock,
         update_stock,
+        restock,
         reserve,
         get_reservation,
         commit_reservation,
@@ -151,6 +153,19 @@ fn one_stock() {}
         (status = 422, description = "`field_invalid`, `quantity_invalid`, `reason_invalid`, `card_number_refused`, `sku_unknown`, `sku_not_stocked`, `idempotency_key_reused`"),
     ))]
 fn update_stock() {}
+
+/// Takes in a delivery that no purchase order is for. It makes a stock item that is missing. Roles: store manager,
+/// warehouse staff, integration, operator.
+#[utoipa::path(post, path = "/v1/inventory/restock", tag = "inventory", params(IdempotencyHeader),
+    request_body = RestockRequest,
+    responses(
+        (status = 200, description = "Done; a replay answers the same", body = Restocked, headers(("ETag" = String))),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 403, description = "`role_required`, `store_out_of_reach`"),
+        (status = 404, description = "`location_not_found`"),
+        (status = 422, description = "`field_invalid`, `quantity_invalid`, `location_id_malformed`, `sku_malformed`, `id_malformed`, `reference_invalid`, `reason_invalid`, `text_too_long`, `text_malformed`, `card_number_refused`, `supplier_unknown`, `sku_unknown`, `sku_not_stocked`, `idempotency_key_reused`"),
+    ))]
+fn restock() {}
 
 /// Holds stock for a time: all lines or none, up to 1,000 of them. Roles: cashier, store manager, warehouse
 /// staff, integration, operator.

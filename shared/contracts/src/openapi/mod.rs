@@ -33,6 +33,7 @@ mod inventory;
 mod orders;
 mod pos;
 mod problem;
+mod purchasing;
 mod settings;
 mod shifts;
 mod stored_value;
@@ -63,6 +64,7 @@ fn areas() -> Vec<OpenApi> {
         transfers::Api::openapi(),
         orders::Api::openapi(),
         pos::Api::openapi(),
+        purchasing::Api::openapi(),
         settings::Api::openapi(),
         shifts::Api::openapi(),
         stored_value::Api::openapi(),

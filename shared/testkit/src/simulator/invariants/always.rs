@@ -218,8 +218,11 @@ fn stock(change: &StreamChange) -> Result<(), Fault> {
     if now("in_transit") < 0 {
         return Err(("no less than nothing is on its way", seen()));
     }
+    if now("on_order") < 0 {
+        return Err(("no less than nothing is on order", seen()));
+    }
     if seq == before("seq") {
-        let same = ["on_hand", "reserved", "available", "damaged", "in_transit"]
+        let same = ["on_hand", "reserved", "available", "damaged", "in_transit", "on_order"]
             .iter()
             .all(|name| now(name) == before(name));
         return if same { Ok(()) } else { Err(("every movement is counted", seen())) };
@@ -232,6 +235,7 @@ fn stock(change: &StreamChange) -> Result<(), Fault> {
         ("reserved", "last_reserved"),
         ("damaged", "last_damaged"),
         ("in_transit", "last_in_transit"),
+        ("on_order", "last_on_order"),
     ] {
         if now(counter) != before(counter) + now(movement) {
             return Err(("a counter is the sum of its movements", seen()));

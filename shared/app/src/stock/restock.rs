@@ -1,0 +1,191 @@
+//! A delivery that no purchase order is for: on hand grows, in one transaction with the record of its idempotency key.
+
+use jiff::Timestamp;
+use tillstream_contracts::inventory::{RestockRequest, Restocked};
+use tillstream_domain::quantity::{Quantity, Unit};
+
+use crate::catalog::suppliers;
+use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Item, Table, Write};
+use crate::error::{Refusal, Result};
+use crate::fields::text;
+use crate::ports::Ports;
+use crate::stock::attempts::Attempts;
+use crate::stock::counters::{Counters, Delta, Movement, shown, stock_update, unit_change};
+use crate::stock::exceptions::exception_write;
+use crate::stock::layout::LAYOUT_WHOLE;
+use crate::stock::read::level;
+use crate::stock::references::{check_location_id, check_sku_form, resolve};
+use crate::stock::request_identity::{derived_id, fingerprint, key_reused, request_number, sender};
+use crate::stock::standing::standing;
+use crate::stock::update::REASON_CHARS_MAX;
+use crate::tenancy::Caller;
+
+/// Longest reference, in characters.
+const REFERENCE_CHARS_MAX: usize = 64;
+
+/// What a restock answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What it did.
+    pub restocked: Restocked,
+    /// Whether it took effect before, and this is its answer again.
+    pub replayed: bool,
+}
+
+fn check_text(field: &str, code: &'static str, value: Option<&str>, chars_max: usize) -> Result<()> {
+    let Some(value) = value else { return Ok(()) };
+    if value.trim().is_empty() {
+        return Err(Refusal::field(field, code, "say something, or leave it out").into());
+    }
+    text(field, value, chars_max)
+}
+
+fn check(caller: &Caller, request: &RestockRequest) -> Result<()> {
+    check_location_id("location_id", &request.location_id)?;
+    check_sku_form("sku", &request.sku)?;
+    if let Some(supplier_id) = &request.supplier_id {
+        crate::fields::id("supplier_id", supplier_id)?;
+    }
+    check_text("reference", "reference_invalid", request.reference.as_deref(), REFERENCE_CHARS_MAX)?;
+    check_text("reason", "reason_invalid", request.reason.as_deref(), REASON_CHARS_MAX)?;
+    caller.require_store(&request.location_id)
+}
+
+/// What the ledger says of it: the reason, and whose delivery it was.
+fn told(request: &RestockRequest) -> Option<String> {
+    let supplier = request.supplier_id.as_ref().map(|id| format!("supplier {id}"));
+    let reference = request.reference.as_ref().map(|reference| format!("reference {reference}"));
+    let parts: Vec<String> = [request.reason.clone(), supplier, reference].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+fn answer_again(record: &Item, fingerprint: &str, number: i64) -> Result<Answer> {
+    if record.text("fingerprint")? != fingerprint {
+        return Err(key_reused());
+    }
+    // Our own write, whose answer was lost, is not a replay.
+    Ok(Answer { restocked: record.json("result")?, replayed: record.number("request")? != number })
+}
+
+/// Takes in a delivery. It makes a stock item that is missing.
+///
+/// # Errors
+/// 403 `store_out_of_reach`; 404 `location_not_found`; 422 for what is not valid, `quantity_invalid`, `sku_unknown`,
+/// `sku_not_stocked`, `supplier_unknown`, `idempotency_key_reused`.
+pub async fn restock(
+    ports: &Ports,
+    caller: &Caller,
+    idempotency_key: &str,
+    request: &RestockRequest,
+) -> Result<Answer> {
+    let now = ports.environment.now();
+    check(caller, request)?;
+    let scope = &caller.scope;
+    let (location_id, sku) = (request.location_id.as_str(), request.sku.as_str());
+    let fingerprint = fingerprint("restock", request)?;
+    let number = request_number(ports.environment.as_ref());
+    let strong = |key| Get { table: Table::Stock, key, consistency: Consistency::Strong };
+    let record_key = scope.restock(&sender(caller), idempotency_key);
+    // Before the catalogue is asked: a replay must not depend on what became of a product.
+    if let Some(record) = ports.database.get(strong(record_key.clone())).await? {
+        return answer_again(&record, &fingerprint, number);
+    }
+    let products = resolve(ports, scope, &[location_id], &[sku], |_| "sku".to_owned()).await?;
+    if let Some(supplier_id) = &request.supplier_id {
+        suppliers::named(ports, scope, "supplier_id", supplier_id).await?;
+    }
+    let unit = products.get(sku).map(|product| product.unit).unwrap_or_default();
+    let quantity = request.quantity.resolve(unit).and_then(Quantity::positive);
+    let quantity =
+        quantity.map_err(|error| Refusal::field("quantity", "quantity_invalid", error.to_string()))?;
+    let restock = Restock {
+        request,
+        quantity,
+        unit,
+        movement: Movement {
+            kind: "restock",
+            reference: derived_id(caller, "restock", idempotency_key),
+            actor: caller.subject.clone(),
+            at: now,
+            reason: told(request),
+        },
+        now,
+    };
+    let mut attempts = Attempts::new(ports.environment.as_ref());
+    loop {
+        let found = standing(ports.database.as_ref(), scope, location_id, sku, LAYOUT_WHOLE).await?;
+        let (restocked, mut writes) = restock.writes(caller, found.map(|found| found.total()));
+        let record = Item::new(&record_key)
+            .with("tenant_id", scope.tenant_id())
+            .with("fingerprint", fingerprint.as_str())
+            .with("request", number)
+            .with("at", now.as_millisecond())
+            .with_json("result", &restocked)?;
+        let record = Write::Put { table: Table::Stock, item: record, condition: Some(Condition::NotExists) };
+        writes.insert(0, record);
+        match ports.database.transact(writes).await {
+            Ok(()) => return Ok(Answer { restocked, replayed: false }),
+            // The key was used meanwhile, or the stock moved: what we read next tells which.
+            Err(DatabaseError::Cancelled(reasons))
+                if reasons.iter().any(|r| matches!(r, Cancellation::ConditionFailed(_))) =>
+            {
+                attempts.after_a_wait("the stock changed while it was restocked").await?;
+            }
+            Err(error) if error.is_transient() => attempts.after_a_wait("restocking").await?,
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(record) = ports.database.get(strong(record_key.clone())).await? {
+            return answer_again(&record, &fingerprint, number);
+        }
+    }
+}
+
+struct Restock<'a> {
+    request: &'a RestockRequest,
+    quantity: Quantity,
+    unit: Unit,
+    movement: Movement,
+    now: Timestamp,
+}
+
+impl Restock<'_> {
+    /// What it leaves, and how it is written to what was `seen`. Of stock that is whole the answer says exactly what
+    /// it left, so that holds on its `seq`; stock that is split is busy, and what comes in goes to its first part.
+    fn writes(&self, caller: &Caller, seen: Option<Counters>) -> (Restocked, Vec<Write>) {
+        let (location_id, sku) = (self.request.location_id.as_str(), self.request.sku.as_str());
+        let scope = &caller.scope;
+        let as_seen = match seen {
+            None => vec![Condition::NotExists],
+            Some(seen) if seen.layout == LAYOUT_WHOLE => {
+                vec![Condition::Eq("seq", seen.seq.into()), Condition::Eq("layout", LAYOUT_WHOLE.into())]
+            }
+            Some(_) => Vec::new(),
+        };
+        let is_exact = !as_seen.is_empty();
+        let delta = Delta::restock(self.quantity);
+        let changes = vec![unit_change(self.unit)];
+        let mut writes = vec![stock_update(scope, location_id, sku, delta, &self.movement, as_seen, changes)];
+        let before = seen.unwrap_or_default();
+        let after = Counters {
+            on_hand: before.on_hand + delta.on_hand,
+            available: before.available + delta.available(),
+            seq: before.seq + 1,
+            unit: Some(self.unit),
+            ..before
+        };
+        // Parts of split stock are never below zero.
+        if is_exact && before.available < 0 {
+            let what = (location_id, sku);
+            let (unit, reference) = (Some(self.unit), self.movement.reference.as_str());
+            writes.push(exception_write(scope, what, unit, after.available, reference, self.now));
+        }
+        let restocked = Restocked {
+            stock: level(location_id, sku, &after),
+            change: shown(delta.on_hand, Some(self.unit)),
+            restock_id: self.movement.reference.clone(),
+            supplier_id: self.request.supplier_id.clone(),
+            reference: self.request.reference.clone(),
+        };
+        (restocked, writes)
+    }
+}
