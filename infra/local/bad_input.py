@@ -17,6 +17,7 @@ from bad_commands import BadCommands
 from bad_counts import BadCounts
 from bad_documents import BadDocuments
 from bad_exchanges import BadExchanges
+from bad_purchases import BadPurchases
 from bad_queries import BadQueries
 from bad_records import BadRecords
 from bad_stored_value import BadStoredValue
@@ -41,6 +42,7 @@ class BadInput(
     BadApprovals,
     BadStoredValue,
     BadCounts,
+    BadPurchases,
     BadQueries,
     BadDocuments,
     BadExchanges,
@@ -79,6 +81,7 @@ class BadInput(
         yield Table("another tenant's token", self.another_tenant)
         yield Table("stock", self.stock_requests)
         yield Table("count sheets and corrections", self.counts)
+        yield Table("suppliers, purchase orders, deliveries", self.purchases)
         yield Table("lists: limits and cursors", self.lists)
         yield Table("days and filters", self.days)
         yield Table("paths and methods", self.paths)

@@ -52,10 +52,10 @@ class BadQueries(HostileClient):
             ("no lines", {"lines": []}, 422, "lines_out_of_range"),
             ("1,001 lines", {"lines": [line] * 1_001}, 422, "lines_out_of_range"),
             (
-                "49 different lines",
+                "49 SKUs that are not there",
                 {"lines": [{**line, "sku": f"x{n}"} for n in range(49)]},
                 422,
-                "too_many_lines",
+                "sku_unknown",
             ),
             ("unknown location", {"lines": [{**line, "location_id": nothing}]}, 404, "location_not_found"),
             ("unknown SKU", {"lines": [{**line, "sku": nothing}]}, 422, "sku_unknown"),

@@ -301,11 +301,25 @@ class HostileClient:
         for count in (self.open_count, self.closed_count):
             self.change("/v1/inventory/counts", count_id=count, location_id=self.second_store, skus=[self.sku])
         self.change(f"/v1/inventory/counts/{self.closed_count}/cancel", reason="the wrong shelf")
+        self.supplier, self.open_purchase = self.name("sup"), self.name("po")
+        self.closed_purchase, self.received_purchase = self.name("po"), self.name("po")
+        terms = {"name": "Tea Ltd", "lead_time_days": 7, "currency": "GBP", "over_delivery_percent": 10}
+        self.change("/v1/suppliers", id=self.supplier, **terms)
+        for order in (self.open_purchase, self.closed_purchase, self.received_purchase):
+            self.change("/v1/purchase-orders", purchase_order_id=order, **self.purchase())
+        self.change(f"/v1/purchase-orders/{self.closed_purchase}/close", reason="sold out there")
+        some = [{"sku": self.sku, "quantity": 4}]
+        self.change(f"/v1/purchase-orders/{self.received_purchase}/receive", lines=some)
         self.second_order, self.second_key = self.name("o"), {"Idempotency-Key": self.name("k")}
         self.api.post("/v1/orders", self.order(order_id=self.second_order), self.second_key)
 
     def change(self, path: str, **body) -> dict:
         return self.api.post(path, body, {"Idempotency-Key": self.name("k")})
+
+    def purchase(self, **changed) -> dict:
+        line = {"sku": self.sku, "quantity": 10}
+        order = {"supplier_id": self.supplier, "location_id": self.store, "lines": [line], **changed}
+        return {key: value for key, value in order.items() if value is not None}
 
     def paid_cart(self) -> str:
         cart = self.make("create_cart", "cart_id")
@@ -364,6 +378,9 @@ class HostileClient:
         shown["products"] = self.api.get("/v1/products", limit=200)
         shown["locations"] = list(self.api.pages("/v1/locations"))
         shown["reservation"] = self.api.get(f"/v1/inventory/reservations/{self.reservation}")
+        for order in (self.open_purchase, self.closed_purchase, self.received_purchase):
+            shown[f"purchase order {order}"] = self.api.get(f"/v1/purchase-orders/{order}")
+        shown["suppliers"] = list(self.api.pages("/v1/suppliers"))
         for count in (self.open_count, self.closed_count):
             shown[f"count {count}"] = self.api.get(f"/v1/inventory/counts/{count}")
         return shown

@@ -96,6 +96,7 @@ impl Shop {
                 capacity: None,
                 hours: None,
                 registers: vec![],
+                tax_number: None,
                 version: 1,
             };
             location_item(scope, &location).unwrap()

@@ -16,7 +16,8 @@ fn reaches((method, path): &(String, String), deployed: &(String, String)) -> bo
     let stands_for = |of: &str| {
         path.strip_prefix(of).is_some_and(|action| !action.is_empty() && !action.contains(['/', '{']))
     };
-    *method == deployed.0 && (*path == deployed.1 || deployed.1.strip_suffix("{action}").is_some_and(stands_for))
+    *method == deployed.0
+        && (*path == deployed.1 || deployed.1.strip_suffix("{action}").is_some_and(stands_for))
 }
 
 #[test]
@@ -30,8 +31,10 @@ fn every_deployed_route_is_documented_and_every_documented_route_is_deployed() {
     let undocumented: Vec<_> =
         deployed.iter().filter(|route| !documented.iter().any(|one| reaches(one, route))).collect();
     assert!(undocumented.is_empty(), "deployed but not in the OpenAPI document: {undocumented:#?}");
-    let unclear: Vec<_> =
-        documented.iter().filter(|one| deployed.iter().filter(|route| reaches(one, route)).count() != 1).collect();
+    let unclear: Vec<_> = documented
+        .iter()
+        .filter(|one| deployed.iter().filter(|route| reaches(one, route)).count() != 1)
+        .collect();
     assert!(unclear.is_empty(), "in the OpenAPI document but not deployed, or twice: {unclear:#?}");
 }
 

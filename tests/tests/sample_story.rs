@@ -90,6 +90,10 @@ fn story() -> Vec<Scene> {
         ("orders/place-with-coupon", 201, "/order/totals/total/amount", || json!(459)),
         ("inventory/count-open", 201, "/uncounted_lines", || json!(1)),
         ("inventory/count-record", 200, "/lines/0/counted", || json!(58)),
+        ("inventory/create-supplier", 201, "/lead_time_days", || json!(7)),
+        ("inventory/order-goods", 201, "/status", || json!("ordered")),
+        ("inventory/receive-goods", 200, "/status", || json!("partly_received")),
+        ("inventory/restock", 200, "/change", || json!(6)),
     ]
 }
 

@@ -545,7 +545,7 @@ pub enum DifferenceCause {
 /// One thing that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StockDifference {
-    /// `on_hand`, `reserved`, `available`, `damaged` or `in_transit`; `ledger` where that alone is wrong; `movements`
+    /// `on_hand`, `reserved`, `available`, `damaged`, `in_transit` or `on_order`; `ledger` where that alone is wrong; `movements`
     /// where rows of it are gone, which are counted.
     pub what: String,
     /// In which part, where the stock was split over several for the sake of speed; absent for the first, which is

@@ -179,7 +179,8 @@ impl Freeing<'_> {
                         continue;
                     }
                     let is_of_long = hold.attempt.is_some();
-                    if is_of_long && !has_ended(self.ports, scope, &hold, &mut fate_of, sum, self.now).await? {
+                    if is_of_long && !has_ended(self.ports, scope, &hold, &mut fate_of, sum, self.now).await?
+                    {
                         continue;
                     }
                     self.any = true;

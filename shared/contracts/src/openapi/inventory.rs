@@ -7,9 +7,8 @@ use crate::catalog::{LocationBody, LocationList, LocationReply};
 use crate::inventory::{
     CommitRequest, Conservation, ConservationQuery, CorrectDifferenceRequest, ExceptionQuery, ExtendRequest,
     MovementQuery, NoFields, PageQuery, Reservation, ReserveRequest, ResolveExceptionRequest, RestockRequest,
-    Restocked, ShortLine,
-    StockChanges, StockChangesQuery, StockException, StockExceptionPage, StockLevel, StockLevelPage,
-    StockListQuery, StockMovementPage, StockUpdateRequest, StockUpdated,
+    Restocked, ShortLine, StockChanges, StockChangesQuery, StockException, StockExceptionPage, StockLevel,
+    StockLevelPage, StockListQuery, StockMovementPage, StockUpdateRequest, StockUpdated,
 };
 
 /// This area.

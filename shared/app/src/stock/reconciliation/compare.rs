@@ -286,6 +286,7 @@ impl Checked {
             reserved: sums.reserved,
             damaged: sums.damaged,
             in_transit: sums.in_transit,
+            on_order: sums.on_order,
             available: sums.on_hand - sums.reserved - stock.safety_stock,
             ..stock
         };
@@ -313,6 +314,7 @@ impl Checked {
             ("on_hand", stock.on_hand, expected.on_hand),
             ("damaged", stock.damaged, expected.damaged),
             ("in_transit", stock.in_transit, expected.in_transit),
+            ("on_order", stock.on_order, expected.on_order),
         ] {
             if is != would_be {
                 found.push(finding(what, Cause::CounterWithoutMovement, would_be, is, Vec::new()));

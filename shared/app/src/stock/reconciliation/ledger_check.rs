@@ -68,6 +68,7 @@ fn checkpoint_of(item: &Item) -> Result<(i64, Delta)> {
         reserved: item.number("reserved")?,
         damaged: item.number("damaged")?,
         in_transit: item.opt_number("in_transit").unwrap_or(0),
+        on_order: item.opt_number("on_order").unwrap_or(0),
     };
     Ok((item.number("compared_seq")?, sums))
 }
@@ -85,6 +86,7 @@ fn checkpoint_item(
         .with("reserved", after.reserved)
         .with("damaged", after.damaged)
         .with_some("in_transit", some(after.in_transit))
+        .with_some("on_order", some(after.on_order))
 }
 
 impl LedgerCheck {
@@ -107,6 +109,7 @@ impl LedgerCheck {
                 reserved: before.reserved,
                 damaged: before.damaged,
                 in_transit: before.in_transit,
+                on_order: before.on_order,
                 safety_stock: row.after.safety_stock,
                 available: before.on_hand - before.reserved - row.after.safety_stock,
                 unit: row.after.unit,
