@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tillstream_app::database::{Database, Table};
+use tillstream_app::database::Table;
 use tillstream_app::stock::counters::{Counters, Delta, stock_update};
 use tillstream_app::stock::reserve::reserve;
 use tillstream_app::stock::{split, update};
