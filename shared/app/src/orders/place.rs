@@ -25,7 +25,7 @@ use crate::pos::context::CommandContext;
 use crate::pos::finalize_rounds::{Beside, Rounds, StoreRead};
 use crate::pos::identity::{command_identity, derived_id, spread};
 use crate::pos::lane_write::lane_get;
-use crate::pos::limited_uses::{LimitedPromotions, refused_promotion, use_get};
+use crate::pos::limited_uses::{LimitedPromotions, coupon_use_get, refused_promotion};
 use crate::stored_value::claims::stored_value_writes;
 use crate::stored_value::tender::OrderTenders;
 use crate::tenancy::{Caller, Role};
@@ -123,7 +123,7 @@ pub(super) async fn run(
         let coupons_at = gets.len();
         for code in &order.coupons {
             gets.push(catalog_get(scope.coupon(code)));
-            gets.push(use_get(scope, "coupon", code, None));
+            gets.push(coupon_use_get(scope, code));
         }
         let fixed_gets = gets.len();
         let mut skus: Vec<&str> = order.lines.iter().map(|line| line.sku.as_str()).collect();
