@@ -285,6 +285,19 @@ class BadValues(HostileClient):
             ("for a card", give("percent_cart", 100, reason=CARD), 422, "card_number_refused"),
         ]:
             yield Case(f"a discount {name}", request, status, code)
+        for name, given, status, code, member in [
+            ("more than all", {"value": pounds(251)}, 409, "discount_above_total", "value"),
+            ("of nothing", {"value": 0}, 422, value, "value"),
+            ("of 100.01 %", {"value": 10_001}, 422, value, "value"),
+            ("of another currency", {"value": {"amount": 1, "currency": "EUR"}}, 422, "currency_mismatch", "value"),
+            ("a fraction of a point", {"value": 1.5}, 422, field, "value"),
+            ("for no reason", {"value": 100, "reason": " "}, 422, "reason_required", "reason"),
+            ("for a card", {"value": 100, "reason": CARD}, 422, "card_number_refused", "reason"),
+            ("by nobody's leave", {"value": 100, "approval_id": "none"}, 403, "approval_not_found", "approval_id"),
+        ]:
+            order = self.order(discounts=[{"reason": "x", **given}])
+            request = self.keyed("POST", "/v1/orders", order)
+            yield Case(f"order: a discount {name}", request, status, code, f"discounts[0].{member}")
         unknown = self.command("remove_manual_discount", {"cart_id": self.open, "discount_id": "d-99"})
         yield Case("take back an unknown discount", unknown, 404, "discount_not_found")
 

@@ -16,7 +16,8 @@ use crate::schema::{MoneySchema, QuantitySchema};
 pub enum ApprovalActionInput {
     /// `add_line_item` with `unit_price_override`: `cart_id`, `sku`, `unit_price_override`, `quantity`.
     PriceOverride,
-    /// `apply_manual_discount`: `cart_id`, `kind`, `value`, and `line_id` for a line's.
+    /// `apply_manual_discount`, and a discount of `POST /v1/orders`: `cart_id`, `kind`, `value`, and `line_id` for a
+    /// line's.
     ManualDiscount,
     /// `start_return` without a sale: `maximum_refund`.
     BlindReturn,
@@ -41,7 +42,8 @@ pub struct AskForApproval {
     pub approval_id: Option<String>,
     /// Store.
     pub store_id: String,
-    /// Register of that store, at which the command will be sent.
+    /// Register of that store, at which the command will be sent. An order is placed at none: for one of its
+    /// discounts it is any.
     pub register_id: String,
     /// Who asks; the token's `sub` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,7 +54,7 @@ pub struct AskForApproval {
     /// Why: 1 to 200 characters.
     #[schema(min_length = 1, max_length = 200)]
     pub reason: String,
-    /// The cart.
+    /// The cart; for a discount of `POST /v1/orders` its `order_id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cart_id: Option<String>,
     /// What is sold.

@@ -10,6 +10,7 @@ use tillstream_domain::approval::{
     ApprovalAction, ApprovalError, ApprovalSettings, Binding, Bound, Person, Use,
 };
 use tillstream_domain::cart::{ApprovedPart, UsedApproval};
+use tillstream_domain::lane::Lane;
 
 use super::item::{StoredApproval, approval_get};
 use crate::database::{Get, Item};
@@ -121,8 +122,12 @@ impl Permission {
         if !context.caller.reaches(&stored.approval.bound.store_id) {
             return Err(not_there());
         }
-        let asked =
-            Bound { store_id: context.store_id.clone(), register_id: context.register_id.clone(), binding };
+        // An order from elsewhere is at no register: it was asked for at any of the store's.
+        let register_id = match Lane::is_virtual(&context.register_id) {
+            true => stored.approval.bound.register_id.clone(),
+            false => context.register_id.clone(),
+        };
+        let asked = Bound { store_id: context.store_id.clone(), register_id, binding };
         let approved_by = stored.approval.allow(&asked, context.now)?.by.subject.clone();
         Ok(Some(Grant { stored, approved_by }))
     }
