@@ -13,6 +13,7 @@ use tillstream_domain::money::Money;
 
 use super::as_cart::{Buyer, cart_of_order, located};
 use super::checks::check;
+use super::discounts::Discounts;
 use crate::catalog::items::{catalog_get, location_if_any};
 use crate::database::{Item, TRANSACTION_ACTIONS_MAX};
 use crate::error::{Error, Refusal, Result};
@@ -25,7 +26,7 @@ use crate::pos::context::CommandContext;
 use crate::pos::finalize_rounds::{Beside, Rounds, StoreRead};
 use crate::pos::identity::{command_identity, derived_id, spread};
 use crate::pos::lane_write::lane_get;
-use crate::pos::limited_uses::{LimitedPromotions, refused_promotion, use_get};
+use crate::pos::limited_uses::{LimitedPromotions, coupon_use_get, refused_promotion};
 use crate::stored_value::claims::stored_value_writes;
 use crate::stored_value::tender::OrderTenders;
 use crate::tenancy::{Caller, Role};
@@ -38,8 +39,8 @@ pub const PLACERS: [Role; 3] = [Role::Integration, Role::StoreManager, Role::Cas
 ///
 /// # Errors
 /// 404 `store_not_found`, `sku_not_found`, `coupon_not_found`, `promotion_not_found`; 409 `order_exists`,
-/// `insufficient_stock`, `overpaid`, `underpaid`, and for coupons and promotions that are not given now; 422 for
-/// fields and `idempotency_key_reused`.
+/// `insufficient_stock`, `overpaid`, `underpaid`, and for coupons, promotions and discounts that are not given now;
+/// 403 and 409 for approvals; 422 for fields and `idempotency_key_reused`.
 pub async fn place(ports: &Ports, caller: &Caller, key: &str, order: PlaceOrder) -> Result<Executed> {
     caller.require_role(&PLACERS)?;
     check(&order)?;
@@ -105,7 +106,9 @@ pub(super) async fn run(
     // But not one that was asked for.
     let can_do_without =
         |refusal: &Refusal| refused_promotion(refusal).filter(|id| !order.promotions.contains(id));
-    let names_limited = !order.coupons.is_empty() || !order.promotions.is_empty();
+    let discounts = Discounts::of(ports, context, order).await?;
+    let names_limited =
+        !order.coupons.is_empty() || !order.promotions.is_empty() || discounts.name_approvals();
     let mut rounds = Rounds::new(ports, context);
     loop {
         let mut gets = vec![
@@ -120,10 +123,12 @@ pub(super) async fn run(
         if order.customer_id.is_some() {
             gets.extend(by_customer.gets(scope, order.customer_id.as_deref()));
         }
+        let approvals_at = gets.len();
+        gets.extend(discounts.gets(context));
         let coupons_at = gets.len();
         for code in &order.coupons {
             gets.push(catalog_get(scope.coupon(code)));
-            gets.push(use_get(scope, "coupon", code, None));
+            gets.push(coupon_use_get(scope, code));
         }
         let fixed_gets = gets.len();
         let mut skus: Vec<&str> = order.lines.iter().map(|line| line.sku.as_str()).collect();
@@ -168,11 +173,13 @@ pub(super) async fn run(
         let above = context.uses_above_limit;
         let mut by_all_left = by_all.uses_left(seen(by_all_at..by_customer_at), above);
         by_all_left.extend(refused.iter().map(|promotion| (promotion.clone(), 0)));
-        let uses_left = (by_all_left, by_customer.uses_left(seen(by_customer_at..coupons_at), above));
+        let uses_left = (by_all_left, by_customer.uses_left(seen(by_customer_at..approvals_at), above));
         let coupons = (coupons_at..fixed_gets).step_by(2).map(|n| (at(n), at(n + 1))).collect();
-        let buyer = Buyer { terms: customer, uses_left, coupons };
-        let mut cart = match cart_of_order(context, (&location, buyer, &by), (order_id, placing), product) {
-            // Counters are read beside the order: the last use may have gone to this very one.
+        let approvals = seen(approvals_at..coupons_at);
+        let buyer = Buyer { terms: customer, uses_left, coupons, discounts: &discounts, approvals };
+        let built = cart_of_order(context, (&location, buyer, &by), (order_id, placing), product);
+        let (mut cart, approved) = match built {
+            // Counters and approvals are read beside the order: the last use may have gone to this very one.
             Err(Error::Rejected(_)) if names_limited && rounds.is_outdated(order_id, stored).await? => {
                 continue;
             }
@@ -204,12 +211,15 @@ pub(super) async fn run(
             }
             claims => claims.map_err(|error| located(order, error))?,
         };
-        let Some(claims) = claims else { continue };
+        let Some(mut claims) = claims else { continue };
+        let is_approved = !approved.is_empty();
+        claims.extend(approved);
         let beside = Beside { writes: reserved, claims };
         let beside = beside.with(stored_value_writes(scope, &[&cart], context.now)?);
         let actions = moves.len() + beside.len() + 2;
-        if actions > TRANSACTION_ACTIONS_MAX && is_reserved {
-            // A plan takes stock that is free: it knows nothing of what is held.
+        if actions > TRANSACTION_ACTIONS_MAX && (is_reserved || is_approved) {
+            // A plan takes stock that is free: it knows nothing of what is held. And an approval is used with what
+            // it is for: a plan that gives up would have used it for nothing.
             return Err(too_long(actions).into());
         }
         if actions > TRANSACTION_ACTIONS_MAX {
@@ -236,7 +246,7 @@ pub(super) async fn run(
 
 fn too_long(actions: usize) -> Refusal {
     let detail = format!(
-        "the order and its reservation take {actions} changes at once, of which there can be \
+        "an order on a reservation or with approvals takes {actions} changes at once, of which there can be \
          {TRANSACTION_ACTIONS_MAX}: pay with fewer gift cards or accounts, use fewer limited coupons and promotions, \
          or order in two"
     );

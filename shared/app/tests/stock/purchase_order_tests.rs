@@ -371,7 +371,7 @@ async fn what_is_refused_changes_nothing() {
     fixture.ask_of("k-6", "po-1", Asked::Receive(&ReceivePurchaseRequest::default())).await.unwrap();
     for asked in [Asked::Receive(&arrived(&[(A, 1, 0)])), Asked::Close(&ended), Asked::Cancel(&ended)] {
         let refused = fixture.ask_of("k-7", "po-1", asked).await;
-        assert_eq!(refusal(refused.unwrap_err()).extra["status"], "received");
+        assert_eq!(refusal(refused.unwrap_err()).extra["purchase_order_status"], "received");
     }
     assert_eq!(fixture.counts_of(A).await, (16, 0, 0));
 }

@@ -351,6 +351,9 @@ pub type Of<T> = (String, T);
 /// The newest version of a price book's entry, and its SKU and what it says unless it was deleted.
 pub type PriceEntry = (u64, Option<(String, PriceSet)>);
 
+/// Uses above a limit, by tenant, sale, and kind and id of what was used.
+pub type GivenAbove = BTreeMap<Of<(String, String, String)>, i64>;
+
 /// What came back of a line of a sale: quantity in thousandths, worth in minor units.
 pub type CameBack = (i64, i64);
 

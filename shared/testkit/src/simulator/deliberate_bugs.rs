@@ -235,6 +235,10 @@ impl BuggyDatabase {
             Bug::UndoneOrderStands if is_cart => return !is_undone(write),
             Bug::UsesUnchecked if sk == "uses" => forget_condition(write),
             Bug::UsesNotGivenBack if sk == "uses" => return !lowers(write, "used"),
+            Bug::OfflineUseNotCounted if sk == "uses" => return !is_above_limit(write),
+            Bug::UsesAboveLimitForgotten if sk == "exception" => {
+                return !sets(write, &Change::Set("kind", "uses_above_limit".into()));
+            }
             Bug::BalanceUnchecked if sk == "balance" => {
                 forget_part_of_condition(write, |one| matches!(one, Condition::Ge("balance", _)));
             }
@@ -388,6 +392,17 @@ fn lowers(write: &Write, attribute: &str) -> bool {
             .any(|change| matches!(change, Change::Add(name, by) if *name == attribute && *by < 0)),
         _ => false,
     }
+}
+
+/// Whether a use is counted that its limit does not allow: on what is used already, not on what there may be.
+fn is_above_limit(write: &Write) -> bool {
+    matches!(
+        write,
+        Write::Update {
+            condition: Some(Condition::Ge("used", _) | Condition::Eq("used", _) | Condition::Lacks("used")),
+            ..
+        }
+    )
 }
 
 /// Whether an order is written to stand where all of it went back.

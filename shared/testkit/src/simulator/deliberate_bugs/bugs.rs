@@ -70,6 +70,10 @@ bugs! {
     UsesUnchecked,
     /// What an undone sale used stays used.
     UsesNotGivenBack,
+    /// What a register gave above a limit while it was cut off is not counted.
+    OfflineUseNotCounted,
+    /// It is counted, and nobody is told.
+    UsesAboveLimitForgotten,
     /// A gift card is spent without looking what it holds.
     BalanceUnchecked,
     /// A request to pay in to a gift card, or out of it, is not remembered.

@@ -238,7 +238,8 @@ async fn stock(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) -
     let ports = ports(world);
     let mut exceptions = world.memory.items(Table::Stock);
     exceptions.retain(|item| {
-        item.opt_text("kind") == Some("oversold_offline") && item.opt_text("tenant_id") == Some(&tenant.id)
+        let is_of_sale = matches!(item.opt_text("kind"), Some("oversold_offline" | "uses_above_limit"));
+        is_of_sale && item.opt_text("tenant_id") == Some(&tenant.id)
     });
     for item in &exceptions {
         let id = item.opt_text("exception_id").unwrap_or_default().to_owned();
