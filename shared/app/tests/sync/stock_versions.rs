@@ -157,7 +157,7 @@ async fn two_lines_and_a_sale_in_every_order() {
     let template = shop(3).await;
     template.send(Entity::Inventory, &[line(1)]).await;
     let tables: Vec<_> = Table::ALL.into_iter().map(|table| (table, template.memory.items(table))).collect();
-    let orders = Interleavings::new();
+    let orders = Interleavings::interrupted(3);
     let mut different = std::collections::BTreeSet::new();
     while orders.again() {
         let world = world(3);
@@ -189,7 +189,7 @@ async fn a_line_beside_a_reservation_a_split_and_a_merge() {
         }
         let tables: Vec<_> =
             Table::ALL.into_iter().map(|table| (table, template.memory.items(table))).collect();
-        let orders = Interleavings::new();
+        let orders = Interleavings::interrupted(3);
         while orders.again() {
             let world = world(4);
             for (table, items) in &tables {
