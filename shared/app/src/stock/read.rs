@@ -169,8 +169,13 @@ pub async fn of_sku(
     limit: Option<u32>,
     cursor: Option<&str>,
 ) -> Result<StockLevelPage> {
-    check_sku_form("sku", sku)?;
-    let found = page(ports, caller, Among::Sku(sku.to_owned()), None, limit, cursor).await?;
+    let query = StockListQuery {
+        sku: Some(sku.to_owned()),
+        limit,
+        cursor: cursor.map(str::to_owned),
+        ..StockListQuery::default()
+    };
+    let found = list(ports, caller, &query).await?;
     if found.items.is_empty() && cursor.is_none() && found.next_cursor.is_none() {
         let key = caller.scope.product(sku);
         let get = Get { table: Table::Catalog, key, consistency: Consistency::Strong };

@@ -253,8 +253,8 @@ async fn a_shortage_names_the_line_of_the_kit_and_its_component() {
     assert_eq!((refusal.code, refusal.errors.len()), ("insufficient_stock", 1));
     let error = &refusal.errors[0];
     assert_eq!((error.field.as_str(), error.message.as_str()), ("lines.l-2", "FEW: 6 wanted, 5 available"));
-    let short =
-        json!([{"sku": "FEW", "location_id": STORE, "requested": 6, "available": 5, "kits": ["FEW SET"]}]);
+    let short = json!([{"sku": "FEW", "location_id": STORE, "requested": 6, "available": 5, "incoming": 0, "expected": [],
+            "kits": ["FEW SET"]}]);
     assert_eq!(refusal.extra["lines"], short);
     let refusal = refused(placed(&shop, "o", &lines, None).await);
     assert_eq!(refusal.errors[0].field, "lines[1].quantity");

@@ -295,7 +295,7 @@ async fn all_kits_or_none_and_the_refusal_names_kit_and_component() {
     assert_eq!(refused.errors[0].field, "lines[1].quantity");
     assert_eq!(
         refused.extra["lines"],
-        json!([{"location_id": SHOP, "sku": A, "requested": 7, "available": 6, "incoming": 0,
+        json!([{"location_id": SHOP, "sku": A, "requested": 7, "available": 6, "incoming": 0, "expected": [],
             "elsewhere": [{"location_id": "w-hull", "available": 40}], "kits": [KIT, "OTHER"]}])
     );
     assert_eq!((fixture.stock(SHOP, A).await.reserved, fixture.stock(SHOP, B).await.reserved), (0, 0));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use tillstream_domain::quantity::{Quantity, Unit};
 
-use crate::database::{Cancellation, DatabaseError, Table, Write};
+use crate::database::{Cancellation, Consistency, DatabaseError, Get, Table, Write};
 use crate::error::Result;
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
@@ -142,6 +142,14 @@ impl Holding<'_> {
         short.into_iter().filter_map(line).collect()
     }
 
+    async fn has_moved(&self, reservation: &Reservation, chunk: &Chunk) -> Result<bool> {
+        let key = self.scope.reservation_chunk(&reservation.id, chunk.number);
+        let get = Get { table: Table::Stock, key, consistency: Consistency::Strong };
+        let item = self.ports.database.get(get).await?;
+        let now = item.as_ref().map(|item| Chunk::of(chunk.number, item)).transpose()?;
+        Ok(now.as_ref() != Some(chunk))
+    }
+
     async fn hold(
         &mut self,
         reservation: &Reservation,
@@ -154,6 +162,9 @@ impl Holding<'_> {
                 Some(shares) => shares,
                 None => match self.look().await? {
                     Ok(shares) => shares,
+                    // Where the answer to our own write was lost, or somebody else went on with it, what is short may
+                    // have gone to this very chunk.
+                    Err(_) if self.has_moved(reservation, chunk).await? => return Ok(Held::Moved),
                     Err(short) => return Ok(Held::Short(self.short_lines(short))),
                 },
             };
