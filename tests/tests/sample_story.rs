@@ -156,7 +156,7 @@ impl World {
         .unwrap();
         for item in [
             location_item(&shop.scope, &warehouse).unwrap(),
-            settings_item(&shop.scope, &settings).unwrap(),
+            settings_item(&shop.scope, &settings).unwrap().with("version", 1),
             coupon_item(&shop.scope, &coupon).unwrap(),
         ] {
             database.write(Write::Put { table: Table::Catalog, item, condition: None }).await.unwrap();
