@@ -495,7 +495,7 @@ async fn many(fixture: &Fixture, count: usize) -> Vec<String> {
     skus
 }
 
-fn lines<'a>(skus: &'a [String], pieces: impl Fn(usize) -> i64) -> Vec<(&'a str, i64)> {
+fn lines(skus: &[String], pieces: impl Fn(usize) -> i64) -> Vec<(&str, i64)> {
     skus.iter().enumerate().map(|(n, sku)| (sku.as_str(), pieces(n))).collect()
 }
 

@@ -187,9 +187,14 @@ async fn ask_or_die(
 ) -> Option<Result<reserve::Answer>> {
     if chance.is_multiple_of(5) {
         let after = usize::try_from(chance / 5 % 7).unwrap();
-        let fault = if chance / 35 % 2 == 0 { faults::Fault::DiesBefore } else { faults::Fault::DiesAfter };
+        let fault = if (chance / 35).is_multiple_of(2) {
+            faults::Fault::DiesBefore
+        } else {
+            faults::Fault::DiesAfter
+        };
         let mortal = Arc::new(faults::FaultyDatabase::new(fixture.faulty.clone()));
-        let operation = if chance / 70 % 4 == 0 { Operation::GetMany } else { Operation::Transact };
+        let operation =
+            if (chance / 70).is_multiple_of(4) { Operation::GetMany } else { Operation::Transact };
         mortal.script(operation, std::iter::repeat_n(None, after).chain([Some(fault)]));
         let (theirs, names, step) = (fixture.clone(), names.clone(), step.clone());
         let died = fixture
@@ -197,7 +202,7 @@ async fn ask_or_die(
                 let _ = ask(&theirs, &ports, (&names.0, &names.1), &step).await;
             })
             .await;
-        if died && chance / 280 % 3 == 0 {
+        if died && (chance / 280).is_multiple_of(3) {
             return None;
         }
     }

@@ -118,7 +118,7 @@ async fn a_bad_kit_has_its_code_and_changes_nothing() {
 async fn feeds_come_in_any_order() {
     let world = world(32);
     let kit = product("K", 1, &components(&[("A", json!(1)), ("B", json!("0.5"))]));
-    assert_eq!(counts(&world.send(Entity::Catalog, &[kit.clone()]).await), (1, 0, 0));
+    assert_eq!(counts(&world.send(Entity::Catalog, std::slice::from_ref(&kit)).await), (1, 0, 0));
     let of_b = product("B", 1, &json!({"unit": "kg"}));
     assert_eq!(counts(&world.send(Entity::Catalog, &[of_b, product("A", 1, &json!({}))]).await), (2, 0, 0));
     // A becomes a kit itself: nobody knows who is made of it.

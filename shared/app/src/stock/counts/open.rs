@@ -83,6 +83,9 @@ fn selection_of(request: &OpenCountRequest) -> Result<Selection<'_>> {
     }
 }
 
+/// On hand by the books, in thousandths, and how the product is sold.
+type Booked = (i64, Option<Unit>);
+
 /// The lines of a sheet, and where the next one begins.
 struct Found {
     lines: Vec<CountLine>,
@@ -112,7 +115,7 @@ async fn find_lines(
                 .collect();
             let names = names_of(location_id, skus.iter().copied());
             let stock = on_hand(ports, scope, &names).await?;
-            let line = |((name, unit), stock): ((StockName, Unit), Option<(i64, Option<Unit>)>)| {
+            let line = |((name, unit), stock): ((StockName, Unit), Option<Booked>)| {
                 CountLine::uncounted(name.sku, unit, stock.map_or(0, |(on_hand, _)| on_hand))
             };
             let lines = names.into_iter().zip(units).zip(stock).map(line).collect();
@@ -164,11 +167,7 @@ fn names_of<'a>(location_id: &str, skus: impl Iterator<Item = &'a str>) -> Vec<S
 }
 
 /// On hand and unit of stock items, by position; of those that are there.
-async fn on_hand(
-    ports: &Ports,
-    scope: &TenantScope,
-    names: &[StockName],
-) -> Result<Vec<Option<(i64, Option<Unit>)>>> {
+async fn on_hand(ports: &Ports, scope: &TenantScope, names: &[StockName]) -> Result<Vec<Option<Booked>>> {
     let found = standings(ports.database.as_ref(), scope, names, Consistency::Eventual).await?;
     let read = |standing: crate::stock::standing::Standing| {
         let total = standing.total();
@@ -186,7 +185,7 @@ async fn stocked_lines(
     units: &[Unit],
 ) -> Result<Vec<CountLine>> {
     let stock = on_hand(ports, scope, &names).await?;
-    let line = |(at, (name, stock)): (usize, (StockName, Option<(i64, Option<Unit>)>))| {
+    let line = |(at, (name, stock)): (usize, (StockName, Option<Booked>))| {
         let (on_hand, unit) = stock?;
         let unit = units.get(at).copied().or(unit).unwrap_or_default();
         Some(CountLine::uncounted(name.sku, unit, on_hand))

@@ -169,7 +169,7 @@ mod tests {
     /// What is stored of a thousand lines stays small, and each chunk's transaction within its limit.
     #[test]
     fn a_chunk_is_small_and_fits_its_transaction() {
-        assert!(2 + 2 * CHUNK_HOLDS_MAX <= TRANSACTION_ACTIONS_MAX && CHUNK_LINES <= CHUNK_HOLDS_MAX);
+        const { assert!(2 + 2 * CHUNK_HOLDS_MAX <= TRANSACTION_ACTIONS_MAX && CHUNK_LINES <= CHUNK_HOLDS_MAX) };
         let line = |n: usize| ChunkLine {
             location_id: format!("{:064}", n % 3),
             sku: format!("{n:064}"),
