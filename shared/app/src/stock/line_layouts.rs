@@ -8,7 +8,7 @@ use crate::database::{Cancellation, Consistency, Get, Item, Table};
 use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::stock::counters::Counters;
-use crate::stock::expiry::free_expired;
+use crate::stock::expiry::free_enough;
 use crate::stock::layout::{LAYOUT_WHOLE, Place, parts_in};
 use crate::stock::reservation_item::HeldPart;
 use crate::stock::split::{LaidOut, merge, parts_for, split};
@@ -32,8 +32,8 @@ pub(super) enum Looked {
     Again(String),
 }
 
-/// Frees the expired holds on what is short, once per line: what is still short after that is short. Answers
-/// whether there were any.
+/// Frees expired holds on what is short, as much as is short. `nothing_expired`: lines of which there is nothing
+/// more to free, so that what is still short is short. Answers whether any were freed.
 ///
 /// # Errors
 /// As the database.
@@ -42,16 +42,22 @@ pub(super) async fn free_short(
     scope: &TenantScope,
     wanted: &[Wanted],
     short: &[(usize, Option<Counters>)],
-    looked_for_expired: &mut BTreeSet<usize>,
+    nothing_expired: &mut BTreeSet<usize>,
     now: Timestamp,
 ) -> Result<bool> {
     let mut any = false;
     for (at, stock) in short {
         let Some(line) = wanted.get(*at) else { continue };
         let worth_it = stock.is_some_and(|stock| stock.may_have_expired_holds(now));
-        if worth_it && looked_for_expired.insert(*at) {
-            any |= free_expired(ports, scope, &line.location_id, &line.sku, now).await?;
+        if !worth_it || nothing_expired.contains(at) {
+            continue;
         }
+        let needed = line.quantity.thousandths() - stock.map_or(0, |stock| stock.available);
+        let freed = free_enough(ports, scope, (&line.location_id, &line.sku), needed, now).await?;
+        if !freed.left {
+            nothing_expired.insert(*at);
+        }
+        any |= freed.any;
     }
     Ok(any)
 }

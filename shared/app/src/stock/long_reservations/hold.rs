@@ -83,7 +83,7 @@ pub(super) async fn hold_all(
             scope,
             layouts: Layouts::new(ports, scope, &lines),
             lines: &lines,
-            looked_for_expired: BTreeSet::new(),
+            nothing_expired: BTreeSet::new(),
             attempts: Attempts::new(ports.environment.as_ref()),
             now,
         };
@@ -106,7 +106,7 @@ struct Holding<'a> {
     scope: &'a TenantScope,
     layouts: Layouts<'a>,
     lines: &'a [Wanted],
-    looked_for_expired: BTreeSet<usize>,
+    nothing_expired: BTreeSet<usize>,
     attempts: Attempts<'a>,
     now: Timestamp,
 }
@@ -119,8 +119,10 @@ impl Holding<'_> {
                 Looked::All(shares) => return Ok(Ok(shares)),
                 Looked::Again(why) => self.attempts.after_a_wait(&why).await?,
                 Looked::Short(short) => {
-                    let looked_for = &mut self.looked_for_expired;
-                    if !free_short(self.ports, self.scope, self.lines, &short, looked_for, self.now).await? {
+                    let nothing_expired = &mut self.nothing_expired;
+                    if !free_short(self.ports, self.scope, self.lines, &short, nothing_expired, self.now)
+                        .await?
+                    {
                         return Ok(Err(short));
                     }
                 }

@@ -124,7 +124,7 @@ pub(in crate::stock) async fn reserve(
 ) -> Result<Answer> {
     let scope = &caller.scope;
     let mut attempts = Attempts::new(ports.environment.as_ref());
-    let mut looked_for_expired = BTreeSet::new();
+    let mut nothing_expired = BTreeSet::new();
     let mut layouts = Layouts::new(ports, scope, wanted);
     loop {
         if let Some(header) = header_of(ports, scope, &reservation.id).await? {
@@ -143,7 +143,7 @@ pub(in crate::stock) async fn reserve(
                 continue;
             }
             Looked::Short(short) => {
-                if free_short(ports, scope, wanted, &short, &mut looked_for_expired, now).await? {
+                if free_short(ports, scope, wanted, &short, &mut nothing_expired, now).await? {
                     continue;
                 }
                 // A batch is not read at one moment: what is short may have gone to this very request.
