@@ -17,7 +17,7 @@ use tillstream_app::environment::Environment;
 use tillstream_app::tenant_rules::settings_item;
 use tillstream_domain::coupon::CouponDefinition;
 use tillstream_domain::location::Location;
-use tillstream_domain::tenant_settings::{StoredValueSettings, TenantSettings};
+use tillstream_domain::tenant_settings::{BackorderSettings, StoredValueSettings, TenantSettings};
 use tillstream_runtime::auth::Authenticator;
 use tillstream_runtime::http::request_of;
 use tillstream_testkit::memory_database::MemoryDatabase;
@@ -94,6 +94,13 @@ fn story() -> Vec<Scene> {
         ("inventory/order-goods", 201, "/status", || json!("ordered")),
         ("inventory/receive-goods", 200, "/status", || json!("partly_received")),
         ("inventory/restock", 200, "/change", || json!(6)),
+        // More than there is: it waits, and is to be ordered.
+        ("inventory/place-backorder", 201, "/status", || json!("waiting")),
+        ("inventory/list-backorders", 200, "/items/0/number", || json!(1)),
+        ("inventory/suggestions", 200, "/items/0/backordered", || json!(200)),
+        ("inventory/cancel-backorder", 200, "/status", || json!("cancelled")),
+        // Nothing has a reorder point, so nobody is told that it is low.
+        ("inventory/alerts", 200, "/items", || json!([])),
     ]
 }
 
@@ -122,7 +129,8 @@ impl World {
             "region": null, "address": null, "capacity": null, "hours": null, "registers": [], "version": 1}))
         .unwrap();
         let stored_value = StoredValueSettings { gift_card: true, account: true };
-        let settings = TenantSettings { stored_value, ..TenantSettings::default() };
+        let backorders = BackorderSettings { allowed: true, ..BackorderSettings::default() };
+        let settings = TenantSettings { stored_value, backorders, ..TenantSettings::default() };
         let coupon: CouponDefinition = serde_json::from_value(json!({"version": 1,
             "coupon": {"code": "ONLINE-10", "benefit": {"percentage": {"bps": 1_000}}}}))
         .unwrap();
