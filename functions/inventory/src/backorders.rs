@@ -5,9 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use tillstream_app::stock::backorders::{self, Answer, list};
-use tillstream_contracts::backorders::{
-    Backorder, BackorderQuery, BackorderRequest, CancelBackorderRequest,
-};
+use tillstream_contracts::backorders::{Backorder, BackorderQuery, BackorderRequest, CancelBackorderRequest};
 use tillstream_runtime::Problem;
 use tillstream_runtime::http::etag::{EntityTag, IfMatch};
 use tillstream_runtime::http::extract::parse_json;

@@ -138,7 +138,6 @@ fn name_of(row: &Item) -> Result<(TenantScope, StockName)> {
     Ok((scope, name))
 }
 
-
 /// What fails for a whole batch is no fault of any of its records, so none may be parked for it.
 fn transient(error: &Error) -> Failure {
     Failure::Transient(error.to_string())

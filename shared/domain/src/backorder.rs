@@ -57,10 +57,7 @@ impl BackorderState {
     pub fn may_become(self, next: BackorderState) -> bool {
         match self {
             BackorderState::Waiting => {
-                matches!(
-                    next,
-                    BackorderState::Reserved | BackorderState::Expired | BackorderState::Cancelled
-                )
+                matches!(next, BackorderState::Reserved | BackorderState::Expired | BackorderState::Cancelled)
             }
             BackorderState::Reserved => next.is_over(),
             _ => false,

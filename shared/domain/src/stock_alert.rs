@@ -46,22 +46,18 @@ mod tests {
     #[test]
     fn stock_is_low_at_its_reorder_point_and_out_at_nothing() {
         let of = |available| StockLow::of(available, 5_000);
-        assert_eq!([5_001, 5_000, 1, 0, -1].map(of), [
-            StockLow::No,
-            StockLow::Low,
-            StockLow::Low,
-            StockLow::Out,
-            StockLow::Out
-        ]);
+        assert_eq!(
+            [5_001, 5_000, 1, 0, -1].map(of),
+            [StockLow::No, StockLow::Low, StockLow::Low, StockLow::Out, StockLow::Out]
+        );
         for available in [-7_000, 0, 1, 9_000] {
             assert_eq!(StockLow::of(available, 0), StockLow::No, "nobody asked to be told");
         }
         // The smallest point asks for the last only.
-        assert_eq!([2, 1, 0].map(|available| StockLow::of(available, 1)), [
-            StockLow::No,
-            StockLow::Low,
-            StockLow::Out
-        ]);
+        assert_eq!(
+            [2, 1, 0].map(|available| StockLow::of(available, 1)),
+            [StockLow::No, StockLow::Low, StockLow::Out]
+        );
         assert!(StockLow::No < StockLow::Low && StockLow::Low < StockLow::Out);
     }
 

@@ -59,11 +59,7 @@ pub struct BackorderSettings {
 
 impl Default for BackorderSettings {
     fn default() -> Self {
-        BackorderSettings {
-            allowed: false,
-            hold_seconds: HOLD_SECONDS_DEFAULT,
-            locations: BTreeMap::new(),
-        }
+        BackorderSettings { allowed: false, hold_seconds: HOLD_SECONDS_DEFAULT, locations: BTreeMap::new() }
     }
 }
 

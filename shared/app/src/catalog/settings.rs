@@ -12,8 +12,8 @@ use tillstream_domain::identifier::check_id;
 use tillstream_domain::money::AMOUNT_MAX;
 use tillstream_domain::pricing::{CASH_INCREMENTS_MAX, INCREMENT_MAX, PricingSettings, TaxMode, TaxRounding};
 use tillstream_domain::tenant_settings::{
-    BACKORDER_LOCATIONS_MAX, BackorderSettings, COMMAND_AGE_SECONDS_MAX, COMMAND_AGE_SECONDS_MIN, OfflineUses,
-    StoredValueSettings, TenantSettings,
+    BACKORDER_LOCATIONS_MAX, BackorderSettings, COMMAND_AGE_SECONDS_MAX, COMMAND_AGE_SECONDS_MIN,
+    OfflineUses, StoredValueSettings, TenantSettings,
 };
 
 use super::attempt::{ATTEMPTS_MAX, Attempt, attempt, pause};

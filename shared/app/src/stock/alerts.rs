@@ -14,9 +14,7 @@ use tillstream_domain::quantity::Unit;
 use tillstream_domain::stock_alert::StockLow;
 
 use crate::cursor::{PagedQuery, limit};
-use crate::database::{
-    Cancellation, Condition, Consistency, DatabaseError, Get, Index, Item, Table, Write,
-};
+use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Index, Item, Table, Write};
 use crate::dispatch::subject;
 use crate::error::{Error, Result};
 use crate::ports::Ports;

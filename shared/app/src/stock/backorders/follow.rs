@@ -32,9 +32,7 @@ fn fate_of(reservation: &Reservation, now: Timestamp) -> Result<Fate> {
         State::Active if !reservation.has_expired(now) => Fate::Holds,
         State::Active => Fate::MayBeOver,
         State::Committed => Fate::Ended(BackorderState::Fulfilled, None),
-        State::Released => {
-            Fate::Ended(BackorderState::Cancelled, Some("its reservation was released"))
-        }
+        State::Released => Fate::Ended(BackorderState::Cancelled, Some("its reservation was released")),
         state => {
             let (id, state) = (&reservation.id, state.name());
             return Err(Error::Bug(format!("reservation {id} of a backorder is {state}")));
@@ -69,13 +67,8 @@ async fn writes(
     now: Timestamp,
 ) -> Result<Option<Vec<Write>>> {
     let end = |state, reason: Option<&str>, fulfilled: Quantity| {
-        let next = stored.ended(End {
-            state,
-            at: now,
-            fulfilled,
-            by: None,
-            reason: reason.map(str::to_owned),
-        });
+        let next =
+            stored.ended(End { state, at: now, fulfilled, by: None, reason: reason.map(str::to_owned) });
         Ok(Some(vec![stored.replace(scope, &next)?, next.fact(scope, now)?]))
     };
     let Some(reservation) = reservation else {

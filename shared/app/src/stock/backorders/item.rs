@@ -208,9 +208,9 @@ impl StoredBackorder {
             None => item,
         };
         Ok(match self.due_at() {
-            Some(due_at) => item
-                .with("due_pk", keys::due("backorder", spread(&self.id)).value())
-                .with("due_at", due_at),
+            Some(due_at) => {
+                item.with("due_pk", keys::due("backorder", spread(&self.id)).value()).with("due_at", due_at)
+            }
             None => item,
         })
     }

@@ -30,14 +30,10 @@ pub async fn list(ports: &Ports, caller: &Caller, query: &BackorderQuery) -> Res
         BackorderListState::Closed => "closed",
     };
     let (index, names, partition) = match &query.sku {
-        Some(sku) => {
-            (Index::BySku, ("sku_pk", "sku_sk"), scope.sku_backorders(location_id, sku, state))
+        Some(sku) => (Index::BySku, ("sku_pk", "sku_sk"), scope.sku_backorders(location_id, sku, state)),
+        None => {
+            (Index::ByLocation, ("location_pk", "location_sk"), scope.location_backorders(location_id, state))
         }
-        None => (
-            Index::ByLocation,
-            ("location_pk", "location_sk"),
-            scope.location_backorders(location_id, state),
-        ),
     };
     let filters = [location_id, query.sku.as_deref().unwrap_or_default(), state];
     let list = IndexList {
