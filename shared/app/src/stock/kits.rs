@@ -87,7 +87,8 @@ pub(super) fn read_before(bytes: &[u8], lines: &[HeldLine], ordinal: u32) -> Res
     let kit = |kit: StoredKit| {
         let held = |at: u32| usize::try_from(at).ok().and_then(|at| lines.get(at));
         let part = |(at, quantity): (u32, Quantity)| {
-            let line = held(at).ok_or_else(|| Error::Bug(format!("kit {} takes what is not held", kit.sku)))?;
+            let line =
+                held(at).ok_or_else(|| Error::Bug(format!("kit {} takes what is not held", kit.sku)))?;
             Ok(KitPart { sku: line.sku.clone(), quantity, unit: line.unit })
         };
         let first = kit.parts.first().and_then(|(at, _)| held(*at));

@@ -143,7 +143,10 @@ async fn long_kits_are_refused_by_name_and_nothing_is_left_of_them() {
     let refused = refusal(fixture.reserve("k", &wanted).await.unwrap_err());
     assert_eq!((refused.code, refused.errors.len()), ("insufficient_stock", 1));
     let line = &refused.extra["lines"][0];
-    assert_eq!((&line["sku"], &line["requested"], &line["available"]), (&sku(95).into(), &10.into(), &9.into()));
+    assert_eq!(
+        (&line["sku"], &line["requested"], &line["available"]),
+        (&sku(95).into(), &10.into(), &9.into())
+    );
     assert_eq!(line["kits"], serde_json::json!(["KIT-0004", "MORE"]));
     assert_eq!(fixture.stock(SHOP, &sku(0)).await.reserved, 0);
     assert!(items_of_reservations(&fixture.memory).is_empty(), "as if it had never been asked for");
@@ -151,7 +154,10 @@ async fn long_kits_are_refused_by_name_and_nothing_is_left_of_them() {
     let made = fixture.reserve("k", &wanted).await.unwrap();
     assert_eq!(made.reservation.kits.len(), KITS + 1);
     let released = reservations::release(&fixture.ports, &fixture.caller, "r", "v").await.unwrap();
-    assert_eq!((released.reservation.status, committed(&released)), (ReservationStatus::Released, vec![whole(0); 6]));
+    assert_eq!(
+        (released.reservation.status, committed(&released)),
+        (ReservationStatus::Released, vec![whole(0); 6])
+    );
     fixture.at_rest("given back").await;
     assert_eq!(fixture.stock(SHOP, &sku(95)).await.reserved, 0);
 }
@@ -263,7 +269,8 @@ async fn long_kits_are_all_or_none_whatever_fails() {
                     assert_eq!(again.reservation.kits, expected.kits, "{label}");
                     assert_eq!(figures(&fixture).await, after, "{label}");
                     let now = tillstream_app::environment::Environment::now(fixture.environment.as_ref());
-                    let left = long_reservations::recover(&fixture.ports, now, 10, jiff::Timestamp::MAX).await;
+                    let left =
+                        long_reservations::recover(&fixture.ports, now, 10, jiff::Timestamp::MAX).await;
                     assert_eq!(left.unwrap(), 0, "{label}: something is under way");
                     fixture.check_invariants();
                 }
