@@ -1,5 +1,6 @@
-//! The sample events of the till, of orders and of stock, one after the other in the order of a day, which is that of
-//! `events/order.txt`: each finds what the ones before have left and does its work, and sent again does nothing more.
+//! The sample events of the till, of orders, of stock and of the catalogue, one after the other in the order of a day,
+//! which is that of `events/order.txt`: each finds what the ones before have left and does its work, and sent again does
+//! nothing more.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test that cannot go on fails")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,8 @@ use tillstream_app::environment::Environment;
 use tillstream_app::tenant_rules::settings_item;
 use tillstream_domain::coupon::CouponDefinition;
 use tillstream_domain::location::Location;
+use tillstream_domain::product::Product;
+use tillstream_domain::quantity::Unit;
 use tillstream_domain::tenant_settings::{StoredValueSettings, TenantSettings};
 use tillstream_runtime::auth::Authenticator;
 use tillstream_runtime::http::request_of;
@@ -31,7 +34,7 @@ const STORE: &str = "s-uk-1";
 /// What is sold in them.
 const SKU: &str = "85123A";
 
-const FUNCTIONS: [&str; 3] = ["pos-commands", "orders", "inventory"];
+const FUNCTIONS: [&str; 4] = ["pos-commands", "orders", "inventory", "catalog"];
 
 /// The status of a sample's answer, and what stands where in its body.
 type Scene = (u16, &'static str, fn() -> Value);
@@ -97,6 +100,15 @@ fn story() -> BTreeMap<&'static str, Scene> {
         ("inventory/order-goods", (201, "/status", || json!("ordered"))),
         ("inventory/receive-goods", (200, "/status", || json!("partly_received"))),
         ("inventory/restock", (200, "/change", || json!(6))),
+        ("catalog/put-settings", (200, "/command_age_max_seconds", || json!(604_800))),
+        ("catalog/get-settings", (200, "/approvals/no_sale", || json!(true))),
+        ("catalog/put", (200, "/barcodes/0", || json!("4006381333931"))),
+        ("catalog/get", (200, "/sku", || json!(SKU))),
+        ("catalog/list", (200, "/items/0/sku", || json!(SKU))),
+        // Two of the light holders and an eighth of the kilogram of tea.
+        ("catalog/put-kit", (201, "/components/1/quantity", || json!("0.125"))),
+        ("inventory/get-kit", (200, "/available", || json!(8))),
+        ("orders/place-kit", (201, "/order/lines/0/components/1/quantity", || json!("0.250"))),
     ];
     scenes.into_iter().collect()
 }
@@ -128,6 +140,11 @@ impl World {
         let shop = Shop::open(database.clone(), environment.clone()).await.unwrap();
         shop.store(STORE).await.unwrap();
         shop.product(STORE, SKU, "2.55", 10).await.unwrap();
+        shop.product(STORE, "ASSAM LOOSE", "40", 1).await.unwrap();
+        shop.put_product(&Product { unit: Unit::Kg, ..Shop::plain("ASSAM LOOSE", "40").unwrap() })
+            .await
+            .unwrap();
+        shop.put_product(&Shop::plain("BANK CHARGES", "15").unwrap()).await.unwrap();
         let warehouse: Location = serde_json::from_value(json!({"id": "w-midlands", "kind": "warehouse",
             "name": "Midlands", "time_zone": "Europe/London", "currency": "GBP", "business_day_start": "00:00",
             "region": null, "address": null, "capacity": null, "hours": null, "registers": [], "version": 1}))
@@ -149,7 +166,8 @@ impl World {
         let routers = BTreeMap::from([
             ("pos-commands", pos_commands::router(pos_commands::Services { ports: ports() }, auth.clone())),
             ("orders", orders::router(orders::Services { ports: ports() }, auth.clone())),
-            ("inventory", inventory::router(inventory::Services { ports: ports() }, auth)),
+            ("inventory", inventory::router(inventory::Services { ports: ports() }, auth.clone())),
+            ("catalog", catalog::router(catalog::Services { ports: ports() }, auth)),
         ]);
         World { routers, issuer, environment, database }
     }

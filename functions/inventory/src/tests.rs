@@ -78,6 +78,9 @@ impl Api {
                 tax_exempt: false,
                 discountable: true,
                 modifiers: vec![],
+                components: vec![],
+                variant_of: None,
+                sellable: true,
                 version: 1,
             };
             let item = product_item(&TenantScope::from_own_record("demo"), &product).unwrap();

@@ -12,8 +12,10 @@ use tillstream_domain::pricing::Reason;
 use super::discounts::Discounts;
 use super::place::Placing;
 use crate::catalog::items::product_if_any;
+use crate::catalog::kits::{Components, require_sellable};
 use crate::database::Item;
 use crate::error::{Error, FieldError, Refusal, Result};
+use crate::pos::cart_item::check_size;
 use crate::pos::carts::{NewCart, new_cart};
 use crate::pos::claims::Claim;
 use crate::pos::context::CommandContext;
@@ -45,7 +47,7 @@ pub(super) fn cart_of_order<'r>(
     context: &CommandContext,
     (location, buyer, by): (&Location, Buyer<'r>, &PricedBy<'_>),
     (order_id, placing): (&str, &Placing<'_>),
-    product: impl Fn(&str) -> (Option<&'r Item>, Option<&'r Item>),
+    (product, kits): (impl Fn(&str) -> (Option<&'r Item>, Option<&'r Item>), &Components),
 ) -> Result<(Cart, Vec<Claim>)> {
     let order = placing.order;
     let new = NewCart {
@@ -62,6 +64,11 @@ pub(super) fn cart_of_order<'r>(
         let field = |name: &str| format!("{place}.{name}");
         let (found, prices) = product(&line.sku);
         let found = product_if_any(found)?.ok_or_else(|| sku_not_found(&field("sku"), &line.sku))?;
+        if !context.offline {
+            // What was sold elsewhere is sold, whatever it is by now.
+            require_sellable(&found, &field("sku"))?;
+        }
+        let parts = kits.parts(&found, &field("sku"))?;
         let quantity = positive_quantity(&field("quantity"), &line.quantity, &found)?;
         let unit_price = match line.unit_price {
             Some(price) => price,
@@ -81,7 +88,14 @@ pub(super) fn cart_of_order<'r>(
             notes: line.notes.clone().filter(|notes| !notes.is_empty()),
             terms,
         };
-        within(&place, cart.add_line(line))?;
+        let number = within(&place, cart.add_line(line))?;
+        if let Some(parts) = parts {
+            cart.set_kit(number, parts);
+        }
+    }
+    if !cart.kits.is_empty() {
+        // As a till's: what many kits are made of may be more than one item takes.
+        check_size(&context.caller.scope, &cart)?;
     }
     for (position, (code, (coupon, counter))) in order.coupons.iter().zip(buyer.coupons).enumerate() {
         at_field(&coupon_field(position), redeem(&mut cart, code, (coupon, counter), context))?;

@@ -27,7 +27,7 @@ pub struct Api;
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`location_not_found`"),
         (status = 409, description = "`insufficient_stock` with `lines` (ShortLine): what is available, coming, elsewhere; `transfer_exists`"),
-        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `transfer_to_itself`, `quantity_invalid`, `id_malformed`, `location_id_malformed`, `sku_malformed`, `sku_unknown`, `sku_not_stocked`, `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
+        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `transfer_to_itself`, `quantity_invalid`, `id_malformed`, `location_id_malformed`, `sku_malformed`, `sku_unknown`, `sku_not_stocked`, `sku_is_a_kit`, `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
     ))]
 fn ship_transfer() {}
 

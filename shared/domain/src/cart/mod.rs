@@ -10,6 +10,7 @@ mod course;
 mod effects;
 mod error;
 mod exchange;
+mod kits;
 pub mod order_status;
 mod payments;
 mod recorded_total;
@@ -32,6 +33,7 @@ pub use course::{Course, Parked, Recorded};
 pub use effects::Effects;
 pub use error::CartError;
 pub use exchange::{EXCHANGE, Exchange, ExchangeError, ExchangeMove, Exchanged};
+pub use kits::Kits;
 pub use payments::{Payment, PaymentInput, TENDERS};
 pub use returns::{Disposition, OriginalLine, OriginalSale, ReturnLine, Returned, ReturnedLine};
 pub use sale_pricing::{COUNTERS_MAX, PricedBy};
@@ -232,6 +234,8 @@ pub struct Cart {
     pub charges: Charges,
     /// What it is priced by, beside.
     pub terms: SaleTerms,
+    /// Which of its lines are kits, and what they take from stock.
+    pub kits: Kits,
     /// What of it was approved.
     pub approvals: Approvals,
     /// Numbers handed out to lines, and to payments.
@@ -426,6 +430,7 @@ impl Cart {
         self.charges.manual.retain(|given| given.kind.line() != Some(number));
         self.charges.lines.remove(&number);
         self.terms.lines.remove(&number);
+        self.kits.remove(number);
         Ok(number)
     }
 
@@ -550,27 +555,6 @@ impl Cart {
             self.terms.cash_rounding.values().fold(0_i64, |sum, one| sum.saturating_add(*one));
         let due = total.saturating_add(cash_rounding).saturating_sub(paid.saturating_sub(change));
         Ok(Totals { subtotal, discount, tax, tips, total, paid, cash_rounding, due, change })
-    }
-
-    /// Stock that the cart moves, per SKU, merged and sorted, since one transaction may not touch an
-    /// item twice. For a return only what comes back into stock.
-    pub fn stock_moves(&self) -> Vec<StockMove> {
-        let mut merged = std::collections::BTreeMap::<&str, (Quantity, Quantity)>::new();
-        for line in self.lines.iter().filter(|line| line.stocked) {
-            match line.returned.as_ref().map(|r| r.disposition) {
-                Some(Disposition::None) => {}
-                Some(Disposition::Damaged) => {
-                    let sums = merged.entry(&line.sku).or_default();
-                    sums.1 = sums.1.plus(line.quantity);
-                }
-                Some(Disposition::Restock) | None => {
-                    let sums = merged.entry(&line.sku).or_default();
-                    sums.0 = sums.0.plus(line.quantity);
-                }
-            }
-        }
-        let moves = merged.into_iter();
-        moves.map(|(sku, (sellable, damaged))| StockMove { sku: sku.to_owned(), sellable, damaged }).collect()
     }
 
     /// Marks it final.

@@ -147,6 +147,11 @@ impl Tenant {
     pub fn goods_of(&self, sku: &str) -> Option<&Goods> {
         self.goods.iter().find(|goods| goods.sku == sku)
     }
+
+    /// What so much of a product takes from the shelves.
+    pub fn taken(&self, sku: &str, quantity: i64) -> Vec<(String, i64)> {
+        self.goods_of(sku).map(|goods| goods.taken(quantity)).unwrap_or_default()
+    }
 }
 
 impl World {

@@ -38,6 +38,10 @@ bugs! {
     MovementForgetsItsDelta,
     /// Of an order's products one is left on the shelf.
     StockOfOneLineForgotten,
+    /// Of a kit that is sold one component is left on the shelf.
+    KitComponentForgotten,
+    /// A return forgets what the kits are made of that come back.
+    ReturnForgetsKits,
     /// A committed hold leaves the shelf, and stays reserved.
     ReservedForgotten,
     /// A cart that is brought back stays in the list of parked ones.
