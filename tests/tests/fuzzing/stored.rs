@@ -698,14 +698,15 @@ proptest! {
     fn an_altered_reservation_is_read_or_refused(
         lines in json_input(vec![serde_json::json!([{"location_id": "s-1", "sku": "X", "quantity": 6_000, "unit": "Piece"}])]),
         keys in json_input(vec![serde_json::json!([{"key": "k", "fingerprint": "f", "request": 1, "state": "active", "expires_at": "2026-11-21T10:00:00Z"}])]),
+        kits in of(garbage()),
         expires_at in any::<i64>(),
     ) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let item = Item::new(&scope().reservation("r-1"))
+        let item = Item::new(&scope().reservation("r-1")).with_some("kits", kits)
             .with("reservation_id", "r-1").with("state", "active").with("version", 1)
             .with("created_at", 0).with("created_by", "u").with("expires_at", expires_at)
             .with("lines", text(&lines).as_str()).with("keys", text(&keys).as_str());
-        guarded(lines.len() + keys.len(), 100, || {
+        guarded(1_000 + lines.len() + keys.len(), 100, || {
             if let Ok(read) = Reservation::of(&item) {
                 let _ = (read.shown(Timestamp::UNIX_EPOCH), read.holds(), read.quantities());
             }

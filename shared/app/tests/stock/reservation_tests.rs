@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::json;
-use tillstream_app::catalog::items::product_item;
 use tillstream_app::database::Table;
 use tillstream_app::environment::Environment;
 use tillstream_app::stock::counters::{Delta, Movement, stock_update};
@@ -15,7 +14,7 @@ use tillstream_contracts::inventory::{CommitRequest, ExtendRequest, ReservationS
 use tillstream_domain::quantity::{Quantity, QuantityInput};
 use tillstream_testkit::faults;
 
-use crate::fixture::{BY_WEIGHT, Fault, Fixture, SKUS, caller, named, product, put, refusal, request};
+use crate::fixture::{BY_WEIGHT, Fault, Fixture, SKUS, caller, named, refusal, request};
 
 const A: &str = SKUS[0];
 const B: &str = SKUS[1];
