@@ -113,18 +113,25 @@ def invoke(name: str, event: Path) -> None:
 
 
 def invoke_all(built: Path | None) -> None:
-    """Runs every function on each of its sample events: as cargo lambda builds it, or as it was built into the
-    directory `built`."""
+    """Runs every function on each of its sample events, in an order in which each finds what it needs: as cargo
+    lambda builds it, or as it was built into the directory `built`."""
     failed = []
     with watched(function_names(), built) as invoke_one:
-        for name in function_names():
-            for event in sorted((ROOT / "events" / name).glob("*.json")):
-                answered = invoke_one(name, event)
-                if answered.returncode != 0:
-                    failed.append(f"{name}/{event.name}: {answered.stderr.strip()}")
-                print(f"{name:18} {event.stem:24} {summary(answered)}", flush=True)
+        for name, event in events_in_order():
+            answered = invoke_one(name, event)
+            if answered.returncode != 0:
+                failed.append(f"{name}/{event.name}: {answered.stderr.strip()}")
+            print(f"{name:18} {event.stem:28} {summary(answered)}", flush=True)
     if failed:
         raise Failure("\n  ".join([f"{len(failed)} events were not answered:", *failed]))
+
+
+def events_in_order() -> list[tuple[str, Path]]:
+    """Functions and their sample events, as events/order.txt lists them."""
+    events = ROOT / "events"
+    lines = [line.strip() for line in (events / "order.txt").read_text().splitlines()]
+    listed = [line for line in lines if line and not line.startswith("#")]
+    return [(sample.partition("/")[0], events / f"{sample}.json") for sample in listed]
 
 
 def summary(answered: subprocess.CompletedProcess) -> str:

@@ -13,6 +13,7 @@ from bad_access import BadAccess
 from bad_actions import BadActions
 from bad_after_sale import BadAfterSale
 from bad_approvals import BadApprovals
+from bad_carts import BadCarts
 from bad_commands import BadCommands
 from bad_counts import BadCounts
 from bad_documents import BadDocuments
@@ -22,6 +23,7 @@ from bad_queries import BadQueries
 from bad_records import BadRecords
 from bad_stored_value import BadStoredValue
 from bad_tills import BadTills
+from bad_values import BadValues
 from hostile_client import Table
 
 
@@ -36,6 +38,8 @@ def run(stack) -> None:
 
 class BadInput(
     BadCommands,
+    BadValues,
+    BadCarts,
     BadActions,
     BadAfterSale,
     BadAccess,

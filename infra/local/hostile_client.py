@@ -355,6 +355,19 @@ class HostileClient:
     def stock_line(self, quantity, **changed) -> dict:
         return {"location_id": self.store, "sku": self.sku, "quantity": quantity, **changed}
 
+    def stock_update(self, **changed) -> dict:
+        update = {
+            "location_id": self.store,
+            "sku": self.sku,
+            "kind": "delta",
+            "quantity": 5,
+            "reason": "found",
+        }
+        return {**update, **changed}
+
+    def line(self, quantity=1, **changed) -> dict:
+        return {"cart_id": self.open, "sku": self.sku, "quantity": quantity, **changed}
+
     def order(self, **changed) -> dict:
         lines = [{"sku": self.sku, "quantity": 1}]
         return {"store_id": self.store, "channel": "web", "lines": lines, **changed}

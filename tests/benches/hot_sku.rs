@@ -167,6 +167,9 @@ async fn stocked(ports: &Ports, memory: &MemoryDatabase, caller: &Caller, units:
         tax_exempt: false,
         discountable: true,
         modifiers: vec![],
+        components: vec![],
+        variant_of: None,
+        sellable: true,
         version: 1,
     };
     put(memory, product_item(&caller.scope, &product).unwrap()).await;

@@ -116,6 +116,9 @@ impl Shop {
                 tax_exempt: false,
                 discountable: true,
                 modifiers: vec![],
+                components: vec![],
+                variant_of: None,
+                sellable: true,
                 version: 1,
             };
             product_item(scope, &product).unwrap()

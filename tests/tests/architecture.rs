@@ -241,6 +241,17 @@ fn rules_know_no_clock_no_chance_and_no_outside() {
     }
 }
 
+/// A member of a refusal that is called as one of the problem document's own would never be seen.
+#[test]
+fn what_a_refusal_tells_beside_its_code_hides_nothing_of_the_document() {
+    let own = ["type", "title", "status", "detail", "instance", "code", "errors"];
+    for (name, text) in sources() {
+        for member in own {
+            assert!(!text.contains(&format!("with_extra(\"{member}\"")), "{name} tells `{member}` twice");
+        }
+    }
+}
+
 #[test]
 fn a_function_is_called_what_its_folder_is() {
     for (name, manifest, _) in packages() {

@@ -11,11 +11,13 @@ use serde_json::Value;
 use tillstream_app::pos::envelope;
 use tillstream_contracts::approvals::{AskForApproval, DecideApproval};
 use tillstream_contracts::backorders::{BackorderRequest, CancelBackorderRequest};
+use tillstream_contracts::catalog::ProductBody;
 use tillstream_contracts::counts::{OpenCountRequest, RecordCountRequest};
 use tillstream_contracts::inventory::{CommitRequest, ReserveRequest, RestockRequest, StockUpdateRequest};
 use tillstream_contracts::orders::{PlaceOrder, RecordSale, UpdateOrder};
 use tillstream_contracts::pos::CommandBatch;
 use tillstream_contracts::purchase_orders::{PurchaseOrderRequest, ReceivePurchaseRequest};
+use tillstream_contracts::settings::SettingsBody;
 use tillstream_contracts::stored_value::{BlockStoredValue, IssueStoredValue, MoveStoredValue};
 use tillstream_contracts::strict_json;
 use tillstream_contracts::suppliers::SupplierBody;
@@ -101,6 +103,8 @@ fn read(route: &str, body: Value) -> Result<Vec<String>, String> {
         "POST /v1/stored-value/{id}/block" | "POST /v1/stored-value/{id}/unblock" => {
             is_a::<BlockStoredValue>(body)
         }
+        "PUT /v1/products/{sku}" => is_a::<ProductBody>(body),
+        "PUT /v1/settings" => is_a::<SettingsBody>(body),
         "POST /v1/orders" => is_a::<PlaceOrder>(body),
         "PUT /v1/orders/{id}" => is_a::<UpdateOrder>(body),
         "POST /v1/sales/record" => is_a::<RecordSale>(body),
@@ -127,7 +131,7 @@ fn read(route: &str, body: Value) -> Result<Vec<String>, String> {
 fn sample_requests_are_read_as_they_stand() {
     let mut actions = BTreeSet::new();
     let mut routes = BTreeSet::new();
-    for function in ["pos-commands", "orders", "inventory"] {
+    for function in ["pos-commands", "orders", "inventory", "catalog"] {
         for (name, route, body) in bodies(function) {
             actions.extend(read(&route, body).unwrap_or_else(|e| panic!("{function}/{name}: {e}")));
             routes.insert(route);

@@ -1,5 +1,6 @@
-//! The sample events of the till, of orders and of stock, one after the other in the order of a day: each finds what
-//! the ones before have left and does its work, and sent again does nothing more.
+//! The sample events of the till, of orders, of stock and of the catalogue, one after the other in the order of a day,
+//! which is that of `events/order.txt`: each finds what the ones before have left and does its work, and sent again does
+//! nothing more.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test that cannot go on fails")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,8 @@ use tillstream_app::environment::Environment;
 use tillstream_app::tenant_rules::settings_item;
 use tillstream_domain::coupon::CouponDefinition;
 use tillstream_domain::location::Location;
+use tillstream_domain::product::Product;
+use tillstream_domain::quantity::Unit;
 use tillstream_domain::tenant_settings::{BackorderSettings, StoredValueSettings, TenantSettings};
 use tillstream_runtime::auth::Authenticator;
 use tillstream_runtime::http::request_of;
@@ -31,81 +34,101 @@ const STORE: &str = "s-uk-1";
 /// What is sold in them.
 const SKU: &str = "85123A";
 
-const FUNCTIONS: [&str; 3] = ["pos-commands", "orders", "inventory"];
+const FUNCTIONS: [&str; 4] = ["pos-commands", "orders", "inventory", "catalog"];
 
-/// A sample, the status of its answer, and what stands where in its body.
-type Scene = (&'static str, u16, &'static str, fn() -> Value);
+/// The status of a sample's answer, and what stands where in its body.
+type Scene = (u16, &'static str, fn() -> Value);
 
-/// The day. Amounts: 6 at 2.55 and 6 at 1.99 are 27.24, of which a gift card pays 15.00 and cash the rest.
-fn story() -> Vec<Scene> {
-    vec![
-        ("inventory/update", 200, "/on_hand", || json!(60)),
-        ("inventory/get", 200, "/available", || json!(60)),
-        ("pos-commands/open-till", 200, "/result/shift/opening_float/amount", || json!(10_000)),
-        ("pos-commands/issue-stored-value", 201, "/balance/amount", || json!(5_000)),
-        ("pos-commands/top-up-stored-value", 200, "/balance/amount", || json!(6_000)),
-        ("pos-commands/create-cart", 200, "/result/cart_id", || json!("c-1")),
-        ("pos-commands/add-line-item", 200, "/result/line_id", || json!("l-1")),
-        ("pos-commands/duplicate", 200, "/result/line_id", || json!("l-1")),
-        ("pos-commands/poison", 400, "/code", || json!("json_malformed")),
-        ("pos-commands/park-cart", 200, "/cart/state", || json!("parked")),
-        ("pos-commands/list-parked-carts", 200, "/result/parked_carts/0/cart_id", || json!("c-1")),
-        ("pos-commands/recall-cart", 200, "/cart/state", || json!("open")),
-        ("pos-commands/ask-for-approval", 201, "/status", || json!("pending")),
-        ("pos-commands/list-approvals", 200, "/items/0/approval_id", || json!("ap-1")),
-        ("pos-commands/grant-approval", 200, "/status", || json!("granted")),
-        ("pos-commands/use-approval", 200, "/result/line_id", || json!("l-2")),
-        ("pos-commands/set-tendering", 200, "/cart/totals/due/amount", || json!(2_724)),
-        ("pos-commands/pay-by-gift-card", 200, "/cart/totals/due/amount", || json!(1_224)),
-        ("pos-commands/pay-in-cash", 200, "/result/change/amount", || json!(776)),
-        ("pos-commands/finalize-order", 200, "/result/receipt_number", || json!(1)),
-        ("pos-commands/get-stored-value", 200, "/balance/amount", || json!(4_500)),
-        ("pos-commands/list-stored-value-movements", 200, "/items/0/order_id", || json!("c-1")),
-        ("pos-commands/block-stored-value", 200, "/status", || json!("blocked")),
-        ("orders/get", 200, "/id", || json!("c-1")),
-        ("orders/documents", 200, "/items/0/document_id", || json!("c-1.receipt")),
-        ("orders/document", 200, "", || Value::Null),
+/// The day, in any order. Amounts: 6 at 2.55 and 6 at 1.99 are 27.24, of which a gift card pays 15.00 and cash the
+/// rest.
+fn story() -> BTreeMap<&'static str, Scene> {
+    let scenes: Vec<(&'static str, Scene)> = vec![
+        ("inventory/update", (200, "/on_hand", || json!(60))),
+        ("inventory/get", (200, "/available", || json!(60))),
+        ("pos-commands/open-till", (200, "/result/shift/opening_float/amount", || json!(10_000))),
+        ("pos-commands/issue-stored-value", (201, "/balance/amount", || json!(5_000))),
+        ("pos-commands/top-up-stored-value", (200, "/balance/amount", || json!(6_000))),
+        ("pos-commands/create-cart", (200, "/result/cart_id", || json!("c-1"))),
+        ("pos-commands/add-line-item", (200, "/result/line_id", || json!("l-1"))),
+        ("pos-commands/duplicate", (200, "/result/line_id", || json!("l-1"))),
+        ("pos-commands/poison", (400, "/code", || json!("json_malformed"))),
+        ("pos-commands/park-cart", (200, "/cart/state", || json!("parked"))),
+        ("pos-commands/list-parked-carts", (200, "/result/parked_carts/0/cart_id", || json!("c-1"))),
+        ("pos-commands/recall-cart", (200, "/cart/state", || json!("open"))),
+        ("pos-commands/ask-for-approval", (201, "/status", || json!("pending"))),
+        ("pos-commands/list-approvals", (200, "/items/0/approval_id", || json!("ap-1"))),
+        ("pos-commands/grant-approval", (200, "/status", || json!("granted"))),
+        ("pos-commands/use-approval", (200, "/result/line_id", || json!("l-2"))),
+        ("pos-commands/set-tendering", (200, "/cart/totals/due/amount", || json!(2_724))),
+        ("pos-commands/pay-by-gift-card", (200, "/cart/totals/due/amount", || json!(1_224))),
+        ("pos-commands/pay-in-cash", (200, "/result/change/amount", || json!(776))),
+        ("pos-commands/finalize-order", (200, "/result/receipt_number", || json!(1))),
+        ("pos-commands/get-stored-value", (200, "/balance/amount", || json!(4_500))),
+        ("pos-commands/list-stored-value-movements", (200, "/items/0/order_id", || json!("c-1"))),
+        ("pos-commands/block-stored-value", (200, "/status", || json!("blocked"))),
+        ("orders/get", (200, "/id", || json!("c-1"))),
+        ("orders/documents", (200, "/items/0/document_id", || json!("c-1.receipt"))),
+        ("orders/document", (200, "", || Value::Null)),
         // Of two carts: one is sold, the other rung up.
-        ("pos-commands/offline-batch", 200, "/outcomes/4/body/result/receipt_number", || json!(2)),
-        ("pos-commands/start-return", 200, "/result/return_id", || json!("ret-1")),
-        ("pos-commands/return-line-item", 200, "/cart/totals/total/amount", || json!(255)),
-        ("pos-commands/finalize-exchange", 200, "/result/receipt_number", || json!(4)),
-        ("pos-commands/void-order", 200, "/result/receipt_number", || json!(5)),
-        ("pos-commands/paid-out", 200, "/result/shift/cash_expected/amount", || json!(9_974)),
-        ("pos-commands/x-report", 200, "/result/shift/report/sales_count", || json!(3)),
-        ("pos-commands/close-till", 200, "/result/shift/report/cash_difference/amount", || json!(1)),
-        ("orders/shift", 200, "/report/returns_count", || json!(2)),
-        ("orders/place", 201, "/order/status", || json!("paid")),
-        ("orders/update", 200, "/order/status", || json!("allocated")),
-        ("orders/record-sale", 201, "/order/status", || json!("completed")),
-        ("orders/list", 200, "/items/2/store_id", || json!(STORE)),
-        ("inventory/reserve", 201, "/reservation_id", || json!("v-1")),
-        ("inventory/commit-part", 200, "/lines/0/committed", || json!(4)),
-        ("inventory/ship-transfer", 201, "/status", || json!("in_transit")),
-        ("inventory/receive-transfer", 200, "/status", || json!("partly_received")),
-        ("inventory/get-transfer", 200, "/lines/0/damaged", || json!(1)),
+        ("pos-commands/offline-batch", (200, "/outcomes/4/body/result/receipt_number", || json!(2))),
+        ("pos-commands/start-return", (200, "/result/return_id", || json!("ret-1"))),
+        ("pos-commands/return-line-item", (200, "/cart/totals/total/amount", || json!(255))),
+        ("pos-commands/finalize-exchange", (200, "/result/receipt_number", || json!(4))),
+        ("pos-commands/void-order", (200, "/result/receipt_number", || json!(5))),
+        ("pos-commands/paid-out", (200, "/result/shift/cash_expected/amount", || json!(9_974))),
+        ("pos-commands/x-report", (200, "/result/shift/report/sales_count", || json!(3))),
+        ("pos-commands/close-till", (200, "/result/shift/report/cash_difference/amount", || json!(1))),
+        ("orders/shift", (200, "/report/returns_count", || json!(2))),
+        ("orders/place", (201, "/order/status", || json!("paid"))),
+        ("orders/update", (200, "/order/status", || json!("allocated"))),
+        ("orders/record-sale", (201, "/order/status", || json!("completed"))),
+        ("orders/list", (200, "/items/2/store_id", || json!(STORE))),
+        ("inventory/reserve", (201, "/reservation_id", || json!("v-1"))),
+        ("inventory/commit-part", (200, "/lines/0/committed", || json!(4))),
+        ("inventory/ship-transfer", (201, "/status", || json!("in_transit"))),
+        ("inventory/receive-transfer", (200, "/status", || json!("partly_received"))),
+        ("inventory/get-transfer", (200, "/lines/0/damaged", || json!(1))),
         // A reader that says nothing is told where to begin.
-        ("inventory/changes", 200, "/items", || json!([])),
+        ("inventory/changes", (200, "/items", || json!([]))),
         // Two at 2.55 with ten per cent off.
-        ("orders/place-with-coupon", 201, "/order/totals/total/amount", || json!(459)),
-        ("inventory/count-open", 201, "/uncounted_lines", || json!(1)),
-        ("inventory/count-record", 200, "/lines/0/counted", || json!(58)),
-        ("inventory/create-supplier", 201, "/lead_time_days", || json!(7)),
-        ("inventory/order-goods", 201, "/status", || json!("ordered")),
-        ("inventory/receive-goods", 200, "/status", || json!("partly_received")),
-        ("inventory/restock", 200, "/change", || json!(6)),
+        ("orders/place-with-coupon", (201, "/order/totals/total/amount", || json!(459))),
+        // The same less a tenth, and less 0.59.
+        ("orders/place-with-discounts", (201, "/order/totals/total/amount", || json!(400))),
+        ("inventory/count-open", (201, "/uncounted_lines", || json!(1))),
+        ("inventory/count-record", (200, "/lines/0/counted", || json!(58))),
+        ("inventory/create-supplier", (201, "/lead_time_days", || json!(7))),
+        ("inventory/order-goods", (201, "/status", || json!("ordered"))),
+        ("inventory/receive-goods", (200, "/status", || json!("partly_received"))),
+        ("inventory/restock", (200, "/change", || json!(6))),
+        ("catalog/put-settings", (200, "/command_age_max_seconds", || json!(604_800))),
+        ("catalog/get-settings", (200, "/approvals/no_sale", || json!(true))),
+        ("catalog/put", (200, "/barcodes/0", || json!("4006381333931"))),
+        ("catalog/get", (200, "/sku", || json!(SKU))),
+        ("catalog/list", (200, "/items/0/sku", || json!(SKU))),
+        // Two of the light holders and an eighth of the kilogram of tea.
+        ("catalog/put-kit", (201, "/components/1/quantity", || json!("0.125"))),
+        ("inventory/get-kit", (200, "/available", || json!(8))),
+        ("orders/place-kit", (201, "/order/lines/0/components/1/quantity", || json!("0.250"))),
         // More than there is: it waits, and is to be ordered.
-        ("inventory/place-backorder", 201, "/status", || json!("waiting")),
-        ("inventory/list-backorders", 200, "/items/0/number", || json!(1)),
-        ("inventory/suggestions", 200, "/items/0/backordered", || json!(200)),
-        ("inventory/cancel-backorder", 200, "/status", || json!("cancelled")),
+        ("inventory/place-backorder", (201, "/status", || json!("waiting"))),
+        ("inventory/list-backorders", (200, "/items/0/number", || json!(1))),
+        ("inventory/suggestions", (200, "/items/0/backordered", || json!(200))),
+        ("inventory/cancel-backorder", (200, "/status", || json!("cancelled"))),
         // Nothing has a reorder point, so nobody is told that it is low.
-        ("inventory/alerts", 200, "/items", || json!([])),
-    ]
+        ("inventory/alerts", (200, "/items", || json!([]))),
+    ];
+    scenes.into_iter().collect()
 }
 
-fn folder(function: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../events").join(function)
+fn events() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../events")
+}
+
+/// The samples of all functions, in their order.
+fn in_order() -> Vec<String> {
+    let told = std::fs::read_to_string(events().join("order.txt")).unwrap();
+    let lines = told.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(str::to_owned).collect()
 }
 
 struct World {
@@ -124,6 +147,11 @@ impl World {
         let shop = Shop::open(database.clone(), environment.clone()).await.unwrap();
         shop.store(STORE).await.unwrap();
         shop.product(STORE, SKU, "2.55", 10).await.unwrap();
+        shop.product(STORE, "ASSAM LOOSE", "40", 1).await.unwrap();
+        shop.put_product(&Product { unit: Unit::Kg, ..Shop::plain("ASSAM LOOSE", "40").unwrap() })
+            .await
+            .unwrap();
+        shop.put_product(&Shop::plain("BANK CHARGES", "15").unwrap()).await.unwrap();
         let warehouse: Location = serde_json::from_value(json!({"id": "w-midlands", "kind": "warehouse",
             "name": "Midlands", "time_zone": "Europe/London", "currency": "GBP", "business_day_start": "00:00",
             "region": null, "address": null, "capacity": null, "hours": null, "registers": [], "version": 1}))
@@ -146,15 +174,16 @@ impl World {
         let routers = BTreeMap::from([
             ("pos-commands", pos_commands::router(pos_commands::Services { ports: ports() }, auth.clone())),
             ("orders", orders::router(orders::Services { ports: ports() }, auth.clone())),
-            ("inventory", inventory::router(inventory::Services { ports: ports() }, auth)),
+            ("inventory", inventory::router(inventory::Services { ports: ports() }, auth.clone())),
+            ("catalog", catalog::router(catalog::Services { ports: ports() }, auth)),
         ]);
         World { routers, issuer, environment, database }
     }
 
     /// Sends a sample as who it says: status, whether it repeats what was done before, and body.
     async fn send(&self, sample: &str) -> (u16, bool, Value) {
-        let (function, name) = sample.split_once('/').unwrap();
-        let event = std::fs::read_to_string(folder(function).join(format!("{name}.json"))).unwrap();
+        let (function, _) = sample.split_once('/').unwrap();
+        let event = std::fs::read_to_string(events().join(format!("{sample}.json"))).unwrap();
         let mut request = request_of(lambda_http::request::from_str(&event).unwrap());
         let wanted = request.headers()["authorization"].to_str().unwrap();
         let role = wanted.split("ROLE=").nth(1).and_then(|rest| rest.split('>').next()).unwrap();
@@ -175,7 +204,10 @@ impl World {
 #[tokio::test]
 async fn every_sample_finds_what_it_needs_and_takes_effect_once() {
     let world = World::new().await;
-    for (sample, status, place, expected) in story() {
+    let story = story();
+    for sample in in_order() {
+        let sample = sample.as_str();
+        let Some((status, place, expected)) = story.get(sample).copied() else { continue };
         world.environment.advance(Duration::from_secs(1));
         let before = world.held();
         let (got, replayed, body) = world.send(sample).await;
@@ -196,16 +228,25 @@ async fn every_sample_finds_what_it_needs_and_takes_effect_once() {
     }
 }
 
-/// A sample that nobody told a place would be one that nobody knows to work.
+/// A sample that nobody told a place would be one that nobody knows to work; one that is told twice, or is not there,
+/// ends `make events`.
 #[test]
 fn every_sample_has_its_place() {
-    let told: BTreeSet<String> = story().into_iter().map(|(sample, ..)| sample.to_owned()).collect();
     let mut there = BTreeSet::new();
-    for function in FUNCTIONS {
-        for file in std::fs::read_dir(folder(function)).unwrap() {
+    for function in std::fs::read_dir(events()).unwrap().map(|entry| entry.unwrap().path()) {
+        if !function.is_dir() {
+            continue;
+        }
+        for file in std::fs::read_dir(&function).unwrap() {
             let path = file.unwrap().path();
-            there.insert(format!("{function}/{}", path.file_stem().unwrap().to_str().unwrap()));
+            let name = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
+            there.insert(format!("{}/{}", name(&function), name(&path)));
         }
     }
-    assert_eq!(told, there);
+    let in_order = in_order();
+    assert_eq!(in_order.iter().cloned().collect::<BTreeSet<_>>(), there);
+    assert_eq!(in_order.len(), there.len(), "each once");
+    let is_told = |sample: &&String| FUNCTIONS.iter().any(|own| sample.split('/').next() == Some(own));
+    let of_the_day: BTreeSet<&str> = in_order.iter().filter(is_told).map(String::as_str).collect();
+    assert_eq!(story().into_keys().collect::<BTreeSet<_>>(), of_the_day);
 }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::json;
-use tillstream_app::catalog::items::{location_item, product_item};
-use tillstream_app::database::{Item, Table, Write};
+use tillstream_app::catalog::items::{location_item, product_item, product_of};
+use tillstream_app::database::{Consistency, Get, Item, Table, Write};
 use tillstream_app::stock::{read, reservations, reserve, update};
 use tillstream_app::tenancy::{Caller, Role, Stores, TenantScope};
 use tillstream_app::{Error, Ports};
@@ -15,6 +15,7 @@ use tillstream_contracts::inventory::{
     CommitRequest, ExtendRequest, ReserveLine, ReserveRequest, StockListQuery, StockUpdateKind,
     StockUpdateRequest,
 };
+use tillstream_domain::kit::KitComponent;
 use tillstream_domain::location::{Location, LocationKind};
 use tillstream_domain::money::Currency;
 use tillstream_domain::product::Product;
@@ -62,6 +63,9 @@ async fn shop(ports: &Ports) -> Caller {
         tax_exempt: false,
         discountable: true,
         modifiers: vec![],
+        components: vec![],
+        variant_of: None,
+        sellable: true,
         version: 1,
     };
     put(ports, product_item(&scope, &product).unwrap()).await;
@@ -137,6 +141,63 @@ async fn a_thousand_reservations_of_ten_units_are_ten_and_990_refusals() {
     let level = read::one(&ports, &caller, "s-leeds", SKU).await.unwrap();
     assert_eq!(level.reserved, QuantityInput::Whole(10));
     assert_eq!(level.available, QuantityInput::Whole(0));
+}
+
+/// Three kits of one to three of a component of which there are ten, and the component itself: a thousand at
+/// once. What is held is what those got who were told so; who was refused could not have had it.
+#[tokio::test]
+async fn a_thousand_kits_of_a_component_of_ten_hold_what_there_is() {
+    let fixture = DynamoFixture::dynoxide().await.unwrap();
+    let ports = fixture.ports();
+    let caller = Arc::new(shop(&ports).await);
+    count(&ports, &caller, "s-leeds", 10).await;
+    for takes in 1..=3 {
+        let item = ports
+            .database
+            .get(Get {
+                table: Table::Catalog,
+                key: caller.scope.product(SKU),
+                consistency: Consistency::Strong,
+            })
+            .await
+            .unwrap()
+            .unwrap();
+        let components = vec![KitComponent { sku: SKU.into(), quantity: QuantityInput::Whole(takes) }];
+        let kit = Product { sku: format!("KIT-{takes}"), components, ..product_of(&item).unwrap() };
+        put(&ports, product_item(&caller.scope, &kit).unwrap()).await;
+    }
+    let mut tasks = Vec::new();
+    for n in 0..1_000 {
+        let (ports, caller) = (ports.clone(), caller.clone());
+        tasks.push(tokio::spawn(async move {
+            let takes = n % 4;
+            let mut request = hold(1, 900);
+            if takes > 0 {
+                request.lines[0].sku = format!("KIT-{takes}");
+            }
+            loop {
+                match reserve::reserve(&ports, &caller, &format!("key-{n}"), &request).await {
+                    Err(Error::Retryable { .. } | Error::Conflict(_)) => {}
+                    answer => return (takes.max(1), answer),
+                }
+            }
+        }));
+    }
+    let mut held = 0;
+    for task in tasks {
+        let (takes, answer) = task.await.unwrap();
+        match answer {
+            Ok(_) => held += takes,
+            Err(Error::Rejected(refusal)) => assert_eq!(refusal.code, "insufficient_stock"),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!(held, 10);
+    let level = read::one(&ports, &caller, "s-leeds", SKU).await.unwrap();
+    assert_eq!((level.reserved, level.available), (QuantityInput::Whole(10), QuantityInput::Whole(0)));
+    let kits = read::of_sku(&ports, &caller, "KIT-2", None, None).await.unwrap().items;
+    let kits: Vec<_> = kits.iter().map(|level| (level.kit, &level.on_hand, &level.available)).collect();
+    assert_eq!(kits, [(true, &QuantityInput::Whole(5), &QuantityInput::Whole(0))]);
 }
 
 #[tokio::test]

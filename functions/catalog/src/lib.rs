@@ -62,9 +62,12 @@ async fn product(
     PathParams(sku): PathParams<String>,
 ) -> Result<impl IntoResponse, Problem> {
     let (product, prices) = products::get(&services.ports, &caller.scope, &sku).await?;
+    let (variants, more) = product_list::variants(&services.ports, &caller.scope, &sku).await?;
     let prices = prices.into_iter().map(Into::into).collect();
     let tag = EntityTag::of_version(product.version);
-    Ok((tag, Json(ProductDetailReply { product: product.into(), prices })))
+    let variants = variants.into_iter().map(Into::into).collect();
+    let reply = ProductDetailReply { product: product.into(), prices, variants, more_variants: more };
+    Ok((tag, Json(reply)))
 }
 
 async fn put_product(
@@ -186,6 +189,42 @@ mod tests {
         let (parts, page) = service.event("analyst", include_str!("../../../events/catalog/list.json")).await;
         assert_eq!(parts.status, 200);
         assert_eq!(page, json!({"items": [made], "next_cursor": null}));
+    }
+
+    #[tokio::test]
+    async fn kits_and_variants_are_written_read_and_listed() {
+        let service = service().await;
+        let kit = include_str!("../../../events/catalog/put-kit.json");
+        let (parts, made) = service.event("integration", kit).await;
+        assert_eq!(parts.status, 201, "{made}");
+        let components =
+            json!([{"sku": "85123A", "quantity": 2}, {"sku": "ASSAM LOOSE", "quantity": "0.125"}]);
+        assert_eq!((&made["components"], &made["sellable"]), (&components, &json!(true)));
+        let (_, again) = service.event("integration", kit).await;
+        assert_eq!(again, made);
+        let parent = json!({"name": "Shirt", "unit_price": "9", "currency": "GBP", "sellable": false});
+        let (_, parent) = service.send("integration", put("SHIRT", "p", parent)).await;
+        assert_eq!((&parent["sellable"], &parent["variant_of"]), (&json!(false), &json!(null)));
+        for (sku, size) in [("SHIRT-M", "M"), ("SHIRT-L", "L")] {
+            let body = json!({"name": sku, "unit_price": "9", "currency": "GBP", "variant_of": "SHIRT",
+                "attributes": {"size": size}});
+            assert_eq!(service.send("integration", put(sku, sku, body)).await.0.status, 201);
+        }
+        let get = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+        let (parts, read) = service.send("cashier", get("/v1/products/SHIRT")).await;
+        assert_eq!(parts.headers["etag"], "\"1\"");
+        let variant = |sku: &str, size: &str| json!({"sku": sku, "name": sku, "attributes": {"size": size}, "sellable": true});
+        assert_eq!(read["variants"], json!([variant("SHIRT-L", "L"), variant("SHIRT-M", "M")]));
+        assert_eq!(read["more_variants"], false);
+        let (_, page) = service.send("cashier", get("/v1/products?variant_of=SHIRT&attr.size=M")).await;
+        assert_eq!((&page["items"][0]["sku"], &page["items"][1]), (&json!("SHIRT-M"), &json!(null)));
+        let (_, read) = service.send("cashier", get("/v1/products/SHIRT-M")).await;
+        assert_eq!((&read["variant_of"], &read["variants"]), (&json!("SHIRT"), &json!([])));
+        let nested = json!({"name": "N", "unit_price": "1", "currency": "GBP",
+            "components": [{"sku": "TEA SET", "quantity": 1}]});
+        let (parts, problem) = service.send("integration", put("N", "n", nested)).await;
+        assert_eq!((parts.status.as_u16(), &problem["code"]), (422, &json!("field_invalid")));
+        assert_eq!(problem["errors"][0]["code"], "component_is_a_kit");
     }
 
     #[tokio::test]

@@ -80,6 +80,9 @@ impl Api {
                 tax_exempt: false,
                 discountable: true,
                 modifiers: vec![],
+                components: vec![],
+                variant_of: None,
+                sellable: true,
                 version: 1,
             };
             let item = product_item(&TenantScope::from_own_record("demo"), &product).unwrap();
@@ -492,7 +495,8 @@ async fn transfers_and_what_changed() {
     let all = api.send(&elsewhere, "POST", &receive, "r-2", None).await.expect(200);
     assert_eq!((&all.body["status"], &all.body["version"]), (&json!("received"), &json!(3)));
     let cancel = json!({"reason": "late"});
-    api.post(&format!("{path}/t-1/cancel"), "c", &cancel).await.refused(409, "transfer_closed");
+    let closed = api.post(&format!("{path}/t-1/cancel"), "c", &cancel).await.refused(409, "transfer_closed");
+    assert_eq!((&closed["status"], &closed["transfer_status"]), (&json!(409), &json!("received")));
     api.get(&format!("{path}/none")).await.refused(404, "transfer_not_found");
 
     // What the relay does: both ends changed.
@@ -677,7 +681,7 @@ async fn goods_are_ordered_received_and_expected() {
     assert_eq!((&all.body["status"], &all.body["version"]), (&json!("received"), &json!(3)));
     let late =
         api.post(&format!("{path}/po-1/close"), "c", &reason).await.refused(409, "purchase_order_closed");
-    assert_eq!(late["status"], "received");
+    assert_eq!((&late["status"], &late["purchase_order_status"]), (&json!(409), &json!("received")));
     assert_eq!(api.get(&open).await.expect(200).body["items"], json!([]));
     let closed = format!("{path}?supplier_id=sup-1&state=closed");
     assert_eq!(api.get(&closed).await.expect(200).body["items"][0]["purchase_order_id"], "po-1");

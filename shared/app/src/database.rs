@@ -62,6 +62,8 @@ pub enum Index {
     ByCategory,
     /// Catalogue: `name_pk`, `name_sk`.
     ByName,
+    /// Catalogue: `variant_pk`, `variant_sk`.
+    ByVariant,
     /// Dispatch: `status_pk`, `status_sk`.
     ByStatus,
 }
@@ -78,6 +80,7 @@ impl Index {
             Index::ByList => ("by-list", "list_pk", "list_sk", false),
             Index::ByCategory => ("by-category", "category_pk", "category_sk", false),
             Index::ByName => ("by-name", "name_pk", "name_sk", false),
+            Index::ByVariant => ("by-variant", "variant_pk", "variant_sk", false),
             Index::ByStatus => ("by-status", "status_pk", "status_sk", false),
         }
     }
@@ -87,7 +90,7 @@ impl Index {
         match table {
             Table::Orders => &[Index::ByLane, Index::ByStore, Index::Due],
             Table::Stock => &[Index::ByLocation, Index::BySku, Index::Due],
-            Table::Catalog => &[Index::ByList, Index::ByCategory, Index::ByName],
+            Table::Catalog => &[Index::ByList, Index::ByCategory, Index::ByName, Index::ByVariant],
             Table::Dispatch => &[Index::ByLane, Index::ByStatus, Index::Due],
             Table::Ledger | Table::Analytics | Table::Identity => &[],
         }

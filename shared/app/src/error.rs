@@ -95,7 +95,8 @@ impl Refusal {
         self
     }
 
-    /// Adds a member to the problem document.
+    /// Adds a member to the problem document, of a name that the document itself has no use for (RFC 9457: `type`,
+    /// `title`, `status`, `detail`, `instance`; ours: `code`, `errors`).
     #[must_use]
     pub fn with_extra(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
         self.extra.insert(name.to_owned(), value.into());

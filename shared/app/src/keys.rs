@@ -296,6 +296,11 @@ impl TenantScope {
         self.key("reservation", &[id], &format!("chunk#{}", padded(chunk.into())))
     }
 
+    /// Kits of a long reservation.
+    pub fn reservation_kits(&self, id: &str) -> Key {
+        self.key("reservation", &[id], "kits")
+    }
+
     /// Record of a stock update: `scope` is who sent it, `key` its idempotency key.
     pub fn stock_update(&self, scope: &str, key: &str) -> Key {
         self.key("update", &[scope, key], "update")
@@ -544,6 +549,11 @@ impl TenantScope {
     /// Index partition of all products of a category (`category_pk`).
     pub fn category(&self, category: &str) -> Partition {
         Partition(self.pk("category", &[category]))
+    }
+
+    /// Index partition of all variants of a product (`variant_pk`).
+    pub fn variants_of(&self, sku: &str) -> Partition {
+        Partition(self.pk("variants", &[sku]))
     }
 
     /// Index partition of all products by name (`name_pk`).

@@ -16,7 +16,8 @@ use crate::schema::{MoneySchema, QuantitySchema};
 pub enum ApprovalActionInput {
     /// `add_line_item` with `unit_price_override`: `cart_id`, `sku`, `unit_price_override`, `quantity`.
     PriceOverride,
-    /// `apply_manual_discount`: `cart_id`, `kind`, `value`, and `line_id` for a line's.
+    /// `apply_manual_discount`, and a discount of `POST /v1/orders`: `cart_id`, `kind`, `value`, and `line_id` for a
+    /// line's.
     ManualDiscount,
     /// `start_return` without a sale: `maximum_refund`.
     BlindReturn,
@@ -47,7 +48,8 @@ pub struct AskForApproval {
     pub approval_id: Option<String>,
     /// Store; for what is done to stock, any location.
     pub store_id: String,
-    /// Register of that store, at which the command will be sent; not for what is done to stock.
+    /// Register of that store, at which the command will be sent; not for what is done to stock. An order is placed at
+    /// none: for one of its discounts it is any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub register_id: Option<String>,
     /// Who asks; the token's `sub` where absent.
@@ -59,7 +61,7 @@ pub struct AskForApproval {
     /// Why: 1 to 200 characters.
     #[schema(min_length = 1, max_length = 200)]
     pub reason: String,
-    /// The cart.
+    /// The cart; for a discount of `POST /v1/orders` its `order_id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cart_id: Option<String>,
     /// What is sold.

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tillstream_domain::kit::KitComponent;
 use tillstream_domain::location::{Location, LocationKind};
 use tillstream_domain::money::{Currency, UnitPrice};
 use tillstream_domain::product::{PriceEntry, Product, ProductModifier};
-use tillstream_domain::quantity::Unit;
+use tillstream_domain::quantity::{QuantityInput, Unit};
 use tillstream_domain::signed_unit_price::SignedUnitPrice;
 use utoipa::{IntoParams, ToSchema};
+
+use crate::schema::QuantitySchema;
 
 /// How a product is sold: by the piece, or by kilogram, metre or litre.
 #[derive(Debug, Serialize, ToSchema)]
@@ -72,6 +75,25 @@ pub struct ModifierBody {
     pub unit_price: SignedUnitPrice,
 }
 
+/// So much of a product in one kit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = KitComponent)]
+pub struct ComponentBody {
+    /// SKU of the component: a product that is no kit.
+    #[schema(example = "22423", min_length = 1, max_length = 64)]
+    pub sku: String,
+    /// How many of it in one kit, or how much, as its own unit has it: above zero, at most 10,000.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+}
+
+impl From<KitComponent> for ComponentBody {
+    fn from(component: KitComponent) -> Self {
+        ComponentBody { sku: component.sku, quantity: component.quantity }
+    }
+}
+
 /// A product as it is sent: the body of `PUT /v1/products/{sku}` and the data of a catalogue line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -124,6 +146,20 @@ pub struct ProductBody {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 50)]
     pub modifiers: Vec<ModifierBody>,
+    /// Makes it a kit: what one of it is made of, each SKU once. A kit is sold by the piece, takes its
+    /// components' stock and has none of its own. Components may be sent later than the kit; until all are
+    /// there, it is neither sold nor reserved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 20)]
+    pub components: Vec<ComponentBody>,
+    /// SKU of the product that this is a variant of: what it differs in stands in `attributes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64, example = "SHIRT")]
+    pub variant_of: Option<String>,
+    /// Whether it is sold by itself; `false` for what has variants to choose from.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[schema(default = true)]
+    pub sellable: bool,
 }
 
 impl ProductBody {
@@ -145,6 +181,11 @@ impl ProductBody {
         "modifiers.id",
         "modifiers.name",
         "modifiers.unit_price",
+        "components",
+        "components.sku",
+        "components.quantity",
+        "variant_of",
+        "sellable",
     ];
 }
 
@@ -180,6 +221,12 @@ pub struct ProductReply {
     pub discountable: bool,
     /// What may be chosen with it.
     pub modifiers: Vec<ModifierBody>,
+    /// What one of it is made of; empty for what is no kit.
+    pub components: Vec<ComponentBody>,
+    /// SKU of the product that this is a variant of.
+    pub variant_of: Option<String>,
+    /// Whether it is sold by itself.
+    pub sellable: bool,
     /// Grows with every change; the `ETag` holds it.
     pub version: u64,
 }
@@ -206,6 +253,9 @@ impl From<Product> for ProductReply {
             tax_exempt: product.tax_exempt,
             discountable: product.discountable,
             modifiers: product.modifiers.into_iter().map(ModifierBody::from).collect(),
+            components: product.components.into_iter().map(ComponentBody::from).collect(),
+            variant_of: product.variant_of,
+            sellable: product.sellable,
             version: product.version,
         }
     }
@@ -251,7 +301,31 @@ impl From<PriceEntry> for PriceReply {
     }
 }
 
-/// A product with its price book entries.
+/// A variant, in the list of the product that it is one of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VariantReply {
+    /// Its SKU.
+    pub sku: String,
+    /// What people call it.
+    pub name: String,
+    /// What it differs in.
+    pub attributes: BTreeMap<String, String>,
+    /// Whether it is sold by itself.
+    pub sellable: bool,
+}
+
+impl From<Product> for VariantReply {
+    fn from(product: Product) -> Self {
+        VariantReply {
+            sku: product.sku,
+            name: product.name,
+            attributes: product.attributes,
+            sellable: product.sellable,
+        }
+    }
+}
+
+/// A product with its price book entries and its variants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProductDetailReply {
     /// The product.
@@ -259,6 +333,10 @@ pub struct ProductDetailReply {
     pub product: ProductReply,
     /// Its price book entries: past, valid and future ones.
     pub prices: Vec<PriceReply>,
+    /// Its variants by SKU, the first 50. The `ETag` is of the product alone.
+    pub variants: Vec<VariantReply>,
+    /// Whether there are more: `GET /v1/products?variant_of=<sku>` lists all, page by page.
+    pub more_variants: bool,
 }
 
 /// A page of products.
@@ -412,6 +490,9 @@ pub struct ProductListQuery {
     pub q: Option<String>,
     /// For which this GTIN stands.
     pub barcode: Option<String>,
+    /// That are variants of the product with this SKU.
+    #[param(max_length = 64)]
+    pub variant_of: Option<String>,
     /// With these attributes: written `attr.size=M`.
     #[param(value_type = Option<Object>, rename = "attr.<name>")]
     pub attributes: Option<BTreeMap<String, String>>,

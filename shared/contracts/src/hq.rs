@@ -250,6 +250,19 @@ pub struct HqChange {
     pub undone_by: Option<String>,
 }
 
+/// What a kit took from stock of one component, or brought back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HqComponent {
+    /// SKU of the component.
+    pub sku: String,
+    /// How much of it, for all kits of the line.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+    /// How it is sold (`piece`, `kg`, `m`, `l`).
+    #[schema(value_type = String)]
+    pub unit: Unit,
+}
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HqLine {
@@ -285,6 +298,10 @@ pub struct HqLine {
     /// What was chosen with it. Left out where nothing was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modifiers: Vec<String>,
+    /// For a kit: what it took from stock, or what came back, as of when it was sold. The kit itself has no stock.
+    /// Left out for all others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<HqComponent>,
     /// Free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,

@@ -46,6 +46,14 @@ pub struct StockLevel {
     pub backordered: Option<QuantityInput>,
     /// Count of changes. `expected_version` of an update refers to it.
     pub version: i64,
+    /// Whether it is a kit. Then `on_hand` and `available` are the whole kits that its components make here,
+    /// `reserved` is the difference, and the rest is 0: a kit has no stock of its own. Left out for all others.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub kit: bool,
+}
+
+fn is_no(flag: &bool) -> bool {
+    !*flag
 }
 
 /// A page of stock levels. A page may hold fewer items than asked for although more follow.
@@ -173,7 +181,9 @@ pub struct ReserveRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 64)]
     pub reservation_id: Option<String>,
-    /// What to hold; lines of the same location and SKU are added up.
+    /// What to hold; lines of the same location and SKU are added up. Of a kit its components are held, added up with
+    /// what else is to be held of them. At most 1,000 different pairs of location and SKU, those of components counted,
+    /// and at most 100 different kits.
     #[schema(min_items = 1, max_items = 1000)]
     pub lines: Vec<ReserveLine>,
     /// For how long, in seconds.
@@ -238,6 +248,33 @@ pub struct ReservationLine {
     pub committed: QuantityInput,
 }
 
+/// What kits hold of one component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReservedComponent {
+    /// SKU of the component.
+    pub sku: String,
+    /// How much of it one kit takes.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+}
+
+/// A kit that was reserved. What is held for it is among the reservation's `lines`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReservedKit {
+    /// Where.
+    pub location_id: String,
+    /// SKU of the kit.
+    pub sku: String,
+    /// How many kits were reserved.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+    /// How many of them were committed.
+    #[schema(value_type = QuantitySchema)]
+    pub committed: QuantityInput,
+    /// What one kit is made of, as of the reservation. Components of which no stock is kept are left out.
+    pub components: Vec<ReservedComponent>,
+}
+
 /// A reservation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reservation {
@@ -247,6 +284,9 @@ pub struct Reservation {
     pub status: ReservationStatus,
     /// What it holds, by location and SKU.
     pub lines: Vec<ReservationLine>,
+    /// The kits among what was asked for. Left out where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kits: Vec<ReservedKit>,
     /// When it ends.
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
@@ -301,6 +341,9 @@ pub struct ShortLine {
     /// Where else it is, the most first, among the locations that the token reaches; looked for of the first 50
     /// lines that are short.
     pub elsewhere: Vec<Elsewhere>,
+    /// SKUs of the kits, of those that were asked for, that take it. Left out where none does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kits: Vec<String>,
 }
 
 /// Changes of counters by one movement.

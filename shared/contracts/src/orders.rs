@@ -6,7 +6,10 @@ use tillstream_domain::money::{Money, UnitPrice};
 use tillstream_domain::quantity::QuantityInput;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::pos::{AdjustmentView, ApprovalReference, LineView, ModifierInput, PaymentView, TotalsView};
+use crate::pos::{
+    AdjustmentView, ApprovalReference, DiscountValue, DiscountValueSchema, LineView, ModifierInput,
+    PaymentView, TotalsView,
+};
 use crate::schema::{MoneySchema, QuantitySchema};
 
 /// Body of `POST /v1/orders`.
@@ -35,6 +38,11 @@ pub struct PlaceOrder {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 100)]
     pub promotions: Vec<String>,
+    /// Manual discounts off all lines together: at most 20, those of lines with them. Each takes off what it says
+    /// beside all others, or the order is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 20)]
+    pub discounts: Vec<OrderDiscountInput>,
     /// Payments that were taken; they cover the total. Where there are none, the order is on account:
     /// a payment of the total by the tender `account`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -61,9 +69,31 @@ pub struct OrderLineInput {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 50)]
     pub modifiers: Vec<ModifierInput>,
+    /// Manual discounts off this line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 20)]
+    pub discounts: Vec<OrderDiscountInput>,
     /// Free text, at most 500 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
+}
+
+/// A manual discount of an order, or of one of its lines. An integration and a store manager give it by themselves;
+/// a cashier needs the approval that a till would.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = OrderDiscount)]
+pub struct OrderDiscountInput {
+    /// How much: a percentage or an amount.
+    #[schema(value_type = DiscountValueSchema)]
+    pub value: DiscountValue,
+    /// Why: 1 to 200 characters. It stands on the receipt.
+    #[schema(min_length = 1, max_length = 200)]
+    pub reason: String,
+    /// Approval by a supervisor. It was asked for at any register of the store, with the order's `order_id` as
+    /// `cart_id`; the first line's discount has the `line_id` `l-1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_id: Option<String>,
 }
 
 /// One payment of an order.
@@ -166,6 +196,10 @@ pub struct RecordSale {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 100)]
     pub promotions: Vec<String>,
+    /// Manual discounts off all lines together that were given: at most 20, those of lines with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 20)]
+    pub discounts: Vec<OrderDiscountInput>,
     /// What the other system asked for it, without tips. It may differ from what the lines come to here by one minor
     /// unit for each line, either way: that is booked as rounding. Where absent, it is what was paid; cash above
     /// what the lines come to is change then.

@@ -270,7 +270,8 @@ mod tests {
             ProductBody::FIELDS,
             fields_of::<ProductBody>(json!({"sku": "A", "name": "A", "unit_price": "1", "currency": "GBP",
                 "category": "c", "tax_category": "food", "tax_exempt": true, "discountable": false,
-                "modifiers": [{"id": "m", "name": "M", "unit_price": "-0.1"}]})),
+                "modifiers": [{"id": "m", "name": "M", "unit_price": "-0.1"}],
+                "components": [{"sku": "B", "quantity": 2}], "variant_of": "C", "sellable": false})),
         );
         same(
             LocationBody::FIELDS,
@@ -285,7 +286,7 @@ mod tests {
         same(
             StockData::FIELDS,
             fields_of::<StockData>(json!({"location_id": "l", "sku": "A", "on_hand": 1, "safety_stock": 1,
-                "reorder_point": "0.5"})),
+                "reorder_point": "0.5", "incoming": 3})),
         );
         same(
             TemplateData::FIELDS,

@@ -18,6 +18,7 @@ pub mod coupon;
 pub mod customer;
 pub mod identifier;
 pub mod interval_set;
+pub mod kit;
 pub mod lane;
 pub mod location;
 pub mod money;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::kit::KitComponent;
 use crate::money::{Currency, UnitPrice};
 use crate::pricing::MODIFIERS_PER_LINE_MAX;
 use crate::quantity::Unit;
@@ -73,9 +74,25 @@ pub struct Product {
     /// What may be chosen with it; at most [`MODIFIERS_MAX`], each id once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modifiers: Vec<ProductModifier>,
+    /// What it is made of, if it is a kit; at most [`crate::kit::COMPONENTS_MAX`], each SKU once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<KitComponent>,
+    /// SKU of the product that this is a variant of (the shirt, of which this is the red one in M).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant_of: Option<String>,
+    /// Whether it is sold by itself; what is not has variants to choose from.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub sellable: bool,
     /// Version of the feed line that wrote it last, or the count of its changes by API.
     #[serde(default)]
     pub version: u64,
+}
+
+impl Product {
+    /// Whether it is a kit: then it has no stock of its own.
+    pub fn is_kit(&self) -> bool {
+        !self.components.is_empty()
+    }
 }
 
 /// One entry of the price book: a price for a SKU, for one location or all, for a time.
@@ -159,6 +176,7 @@ pub fn segment_prices_at(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quantity::QuantityInput;
 
     #[test]
     fn the_most_particular_valid_price_wins() {
@@ -177,6 +195,9 @@ mod tests {
             tax_exempt: false,
             discountable: true,
             modifiers: vec![],
+            components: vec![],
+            variant_of: None,
+            sellable: true,
             version: 1,
         };
         let entry =
@@ -253,6 +274,10 @@ mod tests {
         let product: Product = serde_json::from_str(stored).unwrap();
         assert!(product.discountable && !product.tax_exempt && product.modifiers.is_empty());
         assert_eq!(serde_json::to_string(&product).unwrap(), stored);
+        assert!(!product.is_kit() && product.variant_of.is_none() && product.sellable);
+        let components = vec![KitComponent { sku: "B".into(), quantity: QuantityInput::Whole(2) }];
+        let kit = Product { components, variant_of: Some("C".into()), sellable: false, ..product.clone() };
+        assert_eq!(serde_json::from_str::<Product>(&serde_json::to_string(&kit).unwrap()).unwrap(), kit);
         let special = Product { discountable: false, tax_exempt: true, ..product };
         let again: Product = serde_json::from_str(&serde_json::to_string(&special).unwrap()).unwrap();
         assert_eq!(again, special);

@@ -112,12 +112,21 @@ pub struct Interleavings {
     path: Mutex<Path>,
     runs: Mutex<u32>,
     waits: Arc<AtomicBool>,
+    /// How often a request that could go on may be interrupted; `None`: as often as can be.
+    interruptions: Option<usize>,
 }
 
 impl Interleavings {
     /// Before the first order.
     pub fn new() -> Self {
         Interleavings::default()
+    }
+
+    /// Before the first order of those in which a request that could go on is interrupted at most so often: of
+    /// long requests there are too many orders else, and nearly all faults need few interruptions (Musuvathi and
+    /// Qadeer, Iterative Context Bounding for Systematic Testing of Multithreaded Programs, PLDI 2007).
+    pub fn interrupted(at_most: usize) -> Self {
+        Interleavings { interruptions: Some(at_most), ..Interleavings::default() }
     }
 
     /// Ports whose calls are steps.
@@ -164,12 +173,19 @@ impl Interleavings {
             }
         }
         let mut at = 0;
+        let (mut last, mut interrupted) = (None, 0);
         loop {
             let unfinished: Vec<usize> =
                 answers.iter().enumerate().filter(|(_, answer)| answer.is_none()).map(|(n, _)| n).collect();
             let mut able: Vec<usize> = unfinished.iter().copied().filter(|n| !waiting[*n]).collect();
             if able.is_empty() {
                 able = unfinished;
+            }
+            let goes_on = last.filter(|last| able.contains(last));
+            if let Some(last) = goes_on
+                && self.interruptions.is_some_and(|most| interrupted >= most)
+            {
+                able = vec![last];
             }
             let chosen = match able.as_slice() {
                 [] => break,
@@ -184,6 +200,8 @@ impl Interleavings {
                     several[chosen]
                 }
             };
+            interrupted += usize::from(goes_on.is_some_and(|last| last != chosen));
+            last = Some(chosen);
             self.waits.store(false, Ordering::SeqCst);
             let polled = requests[chosen].as_mut().poll(&mut context);
             waiting.fill(false);
@@ -222,5 +240,27 @@ mod tests {
         }
         // 6! / (3! 2! 1!)
         assert_eq!((seen.len(), orders.runs()), (60, 60));
+    }
+
+    #[test]
+    fn of_few_interruptions_every_order_is_tried_once() {
+        let mut seen = BTreeSet::new();
+        let orders = Interleavings::interrupted(1);
+        while orders.again() {
+            let trace = Arc::new(Mutex::new(String::new()));
+            let request = |name: char| -> Request<()> {
+                let trace = trace.clone();
+                Box::pin(async move {
+                    for _ in 0..3 {
+                        step().await;
+                        trace.lock().unwrap().push(name);
+                    }
+                })
+            };
+            orders.run(vec![request('a'), request('b')]);
+            seen.insert(trace.lock().unwrap().clone());
+        }
+        let expected = ["aaabbb", "aabbba", "abbbaa", "bbbaaa", "bbaaab", "baaabb"].map(str::to_owned);
+        assert_eq!(seen, BTreeSet::from(expected));
     }
 }

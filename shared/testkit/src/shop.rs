@@ -11,10 +11,11 @@ use tillstream_app::pos::execute::{Answered, execute};
 use tillstream_app::stock::counters::{Counters, Delta, Movement, stock_update};
 use tillstream_app::tenancy::{Caller, Role, Stores, TenantScope};
 use tillstream_app::{Ports, Result};
+use tillstream_domain::kit::KitComponent;
 use tillstream_domain::location::{Location, LocationKind};
 use tillstream_domain::money::Currency;
 use tillstream_domain::product::Product;
-use tillstream_domain::quantity::{Quantity, Unit};
+use tillstream_domain::quantity::{Quantity, QuantityInput, Unit};
 
 /// The store every shop begins with.
 pub const STORE: &str = "s-1";
@@ -78,6 +79,53 @@ impl Shop {
         Ok(self.ports.database.write(Write::Put { table: Table::Catalog, item, condition: None }).await?)
     }
 
+    /// A product sold by the piece, for GBP `price`.
+    ///
+    /// # Errors
+    /// Of a malformed price.
+    pub fn plain(sku: &str, price: &str) -> Result<Product> {
+        Ok(Product {
+            sku: sku.to_owned(),
+            name: format!("Product {sku}"),
+            unit_price: price.parse().map_err(tillstream_app::Error::bug)?,
+            currency: Currency::GBP,
+            stocked: true,
+            unit: Unit::Piece,
+            category: None,
+            barcodes: Vec::new(),
+            attributes: BTreeMap::new(),
+            tax_category: None,
+            tax_exempt: false,
+            discountable: true,
+            modifiers: vec![],
+            components: vec![],
+            variant_of: None,
+            sellable: true,
+            version: 1,
+        })
+    }
+
+    /// Writes a product as it is, over whatever stands there.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn put_product(&self, product: &Product) -> Result<()> {
+        self.put(product_item(&self.scope, product)?).await
+    }
+
+    /// Adds a kit of so many pieces of each component, or makes it one of these from now on.
+    ///
+    /// # Errors
+    /// Those of the database, or of a malformed price.
+    pub async fn kit(&self, sku: &str, price: &str, components: &[(&str, i64)]) -> Result<()> {
+        let component = |(sku, pieces): &(&str, i64)| KitComponent {
+            sku: (*sku).to_owned(),
+            quantity: QuantityInput::Whole(*pieces),
+        };
+        let components = components.iter().map(component).collect();
+        self.put_product(&Product { components, ..Self::plain(sku, price)? }).await
+    }
+
     /// Adds a product sold by the piece, with `pieces` of it in `store_id`.
     ///
     /// # Errors
@@ -98,23 +146,7 @@ impl Shop {
         price: &str,
         pieces: i64,
     ) -> Result<()> {
-        let product = Product {
-            sku: sku.to_owned(),
-            name: name.to_owned(),
-            unit_price: price.parse().map_err(tillstream_app::Error::bug)?,
-            currency: Currency::GBP,
-            stocked: true,
-            unit: Unit::Piece,
-            category: None,
-            barcodes: Vec::new(),
-            attributes: BTreeMap::new(),
-            tax_category: None,
-            tax_exempt: false,
-            discountable: true,
-            modifiers: vec![],
-            version: 1,
-        };
-        self.put(product_item(&self.scope, &product)?).await?;
+        self.put_product(&Product { name: name.to_owned(), ..Self::plain(sku, price)? }).await?;
         let movement = Movement {
             kind: "sync",
             reference: "opening".to_owned(),

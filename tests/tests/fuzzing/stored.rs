@@ -32,12 +32,13 @@ use tillstream_domain::approval::DiscountRule;
 use tillstream_domain::cart::applied::CommandIdentity;
 use tillstream_domain::cart::{
     Applied, AppliedCoupon, Approvals, ApprovedPart, Cart, CartKind, CartState, Charges, Course,
-    CustomerTerms, DiscountHead, Disposition, Exchanged, Finalized, LimitedUse, Line, LineCharges,
+    CustomerTerms, DiscountHead, Disposition, Exchanged, Finalized, Kits, LimitedUse, Line, LineCharges,
     LineDiscount, LineTerms, NumbersUsed, OriginalLine, OriginalSale, Outcome, Payment, ReturnHead,
     ReturnLine, Returned, SaleTerms, StockMove, TaxHead, Unapplied, UsedApproval,
 };
 use tillstream_domain::compact::{self, CompactError};
 use tillstream_domain::interval_set::IntervalSet;
+use tillstream_domain::kit::KitPart;
 use tillstream_domain::lane::{Lane, LaneNumber};
 use tillstream_domain::money::{Currency, UNIT_PRICE_MAX, UnitPrice};
 use tillstream_domain::pricing::{
@@ -256,7 +257,7 @@ fn cart() -> impl Strategy<Value = Cart> {
         of(return_head()),
         of(any_text()),
         of(finalized()),
-        (charges(), terms(), approvals(), course()),
+        (charges(), terms(), approvals(), course(), vec((any::<u32>(), kit_parts()), 0..4)),
     );
     (head, content).prop_map(
         |(
@@ -269,36 +270,54 @@ fn cart() -> impl Strategy<Value = Cart> {
                 return_of,
                 void_reason,
                 finalized,
-                (charges, terms, approvals, course),
+                (charges, terms, approvals, course, kits),
             ),
-        )| Cart {
-            id,
-            kind: if sale { CartKind::Sale } else { CartKind::Return },
-            version,
-            state,
-            store_id: "s-1".into(),
-            register_id: "r-1".into(),
-            channel: "pos".into(),
-            customer_id,
-            region,
-            employee_id: "e-1".into(),
-            currency: Currency::GBP,
-            opened_at,
-            written_at,
-            lines,
-            payments,
-            charges,
-            terms,
-            approvals,
-            course,
-            numbers_used: NumbersUsed { lines: 7, payments: 3 },
-            applied,
-            plan_attempt,
-            return_of,
-            void_reason,
-            finalized,
+        )| {
+            let cart = Cart {
+                id,
+                kind: if sale { CartKind::Sale } else { CartKind::Return },
+                version,
+                state,
+                store_id: "s-1".into(),
+                register_id: "r-1".into(),
+                channel: "pos".into(),
+                customer_id,
+                region,
+                employee_id: "e-1".into(),
+                currency: Currency::GBP,
+                opened_at,
+                written_at,
+                lines,
+                payments,
+                charges,
+                terms,
+                kits: Kits::default(),
+                approvals,
+                course,
+                numbers_used: NumbersUsed { lines: 7, payments: 3 },
+                applied,
+                plan_attempt,
+                return_of,
+                void_reason,
+                finalized,
+            };
+            with_kits(cart, kits)
         },
     )
+}
+
+fn kit_parts() -> impl Strategy<Value = Vec<KitPart>> {
+    let part = (any_text(), quantity(), unit());
+    vec(part.prop_map(|(sku, quantity, unit)| KitPart { sku, quantity, unit }), 0..4)
+}
+
+/// Some lines are kits, perhaps such as are not there.
+fn with_kits(mut cart: Cart, kits: Vec<(u32, Vec<KitPart>)>) -> Cart {
+    let numbers: Vec<u32> = cart.lines.iter().map(|line| line.number).collect();
+    for (place, (number, parts)) in kits.into_iter().enumerate() {
+        cart.set_kit(numbers.get(place).copied().unwrap_or(number), parts);
+    }
+    cart
 }
 
 fn course() -> impl Strategy<Value = Course> {
@@ -585,6 +604,7 @@ proptest! {
         reads::<Applied>(&bytes);
         reads::<Charges>(&bytes);
         reads::<SaleTerms>(&bytes);
+        reads::<Kits>(&bytes);
         reads::<Returned>(&bytes);
         reads::<Option<ReturnHead>>(&bytes);
         reads::<Body>(&bytes);
@@ -622,7 +642,7 @@ proptest! {
     }
 
     #[test]
-    fn an_altered_cart_is_read_or_refused(cart in cart(), body in garbage(), keys in garbage(), which in 0..6) {
+    fn an_altered_cart_is_read_or_refused(cart in cart(), body in garbage(), keys in garbage(), which in 0..7) {
         let Ok(item) = cart_item(&scope(), &cart) else { return Ok(()) };
         let item = match which {
             0 => item.with("body", body),
@@ -634,6 +654,7 @@ proptest! {
                 item.0.remove("charged");
                 item.with("charges", keys)
             }
+            5 => item.with("kits", keys),
             _ => item.with("body", body).with("keys", keys),
         };
         guarded(1_000, FACTOR, || {
@@ -744,14 +765,15 @@ proptest! {
     fn an_altered_reservation_is_read_or_refused(
         lines in json_input(vec![serde_json::json!([{"location_id": "s-1", "sku": "X", "quantity": 6_000, "unit": "Piece"}])]),
         keys in json_input(vec![serde_json::json!([{"key": "k", "fingerprint": "f", "request": 1, "state": "active", "expires_at": "2026-11-21T10:00:00Z"}])]),
+        kits in of(garbage()),
         expires_at in any::<i64>(),
     ) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let item = Item::new(&scope().reservation("r-1"))
+        let item = Item::new(&scope().reservation("r-1")).with_some("kits", kits)
             .with("reservation_id", "r-1").with("state", "active").with("version", 1)
             .with("created_at", 0).with("created_by", "u").with("expires_at", expires_at)
             .with("lines", text(&lines).as_str()).with("keys", text(&keys).as_str());
-        guarded(lines.len() + keys.len(), 100, || {
+        guarded(1_000 + lines.len() + keys.len(), 100, || {
             if let Ok(read) = Reservation::of(&item) {
                 let _ = (read.shown(Timestamp::UNIX_EPOCH), read.holds(), read.quantities());
             }
@@ -839,6 +861,7 @@ fn nothing_is_written_that_cannot_be_read() {
         payments: vec![],
         charges: Charges::default(),
         terms: SaleTerms::default(),
+        kits: Kits::default(),
         approvals: Approvals::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),

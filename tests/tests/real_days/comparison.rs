@@ -163,6 +163,16 @@ impl Comparison {
             let item = actual.get(sku).unwrap_or(&Value::Null);
             self.metrics(&format!("stock of {sku} in {store}"), &figures, item);
         }
+        for (kit, parts) in &day.kits {
+            let there = |sku: &String| stock.get(&(store.to_owned(), sku.clone()));
+            if parts.iter().any(|(sku, _)| there(sku).is_some()) {
+                let makes = |(sku, per): &(String, i64)| there(sku).map_or(0, |(_, units)| units / per);
+                let kits = parts.iter().map(makes).min();
+                let figures = json!({ "kit": true, "on_hand": kits, "reserved": 0, "available": kits });
+                let level = functions.get(&format!("/v1/inventory/{store}/{kit}"), &[]).await;
+                self.metrics(&format!("kits {kit} in {store}"), &figures, &level);
+            }
+        }
     }
 
     /// Every order with its lines, and that there are no others.

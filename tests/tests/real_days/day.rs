@@ -154,7 +154,12 @@ pub struct Day {
     pub countries: BTreeMap<String, String>,
     /// SKU, name and price of each product.
     pub products: Vec<(String, String, String)>,
+    /// Those of the products that are kits, and how many of which others one of each takes.
+    pub kits: BTreeMap<String, [(String, i64); 2]>,
 }
+
+/// Of so many products in stock one becomes a kit.
+const KIT_OF: usize = 7;
 
 impl Day {
     /// Reads the file of a date.
@@ -230,6 +235,33 @@ impl Day {
         day
     }
 
+    /// The day as if some of what it sold had been kits of the two things that most was sold of: those go on
+    /// being sold by themselves, too. What was adjusted stays what it is, since a kit has no stock of its own.
+    pub fn with_kits(mut self) -> Day {
+        let adjusted: BTreeSet<&String> = self.adjustments.iter().map(|adjustment| &adjustment.sku).collect();
+        let mut sold = BTreeMap::<&String, i64>::new();
+        for line in self.invoices.iter().flat_map(|invoice| &invoice.lines) {
+            if is_stocked(&line.sku) && !adjusted.contains(&line.sku) {
+                *sold.entry(&line.sku).or_default() += line.quantity;
+            }
+        }
+        let mut by_most: Vec<(i64, &String)> = sold.into_iter().map(|(sku, units)| (units, sku)).collect();
+        by_most.sort();
+        let mut most = by_most.iter().rev().map(|(_, sku)| (*sku).clone());
+        let (first, second) = (most.next().unwrap(), most.next().unwrap());
+        let made_of = [(first, 1), (second, 2)];
+        self.kits = most.step_by(KIT_OF).map(|sku| (sku, made_of.clone())).collect();
+        self
+    }
+
+    /// What one line takes from stock, or brings back: itself, or what the kit is made of.
+    fn taken<'a>(&'a self, line: &'a Line) -> Vec<(&'a String, i64)> {
+        match self.kits.get(&line.sku) {
+            Some(parts) => parts.iter().map(|(sku, per)| (sku, per * line.quantity)).collect(),
+            None => vec![(&line.sku, line.quantity)],
+        }
+    }
+
     pub fn version(&self) -> u64 {
         self.date.replace('-', "").parse().unwrap()
     }
@@ -249,11 +281,13 @@ impl Day {
         let mut stock: BTreeMap<_, (i64, i64)> = BTreeMap::new();
         for invoice in &self.invoices {
             for line in invoice.lines.iter().filter(|line| is_stocked(&line.sku)) {
-                let units = stock.entry((invoice.store.clone(), line.sku.clone())).or_default();
-                if invoice.is_return {
-                    units.1 += line.quantity;
-                } else {
-                    units.0 += line.quantity;
+                for (sku, taken) in self.taken(line) {
+                    let units = stock.entry((invoice.store.clone(), sku.clone())).or_default();
+                    if invoice.is_return {
+                        units.1 += taken;
+                    } else {
+                        units.0 += taken;
+                    }
                 }
             }
         }

@@ -111,6 +111,14 @@ async fn the_second_of_december_2010() {
     replay(Day::read("2010-12-02"), 2, Tables::Memory).await;
 }
 
+/// Every seventh product in stock is a kit of the two that most was sold of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_second_of_december_2010_with_kits() {
+    let day = Day::read("2010-12-02").with_kits();
+    assert!(day.kits.len() > 50, "{} kits", day.kits.len());
+    replay(day, 7, Tables::Memory).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_third_of_december_2010_loses_its_streams() {
     replay(Day::read("2010-12-03"), 3, Tables::MemoryLosingStreams).await;

@@ -156,10 +156,14 @@ impl Tills {
 /// Products, locations and opening stock, as HQ uploads them.
 pub async fn load(functions: &Functions, day: &Day) {
     let products = day.products.iter().map(|(sku, name, price)| {
-        let data = json!({
+        let mut data = json!({
             "sku": sku, "name": name, "unit_price": price, "currency": "GBP", "stocked": is_stocked(sku),
             "unit": "piece",
         });
+        if let Some(parts) = day.kits.get(sku) {
+            let component = |(sku, per): &(String, i64)| json!({ "sku": sku, "quantity": per });
+            data["components"] = parts.iter().map(component).collect();
+        }
         (sku.clone(), data)
     });
     upload(functions, "catalog", day, products.collect()).await;

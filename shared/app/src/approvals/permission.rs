@@ -11,6 +11,7 @@ use tillstream_domain::approval::{
     ApprovalAction, ApprovalError, ApprovalSettings, Binding, Bound, Person, Use,
 };
 use tillstream_domain::cart::{ApprovedPart, UsedApproval};
+use tillstream_domain::lane::Lane;
 
 use super::item::{StoredApproval, approval_get};
 use crate::database::{Get, Item, Write};
@@ -118,11 +119,12 @@ impl Permission {
             Permission::Denied => return Err(approval_required()),
             Permission::Role | Permission::Settings(_) => return Ok(None),
         }
-        let asked = Bound {
-            store_id: context.store_id.clone(),
-            register_id: Some(context.register_id.clone()),
-            binding,
+        // An order from elsewhere is at no register: it was asked for at any of the store's.
+        let register_id = match Lane::is_virtual(&context.register_id) {
+            true => item.map(StoredApproval::of).transpose()?.and_then(|one| one.approval.bound.register_id),
+            false => Some(context.register_id.clone()),
         };
+        let asked = Bound { store_id: context.store_id.clone(), register_id, binding };
         Grant::of(&context.caller, item, &asked, context.now).map(Some)
     }
 }

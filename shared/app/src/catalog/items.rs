@@ -27,6 +27,12 @@ pub fn product_item(scope: &TenantScope, product: &Product) -> Result<Item> {
         .with("name_pk", scope.product_names().value())
         .with("name_sk", format!("{}#{}", product.name.to_lowercase(), product.sku))
         .with_json("data", product)?;
+    let item = match &product.variant_of {
+        Some(parent) => item
+            .with("variant_pk", scope.variants_of(parent).value())
+            .with("variant_sk", product.sku.as_str()),
+        None => item,
+    };
     Ok(match &product.category {
         Some(category) => item
             .with("category_pk", scope.category(category).value())

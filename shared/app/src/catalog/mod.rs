@@ -4,6 +4,7 @@ pub(crate) mod attempt;
 pub mod barcodes;
 pub mod index_walk;
 pub mod items;
+pub mod kits;
 pub mod location_rules;
 pub mod locations;
 pub mod product_list;

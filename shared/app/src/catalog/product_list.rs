@@ -1,8 +1,9 @@
-//! Lists of products: by category, by the beginning of the name, by barcode, by attribute.
+//! Lists of products: by category, by the beginning of the name, by barcode, by attribute, by what they are
+//! variants of.
 
 use std::collections::BTreeMap;
 
-use tillstream_domain::identifier::check_gtin;
+use tillstream_domain::identifier::{check_gtin, check_sku};
 use tillstream_domain::product::Product;
 
 use crate::cursor::{PagedQuery, limit};
@@ -31,12 +32,14 @@ pub struct ProductFilter {
     pub name_prefix: Option<String>,
     /// For which this GTIN stands.
     pub barcode: Option<String>,
+    /// Variants of the product with this SKU.
+    pub variant_of: Option<String>,
     /// With these attributes.
     pub attributes: BTreeMap<String, String>,
 }
 
 impl ProductFilter {
-    /// Reads query parameters: `category`, `q`, `barcode`, `attr.<name>`; answers the rest too: `limit`
+    /// Reads query parameters: `category`, `q`, `barcode`, `variant_of`, `attr.<name>`; answers the rest too: `limit`
     /// and `cursor`.
     ///
     /// # Errors
@@ -50,12 +53,13 @@ impl ProductFilter {
                 "category" => filter.category.replace(value),
                 "q" => filter.name_prefix.replace(value),
                 "barcode" => filter.barcode.replace(value),
+                "variant_of" => filter.variant_of.replace(value),
                 "limit" | "cursor" => rest.insert(name.clone(), value),
                 other => match other.strip_prefix("attr.") {
                     Some(attribute) => filter.attributes.insert(attribute.to_owned(), value),
                     None => {
                         let message = "there is no such parameter; there are category, q, barcode, \
-                                       attr.<name>, limit and cursor";
+                                       variant_of, attr.<name>, limit and cursor";
                         return Err(invalid(other, message).into());
                     }
                 },
@@ -89,6 +93,9 @@ impl ProductFilter {
                 "a barcode is a GTIN of 8, 12, 13 or 14 digits with a correct check digit",
             );
         }
+        if self.variant_of.as_deref().is_some_and(|text| check_sku(text).is_err()) {
+            return refuse("variant_of", "variant_of is a SKU: 1 to 64 bytes of printable text");
+        }
         if self.attributes.len() > ATTRIBUTE_FILTERS_MAX {
             return refuse("attr", "at most 10 attributes filter a list");
         }
@@ -107,6 +114,7 @@ impl ProductFilter {
                 .name_prefix
                 .as_ref()
                 .is_none_or(|prefix| product.name.to_lowercase().starts_with(&prefix.to_lowercase()))
+            && self.variant_of.as_ref().is_none_or(|wanted| product.variant_of.as_ref() == Some(wanted))
             && self.barcode.as_ref().is_none_or(|wanted| product.barcodes.contains(wanted))
             && self.attributes.iter().all(|(name, value)| product.attributes.get(name) == Some(value))
     }
@@ -114,7 +122,9 @@ impl ProductFilter {
     fn identity(&self) -> Vec<&str> {
         // A mark in front of each, so that no filter reads as another.
         let mut parts = Vec::new();
-        for (mark, part) in [("c", &self.category), ("q", &self.name_prefix), ("b", &self.barcode)] {
+        let marked =
+            [("c", &self.category), ("q", &self.name_prefix), ("b", &self.barcode), ("v", &self.variant_of)];
+        for (mark, part) in marked {
             parts.extend(part.as_deref().map(|part| [mark, part]).into_iter().flatten());
         }
         for (name, value) in &self.attributes {
@@ -125,7 +135,7 @@ impl ProductFilter {
 }
 
 /// A page of products, in the order of the index that fits the filter best: by name where the list
-/// asks for a beginning, else by SKU.
+/// asks for a beginning and not for variants, else by SKU.
 ///
 /// # Errors
 /// 422 `limit_out_of_range`; 400 `cursor_malformed`; [`Error::Retryable`].
@@ -143,10 +153,13 @@ pub async fn list(
         cursor.map(|cursor| paged.position(cursor)).transpose()?;
         return by_barcode(ports, scope, filter, gtin).await;
     }
-    let (index, partition, range) = match (&filter.name_prefix, &filter.category) {
-        (Some(prefix), _) => (Index::ByName, scope.product_names(), Range::BeginsWith(prefix.to_lowercase())),
-        (None, Some(category)) => (Index::ByCategory, scope.category(category), Range::All),
-        (None, None) => (Index::ByList, scope.list_of("products"), Range::All),
+    let (index, partition, range) = match (&filter.variant_of, &filter.name_prefix, &filter.category) {
+        (Some(parent), _, _) => (Index::ByVariant, scope.variants_of(parent), Range::All),
+        (None, Some(prefix), _) => {
+            (Index::ByName, scope.product_names(), Range::BeginsWith(prefix.to_lowercase()))
+        }
+        (None, None, Some(category)) => (Index::ByCategory, scope.category(category), Range::All),
+        (None, None, None) => (Index::ByList, scope.list_of("products"), Range::All),
     };
     let walk = IndexWalk {
         scope,
@@ -160,6 +173,19 @@ pub async fn list(
     };
     walk.page(ports, cursor, |item| Ok(product_if_any(Some(item))?.filter(|product| filter.admits(product))))
         .await
+}
+
+/// Most variants that are listed beside the product that they are variants of.
+const VARIANTS_BESIDE: u32 = 50;
+
+/// The first variants of a product by SKU, and whether there are more.
+///
+/// # Errors
+/// [`Error::Retryable`].
+pub async fn variants(ports: &Ports, scope: &TenantScope, sku: &str) -> Result<(Vec<Product>, bool)> {
+    let filter = ProductFilter { variant_of: Some(sku.to_owned()), ..ProductFilter::default() };
+    let (variants, next) = list(ports, scope, &filter, Some(VARIANTS_BESIDE), None).await?;
+    Ok((variants, next.is_some()))
 }
 
 async fn by_barcode(

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use tillstream_contracts::catalog::ProductBody;
 use tillstream_domain::category::is_category;
 use tillstream_domain::identifier::{check_gtin, check_id, check_sku};
+use tillstream_domain::kit::KitComponent;
 use tillstream_domain::product::{MODIFIERS_MAX, Product, ProductModifier};
 
+use super::kits::demand_relations;
 use crate::error::{FieldError, Refusal, RefusalKind};
 
 pub use tillstream_domain::category::CATEGORY_CHARACTERS_MAX;
@@ -165,8 +167,15 @@ pub fn product_from(body: ProductBody, sku: &str) -> Result<Product, Refusal> {
         "a tax category is 1 to 64 printable characters without leading or trailing spaces",
     );
     demand_modifiers(&mut errors, &body);
+    let product = described(body, sku);
+    demand_relations(&mut errors, &product);
     errors.refuse()?;
-    Ok(Product {
+    Ok(product)
+}
+
+/// The product that `body` describes, right or wrong.
+fn described(body: ProductBody, sku: &str) -> Product {
+    Product {
         sku: sku.to_owned(),
         name: body.name,
         unit_price: body.unit_price,
@@ -188,7 +197,14 @@ pub fn product_from(body: ProductBody, sku: &str) -> Result<Product, Refusal> {
                 unit_price: modifier.unit_price,
             })
             .collect(),
+        components: body
+            .components
+            .into_iter()
+            .map(|component| KitComponent { sku: component.sku, quantity: component.quantity })
+            .collect(),
+        variant_of: body.variant_of,
+        sellable: body.sellable,
         // Set when it is written: it depends on what is there.
         version: 0,
-    })
+    }
 }

@@ -12,6 +12,7 @@ use crate::tenancy::{Caller, Role, TenantScope};
 use super::attempt::{ATTEMPTS_MAX, Attempt, attempt, pause};
 use super::barcodes::{barcode_taken, barcode_writes};
 use super::items::{prices_of, product_if_any, product_item, product_of, sku_not_found};
+use super::kits::check_in_catalogue;
 use super::product_rules::product_from;
 use super::put_record::{PutIdentity, Puts};
 use super::standing::Standing;
@@ -65,7 +66,8 @@ pub async fn get(ports: &Ports, scope: &TenantScope, sku: &str) -> Result<(Produ
 /// and may refuse; where it takes any, the last writer wins.
 ///
 /// # Errors
-/// 403 `role_required`; 422 `field_invalid`, `idempotency_key_reused`; what `precondition` refuses; 409
+/// 403 `role_required`; 422 `field_invalid`, also where a component or parent that is known does not fit,
+/// `idempotency_key_reused`; what `precondition` refuses; 409
 /// `barcode_taken`; [`Error::Conflict`] after too many lost races.
 pub async fn put(
     ports: &Ports,
@@ -89,6 +91,7 @@ pub async fn put(
         }
         let version = u64::try_from(standing.version()).map_err(Error::bug)?;
         precondition(standing.is_there().then_some(version))?;
+        check_in_catalogue(ports, scope, &product).await?;
         let created = !standing.is_there();
         product.version = u64::try_from(standing.next_version(None)).map_err(Error::bug)?;
         let item = product_item(scope, &product)?.with_some("feed_version", standing.feed_version());

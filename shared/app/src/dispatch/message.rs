@@ -1,11 +1,12 @@
 //! The message to HQ, made from the order or the closed shift; or as it was when it happened, where the delivery has it.
 
 use tillstream_contracts::hq::{
-    HQ_MESSAGE_VERSION, HqChange, HqDiscount, HqEvent, HqLine, HqMessage, HqOrderMessage, HqPayment,
-    HqRecorded, HqReturn, HqShiftEvent, HqShiftMessage, HqTax, HqTotals,
+    HQ_MESSAGE_VERSION, HqChange, HqComponent, HqDiscount, HqEvent, HqLine, HqMessage, HqOrderMessage,
+    HqPayment, HqRecorded, HqReturn, HqShiftEvent, HqShiftMessage, HqTax, HqTotals,
 };
-use tillstream_domain::cart::{Cart, CartKind, Payment};
+use tillstream_domain::cart::{Cart, CartKind, Line, Payment};
 use tillstream_domain::money::Money;
+use tillstream_domain::quantity::{Quantity, Unit};
 
 use crate::database::{Consistency, Get, Item, Table};
 use crate::dispatch::delivery::Delivery;
@@ -104,6 +105,15 @@ fn modifiers_of(cart: &Cart, line: u32) -> Vec<String> {
     modifiers.into_iter().flatten().map(|modifier| modifier.name.clone()).collect()
 }
 
+fn components_of(cart: &Cart, line: &Line) -> Vec<HqComponent> {
+    let component = |(sku, quantity, unit): (&str, Quantity, Unit)| HqComponent {
+        sku: sku.to_owned(),
+        quantity: quantity.display(unit),
+        unit,
+    };
+    cart.components_of(line).map(component).collect()
+}
+
 /// Makes the message of a delivery. It holds nothing that may change after the sale but the status,
 /// and that is the one of the delivery's version: sent again, it is the same to the byte.
 ///
@@ -137,6 +147,7 @@ pub fn order_message(delivery: &Delivery, cart: &Cart) -> Result<HqOrderMessage,
                 discounts: discounts_of(cart, line.number),
                 taxes: taxes_of(cart, line.number),
                 modifiers: modifiers_of(cart, line.number),
+                components: components_of(cart, line),
                 notes: line.notes.clone(),
                 disposition: line.returned.as_ref().map(|returned| returned.disposition),
                 original_line_id: line

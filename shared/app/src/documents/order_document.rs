@@ -239,6 +239,7 @@ mod tests {
             written_at: at,
             payments: Vec::new(),
             approvals: tillstream_domain::cart::Approvals::default(),
+            kits: tillstream_domain::cart::Kits::default(),
             charges: Charges {
                 discounts: (0..discounts).map(head).collect(),
                 lines: lines.iter().map(|line| (line.number, charged.clone())).collect(),

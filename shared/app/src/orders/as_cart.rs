@@ -9,11 +9,15 @@ use tillstream_domain::location::Location;
 use tillstream_domain::money::Money;
 use tillstream_domain::pricing::Reason;
 
+use super::discounts::Discounts;
 use super::place::Placing;
 use crate::catalog::items::product_if_any;
+use crate::catalog::kits::{Components, require_sellable};
 use crate::database::Item;
 use crate::error::{Error, FieldError, Refusal, Result};
+use crate::pos::cart_item::check_size;
 use crate::pos::carts::{NewCart, new_cart};
+use crate::pos::claims::Claim;
 use crate::pos::context::CommandContext;
 use crate::pos::lines::{line_terms, positive_quantity, price_of, sku_not_found};
 use crate::pos::promotions::{redeem, request};
@@ -26,9 +30,13 @@ pub(super) struct Buyer<'r> {
     pub uses_left: (BTreeMap<String, u32>, BTreeMap<String, u32>),
     /// Of each coupon of the order what is known of it, and the first part of its counter.
     pub coupons: Vec<(Option<&'r Item>, Option<&'r Item>)>,
+    /// Its manual discounts.
+    pub discounts: &'r Discounts<'r>,
+    /// The approvals that those name.
+    pub approvals: &'r [Option<Item>],
 }
 
-/// The order as a cart, lines, coupons, promotions and payments in it.
+/// The order as a cart, lines, coupons, promotions, discounts and payments in it; and the uses of approvals.
 ///
 /// # Errors
 /// The refusals of the till's commands, at the order's fields; 409 `coupon_takes_nothing_off`,
@@ -39,8 +47,8 @@ pub(super) fn cart_of_order<'r>(
     context: &CommandContext,
     (location, buyer, by): (&Location, Buyer<'r>, &PricedBy<'_>),
     (order_id, placing): (&str, &Placing<'_>),
-    product: impl Fn(&str) -> (Option<&'r Item>, Option<&'r Item>),
-) -> Result<Cart> {
+    (product, kits): (impl Fn(&str) -> (Option<&'r Item>, Option<&'r Item>), &Components),
+) -> Result<(Cart, Vec<Claim>)> {
     let order = placing.order;
     let new = NewCart {
         id: order_id.to_owned(),
@@ -56,6 +64,11 @@ pub(super) fn cart_of_order<'r>(
         let field = |name: &str| format!("{place}.{name}");
         let (found, prices) = product(&line.sku);
         let found = product_if_any(found)?.ok_or_else(|| sku_not_found(&field("sku"), &line.sku))?;
+        if !context.offline {
+            // What was sold elsewhere is sold, whatever it is by now.
+            require_sellable(&found, &field("sku"))?;
+        }
+        let parts = kits.parts(&found, &field("sku"))?;
         let quantity = positive_quantity(&field("quantity"), &line.quantity, &found)?;
         let unit_price = match line.unit_price {
             Some(price) => price,
@@ -75,7 +88,14 @@ pub(super) fn cart_of_order<'r>(
             notes: line.notes.clone().filter(|notes| !notes.is_empty()),
             terms,
         };
-        within(&place, cart.add_line(line))?;
+        let number = within(&place, cart.add_line(line))?;
+        if let Some(parts) = parts {
+            cart.set_kit(number, parts);
+        }
+    }
+    if !cart.kits.is_empty() {
+        // As a till's: what many kits are made of may be more than one item takes.
+        check_size(&context.caller.scope, &cart)?;
     }
     for (position, (code, (coupon, counter))) in order.coupons.iter().zip(buyer.coupons).enumerate() {
         at_field(&coupon_field(position), redeem(&mut cart, code, (coupon, counter), context))?;
@@ -83,13 +103,15 @@ pub(super) fn cart_of_order<'r>(
     for (position, promotion) in order.promotions.iter().enumerate() {
         at_field(&promotion_field(position), request(&mut cart, promotion, by))?;
     }
+    // Last, as what they may take off depends on all else.
+    let approved = buyer.discounts.give(&mut cart, context, by, buyer.approvals)?;
     cart.set_tendering(by)?;
     if placing.recorded.is_none() {
         check_effects(&cart, order)?;
     }
     pay(&mut cart, placing)?;
     cart.check_finalizable(CartKind::Sale)?;
-    Ok(cart)
+    Ok((cart, approved))
 }
 
 fn coupon_field(position: usize) -> String {
@@ -189,11 +211,11 @@ pub(super) fn within<T, E: Into<Error>>(place: &str, ruled: std::result::Result<
 }
 
 /// A refusal of what stands at `field`, whatever a till's payload calls it.
-fn at_field<T, E: Into<Error>>(field: &str, ruled: std::result::Result<T, E>) -> Result<T> {
+pub(super) fn at_field<T, E: Into<Error>>(field: &str, ruled: std::result::Result<T, E>) -> Result<T> {
     ruled.map_err(|error| stands_at(field, error.into()))
 }
 
-fn stands_at(field: &str, error: Error) -> Error {
+pub(super) fn stands_at(field: &str, error: Error) -> Error {
     match error {
         Error::Rejected(mut refusal) => {
             let (code, message) = (refusal.code.to_owned(), refusal.detail.clone());

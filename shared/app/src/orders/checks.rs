@@ -4,6 +4,7 @@ use tillstream_contracts::orders::PlaceOrder;
 use tillstream_domain::cart::LINES_MAX;
 use tillstream_domain::pricing::{COUPONS_MAX, REQUESTED_PROMOTIONS_MAX};
 
+use super::discounts;
 use crate::error::{Refusal, Result};
 use crate::fields::{TEXT_CHARS_MAX, id, sku as check_sku, text, typed_id};
 
@@ -13,7 +14,7 @@ const REFERENCE_CHARS_MAX: usize = 128;
 /// Checks what can be checked of an order by itself.
 ///
 /// # Errors
-/// 422 for fields; 409 `coupon_already_applied`.
+/// 422 for fields; 409 `coupon_already_applied`, `approval_used`.
 pub(super) fn check(order: &PlaceOrder) -> Result<()> {
     if let Some(order_id) = &order.order_id {
         typed_id("order_id", order_id)?;
@@ -50,6 +51,7 @@ pub(super) fn check(order: &PlaceOrder) -> Result<()> {
     for (position, promotion) in order.promotions.iter().enumerate() {
         id(&format!("promotions[{position}]"), promotion)?;
     }
+    discounts::check(order)?;
     for (position, payment) in order.payments.iter().enumerate() {
         let Some(tip) = payment.tip else { continue };
         let field = format!("payments[{position}].tip");

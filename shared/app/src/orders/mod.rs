@@ -2,6 +2,7 @@
 
 mod as_cart;
 mod checks;
+mod discounts;
 pub mod place;
 pub mod read;
 pub mod record;

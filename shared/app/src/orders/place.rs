@@ -6,14 +6,17 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tillstream_contracts::orders::PlaceOrder;
 use tillstream_domain::cart::applied::Seen;
-use tillstream_domain::cart::{Cart, CartKind, CartState, Outcome, Recorded, StockMove};
+use tillstream_domain::cart::{Cart, CartKind, CartState, LINES_MAX, Outcome, Recorded, StockMove};
 use tillstream_domain::lane::Lane;
 use tillstream_domain::location::{Location, LocationKind};
 use tillstream_domain::money::Money;
+use tillstream_domain::product::Product;
 
 use super::as_cart::{Buyer, cart_of_order, located};
 use super::checks::check;
-use crate::catalog::items::{catalog_get, location_if_any};
+use super::discounts::Discounts;
+use crate::catalog::items::{catalog_get, location_if_any, product_if_any};
+use crate::catalog::kits::Components;
 use crate::database::{Item, TRANSACTION_ACTIONS_MAX};
 use crate::error::{Error, Refusal, Result};
 use crate::orders::reserved::{reserved_writes, settle};
@@ -25,7 +28,9 @@ use crate::pos::context::CommandContext;
 use crate::pos::finalize_rounds::{Beside, Rounds, StoreRead};
 use crate::pos::identity::{command_identity, derived_id, spread};
 use crate::pos::lane_write::lane_get;
-use crate::pos::limited_uses::{LimitedPromotions, refused_promotion, use_get};
+use crate::pos::limited_uses::{LimitedPromotions, coupon_use_get, refused_promotion};
+use crate::stock::long_reservations::find_at_rest;
+use crate::stock::reservation_item::Reservation;
 use crate::stored_value::claims::stored_value_writes;
 use crate::stored_value::tender::OrderTenders;
 use crate::tenancy::{Caller, Role};
@@ -34,12 +39,16 @@ use crate::tenant_rules::tenant_rules;
 /// Roles that may place orders.
 pub const PLACERS: [Role; 3] = [Role::Integration, Role::StoreManager, Role::Cashier];
 
+/// Most different components of all kits of an order: as many products as an order has lines.
+const COMPONENTS_MAX: usize = LINES_MAX;
+
 /// Places an order, once.
 ///
 /// # Errors
 /// 404 `store_not_found`, `sku_not_found`, `coupon_not_found`, `promotion_not_found`; 409 `order_exists`,
-/// `insufficient_stock`, `overpaid`, `underpaid`, and for coupons and promotions that are not given now; 422 for
-/// fields and `idempotency_key_reused`.
+/// `insufficient_stock`, `overpaid`, `underpaid`, and for coupons, promotions and discounts that are not given now;
+/// 403 and 409 for approvals; 422 for fields, `variant_required`, `too_many_components`, `cart_too_large`, for a kit that
+/// cannot be made of its components, and `idempotency_key_reused`.
 pub async fn place(ports: &Ports, caller: &Caller, key: &str, order: PlaceOrder) -> Result<Executed> {
     caller.require_role(&PLACERS)?;
     check(&order)?;
@@ -105,7 +114,9 @@ pub(super) async fn run(
     // But not one that was asked for.
     let can_do_without =
         |refusal: &Refusal| refused_promotion(refusal).filter(|id| !order.promotions.contains(id));
-    let names_limited = !order.coupons.is_empty() || !order.promotions.is_empty();
+    let discounts = Discounts::of(ports, context, order).await?;
+    let names_limited =
+        !order.coupons.is_empty() || !order.promotions.is_empty() || discounts.name_approvals();
     let mut rounds = Rounds::new(ports, context);
     loop {
         let mut gets = vec![
@@ -120,10 +131,12 @@ pub(super) async fn run(
         if order.customer_id.is_some() {
             gets.extend(by_customer.gets(scope, order.customer_id.as_deref()));
         }
+        let approvals_at = gets.len();
+        gets.extend(discounts.gets(context));
         let coupons_at = gets.len();
         for code in &order.coupons {
             gets.push(catalog_get(scope.coupon(code)));
-            gets.push(use_get(scope, "coupon", code, None));
+            gets.push(coupon_use_get(scope, code));
         }
         let fixed_gets = gets.len();
         let mut skus: Vec<&str> = order.lines.iter().map(|line| line.sku.as_str()).collect();
@@ -162,17 +175,24 @@ pub(super) async fn run(
             let found = skus.binary_search(&sku).ok().map(|n| fixed_gets + 2 * n);
             (found.and_then(at), found.and_then(|n| at(n + 1)))
         };
+        let Some(known) = read_known(ports, &mut rounds, order, read.get(fixed_gets..balances_at)).await?
+        else {
+            continue;
+        };
         let stored = existing.map(|existing| existing.version);
         let customer = customer_terms(order.customer_id.as_ref().and_then(|_| at(3)))?;
         let seen = |range: std::ops::Range<usize>| read.get(range).unwrap_or_default();
         let above = context.uses_above_limit;
         let mut by_all_left = by_all.uses_left(seen(by_all_at..by_customer_at), above);
         by_all_left.extend(refused.iter().map(|promotion| (promotion.clone(), 0)));
-        let uses_left = (by_all_left, by_customer.uses_left(seen(by_customer_at..coupons_at), above));
+        let uses_left = (by_all_left, by_customer.uses_left(seen(by_customer_at..approvals_at), above));
         let coupons = (coupons_at..fixed_gets).step_by(2).map(|n| (at(n), at(n + 1))).collect();
-        let buyer = Buyer { terms: customer, uses_left, coupons };
-        let mut cart = match cart_of_order(context, (&location, buyer, &by), (order_id, placing), product) {
-            // Counters are read beside the order: the last use may have gone to this very one.
+        let approvals = seen(approvals_at..coupons_at);
+        let buyer = Buyer { terms: customer, uses_left, coupons, discounts: &discounts, approvals };
+        let goods = (product, &known.kits);
+        let built = cart_of_order(context, (&location, buyer, &by), (order_id, placing), goods);
+        let (mut cart, approved) = match built {
+            // Counters and approvals are read beside the order: the last use may have gone to this very one.
             Err(Error::Rejected(_)) if names_limited && rounds.is_outdated(order_id, stored).await? => {
                 continue;
             }
@@ -186,7 +206,8 @@ pub(super) async fn run(
         }
         cart.course.recorded.clone_from(&placing.recorded);
         let moves = if placing.moves_stock { cart.stock_moves() } else { Vec::new() };
-        let reserved = match reserved_writes(ports, context, order, &cart, &moves).await {
+        let named = (order, known.reservation);
+        let reserved = match reserved_writes(ports, context, named, &cart, &moves).await {
             // The reservation was read after the cart: it may have gone to this very order.
             Err(Error::Rejected(_)) if rounds.is_outdated(order_id, stored).await? => continue,
             reserved => reserved?,
@@ -204,12 +225,15 @@ pub(super) async fn run(
             }
             claims => claims.map_err(|error| located(order, error))?,
         };
-        let Some(claims) = claims else { continue };
+        let Some(mut claims) = claims else { continue };
+        let is_approved = !approved.is_empty();
+        claims.extend(approved);
         let beside = Beside { writes: reserved, claims };
         let beside = beside.with(stored_value_writes(scope, &[&cart], context.now)?);
         let actions = moves.len() + beside.len() + 2;
-        if actions > TRANSACTION_ACTIONS_MAX && is_reserved {
-            // A plan takes stock that is free: it knows nothing of what is held.
+        if actions > TRANSACTION_ACTIONS_MAX && (is_reserved || is_approved) {
+            // A plan takes stock that is free: it knows nothing of what is held. And an approval is used with what
+            // it is for: a plan that gives up would have used it for nothing.
             return Err(too_long(actions).into());
         }
         if actions > TRANSACTION_ACTIONS_MAX {
@@ -234,9 +258,56 @@ pub(super) async fn run(
     }
 }
 
+/// What is read of an order once its products are known.
+struct Known {
+    kits: Components,
+    /// The reservation that the order names, if it is there.
+    reservation: Option<Reservation>,
+}
+
+/// Reads the reservation that an order names, and the components of the kits among its products; nothing where
+/// there are none. `products` are its products and their prices, as they were read. What was reserved is
+/// what it was then. `None`: another round.
+async fn read_known(
+    ports: &Ports,
+    rounds: &mut Rounds<'_>,
+    order: &PlaceOrder,
+    products: Option<&[Option<Item>]>,
+) -> Result<Option<Known>> {
+    let products = products.unwrap_or_default().iter().step_by(2);
+    let products: Vec<Product> =
+        products.filter_map(|item| product_if_any(item.as_ref()).transpose()).collect::<Result<_>>()?;
+    let skus = Components::skus(&products);
+    if skus.len() > COMPONENTS_MAX {
+        let message = format!(
+            "the kits of an order are made of at most {COMPONENTS_MAX} different products, these of {}; order in two",
+            skus.len()
+        );
+        return Err(Refusal::field("lines", "too_many_components", message).into());
+    }
+    let scope = &rounds.context().caller.scope;
+    let mut kits = Components::default();
+    if !skus.is_empty() {
+        let Some(mut read) = rounds.read(Components::gets(scope, &skus)).await? else { return Ok(None) };
+        if read.iter().any(Option::is_none) {
+            let Some(strong) = rounds.read(Components::strong_gets(scope, &skus)).await? else {
+                return Ok(None);
+            };
+            read = strong;
+        }
+        kits = Components::of(skus, &read)?;
+    }
+    let reservation = match &order.reservation_id {
+        Some(id) => find_at_rest(ports, scope, id, rounds.context().now).await?,
+        None => None,
+    };
+    kits.settle(reservation.iter().flat_map(|reservation| reservation.goods_at(&order.store_id)));
+    Ok(Some(Known { kits, reservation }))
+}
+
 fn too_long(actions: usize) -> Refusal {
     let detail = format!(
-        "the order and its reservation take {actions} changes at once, of which there can be \
+        "an order on a reservation or with approvals takes {actions} changes at once, of which there can be \
          {TRANSACTION_ACTIONS_MAX}: pay with fewer gift cards or accounts, use fewer limited coupons and promotions, \
          or order in two"
     );

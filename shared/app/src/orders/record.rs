@@ -52,6 +52,7 @@ pub async fn record(ports: &Ports, caller: &Caller, key: &str, sale: RecordSale)
         lines: sale.lines,
         coupons: sale.coupons,
         promotions: sale.promotions,
+        discounts: sale.discounts,
         payments: sale.payments,
         reservation_id: None,
     };

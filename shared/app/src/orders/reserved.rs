@@ -11,6 +11,7 @@ use crate::ports::Ports;
 use crate::pos::context::CommandContext;
 use crate::pos::finalize::movement_of;
 use crate::stock::long_reservations;
+use crate::stock::reservation_item::Reservation;
 use crate::stock::reservations::{
     Commit, KeyedRequest, commit_actions, request_number, require_active, require_committable,
 };
@@ -40,7 +41,8 @@ pub async fn settle(ports: &Ports, context: &CommandContext, order: &PlaceOrder)
     }
 }
 
-/// The writes that turn the order's reservation into its sale; `None` without one.
+/// The writes that turn the order's reservation, as it was read after the cart, into its sale; `None` where the
+/// order names none.
 ///
 /// # Errors
 /// 403 where it is out of reach; 404 `reservation_not_found`; 409 where it is no longer active, is for
@@ -49,14 +51,13 @@ pub async fn settle(ports: &Ports, context: &CommandContext, order: &PlaceOrder)
 pub async fn reserved_writes(
     ports: &Ports,
     context: &CommandContext,
-    order: &PlaceOrder,
+    (order, reservation): (&PlaceOrder, Option<Reservation>),
     cart: &Cart,
     moves: &[StockMove],
 ) -> Result<Option<Reserved>> {
     let Some(id) = &order.reservation_id else { return Ok(None) };
     let scope = &context.caller.scope;
-    let found = long_reservations::find_at_rest(ports, scope, id, context.now).await?;
-    let reservation = found.ok_or_else(|| {
+    let reservation = reservation.ok_or_else(|| {
         Refusal::not_found("reservation_not_found", format!("there is no reservation {id}"))
     })?;
     for line in &reservation.lines {

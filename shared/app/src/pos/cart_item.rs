@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::cart::{
     Applied, Approvals, Cart, CartError, CartKind, CartState, Charges, DiscountHead, ENCODED_BYTES_MAX,
-    Finalized, Line, LineCharges, LineDiscount, NumbersUsed, Payment, ReturnHead, SaleTerms,
+    Finalized, Kits, Line, LineCharges, LineDiscount, NumbersUsed, Payment, ReturnHead, SaleTerms,
 };
 use tillstream_domain::compact::{self, CompactError};
 use tillstream_domain::lane::LaneNumber;
@@ -97,6 +97,14 @@ fn too_large() -> Error {
     Refusal::new(crate::RefusalKind::Invalid, error.code(), error.to_string()).into()
 }
 
+/// Refuses a cart that is more than one item takes when it is tendered and final.
+///
+/// # Errors
+/// 422 `cart_too_large`.
+pub fn check_size(scope: &TenantScope, cart: &Cart) -> Result<()> {
+    cart_item(scope, cart).map(drop)
+}
+
 /// The item of a cart.
 ///
 /// # Errors
@@ -126,12 +134,20 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         true => None,
         false => Some(compact::encode(&cart.terms).map_err(Error::bug)?),
     };
+    let kits = match cart.kits.is_empty() {
+        true => None,
+        false => match compact::encode(&cart.kits) {
+            Err(CompactError::TooLarge) => return Err(too_large()),
+            kits => Some(kits.map_err(Error::bug)?),
+        },
+    };
     let approvals = match cart.approvals.is_empty() {
         true => None,
         false => Some(compact::encode(&cart.approvals).map_err(Error::bug)?),
     };
     let length = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
     let bytes = body.len() + keys.len() + length(&charges) + length(&terms) + length(&approvals);
+    let bytes = bytes + length(&kits);
     if cart.state == CartState::Open && bytes > ENCODED_BYTES_MAX {
         return Err(too_large());
     }
@@ -162,6 +178,7 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         .with("body", body)
         .with_some("charged", charges)
         .with_some("terms", terms)
+        .with_some("kits", kits)
         .with_some("approvals", approvals)
         .with("keys", keys);
     let item = with_course(item, &cart.course)?;
@@ -209,6 +226,10 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         None => SaleTerms::default(),
         Some(bytes) => compact::decode(bytes).map_err(Error::bug)?,
     };
+    let kits = match item.opt_bytes("kits") {
+        None => Kits::default(),
+        Some(bytes) => compact::decode(bytes).map_err(Error::bug)?,
+    };
     let written_at: Timestamp = item.text("written_at")?.parse().map_err(Error::bug)?;
     let approvals = match item.opt_bytes("approvals") {
         None => Approvals::default(),
@@ -251,6 +272,7 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         payments: body.payments,
         charges,
         terms,
+        kits,
         approvals,
         numbers_used: body.numbers_used,
         applied,

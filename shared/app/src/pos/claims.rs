@@ -72,6 +72,13 @@ pub fn refused_claim(reasons: &[Cancellation], first_claim: usize, claims: &[Cla
     refusal
 }
 
+/// What to answer where the first claim whose condition did not hold goes on losing races; none where it must go on.
+pub fn lost_claim(reasons: &[Cancellation], first_claim: usize, claims: &[Claim]) -> Option<Refusal> {
+    let failed = |(reason, _): &(&Cancellation, &Claim)| matches!(reason, Cancellation::ConditionFailed(_));
+    let own = reasons.get(first_claim..)?;
+    own.iter().zip(claims).find(failed).and_then(|(_, claim)| claim.unavailable.clone())
+}
+
 /// The refusal of the first claim whose item somebody else was writing, where nothing but claims met others.
 pub fn contended_claim(reasons: &[Cancellation], first_claim: usize, claims: &[Claim]) -> Option<Refusal> {
     let mut refusal = None;

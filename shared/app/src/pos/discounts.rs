@@ -3,7 +3,7 @@
 use tillstream_contracts::pos::{ApplyManualDiscount, DiscountKind, DiscountReference, DiscountValue};
 use tillstream_domain::approval::{ApprovalAction, Binding, Off};
 use tillstream_domain::cart::{ApprovedPart, Cart, CartError, CartKind, Outcome};
-use tillstream_domain::money::Money;
+use tillstream_domain::money::{Currency, Money};
 use tillstream_domain::pricing::ManualDiscountKind;
 
 use super::cart_write::{Executed, change_cart};
@@ -11,7 +11,7 @@ use super::claims::Changed;
 use super::context::CommandContext;
 use super::returns::REASON_CHARS_MAX;
 use crate::approvals::permission::Permission;
-use crate::error::{Refusal, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::fields::text;
 use crate::ports::Ports;
 use crate::tenant_rules::tenant_rules;
@@ -22,10 +22,7 @@ use crate::tenant_rules::tenant_rules;
 /// 403 and 409 for its approval; 404 `line_not_found`; 409 `discount_above_total`,
 /// `discount_takes_nothing_off`; 422 for fields; the cart's own refusals.
 pub async fn give(ports: &Ports, context: &CommandContext, payload: ApplyManualDiscount) -> Result<Executed> {
-    text("payload.reason", &payload.reason, REASON_CHARS_MAX)?;
-    if payload.reason.trim().is_empty() {
-        return Err(Refusal::field("payload.reason", "reason_required", "say why").into());
-    }
+    check_reason("payload.reason", &payload.reason)?;
     let approval_id = payload.approval_id.as_deref();
     let permission = Permission::of(ports, context, ApprovalAction::ManualDiscount, 0, approval_id).await?;
     let more = permission.get(context).into_iter().collect();
@@ -50,8 +47,20 @@ pub async fn give(ports: &Ports, context: &CommandContext, payload: ApplyManualD
     .await
 }
 
+/// Checks why a discount is given.
+///
+/// # Errors
+/// 422 `reason_required`, `text_too_long`, `text_malformed`, `card_number_refused`.
+pub fn check_reason(field: &str, reason: &str) -> Result<()> {
+    text(field, reason, REASON_CHARS_MAX)?;
+    if reason.trim().is_empty() {
+        return Err(Refusal::field(field, "reason_required", "say why").into());
+    }
+    Ok(())
+}
+
 /// The discount as an approval of it names it.
-fn binding_of(cart: &Cart, kind: ManualDiscountKind) -> Binding {
+pub fn binding_of(cart: &Cart, kind: ManualDiscountKind) -> Binding {
     let off = match kind {
         ManualDiscountKind::PercentLine { bps, .. } | ManualDiscountKind::PercentCart { bps } => {
             Off::BasisPoints(bps)
@@ -69,49 +78,57 @@ fn binding_of(cart: &Cart, kind: ManualDiscountKind) -> Binding {
 /// 422 `discount_value_invalid`, `line_required`, `line_not_expected`; the cart's own refusals.
 fn kind_of(cart: &Cart, payload: &ApplyManualDiscount) -> Result<ManualDiscountKind> {
     let line = match (payload.kind, &payload.line_id) {
-        (DiscountKind::PercentLine | DiscountKind::FixedLine, Some(line_id)) => cart.line(line_id)?.number,
+        (DiscountKind::PercentLine | DiscountKind::FixedLine, Some(line_id)) => {
+            Some(cart.line(line_id)?.number)
+        }
         (DiscountKind::PercentLine | DiscountKind::FixedLine, None) => {
             let message = "say which line it is taken off";
             return Err(Refusal::field("payload.line_id", "line_required", message).into());
         }
-        (_, None) => 0,
+        (_, None) => None,
         (_, Some(_)) => {
             let message = "this kind is taken off the cart; for one line send percent_line or fixed_line";
             return Err(Refusal::field("payload.line_id", "line_not_expected", message).into());
         }
     };
-    let invalid = |message: &str| {
-        crate::Error::from(Refusal::field("payload.value", "discount_value_invalid", message))
-    };
     match (payload.kind, payload.value) {
-        (DiscountKind::PercentCart | DiscountKind::PercentLine, DiscountValue::BasisPoints(bps)) => {
-            if !(1..=10_000).contains(&bps) {
-                return Err(invalid("a percentage is 1 to 10000 basis points (10000 is all of it)"));
-            }
-            Ok(match payload.kind {
-                DiscountKind::PercentLine => ManualDiscountKind::PercentLine { line, bps },
-                _ => ManualDiscountKind::PercentCart { bps },
-            })
-        }
-        (DiscountKind::FixedCart | DiscountKind::FixedLine, DiscountValue::Amount(money)) => {
-            if money.currency != cart.currency {
-                return Err(CartError::CurrencyMismatch(cart.currency).into());
-            }
-            let amount = money.amount;
-            if amount <= 0 {
-                return Err(invalid("an amount off is above zero"));
-            }
-            Ok(match payload.kind {
-                DiscountKind::FixedLine => ManualDiscountKind::FixedLine { line, amount },
-                _ => ManualDiscountKind::FixedCart { amount },
-            })
-        }
         (DiscountKind::PercentCart | DiscountKind::PercentLine, DiscountValue::Amount(_)) => {
-            Err(invalid("a percentage is a whole number of basis points (500 is 5 %)"))
+            Err(invalid_value("a percentage is a whole number of basis points (500 is 5 %)"))
         }
         (DiscountKind::FixedCart | DiscountKind::FixedLine, DiscountValue::BasisPoints(_)) => {
-            Err(invalid("an amount off is money such as {\"amount\": 100, \"currency\": \"GBP\"}"))
+            Err(invalid_value("an amount off is money such as {\"amount\": 100, \"currency\": \"GBP\"}"))
         }
+        (_, value) => taken_off(line, value, cart.currency),
+    }
+}
+
+fn invalid_value(message: &str) -> Error {
+    Refusal::field("payload.value", "discount_value_invalid", message).into()
+}
+
+/// What a value takes off: a share or an amount, off a line or all of them.
+///
+/// # Errors
+/// 422 `discount_value_invalid`, `currency_mismatch`.
+pub fn taken_off(line: Option<u32>, value: DiscountValue, currency: Currency) -> Result<ManualDiscountKind> {
+    match value {
+        DiscountValue::BasisPoints(bps) if !(1..=10_000).contains(&bps) => {
+            Err(invalid_value("a percentage is 1 to 10000 basis points (10000 is all of it)"))
+        }
+        DiscountValue::BasisPoints(bps) => Ok(match line {
+            Some(line) => ManualDiscountKind::PercentLine { line, bps },
+            None => ManualDiscountKind::PercentCart { bps },
+        }),
+        DiscountValue::Amount(money) if money.currency != currency => {
+            Err(CartError::CurrencyMismatch(currency).into())
+        }
+        DiscountValue::Amount(Money { amount: ..=0, .. }) => {
+            Err(invalid_value("an amount off is above zero"))
+        }
+        DiscountValue::Amount(Money { amount, .. }) => Ok(match line {
+            Some(line) => ManualDiscountKind::FixedLine { line, amount },
+            None => ManualDiscountKind::FixedCart { amount },
+        }),
     }
 }
 

@@ -3,7 +3,7 @@
 use tillstream_domain::cart::StockMove;
 
 use super::cart_write::lost_race;
-use super::claims::{Claim, contended_claim, refused_claim};
+use super::claims::{Claim, contended_claim, lost_claim, refused_claim};
 use super::shortage::Shortage;
 use crate::database::{Cancellation, DatabaseError, Write};
 use crate::error::{Error, Refusal, Result};
@@ -86,7 +86,11 @@ pub(super) async fn commit(ports: &Ports, writes: FinalWrites<'_>) -> Result<Att
         Ok(()) => Ok(Attempt::Done),
         Err(DatabaseError::Cancelled(reasons)) => {
             if let Some(refusal) = refused_claim(&reasons, first_claim, claims) {
-                return Ok(Attempt::Refused(refusal));
+                let is_race = matches!(refusal, Error::Conflict(_));
+                return Ok(match lost_claim(&reasons, first_claim, claims).filter(|_| is_race) {
+                    Some(unavailable) => Attempt::Contended(unavailable),
+                    None => Attempt::Refused(refusal),
+                });
             }
             if let Some(refusal) = contended_claim(&reasons, first_claim, claims) {
                 return Ok(Attempt::Contended(refusal));

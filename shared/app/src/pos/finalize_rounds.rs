@@ -12,7 +12,7 @@ use super::context::CommandContext;
 use super::final_transaction::{Attempt, FinalWrites, StockWrites, commit};
 use super::finalize::{delta_of, final_writes, mark_final, movement_of, needs_plan};
 use super::lane_write::LaneState;
-use super::limited_uses::use_claims;
+use super::limited_uses::{SPREAD_MAX, use_claims};
 use super::offline_oversell::{Covered, cover};
 use super::plan::{self, PlanEnd};
 use super::shortage::{Shortage, free_expired_holds, insufficient_stock};
@@ -29,7 +29,7 @@ use crate::stored_value::claims::{StoredValueWrites, look};
 
 /// Most actions beside the cart, its lane and its stock; of limited uses one more each, where they are above their
 /// limit.
-const BESIDE_MAX: usize = 60;
+const BESIDE_MAX: usize = 60 + SPREAD_MAX;
 
 /// How often a claim may meet others before it is given up: some half a second.
 const CONTENDED_MAX: u32 = 8;

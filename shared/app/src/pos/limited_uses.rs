@@ -3,8 +3,10 @@
 //!
 //! A limit that many tills use is split over parts, each with a share of the limit and an item of its own,
 //! as hot stock is: a partition takes 1,000 writes a second, and transactions on one item conflict. A sale
-//! takes from one part; where that has none left, all are looked at, and only then is the coupon refused.
+//! takes from one part; where that has not enough left, all are looked at, and it takes from several where no part
+//! alone has enough. Only where all together have not is the coupon or promotion refused.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,6 +25,8 @@ use crate::tenancy::TenantScope;
 const SPLIT_FROM: u32 = 200;
 /// Over so many parts.
 const PARTS: u32 = 16;
+/// Most parts that a sale takes from beyond one of each counter, as it has a hundred actions for all that it does.
+pub const SPREAD_MAX: usize = 4;
 
 /// Kind and id of what is used, as its counter and refusals name it.
 fn name_of(source: &Source) -> Option<(&'static str, &str)> {
@@ -33,10 +37,9 @@ fn name_of(source: &Source) -> Option<(&'static str, &str)> {
     }
 }
 
-/// How many parts the counter of a limit has. A promotion may take several uses at once, which no part alone
-/// might have; a coupon takes one.
-fn parts_of(kind: &str, limit: u32) -> u32 {
-    if kind == "coupon" && limit >= SPLIT_FROM { PARTS } else { 1 }
+/// How many parts the counter of a limit has that all together use.
+fn parts_of(limit: u32) -> u32 {
+    if limit >= SPLIT_FROM { PARTS } else { 1 }
 }
 
 /// The share of `limit` that part `part` of `parts` has.
@@ -44,69 +47,97 @@ fn share_of(limit: u32, part: u32, parts: u32) -> u32 {
     limit / parts + u32::from(part < limit % parts)
 }
 
-/// The read of the counter's first part, or of a customer's.
-pub fn use_get(scope: &TenantScope, kind: &str, id: &str, customer_id: Option<&str>) -> Get {
-    let key = match customer_id {
-        Some(customer_id) => scope.uses_by_customer(kind, id, customer_id),
-        None => scope.uses(kind, id, 0),
-    };
-    Get { table: Table::Orders, key, consistency: Consistency::Eventual }
+/// The read of the first part of a coupon's counter.
+pub fn coupon_use_get(scope: &TenantScope, code: &str) -> Get {
+    Get { table: Table::Orders, key: scope.uses("coupon", code, 0), consistency: Consistency::Eventual }
 }
 
 fn used(item: Option<&Item>) -> i64 {
     item.and_then(|item| item.opt_number("used")).unwrap_or(0)
 }
 
-/// What the first part of a counter says is left of `limit`; of one that is split at least one, as the other
+/// What the first part of a coupon's counter says is left of `limit`; of one that is split at least one, as the other
 /// parts were not looked at.
-pub fn uses_left(kind: &str, limit: u32, first: Option<&Item>) -> u32 {
-    if parts_of(kind, limit) > 1 {
+pub fn coupon_uses_left(limit: u32, first: Option<&Item>) -> u32 {
+    if parts_of(limit) > 1 {
         return 1;
     }
-    u32::try_from(i64::from(limit) - used(first)).unwrap_or(0)
+    left_of(limit, used(first))
 }
 
-/// Most limited promotions whose counters are looked at before a sale is paid.
-const LOOKED_AT_MAX: usize = 50;
+fn left_of(limit: u32, used: i64) -> u32 {
+    u32::try_from(i64::from(limit) - used).unwrap_or(0)
+}
+
+/// Most counters of limited promotions, or parts of them, that are looked at before a sale is paid.
+const LOOKED_AT_MAX: u32 = 100;
 
 /// Promotions with a limit of uses, whose counters are read where a sale is priced a last time: so that what is
 /// used up is not given first and refused when the customer has paid.
 pub struct LimitedPromotions<'r> {
-    limits: Vec<(&'r str, u32)>,
+    limits: Vec<Watched<'r>>,
+}
+
+/// A promotion, its limit, and the parts of its counter.
+struct Watched<'r> {
+    id: &'r str,
+    limit: u32,
+    parts: u32,
 }
 
 impl<'r> LimitedPromotions<'r> {
-    fn of(by: &PricedBy<'r>, limit: impl Fn(&Promotion) -> Option<u32>) -> Self {
+    fn of(by: &PricedBy<'r>, watched: impl Fn(&'r Promotion) -> Option<Watched<'r>>) -> Self {
         let valid = by.rules.promotions.iter().filter(|promotion| promotion.conditions.is_valid(by.at));
-        let limits = valid.filter_map(|promotion| Some((promotion.id.as_str(), limit(promotion)?)));
-        LimitedPromotions { limits: limits.take(LOOKED_AT_MAX).collect() }
+        let mut reads = 0;
+        let within = |watched: &Watched<'r>| {
+            reads += watched.parts;
+            reads <= LOOKED_AT_MAX
+        };
+        LimitedPromotions { limits: valid.filter_map(watched).take_while(within).collect() }
     }
 
     /// Those that all together use.
     pub fn by_all(by: &PricedBy<'r>) -> Self {
-        Self::of(by, |promotion| promotion.limits.total)
+        Self::of(by, |promotion| {
+            let limit = promotion.limits.total?;
+            Some(Watched { id: &promotion.id, limit, parts: parts_of(limit) })
+        })
     }
 
     /// Those of which each customer has so many.
     pub fn by_customer(by: &PricedBy<'r>) -> Self {
-        Self::of(by, |promotion| promotion.limits.per_customer)
+        Self::of(by, |promotion| {
+            Some(Watched { id: &promotion.id, limit: promotion.limits.per_customer?, parts: 1 })
+        })
     }
 
-    /// The reads of their counters, in their order: of a customer's, or of all together.
+    /// The reads of their counters, in their order: of a customer's, or of all together, part by part.
     pub fn gets(&self, scope: &TenantScope, customer_id: Option<&str>) -> Vec<Get> {
-        self.limits.iter().map(|(id, _)| use_get(scope, "promotion", id, customer_id)).collect()
+        let parts = self.limits.iter().flat_map(|watched| (0..watched.parts).map(|part| (watched.id, part)));
+        let key = |id: &str, part: u32| match customer_id {
+            Some(customer_id) => scope.uses_by_customer("promotion", id, customer_id),
+            None => scope.uses("promotion", id, part),
+        };
+        let get = |key| Get { table: Table::Orders, key, consistency: Consistency::Eventual };
+        parts.map(|(id, part)| get(key(id, part))).collect()
     }
 
     /// How many uses are left of those that were used, from their counters. Of a sale whose uses are counted
     /// `above_limit` too nothing is asked: its customer has paid what its register said.
     pub fn uses_left(&self, counters: &[Option<Item>], above_limit: bool) -> BTreeMap<String, u32> {
+        let mut left = BTreeMap::new();
         if above_limit {
-            return BTreeMap::new();
+            return left;
         }
-        let counters = counters.iter().map(Option::as_ref);
-        let used_once = self.limits.iter().zip(counters).filter(|(_, counter)| used(*counter) > 0);
-        let left = |limit: u32, counter| uses_left("promotion", limit, counter);
-        used_once.map(|((id, limit), counter)| ((*id).to_owned(), left(*limit, counter))).collect()
+        let mut counters = counters.iter();
+        for watched in &self.limits {
+            let parts = (0..watched.parts).filter_map(|_| counters.next());
+            let used: i64 = parts.map(|part| used(part.as_ref())).sum();
+            if used > 0 {
+                left.insert(watched.id.to_owned(), left_of(watched.limit, used));
+            }
+        }
+        left
     }
 }
 
@@ -139,17 +170,33 @@ impl Counted<'_> {
     }
 
     fn parts(&self) -> u32 {
-        if self.customer_id.is_some() { 1 } else { parts_of(self.kind, self.limit) }
+        if self.customer_id.is_some() { 1 } else { parts_of(self.limit) }
     }
 
-    /// The first part from `from` on that has enough left.
-    fn part_with_enough(&self, used: &[Option<i64>], from: u32) -> Option<u32> {
-        let left = |part: u32| {
-            let used = usize::try_from(part).ok().and_then(|at| used.get(at).copied().flatten());
-            i64::from(self.share(part)) - used.unwrap_or(0)
-        };
+    /// From which parts to take, of which so much is used: from the first from `from` on that has enough, or from
+    /// those that have most, and from at most `parts_max` of them.
+    fn shares_of(&self, used: &[Option<i64>], from: u32, parts_max: usize) -> Shares {
+        let used_of = |part: u32| usize::try_from(part).ok().and_then(|at| used.get(at).copied().flatten());
+        // Not the sum of what parts have left: where a limit was lowered, some have used more than their share.
+        let there = self.uses.min(left_of(self.limit, used.iter().flatten().sum()));
         let parts = self.parts();
-        (0..parts).map(|n| (from + n) % parts).find(|part| left(*part) >= self.uses.into())
+        let mut left: Vec<(u32, u32)> = (0..parts)
+            .map(|n| (from + n) % parts)
+            .map(|part| (part, left_of(self.share(part), used_of(part).unwrap_or(0))))
+            .collect();
+        if let Some(enough) = left.iter().position(|(_, left)| *left >= there) {
+            left.swap(0, enough);
+        } else {
+            left.sort_by_key(|(_, left)| Reverse(*left));
+        }
+        let mut rest = there;
+        let mut taken = Vec::new();
+        for (part, left) in left.into_iter().take(parts_max) {
+            let uses = left.min(rest);
+            rest -= uses;
+            taken.extend((uses > 0).then_some((part, uses)));
+        }
+        Shares { taken, rest, above: self.uses - there }
     }
 
     fn refused(&self, code: (&'static str, &'static str), what: &str) -> Refusal {
@@ -171,53 +218,101 @@ impl Counted<'_> {
         self.refused(codes, "too many redeem at this moment")
     }
 
-    /// The claim on uses that part `part` has; where it has not, `refused`.
-    fn claim(&self, scope: &TenantScope, part: u32, refused: Refused, unavailable: Option<Refusal>) -> Claim {
-        let most = i64::from(self.share(part)) - i64::from(self.uses);
+    /// The claim on so many uses of a part that has them; where it has not, `refused`.
+    fn claim(
+        &self,
+        scope: &TenantScope,
+        (part, uses): (u32, u32),
+        refused: Refused,
+        unavailable: Option<Refusal>,
+    ) -> Claim {
+        let most = i64::from(self.share(part)) - i64::from(uses);
         let enough = Condition::Le("used", most.into());
         let condition = match most {
             // Not even the first use fits.
             ..0 => enough,
             _ => Condition::Any(vec![Condition::Lacks("used"), enough]),
         };
-        Claim { write: self.count(scope, part, condition), refused, unavailable }
+        Claim { write: self.count(scope, (part, uses), condition), refused, unavailable }
     }
 
-    /// As whoever sells online claims it.
-    fn claim_within(&self, scope: &TenantScope, part: u32) -> Claim {
+    /// As whoever sells online claims it. `is_last_word`: what the part says is true of all of the counter.
+    fn claim_within(&self, scope: &TenantScope, taken: (u32, u32), is_last_word: bool) -> Claim {
         let refusal = self.refusal();
-        self.claim(scope, part, Arc::new(move |_| refusal.clone().into()), Some(self.unavailable()))
+        let refused: Refused = if is_last_word { Arc::new(move |_| refusal.clone().into()) } else { raced() };
+        self.claim(scope, taken, refused, Some(self.unavailable()))
     }
 
     /// As what was given already claims it: who is told that it is used up looks again, and counts it above.
-    fn claim_if_there(&self, scope: &TenantScope, part: u32) -> Claim {
-        self.claim(scope, part, raced(), None)
+    fn claim_if_there(&self, scope: &TenantScope, taken: (u32, u32)) -> Claim {
+        self.claim(scope, taken, raced(), None)
     }
 
-    /// The claim on uses that part `part` does not have, of which `seen` are used, and how many it takes above the
-    /// limit. It stands on there being none: nobody is to look into a use that the limit allowed.
-    fn claim_above(&self, scope: &TenantScope, part: u32, seen: Option<i64>) -> (Claim, u32) {
-        let share = i64::from(self.share(part));
-        let above = seen.unwrap_or(0).saturating_add(self.uses.into()).saturating_sub(share);
-        let above = u32::try_from(above.max(0)).unwrap_or(u32::MAX).min(self.uses);
+    /// The claim on so many uses of the first part, of which `seen` are used, that it does not have. It stands on
+    /// there being none: nobody is to look into a use that the limit allowed.
+    fn claim_above(&self, scope: &TenantScope, uses: u32, seen: Option<i64>) -> Claim {
+        let share = i64::from(self.share(0));
         let as_seen = match seen {
             // However many more: all of it is above.
             Some(used) if used >= share => Condition::Ge("used", share.into()),
             Some(used) => Condition::Eq("used", used.into()),
             None => Condition::Lacks("used"),
         };
-        let write = self.count(scope, part, as_seen);
-        (Claim { write, refused: raced(), unavailable: None }, above)
+        let write = self.count(scope, (0, uses), as_seen);
+        Claim { write, refused: raced(), unavailable: None }
     }
 
-    fn count(&self, scope: &TenantScope, part: u32, condition: Condition) -> Write {
+    fn count(&self, scope: &TenantScope, (part, uses): (u32, u32), condition: Condition) -> Write {
         Write::Update {
             table: Table::Orders,
             key: self.key(scope, part),
-            changes: vec![Change::Add("used", self.uses.into())],
+            changes: vec![Change::Add("used", uses.into())],
             condition: Some(condition),
         }
     }
+
+    /// The claims of a sale that knows what is used of each part and is still to be given its uses.
+    ///
+    /// # Errors
+    /// 409 `coupon_limit_reached`, `promotion_limit_reached` where they are not there; `promotion_unavailable` where
+    /// they are, but over too many parts.
+    fn looked_claims(&self, scope: &TenantScope, shares: &Shares) -> Result<Vec<Claim>> {
+        if shares.above > 0 {
+            return Err(self.refusal().into());
+        }
+        if shares.rest > 0 {
+            return Err(self.unavailable().into());
+        }
+        // Of several parts another may have what this one has lost meanwhile: then all are looked at again.
+        let is_last_word = self.parts() == 1;
+        Ok(shares.taken.iter().map(|taken| self.claim_within(scope, *taken, is_last_word)).collect())
+    }
+
+    /// The claims of a sale that knows what is used of each part and has given its uses already: what is not there is
+    /// counted on the first part.
+    fn given_claims(&self, scope: &TenantScope, shares: &Shares, seen: Option<i64>) -> Vec<Claim> {
+        let beyond = shares.rest + shares.above;
+        let taken = |of_first: bool| shares.taken.iter().filter(move |(part, _)| (*part == 0) == of_first);
+        let mut claims: Vec<_> = taken(false).map(|taken| self.claim_if_there(scope, *taken)).collect();
+        let of_first: u32 = taken(true).map(|(_, uses)| uses).sum();
+        match (of_first, beyond) {
+            (0, 0) => {}
+            (uses, 0) => claims.push(self.claim_if_there(scope, (0, uses))),
+            (uses, beyond) => claims.push(self.claim_above(scope, uses + beyond, seen)),
+        }
+        claims
+    }
+}
+
+/// What a use takes from the parts of its counter.
+#[derive(Debug, PartialEq, Eq)]
+struct Shares {
+    /// Parts, and so many uses of each.
+    taken: Vec<(u32, u32)>,
+    /// Uses that are there, over more parts than may be taken from.
+    rest: u32,
+    /// Uses that are not there.
+    above: u32,
 }
 
 /// No answer, but a lost race.
@@ -240,14 +335,15 @@ fn counted<'a>(cart: &'a Cart, limited: &'a LimitedUse) -> Vec<Counted<'a>> {
 }
 
 /// The claims of a sale that becomes final: one for each limit. Of counters that are split, any part; but
-/// where `look` says that a part was found used up, the part that has enough.
+/// where `look` says that a part was found used up, the part that has enough, or several.
 ///
 /// What was given already is counted `beyond` the limits too: the goods and the money have changed hands. Then an
 /// exception that names the coupon or promotion is among the claims, one for each: it is opened with the sale or
 /// not at all.
 ///
 /// # Errors
-/// 409 `coupon_needs_customer`, `coupon_limit_reached`, `promotion_limit_reached`; those of the database.
+/// 409 `coupon_needs_customer`, `coupon_limit_reached`, `promotion_limit_reached`, `promotion_unavailable`; those of
+/// the database.
 pub async fn use_claims(
     ports: &Ports,
     scope: &TenantScope,
@@ -256,6 +352,7 @@ pub async fn use_claims(
     beyond: Option<&OfflineSale<'_>>,
 ) -> Result<Vec<Claim>> {
     let mut claims = Vec::new();
+    let mut spread = SPREAD_MAX;
     for limited in &cart.charges.uses {
         if limited.per_customer.is_some() && cart.customer_id.is_none() {
             let detail = "a coupon of so many a customer needs a customer; set it, or remove the coupon";
@@ -267,24 +364,21 @@ pub async fn use_claims(
             let any = u32::try_from(ports.environment.random() % u64::from(parts)).map_err(Error::bug)?;
             if !look {
                 claims.push(match beyond {
-                    Some(_) => counted.claim_if_there(scope, any),
-                    None => counted.claim_within(scope, any),
+                    Some(_) => counted.claim_if_there(scope, (any, counted.uses)),
+                    None => counted.claim_within(scope, (any, counted.uses), true),
                 });
                 continue;
             }
             let used = used_by_part(ports, scope, &counted).await?;
-            match (counted.part_with_enough(&used, any), beyond) {
-                (Some(part), Some(_)) => claims.push(counted.claim_if_there(scope, part)),
-                (Some(part), None) => claims.push(counted.claim_within(scope, part)),
-                (None, None) => return Err(counted.refusal().into()),
-                (None, Some(_)) => {
-                    // What is given back is given back to the first part: so it is that which must have none.
-                    let (claim, above) = counted.claim_above(scope, 0, used.first().copied().flatten());
-                    claims.push(claim);
-                    if exceeded.as_ref().is_none_or(|(_, most)| above > *most) {
-                        exceeded = Some((counted, above));
-                    }
-                }
+            let shares = counted.shares_of(&used, any, 1 + spread);
+            spread = (1 + spread).saturating_sub(shares.taken.len().max(1));
+            if beyond.is_none() {
+                claims.extend(counted.looked_claims(scope, &shares)?);
+                continue;
+            }
+            claims.extend(counted.given_claims(scope, &shares, used.first().copied().flatten()));
+            if shares.above > exceeded.as_ref().map_or(0, |(_, most)| *most) {
+                exceeded = Some((counted, shares.above));
             }
         }
         if let (Some((counted, above)), Some(sale)) = (exceeded, beyond) {
@@ -351,12 +445,72 @@ mod tests {
     #[test]
     fn shares_sum_to_the_limit() {
         for limit in [1, 2, 15, 16, 17, 199, 200, 201, 1_000, 123_457] {
-            let parts = parts_of("coupon", limit);
+            let parts = parts_of(limit);
             let shares: u32 = (0..parts).map(|part| share_of(limit, part, parts)).sum();
             assert_eq!(shares, limit);
         }
-        assert_eq!(parts_of("coupon", 199), 1);
-        assert_eq!(parts_of("coupon", 200), 16);
-        assert_eq!(parts_of("promotion", 200), 1);
+        assert_eq!((parts_of(199), parts_of(200)), (1, 16));
+    }
+
+    fn counted(limit: u32, uses: u32) -> Counted<'static> {
+        Counted { kind: "promotion", id: "p", uses, limit, customer_id: None }
+    }
+
+    /// What parts have used of whom so much is left.
+    fn with_left(counted: &Counted<'_>, left: &[i64]) -> Vec<Option<i64>> {
+        (0..counted.parts())
+            .zip(left)
+            .map(|(part, left)| Some(i64::from(counted.share(part)) - left))
+            .collect()
+    }
+
+    #[test]
+    fn a_use_takes_from_one_part_where_one_has_enough_and_from_the_fullest_where_none_has() {
+        let all_of = |left: &[i64], uses: u32, from: u32, parts_max: usize| {
+            let counted = counted(400, uses);
+            let shares = counted.shares_of(&with_left(&counted, left), from, parts_max);
+            (shares.taken, shares.rest, shares.above)
+        };
+        let mut left = [0; 16];
+        (left[3], left[7], left[9], left[12]) = (2, 5, 1, 5);
+        assert_eq!(all_of(&left, 1, 0, 5), (vec![(3, 1)], 0, 0));
+        assert_eq!(all_of(&left, 1, 8, 5), (vec![(9, 1)], 0, 0), "from where it begins");
+        assert_eq!(all_of(&left, 5, 8, 5), (vec![(12, 5)], 0, 0));
+        assert_eq!(all_of(&left, 8, 0, 5), (vec![(7, 5), (12, 3)], 0, 0));
+        assert_eq!(all_of(&left, 13, 0, 5), (vec![(7, 5), (12, 5), (3, 2), (9, 1)], 0, 0), "to the last");
+        assert_eq!(all_of(&left, 13, 0, 3), (vec![(7, 5), (12, 5), (3, 2)], 1, 0), "over too many parts");
+        assert_eq!(all_of(&left, 15, 0, 5), (vec![(7, 5), (12, 5), (3, 2), (9, 1)], 0, 2), "not there");
+        assert_eq!(all_of(&[0; 16], 2, 5, 5), (vec![], 0, 2));
+        // Where a part has used more than its share, the others have as much less.
+        left[0] = -12;
+        assert_eq!(all_of(&left, 2, 0, 5), (vec![(3, 1)], 0, 1));
+        // A part that was never used has all of its share.
+        assert_eq!(counted(400, 25).shares_of(&[None; 16], 4, 5).taken, [(4, 25)]);
+    }
+
+    #[test]
+    fn what_was_given_is_counted_to_the_last_use() {
+        let scope = TenantScope::from_own_record("demo");
+        let (mut left, uses) = ([0; 16], 4);
+        (left[0], left[5]) = (1, 2);
+        let counted = counted(400, uses);
+        let used = with_left(&counted, &left);
+        let shares = counted.shares_of(&used, 0, 5);
+        assert_eq!(shares.above, 1);
+        let claims = counted.given_claims(&scope, &shares, used[0]);
+        let added: Vec<_> = claims
+            .iter()
+            .map(|claim| match &claim.write {
+                Write::Update { key, changes, condition, .. } => {
+                    (key.clone(), changes.clone(), condition.clone())
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let of = |part: u32, uses: i64, condition| {
+            (scope.uses("promotion", "p", part), vec![Change::Add("used", uses)], Some(condition))
+        };
+        let there = Condition::Any(vec![Condition::Lacks("used"), Condition::Le("used", 23_i64.into())]);
+        assert_eq!(added, [of(5, 2, there), of(0, 2, Condition::Eq("used", 24_i64.into()))]);
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tillstream_contracts::pos::{AddLineItem, LineReference, ModifierInput, UpdateLineItem};
 use tillstream_domain::approval::{ApprovalAction, Binding};
-use tillstream_domain::cart::{ApprovedPart, CartKind, LineTerms, NewLine, Outcome};
+use tillstream_domain::cart::{ApprovedPart, Cart, CartKind, LineTerms, NewLine, Outcome, PricedBy};
 use tillstream_domain::identifier::check_gtin;
 use tillstream_domain::money::{Currency, UnitPrice};
 use tillstream_domain::pricing::{MODIFIERS_PER_LINE_MAX, Modifier};
@@ -16,6 +16,7 @@ use super::context::CommandContext;
 use crate::approvals::permission::{Permission, expect_none};
 use crate::catalog::barcodes::sku_of_barcode;
 use crate::catalog::items::{catalog_get, prices_of, product_if_any};
+use crate::catalog::kits::{ReadIfKit, require_sellable};
 use crate::database::Item;
 use crate::error::{Refusal, RefusalKind, Result};
 use crate::fields::{TEXT_CHARS_MAX, sku as check_sku, text};
@@ -117,7 +118,8 @@ fn modifiers_of(product: &Product, chosen: &[ModifierInput]) -> Result<Vec<Modif
 /// `add_line_item`.
 ///
 /// # Errors
-/// 404 `sku_not_found`, `barcode_not_found`; 422 for fields; 403 for a price override without approval;
+/// 404 `sku_not_found`, `barcode_not_found`; 422 for fields, `variant_required`, and for a kit that cannot be
+/// made of its components; 403 for a price override without approval;
 /// the cart's own refusals.
 pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) -> Result<Executed> {
     if let Some(notes) = &payload.notes {
@@ -146,11 +148,42 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
     let by = rules.priced_by(context.occurred_at);
     let mut more = vec![catalog_get(scope.product(&sku)), catalog_get(scope.prices(&sku))];
     more.extend(permission.as_ref().and_then(|permission| permission.get(context)));
-    change_cart(ports, context, &payload.cart_id, more, |cart, more| {
+    let mut kit = ReadIfKit::default();
+    loop {
+        let adding =
+            Adding { context, payload: &payload, sku: &sku, permission: permission.as_ref(), by: &by };
+        let added = change_cart(ports, context, &payload.cart_id, more.clone(), |cart, more| {
+            adding.to(cart, more, &mut kit)
+        });
+        let added = added.await;
+        if !kit.again(ports, scope).await? {
+            return added;
+        }
+    }
+}
+
+/// A line to be added.
+struct Adding<'a> {
+    context: &'a CommandContext,
+    payload: &'a AddLineItem,
+    sku: &'a str,
+    permission: Option<&'a Permission>,
+    by: &'a PricedBy<'a>,
+}
+
+impl Adding<'_> {
+    /// Adds it to `cart`. `more` is the product, its prices, and the approval if one is named.
+    fn to(&self, cart: &mut Cart, more: &[Option<Item>], kit: &mut ReadIfKit) -> Result<Changed> {
+        let Adding { context, payload, sku, permission, by } = self;
         // State before content: a client that adds to a final cart learns that first.
         cart.require(CartKind::Sale)?;
         let product = more.first().and_then(Option::as_ref);
-        let product = product_if_any(product)?.ok_or_else(|| sku_not_found("payload.sku", &sku))?;
+        let product = product_if_any(product)?.ok_or_else(|| sku_not_found("payload.sku", sku))?;
+        if !context.offline {
+            // What a register sold while it was cut off has left the shop, whatever it is by now.
+            require_sellable(&product, "payload.sku")?;
+        }
+        let parts = kit.parts(&product, "payload.sku")?;
         let quantity = positive_quantity("payload.quantity", &payload.quantity, &product)?;
         let prices = more.get(1).and_then(Option::as_ref);
         let unit_price = match payload.unit_price_override {
@@ -171,11 +204,14 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
             notes: payload.notes.clone().filter(|notes| !notes.is_empty()),
             terms,
         })?;
-        cart.reprice(&by)?;
+        if let Some(parts) = parts {
+            cart.set_kit(number, parts);
+        }
+        cart.reprice(by)?;
         let mut changed = Changed::from(Outcome::Line(number));
-        if let (Some(permission), Some(unit_price)) = (&permission, payload.unit_price_override) {
-            let cart_id = cart.id.clone();
-            let asked = Binding::PriceOverride { cart_id, sku: sku.clone(), unit_price, quantity };
+        if let (Some(permission), Some(unit_price)) = (permission, payload.unit_price_override) {
+            let (cart_id, sku) = (cart.id.clone(), (*sku).to_owned());
+            let asked = Binding::PriceOverride { cart_id, sku, unit_price, quantity };
             let approval = more.get(2).and_then(Option::as_ref);
             if let Some(grant) = permission.permit(context, approval, asked)? {
                 cart.approvals.record(grant.used_for(ApprovedPart::Line { number, most: quantity }))?;
@@ -183,8 +219,7 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
             }
         }
         Ok(changed)
-    })
-    .await
+    }
 }
 
 async fn barcode_sku(ports: &Ports, context: &CommandContext, barcode: &str) -> Result<String> {

@@ -8,7 +8,7 @@ pub mod claims;
 mod command_age;
 pub mod context;
 pub mod course_item;
-mod discounts;
+pub mod discounts;
 pub mod envelope;
 mod exchange;
 pub mod execute;

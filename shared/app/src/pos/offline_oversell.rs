@@ -101,8 +101,7 @@ pub async fn cover(
 fn cover_writes(scope: &TenantScope, sale: &OfflineSale<'_>, short: &Shortage, number: i64) -> [Write; 2] {
     let (order_id, location_id) = (sale.cart.id.as_str(), sale.cart.store_id.as_str());
     let sku = short.sku.as_str();
-    let line = sale.cart.lines.iter().find(|line| line.sku == sku);
-    let unit = line.map_or_else(Unit::default, |line| line.unit);
+    let unit = sale.cart.lines_taking(sku).next().map_or_else(Unit::default, |(.., unit)| unit);
     let missing = short.requested.thousandths() - short.found.map_or(0, |found| found.available);
     let movement = Movement {
         kind: DISCREPANCY,

@@ -6,7 +6,7 @@ use tillstream_domain::coupon::CouponDefinition;
 
 use super::cart_write::{Executed, change_cart};
 use super::context::CommandContext;
-use super::limited_uses::{use_get, uses_left};
+use super::limited_uses::{coupon_use_get, coupon_uses_left};
 use crate::catalog::items::{catalog_get, coupon_of};
 use crate::database::Item;
 use crate::error::{Refusal, Result};
@@ -30,7 +30,7 @@ pub async fn apply_coupon(
     let rules = tenant_rules(ports, scope, context.now).await?;
     let by = rules.priced_by(context.occurred_at);
     // Only what the first part of its counter says: whether it is used up is decided when the sale is final.
-    let more = vec![catalog_get(scope.coupon(code)), use_get(scope, "coupon", code, None)];
+    let more = vec![catalog_get(scope.coupon(code)), coupon_use_get(scope, code)];
     change_cart(ports, context, &payload.cart_id, more, |cart, more| {
         cart.require(CartKind::Sale)?;
         let at = |position: usize| more.get(position).and_then(Option::as_ref);
@@ -92,7 +92,7 @@ fn check_coupon(
         return Err(Refusal::conflict("coupon_needs_customer", detail).into());
     }
     match definition.total_limit {
-        Some(limit) if !context.uses_above_limit && uses_left("coupon", limit, counter) == 0 => {
+        Some(limit) if !context.uses_above_limit && coupon_uses_left(limit, counter) == 0 => {
             Err(Refusal::conflict("coupon_limit_reached", "the coupon is used up").into())
         }
         _ => Ok(()),

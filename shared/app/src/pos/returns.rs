@@ -6,7 +6,7 @@ use tillstream_contracts::pos::{ReturnLineItem, StartReturn};
 use tillstream_domain::approval::{ApprovalAction, Binding};
 use tillstream_domain::cart::order_status::OrderStatus;
 use tillstream_domain::cart::{
-    ApprovedPart, Cart, CartKind, CartState, Charges, CustomerTerms, Disposition, LineTerms, NewLine,
+    ApprovedPart, Cart, CartKind, CartState, Charges, CustomerTerms, Disposition, Kits, LineTerms, NewLine,
     OriginalLine, OriginalSale, Outcome, ReturnHead, Returned,
 };
 use tillstream_domain::quantity::Quantity;
@@ -19,6 +19,7 @@ use super::identity::derived_id;
 use super::lines::{positive_quantity, sku_not_found};
 use crate::approvals::permission::{Permission, expect_none};
 use crate::catalog::items::{catalog_get, product_if_any};
+use crate::catalog::kits::ReadIfKit;
 use crate::database::{Consistency, Get, Item, Table};
 use crate::error::{Error, Refusal, RefusalKind, Result};
 use crate::fields::{id, sku as check_sku, text, typed_id};
@@ -101,6 +102,7 @@ pub async fn start(
     let (mut customer_id, mut customer) = (None, CustomerTerms::default());
     // What was taken from gift cards and accounts goes back to them.
     let mut paid_from = Vec::new();
+    let mut kits = Kits::default();
     let original = match &payload.original_order_id {
         None => None,
         Some(order_id) => {
@@ -120,6 +122,7 @@ pub async fn start(
                 return Err(Refusal::new(RefusalKind::Invalid, "currency_mismatch", detail).into());
             }
             let original = original_sale(&sale, &returned_of(at(3))?);
+            kits = Kits::sold_in(&sale.kits);
             (customer_id, customer) = (sale.customer_id, sale.terms.customer);
             sold = sale.charges;
             paid_from = sale.course.stored_value;
@@ -133,7 +136,7 @@ pub async fn start(
     cart.charges.discounts = sold.discounts;
     cart.charges.taxes = sold.taxes;
     cart.charges.sold = sold.lines;
-    cart.course.paid_from = paid_from;
+    (cart.kits, cart.course.paid_from) = (kits, paid_from);
     cart.return_of = Some(ReturnHead { reason: payload.reason, original });
     let mut claims = Vec::new();
     if let Some(permission) = permission {
@@ -178,7 +181,8 @@ fn original_sale(sale: &Cart, returned: &Returned) -> OriginalSale {
 /// `return_line_item`.
 ///
 /// # Errors
-/// 409 `return_above_sold`; 404 `line_not_found`, `sku_not_found`; 422 for fields.
+/// 409 `return_above_sold`; 404 `line_not_found`, `sku_not_found`; 422 for fields, and for a kit in a blind return
+/// that cannot be made of its components.
 pub async fn add_line(ports: &Ports, context: &CommandContext, payload: ReturnLineItem) -> Result<Executed> {
     let disposition = Disposition::from(payload.disposition);
     match (&payload.line_id, &payload.sku, payload.unit_price) {
@@ -200,34 +204,45 @@ pub async fn add_line(ports: &Ports, context: &CommandContext, payload: ReturnLi
             check_sku("payload.sku", sku)?;
             let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
             let by = rules.priced_by(context.occurred_at);
-            let more = vec![catalog_get(context.caller.scope.product(sku))];
-            change_cart(ports, context, &payload.return_id, more, |cart, more| {
-                cart.require(CartKind::Return)?;
-                let product = more.first().and_then(Option::as_ref);
-                let product = product_if_any(product)?.ok_or_else(|| sku_not_found("payload.sku", sku))?;
-                let quantity = positive_quantity("payload.quantity", &payload.quantity, &product)?;
-                let terms = LineTerms {
-                    tax_category: product.tax_category,
-                    tax_exempt: product.tax_exempt,
-                    ..LineTerms::default()
-                };
-                let line = NewLine {
-                    sku: product.sku,
-                    name: product.name,
-                    category: product.category,
-                    quantity,
-                    unit: product.unit,
-                    stocked: product.stocked,
-                    unit_price,
-                    price_overridden: true,
-                    notes: None,
-                    terms,
-                };
-                let number = cart.return_blind_line(line, disposition)?;
-                cart.reprice(&by)?;
-                Ok(Outcome::Line(number))
-            })
-            .await
+            let mut kit = ReadIfKit::default();
+            loop {
+                let more = vec![catalog_get(context.caller.scope.product(sku))];
+                let added = change_cart(ports, context, &payload.return_id, more, |cart, more| {
+                    cart.require(CartKind::Return)?;
+                    let product = more.first().and_then(Option::as_ref);
+                    let product =
+                        product_if_any(product)?.ok_or_else(|| sku_not_found("payload.sku", sku))?;
+                    let quantity = positive_quantity("payload.quantity", &payload.quantity, &product)?;
+                    let parts = kit.parts(&product, "payload.sku")?;
+                    let terms = LineTerms {
+                        tax_category: product.tax_category,
+                        tax_exempt: product.tax_exempt,
+                        ..LineTerms::default()
+                    };
+                    let line = NewLine {
+                        sku: product.sku,
+                        name: product.name,
+                        category: product.category,
+                        quantity,
+                        unit: product.unit,
+                        stocked: product.stocked,
+                        unit_price,
+                        price_overridden: true,
+                        notes: None,
+                        terms,
+                    };
+                    let number = cart.return_blind_line(line, disposition)?;
+                    if let Some(parts) = parts {
+                        cart.set_kit(number, parts);
+                    }
+                    cart.reprice(&by)?;
+                    Ok(Outcome::Line(number))
+                });
+                let added = added.await;
+                if !kit.again(ports, &context.caller.scope).await? {
+                    return added;
+                }
+            }
         }
         _ => {
             let message = "send line_id of the known sale, or sku and unit_price in a blind return";

@@ -1,5 +1,7 @@
 //! Stock that is not there: what a refusal says of it.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::cart::{Cart, StockMove};
@@ -14,6 +16,9 @@ use crate::stock::expiry::{FreedHolds, free_enough};
 use crate::stock::layout::layout_of;
 use crate::stock::on_order::coming;
 use crate::tenancy::TenantScope;
+
+/// Lines of kits that are looked at for the names of the kits that want what is short.
+const KITS_NAMED_MAX: usize = 100;
 
 /// One SKU of which there is not enough.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,30 +117,45 @@ pub async fn insufficient_stock(
     };
     let mut refusal = Refusal::conflict("insufficient_stock", detail);
     let placed = Lane::is_virtual(&cart.register_id);
-    let line_of = |short: &Shortage| cart.lines.iter().enumerate().find(|(_, line)| line.sku == short.sku);
-    let unit_of = |short: &Shortage| line_of(short).map_or(Unit::Piece, |(_, line)| line.unit);
+    let unit_of =
+        |short: &Shortage| cart.lines_taking(&short.sku).next().map_or(Unit::Piece, |(.., unit)| unit);
     let names: Vec<_> =
         shortages.iter().map(|short| (cart.store_id.as_str(), short.sku.as_str(), unit_of(short))).collect();
     let coming = coming(ports, scope, &names).await?;
     let mut lines = Vec::new();
     for (short, coming) in shortages.iter().zip(coming) {
-        let (line, unit) = (line_of(short), unit_of(short));
-        let message = format!("{} wanted, {} available", short.requested, short.available);
+        let mut taking = cart.lines_taking(&short.sku);
+        let line = taking.next();
+        let unit = line.map_or(Unit::Piece, |(.., unit)| unit);
+        let kits: BTreeSet<&str> = line
+            .into_iter()
+            .chain(taking)
+            .filter(|(_, line, _)| cart.is_kit(line))
+            .map(|(_, line, _)| line.sku.as_str())
+            .take(KITS_NAMED_MAX)
+            .collect();
+        let wanted = format!("{} wanted, {} available", short.requested, short.available);
+        // Of a kit it is a component that is short.
+        let message = if kits.is_empty() { wanted } else { format!("{}: {wanted}", short.sku) };
         // A till names lines by their ids; who places an order has only their positions.
         let field = match line {
-            Some((position, _)) if placed => format!("lines[{position}].quantity"),
-            Some((_, line)) => format!("lines.{}", line.id()),
+            Some((position, ..)) if placed => format!("lines[{position}].quantity"),
+            Some((_, line, _)) => format!("lines.{}", line.id()),
             None => short.sku.clone(),
         };
         refusal = refusal.with_error(field, "insufficient_stock", message);
-        lines.push(serde_json::json!({
+        let mut of_line = serde_json::json!({
             "sku": short.sku,
             "location_id": cart.store_id,
             "requested": short.requested.display(unit),
             "available": short.available.display(unit),
             "incoming": coming.incoming.display(unit),
             "expected": coming.expected,
-        }));
+        });
+        if let (false, Some(members)) = (kits.is_empty(), of_line.as_object_mut()) {
+            members.insert("kits".to_owned(), serde_json::json!(kits));
+        }
+        lines.push(of_line);
     }
     Ok(refusal.with_extra("lines", lines))
 }

@@ -1,7 +1,8 @@
 //! A cart as a client sees it.
 
 use tillstream_contracts::pos::{
-    AdjustmentView, ApprovalReference, CartView, LineView, ModifierView, PaymentView, TaxView, TotalsView,
+    AdjustmentView, ApprovalReference, CartView, ComponentView, LineView, ModifierView, PaymentView, TaxView,
+    TotalsView,
 };
 use tillstream_domain::cart::{Cart, CartKind, DiscountHead, TaxCharge, UsedApproval};
 use tillstream_domain::money::Money;
@@ -140,6 +141,13 @@ pub fn line_views(cart: &Cart) -> Result<Vec<LineView>> {
                     .map(|terms| terms.modifiers.iter().map(modifier_view).collect::<Result<_>>())
                     .transpose()?
                     .unwrap_or_default(),
+                components: cart
+                    .components_of(line)
+                    .map(|(sku, quantity, unit)| ComponentView {
+                        sku: sku.to_owned(),
+                        quantity: quantity.display(unit),
+                    })
+                    .collect(),
                 discounts: discount_views(
                     cart,
                     cart.charges.of_line(line.number).map(|(head, amount)| (head, amount, None)),

@@ -106,10 +106,11 @@ impl<'a> Layouts<'a> {
         }
     }
 
-    /// Notes what the catalogue said at `now`, of the lines whose stock is split.
+    /// Notes what the catalogue said at `now`, of the lines whose stock is split. Of what was wanted for kits alone
+    /// it was not asked whether it is sold by itself.
     pub(super) fn note_units(&self, wanted: &[Wanted], now: Timestamp) {
         let Some(hot) = self.ports.environment.hot_stock() else { return };
-        for line in wanted {
+        for line in wanted.iter().filter(|line| line.is_named) {
             hot.note_unit(self.scope, &line.location_id, &line.sku, line.unit, now);
         }
     }

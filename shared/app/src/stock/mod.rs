@@ -12,6 +12,8 @@ pub mod expiry;
 pub mod holds;
 pub mod hot_stock;
 mod index_page;
+mod kit_levels;
+pub mod kits;
 pub mod layout;
 pub mod ledger;
 pub mod ledger_gaps;

@@ -1,6 +1,6 @@
 //! Reading stock: one item, or lists by location, by SKU, or of everything in reach.
 
-use futures::future::try_join_all;
+use futures::future::{try_join, try_join_all};
 use jiff::Timestamp;
 use tillstream_contracts::inventory::{StockLevel, StockLevelPage, StockListQuery};
 
@@ -12,6 +12,7 @@ use crate::ports::Ports;
 use crate::stock::counters::Counters;
 use crate::stock::expiry::free_enough;
 use crate::stock::holds::{Hold, holds_on};
+use crate::stock::kit_levels::{self, kit_of};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::listing::{Among, Position, StockName, stock_names};
 use crate::stock::long_reservations::fate::{Fate, fates};
@@ -37,6 +38,7 @@ pub fn level(location_id: &str, sku: &str, counters: &Counters) -> StockLevel {
         reorder_point: counters.shown(counters.reorder_point),
         backordered: (counters.backordered != 0).then(|| counters.shown(counters.backordered)),
         version: counters.version(),
+        kit: false,
     }
 }
 
@@ -45,8 +47,8 @@ pub fn level(location_id: &str, sku: &str, counters: &Counters) -> StockLevel {
 /// # Errors
 /// 403 `store_out_of_reach`; 404 `stock_not_found`; 422 for malformed names.
 pub async fn one(ports: &Ports, caller: &Caller, location_id: &str, sku: &str) -> Result<StockLevel> {
-    match counters_of_one(ports, caller, location_id, sku).await? {
-        Some(counters) => Ok(level(location_id, sku, &counters)),
+    match level_of_one(ports, caller, location_id, sku).await? {
+        Some((level, _)) => Ok(level),
         None => Err(Refusal::not_found(
             "stock_not_found",
             format!("there is no stock item of {sku} at {location_id}"),
@@ -55,15 +57,35 @@ pub async fn one(ports: &Ports, caller: &Caller, location_id: &str, sku: &str) -
     }
 }
 
-async fn counters_of_one(
+/// A stock item, or what a kit's components make, with whether it is time to order again.
+async fn level_of_one(
+    ports: &Ports,
+    caller: &Caller,
+    location_id: &str,
+    sku: &str,
+) -> Result<Option<(StockLevel, bool)>> {
+    check_location_id("location_id", location_id)?;
+    check_sku_form("sku", sku)?;
+    caller.require_store(location_id)?;
+    let own = fresh_counters(ports, caller, location_id, sku);
+    let (own, kit) = try_join(own, kit_of(ports, &caller.scope, sku)).await?;
+    match kit {
+        // Nobody orders a kit: its components are ordered.
+        Some(kit) => Ok(kit_levels::one(ports, caller, &kit, location_id).await?.map(|level| (level, false))),
+        None => Ok(own.map(|counters| (level(location_id, sku, &counters), is_below(&counters)))),
+    }
+}
+
+/// The counters of a stock item, strongly consistent, its expired holds freed first.
+///
+/// # Errors
+/// As the database.
+pub(super) async fn fresh_counters(
     ports: &Ports,
     caller: &Caller,
     location_id: &str,
     sku: &str,
 ) -> Result<Option<Counters>> {
-    check_location_id("location_id", location_id)?;
-    check_sku_form("sku", sku)?;
-    caller.require_store(location_id)?;
     let now = ports.environment.now();
     let read = || async {
         let database = ports.database.as_ref();
@@ -93,6 +115,13 @@ pub async fn list(ports: &Ports, caller: &Caller, query: &StockListQuery) -> Res
         (Some(sku), Some(location_id)) => return just_one(ports, caller, location_id, sku, query).await,
         (Some(sku), None) => {
             check_sku_form("sku", sku)?;
+            if let Some(kit) = kit_of(ports, &caller.scope, sku).await? {
+                let page = (limit(query.limit)?, query.cursor.as_deref());
+                let found = kit_levels::page(ports, caller, &kit, page, ports.environment.now()).await?;
+                // Nobody orders a kit: it is never time to.
+                let none = query.below_reorder_point == Some(true);
+                return Ok(if none { StockLevelPage { items: Vec::new(), ..found } } else { found });
+            }
             Among::Sku(sku.clone())
         }
         (None, Some(location_id)) => {
@@ -118,10 +147,10 @@ async fn just_one(
         // This list has one page, so it never answered a cursor.
         PagedQuery::new(&caller.scope, "inventory-one", [location_id, sku]).position(cursor)?;
     }
-    let found = counters_of_one(ports, caller, location_id, sku).await?;
+    let found = level_of_one(ports, caller, location_id, sku).await?;
     let items = found
-        .filter(|counters| query.below_reorder_point.is_none_or(|wanted| wanted == is_below(counters)))
-        .map(|counters| level(location_id, sku, &counters));
+        .filter(|(_, is_below)| query.below_reorder_point.is_none_or(|wanted| wanted == *is_below))
+        .map(|(level, _)| level);
     Ok(StockLevelPage { items: items.into_iter().collect(), next_cursor: None })
 }
 

@@ -6,6 +6,7 @@ use tillstream_domain::identifier::{check_id, check_sku};
 use tillstream_domain::product::Product;
 
 use crate::catalog::items::{catalog_get, location_if_any, product_if_any};
+use crate::catalog::kits::sku_is_a_kit;
 use crate::database::{Consistency, Get};
 use crate::error::{Refusal, Result};
 use crate::ports::Ports;
@@ -26,12 +27,30 @@ pub(super) fn location_not_found(location_id: &str) -> Refusal {
     Refusal::not_found("location_not_found", format!("there is no location {location_id}"))
 }
 
-/// The products of `skus`, after checking that every one is there and stocked, and every location of
-/// `locations` is there. `field` names a SKU's field in a refusal.
+/// The products of `skus`, after checking that every one is there and has stock of its own, and every location
+/// of `locations` is there. `field` names a SKU's field in a refusal.
 ///
 /// # Errors
-/// 404 `location_not_found`; 422 `sku_unknown` or `sku_not_stocked`.
+/// 404 `location_not_found`; 422 `sku_unknown`, `sku_not_stocked` or `sku_is_a_kit`.
 pub(super) async fn resolve(
+    ports: &Ports,
+    scope: &TenantScope,
+    locations: &[&str],
+    skus: &[&str],
+    field: impl Fn(&str) -> String,
+) -> Result<BTreeMap<String, Product>> {
+    let products = resolve_kits_too(ports, scope, locations, skus, &field).await?;
+    match products.values().find(|product| product.is_kit()) {
+        Some(kit) => Err(sku_is_a_kit(field(&kit.sku), &kit.sku).into()),
+        None => Ok(products),
+    }
+}
+
+/// As [`resolve`], where a kit stands for its components.
+///
+/// # Errors
+/// As [`resolve`], without `sku_is_a_kit`.
+pub(super) async fn resolve_kits_too(
     ports: &Ports,
     scope: &TenantScope,
     locations: &[&str],

@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tillstream_contracts::inventory::{self as wire, ReservationStatus};
+use tillstream_domain::kit::KitPart;
 use tillstream_domain::quantity::{Quantity, Unit};
 
 use crate::database::{Condition, Item, Table, Write};
 use crate::error::{Error, Result};
 use crate::stock::holds::Hold;
+use crate::stock::kits::{self, KitLine};
 use crate::stock::layout::LAYOUT_WHOLE;
-use crate::stock::long_reservations::header::Long;
+use crate::stock::long_reservations::header::{Long, last_ordinal};
 use crate::tenancy::TenantScope;
 
 /// How often one reservation is extended or committed in part: so its keys stay within some kilobytes.
@@ -77,6 +79,15 @@ impl HeldLine {
 
 /// How many of which lines, by position.
 pub type OfLines = Vec<(usize, Quantity)>;
+
+/// What of a reservation is committed while the rest goes on being held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SoldInPart {
+    /// Of its lines; what is taken for kits included.
+    pub lines: OfLines,
+    /// Of its kits.
+    pub kits: OfLines,
+}
 
 /// What one part of split stock holds of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,6 +200,8 @@ pub struct Reservation {
     pub version: i64,
     /// What it holds, one line per location and SKU. Of a long one nothing until its chunks are read.
     pub lines: Vec<HeldLine>,
+    /// The kits among what was asked for; what is held for them is among the lines. Read with these.
+    pub kits: Vec<KitLine>,
     /// When it ends.
     pub expires_at: Timestamp,
     /// When it was made.
@@ -213,6 +226,8 @@ impl Reservation {
     pub fn of(item: &Item) -> Result<Self> {
         let state = item.text("state")?;
         let long = Long::of(item)?;
+        let lines: Vec<HeldLine> = if long.is_some() { Vec::new() } else { item.json("lines")? };
+        let kits = item.opt_bytes("kits").map(|bytes| kits::read(bytes, &lines)).transpose()?;
         Ok(Reservation {
             id: item.text("reservation_id")?.to_owned(),
             state: State::ALL
@@ -220,7 +235,8 @@ impl Reservation {
                 .find(|known| known.name() == state)
                 .ok_or_else(|| Error::Bug(format!("unknown reservation state {state}")))?,
             version: item.number("version")?,
-            lines: if long.is_some() { Vec::new() } else { item.json("lines")? },
+            lines,
+            kits: kits.unwrap_or_default(),
             expires_at: Timestamp::from_millisecond(item.number("expires_at")?).map_err(Error::bug)?,
             created_at: Timestamp::from_millisecond(item.number("created_at")?).map_err(Error::bug)?,
             created_by: item.text("created_by")?.to_owned(),
@@ -245,7 +261,8 @@ impl Reservation {
             .with_json("keys", &self.keys)?;
         match &self.long {
             Some(long) => long.attributes(item, self),
-            None => item.with_json("lines", &self.lines),
+            None if self.kits.is_empty() => item.with_json("lines", &self.lines),
+            None => item.with("kits", kits::stored(&self.kits, &self.lines)?).with_json("lines", &self.lines),
         }
     }
 
@@ -299,17 +316,28 @@ impl Reservation {
 
     /// The next version of it, still active, where so many of its lines were committed.
     #[must_use]
-    pub fn committed_in_part(&self, sold: &OfLines, request: &KeyedRequest<'_>) -> Self {
+    pub fn committed_in_part(&self, sold: &SoldInPart, request: &KeyedRequest<'_>) -> Self {
         let mut next = self.next(State::Active, self.expires_at, None, request);
-        for (at, quantity) in sold {
+        for (at, quantity) in &sold.lines {
             if let Some(line) = next.lines.get_mut(*at) {
                 line.commit(*quantity);
             }
         }
+        next.commit_kits(&sold.kits);
         if let Some(applied) = next.keys.last_mut() {
-            applied.committed.clone_from(sold);
+            applied.committed.clone_from(&sold.lines);
         }
         next
+    }
+
+    /// Notes that the last request committed so many of which kits.
+    pub(super) fn commit_kits(&mut self, sold: &OfLines) {
+        let ordinal = last_ordinal(self);
+        for (at, quantity) in sold {
+            if let Some(kit) = self.kits.get_mut(*at) {
+                kit.commits.push((ordinal, *quantity));
+            }
+        }
     }
 
     /// Its hold lines: one per line, of split stock one per line and part. None of what was committed already.
@@ -344,6 +372,14 @@ impl Reservation {
         })
     }
 
+    /// What is held at a location, by SKU: of kits what they are made of, `None` for what is none.
+    pub fn goods_at(&self, location_id: &str) -> Vec<(String, Option<Vec<KitPart>>)> {
+        let lines = self.lines.iter().filter(|line| line.location_id == location_id);
+        let kits = self.kits.iter().filter(|kit| kit.location_id == location_id);
+        let kits = kits.map(|kit| (kit.sku.clone(), Some(kit.parts.clone())));
+        lines.map(|line| (line.sku.clone(), None)).chain(kits).collect()
+    }
+
     /// What it holds by location and SKU, for whoever compares it with an order.
     pub fn quantities(&self) -> BTreeMap<(String, String), Quantity> {
         let held = self.lines.iter().filter(|line| line.held() != Quantity::ZERO);
@@ -364,28 +400,28 @@ impl Reservation {
             state => status_of(state),
         };
         let committed = self.lines.iter().map(|line| line.committed).collect();
-        self.wire(status, self.expires_at, self.order_id.clone(), committed)
+        let kits = self.kits.iter().map(KitLine::committed).collect();
+        self.wire(status, self.expires_at, self.order_id.clone(), (committed, kits))
     }
 
     /// As the request that `applied` records left it.
     pub fn as_of(&self, applied: &AppliedKey) -> wire::Reservation {
         let later = self.keys.iter().position(|one| one.key == applied.key).map_or(0, |at| at + 1);
-        if let Some(long) = &self.long {
-            let committed = long.committed_before(u32::try_from(later).unwrap_or(u32::MAX));
-            return self.wire(
-                status_of(applied.state),
-                applied.expires_at,
-                applied.order_id.clone(),
-                committed,
-            );
-        }
-        let mut committed = vec![Quantity::ZERO; self.lines.len()];
-        for (at, quantity) in self.keys.iter().take(later).flat_map(|one| &one.committed) {
-            if let Some(sum) = committed.get_mut(*at) {
-                *sum = sum.plus(*quantity);
+        let ordinal = u32::try_from(later).unwrap_or(u32::MAX);
+        let kits = self.kits.iter().map(|kit| kit.committed_before(ordinal)).collect();
+        let committed = match &self.long {
+            Some(long) => long.committed_before(ordinal),
+            None => {
+                let mut committed = vec![Quantity::ZERO; self.lines.len()];
+                for (at, quantity) in self.keys.iter().take(later).flat_map(|one| &one.committed) {
+                    if let Some(sum) = committed.get_mut(*at) {
+                        *sum = sum.plus(*quantity);
+                    }
+                }
+                committed
             }
-        }
-        self.wire(status_of(applied.state), applied.expires_at, applied.order_id.clone(), committed)
+        };
+        self.wire(status_of(applied.state), applied.expires_at, applied.order_id.clone(), (committed, kits))
     }
 
     fn wire(
@@ -393,7 +429,7 @@ impl Reservation {
         status: ReservationStatus,
         expires_at: Timestamp,
         order_id: Option<String>,
-        committed: Vec<Quantity>,
+        (committed, kits_committed): (Vec<Quantity>, Vec<Quantity>),
     ) -> wire::Reservation {
         // What was left is committed with the reservation itself.
         let all = status == ReservationStatus::Committed;
@@ -410,6 +446,12 @@ impl Reservation {
                     quantity: line.quantity.display(line.unit),
                     committed: if all { line.quantity } else { committed }.display(line.unit),
                 })
+                .collect(),
+            kits: self
+                .kits
+                .iter()
+                .zip(kits_committed)
+                .map(|(kit, committed)| kit.shown(if all { kit.quantity } else { committed }))
                 .collect(),
             expires_at,
             created_at: self.created_at,

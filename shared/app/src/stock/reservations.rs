@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use tillstream_contracts::inventory::{self as wire, CommitRequest, ExtendRequest, ReserveLine};
 use tillstream_domain::identifier::check_id;
-use tillstream_domain::quantity::{Quantity, QuantityError};
+use tillstream_domain::quantity::{Quantity, QuantityError, Unit};
 
 use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Item, Table, Write};
 use crate::error::{Error, Refusal, Result};
@@ -13,11 +13,12 @@ use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
 use crate::stock::holds::{Ending, EndingWrite, Hold, Located, end_holds, has_moved, locate, standing_lines};
+use crate::stock::kits::{held_for_kits, kits_taking, taken_by};
 use crate::stock::long_reservations;
 use crate::stock::request_identity::fingerprint;
 pub use crate::stock::request_identity::request_number;
 pub use crate::stock::reservation_item::KeyedRequest;
-use crate::stock::reservation_item::{CHANGES_MAX, OfLines, Reservation, State};
+use crate::stock::reservation_item::{CHANGES_MAX, OfLines, Reservation, SoldInPart, State};
 use crate::stock::reserve::{Answer, REQUEST_LINES_MAX, answer_again, end_of_hold, now_kept};
 use crate::stock::shortage::{Shortage, insufficient_stock};
 use crate::tenancy::{Caller, TenantScope};
@@ -235,49 +236,90 @@ pub async fn commit(
     change(ports, caller, key, id, &Action::Commit(request)).await
 }
 
-/// What `lines` take of what a reservation holds; `None` where they take all of it.
+/// What lines of a commit add up to: by line or kit of the reservation, and which of them named it last.
+struct Named {
+    sum: Vec<Quantity>,
+    last: Vec<usize>,
+}
+
+impl Named {
+    fn of(count: usize) -> Self {
+        Named { sum: vec![Quantity::ZERO; count], last: vec![0; count] }
+    }
+
+    fn add(&mut self, at: usize, quantity: Quantity, position: usize) {
+        if let (Some(sum), Some(last)) = (self.sum.get_mut(at), self.last.get_mut(at)) {
+            (*sum, *last) = (sum.plus(quantity), position);
+        }
+    }
+
+    /// What is not nothing, by position.
+    fn some(&self) -> OfLines {
+        let all = self.sum.iter().copied().enumerate();
+        all.filter(|(_, quantity)| *quantity != Quantity::ZERO).collect()
+    }
+}
+
+/// What `lines` take of what a reservation holds; `None` where they take all of it. A kit takes its components;
+/// what is held for kits is not taken by naming a component.
 ///
 /// # Errors
 /// 409 `commit_above_held`; 422 `line_not_reserved`, `quantity_invalid`.
-fn sold(reservation: &Reservation, lines: &[ReserveLine]) -> Result<Option<OfLines>> {
-    let mut sold = vec![Quantity::ZERO; reservation.lines.len()];
-    let mut last_named = vec![0; reservation.lines.len()];
+fn sold(reservation: &Reservation, lines: &[ReserveLine]) -> Result<Option<SoldInPart>> {
+    let mut by_line = Named::of(reservation.lines.len());
+    let mut by_kit = Named::of(reservation.kits.len());
     for (position, line) in lines.iter().enumerate() {
         let field = |name: &str| format!("lines[{position}].{name}");
-        let mut held = reservation.lines.iter().zip(sold.iter_mut().zip(last_named.iter_mut()));
-        let same = held.find(|(held, _)| held.location_id == line.location_id && held.sku == line.sku);
-        let Some((held, (sum, named))) = same else {
-            let ReserveLine { sku, location_id, .. } = line;
+        let invalid = |e: QuantityError| Refusal::field(field("quantity"), "quantity_invalid", e.to_string());
+        let quantity = |unit| line.quantity.resolve(unit).and_then(Quantity::positive).map_err(invalid);
+        let ReserveLine { sku, location_id, .. } = line;
+        let kit = reservation.kits.iter().position(|kit| kit.location_id == *location_id && kit.sku == *sku);
+        if let Some(at) = kit {
+            by_kit.add(at, quantity(Unit::Piece)?, position);
+            continue;
+        }
+        let mut held = reservation.lines.iter().enumerate();
+        let same = held.find(|(_, held)| held.location_id == *location_id && held.sku == *sku);
+        let Some((at, held)) = same else {
             let message = format!("reservation {} has no {sku} of {location_id}", reservation.id);
             return Err(Refusal::field(field("sku"), "line_not_reserved", message).into());
         };
-        let invalid = |e: QuantityError| Refusal::field(field("quantity"), "quantity_invalid", e.to_string());
-        let quantity = line.quantity.resolve(held.unit).and_then(Quantity::positive).map_err(invalid)?;
-        *sum = sum.plus(quantity);
-        *named = position;
+        by_line.add(at, quantity(held.unit)?, position);
     }
-    let with_held = || reservation.lines.iter().zip(&sold);
-    let above: Vec<_> = with_held()
-        .zip(&last_named)
-        .filter(|((held, sold), _)| **sold > held.held())
-        .map(|((held, sold), position)| {
-            json!({
+    let mut above = Vec::new();
+    let mut check = |place: (&str, &str), (sold, held): (Quantity, Quantity), unit: Unit, position: usize| {
+        if sold > held {
+            above.push(json!({
                 "field": format!("lines[{position}].quantity"),
-                "location_id": held.location_id,
-                "sku": held.sku,
-                "requested": sold.display(held.unit),
-                "held": held.held().display(held.unit),
-            })
-        })
-        .collect();
+                "location_id": place.0,
+                "sku": place.1,
+                "requested": sold.display(unit),
+                "held": held.display(unit),
+            }));
+        }
+    };
+    for (line, (sold, last)) in reservation.lines.iter().zip(by_line.sum.iter().zip(&by_line.last)) {
+        let place = (line.location_id.as_str(), line.sku.as_str());
+        let beside_kits = line.held().minus(held_for_kits(&reservation.kits, place.0, place.1));
+        check(place, (*sold, beside_kits), line.unit, *last);
+    }
+    for (kit, (sold, last)) in reservation.kits.iter().zip(by_kit.sum.iter().zip(&by_kit.last)) {
+        check((&kit.location_id, &kit.sku), (*sold, kit.held()), Unit::Piece, *last);
+    }
     if !above.is_empty() {
         let detail = format!("reservation {} holds less than is to be committed", reservation.id);
         return Err(Refusal::conflict("commit_above_held", detail).with_extra("lines", above).into());
     }
-    if with_held().all(|(held, sold)| *sold == held.held()) {
+    let kits = by_kit.some();
+    let names = reservation.lines.iter().map(|line| (line.location_id.as_str(), line.sku.as_str()));
+    let for_kits = taken_by(&reservation.kits, &kits, names);
+    for (sum, taken) in by_line.sum.iter_mut().zip(for_kits) {
+        *sum = sum.plus(taken);
+    }
+    if reservation.lines.iter().zip(&by_line.sum).all(|(held, sold)| *sold == held.held()) {
         return Ok(None);
     }
-    Ok(Some(sold.into_iter().enumerate().filter(|(_, quantity)| *quantity != Quantity::ZERO).collect()))
+    Ok(Some(SoldInPart { lines: by_line.some(), kits }))
 }
 
 /// Releases a whole reservation: what it still holds becomes available.
@@ -396,7 +438,8 @@ async fn long_change(
             if sold.is_some() {
                 require_changeable(reservation, "too_many_commits")?;
             }
-            require_on_hand(ports, caller, reservation, sold.as_ref(), movement).await?;
+            let of_lines = sold.as_ref().map(|sold| &sold.lines);
+            require_on_hand(ports, caller, reservation, of_lines, movement).await?;
             match sold {
                 None => long_reservations::commit_whole(scope, reservation, None, request, at),
                 Some(sold) => long_reservations::commit_part(scope, reservation, &sold, request, at),
@@ -469,7 +512,7 @@ async fn actions(
                 Some(sold) => {
                     require_changeable(reservation, "too_many_commits")?;
                     let next = reservation.committed_in_part(&sold, request);
-                    (next, located_with_left(ports, scope, reservation.holds_lessened_by(&sold)).await?)
+                    (next, located_with_left(ports, scope, reservation.holds_lessened_by(&sold.lines)).await?)
                 }
             };
             (next, end_holds(scope, &located, &Ending::Commit(now), movement))
@@ -591,6 +634,7 @@ fn count_shortages<'a, 'b>(
             unit: line.unit,
             // What can be taken for this reservation is what lies there.
             stock: stock.map(|stock| Counters { available: stock.on_hand, ..stock }),
+            kits: kits_taking(&reservation.kits, &line.location_id, &line.sku),
         });
     }
     Ok(shortages)

@@ -12,6 +12,7 @@ use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
+use crate::stock::kits::{KitLine, kits_taking};
 use crate::stock::line_layouts::{Layouts, Looked, free_short, parts_of};
 use crate::stock::long_reservations;
 use crate::stock::request_identity::{derived_id, fingerprint, key_reused, request_number};
@@ -89,14 +90,15 @@ pub(super) async fn header_of(ports: &Ports, scope: &TenantScope, id: &str) -> R
     ports.database.get(header_get(scope, id)).await?.as_ref().map(Reservation::of).transpose()
 }
 
-/// 409 `insufficient_stock` for these lines, by position, with what was found of them.
+/// 409 `insufficient_stock` for these lines, by position, with what was found of them. `kits`: those among what was
+/// asked for.
 ///
 /// # Errors
 /// As the database.
 pub(super) async fn refused_for(
     ports: &Ports,
     caller: &Caller,
-    wanted: &[Wanted],
+    (wanted, kits): (&[Wanted], &[KitLine]),
     short: &[(usize, Option<Counters>)],
 ) -> Result<Error> {
     let shortage = |(at, stock): &(usize, Option<Counters>)| {
@@ -108,6 +110,7 @@ pub(super) async fn refused_for(
             requested: line.quantity,
             unit: line.unit,
             stock: *stock,
+            kits: kits_taking(kits, &line.location_id, &line.sku),
         })
     };
     let shortages: Vec<Shortage<'_>> = short.iter().filter_map(shortage).collect();
@@ -118,7 +121,8 @@ pub(super) async fn refused_for(
 ///
 /// # Errors
 /// 403 where a location is out of reach; 404 `location_not_found`; 409 `insufficient_stock` or
-/// `reservation_exists`; 422 for a line, id or time that is not valid, and `idempotency_key_reused`.
+/// `reservation_exists`; 422 for a line, id or time that is not valid, a kit that cannot be made of its components,
+/// `variant_required`, and `idempotency_key_reused`.
 pub async fn reserve(
     ports: &Ports,
     caller: &Caller,
@@ -143,12 +147,13 @@ pub async fn reserve(
     {
         return answer_of_standing(&standing, &keyed);
     }
-    let (wanted, catalogue_was_read) = add_up(ports, caller, request, now).await?;
+    let (wanted, kits, catalogue_was_read) = add_up(ports, caller, request, now).await?;
     let reservation = Reservation {
         id,
         state: State::Active,
         version: 1,
         lines: wanted.iter().map(held_line).collect(),
+        kits,
         expires_at,
         created_at: now,
         created_by: caller.subject.clone(),
@@ -235,7 +240,7 @@ async fn reserve_at_once(
                     attempts.at_once("the reservation is there")?;
                     continue;
                 }
-                return Err(refused_for(ports, caller, wanted, &short).await?);
+                return Err(refused_for(ports, caller, (wanted, &reservation.kits), &short).await?);
             }
         };
         if shares.iter().map(Vec::len).sum::<usize>() > LINES_MAX {

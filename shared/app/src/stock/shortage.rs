@@ -32,6 +32,8 @@ pub(super) struct Shortage<'a> {
     pub unit: Unit,
     /// The stock as it was read; `None` where there is none.
     pub stock: Option<Counters>,
+    /// SKUs of the kits that were asked for and take it.
+    pub kits: Vec<String>,
 }
 
 /// 409 `insufficient_stock`.
@@ -64,6 +66,7 @@ pub(super) async fn insufficient_stock(
             incoming: coming.incoming.display(shortage.unit),
             expected: coming.expected,
             elsewhere: found.next().unwrap_or_default(),
+            kits: shortage.kits.clone(),
         }
     };
     let lines: Vec<ShortLine> = shortages.iter().map(line).collect();

@@ -214,6 +214,7 @@ impl<'a> Update<'a> {
             requested: Quantity::of_counter(taken),
             unit: self.unit,
             stock: seen,
+            kits: Vec::new(),
         })
     }
 

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use tillstream_contracts::inventory::{self as wire, ReserveRequest};
+use tillstream_domain::product::Product;
 use tillstream_domain::quantity::{Quantity, Unit};
 
 use crate::error::{Refusal, Result};
 use crate::fields::typed_id;
 use crate::ports::Ports;
-use crate::stock::references::{check_location_id, check_sku_form, resolve};
+use crate::stock::kits::{Goods, KITS_MAX, KitLine};
+use crate::stock::references::{check_location_id, check_sku_form, resolve_kits_too};
 use crate::tenancy::Caller;
 
 /// Most lines in a request, before they are added up.
@@ -29,6 +31,8 @@ pub(super) struct Wanted {
     pub quantity: Quantity,
     /// How the product is sold.
     pub unit: Unit,
+    /// Whether it was asked for by itself, and not for kits alone.
+    pub is_named: bool,
 }
 
 /// Checks what needs no reading.
@@ -68,50 +72,79 @@ fn remembered_units(
     request.lines.iter().map(unit).collect()
 }
 
-/// Reads the products, gives each quantity its meaning and adds up lines of the same location and SKU.
-/// Answers too whether the catalogue was read for it.
+/// Refuses more kits than a reservation remembers, before their components are read.
+fn check_kits(request: &ReserveRequest, products: &BTreeMap<String, Product>) -> Result<()> {
+    let is_kit = |line: &&wire::ReserveLine| products.get(&line.sku).is_some_and(Product::is_kit);
+    let kits = request.lines.iter().filter(is_kit).map(|line| (&line.location_id, &line.sku));
+    let kits = kits.collect::<BTreeSet<_>>().len();
+    if kits > KITS_MAX {
+        let message = format!(
+            "a reservation has at most {KITS_MAX} different pairs of location and kit, this one {kits}; make several \
+             reservations"
+        );
+        return Err(Refusal::field("lines", "too_many_kits", message).into());
+    }
+    Ok(())
+}
+
+/// Reads the products, gives each quantity its meaning and adds up lines of the same location and SKU, those of
+/// kits as their components. Answers too the kits, and whether the catalogue was read for it.
 ///
 /// # Errors
-/// 404 `location_not_found`; 422 `sku_unknown`, `sku_not_stocked`, `quantity_invalid`, `too_many_lines`.
+/// 404 `location_not_found`; 422 `sku_unknown`, `sku_not_stocked`, `variant_required`, `quantity_invalid`,
+/// `too_many_lines`, `too_many_kits`, and for a kit that cannot be made of its components.
 pub(super) async fn add_up(
     ports: &Ports,
     caller: &Caller,
     request: &ReserveRequest,
     now: Timestamp,
-) -> Result<(Vec<Wanted>, bool)> {
+) -> Result<(Vec<Wanted>, Vec<KitLine>, bool)> {
     let distinct = |of: fn(&wire::ReserveLine) -> &str| -> Vec<&str> {
         request.lines.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect()
     };
-    let (units, were_read) = match remembered_units(ports, caller, request, now) {
-        Some(units) => (units, false),
+    let (goods, were_read) = match remembered_units(ports, caller, request, now) {
+        Some(units) => (Goods::plain(units), false),
         None => {
             let locations = distinct(|line| &line.location_id);
             let skus = distinct(|line| &line.sku);
-            let products = resolve(ports, &caller.scope, &locations, &skus, |sku| {
+            let field = |sku: &str| {
                 let position = request.lines.iter().position(|line| line.sku == sku).unwrap_or(0);
                 format!("lines[{position}].sku")
-            })
-            .await?;
-            (products.into_iter().map(|(sku, product)| (sku, product.unit)).collect(), true)
+            };
+            let products = resolve_kits_too(ports, &caller.scope, &locations, &skus, field).await?;
+            check_kits(request, &products)?;
+            (Goods::of(ports, &caller.scope, &products, field).await?, true)
         }
     };
+    let mut quantities = Vec::with_capacity(request.lines.len());
     let mut wanted: BTreeMap<(&str, &str), Wanted> = BTreeMap::new();
     for (position, line) in request.lines.iter().enumerate() {
         let field = format!("lines[{position}].quantity");
         let invalid = |e: tillstream_domain::quantity::QuantityError| {
             Refusal::field(field.as_str(), "quantity_invalid", e.to_string())
         };
-        let unit = units.get(&line.sku).copied().unwrap_or_default();
+        let unit = goods.unit(&line.sku);
         let quantity = line.quantity.resolve(unit).and_then(Quantity::positive).map_err(invalid)?;
-        let entry = wanted.entry((&line.location_id, &line.sku)).or_insert_with(|| Wanted {
-            position,
-            location_id: line.location_id.clone(),
-            sku: line.sku.clone(),
-            quantity: Quantity::ZERO,
-            unit,
-        });
-        let sum = entry.quantity.plus(quantity).thousandths();
-        entry.quantity = Quantity::from_thousandths(sum).map_err(invalid)?;
+        let taken = goods.taken(&line.sku, quantity);
+        if taken.is_empty() {
+            let message = format!("kit {} is made of nothing that stock is kept of", line.sku);
+            let field = format!("lines[{position}].sku");
+            return Err(Refusal::field(field, "sku_not_stocked", message).into());
+        }
+        for (sku, quantity, unit) in taken {
+            let entry = wanted.entry((&line.location_id, sku)).or_insert_with(|| Wanted {
+                position,
+                location_id: line.location_id.clone(),
+                sku: sku.to_owned(),
+                quantity: Quantity::ZERO,
+                unit,
+                is_named: false,
+            });
+            let sum = entry.quantity.plus(quantity).thousandths();
+            entry.quantity = Quantity::from_thousandths(sum).map_err(invalid)?;
+            entry.is_named |= sku == line.sku;
+        }
+        quantities.push(quantity);
     }
     if wanted.len() > PAIRS_MAX {
         let message = format!(
@@ -121,5 +154,6 @@ pub(super) async fn add_up(
         );
         return Err(Refusal::field("lines", "too_many_lines", message).into());
     }
-    Ok((wanted.into_values().collect(), were_read))
+    let kits = goods.kit_lines(request.lines.iter().zip(quantities));
+    Ok((wanted.into_values().collect(), kits, were_read))
 }

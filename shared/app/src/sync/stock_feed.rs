@@ -9,6 +9,7 @@ use super::batch::{BatchRead, Feed, LineOutcome, apply_grouped, not_newer, read_
 use super::line::{BadLine, Line};
 use crate::catalog::attempt::{ATTEMPTS_MAX, Attempt, attempt, pause};
 use crate::catalog::items::{location_if_any, product_if_any};
+use crate::catalog::kits::sku_is_a_kit;
 use crate::database::{Change, Item, Key, Table, Write};
 use crate::error::{Error, Result};
 use crate::stock::counters::{Counters, Movement, StockTarget, stock_set};
@@ -90,6 +91,9 @@ impl StockLine<'_> {
         if !product.stocked {
             let message = format!("data.sku: no stock is kept of {sku}");
             return Ok(Err(BadLine::new("product_not_stocked", message)));
+        }
+        if product.is_kit() {
+            return Ok(Err(sku_is_a_kit("data.sku", sku).into()));
         }
         let Some(on_hand) = on_hand else {
             return Ok(Err(BadLine::new("line_invalid", "data: missing field `on_hand`")));

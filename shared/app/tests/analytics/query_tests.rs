@@ -352,6 +352,9 @@ fn products_of_a_category() {
                 tax_exempt: false,
                 discountable: true,
                 modifiers: vec![],
+                components: vec![],
+                variant_of: None,
+                sellable: true,
                 version: 1,
             };
             let item = product_item(&scope, &product).unwrap();

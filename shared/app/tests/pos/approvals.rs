@@ -3,6 +3,7 @@
 mod allowed;
 mod at_once;
 mod at_the_till;
+mod of_orders;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -14,6 +14,7 @@ mod commands;
 mod discounts;
 mod every_action;
 mod exchanges;
+mod kits;
 mod large_carts;
 mod long_orders;
 mod offline_oversell;

@@ -2,6 +2,7 @@
 
 mod limited_uses;
 mod orders_from_elsewhere;
+mod orders_with_discounts;
 mod two_pools;
 mod uses_above_limit;
 

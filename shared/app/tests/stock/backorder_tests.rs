@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use jiff::{Timestamp, ToSpan};
 use tillstream_app::capacity::Operation;
+use tillstream_app::catalog::items::product_item;
 use tillstream_app::database::{Consistency, Database, Get, Item, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::record_failure::Failure;
@@ -23,11 +24,13 @@ use tillstream_contracts::backorders::{
 use tillstream_contracts::inventory::{CommitRequest, ExtendRequest, RestockRequest};
 use tillstream_contracts::transfers::{ReceiveTransferRequest, TransferLineRequest, TransferRequest};
 use tillstream_domain::backorder::BackorderState;
+use tillstream_domain::kit::KitComponent;
+use tillstream_domain::product::Product;
 use tillstream_domain::quantity::QuantityInput;
 use tillstream_domain::tenant_settings::{BackorderSettings, TenantSettings};
 use tillstream_testkit::faults::{self, FaultyDatabase};
 
-use crate::fixture::{BY_WEIGHT, Fault, SKUS, caller, named, put, refusal, request};
+use crate::fixture::{BY_WEIGHT, Fault, SKUS, caller, named, product, put, refusal, request};
 use crate::streamed::Streamed;
 
 const HERE: &str = "s-leeds";
@@ -876,6 +879,12 @@ async fn nobody_waits_where_it_is_not_allowed() {
 async fn what_is_not_valid_is_refused_and_changes_nothing() {
     let world = World::new(11).await;
     world.wait_for("b-1", 1).await;
+    let component = KitComponent { sku: A.into(), quantity: QuantityInput::Whole(2) };
+    let kit = Product { components: vec![component], ..product("SET") };
+    let parent = Product { sellable: false, ..product("MUGS") };
+    for product in [kit, parent] {
+        put(&world.memory, Table::Catalog, product_item(world.scope(), &product).unwrap()).await;
+    }
     let before = world.memory.items(Table::Stock);
     let now = world.environment.now();
     let good = || wants("b-2", 1);
@@ -889,6 +898,8 @@ async fn what_is_not_valid_is_refused_and_changes_nothing() {
         (BackorderRequest { sku: "NONE".into(), ..good() }, "sku_unknown"),
         (BackorderRequest { sku: " X".into(), ..good() }, "sku_malformed"),
         (BackorderRequest { sku: "SERVICE".into(), ..good() }, "sku_not_stocked"),
+        (BackorderRequest { sku: "SET".into(), ..good() }, "sku_is_a_kit"),
+        (BackorderRequest { sku: "MUGS".into(), ..good() }, "variant_required"),
         (BackorderRequest { location_id: "s/1".into(), ..good() }, "location_id_malformed"),
         (BackorderRequest { location_id: "s-bath".into(), ..good() }, "location_not_found"),
         (BackorderRequest { backorder_id: Some("b/2".into()), ..good() }, "id_malformed"),

@@ -353,6 +353,9 @@ pub fn product(sku: &str) -> Product {
         tax_exempt: false,
         discountable: true,
         modifiers: vec![],
+        components: vec![],
+        variant_of: None,
+        sellable: true,
         version: 1,
     }
 }

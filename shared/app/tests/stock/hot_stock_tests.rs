@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use tillstream_app::Ports;
+use tillstream_app::catalog::items::product_item;
 use tillstream_app::database::{Database, Table, Write};
 use tillstream_app::environment::Environment;
 use tillstream_app::stock::hot_stock::HotStock;
 use tillstream_app::stock::reservations;
 use tillstream_app::stock::reserve::reserve;
+use tillstream_domain::kit::KitComponent;
+use tillstream_domain::product::Product;
+use tillstream_domain::quantity::QuantityInput;
 use tillstream_testkit::test_environment::TestEnvironment;
 
-use crate::fixture::{Fixture, SKUS, refusal, request};
+use crate::fixture::{Fixture, SKUS, product, put, refusal, request};
 
 const SHOP: &str = "s-leeds";
 const A: &str = SKUS[0];
@@ -109,4 +113,27 @@ async fn of_the_catalogue_only_moments_are_remembered_and_only_of_split_stock() 
     hold("d", A).await.unwrap();
     fixture.pass(1);
     assert_eq!(refusal(hold("e", A).await.unwrap_err()).errors[0].code, "sku_unknown");
+}
+
+/// A process that has just held a component for a kit has not asked whether that is sold by itself.
+#[tokio::test]
+async fn what_is_held_for_kits_says_nothing_of_the_component_by_itself() {
+    let fixture = Fixture::new(51).await;
+    let component = Product { sellable: false, ..product(A) };
+    let parts = vec![KitComponent { sku: A.into(), quantity: QuantityInput::Whole(1) }];
+    let kit = Product { components: parts, ..product("KIT") };
+    for product in [component, kit] {
+        put(&fixture.memory, Table::Catalog, product_item(fixture.scope(), &product).unwrap()).await;
+    }
+    fixture.count(SHOP, A, 40).await;
+    fixture.split(4).await;
+    let environment =
+        Arc::new(Remembering { clock: fixture.environment.clone(), hot_stock: HotStock::default() });
+    let ports = Ports { database: fixture.memory.clone(), environment: environment.clone() };
+    for key in ["a", "b"] {
+        reserve(&ports, &fixture.caller, key, &request(&[(SHOP, "KIT", 1)], 900)).await.unwrap();
+        let alone = reserve(&ports, &fixture.caller, "alone", &request(&[(SHOP, A, 1)], 900)).await;
+        assert_eq!(refusal(alone.unwrap_err()).code, "variant_required");
+    }
+    assert_ne!(environment.hot_stock.layout(fixture.scope(), SHOP, A), 0, "its parts are remembered");
 }

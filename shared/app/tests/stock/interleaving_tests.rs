@@ -1,8 +1,9 @@
-//! Optimistic versions, in every order in which the database calls of requests can follow one another.
+//! Optimistic versions, in every order in which the database calls of requests can follow one another; of long ones in
+//! every order of few interruptions.
 
 use std::sync::Arc;
 
-use tillstream_app::database::{Database, Table};
+use tillstream_app::database::Table;
 use tillstream_app::stock::counters::{Counters, Delta, stock_update};
 use tillstream_app::stock::reserve::reserve;
 use tillstream_app::stock::{split, update};
@@ -98,7 +99,7 @@ async fn of_two_updates_of_one_version_one_wins_in_every_order() {
 /// version that stood after the one that was named. What was written was written over exactly that version.
 #[tokio::test]
 async fn an_update_never_overwrites_what_it_did_not_know() {
-    let orders = Interleavings::new();
+    let orders = Interleavings::interrupted(3);
     let (mut none, mut one) = (0, 0);
     while orders.again() {
         let fixture = Fixture::new(2).await;
@@ -182,7 +183,7 @@ async fn splits_and_merges_between_change_no_version() {
 /// A reservation comes between: the update that named the version before it is refused, and what is held stays.
 #[tokio::test]
 async fn a_reservation_between_is_a_change_of_the_version() {
-    let orders = Interleavings::new();
+    let orders = Interleavings::interrupted(3);
     let (mut before, mut after) = (0, 0);
     while orders.again() {
         let fixture = Fixture::new(4).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tillstream_app::capacity::Operation;
 use tillstream_app::catalog::items::product_item;
-use tillstream_app::database::{Database, Item, Table};
+use tillstream_app::database::{Item, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::stock::counters::StockTarget;
 use tillstream_app::stock::reserve::{Answer, reserve};

@@ -30,6 +30,7 @@ impl Fixture {
                 part: 0,
                 layout: LAYOUT_WHOLE,
                 quantity: Quantity::from_pieces(1).unwrap(),
+                attempt: None,
                 expires_at,
             };
             let item = hold.item(self.scope());

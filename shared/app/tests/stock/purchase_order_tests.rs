@@ -133,7 +133,7 @@ impl Fixture {
     }
 
     /// On hand, damaged and on order, in pieces.
-    async fn shelf(&self, sku: &str) -> (i64, i64, i64) {
+    async fn counts_of(&self, sku: &str) -> (i64, i64, i64) {
         let stock = self.stock(HERE, sku).await;
         (stock.on_hand / 1_000, stock.damaged / 1_000, stock.on_order / 1_000)
     }
@@ -222,22 +222,22 @@ async fn an_order_is_received_in_parts_and_what_does_not_come_is_written_off() {
     fixture.count(HERE, A, 10).await;
     let placed = fixture.order("k-1", &request(&[(A, 4), (B, 5), (A, 2)])).await.unwrap();
     assert_eq!((placed.order.status, placed.order.version), (PurchaseStatusView::Ordered, 1));
-    assert_eq!((fixture.shelf(A).await, fixture.shelf(B).await), ((10, 0, 6), (0, 0, 5)));
+    assert_eq!((fixture.counts_of(A).await, fixture.counts_of(B).await), ((10, 0, 6), (0, 0, 5)));
     let level = fixture.level_at(HERE, A).await;
     assert_eq!((level.incoming, level.available), (whole(6), whole(10)), "what is to come is not for sale");
     fixture.look();
 
     let partly = fixture.receive("k-2", &[(A, 3, 1)]).await.unwrap();
     assert_eq!(partly.order.status, PurchaseStatusView::PartlyReceived);
-    assert_eq!(fixture.shelf(A).await, (13, 1, 2));
+    assert_eq!(fixture.counts_of(A).await, (13, 1, 2));
     assert_eq!(fixture.level_at(HERE, A).await.available, whole(13), "what arrived is for sale");
     fixture.receive("k-3", &[(B, 5, 0)]).await.unwrap();
-    assert_eq!(fixture.shelf(B).await, (5, 0, 0));
+    assert_eq!(fixture.counts_of(B).await, (5, 0, 0));
     let closed = fixture.ask_of("k-4", "po-1", Asked::Close(&ended())).await.unwrap();
     assert_eq!((closed.order.status, closed.order.version), (PurchaseStatusView::Closed, 4));
     let line = &closed.order.lines[1];
     assert_eq!((line.sku.as_str(), &line.written_off, &line.outstanding), (A, &whole(2), &whole(0)));
-    assert_eq!(fixture.shelf(A).await, (13, 1, 0));
+    assert_eq!(fixture.counts_of(A).await, (13, 1, 0));
     let told: Vec<_> =
         closed.order.steps.iter().map(|step| (step.action.as_str(), step.lines.len())).collect();
     assert_eq!(told, [("place", 0), ("receive", 1), ("receive", 1), ("close", 1)]);
@@ -371,9 +371,9 @@ async fn what_is_refused_changes_nothing() {
     fixture.ask_of("k-6", "po-1", Asked::Receive(&ReceivePurchaseRequest::default())).await.unwrap();
     for asked in [Asked::Receive(&arrived(&[(A, 1, 0)])), Asked::Close(&ended), Asked::Cancel(&ended)] {
         let refused = fixture.ask_of("k-7", "po-1", asked).await;
-        assert_eq!(refusal(refused.unwrap_err()).extra["status"], "received");
+        assert_eq!(refusal(refused.unwrap_err()).extra["purchase_order_status"], "received");
     }
-    assert_eq!(fixture.shelf(A).await, (16, 0, 0));
+    assert_eq!(fixture.counts_of(A).await, (16, 0, 0));
 }
 
 #[tokio::test]
@@ -454,13 +454,13 @@ async fn an_order_keeps_the_terms_it_was_placed_on() {
         [&refused.extra["sku"], &refused.extra["bound"], &refused.extra["over_delivery_percent"]],
         [&json!(A), &json!(12), &json!(20)]
     );
-    let before = fixture.shelf(A).await;
+    let before = fixture.counts_of(A).await;
     fixture.receive("r-2", &[(A, 8, 1)]).await.unwrap();
     let refused = refusal(fixture.receive("r-3", &[(A, 4, 0)]).await.unwrap_err());
     assert_eq!(refused.extra["bound"], json!(3));
     fixture.receive("r-4", &[(A, 2, 1)]).await.unwrap();
     // Twelve arrived of ten: ten are no longer on order, and no more than that.
-    assert_eq!(fixture.shelf(A).await, (before.0 + 10, before.1 + 2, before.2 - 10));
+    assert_eq!(fixture.counts_of(A).await, (before.0 + 10, before.1 + 2, before.2 - 10));
     let late = refusal(fixture.receive("r-5", &[(A, 1, 0)]).await.unwrap_err());
     assert_eq!((late.code, &late.extra["bound"]), ("over_delivery", &json!(0)));
     let all = fixture.receive("r-6", &[("BANK CHARGES", 5, 0)]).await.unwrap();
@@ -637,7 +637,7 @@ async fn a_thousand_lines_are_ordered_and_received_by_twenty_at_once() {
     assert_eq!(received.len(), 10, "one of two keys");
     assert!(refused.into_iter().all(|answer| code(answer) == "purchase_order_closed"));
     for sku in &skus {
-        assert_eq!(fixture.shelf(sku).await, (7, 0, 0));
+        assert_eq!(fixture.counts_of(sku).await, (7, 0, 0));
     }
     fixture.look();
 }
@@ -655,7 +655,7 @@ async fn of_deliveries_at_once_no_more_is_taken_than_was_ordered() {
     let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 20, "ten of twenty, each twice");
     assert!(answers.iter().all(|answer| answer.is_ok() || code(answer) == "over_delivery"));
-    assert_eq!(fixture.shelf(A).await, (10, 0, 0));
+    assert_eq!(fixture.counts_of(A).await, (10, 0, 0));
     fixture.look();
 }
 
@@ -693,9 +693,9 @@ async fn a_long_order_survives_a_crash_at_any_step() {
             fixture.ask_of("k-3", "po-1", Asked::Receive(&all)).await.unwrap();
             assert_eq!(code(&fixture.ask_of("k-4", "po-1", close).await), "purchase_order_closed");
             for sku in &skus[1..] {
-                assert_eq!(fixture.shelf(sku).await, (7, 0, 0));
+                assert_eq!(fixture.counts_of(sku).await, (7, 0, 0));
             }
-            assert_eq!(fixture.shelf(&skus[0]).await, (6, 1, 0));
+            assert_eq!(fixture.counts_of(&skus[0]).await, (6, 1, 0));
         }
     }
 }
@@ -865,7 +865,7 @@ async fn what_ends_an_order_is_never_too_much() {
         let (all, ended) = (ReceivePurchaseRequest::default(), ended());
         let asked = if close { Asked::Close(&ended) } else { Asked::Receive(&all) };
         fixture.ask_of("all", "po-1", asked).await.unwrap();
-        assert_eq!(fixture.shelf(A).await, (if close { 200 } else { 300 }, 0, 0));
+        assert_eq!(fixture.counts_of(A).await, (if close { 200 } else { 300 }, 0, 0));
     }
 }
 

@@ -194,6 +194,7 @@ async fn damage(fixture: &Fixture, damage: Damage, holds: &[String; 2]) {
                 part: 0,
                 layout: 0,
                 quantity: Quantity::from_pieces(5).unwrap(),
+                attempt: None,
                 expires_at: fixture.environment.now().as_millisecond() + 80_000_000,
             };
             crate::fixture::put(&fixture.memory, Table::Stock, made_up.item(fixture.scope())).await;

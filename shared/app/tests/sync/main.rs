@@ -10,6 +10,7 @@
 mod bad_lines;
 mod feeds;
 mod inventory;
+mod kits;
 mod locations;
 mod products;
 mod resume;

@@ -26,7 +26,7 @@ pub struct Api;
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`location_not_found`"),
         (status = 409, description = "`backorders_not_allowed` (the setting `backorders`), `backorder_exists`"),
-        (status = 422, description = "`field_invalid`, `quantity_invalid`, `id_malformed`, `location_id_malformed`, `sku_malformed`, `sku_unknown`, `sku_not_stocked`, `needed_by_out_of_range`, `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
+        (status = 422, description = "`field_invalid`, `quantity_invalid`, `id_malformed`, `location_id_malformed`, `sku_malformed`, `sku_unknown`, `sku_not_stocked`, `sku_is_a_kit`, `variant_required`, `needed_by_out_of_range`, `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
     ))]
 fn place_backorder() {}
 

@@ -10,7 +10,7 @@ use crate::catalog::{ProductBody, ProductDetailReply, ProductList, ProductListQu
 #[openapi(paths(list_products, get_product, put_product))]
 pub struct Api;
 
-/// Lists products: by name where `q` asks for its beginning, else by SKU.
+/// Lists products: by name where `q` asks for its beginning and `variant_of` for nothing, else by SKU.
 ///
 /// A filter by attribute looks at up to 1,000 products a page, so a page may hold fewer than `limit`, or
 /// none, and still name a `next_cursor`.
@@ -21,7 +21,7 @@ pub struct Api;
             `limit_out_of_range`).")))]
 fn list_products() {}
 
-/// Reads a product with its price book entries.
+/// Reads a product with its price book entries and its first variants.
 #[utoipa::path(get, path = "/v1/products/{sku}", tag = "catalogue",
     params(("sku" = String, Path, description = "SKU; case matters")),
     responses((status = 200, description = "The product; `ETag` holds its version", body = ProductDetailReply,
@@ -32,6 +32,11 @@ fn get_product() {}
 /// Writes a whole product.
 ///
 /// For `store_manager`, `integration` and `operator`. A newer line of the catalogue feed overwrites it.
+///
+/// With `components` it is a kit: sold as one product, taken from stock as its components. A component may not
+/// be a kit (`component_is_a_kit`, in `errors`); it may be written after the kit. Whoever sells or reserves a kit
+/// is told where it cannot be made by then: `kit_component_unknown`, `kit_component_is_a_kit`,
+/// `kit_component_quantity`.
 #[utoipa::path(put, path = "/v1/products/{sku}", tag = "catalogue", request_body = ProductBody,
     params(("sku" = String, Path, description = "SKU; case matters"), IdempotencyHeader, IfMatchHeader),
     responses((status = 200, description = "Changed", body = ProductReply, headers(("ETag" = String))),

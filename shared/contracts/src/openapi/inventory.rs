@@ -114,7 +114,7 @@ fn list_retail_locations() {}
     ))]
 fn list_stock() {}
 
-/// Stock of a SKU at every location in reach.
+/// Stock of a SKU at every location in reach; of a kit, wherever its first component has stock.
 #[utoipa::path(get, path = "/v1/inventory/{sku}", tag = "inventory",
     params(("sku" = String, Path, description = "SKU. One named as a route beside (`movements`, `conservation`, `exceptions`, `counts`, `backorders`, `alerts`, `suggestions`): `GET /v1/inventory?sku=`"), PageQuery),
     responses(
@@ -125,7 +125,7 @@ fn list_stock() {}
     ))]
 fn sku_stock() {}
 
-/// Stock of a SKU at a location, as of now, its expired holds freed.
+/// Stock of a SKU at a location, as of now, its expired holds freed; of a kit, what its components make.
 #[utoipa::path(get, path = "/v1/inventory/{location_id}/{sku}", tag = "inventory",
     params(("location_id" = String, Path, description = "Location"), ("sku" = String, Path, description = "SKU")),
     responses(
@@ -149,7 +149,7 @@ fn one_stock() {}
         (status = 404, description = "`location_not_found`"),
         (status = 409, description = "`version_conflict` with `current_version`; `insufficient_stock` with `lines` (ShortLine)"),
         (status = 412, description = "`If-Match` names another version (`version_mismatch`)"),
-        (status = 422, description = "`field_invalid`, `quantity_invalid`, `reason_invalid`, `card_number_refused`, `sku_unknown`, `sku_not_stocked`, `idempotency_key_reused`"),
+        (status = 422, description = "`field_invalid`, `quantity_invalid`, `reason_invalid`, `card_number_refused`, `sku_unknown`, `sku_not_stocked`, `sku_is_a_kit`, `idempotency_key_reused`"),
     ))]
 fn update_stock() {}
 
@@ -176,7 +176,7 @@ fn restock() {}
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`location_not_found`"),
         (status = 409, description = "`insufficient_stock` with `lines` (ShortLine): what is available, coming, elsewhere; `reservation_exists`"),
-        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `too_many_lines`, `ttl_out_of_range`, `quantity_invalid`, `id_malformed`, `sku_unknown`, `sku_not_stocked`, `idempotency_key_reused`"),
+        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `too_many_lines`, `too_many_kits`, `ttl_out_of_range`, `quantity_invalid`, `id_malformed`, `sku_unknown`, `sku_not_stocked`, `variant_required`, `kit_component_unknown`, `kit_component_is_a_kit`, `kit_component_quantity`, `idempotency_key_reused`"),
     ))]
 fn reserve() {}
 
@@ -190,7 +190,8 @@ fn reserve() {}
     ))]
 fn get_reservation() {}
 
-/// Sells what is held, or what is named of it: on hand falls. The rest goes on being held.
+/// Sells what is held, or what is named of it: on hand falls. The rest goes on being held. A kit is named as it
+/// was reserved, and its components are sold; what is held for kits is not sold by naming a component.
 #[utoipa::path(post, path = "/v1/inventory/reservations/{id}/commit", tag = "reservations",
     params(("id" = String, Path, description = "Reservation", example = "v-1"), IdempotencyHeader),
     request_body = Option<CommitRequest>,

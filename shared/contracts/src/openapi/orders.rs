@@ -21,7 +21,7 @@ pub struct Api;
         (status = 403, description = "`role_required`, `store_out_of_reach`, `approval_required`"),
         (status = 404, description = "`store_not_found`, `sku_not_found`, `reservation_not_found`, `stored_value_not_found`, `coupon_not_found`, `promotion_not_found`"),
         (status = 409, description = "`insufficient_stock` with `lines` (what is available, `incoming` and `expected` of each), `order_exists`, `underpaid`, `overpaid`, `coupon_not_valid`, `coupon_expired`, `coupon_needs_customer`, `coupon_limit_reached`, `coupon_unavailable`, `coupon_already_applied`, `coupon_takes_nothing_off` with the `reason`, `promotion_not_valid`, `promotion_expired`, `promotion_limit_reached`, `promotion_unavailable`, `promotion_takes_nothing_off` with the `reason`, `reservation_not_active`, `reservation_expired`, `order_too_long`, `stored_value_in_part`, `insufficient_balance` with what is `left`, `account_of_another_customer`, `stored_value_blocked`, `stored_value_expired`"),
-        (status = 422, description = "`field_invalid`, `idempotency_key_reused`, `quantity_invalid`, `reservation_mismatch`, `too_many_lines`, `too_many_coupons`, `too_many_promotions`, `modifier_not_found`, `modifier_invalid`, `text_too_long`, `stored_value_required`, …"),
+        (status = 422, description = "`field_invalid`, `idempotency_key_reused`, `quantity_invalid`, `variant_required`, `kit_component_unknown`, `kit_component_is_a_kit`, `kit_component_quantity`, `too_many_components`, `reservation_mismatch`, `too_many_lines`, `too_many_coupons`, `too_many_promotions`, `modifier_not_found`, `modifier_invalid`, `text_too_long`, `stored_value_required`, …"),
     ))]
 fn place_order() {}
 

@@ -124,7 +124,7 @@ fn get_purchase_order() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`purchase_order_not_found`"),
-        (status = 409, description = "`purchase_order_closed` with `status`; `over_delivery` with `sku`, `bound` (what may still be received of it) and `over_delivery_percent`; `too_many_steps`"),
+        (status = 409, description = "`purchase_order_closed` with `purchase_order_status`; `over_delivery` with `sku`, `bound` (what may still be received of it) and `over_delivery_percent`; `too_many_steps`"),
         (status = 412, description = "`version_mismatch`"),
         (status = 422, description = "`field_invalid`, `lines_out_of_range`, `sku_malformed`, `sku_not_in_purchase_order`, `quantity_invalid`, `nothing_counted`, `idempotency_key_reused`"),
     ))]
@@ -139,7 +139,7 @@ fn receive_purchase_order() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`purchase_order_not_found`"),
-        (status = 409, description = "`purchase_order_closed` with `status`"),
+        (status = 409, description = "`purchase_order_closed` with `purchase_order_status`"),
         (status = 412, description = "`version_mismatch`"),
         (status = 422, description = "`field_invalid`, `reason_invalid`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
     ))]
@@ -154,7 +154,7 @@ fn close_purchase_order() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`purchase_order_not_found`"),
-        (status = 409, description = "`purchase_order_closed` with `status`; `purchase_order_not_cancellable`"),
+        (status = 409, description = "`purchase_order_closed` with `purchase_order_status`; `purchase_order_not_cancellable`"),
         (status = 412, description = "`version_mismatch`"),
         (status = 422, description = "`field_invalid`, `reason_invalid`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
     ))]

@@ -27,7 +27,7 @@ pub struct Api;
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`location_not_found`"),
         (status = 409, description = "`insufficient_stock` with `lines` (ShortLine): what is available, coming, elsewhere; `transfer_exists`"),
-        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `transfer_to_itself`, `quantity_invalid`, `id_malformed`, `location_id_malformed`, `sku_malformed`, `sku_unknown`, `sku_not_stocked`, `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
+        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `transfer_to_itself`, `quantity_invalid`, `id_malformed`, `location_id_malformed`, `sku_malformed`, `sku_unknown`, `sku_not_stocked`, `sku_is_a_kit`, `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
     ))]
 fn ship_transfer() {}
 
@@ -60,7 +60,7 @@ fn get_transfer() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`transfer_not_found`"),
-        (status = 409, description = "`transfer_closed` with `status`; `above_shipped` with `sku` and `outstanding`; `too_many_steps`"),
+        (status = 409, description = "`transfer_closed` with `transfer_status`; `above_shipped` with `sku` and `outstanding`; `too_many_steps`"),
         (status = 412, description = "`version_mismatch`"),
         (status = 422, description = "`field_invalid`, `lines_out_of_range`, `sku_malformed`, `sku_not_in_transfer`, `quantity_invalid`, `nothing_counted`, `idempotency_key_reused`"),
     ))]
@@ -75,7 +75,7 @@ fn receive_transfer() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`transfer_not_found`"),
-        (status = 409, description = "`transfer_closed` with `status`; `above_shipped` with `sku` and `outstanding`; `too_many_steps`"),
+        (status = 409, description = "`transfer_closed` with `transfer_status`; `above_shipped` with `sku` and `outstanding`; `too_many_steps`"),
         (status = 412, description = "`version_mismatch`"),
         (status = 422, description = "`field_invalid`, `lines_out_of_range`, `sku_malformed`, `sku_not_in_transfer`, `quantity_invalid`, `nothing_counted`, `reason_invalid`, `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
     ))]
@@ -90,7 +90,7 @@ fn reject_transfer() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`transfer_not_found`"),
-        (status = 409, description = "`transfer_closed` with `status`; `transfer_not_cancellable`"),
+        (status = 409, description = "`transfer_closed` with `transfer_status`; `transfer_not_cancellable`"),
         (status = 412, description = "`version_mismatch`"),
         (status = 422, description = "`field_invalid`, `reason_invalid`, `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
     ))]

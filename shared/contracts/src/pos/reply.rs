@@ -156,6 +156,10 @@ pub struct LineView {
     /// What was chosen with it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub modifiers: Vec<ModifierView>,
+    /// For a kit: what it takes from stock, for all kits of the line, as of when it was added. Left out for all
+    /// others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<ComponentView>,
     /// Free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
@@ -179,6 +183,17 @@ pub struct LineView {
     /// For a return of a known sale: its line there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub original_line_id: Option<String>,
+}
+
+/// What a kit takes from stock of one component.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = LineComponent)]
+pub struct ComponentView {
+    /// SKU of the component.
+    pub sku: String,
+    /// How much of it, for all kits of the line.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
 }
 
 /// Something chosen with a line.

@@ -8,7 +8,9 @@ mod approvals;
 mod charges;
 mod course;
 mod effects;
+mod error;
 mod exchange;
+mod kits;
 pub mod order_status;
 mod payments;
 mod recorded_total;
@@ -29,7 +31,9 @@ pub use charges::{
 };
 pub use course::{Course, Parked, Recorded};
 pub use effects::Effects;
+pub use error::CartError;
 pub use exchange::{EXCHANGE, Exchange, ExchangeError, ExchangeMove, Exchanged};
+pub use kits::Kits;
 pub use payments::{Payment, PaymentInput, TENDERS};
 pub use returns::{Disposition, OriginalLine, OriginalSale, ReturnLine, Returned, ReturnedLine};
 pub use sale_pricing::{COUNTERS_MAX, PricedBy};
@@ -38,7 +42,6 @@ pub use stored_value::{STORED_VALUE_PAYMENTS_MAX, StoredValuePart};
 
 use crate::lane::LaneNumber;
 use crate::money::{Currency, MoneyError, UnitPrice};
-use crate::pricing::{COUPONS_MAX, MANUAL_DISCOUNTS_MAX, PricingError, REQUESTED_PROMOTIONS_MAX};
 use crate::quantity::{Quantity, Unit};
 
 /// Most lines a cart holds (DynamoDB items end at 400 KB).
@@ -231,6 +234,8 @@ pub struct Cart {
     pub charges: Charges,
     /// What it is priced by, beside.
     pub terms: SaleTerms,
+    /// Which of its lines are kits, and what they take from stock.
+    pub kits: Kits,
     /// What of it was approved.
     pub approvals: Approvals,
     /// Numbers handed out to lines, and to payments.
@@ -265,240 +270,6 @@ pub struct ReturnHead {
     pub reason: String,
     /// The sale as it was, when it is known; `None` for a blind return.
     pub original: Option<OriginalSale>,
-}
-
-/// Why a command was refused by the cart's own rules.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CartError {
-    /// The command does not fit the cart's state.
-    #[error("the cart is {is}; this needs {needs}")]
-    WrongState {
-        /// State it is in.
-        is: &'static str,
-        /// What it would have to be.
-        needs: &'static str,
-    },
-    /// A plan is finalising the cart.
-    #[error("the cart is being finalised; ask again shortly")]
-    FinalizeInProgress,
-    /// A sale's command on a return, or the other way round.
-    #[error("this is a {is}, the command is for a {needs}")]
-    WrongKind {
-        /// What it is.
-        is: &'static str,
-        /// What the command is for.
-        needs: &'static str,
-    },
-    /// No such line.
-    #[error("the cart has no line {0}")]
-    UnknownLine(String),
-    /// No such payment.
-    #[error("the cart has no payment {0}")]
-    UnknownPayment(String),
-    /// [`LINES_MAX`].
-    #[error("a cart holds at most {LINES_MAX} lines")]
-    TooManyLines,
-    /// [`COMMANDS_MAX`].
-    #[error("a cart takes at most {COMMANDS_MAX} commands")]
-    TooManyCommands,
-    /// [`PAYMENTS_MAX`].
-    #[error("a cart holds at most {PAYMENTS_MAX} payments")]
-    TooManyPayments,
-    /// [`STORED_VALUE_PAYMENTS_MAX`].
-    #[error("at most {STORED_VALUE_PAYMENTS_MAX} payments of a cart are taken from gift cards and accounts")]
-    TooManyStoredValues,
-    /// [`ENCODED_BYTES_MAX`].
-    #[error("a cart holds at most {ENCODED_BYTES_MAX} bytes; shorten notes or begin another")]
-    TooLarge,
-    /// Nothing to sell or to bring back.
-    #[error("the cart has no lines")]
-    Empty,
-    /// Payments below the total.
-    #[error("{due} minor units are still to be paid")]
-    Underpaid {
-        /// Still to be paid.
-        due: i64,
-    },
-    /// Cash above what is due, and below what can be paid of it in coins.
-    #[error("in coins {payable} minor units are to be paid")]
-    BelowCoins {
-        /// What would be right.
-        payable: i64,
-    },
-    /// Cash to be given back that no coins are there for.
-    #[error("cash is given back in coins: {payable} minor units, or a part of that in coins")]
-    NotInCoins {
-        /// Most that can be given back in cash now; nothing where what is due comes to no coin.
-        payable: i64,
-    },
-    /// Payments by one tender of which some are taken from stored value, and some are not.
-    #[error(
-        "some payments by {tender} are taken from a balance that is kept here, and some are not: take one back and \
-         name what it is taken from"
-    )]
-    StoredValueInPart {
-        /// The tender.
-        tender: String,
-    },
-    /// More than is due, by a tender that gives no change.
-    #[error("{due} minor units are due and this tender gives no change")]
-    Overpaid {
-        /// What would be right.
-        due: i64,
-    },
-    /// What an account pays is its own customer's.
-    #[error("an account pays what its own customer buys: take that payment back before the customer changes")]
-    AccountPays,
-    /// The cart must be tendering without payments to go back to editing.
-    #[error("remove the payments before editing the cart")]
-    PaymentsPresent,
-    /// What another system asked for a sale is further from what its lines come to here than rounding explains.
-    #[error(
-        "the lines come to {total} minor units here and {asked} were asked for them: that may differ by {most}, one \
-         for each line"
-    )]
-    TotalDiffers {
-        /// What its lines come to here.
-        total: i64,
-        /// What the other system asked.
-        asked: i64,
-        /// By how much that may differ.
-        most: i64,
-    },
-    /// A payment of nothing.
-    #[error("a payment's amount is above zero")]
-    NotPositive,
-    /// Not one of [`TENDERS`].
-    #[error("a tender is one of cash, card, gift_card, voucher, account")]
-    UnknownTender,
-    /// Money of another currency.
-    #[error("the cart is in {0}")]
-    CurrencyMismatch(Currency),
-    /// More than was sold and not yet returned.
-    #[error("line {line}: at most {left} can still be returned")]
-    AboveSold {
-        /// Line of the original sale.
-        line: String,
-        /// What is left to return.
-        left: Quantity,
-    },
-    /// Another return of the line became final meanwhile, and the rounding falls elsewhere.
-    #[error("line {line}: some of it came back meanwhile; void this return and begin again")]
-    ReturnOutdated {
-        /// Line of the original sale.
-        line: String,
-    },
-    /// More than was paid by that tender and not yet refunded.
-    #[error("at most {left} minor units can still be refunded to {tender}")]
-    AbovePaid {
-        /// The tender.
-        tender: String,
-        /// What is left to refund.
-        left: i64,
-    },
-    /// A return of a known sale names the sale's lines.
-    #[error("a return of a known sale takes line_id of that sale, and its price stands")]
-    NeedsOriginalLine,
-    /// A blind return names SKU and price.
-    #[error("a blind return takes sku and unit_price")]
-    NeedsSkuAndPrice,
-    /// [`MANUAL_DISCOUNTS_MAX`].
-    #[error("a cart takes at most {MANUAL_DISCOUNTS_MAX} manual discounts")]
-    TooManyDiscounts,
-    /// No such discount.
-    #[error("the cart has no manual discount {0}")]
-    UnknownDiscount(String),
-    /// An amount off that is above what is left to pay of what it is taken off.
-    #[error("at most {left} minor units can be taken off")]
-    DiscountAboveTotal {
-        /// What is left to pay.
-        left: i64,
-    },
-    /// A discount that would change nothing.
-    #[error("it takes nothing off: nothing is left to pay, or it rounds to nothing")]
-    NothingOff,
-    /// A coupon once more.
-    #[error("coupon {0} is on the cart already")]
-    CouponTwice(String),
-    /// [`COUPONS_MAX`].
-    #[error("a cart takes at most {COUPONS_MAX} coupons")]
-    TooManyCoupons,
-    /// No such coupon.
-    #[error("the cart has no coupon {0}")]
-    UnknownCoupon(String),
-    /// [`REQUESTED_PROMOTIONS_MAX`].
-    #[error("at most {REQUESTED_PROMOTIONS_MAX} promotions are applied or taken off by hand")]
-    TooManyPromotions,
-    /// No such promotion.
-    #[error("the cart has no promotion {0}")]
-    UnknownPromotion(String),
-    /// [`APPROVALS_MAX`].
-    #[error("a cart takes at most {APPROVALS_MAX} approvals")]
-    TooManyApprovals,
-    /// Discounts by a cashier above what needs no approval.
-    #[error(
-        "the discounts given without an approval come to more than the tenant allows; have this one approved, or take one back"
-    )]
-    DiscountsAboveAllowed,
-    /// A blind return above what was approved.
-    #[error("the approval is of a refund of at most {most} minor units; ask for another return")]
-    AboveApproved {
-        /// Most that may be refunded.
-        most: i64,
-    },
-    /// The cart could not be priced.
-    #[error(transparent)]
-    Pricing(#[from] PricingError),
-    /// An amount left the accepted range.
-    #[error(transparent)]
-    Money(#[from] MoneyError),
-}
-
-impl CartError {
-    /// The stable code on the wire.
-    pub fn code(&self) -> &'static str {
-        match self {
-            CartError::WrongState { .. } => "wrong_cart_state",
-            CartError::FinalizeInProgress => "finalize_in_progress",
-            CartError::WrongKind { .. } => "wrong_cart_kind",
-            CartError::UnknownLine(_) => "line_not_found",
-            CartError::UnknownPayment(_) => "payment_not_found",
-            CartError::TooManyLines => "too_many_lines",
-            CartError::TooManyCommands => "too_many_commands",
-            CartError::TooManyPayments | CartError::TooManyStoredValues => "too_many_payments",
-            CartError::TooLarge => "cart_too_large",
-            CartError::Empty => "cart_empty",
-            CartError::Underpaid { .. } => "underpaid",
-            CartError::Overpaid { .. } => "overpaid",
-            CartError::BelowCoins { .. } => "cash_below_coins",
-            CartError::NotInCoins { .. } => "cash_not_in_coins",
-            CartError::StoredValueInPart { .. } => "stored_value_in_part",
-            CartError::PaymentsPresent | CartError::AccountPays => "payments_present",
-            CartError::TotalDiffers { .. } => "recorded_total_differs",
-            CartError::NotPositive => "amount_not_positive",
-            CartError::UnknownTender => "unknown_tender",
-            CartError::CurrencyMismatch(_) => "currency_mismatch",
-            CartError::AboveSold { .. } => "return_above_sold",
-            CartError::ReturnOutdated { .. } => "return_outdated",
-            CartError::AbovePaid { .. } => "refund_above_paid",
-            CartError::NeedsOriginalLine => "original_line_required",
-            CartError::NeedsSkuAndPrice => "sku_and_price_required",
-            CartError::TooManyDiscounts => "too_many_discounts",
-            CartError::UnknownDiscount(_) => "discount_not_found",
-            CartError::DiscountAboveTotal { .. } => "discount_above_total",
-            CartError::NothingOff => "discount_takes_nothing_off",
-            CartError::CouponTwice(_) => "coupon_already_applied",
-            CartError::TooManyCoupons => "too_many_coupons",
-            CartError::UnknownCoupon(_) => "coupon_not_applied",
-            CartError::TooManyPromotions => "too_many_promotions",
-            CartError::UnknownPromotion(_) => "promotion_not_applied",
-            CartError::TooManyApprovals => "too_many_approvals",
-            CartError::DiscountsAboveAllowed => "approval_required",
-            CartError::AboveApproved { .. } => "approval_does_not_match",
-            CartError::Pricing(error) => error.code(),
-            CartError::Money(_) => "amount_out_of_range",
-        }
-    }
 }
 
 /// What a new line of a sale says; the rest comes from the cart.
@@ -659,6 +430,7 @@ impl Cart {
         self.charges.manual.retain(|given| given.kind.line() != Some(number));
         self.charges.lines.remove(&number);
         self.terms.lines.remove(&number);
+        self.kits.remove(number);
         Ok(number)
     }
 
@@ -783,27 +555,6 @@ impl Cart {
             self.terms.cash_rounding.values().fold(0_i64, |sum, one| sum.saturating_add(*one));
         let due = total.saturating_add(cash_rounding).saturating_sub(paid.saturating_sub(change));
         Ok(Totals { subtotal, discount, tax, tips, total, paid, cash_rounding, due, change })
-    }
-
-    /// Stock that the cart moves, per SKU, merged and sorted, since one transaction may not touch an
-    /// item twice. For a return only what comes back into stock.
-    pub fn stock_moves(&self) -> Vec<StockMove> {
-        let mut merged = std::collections::BTreeMap::<&str, (Quantity, Quantity)>::new();
-        for line in self.lines.iter().filter(|line| line.stocked) {
-            match line.returned.as_ref().map(|r| r.disposition) {
-                Some(Disposition::None) => {}
-                Some(Disposition::Damaged) => {
-                    let sums = merged.entry(&line.sku).or_default();
-                    sums.1 = sums.1.plus(line.quantity);
-                }
-                Some(Disposition::Restock) | None => {
-                    let sums = merged.entry(&line.sku).or_default();
-                    sums.0 = sums.0.plus(line.quantity);
-                }
-            }
-        }
-        let moves = merged.into_iter();
-        moves.map(|(sku, (sellable, damaged))| StockMove { sku: sku.to_owned(), sellable, damaged }).collect()
     }
 
     /// Marks it final.

@@ -214,6 +214,9 @@ impl Cart {
         if let Some(charged) = charged {
             self.charges.lines.insert(number, charged);
         }
+        if let Some(sold) = original_line {
+            self.kits.bring_back(number, sold);
+        }
         Ok(number)
     }
 

@@ -13,7 +13,7 @@ use super::{Cart, CartError, CartKind, CartState};
 use crate::category::CategoryTree;
 use crate::pricing::{
     Basket, BasketLine, COUPONS_MAX, CustomerFacts, MANUAL_DISCOUNTS_MAX, ManualDiscount, ManualDiscountKind,
-    Outcome, PriceRules, Priced, Promotion, REQUESTED_PROMOTIONS_MAX, Source, price,
+    Outcome, PriceRules, Priced, PricingError, Promotion, REQUESTED_PROMOTIONS_MAX, Source, price,
 };
 
 /// Most counters of uses that one sale takes from: they stand beside its stock in one transaction of a hundred
@@ -219,19 +219,39 @@ impl Cart {
         reason: String,
         by: &PricedBy<'_>,
     ) -> Result<u32, CartError> {
-        self.require(CartKind::Sale)?;
-        self.require_open()?;
-        if self.charges.manual.len() >= MANUAL_DISCOUNTS_MAX {
-            return Err(CartError::TooManyDiscounts);
+        self.give_discounts(vec![(kind, reason)], by).map_err(|(_, error)| error)?;
+        Ok(self.charges.manual_used)
+    }
+
+    /// Takes several things off at once, each beside all others; answers the discounts' numbers.
+    ///
+    /// # Errors
+    /// Those of [`Self::give_discount`], with the position of the discount that it is about. Then none is given.
+    pub fn give_discounts(
+        &mut self,
+        given: Vec<(ManualDiscountKind, String)>,
+        by: &PricedBy<'_>,
+    ) -> Result<Vec<u32>, (usize, CartError)> {
+        if given.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.require(CartKind::Sale).and_then(|()| self.require_open()).map_err(|error| (0, error))?;
+        let room = MANUAL_DISCOUNTS_MAX.saturating_sub(self.charges.manual.len());
+        if given.len() > room {
+            return Err((room, CartError::TooManyDiscounts));
         }
         let before = self.charges.clone();
-        let number = self.charges.manual_used + 1;
-        self.charges.manual_used = number;
-        self.charges.manual.push(ManualDiscount { number, kind, reason });
-        match self.priced_with(number, kind, by) {
+        let mut numbers = Vec::new();
+        for (kind, reason) in given {
+            let number = self.charges.manual_used + 1;
+            self.charges.manual_used = number;
+            self.charges.manual.push(ManualDiscount { number, kind, reason });
+            numbers.push(number);
+        }
+        match self.priced_with(&numbers, by) {
             Ok(priced) => {
                 self.keep(&priced, by.rules);
-                Ok(number)
+                Ok(numbers)
             }
             Err(error) => {
                 self.charges = before;
@@ -240,28 +260,32 @@ impl Cart {
         }
     }
 
-    /// Prices the cart, and checks that the new discount takes off what it says.
-    fn priced_with(
-        &self,
-        number: u32,
-        kind: ManualDiscountKind,
-        by: &PricedBy<'_>,
-    ) -> Result<Priced, CartError> {
-        let priced = self.priced(by)?;
-        let source = Source::ManualDiscount { number };
-        let outcome = priced.explanations.iter().find(|found| found.source == source).map(|f| &f.outcome);
-        let off = match outcome {
-            Some(Outcome::Applied { amount, .. }) => *amount,
-            _ => return Err(CartError::NothingOff),
-        };
-        match kind {
-            ManualDiscountKind::FixedLine { amount, .. } | ManualDiscountKind::FixedCart { amount }
-                if off < amount =>
-            {
-                Err(CartError::DiscountAboveTotal { left: off })
+    /// Prices the cart, and checks that its new discounts take off what they say.
+    fn priced_with(&self, numbers: &[u32], by: &PricedBy<'_>) -> Result<Priced, (usize, CartError)> {
+        let priced = self.priced(by).map_err(|error| {
+            let named = match &error {
+                CartError::Pricing(PricingError::ManualDiscount(number)) => Some(number),
+                _ => None,
+            };
+            let position = named.and_then(|named| numbers.iter().position(|number| number == named));
+            (position.unwrap_or(0), error)
+        })?;
+        for (position, number) in numbers.iter().enumerate() {
+            let source = Source::ManualDiscount { number: *number };
+            let found = priced.explanations.iter().find(|found| found.source == source);
+            let off = match found.map(|found| &found.outcome) {
+                Some(Outcome::Applied { amount, .. }) => *amount,
+                _ => return Err((position, CartError::NothingOff)),
+            };
+            let given = self.charges.manual.iter().find(|given| given.number == *number);
+            match given.map(|given| given.kind) {
+                Some(
+                    ManualDiscountKind::FixedLine { amount, .. } | ManualDiscountKind::FixedCart { amount },
+                ) if off < amount => return Err((position, CartError::DiscountAboveTotal { left: off })),
+                _ => {}
             }
-            _ => Ok(priced),
         }
+        Ok(priced)
     }
 
     /// Takes a discount back; answers its number. The lines are to be priced anew.

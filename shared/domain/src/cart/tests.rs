@@ -33,6 +33,7 @@ pub(super) fn cart(kind: CartKind) -> Cart {
         payments: vec![],
         charges: Charges::default(),
         terms: SaleTerms::default(),
+        kits: Kits::default(),
         approvals: Approvals::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::order_status::OrderStatus;
 use super::{
-    Cart, CartError, CartKind, Disposition, Line, OriginalSale, Payment, ReturnHead, ReturnLine, Returned,
+    Cart, CartError, CartKind, Disposition, Kits, Line, OriginalSale, Payment, ReturnHead, ReturnLine,
+    Returned,
 };
 use crate::quantity::Quantity;
 
@@ -61,6 +62,7 @@ impl Cart {
         self.charges.lines.clone_from(&sale.charges.lines);
         self.terms.customer.clone_from(&sale.terms.customer);
         self.terms.lines.clone_from(&sale.terms.lines);
+        self.kits = Kits::all_of(&sale.kits);
         self.terms.cash_rounding.clone_from(&sale.terms.cash_rounding);
         self.payments = sale
             .payments

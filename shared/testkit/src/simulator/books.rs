@@ -51,12 +51,23 @@ pub struct Goods {
     pub price: i64,
     /// Whether it is sold by weight, and not by the piece.
     pub is_weighed: bool,
-    /// Whether stock of it is kept.
+    /// Whether stock of its own is kept of it: of kits there is none.
     pub is_stocked: bool,
+    /// For a kit: SKUs of what it is made of, and how much of each in one, in thousandths.
+    pub parts: Vec<(String, i64)>,
     /// Its category.
     pub category: &'static str,
     /// What its modifier adds per unit, in ten-thousandths, or takes off; it has none where absent.
     pub extra: Option<i64>,
+}
+
+impl Goods {
+    /// What so much of it takes from the shelves: of itself, of what it is made of, or nothing.
+    pub fn taken(&self, quantity: i64) -> Vec<(String, i64)> {
+        let itself = self.is_stocked.then(|| (self.sku.clone(), quantity));
+        let parts = self.parts.iter().map(|(sku, per)| (sku.clone(), per * (quantity / 1_000)));
+        itself.into_iter().chain(parts).collect()
+    }
 }
 
 /// A line that was sold or came back.
@@ -351,6 +362,9 @@ pub type Of<T> = (String, T);
 /// The newest version of a price book's entry, and its SKU and what it says unless it was deleted.
 pub type PriceEntry = (u64, Option<(String, PriceSet)>);
 
+/// Uses above a limit, by tenant, sale, and kind and id of what was used.
+pub type GivenAbove = BTreeMap<Of<(String, String, String)>, i64>;
+
 /// What came back of a line of a sale: quantity in thousandths, worth in minor units.
 pub type CameBack = (i64, i64);
 
@@ -447,16 +461,15 @@ impl Books {
         id: &str,
         order: Order,
         restocked: &[bool],
-        stocked: impl Fn(&str) -> bool,
+        taken: impl Fn(&str, i64) -> Vec<(String, i64)>,
     ) -> Result<(), String> {
         for (line, back_on_shelf) in order.lines.iter().zip(restocked) {
-            if stocked(&line.sku) {
-                let key = (tenant.to_owned(), (order.store.clone(), line.sku.clone()));
-                let shelf = self.shelves.entry(key).or_default();
+            for (sku, quantity) in taken(&line.sku, line.quantity) {
+                let shelf = self.shelf(tenant, &order.store, &sku);
                 match (order.is_return, back_on_shelf) {
-                    (false, _) => shelf.on_hand -= line.quantity,
-                    (true, true) => shelf.on_hand += line.quantity,
-                    (true, false) => shelf.damaged += line.quantity,
+                    (false, _) => shelf.on_hand -= quantity,
+                    (true, true) => shelf.on_hand += quantity,
+                    (true, false) => shelf.damaged += quantity,
                 }
             }
         }

@@ -235,6 +235,10 @@ impl BuggyDatabase {
             Bug::UndoneOrderStands if is_cart => return !is_undone(write),
             Bug::UsesUnchecked if sk == "uses" => forget_condition(write),
             Bug::UsesNotGivenBack if sk == "uses" => return !lowers(write, "used"),
+            Bug::OfflineUseNotCounted if sk == "uses" => return !is_above_limit(write),
+            Bug::UsesAboveLimitForgotten if sk == "exception" => {
+                return !sets(write, &Change::Set("kind", "uses_above_limit".into()));
+            }
             Bug::BalanceUnchecked if sk == "balance" => {
                 forget_part_of_condition(write, |one| matches!(one, Condition::Ge("balance", _)));
             }
@@ -280,6 +284,13 @@ impl BuggyDatabase {
                     item.0.remove("charged");
                 }
             }
+            Bug::ReturnForgetsKits if is_cart => {
+                if let Write::Put { item, .. } = write
+                    && item.opt_text("kind") == Some("return")
+                {
+                    item.0.remove("kits");
+                }
+            }
             Bug::OrderRewritten if is_cart => {
                 if let Write::Put { item, .. } = write
                     && item.opt_number("lane_number").is_some()
@@ -313,6 +324,14 @@ impl BuggyDatabase {
             if let Some(at) = writes.iter().position(is_sale) {
                 writes.remove(at);
             }
+        }
+        if self.bug == Bug::KitComponentForgotten
+            && let Some(sku) = writes.iter().find_map(component_sold)
+        {
+            writes.retain(|write| {
+                let (_, pk, sk) = item_name(write);
+                !(sk == "stock" && pk.ends_with(&format!("#{sku}")) && is_movement(write, "sale"))
+            });
         }
         if self.bug == Bug::SettlementForgetsStock {
             let settles = writes.iter().any(|write| match write {
@@ -390,6 +409,17 @@ fn lowers(write: &Write, attribute: &str) -> bool {
     }
 }
 
+/// Whether a use is counted that its limit does not allow: on what is used already, not on what there may be.
+fn is_above_limit(write: &Write) -> bool {
+    matches!(
+        write,
+        Write::Update {
+            condition: Some(Condition::Ge("used", _) | Condition::Eq("used", _) | Condition::Lacks("used")),
+            ..
+        }
+    )
+}
+
 /// Whether an order is written to stand where all of it went back.
 fn is_undone(write: &Write) -> bool {
     match write {
@@ -398,6 +428,15 @@ fn is_undone(write: &Write) -> bool {
         }),
         _ => false,
     }
+}
+
+/// The first component of the first kit of a sale that is made final.
+fn component_sold(write: &Write) -> Option<String> {
+    let Write::Put { item, .. } = write else { return None };
+    item.opt_number("lane_number").and(item.get("kits"))?;
+    let cart = cart_of(item).ok().filter(|cart| cart.kind == CartKind::Sale)?;
+    let mut components = cart.lines.iter().flat_map(|line| cart.components_of(line));
+    components.next().map(|(sku, ..)| sku.to_owned())
 }
 
 /// Whether it makes a return final that is half of an exchange.

@@ -1,5 +1,6 @@
 //! Who is in the world, and what HQ uploads before the doors open.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde_json::{Value, json};
@@ -19,6 +20,9 @@ use crate::shop::caller;
 const ZONES: [&str; 4] = ["Europe/London", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"];
 /// Categories of goods.
 const CATEGORIES: [&str; 3] = ["garden", "kitchen", "party"];
+
+/// Most goods of a tenant that has kits.
+const GOODS_WITH_KITS: usize = 100;
 
 /// Who may have shops.
 const OWNERS: [&str; 2] = ["acme", "globex"];
@@ -52,12 +56,45 @@ fn tenant(chance: &Chance, id: &str) -> Tenant {
             price: if chance.percent(3) { 0 } else { chance.between(1, 250_000) },
             is_weighed: chance.percent(25),
             is_stocked: !chance.percent(8),
+            parts: Vec::new(),
             category: chance.one_of(&CATEGORIES).copied().unwrap_or_default(),
             // Never so much off that less than nothing could be left of any price.
             extra: chance.percent(30).then(|| chance.between(0, 30_000)),
         })
-        .collect();
-    Tenant { id: id.to_owned(), shops, goods, rules: Rules::drawn(chance, &CATEGORIES) }
+        .collect::<Vec<Goods>>();
+    let rules = Rules::drawn(chance, &CATEGORIES);
+    let kits = kits(&goods);
+    Tenant { id: id.to_owned(), shops, goods: goods.into_iter().chain(kits).collect(), rules }
+}
+
+/// Kits of a few of `goods`, for some tenants. They are drawn by chances of their own: a tenant without kits is the
+/// one it would be.
+fn kits(goods: &[Goods]) -> Vec<Goods> {
+    let prices = goods.iter().fold(0_u64, |sum, goods| sum.rotate_left(7) ^ goods.price.unsigned_abs());
+    let chance = Chance::new(prices);
+    let stocked: Vec<&Goods> = goods.iter().filter(|goods| goods.is_stocked).collect();
+    if goods.len() > GOODS_WITH_KITS || stocked.len() < 2 || !chance.percent(40) {
+        return Vec::new();
+    }
+    let kit = |number| {
+        let mut parts = BTreeMap::new();
+        for _ in 0..1 + chance.below(3) {
+            // The first is in every other kit, beside being what everybody wants.
+            let part = if chance.percent(50) { stocked.first() } else { chance.one_of(&stocked) };
+            let per = |part: &Goods| if part.is_weighed { 250 } else { 1_000 * chance.between(1, 2) };
+            parts.extend(part.map(|part| (part.sku.clone(), per(part))));
+        }
+        Goods {
+            sku: format!("kit-{number}"),
+            price: chance.between(1, 250_000),
+            is_weighed: false,
+            is_stocked: false,
+            parts: parts.into_iter().collect(),
+            category: chance.one_of(&CATEGORIES).copied().unwrap_or_default(),
+            extra: chance.percent(30).then(|| chance.between(0, 30_000)),
+        }
+    };
+    (1..=3).map(kit).collect()
 }
 
 /// A price as decimal text.
@@ -86,10 +123,11 @@ pub fn product_line(goods: &Goods, version: u64, price: i64) -> String {
             "name": format!("Product {}", goods.sku),
             "unit_price": decimal(price),
             "currency": "GBP",
-            "stocked": goods.is_stocked,
+            "stocked": goods.is_stocked || !goods.parts.is_empty(),
             "unit": if goods.is_weighed { "kg" } else { "piece" },
             "category": goods.category,
             "modifiers": modifiers(goods),
+            "components": components(goods),
         },
     });
     format!("{line}\n")
@@ -99,6 +137,15 @@ pub fn product_line(goods: &Goods, version: u64, price: i64) -> String {
 pub fn modifiers(goods: &Goods) -> Value {
     let of = |extra: i64| json!({ "id": "extra", "name": "Extra", "unit_price": decimal(extra) });
     goods.extra.map(of).into_iter().collect()
+}
+
+/// What a kit is made of, as its feed and its form say it; nothing for what is none.
+pub fn components(goods: &Goods) -> Value {
+    let of = |(sku, per): &(String, i64)| {
+        let quantity = if per % 1_000 == 0 { json!(per / 1_000) } else { json!(format!("0.{per:03}")) };
+        json!({ "sku": sku, "quantity": quantity })
+    };
+    goods.parts.iter().map(of).collect()
 }
 
 /// One line of the locations' feed.

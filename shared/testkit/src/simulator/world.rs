@@ -18,7 +18,7 @@ use tillstream_app::environment::Environment;
 use tillstream_app::ports::{EventStream, WakeUpQueue};
 
 use super::Settings;
-use super::books::{Books, Goods, Shop};
+use super::books::{Books, GivenAbove, Goods, Shop};
 use super::chance::Chance;
 use super::clients::Follower;
 use super::clock::{Clock, MachineClock, ProcessMemory};
@@ -110,6 +110,8 @@ pub struct World {
     pub course: RefCell<Course>,
     /// What those who follow the stock know of it, by tenant.
     pub followers: RefCell<BTreeMap<String, Follower>>,
+    /// What sales gave above limits, as the counters showed it.
+    pub given_above: RefCell<GivenAbove>,
     /// Restores of the orders.
     pub restores: Restores,
     /// How often the weather changed.
@@ -144,6 +146,11 @@ impl Tenant {
     /// A product by its SKU.
     pub fn goods_of(&self, sku: &str) -> Option<&Goods> {
         self.goods.iter().find(|goods| goods.sku == sku)
+    }
+
+    /// What so much of a product takes from the shelves.
+    pub fn taken(&self, sku: &str, quantity: i64) -> Vec<(String, i64)> {
+        self.goods_of(sku).map(|goods| goods.taken(quantity)).unwrap_or_default()
     }
 }
 
@@ -199,6 +206,7 @@ impl World {
             books: RefCell::default(),
             course: RefCell::default(),
             followers: RefCell::default(),
+            given_above: RefCell::default(),
             restores: Restores::default(),
             weather_changes: Cell::new(0),
             violation: RefCell::default(),

@@ -10,6 +10,7 @@ use tillstream_domain::quantity::{Quantity, Unit};
 use super::item::{Applied, StoredBackorder};
 use super::queue::LastNumber;
 use super::{Answer, find};
+use crate::catalog::kits::require_sellable;
 use crate::database::{Cancellation, DatabaseError};
 use crate::error::{Error, Refusal, Result};
 use crate::fields::{text, typed_id};
@@ -71,6 +72,9 @@ async fn terms_of(
     let scope = &caller.scope;
     let (location_id, sku) = (request.location_id.as_str(), request.sku.as_str());
     let products = resolve(ports, scope, &[location_id], &[sku], |_| "sku".to_owned()).await?;
+    if let Some(product) = products.get(sku) {
+        require_sellable(product, "sku")?;
+    }
     let unit = products.get(sku).map(|product| product.unit).unwrap_or_default();
     let quantity = request.quantity.resolve(unit).and_then(Quantity::positive);
     let quantity =
@@ -89,7 +93,8 @@ async fn terms_of(
 ///
 /// # Errors
 /// 403 `store_out_of_reach`; 404 `location_not_found`; 409 `backorders_not_allowed`, `backorder_exists`; 422 for what is
-/// not valid, `quantity_invalid`, `needed_by_out_of_range`, `sku_unknown`, `sku_not_stocked`, `idempotency_key_reused`.
+/// not valid, `quantity_invalid`, `needed_by_out_of_range`, `sku_unknown`, `sku_not_stocked`, `sku_is_a_kit`,
+/// `variant_required`, `idempotency_key_reused`.
 pub async fn place(
     ports: &Ports,
     caller: &Caller,

@@ -62,6 +62,7 @@ fn writes(
         state: State::Active,
         version: 1,
         lines: vec![line],
+        kits: Vec::new(),
         expires_at,
         created_at: now,
         created_by: ACTOR.to_owned(),

@@ -140,10 +140,14 @@ async fn end<T: Serialize>(
                 return Err(Refusal::conflict("nothing_counted", detail).into());
             }
             let needed = needs_approval(ports, caller, &stored, now).await?;
-            let grant =
-                stock_grant::permit(ports, caller, asked.approval_id, needed, &bound_of(&stored), now)
-                    .await?;
-            if let Some(grant) = grant {
+            let permitted =
+                stock_grant::permit(ports, caller, asked.approval_id, needed, &bound_of(&stored), now).await;
+            if permitted.is_err() && find_in_reach(ports, caller, id).await?.version != stored.version {
+                // Not read at one moment: it may be this very request, sent twice, that used the approval.
+                attempts.at_once("the sheet changed meanwhile")?;
+                continue;
+            }
+            if let Some(grant) = permitted? {
                 approval = Some((grant.approval_id().to_owned(), grant.approved_by().to_owned()));
                 let used = StockUse { caller, at: now, key, resource_id: id };
                 writes.push(grant.used_by(&used)?);

@@ -11,7 +11,7 @@ use crate::stock::counters::Movement;
 use crate::stock::holds::{Ending, EndingWrite, Located, end_holds, has_moved};
 use crate::stock::long_reservations::header::Step;
 use crate::stock::long_reservations::settle::sold_holds;
-use crate::stock::reservation_item::{KeyedRequest, OfLines, Reservation, State};
+use crate::stock::reservation_item::{KeyedRequest, OfLines, Reservation, SoldInPart, State};
 use crate::tenancy::TenantScope;
 
 /// The next version of a long reservation.
@@ -47,7 +47,7 @@ pub(in crate::stock) fn commit_whole(
 pub(in crate::stock) fn commit_part(
     scope: &TenantScope,
     reservation: &Reservation,
-    sold: &OfLines,
+    sold: &SoldInPart,
     request: &KeyedRequest<'_>,
     at: (&Movement, Timestamp),
 ) -> Result<(Reservation, Vec<Write>)> {
@@ -59,7 +59,7 @@ pub(in crate::stock) fn commit_part(
     for chunk in reservation.long.iter().flat_map(|long| &long.chunks) {
         let mut after = chunk.clone();
         for (line, at) in after.lines.iter_mut().zip(first..) {
-            let of_line = sold.iter().filter(|(position, _)| *position == at);
+            let of_line = sold.lines.iter().filter(|(position, _)| *position == at);
             line.commits.extend(of_line.map(|(_, quantity)| (ordinal, *quantity)));
         }
         first += chunk.lines.len();
@@ -69,10 +69,14 @@ pub(in crate::stock) fn commit_part(
             writes.push(chunk.replace(scope, reservation, &after)?);
         }
     }
-    for (at, quantity) in sold {
+    for (at, quantity) in &sold.lines {
         if let Some(line) = next.lines.get_mut(*at) {
             line.committed = line.committed.plus(*quantity);
         }
+    }
+    if !sold.kits.is_empty() {
+        next.commit_kits(&sold.kits);
+        writes.extend(next.put_kits(scope)?);
     }
     writes.insert(0, reservation.replace(scope, &next)?);
     Ok((next, writes))

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::keys;
 use crate::pos::identity::spread;
 use crate::stock::counters::Movement;
+use crate::stock::kits;
 use crate::stock::long_reservations::chunk::Chunk;
 use crate::stock::reservation_item::{Reservation, State};
 use crate::tenancy::TenantScope;
@@ -29,6 +30,8 @@ pub struct Long {
     pub chunk_count: u32,
     /// They; none until they were read.
     pub chunks: Vec<Chunk>,
+    /// Whether kits are among what was asked for: they stand in an item of their own.
+    pub has_kits: bool,
     /// What is being done, and what the ledger says of it.
     pub step: Option<Step>,
     /// When the keeper goes on with what is under way, in epoch milliseconds.
@@ -81,6 +84,7 @@ impl Long {
             attempt: item.number("attempt")?,
             chunk_count: u32::try_from(chunk_count).map_err(Error::bug)?,
             chunks: Vec::new(),
+            has_kits: item.opt_number("has_kits").is_some(),
             step: item.opt_text("step").map(|_| item.json("step")).transpose()?,
             due_at: item.opt_number("due_at"),
         }))
@@ -92,6 +96,9 @@ impl Long {
     /// A bug if it cannot be JSON.
     pub fn attributes(&self, item: Item, of: &Reservation) -> Result<Item> {
         let mut item = item.with("attempt", self.attempt).with("chunks", i64::from(self.chunk_count));
+        if self.has_kits {
+            item = item.with("has_kits", 1);
+        }
         if let Some(step) = &self.step {
             item = item.with_json("step", step)?;
         }
@@ -110,7 +117,7 @@ impl Long {
 }
 
 /// Position of the last request that took effect.
-pub(super) fn last_ordinal(reservation: &Reservation) -> u32 {
+pub(in crate::stock) fn last_ordinal(reservation: &Reservation) -> u32 {
     u32::try_from(reservation.keys.len().saturating_sub(1)).unwrap_or(u32::MAX)
 }
 
@@ -161,6 +168,21 @@ impl Reservation {
         Ok(Write::Put { table: Table::Stock, item: next.item(scope)?, condition: Some(self.as_read()) })
     }
 
+    /// Writes what it says of kits, beside the header or over what was there: whoever writes this writes the header
+    /// too, on its condition. `None` where there are none.
+    ///
+    /// # Errors
+    /// A bug if it cannot be encoded.
+    pub(super) fn put_kits(&self, scope: &TenantScope) -> Result<Option<Write>> {
+        let Some(long) = self.long.as_ref().filter(|long| long.has_kits) else { return Ok(None) };
+        let item = Item::new(&scope.reservation_kits(&self.id))
+            .with("tenant_id", scope.tenant_id())
+            .with("reservation_id", self.id.as_str())
+            .with("attempt", long.attempt)
+            .with("kits", kits::stored(&self.kits, &self.lines)?);
+        Ok(Some(Write::Put { table: Table::Stock, item, condition: None }))
+    }
+
     /// Takes the header away, and the chunks with it.
     pub(super) fn remove(&self, scope: &TenantScope) -> Vec<Write> {
         let header = scope.reservation(&self.id);
@@ -172,6 +194,10 @@ impl Reservation {
             key: scope.reservation_chunk(&self.id, number),
             condition: None,
         }));
+        if self.long.as_ref().is_some_and(|long| long.has_kits) {
+            let key = scope.reservation_kits(&self.id);
+            writes.push(Write::Delete { table: Table::Stock, key, condition: None });
+        }
         writes
     }
 
@@ -225,12 +251,11 @@ pub(in crate::stock) async fn with_chunks(
     mut header: Reservation,
 ) -> Result<Option<Reservation>> {
     let Some(long) = &mut header.long else { return Ok(Some(header)) };
-    let get = |number| Get {
-        table: Table::Stock,
-        key: scope.reservation_chunk(&header.id, number),
-        consistency: Consistency::Strong,
-    };
-    let items = database.get_many((0..long.chunk_count).map(get).collect()).await?;
+    let get = |key| Get { table: Table::Stock, key, consistency: Consistency::Strong };
+    let chunks = (0..long.chunk_count).map(|number| scope.reservation_chunk(&header.id, number));
+    let kits = long.has_kits.then(|| scope.reservation_kits(&header.id));
+    let mut items = database.get_many(chunks.chain(kits).map(get).collect()).await?;
+    let kits = if long.has_kits { items.pop() } else { None };
     for (number, item) in (0..).zip(&items) {
         match item.as_ref().map(|item| Chunk::of(number, item)).transpose()? {
             Some(chunk) if chunk.attempt == long.attempt => long.chunks.push(chunk),
@@ -240,5 +265,11 @@ pub(in crate::stock) async fn with_chunks(
     let known = u32::try_from(header.keys.len()).unwrap_or(u32::MAX);
     let lines = long.chunks.iter().flat_map(|chunk| &chunk.lines);
     header.lines = lines.map(|line| line.held_before(known)).collect();
+    if let Some(item) = kits {
+        match item.filter(|item| item.opt_number("attempt") == Some(long.attempt)) {
+            Some(item) => header.kits = kits::read_before(item.bytes("kits")?, &header.lines, known)?,
+            None => return Ok(None),
+        }
+    }
     Ok(Some(header))
 }

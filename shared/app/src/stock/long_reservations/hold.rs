@@ -53,6 +53,8 @@ fn wanted(chunk: &Chunk) -> Vec<Wanted> {
         sku: line.sku.clone(),
         quantity: line.quantity,
         unit: line.unit,
+        // Nothing of the catalogue is noted of it.
+        is_named: false,
     };
     chunk.lines.iter().enumerate().map(line).collect()
 }

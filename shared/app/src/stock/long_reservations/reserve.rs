@@ -85,7 +85,8 @@ fn planned(reservation: &Reservation, wanted: &[Wanted], attempt: i64, now: Time
         ..reservation.clone()
     };
     let chunk_count = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
-    planned.long = Some(Long { attempt, chunk_count, chunks, step: None, due_at: None });
+    let has_kits = !planned.kits.is_empty();
+    planned.long = Some(Long { attempt, chunk_count, chunks, has_kits, step: None, due_at: None });
     planned.stands_since(None, now);
     planned
 }
@@ -95,6 +96,7 @@ fn create(scope: &TenantScope, planned: &Reservation) -> Result<Vec<Write>> {
     for chunk in planned.long.iter().flat_map(|long| &long.chunks) {
         writes.push(chunk.create(scope, planned)?);
     }
+    writes.extend(planned.put_kits(scope)?);
     Ok(writes)
 }
 
@@ -149,7 +151,7 @@ pub(in crate::stock) async fn reserve(
                     attempts.at_once("the reservation is there")?;
                     continue;
                 }
-                return Err(refused_for(ports, caller, wanted, &short).await?);
+                return Err(refused_for(ports, caller, (wanted, &reservation.kits), &short).await?);
             }
         };
         let attempt = request_number(ports.environment.as_ref());
@@ -173,7 +175,7 @@ pub(in crate::stock) async fn reserve(
             Driven::Rest(standing) => return answer_of_standing(&standing, request),
             Driven::Gone(short) if !short.is_empty() => {
                 let by_position = positions(wanted, short);
-                return Err(refused_for(ports, caller, wanted, &by_position).await?);
+                return Err(refused_for(ports, caller, (wanted, &reservation.kits), &by_position).await?);
             }
             // Its time was over before all was held, or the keeper took it for forgotten.
             Driven::Gone(_) => attempts.after_a_wait("the reservation was given up").await?,

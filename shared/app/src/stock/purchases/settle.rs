@@ -114,9 +114,9 @@ impl Asked<'_> {
 fn refused(error: PurchaseError, order: &StoredPurchase) -> Error {
     let detail = error.to_string();
     match error {
-        PurchaseError::Closed(status) => {
-            Refusal::conflict("purchase_order_closed", detail).with_extra("status", status.name()).into()
-        }
+        PurchaseError::Closed(status) => Refusal::conflict("purchase_order_closed", detail)
+            .with_extra("purchase_order_status", status.name())
+            .into(),
         PurchaseError::NotCancellable => Refusal::conflict("purchase_order_not_cancellable", detail).into(),
         PurchaseError::TooManySteps => Refusal::conflict("too_many_steps", detail).into(),
         PurchaseError::Nothing => Refusal::field("lines", "nothing_counted", detail).into(),

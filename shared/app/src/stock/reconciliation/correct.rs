@@ -239,11 +239,25 @@ pub async fn correct(
             return Ok(Corrected { exception: shown_exception(&item)?, replayed });
         }
         let bound = bound_of(Some(&item))?;
-        let grant = permit(ports, caller, request.approval_id.as_deref(), true, &bound, now).await?;
+        // Exception, approval and stock are not read at one moment: what refuses may be what this very request, sent
+        // twice, has done.
+        let changed = async || -> Result<bool> {
+            Ok(ports.database.get(get.clone()).await?.is_none_or(|now| now != item))
+        };
+        let permitted = permit(ports, caller, request.approval_id.as_deref(), true, &bound, now).await;
+        if permitted.is_err() && changed().await? {
+            attempts.at_once("the exception changed meanwhile")?;
+            continue;
+        }
+        let grant = permitted?;
         let name = name_of(&item)?;
         let compared_version = item.number("compared_version")?;
         let parts = parts_ever(ports, scope, name.location_id, name.sku).await?;
         if version_of(&parts) != compared_version {
+            if changed().await? {
+                attempts.at_once("the exception changed meanwhile")?;
+                continue;
+            }
             let repair = repair_of(ports, scope, &name).await?;
             return Err(compare_anew(ports, scope, &name, repair.seen, now).await?);
         }
@@ -255,6 +269,10 @@ pub async fn correct(
         let repair = repair_of(ports, scope, &name).await?;
         let known = findings_of(&item)?;
         if repair.seen.version != compared_version || !repair.seen.is_like(&known) {
+            if changed().await? {
+                attempts.at_once("the exception changed meanwhile")?;
+                continue;
+            }
             if repair.seen.findings.is_empty() && !repair.seen.is_complete {
                 return Err(Error::retryable("the ledger is behind the stock"));
             }

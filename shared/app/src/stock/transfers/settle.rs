@@ -134,7 +134,7 @@ fn refused(error: TransferError, lines: &[TransferLine]) -> Error {
     let detail = error.to_string();
     match error {
         TransferError::Closed(status) => {
-            Refusal::conflict("transfer_closed", detail).with_extra("status", status.name())
+            Refusal::conflict("transfer_closed", detail).with_extra("transfer_status", status.name())
         }
         TransferError::NotCancellable => Refusal::conflict("transfer_not_cancellable", detail),
         TransferError::AboveShipped { sku, outstanding, .. } => {

@@ -102,6 +102,7 @@ async fn short_of(
                 requested: line.shipped,
                 unit: line.unit,
                 stock: *stock,
+                kits: Vec::new(),
             })
         })
         .collect();

@@ -312,3 +312,171 @@ async fn what_is_left_of_a_promotion_is_given() {
         assert_eq!(totals(&world.sell(cart, "cash").await), [300, off, 0, 300 - off], "{cart}");
     }
 }
+
+/// What parts of a promotion's counter say is used.
+fn used_of_promotion(world: &World, id: &str) -> Vec<i64> {
+    let items = world.database.items(Table::Orders);
+    let is_part = |item: &&Item| item.opt_text("pk").unwrap().contains(&format!("uses#promotion#{id}#"));
+    items.iter().filter(is_part).map(|item| item.number("used").unwrap()).collect()
+}
+
+/// Pays so many carts, then makes all of them final at once; whoever is refused the promotion goes on without it.
+/// Answers how often it was given, over all.
+async fn sell_at_once(world: &World, promotion: &'static str, name: &str, carts: usize, pieces: u32) -> i64 {
+    let named = |n: usize| (format!("r-{}", n % 4 + 1), format!("{name}-{n}"));
+    for (register, cart) in (0..carts).map(named) {
+        world.cart_at(&register, &cart, &[("B", pieces)]).await;
+        let tendering = view(&world.at(&register, &cart, "set_tendering", json!({})).await.unwrap());
+        let pay = json!({"tender": "card", "amount": tendering["totals"]["due"]});
+        world.at(&register, &cart, "add_payment", pay).await.unwrap();
+    }
+    let tasks: Vec<_> = (0..carts)
+        .map(named)
+        .map(|(register, cart)| {
+            let shop = world.shop.clone();
+            tokio::spawn(async move {
+                let send = async |key: &str, action: &str, more: Value| {
+                    let mut payload = json!({"cart_id": cart});
+                    payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+                    shop.at(&register, &format!("{cart}-{key}"), action, payload).await
+                };
+                let refused = match send("done", "finalize_order", json!({})).await {
+                    Ok(done) => return view(&done),
+                    Err(refused) => refused,
+                };
+                let known = ["promotion_limit_reached", "promotion_unavailable"];
+                assert!(known.contains(&refused.code().unwrap_or_default()), "{refused:?}");
+                let without = send("off", "remove_promo", json!({"promo_id": promotion})).await.unwrap();
+                let due = view(&without)["totals"]["due"].clone();
+                send("rest", "add_payment", json!({"tender": "card", "amount": due})).await.unwrap();
+                view(&send("again", "finalize_order", json!({})).await.unwrap())
+            })
+        })
+        .collect();
+    let mut given = 0;
+    for task in tasks {
+        let sold = task.await.unwrap();
+        assert_eq!(sold["state"], json!("finalized"));
+        given += totals(&sold)[1];
+    }
+    given
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_64_sales_at_once_ten_have_the_promotion_and_all_are_sold() {
+    let world = World::open().await;
+    let penny = json!({"fixed_amount": {"amount": 1, "per": "unit"}});
+    let ten =
+        json!({"benefit": penny, "currency": "GBP", "target": {"skus": ["B"]}, "limits": {"total": 10}});
+    world.promotion("ten", ten).await;
+    let given = sell_at_once(&world, "ten", "c", 64, 1).await;
+    assert_eq!((given, used_of_promotion(&world, "ten")), (10, vec![10]));
+    assert_eq!(world.shop.counters(STORE, "B").await.unwrap().on_hand, 936_000);
+    // What is voided is there again, and no more.
+    let mut voided = 0;
+    for cart in (0..64).map(|n| format!("c-{n}")) {
+        let order = world.order(&cart).await;
+        if voided < 3 && order.totals().unwrap().discount > 0 {
+            let void = json!({"order_id": cart, "reason": "x"});
+            world.shop.at(&order.register_id, &format!("void-{cart}"), "void_order", void).await.unwrap();
+            voided += 1;
+        }
+    }
+    assert_eq!((voided, used_of_promotion(&world, "ten")), (3, vec![7]));
+    let given = sell_at_once(&world, "ten", "d", 16, 1).await;
+    assert_eq!((given, used_of_promotion(&world, "ten")), (3, vec![10]));
+}
+
+/// Nobody is there to take it off: the others are placed without.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_64_orders_at_once_ten_have_the_promotion_and_all_are_placed() {
+    let world = World::open().await;
+    let half = json!({"percentage": {"bps": 5_000}});
+    world
+        .promotion("ten", json!({"benefit": half, "target": {"skus": ["B"]}, "limits": {"total": 10}}))
+        .await;
+    let tasks: Vec<_> = (0..64)
+        .map(|n| {
+            let shop = world.shop.clone();
+            let wanted = json!({"order_id": format!("o-{n}"), "store_id": STORE, "channel": "web",
+                "lines": [{"sku": "B", "quantity": 2}]});
+            let wanted = serde_json::from_value(wanted).unwrap();
+            tokio::spawn(async move {
+                let who = caller("demo", &[Role::Integration]);
+                tillstream_app::orders::place::place(&shop.ports, &who, &format!("k-{n}"), wanted).await
+            })
+        })
+        .collect();
+    let mut given = 0;
+    for task in tasks {
+        let placed = task.await.unwrap().unwrap();
+        given += placed.cart.totals().unwrap().discount;
+    }
+    assert_eq!((given, used_of_promotion(&world, "ten")), (10 * 100, vec![10]));
+}
+
+/// Sales of three uses each, over sixteen parts of twelve or thirteen: to the last use, wherever it is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_split_counter_of_a_promotion_gives_its_limit_to_the_last_use_and_no_more() {
+    let world = World::open().await;
+    let penny = json!({"fixed_amount": {"amount": 1, "per": "unit"}});
+    let many =
+        json!({"benefit": penny, "currency": "GBP", "target": {"skus": ["B"]}, "limits": {"total": 200}});
+    world.promotion("many", many).await;
+    let mut given = sell_at_once(&world, "many", "a", 60, 3).await;
+    given += sell_at_once(&world, "many", "b", 30, 3).await;
+    for n in 0..40 {
+        given += sell_at_once(&world, "many", &format!("c{n}"), 1, 3).await;
+    }
+    let used = used_of_promotion(&world, "many");
+    assert_eq!((given, used.iter().sum::<i64>(), used.len()), (200, 200, 16), "{used:?}");
+    assert!(used.iter().all(|used| (12..=13).contains(used)), "each its share: {used:?}");
+    // Whoever tenders later is not given it, until a sale is undone.
+    let late = world.cart("late", &[("B", 3)]).await;
+    assert_eq!(totals(&late)[1], 3, "nobody has looked yet");
+    assert_eq!(totals(&world.sell("late", "card").await), [300, 0, 0, 300]);
+    let mut undone = None;
+    for cart in (0..60).map(|n| format!("a-{n}")) {
+        let order = world.order(&cart).await;
+        undone = undone.or_else(|| (order.totals().unwrap().discount == 3).then_some(order));
+    }
+    let undone = undone.unwrap();
+    let void = json!({"order_id": undone.id, "reason": "x"});
+    world.shop.at(&undone.register_id, "void", "void_order", void).await.unwrap();
+    let given = sell_at_once(&world, "many", "d", 3, 3).await;
+    assert_eq!((given, used_of_promotion(&world, "many").iter().sum::<i64>()), (3, 200));
+}
+
+/// Others are at the counter all the time: the promotion is refused, and the sale goes on without it.
+#[tokio::test]
+async fn trouble_with_a_counter_refuses_the_promotion_and_never_the_sale() {
+    for limit in [5, 500] {
+        let world = World::open().await;
+        let half = json!({"percentage": {"bps": 5_000}});
+        let limits = json!({"benefit": half, "target": {"skus": ["B"]}, "limits": {"total": limit}});
+        world.promotion("busy", limits).await;
+        world.cart("c", &[("B", 2)]).await;
+        world.send("c", "set_tendering", json!({})).await;
+        world.send("c", "add_payment", json!({"tender": "card", "amount": gbp(100)})).await;
+        let busy = Arc::new(FaultyDatabase::new(world.database.clone()));
+        busy.keep_busy("uses#promotion");
+        let ports = Ports { database: busy, environment: world.environment.clone() };
+        let shop = Shop { ports, scope: world.shop.scope.clone() };
+        let finalize = json!({"cart_id": "c"});
+        let refused = shop.command("f", "finalize_order", finalize.clone()).await.unwrap_err();
+        assert_eq!(refused.code(), Some("promotion_unavailable"));
+        shop.command("x", "remove_promo", json!({"cart_id": "c", "promo_id": "busy"})).await.unwrap();
+        let pay = json!({"cart_id": "c", "tender": "card", "amount": gbp(100)});
+        shop.command("p", "add_payment", pay).await.unwrap();
+        let done = view(&shop.command("f", "finalize_order", finalize).await.unwrap());
+        assert_eq!(totals(&done), [200, 0, 0, 200]);
+        // An order is placed without it at once.
+        let wanted = json!({"order_id": "o", "store_id": STORE, "channel": "web",
+            "lines": [{"sku": "B", "quantity": 2}]});
+        let who = caller("demo", &[Role::Integration]);
+        let wanted = serde_json::from_value(wanted).unwrap();
+        let placed = tillstream_app::orders::place::place(&shop.ports, &who, "k", wanted).await.unwrap();
+        assert_eq!(placed.cart.totals().unwrap().total, 200);
+        assert!(used_of_promotion(&world, "busy").is_empty());
+    }
+}

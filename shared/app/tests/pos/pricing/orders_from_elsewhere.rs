@@ -15,23 +15,23 @@ use tillstream_testkit::faults::Fault;
 
 use super::*;
 
-fn order(id: &str, lines: Value, more: Value) -> Value {
+pub(super) fn order(id: &str, lines: Value, more: Value) -> Value {
     let mut order = json!({"order_id": id, "store_id": STORE, "channel": "web", "lines": lines});
     order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     order
 }
 
-fn one_of(sku: &str) -> Value {
+pub(super) fn one_of(sku: &str) -> Value {
     json!([{"sku": sku, "quantity": 1}])
 }
 
-async fn send(ports: &Ports, key: &str, order: Value) -> Result<Executed> {
+pub(super) async fn send(ports: &Ports, key: &str, order: Value) -> Result<Executed> {
     let order = tillstream_contracts::strict_json::typed(order).unwrap();
     place(ports, &caller("demo", &[Role::Integration]), key, order).await
 }
 
 /// Code and field of a refusal.
-fn named(answer: Result<Executed>) -> (String, String) {
+pub(super) fn named(answer: Result<Executed>) -> (String, String) {
     match answer {
         Ok(executed) => panic!("{:?}", executed.cart),
         Err(Error::Rejected(refusal)) => {
@@ -42,7 +42,7 @@ fn named(answer: Result<Executed>) -> (String, String) {
     }
 }
 
-fn snapshot(world: &World) -> Vec<Vec<Item>> {
+pub(super) fn snapshot(world: &World) -> Vec<Vec<Item>> {
     Table::ALL.into_iter().map(|table| world.database.items(table)).collect()
 }
 
@@ -64,7 +64,7 @@ async fn rules(world: &World) {
 }
 
 /// What a cart was charged and asked for, beside what differs between a till and elsewhere.
-fn charged(cart: &Cart) -> impl PartialEq + std::fmt::Debug {
+pub(super) fn charged(cart: &Cart) -> impl PartialEq + std::fmt::Debug {
     let lines: Vec<_> = cart
         .lines
         .iter()
@@ -349,7 +349,7 @@ async fn an_order_is_not_refused_for_the_use_that_it_took_itself() {
 }
 
 /// Of more SKUs than a transaction takes.
-async fn long_lines(world: &World) -> Value {
+pub(super) async fn long_lines(world: &World) -> Value {
     let mut lines = Vec::new();
     for n in 0..120 {
         world.shop.product(STORE, &format!("P{n}"), "1", 10).await.unwrap();

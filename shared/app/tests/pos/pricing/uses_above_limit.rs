@@ -482,3 +482,28 @@ async fn whoever_is_next_online_is_refused() {
     assert!(matches!(refused, Err(Error::Rejected(refusal)) if refusal.code == "coupon_limit_reached"));
     assert_eq!(tasks(&world).await.len(), 2);
 }
+
+/// Of a promotion whose counter is split: what is left anywhere is taken first, and only the rest is above.
+#[tokio::test]
+async fn a_sale_takes_what_is_left_of_every_part_before_it_is_a_task() {
+    let world = World::open().await;
+    let penny = json!({"fixed_amount": {"amount": 1, "per": "unit"}});
+    let many =
+        json!({"benefit": penny, "currency": "GBP", "target": {"skus": ["B"]}, "limits": {"total": 200}});
+    world.promotion("many", many).await;
+    for part in 0..16_u32 {
+        // Thirteen each of the first eight, twelve of the others; of two parts one use is left.
+        let share = if part < 8 { 13_i64 } else { 12 };
+        let used = share - i64::from([2, 9].contains(&part));
+        let item = Item::new(&world.shop.scope.uses("promotion", "many", part)).with("used", used);
+        let write = Write::Put { table: Table::Orders, item, condition: None };
+        world.database.write(write).await.unwrap();
+    }
+    for _ in 0..2 {
+        assert!(upload(&world.shop.ports, &sale("off", &json!({}), &[("B", 3)], None, 297)).await.is_empty());
+        assert_eq!(tasks(&world).await, [task("off", "many", 1)]);
+        let items = world.database.items(Table::Orders);
+        let used: Vec<i64> = items.iter().filter_map(|item| item.opt_number("used")).collect();
+        assert_eq!(used.iter().sum::<i64>(), 201, "{used:?}");
+    }
+}

@@ -192,8 +192,8 @@ impl Desk<'_> {
             ..turned_round(&order, sale)
         };
         let all = vec![true; back.lines.len()];
-        let stocked = |sku: &str| self.owner.goods_of(sku).is_some_and(|goods| goods.is_stocked);
-        let entered = world.books.borrow_mut().enter(&self.owner.id, &counted.id, back, &all, stocked);
+        let taken = |sku: &str, quantity: i64| self.owner.taken(sku, quantity);
+        let entered = world.books.borrow_mut().enter(&self.owner.id, &counted.id, back, &all, taken);
         if let Err(seen) = entered {
             world.fail("one command, one effect", seen);
         }

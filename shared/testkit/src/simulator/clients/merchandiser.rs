@@ -144,8 +144,9 @@ impl Merchandiser<'_> {
         self.price_may_be(&goods.sku, PriceSet::of(price));
         let body: ProductBody = serde_json::from_value(json!({
             "sku": goods.sku, "name": format!("Product {}", goods.sku), "unit_price": decimal(price),
-            "currency": "GBP", "stocked": goods.is_stocked, "category": goods.category,
-            "modifiers": set_up::modifiers(&goods),
+            "currency": "GBP", "stocked": goods.is_stocked || !goods.parts.is_empty(),
+            "category": goods.category, "modifiers": set_up::modifiers(&goods),
+            "components": set_up::components(&goods),
             "unit": if goods.is_weighed { "kg" } else { "piece" },
         }))
         .map_err(|error| self.world().fail("the simulator works", error.to_string()))

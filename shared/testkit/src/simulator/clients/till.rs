@@ -680,10 +680,10 @@ impl Till {
                 if sale.is_some() || cart.is_return { "returned" } else { "completed" }.to_owned(),
             ],
         };
-        let stocked = |sku: &str| owner.goods_of(sku).is_some_and(|goods| goods.is_stocked);
+        let taken = |sku: &str, quantity: i64| owner.taken(sku, quantity);
         let all = vec![true; order.lines.len()];
         let restocked = if restocked.is_empty() { &all } else { restocked };
-        let entered = world.books.borrow_mut().enter(&owner.id, &cart.id, order, restocked, stocked);
+        let entered = world.books.borrow_mut().enter(&owner.id, &cart.id, order, restocked, taken);
         if let Err(seen) = entered {
             world.fail("one command, one effect", seen);
         }

@@ -18,7 +18,7 @@ use tillstream_contracts::orders::PlaceOrder;
 use tillstream_domain::cart::Cart;
 use tillstream_domain::quantity::QuantityInput;
 
-use super::super::books::{Line as Sold, Order, Paid, Shop};
+use super::super::books::{Goods, Line as Sold, Order, Paid, Shop};
 use super::super::rules::Rules;
 use super::super::set_up::{self, decimal};
 use super::super::world::{Tenant, World};
@@ -75,7 +75,8 @@ impl WebShop {
     fn wanted(&self) -> Vec<(String, i64, i64)> {
         let world = &self.line.world;
         let Some(owner) = world.tenants.get(self.tenant) else { return Vec::new() };
-        let stocked: Vec<_> = owner.goods.iter().filter(|goods| goods.is_stocked).collect();
+        let has_stock = |goods: &&Goods| goods.is_stocked || !goods.parts.is_empty();
+        let stocked: Vec<_> = owner.goods.iter().filter(has_stock).collect();
         let many = if stocked.len() > 100 && world.chance.percent(8) { 104 } else { 3 };
         let mut wanted = std::collections::BTreeMap::new();
         let lines = if many > 3 { many } else { 1 + world.chance.below(many) };
@@ -289,9 +290,9 @@ impl WebShop {
 
     fn enter_committed(&self, wanted: &[(String, i64, i64)]) {
         let mut books = self.line.world.books.borrow_mut();
-        for (sku, quantity, _) in wanted {
-            let key = (self.caller.scope.tenant_id().to_owned(), (self.shop_id.clone(), sku.clone()));
-            books.shelves.entry(key).or_default().on_hand -= quantity;
+        let Some(owner) = self.line.world.tenants.get(self.tenant) else { return };
+        for (sku, quantity) in wanted.iter().flat_map(|(sku, quantity, _)| owner.taken(sku, *quantity)) {
+            books.shelf(&owner.id, &self.shop_id, &sku).on_hand -= quantity;
         }
     }
 
@@ -382,8 +383,11 @@ pub fn enter(
         statuses: vec![is.status.clone()],
     };
     let all = vec![true; order.lines.len()];
-    let stocked = |sku: &str| !place.moved && place.owner.goods_of(sku).is_some_and(|goods| goods.is_stocked);
-    let entered = world.books.borrow_mut().enter(&place.owner.id, id, order, &all, stocked);
+    let taken = |sku: &str, quantity: i64| match place.moved {
+        true => Vec::new(),
+        false => place.owner.taken(sku, quantity),
+    };
+    let entered = world.books.borrow_mut().enter(&place.owner.id, id, order, &all, taken);
     if let Err(seen) = entered {
         world.fail("one command, one effect", seen);
     }

@@ -38,6 +38,10 @@ bugs! {
     MovementForgetsItsDelta,
     /// Of an order's products one is left on the shelf.
     StockOfOneLineForgotten,
+    /// Of a kit that is sold one component is left on the shelf.
+    KitComponentForgotten,
+    /// A return forgets what the kits are made of that come back.
+    ReturnForgetsKits,
     /// A committed hold leaves the shelf, and stays reserved.
     ReservedForgotten,
     /// A cart that is brought back stays in the list of parked ones.
@@ -70,6 +74,10 @@ bugs! {
     UsesUnchecked,
     /// What an undone sale used stays used.
     UsesNotGivenBack,
+    /// What a register gave above a limit while it was cut off is not counted.
+    OfflineUseNotCounted,
+    /// It is counted, and nobody is told.
+    UsesAboveLimitForgotten,
     /// A gift card is spent without looking what it holds.
     BalanceUnchecked,
     /// A request to pay in to a gift card, or out of it, is not remembered.

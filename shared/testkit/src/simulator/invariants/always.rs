@@ -4,14 +4,11 @@ use std::collections::BTreeMap;
 
 use tillstream_app::database::{Item, Table};
 use tillstream_app::pos::cart_item::cart_of;
-use tillstream_domain::cart::CartKind;
 
 use super::super::world::World;
+use super::coins::Coins;
 use super::priced::Counters;
 use crate::memory_database::StreamChange;
-
-/// Most coins by which what is left of the cash of a sale may be less than its last return is worth.
-const LAST_RETURN_COINS: i64 = 20;
 
 /// What was seen of the changes so far.
 #[derive(Default)]
@@ -21,6 +18,7 @@ pub struct Watch {
     /// Who has which number, by tenant and lane.
     numbers: BTreeMap<(String, String, i64), String>,
     counters: Counters,
+    coins: Coins,
     /// The sale that became final last.
     sale: String,
     /// Restores that were seen.
@@ -36,6 +34,7 @@ impl Watch {
         if self.restores != world.restores.count.get() {
             // Counters are what they were at the backup; numbers that were given out stay given out.
             self.counters = Counters::of(world);
+            self.coins = Coins::of(world);
             self.restores = world.restores.count.get();
         }
         if world.memory.last_change(Table::Orders) > self.orders_seen {
@@ -130,7 +129,31 @@ impl Watch {
         if let Some(other) = other.filter(|other| *other != pk) {
             return Err(("a number is given once", format!("{lane}:{given} to {other} and {pk}")));
         }
-        money(world, new)
+        self.money(world, new)
+    }
+
+    /// Lines sum to totals, payments less change are the total.
+    fn money(&mut self, world: &World, item: &Item) -> Result<(), Fault> {
+        let cart = cart_of(item).map_err(|error| ("an order can be read", error.to_string()))?;
+        let mut sum = 0;
+        for line in &cart.lines {
+            let amounts =
+                cart.line_amounts(line).map_err(|error| ("an order can be read", error.to_string()))?;
+            if amounts.total < 0 || amounts.discount < 0 {
+                let seen = format!("{}: line {}: {amounts:?}", cart.id, line.number);
+                return Err(("no line is below zero", seen));
+            }
+            sum += amounts.total;
+        }
+        let paid: i64 = cart.payments.iter().map(|payment| payment.amount - payment.change).sum();
+        let total = item.opt_number("total");
+        let totals = cart.totals().map_err(|error| ("an order can be read", error.to_string()))?;
+        let rounding = totals.cash_rounding;
+        if total != Some(sum) || paid != sum + rounding || totals.due != 0 {
+            let seen = format!("{}: lines {sum}, total {total:?}, paid {paid}, to coins {rounding}", cart.id);
+            return Err(("lines sum to the total, and payments to it", seen));
+        }
+        self.coins.look(world, item.opt_text("tenant_id").unwrap_or_default(), &cart, rounding)
     }
 }
 
@@ -142,38 +165,6 @@ fn balance(old: Option<&Item>, new: &Item) -> Result<(), Fault> {
     let version = |item: &Item| item.opt_number("version").unwrap_or(0);
     if version(new) != old.map_or(0, version) + 1 {
         return Err(("changes of a gift card are counted one by one", format!("{old:?} became {new:?}")));
-    }
-    Ok(())
-}
-
-/// Lines sum to totals, payments less change are the total.
-fn money(world: &World, item: &Item) -> Result<(), Fault> {
-    let cart = cart_of(item).map_err(|error| ("an order can be read", error.to_string()))?;
-    let mut sum = 0;
-    for line in &cart.lines {
-        let amounts = cart.line_amounts(line).map_err(|error| ("an order can be read", error.to_string()))?;
-        if amounts.total < 0 || amounts.discount < 0 {
-            return Err(("no line is below zero", format!("{}: line {}: {amounts:?}", cart.id, line.number)));
-        }
-        sum += amounts.total;
-    }
-    let paid: i64 = cart.payments.iter().map(|payment| payment.amount - payment.change).sum();
-    let total = item.opt_number("total");
-    let totals = cart.totals().map_err(|error| ("an order can be read", error.to_string()))?;
-    let rounding = totals.cash_rounding;
-    if total != Some(sum) || paid != sum + rounding || totals.due != 0 {
-        let seen = format!("{}: lines {sum}, total {total:?}, paid {paid}, to coins {rounding}", cart.id);
-        return Err(("lines sum to the total, and payments to it", seen));
-    }
-    let cash = cart.payments.iter().any(|payment| payment.tender == "cash");
-    let coin = world.course.borrow().coin_max(item.opt_text("tenant_id").unwrap_or_default());
-    // What another system asked for a sale differs by a penny, and so does what comes back of that.
-    let elsewhere = cart.course.recorded.is_some() || cart.kind == CartKind::Return;
-    // Returns of parts are rounded each by itself: the last has what is left, which may be some coins less.
-    let least = if cart.kind == CartKind::Return { -LAST_RETURN_COINS * coin } else { 1 - coin };
-    let to_coins = cash && (least..coin).contains(&rounding);
-    if rounding != 0 && !to_coins && !(elsewhere && rounding.abs() == 1) {
-        return Err(("only cash is rounded, by less than a coin", format!("{}: {rounding}", cart.id)));
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use tillstream_app::database::{Item, Table};
 use tillstream_app::keeper;
 use tillstream_app::orders::read;
 use tillstream_app::stock::conservation::prove;
+use tillstream_app::stock::read::one;
 use tillstream_app::tenancy::{Caller, Role, TenantScope};
 use tillstream_contracts::analytics::{Granularity, GroupBy};
 use tillstream_contracts::settings::TaxRoundingBody;
@@ -84,6 +85,7 @@ async fn all(world: &World) -> Checked {
         orders(world, &books, tenant, &caller).await?;
         numbers(&books, tenant)?;
         stock(world, &books, tenant, &caller).await?;
+        kits(world, tenant, &caller).await?;
         catalogue::check(&ports(world), &books, tenant).await?;
         figures::check(world, &books, tenant, &caller).await?;
         priced::check(world, &books, tenant)?;
@@ -238,7 +240,8 @@ async fn stock(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) -
     let ports = ports(world);
     let mut exceptions = world.memory.items(Table::Stock);
     exceptions.retain(|item| {
-        item.opt_text("kind") == Some("oversold_offline") && item.opt_text("tenant_id") == Some(&tenant.id)
+        let is_of_sale = matches!(item.opt_text("kind"), Some("oversold_offline" | "uses_above_limit"));
+        is_of_sale && item.opt_text("tenant_id") == Some(&tenant.id)
     });
     for item in &exceptions {
         let id = item.opt_text("exception_id").unwrap_or_default().to_owned();
@@ -277,6 +280,35 @@ async fn stock(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) -
         if !shelf.was_fed && seen != (shelf.on_hand, shelf.damaged) {
             let seen = format!("{} {store} {sku}: {seen:?}, the clients know {shelf:?}", tenant.id);
             return Err(("stock is what its commands made of it", seen));
+        }
+    }
+    Ok(())
+}
+
+/// Of kits there is what their components make, and no stock of their own.
+async fn kits(world: &World, tenant: &Tenant, caller: &Caller) -> Checked {
+    let ports = ports(world);
+    for kit in tenant.goods.iter().filter(|goods| !goods.parts.is_empty()) {
+        let own = |item: &Item| {
+            item.opt_text("tenant_id") == Some(&tenant.id) && item.opt_text("sku") == Some(&kit.sku)
+        };
+        if let Some(item) = world.memory.items(Table::Stock).into_iter().find(own) {
+            return Err(("a kit has no stock of its own", format!("{item:?}")));
+        }
+        for shop in &tenant.shops {
+            let mut fewest = i64::MAX;
+            for (sku, per) in &kit.parts {
+                let level = one(&ports, caller, &shop.id, sku).await.map_err(broken)?;
+                let available = level.available.resolve(unit_of(tenant, sku)).map_err(broken)?;
+                fewest = fewest.min(available.thousandths().max(0) / per);
+            }
+            let level = one(&ports, caller, &shop.id, &kit.sku).await.map_err(broken)?;
+            if level.available != QuantityInput::Whole(fewest) {
+                return Err((
+                    "there are as many kits as their components make",
+                    format!("{fewest}, not {level:?}"),
+                ));
+            }
         }
     }
     Ok(())

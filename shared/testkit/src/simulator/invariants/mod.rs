@@ -5,6 +5,7 @@ mod approvals;
 mod at_hq;
 pub mod at_rest;
 mod catalogue;
+mod coins;
 mod figures;
 mod followed;
 mod gift_cards;

@@ -8,7 +8,7 @@ use tillstream_app::pos::cart_item::cart_of;
 use tillstream_domain::cart::{Cart, CartKind};
 use tillstream_domain::pricing::Source;
 
-use super::super::books::{Books, Order, worth};
+use super::super::books::{Books, GivenAbove, Order, worth};
 use super::super::clients::OFFLINE;
 use super::super::rules::Rules;
 use super::super::world::{Tenant, World};
@@ -24,7 +24,8 @@ pub fn check(world: &World, books: &Books, tenant: &Tenant) -> Checked {
         lines(tenant, id, order)?;
         taxes(tenant, id, order)?;
     }
-    uses(world, books, tenant)
+    uses(world, books, tenant)?;
+    above_limits(world, tenant)
 }
 
 fn lines(tenant: &Tenant, id: &str, order: &Order) -> Checked {
@@ -134,6 +135,34 @@ fn uses(world: &World, books: &Books, tenant: &Tenant) -> Checked {
     Ok(())
 }
 
+/// Of every use above a limit somebody is told, by how many it was, and of no other.
+fn above_limits(world: &World, tenant: &Tenant) -> Checked {
+    let told: GivenAbove = world
+        .memory
+        .items(Table::Stock)
+        .iter()
+        .filter(|item| item.opt_text("kind") == Some("uses_above_limit"))
+        .filter(|item| item.opt_text("tenant_id") == Some(&tenant.id))
+        .map(|item| {
+            let text = |name: &str| item.opt_text(name).map(str::to_owned);
+            let what = match text("coupon_code") {
+                Some(code) => ("coupon".to_owned(), code),
+                None => ("promotion".to_owned(), text("promotion_id").unwrap_or_default()),
+            };
+            let sale = text("order_id").unwrap_or_default();
+            let uses = item.opt_number("quantity").unwrap_or(0) / 1_000;
+            ((tenant.id.clone(), (sale, what.0, what.1)), uses)
+        })
+        .collect();
+    let mut known = world.given_above.borrow().clone();
+    known.retain(|(of, _), _| *of == tenant.id);
+    if told != known {
+        let seen = super::figures::differences(&told, &known);
+        return Err(("of every use above a limit somebody is told", seen));
+    }
+    Ok(())
+}
+
 fn limit_of(rules: &Rules, kind: &str, id: &str, by_customer: bool) -> Option<i64> {
     match (kind, by_customer) {
         ("coupon", true) => rules.coupon(id)?.per_customer_limit,
@@ -190,8 +219,8 @@ impl Counters {
         let pk = item.opt_text("pk").unwrap_or_default();
         let now = item.opt_number("used").unwrap_or(0);
         let before = self.0.insert(pk.to_owned(), now).unwrap_or(0);
-        // What is given back, or was given by a register that was cut off, is counted whatever the limit says.
-        if now <= before || sale.starts_with(OFFLINE) {
+        // What is given back is counted whatever the limit says.
+        if now <= before {
             return Ok(());
         }
         for tenant in &world.tenants {
@@ -203,9 +232,17 @@ impl Counters {
                 None => pk.rsplit_once('#').map_or(pk, |(stem, _)| stem),
             };
             let used: i64 = self.0.iter().filter(|(name, _)| name.starts_with(stem)).map(|(_, n)| n).sum();
-            if limit.is_none_or(|limit| used > limit) {
+            let above = (used - limit.unwrap_or(0)).clamp(0, now - before);
+            if above == 0 {
+                continue;
+            }
+            // What a register gave that was cut off is counted above the limit too, and nothing else is.
+            if !sale.starts_with(OFFLINE) {
                 return Err((LIMITED, format!("{pk}: {used} of {limit:?}, by {sale}")));
             }
+            let mut given = world.given_above.borrow_mut();
+            let most = given.entry((tenant.id.clone(), (sale.to_owned(), kind, id))).or_default();
+            *most = above.max(*most);
         }
         Ok(())
     }
