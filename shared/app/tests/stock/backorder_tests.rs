@@ -304,7 +304,8 @@ async fn every_way_that_stock_comes_leads_to_serving() {
                 ship::ship(ports, who, "s", &shipped).await.unwrap();
                 world.relay_all().await;
                 assert_eq!(world.status("b-1").await, BackorderState::Waiting, "it is on its way");
-                let asked = settle::Asked::Receive(&ReceiveTransferRequest::default());
+                let all = ReceiveTransferRequest::default();
+                let asked = settle::Asked::Receive(&all);
                 settle::change(ports, who, "v", "t-1", &asked, |_| Ok(())).await.unwrap();
             }
             "cancel" => {
