@@ -10,13 +10,17 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tillstream_app::pos::envelope;
 use tillstream_contracts::approvals::{AskForApproval, DecideApproval};
+use tillstream_contracts::backorders::{BackorderRequest, CancelBackorderRequest};
 use tillstream_contracts::catalog::ProductBody;
-use tillstream_contracts::inventory::{CommitRequest, ReserveRequest, StockUpdateRequest};
+use tillstream_contracts::counts::{OpenCountRequest, RecordCountRequest};
+use tillstream_contracts::inventory::{CommitRequest, ReserveRequest, RestockRequest, StockUpdateRequest};
 use tillstream_contracts::orders::{PlaceOrder, RecordSale, UpdateOrder};
 use tillstream_contracts::pos::CommandBatch;
+use tillstream_contracts::purchase_orders::{PurchaseOrderRequest, ReceivePurchaseRequest};
 use tillstream_contracts::settings::SettingsBody;
 use tillstream_contracts::stored_value::{BlockStoredValue, IssueStoredValue, MoveStoredValue};
 use tillstream_contracts::strict_json;
+use tillstream_contracts::suppliers::SupplierBody;
 use tillstream_contracts::transfers::{ReceiveTransferRequest, TransferRequest};
 
 fn root() -> PathBuf {
@@ -109,6 +113,14 @@ fn read(route: &str, body: Value) -> Result<Vec<String>, String> {
         "POST /v1/inventory/reservations/{id}/commit" => is_a::<CommitRequest>(body),
         "POST /v1/stock-movements/transfer" => is_a::<TransferRequest>(body),
         "POST /v1/stock-movements/transfer/{id}/receive" => is_a::<ReceiveTransferRequest>(body),
+        "POST /v1/inventory/counts" => is_a::<OpenCountRequest>(body),
+        "POST /v1/inventory/counts/{id}/lines" => is_a::<RecordCountRequest>(body),
+        "POST /v1/inventory/restock" => is_a::<RestockRequest>(body),
+        "POST /v1/suppliers" => is_a::<SupplierBody>(body),
+        "POST /v1/purchase-orders" => is_a::<PurchaseOrderRequest>(body),
+        "POST /v1/purchase-orders/{id}/receive" => is_a::<ReceivePurchaseRequest>(body),
+        "POST /v1/inventory/backorders" => is_a::<BackorderRequest>(body),
+        "POST /v1/inventory/backorders/{id}/cancel" => is_a::<CancelBackorderRequest>(body),
         other => Err(format!("what is a body of {other}?")),
     };
     read.map(|()| Vec::new())

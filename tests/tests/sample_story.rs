@@ -20,7 +20,7 @@ use tillstream_domain::coupon::CouponDefinition;
 use tillstream_domain::location::Location;
 use tillstream_domain::product::Product;
 use tillstream_domain::quantity::Unit;
-use tillstream_domain::tenant_settings::{StoredValueSettings, TenantSettings};
+use tillstream_domain::tenant_settings::{BackorderSettings, StoredValueSettings, TenantSettings};
 use tillstream_runtime::auth::Authenticator;
 use tillstream_runtime::http::request_of;
 use tillstream_testkit::memory_database::MemoryDatabase;
@@ -103,12 +103,19 @@ fn story() -> BTreeMap<&'static str, Scene> {
         ("catalog/put-settings", (200, "/command_age_max_seconds", || json!(604_800))),
         ("catalog/get-settings", (200, "/approvals/no_sale", || json!(true))),
         ("catalog/put", (200, "/barcodes/0", || json!("4006381333931"))),
-        ("catalog/get", (200, "/sku", || json!("BANK CHARGES"))),
+        ("catalog/get", (200, "/sku", || json!(SKU))),
         ("catalog/list", (200, "/items/0/sku", || json!(SKU))),
         // Two of the light holders and an eighth of the kilogram of tea.
         ("catalog/put-kit", (201, "/components/1/quantity", || json!("0.125"))),
         ("inventory/get-kit", (200, "/available", || json!(8))),
-        ("orders/place-kit", (201, "/order/lines/0/components/1/quantity", || json!("0.25"))),
+        ("orders/place-kit", (201, "/order/lines/0/components/1/quantity", || json!("0.250"))),
+        // More than there is: it waits, and is to be ordered.
+        ("inventory/place-backorder", (201, "/status", || json!("waiting"))),
+        ("inventory/list-backorders", (200, "/items/0/number", || json!(1))),
+        ("inventory/suggestions", (200, "/items/0/backordered", || json!(200))),
+        ("inventory/cancel-backorder", (200, "/status", || json!("cancelled"))),
+        // Nothing has a reorder point, so nobody is told that it is low.
+        ("inventory/alerts", (200, "/items", || json!([]))),
     ];
     scenes.into_iter().collect()
 }
@@ -150,7 +157,8 @@ impl World {
             "region": null, "address": null, "capacity": null, "hours": null, "registers": [], "version": 1}))
         .unwrap();
         let stored_value = StoredValueSettings { gift_card: true, account: true };
-        let settings = TenantSettings { stored_value, ..TenantSettings::default() };
+        let backorders = BackorderSettings { allowed: true, ..BackorderSettings::default() };
+        let settings = TenantSettings { stored_value, backorders, ..TenantSettings::default() };
         let coupon: CouponDefinition = serde_json::from_value(json!({"version": 1,
             "coupon": {"code": "ONLINE-10", "benefit": {"percentage": {"bps": 1_000}}}}))
         .unwrap();

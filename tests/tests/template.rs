@@ -119,6 +119,8 @@ const NEEDS: &[(&str, Needs)] = &[
             // A correction closes over rows that are broken.
             ("LedgerTable", PUT),
             ("CatalogTable", PUT),
+            // Suggestions of orders go by what was sold.
+            ("AnalyticsTable", READ),
             ("IdentityTable", GET),
         ],
     ),
@@ -132,6 +134,8 @@ const NEEDS: &[(&str, Needs)] = &[
             ("StockStream", &["GetRecords", "GetShardIterator", "DescribeStream"]),
             ("*", &["ListStreams"]),
             ("DispatchTable", &["GetItem", "PutItem"]),
+            // Queues of backorders are served, and alerts written.
+            ("StockTable", STOCK),
             ("LedgerTable", &["BatchWriteItem", "PutItem", "Query"]),
             ("SalesStream", &["PutRecords"]),
             ("HqQueue", &["SendMessage"]),

@@ -46,6 +46,7 @@ async fn world() -> World {
         status: "completed".to_owned(),
         lane_number: LaneNumber { lane: Lane::new("s-1", "r-1"), number: 1 },
         at: environment.now(),
+        payload: None,
     };
     let key = fact.scope.delivery("c-1.1");
     announce(&ports, &MemoryQueue::new(environment.clone()), vec![fact]).await.unwrap();

@@ -1,5 +1,5 @@
 //! From the tables' streams: final orders to the sales stream and HQ's deliveries, changes of stock to
-//! the ledger.
+//! the ledger, and what they ask for done: queues of backorders served, alerts raised.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,8 +16,13 @@ use tillstream_runtime::config::{self, Variable};
 pub const FUNCTION: &str = "event-relay";
 
 /// What it reads from its environment, beside what every function reads.
-pub const VARIABLES: &[Variable] =
-    &[config::LEDGER_TABLE, config::DISPATCH_TABLE, config::EVENT_STREAM, config::HQ_QUEUE_URL];
+pub const VARIABLES: &[Variable] = &[
+    config::STOCK_TABLE,
+    config::LEDGER_TABLE,
+    config::DISPATCH_TABLE,
+    config::EVENT_STREAM,
+    config::HQ_QUEUE_URL,
+];
 
 /// The relay.
 #[derive(Clone)]

@@ -43,6 +43,7 @@ async fn world() -> World {
             status: done.status,
             lane_number: done.number,
             at: done.at,
+            payload: None,
         };
         announce(&shop.ports, queue.as_ref(), vec![fact]).await.unwrap();
     }

@@ -1,9 +1,11 @@
-//! Locations, stock, reservations, movements, counts, suppliers and orders from them.
+//! Locations, stock, reservations, backorders, movements, counts, suppliers and orders from them.
 
+mod backorders;
 mod counts;
 mod exceptions;
 mod locations;
 mod purchase_orders;
+mod replenishment;
 mod reservations;
 mod stock;
 mod suppliers;
@@ -28,6 +30,7 @@ pub const VARIABLES: &[Variable] = &[
     config::STOCK_TABLE,
     config::LEDGER_TABLE,
     config::CATALOG_TABLE,
+    config::ANALYTICS_TABLE,
     config::IDENTITY_TABLE,
     config::TOKEN_ISSUER,
     config::TOKEN_AUDIENCE,
@@ -35,7 +38,7 @@ pub const VARIABLES: &[Variable] = &[
 
 /// Who may adjust and count; an operator may everything.
 const UPDATERS: [Role; 3] = [Role::StoreManager, Role::WarehouseStaff, Role::Integration];
-/// Who may hold stock, and end holds.
+/// Who may hold stock and wait for it, and end both.
 const RESERVERS: [Role; 4] = [Role::Cashier, Role::StoreManager, Role::WarehouseStaff, Role::Integration];
 /// Who may open, close and cancel count sheets.
 const COUNT_KEEPERS: [Role; 2] = [Role::StoreManager, Role::WarehouseStaff];
@@ -82,6 +85,11 @@ pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
         .route("/v1/inventory/counts/{id}/lines", post(counts::record))
         .route("/v1/inventory/counts/{id}/close", post(counts::close))
         .route("/v1/inventory/counts/{id}/cancel", post(counts::cancel))
+        .route("/v1/inventory/backorders", get(backorders::all).post(backorders::create))
+        .route("/v1/inventory/backorders/{id}", get(backorders::one))
+        .route("/v1/inventory/backorders/{id}/cancel", post(backorders::cancel))
+        .route("/v1/inventory/alerts", get(replenishment::alerts))
+        .route("/v1/inventory/suggestions", get(replenishment::suggestions))
         .route("/v1/inventory/reserve", post(reservations::reserve))
         .route("/v1/inventory/reservations/{id}", get(reservations::one))
         .route("/v1/inventory/reservations/{id}/commit", post(reservations::commit))

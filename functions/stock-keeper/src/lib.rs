@@ -1,4 +1,4 @@
-//! Scheduled recovery: expired holds, unfinished plans, transfers and count sheets, lane numbers that are missing
+//! Scheduled recovery: expired holds, unfinished plans, transfers and count sheets, queues of backorders, lane numbers that are missing
 //! downstream, waiting deliveries, gaps of the ledger. And reconciliation: what stock says of itself is compared.
 //!
 //! It also answers two requests of the engineer on call, sent as its event: `restore` raises the epochs of
@@ -61,6 +61,7 @@ impl Job for Keeper {
             ("counts", report.counts),
             ("holds", report.holds),
             ("reservations", report.reservations),
+            ("backorders", report.backorders),
             ("sent_again", report.sent_again),
             ("woken", report.woken),
             ("ledger_gaps", report.ledger_gaps),

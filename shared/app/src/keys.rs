@@ -28,6 +28,10 @@
 //! | stock | `<t>#purchase-order#<id>` | `purchase-order` | order from a supplier |
 //! | stock | `<t>#on-order#<location>#<sku>` | `<time>#<order>` | what is open of a line of a purchase order, by when it is expected |
 //! | stock | `<t>#restock#<scope>#<key>` | `restock` | record of a delivery without an order |
+//! | stock | `<t>#backorder#<id>` | `backorder` | what a customer waits for |
+//! | stock | `<t>#backorder-queue#<location>#<sku>` | `queue`, `waiting#<number>` | last number of a queue; who waits in it |
+//! | stock | `<t>#stock-alert#<location>#<sku>` | `alert` | how low a stock item is, as somebody was told |
+//! | stock | `<t>#stock-fact#<subject>` | `<version>` (12 digits) | what is to be told of a backorder or an alert |
 //! | stock | `<t>#exception#<id>` | `exception` | stock exception: a task for somebody, open or resolved |
 //! | ledger | `<t>#stock#<location>#<sku>`, `<t>#stock-part#<location>#<sku>#<k>` | `<seq>` (12 digits), `<seq>#gap`, `head`, `compared` | movement; closed gap after `seq`; verified part; compared part |
 //! | ledger | `<t>#stock-changes` | `<page>` (12 digits) | stock items that changed, noted together |
@@ -70,6 +74,9 @@ pub const DUE_HOLD_SHARDS: u64 = 32;
 
 /// What sort keys of movements of stored value begin with.
 pub const STORED_VALUE_MOVEMENTS: &str = "movement#";
+
+/// What sort keys of places in a queue of backorders begin with.
+pub const BACKORDER_PLACES: &str = "waiting#";
 
 /// A number as text that sorts like the number.
 fn padded(number: u64) -> String {
@@ -387,6 +394,51 @@ impl TenantScope {
         self.key("restock", &[scope, key], "restock")
     }
 
+    /// Backorder.
+    pub fn backorder(&self, id: &str) -> Key {
+        self.key("backorder", &[id], "backorder")
+    }
+
+    /// The last number of the queue of a stock item.
+    pub fn backorder_queue(&self, location_id: &str, sku: &str) -> Key {
+        self.key("backorder-queue", &[location_id, sku], "queue")
+    }
+
+    /// A place in the queue of a stock item.
+    pub fn backorder_place(&self, location_id: &str, sku: &str, number: u64) -> Key {
+        self.key("backorder-queue", &[location_id, sku], &format!("{BACKORDER_PLACES}{}", padded(number)))
+    }
+
+    /// The queue of a stock item, with who waits in it.
+    pub fn backorder_places(&self, location_id: &str, sku: &str) -> Partition {
+        Partition(self.pk("backorder-queue", &[location_id, sku]))
+    }
+
+    /// Index partition of the backorders of a location, `open` or `closed` (`location_pk`).
+    pub fn location_backorders(&self, location_id: &str, state: &str) -> Partition {
+        Partition(self.pk("backorders", &[location_id, state]))
+    }
+
+    /// Index partition of the backorders of a stock item, `open` or `closed` (`sku_pk`).
+    pub fn sku_backorders(&self, location_id: &str, sku: &str, state: &str) -> Partition {
+        Partition(self.pk("sku-backorders", &[location_id, sku, state]))
+    }
+
+    /// How low a stock item is.
+    pub fn stock_alert(&self, location_id: &str, sku: &str) -> Key {
+        self.key("stock-alert", &[location_id, sku], "alert")
+    }
+
+    /// Index partition of the alerts of a location, `open` or `closed` (`location_pk`).
+    pub fn stock_alerts(&self, location_id: &str, state: &str) -> Partition {
+        Partition(self.pk("stock-alerts", &[location_id, state]))
+    }
+
+    /// What is to be told of a backorder or an alert, by its number.
+    pub fn stock_fact(&self, subject: &str, version: u32) -> Key {
+        self.key("stock-fact", &[subject], &padded(version.into()))
+    }
+
     /// Ledger row of one movement.
     pub fn ledger_row(&self, location_id: &str, sku: &str, seq: u64) -> Key {
         self.ledger_row_of_part(location_id, sku, 0, seq)
@@ -610,6 +662,11 @@ impl TenantScope {
     /// Index partition of all deliveries of closed shifts of a lane and epoch (`lane_pk`).
     pub fn lane_shift_deliveries(&self, store_id: &str, register_id: &str, epoch: u32) -> Partition {
         Partition(self.pk("lane-shift-deliveries", &[store_id, register_id, &epoch.to_string()]))
+    }
+
+    /// Index partition of all deliveries of what happened to stock at a location (`lane_pk`).
+    pub fn stock_deliveries(&self, location_id: &str) -> Partition {
+        Partition(self.pk("stock-deliveries", &[location_id]))
     }
 
     /// Index partition of deliveries of a status (`status_pk`).

@@ -1,10 +1,11 @@
 //! From the tables' streams: final facts, closed shifts among them, to the sales stream and HQ, each once a version; movements of
-//! stock to the ledger.
+//! stock to the ledger; what happens to backorders and alerts to HQ. And what a movement asks for is done: who waits for
+//! stock is served, and an alert raised.
 //!
 //! The order item is the outbox: what is final is relayed, what is not never is. The filter of the event
 //! source looks at the new image only; what is new in it is found here, by comparing with the old one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tillstream_domain::lane::{Lane, LaneNumber};
 
@@ -17,7 +18,12 @@ use crate::ports::{EventStream, Ports, StreamRecord, WakeUpQueue};
 use crate::pos::cart_item::cart_of;
 use crate::pos::till::shift_item::shift_of;
 use crate::record_failure::Failure;
+use crate::stock::backorders;
 use crate::stock::ledger::{ledger_rows, record};
+use crate::stock::listing::StockName;
+use crate::stock::noticed::{Looks, look_at_all};
+use crate::stock::reservation_item::FOR_BACKORDER;
+use crate::stock::stock_facts::fact_of;
 use crate::tenancy::TenantScope;
 use tillstream_domain::cart::order_status::OrderStatus;
 
@@ -27,13 +33,25 @@ pub type Images<'a> = (Option<&'a Item>, Option<&'a Item>);
 /// What a change is about.
 enum Said {
     Order(Relayed),
-    Stock(Item),
+    /// A row of the ledger, and what else it asks for.
+    Stock(Item, Looks),
+    /// What a backorder is held by changed.
+    Held(TenantScope, String),
     Nothing,
 }
 
 fn read((old, new): Images<'_>) -> Result<Said> {
-    if let Some(row) = ledger_rows(old, new)? {
-        return Ok(Said::Stock(row));
+    if let (Some(row), Some(new)) = (ledger_rows(old, new)?, new) {
+        return Ok(Said::Stock(row, Looks::of(old, new)?));
+    }
+    if let Some(fact) = fact_of(old, new)? {
+        return Ok(Said::Order(Relayed { event: None, fact: Some(fact) }));
+    }
+    if let Some((new, backorder_id)) = new.and_then(|new| Some((new, new.opt_text(FOR_BACKORDER)?))) {
+        // That it was made the backorder knows: it was the same write.
+        let is_made = old.is_none();
+        let scope = TenantScope::from_own_record(new.text("tenant_id")?);
+        return Ok(if is_made { Said::Nothing } else { Said::Held(scope, backorder_id.to_owned()) });
     }
     let relayed = relayed(old, new)?;
     let says_nothing = relayed.event.is_none() && relayed.fact.is_none();
@@ -51,15 +69,30 @@ pub async fn handle(
     let mut failures = BTreeMap::new();
     let (mut orders, mut order_of) = (Vec::new(), Vec::new());
     let (mut rows, mut row_of) = (Vec::new(), Vec::new());
+    let mut looks = BTreeMap::<(TenantScope, StockName), (Looks, Vec<usize>)>::new();
+    let mut held = BTreeSet::new();
     for (position, images) in changes.iter().enumerate() {
         match read(*images) {
             Ok(Said::Order(relayed)) => {
                 orders.push(relayed);
                 order_of.push(position);
             }
-            Ok(Said::Stock(row)) => {
-                rows.push(row);
-                row_of.push(position);
+            Ok(Said::Stock(row, asked)) => match name_of(&row) {
+                Ok(name) => {
+                    rows.push(row);
+                    row_of.push(position);
+                    if !asked.is_nothing() {
+                        let (sum, positions) = looks.entry(name).or_default();
+                        sum.join(asked);
+                        positions.push(position);
+                    }
+                }
+                Err(error) => {
+                    failures.insert(position, Failure::from(error));
+                }
+            },
+            Ok(Said::Held(scope, backorder_id)) => {
+                held.insert((scope, backorder_id));
             }
             Ok(Said::Nothing) => {}
             Err(error) => {
@@ -77,7 +110,32 @@ pub async fn handle(
         }
         Err(error) => failures.extend(order_of.iter().map(|position| (*position, transient(&error)))),
     }
+    // The ledger and HQ first: nobody waits for them because of what others wait for.
+    let now = ports.environment.now();
+    let (mut all, mut positions_of) = (Vec::new(), Vec::new());
+    for ((scope, name), (asked, positions)) in looks {
+        all.push((scope, name, asked));
+        positions_of.push(positions);
+    }
+    for (at, error) in look_at_all(ports, all, now).await {
+        let positions = positions_of.get(at).map(Vec::as_slice).unwrap_or_default();
+        failures.extend(positions.iter().map(|position| (*position, Failure::from(error.clone()))));
+    }
+    for (scope, backorder_id) in held {
+        // The keeper brings it there where this does not.
+        if let Err(error) = backorders::follow(ports, &scope, &backorder_id, now).await {
+            tracing::warn!(backorder_id, %error, "a backorder did not follow its reservation");
+        }
+    }
     failures
+}
+
+/// Whose a row of the ledger is.
+fn name_of(row: &Item) -> Result<(TenantScope, StockName)> {
+    let scope = TenantScope::from_own_record(row.text("tenant_id")?);
+    let name =
+        StockName { location_id: row.text("location_id")?.to_owned(), sku: row.text("sku")?.to_owned() };
+    Ok((scope, name))
 }
 
 /// What fails for a whole batch is no fault of any of its records, so none may be parked for it.
@@ -126,6 +184,7 @@ pub fn relayed(old: Option<&Item>, new: Option<&Item>) -> Result<Relayed> {
             status: done.status.clone(),
             lane_number: done.number.clone(),
             at: done.at,
+            payload: None,
         });
     }
     if new_number {
@@ -172,6 +231,7 @@ fn closed_shift(old: Option<&Item>, new: &Item) -> Result<Relayed> {
         status: "closed".to_owned(),
         lane_number: LaneNumber { lane, number: closing.z_number },
         at: closing.at,
+        payload: None,
     };
     Ok(Relayed { event: None, fact: Some(fact) })
 }

@@ -95,16 +95,18 @@ pub struct DeliveryView {
     pub id: String,
     /// `hq`.
     pub destination: String,
-    /// The order; of a closed shift `~` and the shift's id.
-    #[schema(pattern = "^~?[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}$")]
+    /// The order; of a closed shift `~` and the shift's id, of a backorder or an alert `_backorder:` or `_alert:` and
+    /// its id.
+    #[schema(pattern = "^(~|_backorder:|_alert:)?[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}$")]
     pub order_id: String,
     /// Its version; a shift has one.
     pub order_version: u32,
-    /// Receipt number of the order, unique on its lane; of a shift its Z number.
+    /// Receipt number of the order, unique on its lane; of a shift its Z number, of a backorder or an alert the number
+    /// of the message about it.
     pub receipt_number: u64,
-    /// Lane that gave the number (`s-uk-1/r-1`).
+    /// Lane that gave the number (`s-uk-1/r-1`); of a backorder or an alert its location (`s-uk-1/stock`).
     pub lane: String,
-    /// The order's store.
+    /// The order's store, or the location.
     pub store_id: String,
     /// Where it stands.
     pub status: DeliveryStatus,
@@ -190,8 +192,8 @@ pub struct DeliveryFilter {
     pub status: Option<DeliveryStatus>,
     /// Only to this destination (`hq`).
     pub destination: Option<String>,
-    /// Only of this order, or closed shift (`~` and its id).
-    #[param(pattern = "^~?[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}$")]
+    /// Only of this order, closed shift (`~` and its id), backorder (`_backorder:` and its id) or alert (`_alert:`).
+    #[param(pattern = "^(~|_backorder:|_alert:)?[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}$")]
     pub order_id: Option<String>,
     /// Most items of a page.
     #[param(minimum = 1, maximum = 200, default = 50)]

@@ -1,10 +1,12 @@
-//! What HQ gets: one message per version of an order, and one per closed shift, as JSON.
+//! What HQ gets: one message per version of an order, one per closed shift, one for each step of a backorder, and one
+//! each time stock gets low, as JSON.
 //!
 //! `POST <HQ>/orders`, signed after the Standard Webhooks specification 1.0.0 (`webhook-id`,
 //! `webhook-timestamp`, `webhook-signature: v1,<base64 HMAC-SHA256 of id.timestamp.body>`), with
 //! `Idempotency-Key: <tenant>/<order id>.<order version>`: HQ serves all tenants at one address, and
 //! order ids are unique only within a tenant. A shift goes the same way and says by its `event` what it is;
-//! its key is `<tenant>/~<shift id>.1`, which no order's can be.
+//! its key is `<tenant>/~<shift id>.1`, which no order's can be. Backorders and alerts go the same way under
+//! `<tenant>/_backorder:<backorder id>.<n>` and `<tenant>/_alert:<alert id>.<n>`, numbered from 1 each.
 //!
 //! Answers: any 2xx is acceptance; 409 with the code [`ALREADY_ACCEPTED`] too. The message is at fault
 //! for 4xx, except where the status is about the door and not the letter (401, 403, 404, 405, 407, 408,
@@ -20,6 +22,8 @@ use tillstream_domain::money::{Money, UnitPrice};
 use tillstream_domain::quantity::{QuantityInput, Unit};
 use utoipa::ToSchema;
 
+use crate::backorders::Backorder;
+use crate::replenishment::StockAlert;
 use crate::schema::{MoneySchema, QuantitySchema};
 use crate::till::ShiftView;
 
@@ -29,7 +33,7 @@ pub const HQ_MESSAGE_VERSION: u16 = 1;
 /// Code in the body of a 409 by which HQ says that it has this version of the order already.
 pub const ALREADY_ACCEPTED: &str = "already_accepted";
 
-/// A message: about an order or about a shift.
+/// A message: about an order, a shift, a backorder or low stock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum HqMessage {
@@ -37,6 +41,68 @@ pub enum HqMessage {
     Order(Box<HqOrderMessage>),
     /// A closed shift.
     Shift(Box<HqShiftMessage>),
+    /// A step of a backorder.
+    Backorder(Box<HqBackorderMessage>),
+    /// Stock that is low.
+    Stock(Box<HqStockMessage>),
+}
+
+/// What became of a backorder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum HqBackorderEvent {
+    /// Stock arrived, and a reservation holds it: whoever waits for it may be told.
+    #[serde(rename = "backorder.reserved")]
+    BackorderReserved,
+    /// All of it was sold.
+    #[serde(rename = "backorder.fulfilled")]
+    BackorderFulfilled,
+    /// Its reservation's time ran out, or it was needed before it could be served.
+    #[serde(rename = "backorder.expired")]
+    BackorderExpired,
+    /// It was called off, or its reservation released.
+    #[serde(rename = "backorder.cancelled")]
+    BackorderCancelled,
+}
+
+/// A step of a backorder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HqBackorderMessage {
+    /// [`HQ_MESSAGE_VERSION`].
+    pub version: u16,
+    /// What happened.
+    pub event: HqBackorderEvent,
+    /// Whose.
+    pub tenant_id: String,
+    /// Counts the messages about this backorder, from 1.
+    pub event_version: u32,
+    /// The backorder as this step left it.
+    pub backorder: Backorder,
+}
+
+/// What happened to stock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum HqStockEvent {
+    /// It fell to its reorder point, or below.
+    #[serde(rename = "stock.low")]
+    StockLow,
+    /// Nothing is available any more.
+    #[serde(rename = "stock.out")]
+    StockOut,
+}
+
+/// Stock that got low: told once each time it does, and again only after it was above.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HqStockMessage {
+    /// [`HQ_MESSAGE_VERSION`].
+    pub version: u16,
+    /// What happened.
+    pub event: HqStockEvent,
+    /// Whose.
+    pub tenant_id: String,
+    /// Counts the messages about this stock item, from 1.
+    pub event_version: u32,
+    /// The alert as it was raised.
+    pub alert: StockAlert,
 }
 
 /// What happened to a shift.

@@ -40,6 +40,10 @@ pub struct StockLevel {
     /// Where to order again; 0 where none is set.
     #[schema(value_type = QuantitySchema)]
     pub reorder_point: QuantityInput,
+    /// What customers wait for (`/v1/inventory/backorders`). Left out where nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub backordered: Option<QuantityInput>,
     /// Count of changes. `expected_version` of an update refers to it.
     pub version: i64,
     /// Whether it is a kit. Then `on_hand` and `available` are the whole kits that its components make here,

@@ -5,6 +5,7 @@
 
 pub mod analytics;
 pub mod approvals;
+pub mod backorders;
 pub mod catalog;
 pub mod counts;
 pub mod date_time;
@@ -19,6 +20,7 @@ pub mod orders;
 pub mod pos;
 pub mod price_rules;
 pub mod purchase_orders;
+pub mod replenishment;
 pub mod restore;
 pub mod schema;
 pub mod settings;

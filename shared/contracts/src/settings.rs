@@ -136,6 +136,24 @@ pub enum OfflineUsesBody {
     Refuse,
 }
 
+/// Whether customers may wait for what is not there (`/v1/inventory/backorders`). What is left out is as without
+/// settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = BackorderSettings)]
+pub struct BackorderSettingsBody {
+    /// Whether they may, at locations that `locations` does not name; `false` where absent.
+    pub allowed: Option<bool>,
+    /// How long what was reserved for one waits to be fetched, in seconds: 60 to 2,592,000 (30 days); 259,200 (three
+    /// days) where absent. One keeps what stood when it was made.
+    #[schema(minimum = 60, maximum = 2_592_000)]
+    pub hold_seconds: Option<u32>,
+    /// Whether they may at these locations (`{"w-midlands": true}`); at most 500.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, bool>)]
+    pub locations: BTreeMap<String, bool>,
+}
+
 /// Body of `PUT /v1/settings`: the whole of them. What is left out is as without settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -158,6 +176,9 @@ pub struct SettingsBody {
     /// while it was cut off; `allow` where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offline_uses_above_limit: Option<OfflineUsesBody>,
+    /// Whether customers may wait for what is not there; nowhere where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backorders: Option<BackorderSettingsBody>,
 }
 
 /// A tenant's settings, as they are in force; tills know a change after 15 seconds at most.
@@ -177,6 +198,8 @@ pub struct SettingsReply {
     /// What becomes of uses of coupons and promotions above their limit in an upload of what a register did
     /// while it was cut off.
     pub offline_uses_above_limit: OfflineUsesBody,
+    /// Whether customers may wait for what is not there.
+    pub backorders: BackorderSettingsBody,
     /// Grows with every change, 0 before the first; the `ETag` holds it.
     pub version: u64,
 }

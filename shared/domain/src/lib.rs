@@ -6,6 +6,7 @@
 pub mod aggregates;
 pub mod apportion;
 pub mod approval;
+pub mod backorder;
 pub mod breaker;
 pub mod business_day;
 pub mod card_number;
@@ -25,7 +26,9 @@ pub mod pricing;
 pub mod product;
 pub mod purchase_order;
 pub mod quantity;
+pub mod replenishment;
 pub mod signed_unit_price;
+pub mod stock_alert;
 pub mod stored_value;
 pub mod supplier;
 pub mod tenant_settings;

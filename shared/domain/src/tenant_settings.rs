@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::approval::ApprovalSettings;
+use crate::backorder::HOLD_SECONDS_DEFAULT;
 use crate::pricing::{PricingSettings, RuleError, TaxMode, TaxRounding};
 use crate::stored_value::StoredValueKind;
 
@@ -36,6 +37,37 @@ pub struct TenantSettings {
     /// What becomes of uses above their limit that a register gave while it was cut off.
     #[serde(default)]
     pub offline_uses_above_limit: OfflineUses,
+    /// Whether customers may wait for what is not there.
+    #[serde(default)]
+    pub backorders: BackorderSettings,
+}
+
+/// Most locations that say by themselves whether customers may wait there.
+pub const BACKORDER_LOCATIONS_MAX: usize = 500;
+
+/// Whether customers may wait for what is not there, and how long what arrived waits for them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BackorderSettings {
+    /// Whether they may, at locations that are not named.
+    pub allowed: bool,
+    /// How long what was reserved for one waits to be fetched, in seconds.
+    pub hold_seconds: u32,
+    /// Whether they may at these locations.
+    pub locations: BTreeMap<String, bool>,
+}
+
+impl Default for BackorderSettings {
+    fn default() -> Self {
+        BackorderSettings { allowed: false, hold_seconds: HOLD_SECONDS_DEFAULT, locations: BTreeMap::new() }
+    }
+}
+
+impl BackorderSettings {
+    /// Whether customers may wait at a location.
+    pub fn allows(&self, location_id: &str) -> bool {
+        self.locations.get(location_id).copied().unwrap_or(self.allowed)
+    }
 }
 
 /// What becomes of uses of coupons and promotions above their limit, where a register that was cut off uploads them.
@@ -89,6 +121,7 @@ impl Default for TenantSettings {
             command_age_max_seconds: None,
             stored_value: StoredValueSettings::default(),
             offline_uses_above_limit: OfflineUses::default(),
+            backorders: BackorderSettings::default(),
         }
     }
 }

@@ -17,9 +17,12 @@ use serde::de::DeserializeOwned;
 use tillstream_app::aggregation::completeness::Completeness;
 use tillstream_app::database::{Item, Value};
 use tillstream_app::pos::cart_item::{cart_item, cart_of};
+use tillstream_app::stock::alerts::StoredAlert;
+use tillstream_app::stock::backorders::StoredBackorder;
 use tillstream_app::stock::long_reservations::chunk::Chunk;
 use tillstream_app::stock::purchases::{self, StoredPurchase};
 use tillstream_app::stock::reservation_item::Reservation;
+use tillstream_app::stock::stock_facts::fact_of;
 use tillstream_app::stock::transfers::{Body, Pending, Step, StoredTransfer};
 use tillstream_app::tenancy::TenantScope;
 use tillstream_domain::aggregates::{
@@ -505,6 +508,30 @@ fn encodings() -> Vec<Vec<u8>> {
     ]
 }
 
+fn backorder_item(numbers: &[i64], state: &str, placed: &str) -> Item {
+    let names =
+        ["quantity", "number", "hold_seconds", "created_at", "expires_at", "fulfilled", "told", "version"];
+    let item = Item::new(&scope().backorder("b-1"))
+        .with("backorder_id", "b-1")
+        .with("state", state)
+        .with("location_id", "a")
+        .with("sku", "85123A")
+        .with("unit", "piece")
+        .with("created_by", "e-7")
+        .with("placed", placed);
+    names.into_iter().zip(numbers).fold(item, |item, (name, number)| item.with(name, *number))
+}
+
+fn alert_item(numbers: &[i64], level: &str) -> Item {
+    let names = ["available", "reorder_point", "raised_at", "changed_at", "stock_version", "told", "version"];
+    let item = Item::new(&scope().stock_alert("a", "85123A"))
+        .with("alert_id", "al-1")
+        .with("location_id", "a")
+        .with("sku", "85123A")
+        .with("level", level);
+    names.into_iter().zip(numbers).fold(item, |item, (name, number)| item.with(name, *number))
+}
+
 fn purchase_body() -> purchases::Body {
     let six = Quantity::from_thousandths(6_000).unwrap();
     let cost = Some("1.10".parse().unwrap());
@@ -695,6 +722,46 @@ proptest! {
     }
 
     #[test]
+    fn an_altered_backorder_is_read_or_refused(
+        placed in json_input(vec![serde_json::json!({"key": "k", "fingerprint": "f", "request": 1})]),
+        numbers in vec(prop_oneof![3 => 0..5_000_i64, 1 => any::<i64>()], 8),
+        state in prop_oneof![select(vec!["waiting", "reserved", "expired"]).prop_map(str::to_owned), any_text()],
+    ) {
+        let placed = String::from_utf8_lossy(&placed).into_owned();
+        let item = backorder_item(&numbers, &state, &placed);
+        guarded(placed.len() + state.len(), 100, || {
+            if let Ok(read) = StoredBackorder::of(&item) {
+                let _ = (read.shown(), read.as_placed());
+            }
+        });
+    }
+
+    #[test]
+    fn an_altered_alert_is_read_or_refused(
+        numbers in vec(prop_oneof![3 => 0..5_000_i64, 1 => any::<i64>()], 7),
+        level in prop_oneof![select(vec!["ok", "low", "out"]).prop_map(str::to_owned), any_text()],
+    ) {
+        let item = alert_item(&numbers, &level);
+        guarded(1_000, 100, || {
+            if let Ok(read) = StoredAlert::of(&item) {
+                let _ = read.shown();
+            }
+        });
+    }
+
+    #[test]
+    fn an_altered_fact_of_stock_is_read_or_refused(
+        message in any_text(), subject in any_text(), version in any::<i64>(), at in any::<i64>(),
+    ) {
+        let item = Item::new(&scope().stock_fact("_alert:al-1", 1))
+            .with("tenant_id", "t").with("subject", subject.as_str()).with("fact_version", version)
+            .with("status", "low").with("location_id", "a").with("at", at).with("message", message.as_str());
+        guarded(message.len() + subject.len(), 100, || {
+            let _ = fact_of(None, Some(&item));
+        });
+    }
+
+    #[test]
     fn an_altered_reservation_is_read_or_refused(
         lines in json_input(vec![serde_json::json!([{"location_id": "s-1", "sku": "X", "quantity": 6_000, "unit": "Piece"}])]),
         keys in json_input(vec![serde_json::json!([{"key": "k", "fingerprint": "f", "request": 1, "state": "active", "expires_at": "2026-11-21T10:00:00Z"}])]),
@@ -832,4 +899,8 @@ fn what_is_altered_can_be_read_as_it_stands() {
         .with("version", 1)
         .with("body", compact::encode(&purchase_body()).unwrap());
     assert_eq!(StoredPurchase::of(&order).unwrap().shown().lines.len(), 2);
+    let backorder = backorder_item(&[1; 8], "reserved", r#"{"key":"k","fingerprint":"f","request":1}"#);
+    assert_eq!(StoredBackorder::of(&backorder).unwrap().shown().number, 1);
+    let alert = alert_item(&[1; 7], "low");
+    assert_eq!(StoredAlert::of(&alert).unwrap().shown().alert_id, "al-1");
 }

@@ -1,11 +1,13 @@
 //! Products by what they sold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tillstream_contracts::analytics::{Direction, Granularity, ProductOrder, ProductsQuery, ProductsReply};
 use tillstream_domain::aggregates::Metrics;
 use tillstream_domain::lane::LaneNumber;
+use tillstream_domain::location::Location;
 use tillstream_domain::money::Currency;
 
 use super::Answer;
@@ -13,7 +15,7 @@ use super::buckets::Bucket;
 use super::rows::row;
 use super::sales::Reader;
 use super::span::Span;
-use super::stores::stores;
+use super::stores::{Store, stores};
 use super::watermark::see;
 use crate::cursor::{PagedQuery, limit};
 use crate::database::{Index, Query, Table};
@@ -105,6 +107,31 @@ pub async fn products(
         .collect();
     let satisfied = seen.satisfied;
     Ok(Answer { reply: ProductsReply { rows, next_cursor, watermark: seen.watermark }, satisfied })
+}
+
+/// What each product sold at one store in some business days, in thousandths of its unit, whatever the currency. For
+/// whoever orders goods, on whatever role that is.
+///
+/// # Errors
+/// [`Error::Retryable`].
+pub(crate) async fn units_sold(
+    ports: &Ports,
+    caller: &Caller,
+    location: &Location,
+    (first, last): (Date, Date),
+) -> Result<HashMap<String, i64>> {
+    let calendar = location.calendar().map_err(Error::bug)?;
+    let stores = [Store { location: location.clone(), calendar }];
+    let seen = see(ports, caller, &stores, None).await?;
+    let reader = Reader::new(ports, caller, Some(&location.id), &stores, &seen);
+    let mut sold = HashMap::new();
+    for (_, products) in reader.figures().products(&reader.ranges(Span::Days(first, last))?).await? {
+        for (sku, metrics) in products.0.into_values().flatten() {
+            let sum: &mut i64 = sold.entry(sku).or_default();
+            *sum = sum.saturating_add(metrics.units);
+        }
+    }
+    Ok(sold)
 }
 
 /// Orders products of the same value.

@@ -1,16 +1,19 @@
 //! Reading and writing a tenant's settings.
 
 use tillstream_contracts::settings::{
-    ApprovalSettingsBody, CashRuleBody, DiscountRuleBody, OfflineUsesBody, PricingSettingsBody, SettingsBody,
-    SettingsReply, StoredValueSettingsBody, TaxModeBody, TaxRoundingBody,
+    ApprovalSettingsBody, BackorderSettingsBody, CashRuleBody, DiscountRuleBody, OfflineUsesBody,
+    PricingSettingsBody, SettingsBody, SettingsReply, StoredValueSettingsBody, TaxModeBody, TaxRoundingBody,
 };
 use tillstream_domain::approval::{
     ApprovalSettings, CashRule, DiscountRule, LIFETIME_SECONDS_MAX, LIFETIME_SECONDS_MIN,
 };
+use tillstream_domain::backorder::{HOLD_SECONDS_MAX, HOLD_SECONDS_MIN};
+use tillstream_domain::identifier::check_id;
 use tillstream_domain::money::AMOUNT_MAX;
 use tillstream_domain::pricing::{CASH_INCREMENTS_MAX, INCREMENT_MAX, PricingSettings, TaxMode, TaxRounding};
 use tillstream_domain::tenant_settings::{
-    COMMAND_AGE_SECONDS_MAX, COMMAND_AGE_SECONDS_MIN, OfflineUses, StoredValueSettings, TenantSettings,
+    BACKORDER_LOCATIONS_MAX, BackorderSettings, COMMAND_AGE_SECONDS_MAX, COMMAND_AGE_SECONDS_MIN,
+    OfflineUses, StoredValueSettings, TenantSettings,
 };
 
 use super::attempt::{ATTEMPTS_MAX, Attempt, attempt, pause};
@@ -143,6 +146,10 @@ pub fn settings_from(body: &SettingsBody) -> Result<TenantSettings, Refusal> {
             "an age is {COMMAND_AGE_SECONDS_MIN} to {COMMAND_AGE_SECONDS_MAX} seconds; leave it out for any age"
         ),
     );
+    let backorders = match &body.backorders {
+        None => without.backorders,
+        Some(backorders) => backorders_from(backorders, &mut errors),
+    };
     errors.refuse()?;
     Ok(TenantSettings {
         pricing,
@@ -158,7 +165,36 @@ pub fn settings_from(body: &SettingsBody) -> Result<TenantSettings, Refusal> {
             Some(OfflineUsesBody::Allow) => OfflineUses::Allow,
             Some(OfflineUsesBody::Refuse) => OfflineUses::Refuse,
         },
+        backorders,
     })
+}
+
+fn backorders_from(body: &BackorderSettingsBody, errors: &mut FieldErrors) -> BackorderSettings {
+    let without = BackorderSettings::default();
+    let hold_seconds = body.hold_seconds.unwrap_or(without.hold_seconds);
+    errors.demand(
+        (HOLD_SECONDS_MIN..=HOLD_SECONDS_MAX).contains(&hold_seconds),
+        "backorders.hold_seconds",
+        "hold_out_of_range",
+        &format!("what is reserved for a backorder waits {HOLD_SECONDS_MIN} to {HOLD_SECONDS_MAX} seconds"),
+    );
+    errors.demand(
+        body.locations.len() <= BACKORDER_LOCATIONS_MAX,
+        "backorders.locations",
+        "too_many_locations",
+        &format!("at most {BACKORDER_LOCATIONS_MAX} locations say otherwise than the others"),
+    );
+    errors.demand(
+        body.locations.keys().all(|id| check_id(id).is_ok()),
+        "backorders.locations",
+        "location_id_malformed",
+        "each name is the id of a location",
+    );
+    BackorderSettings {
+        allowed: body.allowed.unwrap_or(without.allowed),
+        hold_seconds,
+        locations: body.locations.clone(),
+    }
 }
 
 fn approvals_from(body: &ApprovalSettingsBody, errors: &mut FieldErrors) -> ApprovalSettings {
@@ -265,6 +301,11 @@ fn reply(settings: &TenantSettings, version: u64) -> SettingsReply {
             OfflineUses::Refuse => OfflineUsesBody::Refuse,
         },
         sale_needs_open_shift: settings.sale_needs_open_shift,
+        backorders: BackorderSettingsBody {
+            allowed: Some(settings.backorders.allowed),
+            hold_seconds: Some(settings.backorders.hold_seconds),
+            locations: settings.backorders.locations.clone(),
+        },
         version,
     }
 }

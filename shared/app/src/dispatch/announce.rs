@@ -40,6 +40,8 @@ pub struct Fact {
     pub lane_number: LaneNumber,
     /// When it happened.
     pub at: Timestamp,
+    /// The message itself, as JSON, where nothing else would tell it later.
+    pub payload: Option<String>,
 }
 
 /// Makes the records of `facts` where there are none, and sends their wake-ups. Answers the positions
@@ -129,6 +131,7 @@ async fn make_record(ports: &Ports, fact: &Fact) -> Result<Option<Delivery>> {
         due_at: later(now, OVERDUE_AFTER),
         discarded: None,
         actions: Vec::new(),
+        payload: fact.payload.clone(),
         rev: 0,
     };
     let write = delivery.write()?;

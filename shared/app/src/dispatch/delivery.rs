@@ -16,7 +16,7 @@ use tillstream_domain::lane::LaneNumber;
 
 use crate::database::{Condition, Consistency, Get, Item, Key, Partition, Table, Write};
 use crate::dispatch::HQ;
-use crate::dispatch::subject::shift_in;
+use crate::dispatch::subject::{shift_in, stock_in};
 use crate::error::{Error, Result};
 use crate::keys;
 use crate::ports::Ports;
@@ -97,6 +97,8 @@ pub struct Delivery {
     pub discarded: Option<DiscardView>,
     /// What people did to it.
     pub actions: Vec<Action>,
+    /// The message as JSON, where it is not made of an order or a shift.
+    pub payload: Option<String>,
     /// Counts its writes; 0 before the first.
     pub rev: i64,
 }
@@ -245,9 +247,13 @@ impl Delivery {
         Ok(Write::Put { table: Table::Dispatch, item: self.item()?, condition: Some(condition) })
     }
 
-    /// Where its number is looked for: receipts and Z reports of a lane count apart.
+    /// Where its number is looked for: receipts and Z reports of a lane count apart, and what happens to stock has
+    /// no lane.
     fn lane_partition(&self) -> Partition {
         let lane = &self.lane_number.lane;
+        if stock_in(&self.order_id).is_some() {
+            return self.scope.stock_deliveries(&lane.store_id);
+        }
         match shift_in(&self.order_id) {
             None => self.scope.lane_deliveries(&lane.store_id, &lane.register_id, lane.epoch),
             Some(_) => self.scope.lane_shift_deliveries(&lane.store_id, &lane.register_id, lane.epoch),
@@ -280,6 +286,7 @@ impl Delivery {
             .with_some("last_error", self.last_error.as_deref())
             .with("created_at", self.created_at.as_millisecond())
             .with("updated_at", self.updated_at.as_millisecond())
+            .with_some("payload", self.payload.as_deref())
             .with("rev", self.rev);
         let item = match &self.discarded {
             Some(discarded) => item.with_json("discarded", discarded)?,
@@ -335,6 +342,7 @@ impl Delivery {
                 Some(_) => item.json("actions")?,
                 None => Vec::new(),
             },
+            payload: item.opt_text("payload").map(Into::into),
             rev: item.number("rev")?,
         })
     }
@@ -464,6 +472,7 @@ mod tests {
             due_at: at(600),
             discarded: None,
             actions: Vec::new(),
+            payload: None,
             rev: 3,
         }
     }

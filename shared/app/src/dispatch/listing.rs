@@ -7,7 +7,7 @@ use crate::database::{Consistency, Get, Index, Item, Key, Query, Range, StartKey
 use crate::dispatch::HQ;
 use crate::dispatch::delivery::{Delivery, attempt_view, delivery_id, load};
 use crate::dispatch::message::read_message;
-use crate::dispatch::subject::{is_subject, shift_in};
+use crate::dispatch::subject::{id_in, is_subject};
 use crate::error::{Error, Refusal, RefusalKind, Result};
 use crate::fields;
 use crate::ports::Ports;
@@ -39,7 +39,7 @@ impl Selection<'_> {
             );
         }
         if let Some(order_id) = self.order_id {
-            fields::id("order_id", shift_in(order_id).unwrap_or(order_id))?;
+            fields::id("order_id", id_in(order_id))?;
         }
         self.store_id.map_or(Ok(()), |store_id| fields::id("store_id", store_id))
     }
@@ -289,6 +289,7 @@ mod tests {
         assert_eq!(parse_id("c-1.2"), Some(("c-1", 2)));
         assert_eq!(parse_id("a.b.1"), Some(("a.b", 1)));
         assert_eq!(parse_id("~sh-1.1"), Some(("~sh-1", 1)));
+        assert_eq!(parse_id("_backorder:b.1.2"), Some(("_backorder:b.1", 2)));
         for bad in ["", "c-1", "c-1.0", "c-1.01", "c-1.+1", ".1", "a#b.1", "c-1.99999999999"] {
             assert_eq!(parse_id(bad), None, "{bad}");
         }

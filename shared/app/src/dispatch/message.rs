@@ -1,4 +1,4 @@
-//! The message to HQ, made from the order or the closed shift.
+//! The message to HQ, made from the order or the closed shift; or as it was when it happened, where the delivery has it.
 
 use tillstream_contracts::hq::{
     HQ_MESSAGE_VERSION, HqChange, HqComponent, HqDiscount, HqEvent, HqLine, HqMessage, HqOrderMessage,
@@ -42,6 +42,10 @@ pub enum Unsendable {
 /// # Errors
 /// The outer result fails where the database is away, the inner where the message cannot be made.
 pub async fn read_message(ports: &Ports, delivery: &Delivery) -> Result<Result<HqMessage, Unsendable>> {
+    if let Some(payload) = &delivery.payload {
+        let unreadable = |error: serde_json::Error| Unsendable::Unreadable(error.to_string());
+        return Ok(serde_json::from_str(payload).map_err(unreadable));
+    }
     if let Some(shift_id) = shift_in(&delivery.order_id) {
         let item = ports.database.get(shift_get(&delivery.scope, shift_id)).await?;
         return Ok(shift_message(delivery, item.as_ref()).map(|message| HqMessage::Shift(Box::new(message))));

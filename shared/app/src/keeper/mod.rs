@@ -22,7 +22,9 @@ use crate::pos::plan;
 use crate::stock::expiry::sweep_expired;
 use crate::stock::ledger_gaps::walk_ledger_gaps;
 use crate::stock::split::merge_quiet;
-use crate::stock::{counts, long_reservations, purchases, reconciliation, transfers};
+use crate::stock::{
+    backorders, counts, long_reservations, purchases, reconciliation, stock_facts, transfers,
+};
 use crate::tenancy::TenantScope;
 use tillstream_domain::location::{Location, LocationKind};
 
@@ -38,7 +40,9 @@ const DIFFERENCES_MAX: usize = 200;
 const RESERVATIONS_MAX: usize = 200;
 /// Purchase orders looked at in one run.
 const PURCHASE_ORDERS_MAX: usize = 200;
-/// Orders of changed status looked at in one run.
+/// Queues of backorders looked at in one run, and backorders besides.
+const BACKORDERS_MAX: usize = 200;
+/// Orders of changed status looked at in one run, and things to be told of stock besides.
 const VERSIONS_MAX: usize = 200;
 /// Stock items whose ledger is looked at in one run, per tenant.
 const LEDGER_ITEMS: u32 = 2_000;
@@ -62,6 +66,8 @@ pub struct Report {
     pub reservations: usize,
     /// Purchase orders looked at that nobody went on with.
     pub purchase_orders: usize,
+    /// Backorders looked at whose time was over, and queues in which somebody waits.
+    pub backorders: usize,
     /// Holds freed.
     pub holds: usize,
     /// Facts sent again.
@@ -113,12 +119,14 @@ mod share {
     pub(super) const COUNTS: i32 = 2;
     pub(super) const RESERVATIONS: i32 = 2;
     pub(super) const PURCHASE_ORDERS: i32 = 2;
+    pub(super) const BACKORDERS: i32 = 2;
     pub(super) const VERSIONS: i32 = 1;
+    pub(super) const STOCK_FACTS: i32 = 1;
     pub(super) const DIFFERENCES: i32 = 1;
     pub(super) const DELIVERIES: i32 = 3;
     pub(super) const HOLDS: i32 = 3;
     /// Of all.
-    pub(super) const ALL: i32 = 24;
+    pub(super) const ALL: i32 = 27;
 }
 
 impl Shares {
@@ -162,8 +170,16 @@ pub async fn run(
     let until_then = until(share::PURCHASE_ORDERS);
     let continued = purchases::recover(ports, now, PURCHASE_ORDERS_MAX, until_then).await;
     report.purchase_orders = report.note("purchase orders", continued).unwrap_or(0);
+    let until_then = until(share::BACKORDERS);
+    let ended = backorders::recover(ports, now, BACKORDERS_MAX, until_then).await;
+    report.backorders = report.note("backorders", ended).unwrap_or(0);
+    let served = backorders::recover_queues(ports, now, BACKORDERS_MAX, until_then).await;
+    report.backorders += report.note("queues of backorders", served).unwrap_or(0);
     let announced = versions::announce_due(ports, queue, now, VERSIONS_MAX, until(share::VERSIONS)).await;
     report.note("versions", announced);
+    let until_then = until(share::STOCK_FACTS);
+    let announced = stock_facts::announce_due(ports, queue, now, VERSIONS_MAX, until_then).await;
+    report.note("facts of stock", announced);
     let again = reconciliation::look_again(ports, now, DIFFERENCES_MAX, until(share::DIFFERENCES)).await;
     report.differences += report.note("differences", again).unwrap_or(0);
     let left = until(share::DELIVERIES).duration_since(ports.environment.now());
@@ -328,7 +344,9 @@ mod tests {
             share::COUNTS,
             share::RESERVATIONS,
             share::PURCHASE_ORDERS,
+            share::BACKORDERS,
             share::VERSIONS,
+            share::STOCK_FACTS,
             share::DIFFERENCES,
             share::DELIVERIES,
             share::HOLDS,

@@ -333,6 +333,8 @@ pub struct Counters {
     pub in_transit: i64,
     /// Ordered from suppliers by purchase orders, and not here yet.
     pub on_order: i64,
+    /// What customers wait for; the first part alone counts it.
+    pub backordered: i64,
     /// Count of changes: the sequence of the ledger.
     pub seq: i64,
     /// Number of the layout that stands ([`crate::stock::layout`]).
@@ -419,6 +421,7 @@ impl Counters {
             incoming: number("incoming"),
             in_transit: number("in_transit"),
             on_order: number("on_order"),
+            backordered: number("backordered"),
             seq: item.number("seq")?,
             layout: number("layout"),
             past: Layouts {

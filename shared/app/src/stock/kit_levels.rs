@@ -76,6 +76,8 @@ impl Recipe {
             damaged: none.clone(),
             safety_stock: none.clone(),
             reorder_point: none,
+            // A kit is waited for by its components.
+            backordered: None,
             version,
             kit: true,
         }

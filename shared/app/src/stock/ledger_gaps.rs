@@ -18,6 +18,7 @@ use crate::stock::change_feed;
 use crate::stock::counters::{Counters, Delta};
 use crate::stock::ledger::{GAP_CLOSED, LedgerRow, some};
 use crate::stock::listing::{Among, Position, StockName, stock_names};
+use crate::stock::noticed;
 use crate::tenancy::{Stores, TenantScope};
 
 /// For how long a missing row may merely be late. Measured from when it was first missed, since the time
@@ -212,6 +213,8 @@ async fn write_head(
         // Before the head moves: a gap that is closed is not looked at again.
         let name = (ledger.name.location_id.clone(), ledger.name.sku.clone());
         change_feed::note(ports, scope, &BTreeSet::from([name])).await?;
+        // The lost changes may have asked for more than their rows.
+        noticed::look_after_loss(ports, scope, ledger.name, ports.environment.now()).await?;
     }
     // The gaps first, then the head: a crash between repeats the same rows under the same keys only if
     // nothing came meanwhile, so both go together wherever they fit.

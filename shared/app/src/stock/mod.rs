@@ -1,6 +1,8 @@
-//! Stock: counters, reservations, transfers, purchase orders, ledger.
+//! Stock: counters, reservations, backorders, transfers, purchase orders, ledger.
 
+pub mod alerts;
 mod attempts;
+pub mod backorders;
 pub mod change_feed;
 pub mod conservation;
 pub mod counters;
@@ -19,6 +21,7 @@ mod line_layouts;
 pub mod listing;
 pub mod long_reservations;
 pub mod movements;
+pub mod noticed;
 pub(crate) mod on_order;
 pub mod purchases;
 pub mod read;
@@ -32,6 +35,8 @@ pub mod restock;
 mod shortage;
 pub mod split;
 pub mod standing;
+pub mod stock_facts;
+pub mod suggestions;
 pub mod take;
 pub mod transfers;
 pub mod update;

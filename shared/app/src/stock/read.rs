@@ -36,6 +36,7 @@ pub fn level(location_id: &str, sku: &str, counters: &Counters) -> StockLevel {
         damaged: counters.shown(counters.damaged),
         safety_stock: counters.shown(counters.safety_stock),
         reorder_point: counters.shown(counters.reorder_point),
+        backordered: (counters.backordered != 0).then(|| counters.shown(counters.backordered)),
         version: counters.version(),
         kit: false,
     }

@@ -20,6 +20,9 @@ use crate::tenancy::TenantScope;
 /// How often one reservation is extended or committed in part: so its keys stay within some kilobytes.
 pub const CHANGES_MAX: usize = 100;
 
+/// Attribute that headers of backorders' reservations have, and no other item: a filter lets them through.
+pub(crate) const FOR_BACKORDER: &str = "for_backorder";
+
 /// One held line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldLine {
@@ -211,6 +214,8 @@ pub struct Reservation {
     pub keys: Vec<AppliedKey>,
     /// What only a long one has.
     pub long: Option<Long>,
+    /// The backorder that it was made for: the relay brings each change of it there.
+    pub backorder_id: Option<String>,
 }
 
 impl Reservation {
@@ -238,6 +243,7 @@ impl Reservation {
             order_id: item.opt_text("order_id").map(Into::into),
             keys: item.json("keys")?,
             long,
+            backorder_id: item.opt_text(FOR_BACKORDER).map(Into::into),
         })
     }
 
@@ -251,6 +257,7 @@ impl Reservation {
             .with("created_at", self.created_at.as_millisecond())
             .with("created_by", self.created_by.as_str())
             .with_some("order_id", self.order_id.as_deref())
+            .with_some(FOR_BACKORDER, self.backorder_id.as_deref())
             .with_json("keys", &self.keys)?;
         match &self.long {
             Some(long) => long.attributes(item, self),

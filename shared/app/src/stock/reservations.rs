@@ -559,7 +559,7 @@ async fn located_with_left(
 }
 
 /// The holds whose lines are still there: those that expired may have been freed.
-async fn standing_holds(
+pub(super) async fn standing_holds(
     ports: &Ports,
     scope: &TenantScope,
     reservation: &Reservation,

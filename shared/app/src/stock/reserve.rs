@@ -168,6 +168,7 @@ pub async fn reserve(
             committed: Vec::new(),
         }],
         long: None,
+        backorder_id: None,
     };
     if wanted.len() > LINES_MAX {
         return long_reservations::reserve(ports, caller, &wanted, &reservation, &keyed, now).await;

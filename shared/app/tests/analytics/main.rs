@@ -10,3 +10,4 @@ mod mark_tests;
 mod merged_tests;
 mod query_tests;
 mod rebuild_tests;
+mod suggestion_tests;

@@ -10,6 +10,7 @@ mod long_lists;
 mod outages;
 mod poison;
 mod restore;
+mod stock_facts;
 mod sweeps;
 mod troubled_database;
 mod troubled_queue;

@@ -87,6 +87,7 @@ impl World {
             status: done.status,
             lane_number: done.number,
             at: done.at,
+            payload: None,
         }
     }
 

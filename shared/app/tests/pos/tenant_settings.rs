@@ -1,5 +1,6 @@
 //! A tenant's settings: written whole, checked, versioned, each tenant's its own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -52,6 +53,7 @@ fn rich() -> Value {
         "stored_value": {"gift_card": true, "account": true},
         "sale_needs_open_shift": true,
         "offline_uses_above_limit": "refuse",
+        "backorders": {"allowed": true, "hold_seconds": 3_600, "locations": {"w-hull": false}},
     })
 }
 
@@ -79,6 +81,10 @@ async fn what_is_written_is_in_force_and_what_is_left_out_is_as_before() {
     assert!(rules.settings.stored_value.gift_card && rules.settings.stored_value.account);
     assert_eq!(rules.settings.approvals.paid_out.above_amount, Some(5_000));
     assert_eq!(rules.settings.approvals.count_variance.above_amount, Some(2_500));
+    assert_eq!(without["backorders"], json!({"allowed": false, "hold_seconds": 259_200}));
+    let backorders = &rules.settings.backorders;
+    assert_eq!((backorders.allows("s-york"), backorders.allows("w-hull")), (true, false));
+    assert_eq!(backorders.hold_seconds, 3_600);
 
     let again = put(&ports, "demo", "k", rich()).await.unwrap();
     assert!(again.replayed);
@@ -129,6 +135,13 @@ async fn every_bound_is_checked_and_told() {
                 "cash_increments": {"CHF": 5, "GBP": 10_001}}}),
             "pricing.cash_increments.GBP",
         ),
+        (json!({"backorders": {"hold_seconds": 59}}), "backorders.hold_seconds"),
+        (json!({"backorders": {"hold_seconds": 2_592_001}}), "backorders.hold_seconds"),
+        (json!({"backorders": {"locations": {"w/hull": true}}}), "backorders.locations"),
+        (
+            json!({"backorders": {"locations": (0..501).map(|n| (format!("w-{n}"), true)).collect::<BTreeMap<_, _>>()}}),
+            "backorders.locations",
+        ),
     ] {
         match put(&ports, "demo", "k", body).await {
             Err(Error::Rejected(refusal)) => {
@@ -144,6 +157,8 @@ async fn every_bound_is_checked_and_told() {
         json!({"approvals": {"pending_seconds": 30, "granted_seconds": 86_400}}),
         json!({"command_age_max_seconds": 3_600}),
         json!({"command_age_max_seconds": 63_072_000}),
+        json!({"backorders": {"hold_seconds": 60}}),
+        json!({"backorders": {"hold_seconds": 2_592_000, "locations": {"w-hull": true}}}),
     ]
     .into_iter()
     .enumerate()

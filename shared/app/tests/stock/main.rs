@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "in a test the panic is the report")]
 
+mod alert_tests;
+mod backorder_tests;
 mod change_feed_tests;
 mod count_sheet_tests;
 mod counter_tests;
@@ -25,6 +27,7 @@ mod reconciliation_tests;
 mod reservation_tests;
 mod restock_tests;
 mod split_tests;
+mod streamed;
 mod transfer_tests;
 mod trouble_tests;
 mod update_tests;

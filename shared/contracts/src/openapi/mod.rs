@@ -22,6 +22,7 @@
 
 mod analytics;
 mod approvals;
+mod backorders;
 mod catalog;
 mod counts;
 mod dispatch;
@@ -34,6 +35,7 @@ mod orders;
 mod pos;
 mod problem;
 mod purchasing;
+mod replenishment;
 mod settings;
 mod shifts;
 mod stored_value;
@@ -55,6 +57,7 @@ fn areas() -> Vec<OpenApi> {
     vec![
         analytics::Api::openapi(),
         approvals::Api::openapi(),
+        backorders::Api::openapi(),
         catalog::Api::openapi(),
         counts::Api::openapi(),
         dispatch::Api::openapi(),
@@ -65,6 +68,7 @@ fn areas() -> Vec<OpenApi> {
         orders::Api::openapi(),
         pos::Api::openapi(),
         purchasing::Api::openapi(),
+        replenishment::Api::openapi(),
         settings::Api::openapi(),
         shifts::Api::openapi(),
         stored_value::Api::openapi(),

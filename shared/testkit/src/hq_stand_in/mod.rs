@@ -16,7 +16,9 @@ use sha2::{Digest, Sha256};
 use tillstream_app::dispatch::signature::SigningSecret;
 use tillstream_app::dispatch::transport::{HqAnswer, HqRequest, HqTransport, HqTransportError};
 use tillstream_app::environment::Environment;
-use tillstream_contracts::hq::{HqMessage, HqOrderMessage, HqShiftMessage};
+use tillstream_contracts::hq::{
+    HqBackorderMessage, HqMessage, HqOrderMessage, HqShiftMessage, HqStockMessage,
+};
 
 /// How it behaves to orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -82,6 +84,8 @@ struct State {
     keys: BTreeMap<String, [u8; 32]>,
     orders: BTreeMap<(String, String), AcceptedOrder>,
     shifts: Vec<HqShiftMessage>,
+    backorders: Vec<HqBackorderMessage>,
+    stock: Vec<HqStockMessage>,
     requests: u64,
 }
 
@@ -165,7 +169,17 @@ impl HqStandIn {
         self.lock().shifts.clone()
     }
 
-    /// Requests with an order or shift so far, whatever became of them.
+    /// Steps of backorders that it accepted, repetitions not counted.
+    pub fn accepted_backorders(&self) -> Vec<HqBackorderMessage> {
+        self.lock().backorders.clone()
+    }
+
+    /// Times stock got low that it accepted, repetitions not counted.
+    pub fn accepted_stock(&self) -> Vec<HqStockMessage> {
+        self.lock().stock.clone()
+    }
+
+    /// Requests so far, whatever became of them.
     pub fn requests(&self) -> u64 {
         self.lock().requests
     }
@@ -210,6 +224,8 @@ impl HqStandIn {
         let about = match &message {
             HqMessage::Order(message) => message.order_id.clone(),
             HqMessage::Shift(message) => message.shift.id.clone(),
+            HqMessage::Backorder(message) => message.backorder.backorder_id.clone(),
+            HqMessage::Stock(message) => message.alert.alert_id.clone(),
         };
         if state.mode == Mode::Refuse || state.refuse_orders.contains(&about) {
             return problem(422, "order_refused", "told to refuse it");
@@ -223,14 +239,18 @@ impl HqStandIn {
         }
         let reaction = match message {
             HqMessage::Order(message) => state.accept(key, body, *message),
-            HqMessage::Shift(message) => state.accept_shift(key, body, *message),
+            HqMessage::Shift(message) => state.accept_once(key, body, |state| state.shifts.push(*message)),
+            HqMessage::Backorder(message) => {
+                state.accept_once(key, body, |state| state.backorders.push(*message))
+            }
+            HqMessage::Stock(message) => state.accept_once(key, body, |state| state.stock.push(*message)),
         };
         if fails { problem(503, "failing", "told to fail now and then") } else { reaction }
     }
 }
 
 impl State {
-    fn accept_shift(&mut self, key: String, body: &[u8], message: HqShiftMessage) -> Reaction {
+    fn accept_once(&mut self, key: String, body: &[u8], keep: impl FnOnce(&mut Self)) -> Reaction {
         let hash: [u8; 32] = Sha256::digest(body).into();
         match self.keys.get(&key) {
             Some(known) if *known == hash => {
@@ -239,7 +259,7 @@ impl State {
             Some(_) => problem(409, "idempotency_key_reused", "this key came with another body"),
             None => {
                 self.keys.insert(key, hash);
-                self.shifts.push(message);
+                keep(self);
                 Reaction::Answer(200, json!({ "accepted": true, "repeated": false }))
             }
         }

@@ -63,6 +63,7 @@ async fn an_order_on_account_goes_all_its_way() {
 fn delivery(shop: &Shop) -> Delivery {
     let at = shop.ports.environment.now();
     Delivery {
+        payload: None,
         scope: shop.scope.clone(),
         order_id: "o".into(),
         order_version: 1,
