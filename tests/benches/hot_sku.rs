@@ -170,6 +170,7 @@ async fn stocked(ports: &Ports, memory: &MemoryDatabase, caller: &Caller, units:
         components: vec![],
         variant_of: None,
         sellable: true,
+        lots: false,
         version: 1,
     };
     put(memory, product_item(&caller.scope, &product).unwrap()).await;
@@ -180,6 +181,8 @@ async fn stocked(ports: &Ports, memory: &MemoryDatabase, caller: &Caller, units:
         quantity: QuantityInput::Whole(i64::try_from(units).unwrap()),
         reason: "opening stock".into(),
         expected_version: None,
+        lot: None,
+        expires_on: None,
     };
     update(ports, caller, "count", &count, |_| Ok(())).await.unwrap();
 }

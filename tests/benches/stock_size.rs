@@ -119,6 +119,7 @@ impl Shop {
                 components: vec![],
                 variant_of: None,
                 sellable: true,
+                lots: false,
                 version: 1,
             };
             product_item(scope, &product).unwrap()

@@ -66,6 +66,7 @@ async fn shop(ports: &Ports) -> Caller {
         components: vec![],
         variant_of: None,
         sellable: true,
+        lots: false,
         version: 1,
     };
     put(ports, product_item(&scope, &product).unwrap()).await;
@@ -86,6 +87,8 @@ async fn count(ports: &Ports, caller: &Caller, location_id: &str, pieces: i64) {
         quantity: QuantityInput::Whole(pieces),
         reason: "opening stock".into(),
         expected_version: None,
+        lot: None,
+        expires_on: None,
     };
     update::update(ports, caller, &format!("count-{location_id}"), &request, |_| Ok(())).await.unwrap();
 }

@@ -83,6 +83,7 @@ impl Api {
                 components: vec![],
                 variant_of: None,
                 sellable: true,
+                lots: false,
                 version: 1,
             };
             let item = product_item(&TenantScope::from_own_record("demo"), &product).unwrap();

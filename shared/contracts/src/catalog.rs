@@ -160,6 +160,10 @@ pub struct ProductBody {
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     #[schema(default = true)]
     pub sellable: bool,
+    /// Whether its stock is kept by lots (batches): then who receives it may name one, and who sold which is known.
+    #[serde(default, skip_serializing_if = "is_no")]
+    #[schema(default = false)]
+    pub lots: bool,
 }
 
 impl ProductBody {
@@ -186,6 +190,7 @@ impl ProductBody {
         "components.quantity",
         "variant_of",
         "sellable",
+        "lots",
     ];
 }
 
@@ -227,6 +232,9 @@ pub struct ProductReply {
     pub variant_of: Option<String>,
     /// Whether it is sold by itself.
     pub sellable: bool,
+    /// Whether its stock is kept by lots. Left out where it is not.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub lots: bool,
     /// Grows with every change; the `ETag` holds it.
     pub version: u64,
 }
@@ -256,6 +264,7 @@ impl From<Product> for ProductReply {
             components: product.components.into_iter().map(ComponentBody::from).collect(),
             variant_of: product.variant_of,
             sellable: product.sellable,
+            lots: product.lots,
             version: product.version,
         }
     }

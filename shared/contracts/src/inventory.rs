@@ -1,6 +1,7 @@
 //! Stock over HTTP: levels, updates, reservations, movements, conservation.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::quantity::QuantityInput;
 use utoipa::{IntoParams, ToSchema};
@@ -34,6 +35,10 @@ pub struct StockLevel {
     /// There, but not fit for sale; not part of on hand.
     #[schema(value_type = QuantitySchema)]
     pub damaged: QuantityInput,
+    /// There, but of lots that are recalled or past their day; not part of on hand. Left out where there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub quarantined: Option<QuantityInput>,
     /// Kept back from sale.
     #[schema(value_type = QuantitySchema)]
     pub safety_stock: QuantityInput,
@@ -98,6 +103,16 @@ pub struct StockUpdateRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0)]
     pub expected_version: Option<i64>,
+    /// The lot it is of, for a product whose stock is kept by lots. Then `quantity` is of this lot: by how much it
+    /// changes, or how much was counted of it. Of a lot that is recalled or past its day it is what is kept aside
+    /// that changes. Without it what leaves is of the lots that expire first, and what comes in is of no known lot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "L-2031", max_length = 64)]
+    pub lot: Option<String>,
+    /// With `lot`: its last day of sale. A lot that is known has one already, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Date, example = "2026-03-31")]
+    pub expires_on: Option<Date>,
 }
 
 /// What an update did. A replay answers the same.
@@ -138,6 +153,15 @@ pub struct RestockRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 200)]
     pub reason: Option<String>,
+    /// The lot it is of, for a product whose stock is kept by lots. What is of a lot that is recalled or past its day
+    /// is kept aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "L-2031", max_length = 64)]
+    pub lot: Option<String>,
+    /// With `lot`: its last day of sale. A lot that is known has one already, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Date, example = "2026-03-31")]
+    pub expires_on: Option<Date>,
 }
 
 /// What a restock did. A replay answers the same.
@@ -364,6 +388,10 @@ pub struct MovementDelta {
     /// Ordered from suppliers by purchase orders, and not here yet.
     #[schema(value_type = QuantitySchema)]
     pub on_order: QuantityInput,
+    /// Kept aside with its lot. Left out where it is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub quarantined: Option<QuantityInput>,
 }
 
 /// Counters after a movement.
@@ -387,6 +415,10 @@ pub struct MovementCounters {
     /// Ordered from suppliers by purchase orders, and not here yet.
     #[schema(value_type = QuantitySchema)]
     pub on_order: QuantityInput,
+    /// Kept aside with its lot. Left out where it is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub quarantined: Option<QuantityInput>,
     /// Safety stock.
     #[schema(value_type = QuantitySchema)]
     pub safety_stock: QuantityInput,
@@ -406,7 +438,7 @@ pub struct StockMovement {
     pub from_seq: Option<i64>,
     /// `sale`, `return`, `adjustment`, `count`, `restock`, `hold`, `release`, `expire`, `commit`, `sync`, `split`,
     /// `merge`, `transfer_ship` …, `purchase_place`, `purchase_receive`, `purchase_close`, `purchase_cancel`,
-    /// `discrepancy` (sold offline beyond what there was; the reference is its exception), `reconciliation` (a
+    /// `lot_quarantine`, `lot_release`, `lot_expire`, `discrepancy` (sold offline beyond what there was; the reference is its exception), `reconciliation` (a
     /// difference corrected), `gap_closed` ….
     pub kind: String,
     /// Order, reservation or update that caused it.
@@ -422,6 +454,23 @@ pub struct StockMovement {
     pub delta: MovementDelta,
     /// To what.
     pub after: MovementCounters,
+    /// By how much each lot changed, for stock that is kept by lots. Left out for all other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lots: Vec<LotMovement>,
+}
+
+/// By how much a movement changed one lot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LotMovement {
+    /// Which; null for what is of no known lot.
+    pub lot_id: Option<String>,
+    /// What is fit for sale.
+    #[schema(value_type = QuantitySchema)]
+    pub on_hand: QuantityInput,
+    /// What is kept aside. Left out where that did not change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub quarantined: Option<QuantityInput>,
 }
 
 /// A page of movements, newest first; where the stock was ever split, part by part.
@@ -466,6 +515,19 @@ pub struct Conservation {
     pub counters: MovementCounters,
     /// Where single rows were lost and one row stands for several movements.
     pub ranges: Vec<LedgerRange>,
+    /// The same of its lots, for stock that is kept by lots. Left out for all other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lots: Option<LotConservation>,
+}
+
+/// The proof that lots are what is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LotConservation {
+    /// Whether, in every movement up to `seq_reached`, what the lots changed by adds up to what the counters changed
+    /// by, every lot is the sum of its changes, and all lots together are on hand and quarantined.
+    pub holds: bool,
+    /// Each lot that there is, by the sums of its changes; the one without an id is what is of no known lot.
+    pub lots: Vec<LotMovement>,
 }
 
 /// Query of `GET /v1/inventory`.

@@ -21,6 +21,7 @@ pub mod interval_set;
 pub mod kit;
 pub mod lane;
 pub mod location;
+pub mod lot_book;
 pub mod money;
 pub mod pricing;
 pub mod product;

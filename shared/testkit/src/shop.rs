@@ -101,6 +101,7 @@ impl Shop {
             components: vec![],
             variant_of: None,
             sellable: true,
+            lots: false,
             version: 1,
         })
     }

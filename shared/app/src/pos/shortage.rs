@@ -14,6 +14,8 @@ use crate::ports::Ports;
 use crate::stock::counters::Counters;
 use crate::stock::expiry::{FreedHolds, free_enough};
 use crate::stock::layout::layout_of;
+use crate::stock::listing::StockName;
+use crate::stock::lots::due::keep_aside;
 use crate::stock::on_order::coming;
 use crate::tenancy::TenantScope;
 
@@ -32,6 +34,9 @@ pub struct Shortage {
     /// Epoch milliseconds at which a hold on it may expire.
     #[serde(skip)]
     pub earliest_expiry: Option<i64>,
+    /// Epoch milliseconds at which a lot of it is past its day.
+    #[serde(skip)]
+    pub lots_due_at: Option<i64>,
     /// The stock as it was found; `None` where there is no such item.
     #[serde(skip)]
     pub found: Option<Found>,
@@ -55,6 +60,7 @@ impl Shortage {
             requested: wanted.sellable,
             available: Quantity::from_thousandths(available).unwrap_or_default(),
             earliest_expiry: old.and_then(|item| item.opt_number("earliest_expiry")),
+            lots_due_at: old.and_then(|item| item.opt_number("lots_due_at")),
             found: old.map(|item| Found {
                 available: item.opt_number("available").unwrap_or(0),
                 layout: layout_of(Some(item)),
@@ -72,12 +78,14 @@ impl Shortage {
             requested: wanted.sellable,
             available: Quantity::from_thousandths(available).unwrap_or_default(),
             earliest_expiry: seen.and_then(|seen| seen.earliest_expiry),
+            lots_due_at: seen.and_then(|seen| seen.lots_due_at),
             found: seen.map(|seen| Found { available: seen.available, layout: seen.layout }),
         }
     }
 }
 
-/// Frees holds that have expired on what is short, as much as is short.
+/// Frees holds that have expired on what is short, as much as is short; and keeps aside lots of it that are past their
+/// day, which was all that stood in the way where enough was there.
 ///
 /// # Errors
 /// Those of the database.
@@ -90,6 +98,11 @@ pub async fn free_expired_holds(
 ) -> Result<FreedHolds> {
     let mut all = FreedHolds::default();
     for shortage in shortages {
+        if shortage.lots_due_at.is_some_and(|at| at <= now.as_millisecond()) {
+            let name = StockName { location_id: location_id.to_owned(), sku: shortage.sku.clone() };
+            keep_aside(ports, scope, &name, now).await?;
+            all.any = true;
+        }
         if shortage.earliest_expiry.is_some_and(|at| at <= now.as_millisecond()) {
             let available = shortage.found.map_or(0, |found| found.available);
             let needed = shortage.requested.thousandths() - available;

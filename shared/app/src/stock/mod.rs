@@ -20,6 +20,7 @@ pub mod ledger_gaps;
 mod line_layouts;
 pub mod listing;
 pub mod long_reservations;
+pub mod lots;
 pub mod movements;
 pub mod noticed;
 pub(crate) mod on_order;

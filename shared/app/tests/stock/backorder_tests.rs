@@ -283,6 +283,8 @@ async fn every_way_that_stock_comes_leads_to_serving() {
                     supplier_id: None,
                     reference: None,
                     reason: None,
+                    lot: None,
+                    expires_on: None,
                 };
                 restock::restock(ports, who, "d", &delivery).await.unwrap();
             }

@@ -263,6 +263,8 @@ impl Fixture {
             quantity: QuantityInput::Whole(pieces),
             reason: "opening stock".into(),
             expected_version: None,
+            lot: None,
+            expires_on: None,
         };
         let key = format!("count-{}", self.environment.random());
         update::update(&self.ports, &self.caller, &key, &request, |_| Ok(())).await.unwrap();
@@ -363,6 +365,7 @@ pub fn product(sku: &str) -> Product {
         components: vec![],
         variant_of: None,
         sellable: true,
+        lots: false,
         version: 1,
     }
 }

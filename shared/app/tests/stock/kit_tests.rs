@@ -180,6 +180,8 @@ async fn a_kit_has_no_stock_of_its_own() {
             quantity: whole(quantity),
             reason: "count".into(),
             expected_version: None,
+            lot: None,
+            expires_on: None,
         };
         let refused = update::update(&fixture.ports, &fixture.caller, "u", &request, |_| Ok(())).await;
         let refused = refusal(refused.unwrap_err());

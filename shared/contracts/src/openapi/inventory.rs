@@ -116,7 +116,7 @@ fn list_stock() {}
 
 /// Stock of a SKU at every location in reach; of a kit, wherever its first component has stock.
 #[utoipa::path(get, path = "/v1/inventory/{sku}", tag = "inventory",
-    params(("sku" = String, Path, description = "SKU. One named as a route beside (`movements`, `conservation`, `exceptions`, `counts`, `backorders`, `alerts`, `suggestions`): `GET /v1/inventory?sku=`"), PageQuery),
+    params(("sku" = String, Path, description = "SKU. One named as a route beside (`movements`, `conservation`, `exceptions`, `counts`, `backorders`, `alerts`, `suggestions`, `lots`): `GET /v1/inventory?sku=`"), PageQuery),
     responses(
         (status = 200, description = "A page, by location", body = StockLevelPage),
         (status = 400, description = "`cursor_malformed`"),
@@ -137,8 +137,8 @@ fn sku_stock() {}
 fn one_stock() {}
 
 /// Adjusts on hand by a signed quantity, or sets it to what was counted. A delta never takes more than
-/// is available; a count may find less than is promised, and then opens an exception. Roles: store
-/// manager, warehouse staff, integration, operator.
+/// is available; a count may find less than is promised, and then opens an exception. Of a product whose stock is kept by
+/// lots it may be of one lot. Roles: store manager, warehouse staff, integration, operator.
 #[utoipa::path(post, path = "/v1/inventory/update", tag = "inventory",
     params(IdempotencyHeader, IfMatchHeader),
     request_body = StockUpdateRequest,
@@ -147,9 +147,9 @@ fn one_stock() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`location_not_found`"),
-        (status = 409, description = "`version_conflict` with `current_version`; `insufficient_stock` with `lines` (ShortLine)"),
+        (status = 409, description = "`version_conflict` with `current_version`; `insufficient_stock` with `lines` (ShortLine), or with `lot` where there is less of the lot; `lot_expires_otherwise` with its `expires_on`; `too_many_lots`"),
         (status = 412, description = "`If-Match` names another version (`version_mismatch`)"),
-        (status = 422, description = "`field_invalid`, `quantity_invalid`, `reason_invalid`, `card_number_refused`, `sku_unknown`, `sku_not_stocked`, `sku_is_a_kit`, `idempotency_key_reused`"),
+        (status = 422, description = "`field_invalid`, `quantity_invalid`, `reason_invalid`, `card_number_refused`, `sku_unknown`, `sku_not_stocked`, `sku_is_a_kit`, `id_malformed`, `sku_without_lots`, `lot_of_another_sku` with `lot_sku`, `lot_unknown`, `expires_on_without_lot`, `expires_on_invalid`, `idempotency_key_reused`"),
     ))]
 fn update_stock() {}
 
@@ -162,7 +162,8 @@ fn update_stock() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`location_not_found`"),
-        (status = 422, description = "`field_invalid`, `quantity_invalid`, `location_id_malformed`, `sku_malformed`, `id_malformed`, `reference_invalid`, `reason_invalid`, `text_too_long`, `text_malformed`, `card_number_refused`, `supplier_unknown`, `sku_unknown`, `sku_not_stocked`, `idempotency_key_reused`"),
+        (status = 409, description = "`lot_expires_otherwise` with its `expires_on`; `too_many_lots`"),
+        (status = 422, description = "`sku_without_lots`, `lot_of_another_sku` with `lot_sku`, `expires_on_without_lot`, `expires_on_invalid`, `field_invalid`, `quantity_invalid`, `location_id_malformed`, `sku_malformed`, `id_malformed`, `reference_invalid`, `reason_invalid`, `text_too_long`, `text_malformed`, `card_number_refused`, `supplier_unknown`, `sku_unknown`, `sku_not_stocked`, `idempotency_key_reused`"),
     ))]
 fn restock() {}
 

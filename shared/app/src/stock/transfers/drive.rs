@@ -12,6 +12,7 @@ use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Delta, Movement, stock_update_at, unit_change};
 use crate::stock::expiry::{FreedHolds, free_enough};
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
+use crate::stock::lots::due::keep_aside_if_due;
 use crate::stock::take::{Share, Taken, take};
 use crate::stock::transfers::find;
 use crate::stock::transfers::item::{Pending, StoredTransfer};
@@ -102,9 +103,12 @@ pub(super) async fn look(
     let (mut shares, mut short) = (Vec::with_capacity(lines.len()), Vec::new());
     for (position, (line, item)) in lines.iter().zip(items).enumerate() {
         let seen = item.as_ref().map(Counters::of).transpose()?;
+        let name = (location_id, line.sku.as_str());
+        if keep_aside_if_due(ports, scope, name, seen.as_ref(), ports.environment.now()).await? {
+            return Ok(Looked::Again("lots past their day were kept aside".to_owned()));
+        }
         let taken = match seen {
             Some(seen) if seen.layout != LAYOUT_WHOLE => {
-                let name = (location_id, line.sku.as_str());
                 take(ports, scope, name, line.shipped, seen.layout).await?
             }
             Some(seen) if seen.available >= line.shipped.thousandths() => {
