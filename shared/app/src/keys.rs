@@ -36,7 +36,7 @@
 //! | ledger | `<t>#stock#<location>#<sku>`, `<t>#stock-part#<location>#<sku>#<k>` | `<seq>` (12 digits), `<seq>#gap`, `head`, `compared` | movement; closed gap after `seq`; verified part; compared part |
 //! | stock | `<t>#lot#<id>` | `lot`, `at#<location>`, `request#<hash>` | lot; that a location has, or had, of it; that a request recalled or released it |
 //! | ledger | `<t>#lot#<id>` | `<location>#<seq>` | movement that changed a lot |
-//! | ledger | `<t>#lots-of#<reference>` | `<location>#<sku>#<seq>#<n>` | lots that a movement of an order or reservation took or brought |
+//! | stock | `<t>#lots-of#<reference>` | `<location>#<sku>#<seq>#<n>` | lots that a movement of an order, reservation or transfer took |
 //! | ledger | `<t>#stock-changes` | `<page>` (12 digits) | stock items that changed, noted together |
 //! | catalog | `<t>#product#<sku>` | `product`, `prices` | product; its price book entries |
 //! | catalog | `<t>#barcode#<gtin>` | `barcode` | SKU of a GTIN |
@@ -425,7 +425,7 @@ impl TenantScope {
         self.key("lot", &[lot_id], &format!("{}#{}", KeyPart(location_id), padded(seq)))
     }
 
-    /// One of the lots that a movement of an order or reservation took or brought.
+    /// One of the lots that a movement of an order, reservation or transfer took.
     pub fn lot_of_reference(
         &self,
         reference: &str,
@@ -437,14 +437,9 @@ impl TenantScope {
         self.key("lots-of", &[reference], &sk)
     }
 
-    /// The lots that the movements of an order or reservation took or brought.
+    /// The lots that the movements of an order, reservation or transfer took.
     pub fn lots_of_reference(&self, reference: &str) -> Partition {
         Partition(self.pk("lots-of", &[reference]))
-    }
-
-    /// What sort keys of those of one stock item begin with.
-    pub fn lots_of_stock(location_id: &str, sku: &str) -> String {
-        format!("{}#{}#", KeyPart(location_id), KeyPart(sku))
     }
 
     /// Backorder.

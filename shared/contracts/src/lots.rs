@@ -65,7 +65,7 @@ pub struct LotLevel {
     pub expires_on: Option<Date>,
     /// Whether it is for sale there.
     pub status: LotStatus,
-    /// When it came there; null for what is of no known lot.
+    /// When any of it came first; null for what is of no known lot.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub received_at: Option<Timestamp>,
     /// Fit for sale, what is reserved included: no reservation is of a lot.

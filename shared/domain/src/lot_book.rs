@@ -26,7 +26,7 @@ pub struct Lot {
     /// The first instant at which it is fit for sale no more here, in epoch milliseconds.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub sell_until: Option<i64>,
-    /// When it came here first, in epoch milliseconds.
+    /// When any of it came first, in epoch milliseconds.
     #[serde(rename = "r")]
     pub received_at: i64,
     /// Fit for sale: part of on hand.

@@ -23,6 +23,7 @@ use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement, stock_update_at};
 use crate::stock::expiry::FreedHolds;
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
+use crate::stock::lots::back::of_return;
 use crate::stock::split::make_whole;
 use crate::stock::take::{Taken, take};
 use crate::stored_value::claims::{StoredValueWrites, look};
@@ -211,6 +212,17 @@ impl<'a> Rounds<'a> {
         let mut fixed = final_writes(scope, &cart, stored, &lane)?;
         fixed.extend(beside.writes);
         let claims = beside.claims.as_slice();
+        let others = fixed.len() + claims.len() + moves.len();
+        let room = TRANSACTION_ACTIONS_MAX.saturating_sub(others);
+        let back = match of_return(ports, scope, &cart, moves, (&movement, context.now), room).await {
+            Err(error @ Error::Retryable { .. }) => {
+                self.retries.again(&error.to_string()).await?;
+                return Ok(None);
+            }
+            back => back?,
+        };
+        fixed.extend(back.writes);
+        let moves = back.rest.as_deref().unwrap_or(moves);
         let attempt = match self.stock_writes(&cart, moves, &movement, fixed.len() + claims.len()).await? {
             Ok(stock) => commit(ports, FinalWrites { fixed, stock, moves, claims }).await?,
             Err(attempt) => attempt,

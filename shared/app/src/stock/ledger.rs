@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::database::{Item, Key, Range, Table};
+use crate::database::{Item, Key, Range, Table, Write};
 use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::stock::change_feed;
@@ -184,10 +184,15 @@ pub async fn record(ports: &Ports, rows: Vec<Item>) -> Result<()> {
     let by_key =
         rows.into_iter().map(|row| Ok((Key::of(&row)?, row))).collect::<Result<BTreeMap<Key, Item>>>()?;
     let rows: Vec<Item> = by_key.into_values().collect();
-    let mut all = rows.clone();
+    let (mut all, mut of_stock) = (rows.clone(), Vec::new());
     for row in &rows {
-        all.extend(trace::traces(row)?);
+        let traces = trace::traces(row)?;
+        all.extend(traces.of_lots);
+        of_stock.extend(traces.of_reference);
     }
     ports.database.put_many(Table::Ledger, all).await?;
+    for item in of_stock {
+        ports.database.write(Write::Put { table: Table::Stock, item, condition: None }).await?;
+    }
     change_feed::note_rows(ports, &rows).await
 }

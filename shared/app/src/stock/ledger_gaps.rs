@@ -225,7 +225,7 @@ async fn write_head(
     let mut writes = vec![head.write(scope, ledger, before)];
     for gap in &gaps {
         let item = trace::of_gap(ports, scope, gap).await?;
-        for trace in trace::traces(&item)? {
+        for trace in trace::traces(&item)?.of_lots {
             let put = Write::Put { table: Table::Ledger, item: trace, condition: None };
             ports.database.write(put).await?;
         }

@@ -116,7 +116,7 @@ pub async fn restock(
         now,
     };
     let mut attempts = Attempts::new(ports.environment.as_ref());
-    let said = Said { lot: request.lot.as_deref(), expires_on: request.expires_on };
+    let said = Said { path: "", lot: request.lot.as_deref(), expires_on: request.expires_on };
     loop {
         let named = match products.get(sku) {
             Some(product) => named(ports, scope, (location_id, product), said, true, now).await?,

@@ -117,7 +117,7 @@ pub async fn update(
         reason: Some(request.reason.clone()),
     };
     let update = Update { request, quantity, unit, movement: &movement, now };
-    let said = Said { lot: request.lot.as_deref(), expires_on: request.expires_on };
+    let said = Said { path: "", lot: request.lot.as_deref(), expires_on: request.expires_on };
     // Goods of a lot that nobody knew come in, or were found.
     let makes = request.kind == StockUpdateKind::Set || quantity > Quantity::ZERO;
     let mut nothing_expired = false;

@@ -17,6 +17,7 @@ mod exchanges;
 mod kits;
 mod large_carts;
 mod long_orders;
+mod lots;
 mod offline_oversell;
 mod one_fault;
 mod pricing;

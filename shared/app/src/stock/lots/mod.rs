@@ -9,6 +9,7 @@
 //!
 //! What is recalled, or past its day, is not on hand: it is counted apart, as `quarantined`.
 
+pub(crate) mod back;
 pub mod due;
 mod header;
 pub mod list;

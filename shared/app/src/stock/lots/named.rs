@@ -30,15 +30,22 @@ pub(in crate::stock) struct Named {
 /// What a request says of a lot.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::stock) struct Said<'a> {
+    /// Path of the fields it stands in, with its dot: of the request itself nothing.
+    pub(in crate::stock) path: &'a str,
     /// Its id.
     pub(in crate::stock) lot: Option<&'a str>,
     /// Its last day of sale.
     pub(in crate::stock) expires_on: Option<Date>,
 }
 
-/// The first instant after a location's business day.
-async fn end_of_day(ports: &Ports, scope: &TenantScope, location_id: &str, day: Date) -> Result<i64> {
-    let out_of_range = || Refusal::field("expires_on", "expires_on_invalid", "a day from 2000 to 9000");
+/// The first instant after a location's business day, which a request names in `field`.
+async fn end_of_day(
+    ports: &Ports,
+    scope: &TenantScope,
+    location_id: &str,
+    (field, day): (&str, Date),
+) -> Result<i64> {
+    let out_of_range = || Refusal::field(field, "expires_on_invalid", "a day of the years 2000 to 9000");
     if !(2000..=9000).contains(&day.year()) {
         return Err(out_of_range().into());
     }
@@ -63,32 +70,33 @@ pub(in crate::stock) async fn named(
     makes: bool,
     now: Timestamp,
 ) -> Result<Option<Named>> {
+    let (field, day_field) = (format!("{}lot", said.path), format!("{}expires_on", said.path));
     let Some(lot_id) = said.lot else {
         return match said.expires_on {
             None => Ok(None),
             Some(_) => {
                 let message = "a last day of sale is that of a lot; name the lot too";
-                Err(Refusal::field("expires_on", "expires_on_without_lot", message).into())
+                Err(Refusal::field(day_field, "expires_on_without_lot", message).into())
             }
         };
     };
-    typed_id("lot", lot_id)?;
+    typed_id(&field, lot_id)?;
     if !product.lots {
         let message = format!("the stock of {} is not kept by lots", product.sku);
-        return Err(Refusal::field("lot", "sku_without_lots", message).into());
+        return Err(Refusal::field(field, "sku_without_lots", message).into());
     }
     let found = find(ports, scope, lot_id).await?;
     let is_new = found.is_none();
     let header = match found {
         Some(header) if header.sku != product.sku => {
             let message = format!("lot {lot_id} is one of {}, not of {}", header.sku, product.sku);
-            let refusal = Refusal::field("lot", "lot_of_another_sku", message);
+            let refusal = Refusal::field(field, "lot_of_another_sku", message);
             return Err(refusal.with_extra("lot_sku", header.sku).into());
         }
         Some(header) => header,
         None if !makes => {
             let message = format!("there is no lot {lot_id} of {}", product.sku);
-            return Err(Refusal::field("lot", "lot_unknown", message).into());
+            return Err(Refusal::field(field, "lot_unknown", message).into());
         }
         None => Header {
             lot_id: lot_id.to_owned(),
@@ -111,10 +119,30 @@ pub(in crate::stock) async fn named(
         return Err(refusal.with_extra("expires_on", known).into());
     }
     let sell_until = match header.expires_on {
-        Some(day) => Some(end_of_day(ports, scope, location_id, day).await?),
+        Some(day) => Some(end_of_day(ports, scope, location_id, (&day_field, day)).await?),
         None => None,
     };
     Ok(Some(Named { header, is_new, location_id: location_id.to_owned(), sell_until, now }))
+}
+
+/// A lot that this system knows goods at a location to be of; `None` where it is no lot of this SKU.
+///
+/// # Errors
+/// As the database.
+pub(super) async fn known(
+    ports: &Ports,
+    scope: &TenantScope,
+    (location_id, sku): (&str, &str),
+    lot_id: &str,
+    now: Timestamp,
+) -> Result<Option<Named>> {
+    let header = find(ports, scope, lot_id).await?.filter(|header| header.sku == sku);
+    let Some(header) = header else { return Ok(None) };
+    let sell_until = match header.expires_on {
+        Some(day) => Some(end_of_day(ports, scope, location_id, ("expires_on", day)).await?),
+        None => None,
+    };
+    Ok(Some(Named { header, is_new: false, location_id: location_id.to_owned(), sell_until, now }))
 }
 
 impl Named {
@@ -128,7 +156,8 @@ impl Named {
             id: self.header.lot_id.clone(),
             expires_on: self.header.expires_on,
             sell_until: self.sell_until,
-            received_at: self.now.as_millisecond(),
+            // The same everywhere and for good: of two lots of one day the older one goes first.
+            received_at: self.header.created_at,
             quantity: 0,
             quarantined: 0,
         }

@@ -2,8 +2,8 @@
 //!
 //! A change of a stock item brings the item before and after it. Each tells its lots; what differs is what the
 //! movement took and brought, whoever made it. So a row can be made again, or late, or beside any other, and always
-//! says the same. Beside the row stand a row for each lot, by which a recall finds who got it, and for an order or
-//! reservation the lots that it got, by which a return finds where goods belong.
+//! says the same. Beside the row stands one for each lot, by which a recall finds who got it. And the lots that an
+//! order or transfer took are noted with the stock, where whoever brings goods back finds which they are of.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +25,9 @@ const AFTER: &str = "lots_after";
 /// Kinds of movements by which somebody gets goods, or brings some back; and of rows that stand for lost ones, which
 /// may be such.
 pub(super) const OF_CUSTOMERS: [&str; 5] = ["sale", "commit", "exchange", "return", GAP_CLOSED];
+
+/// Kinds of movements of which goods may come back, or arrive elsewhere.
+const TAKING: [&str; 4] = ["sale", "commit", "exchange", "transfer_ship"];
 
 /// So much of each lot: for sale, and kept aside.
 pub(super) type Sums = BTreeMap<Option<String>, (i64, i64)>;
@@ -63,28 +66,36 @@ pub(in crate::stock) fn with_lots(row: Item, old: Option<&Item>, new: &Item) -> 
     with(row, &after.changes_since(&before), &after.clone().kept(came_in))
 }
 
-/// What is noted beside a row of its lots.
+/// What is noted of a row's lots.
+#[derive(Debug, Default)]
+pub(in crate::stock) struct Traces {
+    /// Rows of the ledger, for recalls.
+    pub(in crate::stock) of_lots: Vec<Item>,
+    /// Items of stock, for what comes back.
+    pub(in crate::stock) of_reference: Vec<Item>,
+}
+
+/// What is noted of a row's lots.
 ///
 /// # Errors
 /// A bug if the row is malformed.
-pub(in crate::stock) fn traces(row: &Item) -> Result<Vec<Item>> {
+pub(in crate::stock) fn traces(row: &Item) -> Result<Traces> {
     let changes = lot_changes_of(row)?;
     if changes.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Traces::default());
     }
     let scope = TenantScope::from_own_record(row.text("tenant_id")?);
     let (location_id, sku) = (row.text("location_id")?, row.text("sku")?);
     let (kind, reference) = (row.text("kind")?, row.text("reference")?);
     let seq = row.number("seq")?;
     let number = u64::try_from(seq).map_err(Error::bug)?;
-    let mut traces = Vec::new();
+    let mut traces = Traces::default();
     for (position, change) in changes.iter().enumerate() {
         let filled = |item: Item| {
             let item = item
                 .with("tenant_id", scope.tenant_id())
                 .with("location_id", location_id)
                 .with("sku", sku)
-                .with("seq", seq)
                 .with_some("lot_id", change.lot_id.as_deref())
                 .with("kind", kind)
                 .with("reference", reference)
@@ -94,11 +105,13 @@ pub(in crate::stock) fn traces(row: &Item) -> Result<Vec<Item>> {
             Ok::<_, Error>(item.with("at", row.number("at")?))
         };
         if let Some(lot_id) = &change.lot_id {
-            traces.push(filled(Item::new(&scope.lot_movement(lot_id, location_id, number)))?);
+            let item = filled(Item::new(&scope.lot_movement(lot_id, location_id, number)))?;
+            traces.of_lots.push(item.with("seq", seq));
         }
-        if OF_CUSTOMERS.contains(&kind) && kind != GAP_CLOSED {
+        // Without a `seq`: what has one is a stock item.
+        if TAKING.contains(&kind) {
             let key = scope.lot_of_reference(reference, (location_id, sku), number, position);
-            traces.push(filled(Item::new(&key))?);
+            traces.of_reference.push(filled(Item::new(&key))?);
         }
     }
     Ok(traces)
