@@ -240,6 +240,9 @@ class BadQueries(HostileClient):
             ("from nobody", {"supplier_id": nothing}, 422, "supplier_unknown"),
             ("to nowhere", {"location_id": nothing}, 404, "location_not_found"),
             ("unknown SKU", {"sku": nothing}, 422, "sku_unknown"),
+            ("a lot of what has none", {"lot": "L-1"}, 422, "sku_without_lots"),
+            ("a last day of no lot", {"expires_on": "2026-01-31"}, 422, "expires_on_without_lot"),
+            ("a last day that is none", {"lot": "L-1", "expires_on": "2026-02-30"}, 422, malformed),
         ]:
             request = self.keyed("POST", "/v1/inventory/restock", {**delivery, **changed})
             yield Case(f"restock: {name}", request, status, code)

@@ -116,6 +116,8 @@ fn story() -> BTreeMap<&'static str, Scene> {
         ("inventory/cancel-backorder", (200, "/status", || json!("cancelled"))),
         // Nothing has a reorder point, so nobody is told that it is low.
         ("inventory/alerts", (200, "/items", || json!([]))),
+        // Nothing is kept by lots.
+        ("inventory/lots", (200, "/items", || json!([]))),
     ];
     scenes.into_iter().collect()
 }

@@ -1012,3 +1012,25 @@ async fn a_purchase_order_is_received_lot_by_lot() {
     let proof = conservation::prove(&fixture.ports, &fixture.caller, HERE, A).await.unwrap();
     assert!(proof.holds && proof.lots.is_some_and(|lots| lots.holds));
 }
+
+/// A recall is cut off before it came here, and somebody counts the lot: it is kept aside first, and counted once.
+#[tokio::test]
+async fn a_lot_is_counted_as_the_recall_says_also_before_it_came_there() {
+    for (change, on_hand, aside) in [(Change::Quarantine, 0, 4), (Change::Release, 4, 0)] {
+        let fixture = Fixture::new(13).await;
+        fixture.keep_by_lots(A).await;
+        fixture.lot_in("k-1", Some("L-1"), None, 5).await.unwrap();
+        if change == Change::Release {
+            fixture.change_lot("q", "L-1", Change::Quarantine).await.unwrap();
+        }
+        let first = fixture.faulty.writes.load(std::sync::atomic::Ordering::SeqCst);
+        fixture.inject(move |number| if number > first { Fault::LostBefore } else { Fault::None });
+        assert!(fixture.change_lot("c", "L-1", change).await.is_err());
+        fixture.heal();
+        let counted = adjustment(StockUpdateKind::Set, Some("L-1"), 4);
+        let updated = fixture.adjust_lot("a", &counted).await.unwrap().updated;
+        assert_eq!(fixture.lots().await, [line("L-1", on_hand, aside)]);
+        assert_eq!(pieces(&updated.stock.on_hand), on_hand);
+        fixture.check_lots().await;
+    }
+}

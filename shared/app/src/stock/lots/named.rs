@@ -7,6 +7,7 @@ use tillstream_domain::product::Product;
 use tillstream_domain::quantity::Quantity;
 
 use super::header::{Header, find, place_write};
+use super::recall::settle;
 use crate::catalog::items::{catalog_get, location_if_any};
 use crate::database::Write;
 use crate::error::{Error, Refusal, Result};
@@ -56,6 +57,22 @@ async fn end_of_day(
     Ok(calendar.day_begin(next).map_err(Error::bug)?.as_millisecond())
 }
 
+/// The lot of an id, once stock is everywhere as it says: until then some of it may be for sale that is recalled, or
+/// kept aside that is not.
+async fn settled(ports: &Ports, scope: &TenantScope, lot_id: &str, now: Timestamp) -> Result<Option<Header>> {
+    let found = find(ports, scope, lot_id).await?;
+    if !found.as_ref().is_some_and(|found| found.is_settling) {
+        return Ok(found);
+    }
+    settle(ports, scope, lot_id, now).await?;
+    match find(ports, scope, lot_id).await? {
+        Some(again) if again.is_settling => {
+            Err(Error::retryable(format!("lot {lot_id} is being recalled or released")))
+        }
+        found => Ok(found),
+    }
+}
+
 /// The lot that a request names for `product` at a location; `None` where it names none. `makes`: one that is not
 /// known is made, since goods of it come in.
 ///
@@ -85,7 +102,7 @@ pub(in crate::stock) async fn named(
         let message = format!("the stock of {} is not kept by lots", product.sku);
         return Err(Refusal::field(field, "sku_without_lots", message).into());
     }
-    let found = find(ports, scope, lot_id).await?;
+    let found = settled(ports, scope, lot_id, now).await?;
     let is_new = found.is_none();
     let header = match found {
         Some(header) if header.sku != product.sku => {
@@ -136,7 +153,7 @@ pub(super) async fn known(
     lot_id: &str,
     now: Timestamp,
 ) -> Result<Option<Named>> {
-    let header = find(ports, scope, lot_id).await?.filter(|header| header.sku == sku);
+    let header = settled(ports, scope, lot_id, now).await?.filter(|header| header.sku == sku);
     let Some(header) = header else { return Ok(None) };
     let sell_until = match header.expires_on {
         Some(day) => Some(end_of_day(ports, scope, location_id, ("expires_on", day)).await?),
