@@ -1,5 +1,6 @@
 //! Exceptions: tasks for people, where the books and the shop disagree. One is opened
-//! - where a count or a raised safety stock left less than is promised (`below_promised`, one per stock item);
+//! - where a count, a raised safety stock, or a lot that was recalled or is past its day left less than is promised
+//!   (`below_promised`, one per stock item);
 //!   a later count or feed line that finds enough closes it by itself;
 //! - where a register that was cut off sold more than there was (`oversold_offline`, one per order and SKU);
 //! - where such a register, or another system, gave a coupon or promotion more often than its limit allows

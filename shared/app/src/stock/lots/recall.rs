@@ -183,6 +183,8 @@ pub(super) async fn settle(ports: &Ports, scope: &TenantScope, lot_id: &str, now
     match ports.database.write(done.replace(scope, &header)).await {
         // Changed again meanwhile.
         Ok(()) | Err(DatabaseError::ConditionFailed(_)) => Ok(()),
+        // All stock is as the lot says: that it is not noted costs the keeper a look.
+        Err(error) if error.is_transient() => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
