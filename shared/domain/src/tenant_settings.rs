@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::ApprovalSettings;
 use crate::pricing::{PricingSettings, RuleError, TaxMode, TaxRounding};
+use crate::stock_policies::StockPolicies;
 use crate::stored_value::StoredValueKind;
 
 /// Shortest age that a tenant may set for commands, in seconds: a register's clock may be off, and it may be
@@ -36,6 +37,9 @@ pub struct TenantSettings {
     /// What becomes of uses above their limit that a register gave while it was cut off.
     #[serde(default)]
     pub offline_uses_above_limit: OfflineUses,
+    /// What a sale or reservation makes of stock, where its location does not decide otherwise.
+    #[serde(default)]
+    pub stock: StockPolicies,
 }
 
 /// What becomes of uses of coupons and promotions above their limit, where a register that was cut off uploads them.
@@ -89,6 +93,7 @@ impl Default for TenantSettings {
             command_age_max_seconds: None,
             stored_value: StoredValueSettings::default(),
             offline_uses_above_limit: OfflineUses::default(),
+            stock: StockPolicies::default(),
         }
     }
 }

@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 use tillstream_contracts::pos::{AddLineItem, LineReference, ModifierInput, UpdateLineItem};
 use tillstream_domain::approval::{ApprovalAction, Binding};
-use tillstream_domain::cart::{ApprovedPart, CartKind, LineTerms, NewLine, Outcome};
+use tillstream_domain::cart::{ApprovedPart, Cart, CartKind, LineTerms, NewLine, Outcome, PricedBy};
 use tillstream_domain::identifier::check_gtin;
 use tillstream_domain::money::{Currency, UnitPrice};
 use tillstream_domain::pricing::{MODIFIERS_PER_LINE_MAX, Modifier};
 use tillstream_domain::product::{Product, price_at, segment_prices_at};
 use tillstream_domain::quantity::{Quantity, QuantityInput};
 
+use super::cart_stock::CartStockCheck;
 use super::cart_write::{Executed, change_cart};
 use super::claims::Changed;
 use super::context::CommandContext;
@@ -17,7 +18,7 @@ use crate::approvals::permission::{Permission, expect_none};
 use crate::catalog::barcodes::sku_of_barcode;
 use crate::catalog::items::{catalog_get, prices_of, product_if_any};
 use crate::database::Item;
-use crate::error::{Refusal, RefusalKind, Result};
+use crate::error::{Error, Refusal, RefusalKind, Result};
 use crate::fields::{TEXT_CHARS_MAX, sku as check_sku, text};
 use crate::ports::Ports;
 use crate::tenant_rules::tenant_rules;
@@ -117,8 +118,8 @@ fn modifiers_of(product: &Product, chosen: &[ModifierInput]) -> Result<Vec<Modif
 /// `add_line_item`.
 ///
 /// # Errors
-/// 404 `sku_not_found`, `barcode_not_found`; 422 for fields; 403 for a price override without approval;
-/// the cart's own refusals.
+/// 404 `sku_not_found`, `barcode_not_found`; 422 for fields; 403 for a price override without approval; 409
+/// `insufficient_stock` where the store's policy checks it; the cart's own refusals.
 pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) -> Result<Executed> {
     if let Some(notes) = &payload.notes {
         text("payload.notes", notes, TEXT_CHARS_MAX)?;
@@ -146,7 +147,9 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
     let by = rules.priced_by(context.occurred_at);
     let mut more = vec![catalog_get(scope.product(&sku)), catalog_get(scope.prices(&sku))];
     more.extend(permission.as_ref().and_then(|permission| permission.get(context)));
-    change_cart(ports, context, &payload.cart_id, more, |cart, more| {
+    let mut stock = CartStockCheck::new(ports, context, &rules);
+    stock.look(&sku).await?;
+    let added = change_cart(ports, context, &payload.cart_id, more, |cart, more| {
         // State before content: a client that adds to a final cart learns that first.
         cart.require(CartKind::Sale)?;
         let product = more.first().and_then(Option::as_ref);
@@ -182,9 +185,11 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
                 changed.claims.push(grant.claim(context, &cart.id, Some(format!("l-{number}")))?);
             }
         }
+        stock.check(cart, &sku)?;
         Ok(changed)
     })
-    .await
+    .await;
+    stock.answer(added).await?.ok_or_else(|| Error::bug("the stock was looked at before"))
 }
 
 async fn barcode_sku(ports: &Ports, context: &CommandContext, barcode: &str) -> Result<String> {
@@ -200,8 +205,8 @@ async fn barcode_sku(ports: &Ports, context: &CommandContext, barcode: &str) -> 
 /// `update_line_item`.
 ///
 /// # Errors
-/// 403 `approval_required` for more at a price set by hand than was approved; 404 `line_not_found`; 422 for
-/// fields; the cart's own refusals.
+/// 403 `approval_required` for more at a price set by hand than was approved; 404 `line_not_found`; 409
+/// `insufficient_stock` where the store's policy checks it; 422 for fields; the cart's own refusals.
 pub async fn update(ports: &Ports, context: &CommandContext, payload: UpdateLineItem) -> Result<Executed> {
     if payload.quantity.is_none() && payload.notes.is_none() {
         let message = "send quantity, notes or both";
@@ -234,29 +239,51 @@ async fn change_line(
 ) -> Result<Executed> {
     let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
     let by = rules.priced_by(context.occurred_at);
-    change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
-        cart.require(CartKind::Sale)?;
-        let quantity = match &payload.quantity {
-            Some(input) => Some(
-                input
-                    .resolve(cart.line(&payload.line_id)?.unit)
-                    .and_then(Quantity::positive)
-                    .map_err(|e| Refusal::field("payload.quantity", "quantity_invalid", e.to_string()))?,
-            ),
-            None => None,
-        };
-        let notes = payload.notes.clone().map(|notes| Some(notes).filter(|n| !n.is_empty()));
-        let overridden = cart.line(&payload.line_id)?.price_overridden;
-        let approved = cart.approved_quantity(&payload.line_id)?;
-        let number = cart.update_line(&payload.line_id, quantity, notes)?;
-        cart.reprice(&by)?;
-        if !any_quantity && overridden && quantity.is_some_and(|quantity| quantity > approved) {
-            let detail = format!("its price was approved for {approved}; add the rest as a line of its own");
-            return Err(Refusal::forbidden(PRICE_OF_MORE, detail).into());
+    let mut stock = CartStockCheck::new(ports, context, &rules);
+    loop {
+        let changed = change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
+            change_line_of(cart, payload, &by, any_quantity, &mut stock)
+        })
+        .await;
+        // With a policy it may be that the stock of its SKU must be looked at first.
+        if let Some(executed) = stock.answer(changed).await? {
+            return Ok(executed);
         }
-        Ok(Outcome::Line(number))
-    })
-    .await
+    }
+}
+
+fn change_line_of(
+    cart: &mut Cart,
+    payload: &UpdateLineItem,
+    by: &PricedBy<'_>,
+    any_quantity: bool,
+    stock: &mut CartStockCheck<'_>,
+) -> Result<Outcome> {
+    cart.require(CartKind::Sale)?;
+    let quantity = match &payload.quantity {
+        Some(input) => Some(
+            input
+                .resolve(cart.line(&payload.line_id)?.unit)
+                .and_then(Quantity::positive)
+                .map_err(|e| Refusal::field("payload.quantity", "quantity_invalid", e.to_string()))?,
+        ),
+        None => None,
+    };
+    let notes = payload.notes.clone().map(|notes| Some(notes).filter(|n| !n.is_empty()));
+    let line = cart.line(&payload.line_id)?;
+    let overridden = line.price_overridden;
+    let more_of = quantity.is_some_and(|quantity| quantity > line.quantity).then(|| line.sku.clone());
+    let approved = cart.approved_quantity(&payload.line_id)?;
+    let number = cart.update_line(&payload.line_id, quantity, notes)?;
+    cart.reprice(by)?;
+    if !any_quantity && overridden && quantity.is_some_and(|quantity| quantity > approved) {
+        let detail = format!("its price was approved for {approved}; add the rest as a line of its own");
+        return Err(Refusal::forbidden(PRICE_OF_MORE, detail).into());
+    }
+    if let Some(sku) = more_of {
+        stock.check(cart, &sku)?;
+    }
+    Ok(Outcome::Line(number))
 }
 
 /// `remove_line_item`.

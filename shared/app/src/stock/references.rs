@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tillstream_domain::identifier::{check_id, check_sku};
+use tillstream_domain::location::Location;
 use tillstream_domain::product::Product;
 
 use crate::catalog::items::{catalog_get, location_if_any, product_if_any};
@@ -26,6 +27,12 @@ pub(super) fn location_not_found(location_id: &str) -> Refusal {
     Refusal::not_found("location_not_found", format!("there is no location {location_id}"))
 }
 
+/// 422: a line that must say where does not.
+pub(super) fn location_required(position: usize) -> Refusal {
+    let message = "say where; only a reservation may leave it out, of all lines, and send sourcing";
+    Refusal::field(format!("lines[{position}].location_id"), "location_required", message)
+}
+
 /// The products of `skus`, after checking that every one is there and stocked, and every location of
 /// `locations` is there. `field` names a SKU's field in a refusal.
 ///
@@ -38,6 +45,20 @@ pub(super) async fn resolve(
     skus: &[&str],
     field: impl Fn(&str) -> String,
 ) -> Result<BTreeMap<String, Product>> {
+    resolve_both(ports, scope, locations, skus, field).await.map(|(_, products)| products)
+}
+
+/// As [`resolve`], with the locations by position.
+///
+/// # Errors
+/// Those of [`resolve`].
+pub(super) async fn resolve_both(
+    ports: &Ports,
+    scope: &TenantScope,
+    locations: &[&str],
+    skus: &[&str],
+    field: impl Fn(&str) -> String,
+) -> Result<(Vec<Location>, BTreeMap<String, Product>)> {
     let gets: Vec<Get> = locations
         .iter()
         .map(|id| scope.location(id))
@@ -51,10 +72,10 @@ pub(super) async fn resolve(
         found = ports.database.get_many(strong).await?;
     }
     let mut found = found.into_iter();
+    let mut places = Vec::with_capacity(locations.len());
     for id in locations {
-        if location_if_any(found.next().flatten().as_ref())?.is_none() {
-            return Err(location_not_found(id).into());
-        }
+        let place = location_if_any(found.next().flatten().as_ref())?;
+        places.push(place.ok_or_else(|| location_not_found(id))?);
     }
     let mut products = BTreeMap::new();
     for (sku, item) in skus.iter().zip(found) {
@@ -68,5 +89,5 @@ pub(super) async fn resolve(
         }
         products.insert((*sku).to_owned(), product);
     }
-    Ok(products)
+    Ok((places, products))
 }

@@ -14,6 +14,7 @@ use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
 use crate::stock::holds::{Ending, EndingWrite, Hold, Located, end_holds, has_moved, locate, standing_lines};
 use crate::stock::long_reservations;
+use crate::stock::references::location_required;
 use crate::stock::request_identity::fingerprint;
 pub use crate::stock::request_identity::request_number;
 pub use crate::stock::reservation_item::KeyedRequest;
@@ -219,7 +220,7 @@ impl Action<'_> {
 /// # Errors
 /// 403, 404 `reservation_not_found`, 409 `reservation_not_active`, `reservation_expired`, `commit_above_held`,
 /// `too_many_commits` or `insufficient_stock` (a count found less than is held), 422 `lines_out_of_range`,
-/// `line_not_reserved`, `quantity_invalid` or `idempotency_key_reused`.
+/// `location_required`, `line_not_reserved`, `quantity_invalid` or `idempotency_key_reused`.
 pub async fn commit(
     ports: &Ports,
     caller: &Caller,
@@ -238,16 +239,17 @@ pub async fn commit(
 /// What `lines` take of what a reservation holds; `None` where they take all of it.
 ///
 /// # Errors
-/// 409 `commit_above_held`; 422 `line_not_reserved`, `quantity_invalid`.
+/// 409 `commit_above_held`; 422 `location_required`, `line_not_reserved`, `quantity_invalid`.
 fn sold(reservation: &Reservation, lines: &[ReserveLine]) -> Result<Option<OfLines>> {
     let mut sold = vec![Quantity::ZERO; reservation.lines.len()];
     let mut last_named = vec![0; reservation.lines.len()];
     for (position, line) in lines.iter().enumerate() {
         let field = |name: &str| format!("lines[{position}].{name}");
+        let Some(location_id) = &line.location_id else { return Err(location_required(position).into()) };
         let mut held = reservation.lines.iter().zip(sold.iter_mut().zip(last_named.iter_mut()));
-        let same = held.find(|(held, _)| held.location_id == line.location_id && held.sku == line.sku);
+        let same = held.find(|(held, _)| held.location_id == *location_id && held.sku == line.sku);
         let Some((held, (sum, named))) = same else {
-            let ReserveLine { sku, location_id, .. } = line;
+            let sku = &line.sku;
             let message = format!("reservation {} has no {sku} of {location_id}", reservation.id);
             return Err(Refusal::field(field("sku"), "line_not_reserved", message).into());
         };
