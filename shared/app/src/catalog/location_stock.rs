@@ -22,15 +22,16 @@ pub(crate) fn location_stock_writes(
     new: Option<&Location>,
     old: Option<&Item>,
 ) -> Result<Vec<Write>> {
-    let key = scope.location_stock_rule(id);
-    if let Some(new) = new.filter(|new| !new.stock.is_empty()) {
-        let item = Item::new(&key)
-            .with("kind", LOCATION_STOCK)
-            .with("location_id", id)
-            .with_json("data", &new.stock)?;
-        return Ok(vec![Write::Put { table: Table::Catalog, item, condition: None }]);
-    }
     let before = old.filter(|old| old.get("data").is_some()).map(location_of).transpose()?;
     let decided = before.is_some_and(|before| !before.stock.is_empty());
-    Ok(if decided { vec![Write::Delete { table: Table::Catalog, key, condition: None }] } else { Vec::new() })
+    let own = new.map(|new| new.stock).unwrap_or_default();
+    if own.is_empty() && !decided {
+        return Ok(Vec::new());
+    }
+    // One that decides nothing any more says so: whoever may put locations may delete nothing.
+    let item = Item::new(&scope.location_stock_rule(id))
+        .with("kind", LOCATION_STOCK)
+        .with("location_id", id)
+        .with_json("data", &own)?;
+    Ok(vec![Write::Put { table: Table::Catalog, item, condition: None }])
 }
