@@ -302,7 +302,7 @@ mod tests {
         let up_to = |places: usize, size: usize| (1..=size).map(|size| sets_of(places, size)).sum::<u64>();
         assert!(up_to(14, 14) <= SETS_MAX && up_to(50, 3) <= SETS_MAX && up_to(200, 2) <= SETS_MAX);
         assert!(up_to(15, 15) > SETS_MAX && up_to(200, 3) > SETS_MAX);
-        assert_eq!(sets_of(1_000, 500), sets_of(1_000, 500), "it ends, whatever is asked");
+        assert!(sets_of(1_000, 500) > SETS_MAX, "it is counted, however many there are");
     }
 
     /// Forty places with one line each, and four that have ten each: greedy finds them.
@@ -330,7 +330,7 @@ mod tests {
     /// What is asked for here, by trying all sets of places: the size of the smallest that covers.
     fn smallest(wanted: &[i64], places: &[Vec<i64>], split_lines: bool) -> Option<u32> {
         let covers = |set: u32| {
-            let inside = |place: &usize| set & (1 << place) != 0;
+            let inside = |place: &usize| set & (1_u32 << *place) != 0;
             wanted.iter().enumerate().all(|(line, wanted)| {
                 let has = (0..places.len()).filter(inside).map(|place| places[place][line].max(0));
                 if split_lines { has.sum::<i64>() >= *wanted } else { has.max().unwrap_or(0) >= *wanted }

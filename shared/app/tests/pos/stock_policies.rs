@@ -66,7 +66,9 @@ impl World {
 
     /// What the store decides, by the feed of locations.
     async fn store_decides(&self, stock: Value) {
-        let line = json!({"id": STORE, "version": 9, "op": "upsert", "data": {"kind": "store", "name": STORE,
+        // Newer than whatever it decided before.
+        let version = self.environment.now().as_second();
+        let line = json!({"id": STORE, "version": version, "op": "upsert", "data": {"kind": "store", "name": STORE,
             "time_zone": "Europe/London", "currency": "GBP", "registers": ["r-1", "r-2", "r-3", "r-4"],
             "stock": stock}});
         let body = line.to_string();
@@ -239,7 +241,7 @@ async fn a_feed_line_tells_too() {
     let shop = &world.shop;
     shop.ready("r-1", "c-1", &[(NEW, 2)]).await.unwrap();
     shop.finalize("r-1", "c-1").await.unwrap();
-    let line = json!({"id": "x", "version": 3, "op": "upsert",
+    let line = json!({"id": format!("{STORE}/{NEW}"), "version": 3, "op": "upsert",
         "data": {"location_id": STORE, "sku": NEW, "on_hand": 1}});
     let body = line.to_string();
     let call = Upload { entity: Entity::Inventory, body: body.as_bytes(), from: 1, deadline: Timestamp::MAX };
