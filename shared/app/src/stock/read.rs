@@ -259,7 +259,7 @@ async fn page(
 }
 
 /// Counters of many items, expired holds counted as free without writing.
-pub(super) async fn read_many(
+pub(crate) async fn read_many(
     ports: &Ports,
     scope: &TenantScope,
     names: Vec<StockName>,

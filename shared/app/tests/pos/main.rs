@@ -23,6 +23,7 @@ mod pricing;
 mod random_shifts;
 mod returns;
 mod split_stock_sales;
+mod stock_policies;
 mod stored_value;
 mod tenant_settings;
 mod till;
