@@ -445,6 +445,11 @@ async fn a_location_decides_about_stock_that_nobody_has_told() {
     let mut wrong = location("s-wrong", "store");
     wrong["stock"] = json!({"unsynced": "perhaps"});
     api.post("/v1/locations", "s-wrong", &wrong).await.refused(422, "field_invalid");
+    // What is not built is not taken.
+    wrong["stock"] = json!({"at_cart": "hold"});
+    let refused = api.post("/v1/locations", "s-wrong", &wrong).await.refused(422, "field_invalid");
+    let message = refused["errors"][0]["message"].as_str().unwrap();
+    assert!(message.contains("hold") && message.contains("check"), "{refused}");
     wrong["stock"] = json!({"backorder": true});
     api.post("/v1/locations", "s-wrong", &wrong).await.refused(422, "field_invalid");
 }

@@ -434,7 +434,7 @@ pub struct UnsourcedLine {
     /// How many were asked for, the request's lines added up.
     #[schema(value_type = QuantitySchema)]
     pub requested: QuantityInput,
-    /// How many all locations have together that were looked at.
+    /// How many all locations have together that were looked at; of a kit, how many its components make in each.
     #[schema(value_type = QuantitySchema)]
     pub available: QuantityInput,
     /// Where, the most first: at most 20, of the first 50 lines.

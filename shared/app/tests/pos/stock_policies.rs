@@ -1,6 +1,8 @@
 //! What a tenant, or one store, decides about stock: each policy and each value, at the till, in orders from elsewhere
 //! and in what a register uploads.
 
+mod of_kits;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -30,23 +30,23 @@ const YORK: &str = LOCATIONS[1];
 const HULL: &str = LOCATIONS[2];
 
 /// Lines without a location, and how it is chosen.
-fn sourced(lines: &[(&str, i64)], sourcing: Value) -> ReserveRequest {
+pub(crate) fn sourced(lines: &[(&str, i64)], sourcing: Value) -> ReserveRequest {
     let lines: Vec<Value> =
         lines.iter().map(|(sku, pieces)| json!({"sku": sku, "quantity": pieces})).collect();
     serde_json::from_value(json!({"lines": lines, "ttl_seconds": 600, "sourcing": sourcing})).unwrap()
 }
 
-fn priority(locations: &[&str]) -> Value {
+pub(crate) fn priority(locations: &[&str]) -> Value {
     json!({"policy": "priority", "locations": locations})
 }
 
-fn with(mut sourcing: Value, name: &str, value: Value) -> Value {
+pub(crate) fn with(mut sourcing: Value, name: &str, value: Value) -> Value {
     sourcing[name] = value;
     sourcing
 }
 
 /// Location, SKU and pieces of each line.
-fn held(answer: &Answer) -> Vec<(&str, &str, i64)> {
+pub(crate) fn held(answer: &Answer) -> Vec<(&str, &str, i64)> {
     let pieces = |quantity: &QuantityInput| match quantity {
         QuantityInput::Whole(pieces) => *pieces,
         QuantityInput::Decimal(text) => panic!("{text}"),
@@ -57,7 +57,7 @@ fn held(answer: &Answer) -> Vec<(&str, &str, i64)> {
 
 impl Fixture {
     /// Three cities: Leeds is 35 km from York, Hull 54.
-    async fn on_the_map(seed: u64) -> Self {
+    pub(crate) async fn on_the_map(seed: u64) -> Self {
         let fixture = Fixture::new(seed).await;
         fixture.locate(LEEDS, 53_800_755, -1_549_077).await;
         fixture.locate(YORK, 53_959_965, -1_087_298).await;
@@ -75,7 +75,7 @@ impl Fixture {
     }
 
     /// Reserved of a SKU, in pieces, at Leeds, York and Hull.
-    async fn reserved(&self, sku: &str) -> [i64; 3] {
+    pub(crate) async fn reserved(&self, sku: &str) -> [i64; 3] {
         let mut reserved = [0; 3];
         for (at, location_id) in LOCATIONS.into_iter().enumerate() {
             let key = self.scope().stock(location_id, sku);
@@ -86,7 +86,7 @@ impl Fixture {
         reserved
     }
 
-    fn reservations(&self) -> Vec<Item> {
+    pub(crate) fn reservations(&self) -> Vec<Item> {
         let is_of = |item: &Item| item.opt_text("pk").is_some_and(|pk| pk.contains("#reservation#"));
         self.memory.items(Table::Stock).into_iter().filter(is_of).collect()
     }

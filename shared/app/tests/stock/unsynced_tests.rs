@@ -282,3 +282,58 @@ async fn no_location_is_chosen_for_stock_that_nobody_has_told() {
     assert_eq!(refused.code(), Some("insufficient_stock"));
     assert!(fixture.tasks().await.is_empty());
 }
+
+/// Of a kit it is its components that somebody has told or not.
+#[tokio::test]
+async fn components_of_kits_are_told_or_not_each_for_itself() {
+    let fixture = Fixture::new(7).await;
+    fixture.open_store(Some("allow")).await;
+    fixture.kit("KIT", &[(A, 2), (B, 1)]).await;
+    fixture.count(NEW, A, 10).await;
+    let of_kits = |pieces: i64| request(&[(NEW, "KIT", pieces)], 600);
+    let made = fixture.reserve("k", &of_kits(3)).await.unwrap();
+    assert_eq!((fixture.at_new(A).await, fixture.at_new(B).await), ((10, 6, 4), (3, 3, 0)));
+    let task = fixture.tasks().await.remove(0);
+    let id = made.reservation.reservation_id.as_str();
+    assert_eq!((task.kind, task.reference.as_str()), (ExceptionKind::UnsyncedStock, id));
+    assert_eq!((task.quantity, task.sku.as_deref()), (QuantityInput::Whole(3), Some(B)));
+    assert!(fixture.reserve("k", &of_kits(3)).await.unwrap().replayed);
+    // Of what was told there is too little: nothing is entered for the other.
+    let before = fixture.memory.items(Table::Stock);
+    assert_eq!(fixture.reserve("k2", &of_kits(3)).await.unwrap_err().code(), Some("insufficient_stock"));
+    assert_eq!(fixture.memory.items(Table::Stock), before);
+    fixture.reserve("k2", &of_kits(2)).await.unwrap();
+    assert_eq!((fixture.at_new(A).await, fixture.at_new(B).await), ((10, 10, 0), (5, 5, 0)));
+    fixture.entered_is_told(B).await;
+    // And where it is refused, it is refused for a kit too.
+    let strict = Fixture::new(8).await;
+    strict.open_store(None).await;
+    strict.kit("KIT", &[(A, 2), (B, 1)]).await;
+    strict.count(NEW, A, 10).await;
+    let refused = refusal(strict.reserve("k", &of_kits(1)).await.unwrap_err());
+    assert_eq!(
+        (refused.code, &refused.extra["lines"][0]["sku"], &refused.extra["lines"][0]["kits"]),
+        ("insufficient_stock", &json!(B), &json!(["KIT"]))
+    );
+}
+
+/// Nor is a location chosen for a kit of which a component was not told.
+#[tokio::test]
+async fn no_location_is_chosen_for_a_kit_of_what_nobody_has_told() {
+    let fixture = Fixture::new(9).await;
+    fixture.decide(UnsyncedStock::Allow).await;
+    fixture.open_store(None).await;
+    fixture.kit("KIT", &[(A, 2), (B, 1)]).await;
+    fixture.count(NEW, A, 10).await;
+    for sku in [A, B] {
+        fixture.count("s-york", sku, 2).await;
+    }
+    let sourcing = json!({"policy": "priority", "locations": [NEW, "s-york"], "split_lines": true});
+    let lines = json!([{"sku": "KIT", "quantity": 1}]);
+    let wanted = json!({"lines": lines, "ttl_seconds": 60, "sourcing": sourcing});
+    let wanted: ReserveRequest = serde_json::from_value(wanted).unwrap();
+    let made = fixture.reserve("k1", &wanted).await.unwrap();
+    assert_eq!(made.reservation.kits[0].location_id, "s-york");
+    assert_eq!(fixture.reserve("k2", &wanted).await.unwrap_err().code(), Some("insufficient_stock"));
+    assert!(fixture.tasks().await.is_empty());
+}
