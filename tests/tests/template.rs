@@ -90,6 +90,9 @@ const CARTS: &[&str] =
     &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"];
 /// Counters are updated; holds and exceptions are put and deleted.
 const STOCK: &[&str] = &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"];
+/// The headers of long reservations are checked beside what is held for them.
+const CHECKED_STOCK: &[&str] =
+    &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"];
 /// Products are put, and the barcodes they lose deleted.
 const PRODUCTS: &[&str] = &["GetItem", "BatchGetItem", "Query", "PutItem", "DeleteItem"];
 /// Beside them bad lines are parked in batches, and checkpoints moved.
@@ -108,14 +111,19 @@ const NEEDS: &[(&str, Needs)] = &[
     ),
     (
         "orders",
-        &[("OrdersTable", ORDERS), ("StockTable", STOCK), ("CatalogTable", READ), ("IdentityTable", GET)],
+        &[
+            ("OrdersTable", ORDERS),
+            ("StockTable", CHECKED_STOCK),
+            ("CatalogTable", READ),
+            ("IdentityTable", GET),
+        ],
     ),
     (
         "inventory",
         &[
             // Approvals are put as used; orders and plans are what a correction is compared with.
             ("OrdersTable", PUT),
-            ("StockTable", STOCK),
+            ("StockTable", CHECKED_STOCK),
             // A correction closes over rows that are broken.
             ("LedgerTable", PUT),
             ("CatalogTable", PUT),
@@ -159,7 +167,7 @@ const NEEDS: &[(&str, Needs)] = &[
         "stock-keeper",
         &[
             ("OrdersTable", ORDERS),
-            ("StockTable", STOCK),
+            ("StockTable", CHECKED_STOCK),
             ("LedgerTable", PUT),
             ("CatalogTable", PUT),
             ("AnalyticsTable", PUT),

@@ -229,8 +229,8 @@ pub struct SettingsBody {
     /// years); any age where absent. What took effect before is answered again at any age.
     #[schema(minimum = 3_600, maximum = 63_072_000)]
     pub command_age_max_seconds: Option<u32>,
-    /// Whether sales, returns and movements of cash need an open shift at their register; `false` where
-    /// absent.
+    /// Whether sales and returns need an open shift at their register, as movements of cash always do; `false` where
+    /// absent. Orders from elsewhere have none: their cash is taken by integrations only, then.
     pub sale_needs_open_shift: Option<bool>,
     /// Which tenders are taken from balances that are kept here; none where absent.
     pub stored_value: Option<StoredValueSettingsBody>,
@@ -257,7 +257,7 @@ pub struct SettingsReply {
     pub approvals: ApprovalSettingsBody,
     /// How old a command may be when it arrives, in seconds; any age where null.
     pub command_age_max_seconds: Option<u32>,
-    /// Whether sales, returns and movements of cash need an open shift at their register.
+    /// Whether sales and returns need an open shift at their register, as movements of cash always do.
     pub sale_needs_open_shift: bool,
     /// Which tenders are taken from balances that are kept here.
     pub stored_value: StoredValueSettingsBody,

@@ -10,8 +10,9 @@ use tillstream_domain::pricing::{MODIFIERS_PER_LINE_MAX, Modifier};
 use tillstream_domain::product::{Product, price_at, segment_prices_at};
 use tillstream_domain::quantity::{Quantity, QuantityInput};
 
+use super::cart_item::cart_of;
 use super::cart_stock::CartStockCheck;
-use super::cart_write::{Executed, change_cart};
+use super::cart_write::{Executed, cart_get, change_cart, replay};
 use super::claims::Changed;
 use super::context::CommandContext;
 use crate::approvals::permission::{Permission, expect_none};
@@ -19,7 +20,7 @@ use crate::catalog::barcodes::sku_of_barcode;
 use crate::catalog::items::{catalog_get, prices_of, product_if_any};
 use crate::catalog::kits::{ReadIfKit, require_sellable};
 use crate::database::Item;
-use crate::error::{Refusal, RefusalKind, Result};
+use crate::error::{Error, Refusal, RefusalKind, Result};
 use crate::fields::{TEXT_CHARS_MAX, sku as check_sku, text};
 use crate::ports::Ports;
 use crate::tenant_rules::tenant_rules;
@@ -137,7 +138,16 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
     let scope = &context.caller.scope;
     let sku = match (&payload.sku, &payload.barcode) {
         (Some(sku), None) => sku.clone(),
-        (None, Some(barcode)) => barcode_sku(ports, context, barcode).await?,
+        (None, Some(barcode)) => match barcode_sku(ports, context, barcode).await {
+            // It may have been another product's since this was done.
+            Err(error @ Error::Rejected(_)) => {
+                let found = ports.database.get(cart_get(context, &payload.cart_id)).await?;
+                let done = found.as_ref().map(cart_of).transpose()?;
+                let done = done.map(|cart| replay(context, &cart)).transpose()?.flatten();
+                return done.ok_or(error);
+            }
+            sku => sku?,
+        },
         _ => {
             return Err(
                 Refusal::field("payload.sku", "sku_or_barcode_required", "send sku or barcode").into()
@@ -188,6 +198,7 @@ impl Adding<'_> {
         stock: &mut CartStockCheck<'_>,
     ) -> Result<Changed> {
         let Adding { context, payload, sku, permission, by } = self;
+        let by = &by.for_cart(cart);
         // State before content: a client that adds to a final cart learns that first.
         cart.require(CartKind::Sale)?;
         let product = more.first().and_then(Option::as_ref);
@@ -201,9 +212,9 @@ impl Adding<'_> {
         let prices = more.get(1).and_then(Option::as_ref);
         let unit_price = match payload.unit_price_override {
             Some(price) => price,
-            None => price_of(&product, prices, &cart.store_id, cart.currency, context.occurred_at)?,
+            None => price_of(&product, prices, &cart.store_id, cart.currency, by.at)?,
         };
-        let sold = (cart.store_id.as_str(), cart.currency, context.occurred_at);
+        let sold = (cart.store_id.as_str(), cart.currency, by.at);
         let terms = line_terms(&product, prices, sold, unit_price, &payload.modifiers)?;
         let number = cart.add_line(NewLine {
             sku: product.sku,
@@ -224,6 +235,8 @@ impl Adding<'_> {
         let mut changed = Changed::from(Outcome::Line(number));
         if let (Some(permission), Some(unit_price)) = (permission, payload.unit_price_override) {
             let (cart_id, sku) = (cart.id.clone(), (*sku).to_owned());
+            // What was approved is what it is sold at: what its modifiers take off is part of that.
+            let unit_price = cart.price_with_reductions(number, unit_price)?;
             let asked = Binding::PriceOverride { cart_id, sku, unit_price, quantity };
             let approval = more.get(2).and_then(Option::as_ref);
             if let Some(grant) = permission.permit(context, approval, asked)? {
@@ -319,7 +332,7 @@ fn change_line_of(
     let is_more = quantity.is_some_and(|quantity| quantity > line.quantity);
     let approved = cart.approved_quantity(&payload.line_id)?;
     let number = cart.update_line(&payload.line_id, quantity, notes)?;
-    cart.reprice(by)?;
+    cart.reprice(&by.for_cart(cart))?;
     if !any_quantity && overridden && quantity.is_some_and(|quantity| quantity > approved) {
         let detail = format!("its price was approved for {approved}; add the rest as a line of its own");
         return Err(Refusal::forbidden(PRICE_OF_MORE, detail).into());
@@ -339,7 +352,7 @@ pub async fn remove(ports: &Ports, context: &CommandContext, payload: LineRefere
     let by = rules.priced_by(context.occurred_at);
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
         let number = cart.remove_line(&payload.line_id)?;
-        cart.reprice(&by)?;
+        cart.reprice(&by.for_cart(cart))?;
         Ok(Outcome::Line(number))
     })
     .await

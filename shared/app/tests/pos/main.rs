@@ -19,6 +19,7 @@ mod large_carts;
 mod long_orders;
 mod offline_oversell;
 mod one_fault;
+mod past_times;
 mod pricing;
 mod random_shifts;
 mod returns;
