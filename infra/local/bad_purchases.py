@@ -36,7 +36,7 @@ class BadPurchases(HostileClient):
             ("packs of nothing", {"supplies": [{"sku": self.sku, "pack_size": 0}]}),
             ("a cost below nothing", {"supplies": [{"sku": self.sku, "unit_cost": "-1.00"}]}),
             ("a SKU twice", {"supplies": [{"sku": self.sku}, {"sku": self.sku}]}),
-            ("a SKU with a separator", {"supplies": [{"sku": "a#b"}]}),
+            ("a SKU with a line break", {"supplies": [{"sku": "a\nb"}]}),
             ("an unknown member", {"rating": 5}),
             ("a card number for a name", {"name": CARD}),
         ]:

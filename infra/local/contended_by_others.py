@@ -90,6 +90,7 @@ class ContendedByOthers(ContendedStore):
             "requested": 10,
             "available": 0,
             "incoming": 0,
+            "expected": [],
             "elsewhere": [{"location_id": self.elsewhere, "available": 7}],
         }
         for reply in replies:

@@ -149,6 +149,8 @@ async fn stocked(ports: &Ports, memory: &MemoryDatabase, caller: &Caller, units:
         tax_number: None,
         capacity: None,
         hours: None,
+        coordinates: None,
+        stock: Default::default(),
         registers: vec![],
         version: 1,
     };
@@ -192,10 +194,11 @@ async fn client(ports: Ports, caller: &Caller, number: usize) -> Vec<(Timestamp,
     let request = ReserveRequest {
         reservation_id: None,
         lines: vec![ReserveLine {
-            location_id: LOCATION.into(),
+            location_id: Some(LOCATION.into()),
             sku: SKU.into(),
             quantity: QuantityInput::Whole(1),
         }],
+        sourcing: None,
         ttl_seconds: 900,
         order_id: None,
     };

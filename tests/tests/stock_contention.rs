@@ -44,6 +44,8 @@ async fn shop(ports: &Ports) -> Caller {
             tax_number: None,
             capacity: None,
             hours: None,
+            coordinates: None,
+            stock: Default::default(),
             registers: vec![],
             version: 1,
         };
@@ -97,10 +99,11 @@ fn hold(pieces: i64, ttl_seconds: i64) -> ReserveRequest {
     ReserveRequest {
         reservation_id: None,
         lines: vec![ReserveLine {
-            location_id: "s-leeds".into(),
+            location_id: Some("s-leeds".into()),
             sku: SKU.into(),
             quantity: QuantityInput::Whole(pieces),
         }],
+        sourcing: None,
         ttl_seconds,
         order_id: None,
     }

@@ -365,6 +365,96 @@ async fn what_is_malformed_is_named() {
     api.send("rubbish", "GET", "/v1/inventory", "", None).await.expect(401);
 }
 
+/// A reservation that leaves open from where, over HTTP: chosen, repeated, refused with what is where.
+#[tokio::test]
+async fn a_reservation_chooses_its_locations() {
+    let api = Api::new().await;
+    let mut near = location("s-near", "store");
+    near["latitude"] = json!(53_800_755);
+    near["longitude"] = json!(-1_549_077);
+    let made = api.post("/v1/locations", "s-near", &near).await.expect(201).body;
+    assert_eq!((&made["latitude"], &made["longitude"]), (&json!(53_800_755), &json!(-1_549_077)));
+    assert_eq!(made["stock"], Value::Null);
+    api.count("s-near", 2).await;
+    api.count("w-uk-1", 5).await;
+    let path = "/v1/inventory/reserve";
+    let wanted = |pieces: i64, sourcing: Value| json!({"lines": [{"sku": "85123A", "quantity": pieces}], "ttl_seconds": 900, "sourcing": sourcing});
+    let priority = json!({"policy": "priority", "locations": ["s-near", "w-uk-1"]});
+    let held = api.post(path, "k", &wanted(3, priority.clone())).await.expect(201);
+    assert_eq!(
+        held.body["lines"],
+        json!([{"location_id": "w-uk-1", "sku": "85123A", "quantity": 3, "committed": 0}])
+    );
+    let again = api.post(path, "k", &wanted(3, priority.clone())).await.expect(201);
+    assert!(again.replayed() && again.body == held.body);
+    let nearest = json!({"policy": "nearest", "near": {"latitude": 53_000_000, "longitude": 0}});
+    let held = api.post(path, "k2", &wanted(1, nearest)).await.expect(201).body;
+    assert_eq!(held["lines"][0]["location_id"], "s-near");
+    let refused = api.post(path, "k3", &wanted(3, priority.clone())).await.refused(409, "insufficient_stock");
+    let at = |location_id: &str, available: i64| json!({"location_id": location_id, "available": available, "incoming": 0, "expected": []});
+    assert_eq!(
+        refused["lines"],
+        json!([{"sku": "85123A", "requested": 3, "available": 3,
+            "locations": [at("w-uk-1", 2), at("s-near", 1)]}])
+    );
+    assert_eq!(refused["errors"][0]["field"], "lines[0].quantity");
+    for (sourcing, code, field) in [
+        (json!({"policy": "priority", "locations": []}), "locations_out_of_range", "sourcing.locations"),
+        (json!({"policy": "nearest"}), "near_required", "sourcing.near"),
+        (json!({"policy": "cheapest"}), "field_invalid", "sourcing.policy"),
+        (
+            json!({"policy": "priority", "locations": ["s-near"], "split": true}),
+            "field_invalid",
+            "sourcing.split",
+        ),
+    ] {
+        let refused = api.post(path, "k4", &wanted(1, sourcing)).await.refused(422, code);
+        assert_eq!(refused["errors"][0]["field"], field);
+    }
+    let mut both = hold("s-near", 1);
+    both["sourcing"] = priority.clone();
+    api.post(path, "k4", &both).await.refused(422, "location_not_allowed");
+    let mut neither = wanted(1, priority.clone());
+    neither.as_object_mut().unwrap().remove("sourcing");
+    api.post(path, "k4", &neither).await.refused(422, "location_required");
+    let unknown = json!({"policy": "priority", "locations": ["s-none"]});
+    api.post(path, "k4", &wanted(1, unknown)).await.refused(404, "location_not_found");
+    let cashier = api.token("demo", "cashier", &["s-near"]);
+    let out = api.send(&cashier, "POST", path, "k4", Some(&wanted(1, priority.clone()))).await;
+    out.refused(403, "store_out_of_reach");
+    let analyst = api.token("demo", "analyst", &["*"]);
+    let out = api.send(&analyst, "POST", path, "k4", Some(&wanted(1, priority))).await;
+    out.refused(403, "role_required");
+}
+
+/// What a location decides about its stock is shown with it, and in force where stock is reserved.
+#[tokio::test]
+async fn a_location_decides_about_stock_that_nobody_has_told() {
+    let api = Api::new().await;
+    let mut open = location("s-new", "store");
+    open["stock"] = json!({"unsynced": "allow"});
+    api.post("/v1/locations", "s-new", &open).await.expect(201);
+    let shown = api.get("/v1/locations/s-new").await.expect(200).body;
+    assert_eq!(shown["stock"], json!({"unsynced": "allow"}));
+    api.post("/v1/inventory/reserve", "k", &hold("s-uk-1", 1)).await.refused(409, "insufficient_stock");
+    api.post("/v1/inventory/reserve", "k", &hold("s-new", 1)).await.expect(201);
+    let tasks = api.get("/v1/inventory/exceptions?location_id=s-new").await.expect(200).body;
+    assert_eq!(
+        (&tasks["items"][0]["kind"], &tasks["items"][0]["quantity"]),
+        (&json!("unsynced_stock"), &json!(1))
+    );
+    let mut wrong = location("s-wrong", "store");
+    wrong["stock"] = json!({"unsynced": "perhaps"});
+    api.post("/v1/locations", "s-wrong", &wrong).await.refused(422, "field_invalid");
+    // What is not built is not taken.
+    wrong["stock"] = json!({"at_cart": "hold"});
+    let refused = api.post("/v1/locations", "s-wrong", &wrong).await.refused(422, "field_invalid");
+    let message = refused["errors"][0]["message"].as_str().unwrap();
+    assert!(message.contains("hold") && message.contains("check"), "{refused}");
+    wrong["stock"] = json!({"backorder": true});
+    api.post("/v1/locations", "s-wrong", &wrong).await.refused(422, "field_invalid");
+}
+
 /// The routes of this function in the document are those that the router has.
 #[tokio::test]
 async fn the_document_and_the_router_agree() {

@@ -41,7 +41,7 @@
 //! | catalog | `<t>#product#<sku>` | `product`, `prices` | product; its price book entries |
 //! | catalog | `<t>#barcode#<gtin>` | `barcode` | SKU of a GTIN |
 //! | catalog | `<t>#location#<id>` | `location` | location |
-//! | catalog | `<t>#rules` | `settings`, `promotion#<id>`, `tax_rule#<id>`, `category#<id>`, `category-tree` | what a tenant sells by |
+//! | catalog | `<t>#rules` | `settings`, `promotion#<id>`, `tax_rule#<id>`, `category#<id>`, `category-tree`, `location#<id>` | what a tenant sells by |
 //! | catalog | `<t>#coupon#<code>` | `coupon` | coupon |
 //! | catalog | `<t>#customer#<id>` | `customer` | customer |
 //! | catalog | `<t>#supplier#<id>` | `supplier` | supplier |
@@ -547,6 +547,11 @@ impl TenantScope {
     /// A tenant's settings.
     pub fn settings(&self) -> Key {
         self.key("rules", &[], "settings")
+    }
+
+    /// What a location decides about its stock otherwise than its tenant.
+    pub fn location_stock_rule(&self, id: &str) -> Key {
+        self.key("rules", &[], &format!("location#{}", KeyPart(id)))
     }
 
     /// Promotion.

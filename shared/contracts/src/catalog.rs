@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tillstream_domain::coordinates::Coordinates;
 use tillstream_domain::kit::KitComponent;
 use tillstream_domain::location::{Location, LocationKind};
 use tillstream_domain::money::{Currency, UnitPrice};
@@ -13,6 +14,7 @@ use tillstream_domain::signed_unit_price::SignedUnitPrice;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::schema::QuantitySchema;
+use crate::settings::StockPoliciesBody;
 
 /// How a product is sold: by the piece, or by kilogram, metre or litre.
 #[derive(Debug, Serialize, ToSchema)]
@@ -400,6 +402,17 @@ pub struct LocationBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 500)]
     pub hours: Option<String>,
+    /// How far north it is, in micro-degrees (53.800755° is 53800755); south is negative. With `longitude`, or neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -90_000_000, maximum = 90_000_000, example = 53_800_755)]
+    pub latitude: Option<i64>,
+    /// How far east it is, in micro-degrees; west is negative. With `latitude`, or neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -180_000_000, maximum = 180_000_000, example = -1_549_077)]
+    pub longitude: Option<i64>,
+    /// What it decides about its stock otherwise than the tenant's settings. What is left out is as they have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stock: Option<StockPoliciesBody>,
     /// Ids of its registers; only a store has some.
     #[serde(default)]
     #[schema(max_items = 200)]
@@ -420,6 +433,11 @@ impl LocationBody {
         "tax_number",
         "capacity",
         "hours",
+        "latitude",
+        "longitude",
+        "stock",
+        "stock.unsynced",
+        "stock.at_cart",
         "registers",
     ];
 }
@@ -451,6 +469,12 @@ pub struct LocationReply {
     pub capacity: Option<i64>,
     /// Opening hours.
     pub hours: Option<String>,
+    /// How far north it is, in micro-degrees.
+    pub latitude: Option<i64>,
+    /// How far east it is, in micro-degrees.
+    pub longitude: Option<i64>,
+    /// What it decides about its stock otherwise than the tenant's settings; null where that is nothing.
+    pub stock: Option<StockPoliciesBody>,
     /// Ids of its registers.
     pub registers: Vec<String>,
     /// Grows with every change; the `ETag` holds it.
@@ -471,6 +495,9 @@ impl From<Location> for LocationReply {
             tax_number: location.tax_number,
             capacity: location.capacity,
             hours: location.hours,
+            latitude: location.coordinates.map(Coordinates::latitude),
+            longitude: location.coordinates.map(Coordinates::longitude),
+            stock: (!location.stock.is_empty()).then(|| location.stock.into()),
             registers: location.registers,
             version: location.version,
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tillstream_contracts::orders::PlaceOrder;
 use tillstream_domain::cart::applied::Seen;
-use tillstream_domain::cart::{Cart, CartKind, CartState, LINES_MAX, Outcome, Recorded, StockMove};
+use tillstream_domain::cart::{CASH, Cart, CartKind, CartState, LINES_MAX, Outcome, Recorded, StockMove};
 use tillstream_domain::lane::Lane;
 use tillstream_domain::location::{Location, LocationKind};
 use tillstream_domain::money::Money;
@@ -47,6 +47,7 @@ const COMPONENTS_MAX: usize = LINES_MAX;
 /// # Errors
 /// 404 `store_not_found`, `sku_not_found`, `coupon_not_found`, `promotion_not_found`; 409 `order_exists`,
 /// `insufficient_stock`, `overpaid`, `underpaid`, and for coupons, promotions and discounts that are not given now;
+/// 409 `no_open_shift` for a shop's own people's cash, where sales need an open shift;
 /// 403 and 409 for approvals; 422 for fields, `variant_required`, `too_many_components`, `cart_too_large`, for a kit that
 /// cannot be made of its components, and `idempotency_key_reused`.
 pub async fn place(ports: &Ports, caller: &Caller, key: &str, order: PlaceOrder) -> Result<Executed> {
@@ -70,11 +71,22 @@ pub async fn place(ports: &Ports, caller: &Caller, key: &str, order: PlaceOrder)
         now,
         offline: false,
         uses_above_limit: false,
+        refused_before: None,
         identity: command_identity(key, &[tenant, &caller.subject, "place_order"], &payload),
     };
     let price_by_hand = order.lines.iter().any(|line| line.unit_price.is_some());
     if price_by_hand && !caller.has(&[Role::Integration]) {
         context.require_no_approval()?;
+    }
+    let takes_cash = order.payments.iter().any(|payment| payment.tender == CASH);
+    if takes_cash && !caller.has(&[Role::Integration]) {
+        // A shop's own people take cash into a drawer, which counts it.
+        let rules = tenant_rules(ports, &caller.scope, now).await?;
+        if rules.settings.sale_needs_open_shift {
+            let detail =
+                "cash is taken at a till with an open shift: sell it there, or let another tender pay";
+            return Err(Refusal::conflict("no_open_shift", detail).into());
+        }
     }
     let placing = Placing { order: &order, recorded: None, asked: None, moves_stock: true };
     run(ports, &context, &order_id, &placing).await

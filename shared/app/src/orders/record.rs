@@ -75,6 +75,7 @@ pub async fn record(ports: &Ports, caller: &Caller, key: &str, sale: RecordSale)
         offline: true,
         // And what it gave for coupons is given.
         uses_above_limit: true,
+        refused_before: None,
     };
     let recorded = Recorded { register_id: sale.register_id, receipt_reference: sale.receipt_reference };
     let placing = Placing {

@@ -6,7 +6,7 @@
 use serde_json::Value;
 use tillstream_contracts::orders::{SettlementPayment, TrackingInput, UpdateOrder};
 use tillstream_domain::cart::applied::Seen;
-use tillstream_domain::cart::order_status::{NewStatus, OrderStatus, StatusError, Tracking};
+use tillstream_domain::cart::order_status::{ACCOUNT, NewStatus, OrderStatus, StatusError, Tracking};
 use tillstream_domain::cart::undo::Undoing;
 use tillstream_domain::cart::{Cart, CartKind, Outcome, PaymentInput};
 use tillstream_domain::lane::Lane;
@@ -16,6 +16,7 @@ use super::as_cart::within;
 use super::checks::check_references;
 use super::read::order_not_found;
 use crate::approvals::permission::Permission;
+use crate::database::{Condition, Table, Write};
 use crate::environment::Retries;
 use crate::error::{Error, Refusal, Result};
 use crate::fields::{id, text, typed_id};
@@ -25,7 +26,7 @@ use crate::pos::cart_write::{cart_get, lost_race, replay};
 use crate::pos::context::CommandContext;
 use crate::pos::course_item::status_write;
 use crate::pos::identity::{command_identity, spread};
-use crate::pos::returns::REASON_CHARS_MAX;
+use crate::pos::returns::{REASON_CHARS_MAX, returned_get, returned_of};
 use crate::pos::undo::{Undo, status_conflict, undo, undoing_id};
 use crate::stored_value::tender::kind_of as stored_value_kind;
 use crate::tenancy::{Caller, Role};
@@ -35,6 +36,9 @@ pub const MOVERS: [Role; 3] = [Role::Integration, Role::StoreManager, Role::Ware
 
 /// Roles that may say that it is paid, or give it up: money goes with that.
 pub const SETTLERS: [Role; 2] = [Role::Integration, Role::StoreManager];
+
+/// Where an order only goes with goods in it.
+const GOES_ON: [OrderStatus; 3] = [OrderStatus::Paid, OrderStatus::Allocated, OrderStatus::Shipped];
 
 /// Longest number of a carrier, in characters: the longest in use have under 40.
 const TRACKING_CHARS_MAX: usize = 64;
@@ -84,17 +88,21 @@ pub async fn change(
         now,
         offline: false,
         uses_above_limit: false,
+        refused_before: None,
     };
     let mut retries = Retries::new(ports.environment.as_ref(), now);
     loop {
-        let order = match ports.database.get(cart_get(&context, order_id)).await {
-            Ok(order) => order.as_ref().map(cart_of).transpose()?,
+        let gets = vec![cart_get(&context, order_id), returned_get(scope, order_id)];
+        let read = match ports.database.get_many(gets).await {
+            Ok(read) => read,
             Err(error) if error.is_transient() => {
                 retries.again(&error.to_string()).await?;
                 continue;
             }
             Err(error) => return Err(error.into()),
         };
+        let at = |position: usize| read.get(position).and_then(Option::as_ref);
+        let (order, came_back) = (at(0).map(cart_of).transpose()?, at(1));
         let order = order.filter(|order| order.finalized.is_some() && caller.reaches(&order.store_id));
         let mut order = order.ok_or_else(|| order_not_found(order_id))?;
         if let Some(executed) = replay(&context, &order)? {
@@ -118,6 +126,11 @@ pub async fn change(
             return Ok(Changed { order, counted: Some(executed.cart), replayed: executed.replayed });
         }
         let stored = order.version;
+        let returned = returned_of(came_back)?;
+        let is_on_its_way = order.order_status().is_some_and(|is| is.next().contains(&to));
+        if is_on_its_way && GOES_ON.contains(&to) && returned.is_all_of(&order) {
+            return Err(all_came_back(order_id).into());
+        }
         let new = NewStatus {
             to,
             at: now,
@@ -125,16 +138,35 @@ pub async fn change(
             reason: update.reason.clone(),
             tracking: update.tracking.clone().map(tracking),
             payments: update.payments.iter().map(payment).collect(),
+            refunded_to_account: returned.refunded.get(ACCOUNT).copied().unwrap_or(0),
             undone_by: None,
         };
         within("payments", order.change_status(new).map_err(|error| refused(order_id, error)))?;
         order.applied.record_last(&context.identity, Outcome::Done);
         order.written_at = now;
-        match ports.database.write(status_write(scope, &order, stored)?).await {
+        let write = status_write(scope, &order, stored)?;
+        let written = if update.payments.is_empty() {
+            ports.database.write(write).await
+        } else {
+            // What comes back meanwhile is no longer owed.
+            let condition = match came_back {
+                Some(came_back) => Condition::Eq("version", came_back.number("version")?.into()),
+                None => Condition::NotExists,
+            };
+            let key = scope.returned(order_id);
+            let check = Write::Check { table: Table::Orders, key, condition };
+            ports.database.transact(vec![write, check]).await
+        };
+        match written {
             Ok(()) => return answer(ports, &context, order, false).await,
             Err(error) => retries.again(&lost_race(error)?).await?,
         }
     }
+}
+
+fn all_came_back(order_id: &str) -> Refusal {
+    let detail = format!("all of order {order_id} came back: there is nothing left to pay or to send");
+    Refusal::conflict("order_already_returned", detail)
 }
 
 /// Refuses to settle what is owed from a gift card whose balance is kept here: with the change of a status nothing is

@@ -21,13 +21,17 @@ pub type Outcome = Result<Answered>;
 const SHIFT_ACTIONS: [&str; 7] =
     ["open_till", "paid_in", "paid_out", "no_sale", "cash_count", "get_x_report", "close_till"];
 
+/// Commands that make carts final.
+const FINAL_ACTIONS: [&str; 3] = ["finalize_order", "finalize_return", "finalize_exchange"];
+
 fn is_of_a_shift(command: &Value) -> bool {
     known_action(command).is_some_and(|action| SHIFT_ACTIONS.contains(&action))
 }
 
 /// Runs `commands` until `stop_at`: in order per cart, several carts at once. Commands that name no
 /// cart run in the order sent among themselves; a command of a shift after all that were sent before it and
-/// before all that were sent after it. Answers an outcome for each command of the longest
+/// before all that were sent after it. A cart of which something was refused is not made final behind that: it would be
+/// another sale than was made. Answers an outcome for each command of the longest
 /// prefix that was come to, and where to go on. What they sold is sold, also where more was sold than there
 /// was ([`super::offline_oversell`]).
 pub async fn run(
@@ -83,10 +87,12 @@ async fn run_section(
     for (position, command) in commands {
         by_group.entry(groups.group_of(&command)).or_default().push((position, command));
     }
-    let groups = by_group.into_iter().map(|(name, group)| (groups.failed.get(&name).copied(), group));
-    let groups: Vec<_> = groups.collect();
-    let results = futures::stream::iter(groups)
+    let known = by_group.into_iter().map(|(name, group)| (groups.failed.get(&name).copied(), group));
+    let known: Vec<_> = known.collect();
+    let refused = &groups.refused;
+    let results = futures::stream::iter(known)
         .map(|(failed_at, group)| async move {
+            let mut refused = refused.clone();
             let mut done = Vec::new();
             let mut rest = group.into_iter();
             if let Some(failed_at) = failed_at {
@@ -97,7 +103,9 @@ async fn run_section(
                 if ports.environment.now() >= stop_at {
                     break;
                 }
-                let outcome = execute_uploaded(ports, caller, command.clone()).await;
+                let refused_before = carts_of(&command).find_map(|cart| refused.get(cart).copied());
+                let outcome = execute_uploaded(ports, caller, command.clone(), refused_before).await;
+                note_refused(&mut refused, position, &command, &outcome);
                 // What could not be decided now must not be overtaken by what follows on its cart.
                 let undecided = is_undecided(&outcome);
                 let failed = matches!(outcome, Err(Error::Bug(_)));
@@ -139,12 +147,15 @@ struct Groups {
     joined: BTreeMap<String, String>,
     /// Where a group met an error of ours.
     failed: BTreeMap<String, usize>,
+    /// By cart: where the first of its commands was refused.
+    refused: BTreeMap<String, usize>,
 }
 
 impl Groups {
     /// The groups of `commands`: known from the beginning, as an exchange joins two that went on before it.
     fn of<'c>(commands: impl Iterator<Item = &'c Value>) -> Self {
-        let mut groups = Groups { joined: BTreeMap::new(), failed: BTreeMap::new() };
+        let mut groups =
+            Groups { joined: BTreeMap::new(), failed: BTreeMap::new(), refused: BTreeMap::new() };
         for command in commands {
             let own = own_cart(command);
             let others = [named(command, "original_order_id"), named(command, "return_id")];
@@ -172,8 +183,9 @@ impl Groups {
         called.to_owned()
     }
 
-    /// Remembers that a cart met an error of ours, for what follows on it behind a command of a shift.
+    /// Remembers that a cart met an error of ours or a refusal, for what follows on it behind a command of a shift.
     fn note(&mut self, position: usize, command: &Value, outcome: &Outcome) {
+        note_refused(&mut self.refused, position, command, outcome);
         if matches!(outcome, Err(Error::Bug(_))) && !is_of_a_shift(command) {
             let group = self.group_of(command);
             self.failed.entry(group).or_insert(position);
@@ -184,6 +196,22 @@ impl Groups {
         let own = Some(own_cart(command)).filter(|own| !own.is_empty());
         self.called(own.or_else(|| named(command, "original_order_id")).unwrap_or(""))
     }
+}
+
+/// Remembers that something of a cart was refused: what is made final of it behind that is not what was sold.
+fn note_refused(refused: &mut BTreeMap<String, usize>, position: usize, command: &Value, outcome: &Outcome) {
+    // Not to be final yet changes nothing of a sale.
+    let shapes = known_action(command).is_some_and(|action| !FINAL_ACTIONS.contains(&action));
+    if matches!(outcome, Err(Error::Rejected(_))) && shapes && !is_of_a_shift(command) {
+        for cart in carts_of(command) {
+            refused.entry(cart.to_owned()).or_insert(position);
+        }
+    }
+}
+
+/// The cart and the return that a command is about.
+fn carts_of(command: &Value) -> impl Iterator<Item = &str> {
+    ["cart_id", "return_id"].into_iter().filter_map(|name| named(command, name))
 }
 
 fn named<'c>(command: &'c Value, name: &str) -> Option<&'c str> {

@@ -144,7 +144,8 @@ pub async fn create(
 /// `set_customer`.
 ///
 /// # Errors
-/// 422 for the id; the cart's own refusals.
+/// 403 `approval_required`, `approval_does_not_match` where discounts of a cart that is being paid come to more than may
+/// be given; 422 for the id; the cart's own refusals.
 pub async fn set_customer(ports: &Ports, context: &CommandContext, payload: SetCustomer) -> Result<Executed> {
     if let Some(customer_id) = &payload.customer_id {
         typed_id("payload.customer_id", customer_id)?;
@@ -159,7 +160,8 @@ pub async fn set_customer(ports: &Ports, context: &CommandContext, payload: SetC
     change_cart(ports, context, &payload.cart_id, more, |cart, more| {
         let customer = customer_terms(more.first().and_then(Option::as_ref))?;
         let uses_left = limited.uses_left(more.get(1..).unwrap_or_default(), context.uses_above_limit);
-        cart.set_customer(payload.customer_id.clone(), (customer, uses_left), &by)?;
+        cart.set_customer(payload.customer_id.clone(), (customer, uses_left), &by.for_cart(cart))?;
+        context.check_discounts(cart)?;
         Ok(Outcome::Done)
     })
     .await
@@ -169,7 +171,8 @@ pub async fn set_customer(ports: &Ports, context: &CommandContext, payload: SetC
 ///
 /// # Errors
 /// 403 `approval_required` where lines were changed so that discounts given without an approval come to more
-/// than the tenant allows; 409 `cart_empty`; the cart's own refusals.
+/// than the tenant allows, `approval_does_not_match` where an approved one takes off more than was approved; 409
+/// `cart_empty`; the cart's own refusals.
 pub async fn set_tendering(
     ports: &Ports,
     context: &CommandContext,
@@ -181,10 +184,8 @@ pub async fn set_tendering(
     let more = limited.gets(&context.caller.scope, None);
     change_cart(ports, context, &payload.cart_id, more, |cart, more| {
         cart.terms.uses_left = limited.uses_left(more, context.uses_above_limit);
-        cart.set_tendering(&by)?;
-        if !context.needs_no_approval() {
-            cart.check_allowed_discounts()?;
-        }
+        cart.set_tendering(&by.for_cart(cart))?;
+        context.check_discounts(cart)?;
         Ok(Outcome::Done)
     })
     .await

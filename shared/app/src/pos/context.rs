@@ -1,8 +1,8 @@
 //! Who does what, where and when: the same for every command.
 
 use jiff::Timestamp;
-use tillstream_domain::cart::Cart;
 use tillstream_domain::cart::applied::CommandIdentity;
+use tillstream_domain::cart::{Cart, CartState};
 use tillstream_domain::location::{Location, LocationKind};
 
 use super::offline_oversell::OfflineSale;
@@ -10,6 +10,7 @@ use crate::catalog::items::{catalog_get, location_if_any};
 use crate::database::Item;
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
+use crate::stock::taken_beyond::Beyond;
 use crate::tenancy::{Caller, Role};
 
 /// Roles that may sell.
@@ -40,11 +41,40 @@ pub struct CommandContext {
     /// Whether what it gave for coupons and promotions is counted above their limits too: somebody looks into it
     /// then. Of what happened online never.
     pub uses_above_limit: bool,
+    /// Of an upload: where a command on the same cart was refused before this one.
+    pub refused_before: Option<usize>,
     /// The command's identity.
     pub identity: CommandIdentity,
 }
 
 impl CommandContext {
+    /// Checks that a cart that is being paid takes off no more by hand than may be given without an approval, and than
+    /// was approved. While lines are added, it may.
+    ///
+    /// # Errors
+    /// [`CartError::DiscountsAboveAllowed`], [`CartError::DiscountAboveApproved`]; [`CartError::Money`].
+    pub fn check_discounts(&self, cart: &Cart) -> Result<()> {
+        if cart.state != CartState::Open && !self.needs_no_approval() {
+            cart.check_allowed_discounts()?;
+            cart.check_approved_discounts()?;
+        }
+        Ok(())
+    }
+
+    /// Refuses to make a cart final of which something was refused in the same upload: who uploads says what
+    /// happened, and this would be counted as another sale.
+    ///
+    /// # Errors
+    /// 409 `earlier_command_failed`.
+    pub fn check_refused_before(&self) -> Result<()> {
+        let Some(position) = self.refused_before else { return Ok(()) };
+        let detail = format!(
+            "command {position} of this upload, on the same cart, was refused, so this is not the sale that was made: \
+             put the cart right and send this again under its key, or send it alone to have it final as it is"
+        );
+        Err(Refusal::conflict("earlier_command_failed", detail).with_extra("position", position).into())
+    }
+
     /// Whether the caller may do without an approval.
     pub fn needs_no_approval(&self) -> bool {
         self.caller.has(&[Role::StoreManager])
@@ -58,6 +88,7 @@ impl CommandContext {
     /// A sale that was made while the register was cut off.
     pub fn offline_sale<'c>(&'c self, cart: &'c Cart) -> OfflineSale<'c> {
         OfflineSale {
+            beyond: Beyond::Offline,
             cart,
             register_id: &self.register_id,
             employee_id: &self.employee_id,

@@ -16,6 +16,8 @@ const EXCHANGE: &str = "exchange";
 const HISTORY: &str = "history";
 const STORED_VALUE: &str = "stored_value";
 const PAID_FROM: &str = "paid_from";
+/// Of an order whose debt was settled: what is left of it on the account, so that a return can be conditional on it.
+pub const LEFT_ON_ACCOUNT: &str = "left_on_account";
 
 fn with_some<T: Serialize>(item: Item, name: &str, value: Option<&T>) -> Result<Item> {
     match value {
@@ -71,20 +73,22 @@ pub fn status_write(scope: &TenantScope, order: &Cart, stored: u64) -> Result<Wr
     // Left out as long as `written_at` says the same, which it does no longer.
     let recorded_at = done.recorded_at.to_string();
     let [due_pk, due_at] = due_changes(&order.id, order.written_at)?;
+    let mut changes = vec![
+        due_pk,
+        due_at,
+        Change::Set("status", done.status.as_str().into()),
+        Change::Set("order_version", i64::from(done.order_version).into()),
+        Change::Set("version", number(order.version)?.into()),
+        Change::Set("written_at", order.written_at.to_string().into()),
+        Change::Set("recorded_at", recorded_at.into()),
+        Change::Set("keys", keys.into()),
+        Change::Set(HISTORY, history.into()),
+    ];
+    changes.extend(order.left_on_account().map(|left| Change::Set(LEFT_ON_ACCOUNT, left.into())));
     Ok(Write::Update {
         table: Table::Orders,
         key: scope.cart(&order.id),
-        changes: vec![
-            due_pk,
-            due_at,
-            Change::Set("status", done.status.as_str().into()),
-            Change::Set("order_version", i64::from(done.order_version).into()),
-            Change::Set("version", number(order.version)?.into()),
-            Change::Set("written_at", order.written_at.to_string().into()),
-            Change::Set("recorded_at", recorded_at.into()),
-            Change::Set("keys", keys.into()),
-            Change::Set(HISTORY, history.into()),
-        ],
+        changes,
         condition: Some(Condition::Eq("version", number(stored)?.into())),
     })
 }

@@ -31,11 +31,12 @@ pub async fn give(ports: &Ports, context: &CommandContext, payload: ApplyManualD
     change_cart(ports, context, &payload.cart_id, more, |cart, more| {
         cart.require(CartKind::Sale)?;
         let kind = kind_of(cart, &payload)?;
-        let number = cart.give_discount(kind, payload.reason.clone(), &by)?;
+        let number = cart.give_discount(kind, payload.reason.clone(), &by.for_cart(cart))?;
         let mut changed = Changed::from(Outcome::Discount(number));
         let approval = more.first().and_then(Option::as_ref);
         if let Some(grant) = permission.permit(context, approval, binding_of(cart, kind))? {
-            cart.approvals.record(grant.used_for(ApprovedPart::Discount(number)))?;
+            let most = cart.taken_off_by(number);
+            cart.approvals.record(grant.used_for(ApprovedPart::DiscountUpTo { number, most }))?;
             changed.claims.push(grant.claim(context, &cart.id, Some(format!("d-{number}")))?);
         } else if let Permission::Settings(settings) = &permission
             && settings.manual_discount.required
@@ -145,7 +146,7 @@ pub async fn take_back(
     let by = rules.priced_by(context.occurred_at);
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
         let number = cart.take_discount_back(&payload.discount_id)?;
-        cart.reprice(&by)?;
+        cart.reprice(&by.for_cart(cart))?;
         Ok(Outcome::Discount(number))
     })
     .await

@@ -85,6 +85,7 @@ pub async fn finalize(
             rounds.again("the return was made final after the sale was read").await?;
             continue;
         }
+        context.check_refused_before()?;
         if let Some(begun) = [&back, &sale].into_iter().find(|cart| cart.plan_attempt.is_some()) {
             // Somebody is making one of them final alone, or died doing so: how that ends decides.
             if let PlanEnd::Released(_) = plan::drive(ports, scope, &begun.id, context.now).await? {
@@ -109,6 +110,10 @@ pub async fn finalize(
         let returned = match returned_writes(ports, scope, &exchange.back).await {
             // What came back was read after the carts: it may hold this very return.
             Err(Error::Rejected(_)) if outdated(&rounds).await? => continue,
+            Err(Error::Retryable { reason, .. }) => {
+                rounds.again(&reason).await?;
+                continue;
+            }
             returned => returned?,
         };
         let Some(claims) = rounds.claims(&exchange.sale, Some(versions.1)).await? else { continue };

@@ -37,22 +37,40 @@ pub struct Answered {
 /// # Errors
 /// Whatever the envelope, the token's reach and the action refuse.
 pub async fn execute(ports: &Ports, caller: &Caller, sent: Value) -> Result<Answered> {
-    execute_as(ports, caller, sent, false).await
+    execute_as(ports, caller, sent, Sent::Alone).await
 }
 
 /// Runs one command of a register that was cut off when it happened. A sale of more than there is was made
-/// all the same: it becomes final, and an exception says so.
+/// all the same: it becomes final, and an exception says so. `refused_before`: where in the upload a command on the
+/// same cart was refused.
 ///
 /// # Errors
-/// Those of [`execute`], except `insufficient_stock`.
-pub async fn execute_uploaded(ports: &Ports, caller: &Caller, sent: Value) -> Result<Answered> {
-    execute_as(ports, caller, sent, true).await
+/// Those of [`execute`], except `insufficient_stock`; 409 `earlier_command_failed`.
+pub async fn execute_uploaded(
+    ports: &Ports,
+    caller: &Caller,
+    sent: Value,
+    refused_before: Option<usize>,
+) -> Result<Answered> {
+    execute_as(ports, caller, sent, Sent::Uploaded { refused_before }).await
 }
 
-async fn execute_as(ports: &Ports, caller: &Caller, sent: Value, offline: bool) -> Result<Answered> {
+/// How a command came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    /// By itself, as it happened.
+    Alone,
+    /// With others, after it happened.
+    Uploaded {
+        /// Where among them one on the same cart was refused.
+        refused_before: Option<usize>,
+    },
+}
+
+async fn execute_as(ports: &Ports, caller: &Caller, sent: Value, how: Sent) -> Result<Answered> {
     let key = sent.get("idempotency_key").and_then(Value::as_str).map(str::to_owned);
     let action = known_action(&sent).map(str::to_owned);
-    run(ports, caller, sent, offline).await.map_err(|error| match error {
+    run(ports, caller, sent, how).await.map_err(|error| match error {
         Error::Rejected(mut refusal) => {
             for (name, value) in [("idempotency_key", key), ("action", action)] {
                 let value =
@@ -71,15 +89,17 @@ pub fn known_action(sent: &Value) -> Option<&'static str> {
     ACTIONS.iter().copied().find(|action| *action == sent)
 }
 
-async fn run(ports: &Ports, caller: &Caller, sent: Value, offline: bool) -> Result<Answered> {
+async fn run(ports: &Ports, caller: &Caller, sent: Value, how: Sent) -> Result<Answered> {
     let now = ports.environment.now();
     let envelope = envelope::envelope(sent, now)?;
     let command = envelope::command(&envelope.action, envelope.payload.clone())?;
     caller.require_role(&SELLERS)?;
     caller.require_store(&envelope.store_id)?;
     caller.require_register(&envelope.register_id)?;
-    let mut context = CommandContext { offline, ..context(caller, &envelope, now) };
-    if offline {
+    let mut context = context(caller, &envelope, now);
+    if let Sent::Uploaded { refused_before } = how {
+        context.offline = true;
+        context.refused_before = refused_before;
         let rules = tenant_rules(ports, &caller.scope, now).await?;
         context.uses_above_limit = rules.settings.offline_uses_above_limit == OfflineUses::Allow;
     }
@@ -137,6 +157,7 @@ fn context(caller: &Caller, envelope: &Envelope, now: Timestamp) -> CommandConte
         now,
         offline: false,
         uses_above_limit: false,
+        refused_before: None,
     }
 }
 

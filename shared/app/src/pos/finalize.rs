@@ -1,20 +1,22 @@
 //! Making a cart final: its number, its stock and its payment in one transaction, after one read.
 
 use jiff::Timestamp;
-use tillstream_domain::cart::{Cart, CartKind, Finalized, Outcome, StockMove};
+use tillstream_domain::cart::order_status::ACCOUNT;
+use tillstream_domain::cart::{Cart, CartError, CartKind, Finalized, Outcome, StockMove};
 use tillstream_domain::lane::Lane;
 use tillstream_domain::location::Location;
 
 use super::cart_item::{cart_item, cart_of};
 use super::cart_write::{Executed, cart_get, replay};
 use super::context::CommandContext;
+use super::course_item::LEFT_ON_ACCOUNT;
 use super::finalize_rounds::{Beside, Rounds, StoreRead};
 use super::lane_write::{LaneState, lane_get, take_numbers};
 use super::refusals::cart_not_found;
 use super::returns::{returned_get, returned_of};
 use super::undo::undoing_writes;
 use crate::catalog::items::catalog_get;
-use crate::database::{Condition, Item, TRANSACTION_ACTIONS_MAX, Table, Write};
+use crate::database::{Condition, Consistency, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write};
 use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement};
@@ -89,7 +91,7 @@ pub fn delta_of(kind: CartKind, wanted: &StockMove) -> Delta {
 /// whole of it, what else that writes.
 ///
 /// # Errors
-/// 409 `return_above_sold`, `refund_above_paid`; those of [`undoing_writes`].
+/// 409 `return_above_sold`, `refund_above_paid`, `return_outdated`; those of [`undoing_writes`].
 pub async fn returned_writes(ports: &Ports, scope: &TenantScope, cart: &Cart) -> Result<Vec<Write>> {
     if let Some(undoing) = cart.course.undoes {
         return undoing_writes(ports, scope, cart, undoing, None).await;
@@ -97,7 +99,16 @@ pub async fn returned_writes(ports: &Ports, scope: &TenantScope, cart: &Cart) ->
     let Some(original) = cart.return_of.as_ref().and_then(|r| r.original.as_ref()) else {
         return Ok(Vec::new());
     };
-    let item = ports.database.get(returned_get(scope, &original.order_id)).await?;
+    let to_account = original.tenders.get(ACCOUNT).map_or(0, |(paid, _)| *paid);
+    let came_back = returned_get(scope, &original.order_id);
+    let (item, order) = if to_account > 0 {
+        let key = scope.cart(&original.order_id);
+        let order = Get { table: Table::Orders, key, consistency: Consistency::Strong };
+        let mut read = ports.database.get_many(vec![came_back, order]).await?.into_iter();
+        (read.next().flatten(), read.next().flatten())
+    } else {
+        (ports.database.get(came_back).await?, None)
+    };
     let mut returned = returned_of(item.as_ref())?;
     returned.add(cart, original)?;
     let version = item.as_ref().map(|item| item.number("version")).transpose()?;
@@ -108,7 +119,21 @@ pub async fn returned_writes(ports: &Ports, scope: &TenantScope, cart: &Cart) ->
         Some(version) => Condition::Eq("version", version.into()),
         None => Condition::NotExists,
     };
-    Ok(vec![Write::Put { table: Table::Orders, item: put, condition: Some(condition) }])
+    let mut writes = vec![Write::Put { table: Table::Orders, item: put, condition: Some(condition) }];
+    if to_account > 0 {
+        // What was owed may be settled by other tenders meanwhile: to the account goes then what is left on it only.
+        let order = order.as_ref().map(cart_of).transpose()?;
+        if order.and_then(|order| order.left_on_account()).is_some_and(|left| left != to_account) {
+            return Err(CartError::SettledMeanwhile.into());
+        }
+        let stands = Condition::Any(vec![
+            Condition::Lacks(LEFT_ON_ACCOUNT),
+            Condition::Eq(LEFT_ON_ACCOUNT, to_account.into()),
+        ]);
+        let key = scope.cart(&original.order_id);
+        writes.push(Write::Check { table: Table::Orders, key, condition: stands });
+    }
+    Ok(writes)
 }
 
 /// `finalize_order` and `finalize_return`.
@@ -139,6 +164,7 @@ pub async fn finalize(
         if let Some(executed) = replay(context, &cart)? {
             return rounds.found(executed).await;
         }
+        context.check_refused_before()?;
         cart.check_finalizable(kind)?;
         if cart.plan_attempt.is_some() {
             // Somebody began a long finalise; whoever meets it continues it.
@@ -157,6 +183,10 @@ pub async fn finalize(
         let returned = match returned_writes(ports, scope, &cart).await {
             // What came back was read after the cart: it may hold this very return.
             Err(Error::Rejected(_)) if rounds.is_outdated(cart_id, Some(cart.version)).await? => continue,
+            Err(Error::Retryable { reason, .. }) => {
+                rounds.again(&reason).await?;
+                continue;
+            }
             returned => returned?,
         };
         let Some(claims) = rounds.claims(&cart, Some(cart.version)).await? else { continue };

@@ -33,6 +33,7 @@ pub async fn apply_coupon(
     let more = vec![catalog_get(scope.coupon(code)), coupon_use_get(scope, code)];
     change_cart(ports, context, &payload.cart_id, more, |cart, more| {
         cart.require(CartKind::Sale)?;
+        let by = by.for_cart(cart);
         let at = |position: usize| more.get(position).and_then(Option::as_ref);
         redeem(cart, code, (at(0), at(1)), context)?;
         cart.reprice(&by)?;
@@ -76,7 +77,8 @@ fn check_coupon(
     context: &CommandContext,
 ) -> Result<()> {
     let coupon = &definition.coupon;
-    let at = context.occurred_at;
+    // Nothing of a cart happened before it was opened.
+    let at = context.occurred_at.max(cart.opened_at);
     if coupon.valid_from.is_some_and(|from| at < from) {
         return Err(Refusal::conflict("coupon_not_valid", "the coupon is not valid yet").into());
     }
@@ -112,7 +114,8 @@ pub async fn remove_coupon(
     let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
     let by = rules.priced_by(context.occurred_at);
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
-        cart.remove_coupon(&payload.coupon_code, &by)?;
+        cart.remove_coupon(&payload.coupon_code, &by.for_cart(cart))?;
+        context.check_discounts(cart)?;
         Ok(Outcome::Done)
     })
     .await
@@ -133,6 +136,7 @@ pub async fn apply_promo(
     let by = rules.priced_by(context.occurred_at);
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
         cart.require(CartKind::Sale)?;
+        let by = by.for_cart(cart);
         request(cart, wanted, &by)?;
         cart.reprice(&by)?;
         Ok(Outcome::Done)
@@ -176,7 +180,8 @@ pub async fn remove_promo(
     let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
     let by = rules.priced_by(context.occurred_at);
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
-        cart.remove_promotion(&payload.promo_id, &by)?;
+        cart.remove_promotion(&payload.promo_id, &by.for_cart(cart))?;
+        context.check_discounts(cart)?;
         Ok(Outcome::Done)
     })
     .await

@@ -27,13 +27,16 @@ impl From<CartError> for Error {
             | CartError::TooManyPromotions
             | CartError::AboveSold { .. }
             | CartError::ReturnOutdated { .. }
+            | CartError::SettledMeanwhile
             | CartError::AbovePaid { .. } => RefusalKind::Conflict,
             CartError::UnknownLine(_)
             | CartError::UnknownPayment(_)
             | CartError::UnknownDiscount(_)
             | CartError::UnknownCoupon(_)
             | CartError::UnknownPromotion(_) => RefusalKind::NotFound,
-            CartError::AboveApproved { .. } | CartError::DiscountsAboveAllowed => RefusalKind::Forbidden,
+            CartError::AboveApproved { .. }
+            | CartError::DiscountAboveApproved { .. }
+            | CartError::DiscountsAboveAllowed => RefusalKind::Forbidden,
             CartError::TooManyLines
             | CartError::TooManyApprovals
             | CartError::TooManyCommands

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tillstream_domain::cart::{Cart, StockMove};
 use tillstream_domain::lane::Lane;
 use tillstream_domain::quantity::{Quantity, Unit};
+use tillstream_domain::stock_policies::UnsyncedStock;
 
 use crate::database::Item;
 use crate::error::{Refusal, Result};
@@ -18,6 +19,7 @@ use crate::stock::listing::StockName;
 use crate::stock::lots::due::keep_aside;
 use crate::stock::on_order::coming;
 use crate::tenancy::TenantScope;
+use crate::tenant_rules::tenant_rules;
 
 /// Lines of kits that are looked at for the names of the kits that want what is short.
 const KITS_NAMED_MAX: usize = 100;
@@ -49,6 +51,8 @@ pub struct Found {
     pub available: i64,
     /// Number of the layout.
     pub layout: i64,
+    /// Whether nobody has told yet how many there are.
+    pub unsynced: bool,
 }
 
 impl Shortage {
@@ -64,6 +68,7 @@ impl Shortage {
             found: old.map(|item| Found {
                 available: item.opt_number("available").unwrap_or(0),
                 layout: layout_of(Some(item)),
+                unsynced: Counters::of(item).is_ok_and(|stock| stock.unsynced),
             }),
         }
     }
@@ -79,9 +84,38 @@ impl Shortage {
             available: Quantity::from_thousandths(available).unwrap_or_default(),
             earliest_expiry: seen.and_then(|seen| seen.earliest_expiry),
             lots_due_at: seen.and_then(|seen| seen.lots_due_at),
-            found: seen.map(|seen| Found { available: seen.available, layout: seen.layout }),
+            found: seen.map(|seen| Found {
+                available: seen.available,
+                layout: seen.layout,
+                unsynced: seen.unsynced,
+            }),
         }
     }
+
+    /// Whether nobody has told yet how many there are.
+    pub fn is_unsynced(&self) -> bool {
+        self.found.is_none_or(|found| found.unsynced)
+    }
+}
+
+/// What of `shortages` a sale is refused for: all, but for what nobody has told the stock of yet where the location
+/// allows that.
+///
+/// # Errors
+/// Those of the database.
+pub async fn refused_of(
+    ports: &Ports,
+    scope: &TenantScope,
+    location_id: &str,
+    shortages: &[Shortage],
+    now: Timestamp,
+) -> Result<Vec<Shortage>> {
+    if !shortages.iter().any(Shortage::is_unsynced) {
+        return Ok(shortages.to_vec());
+    }
+    let policies = tenant_rules(ports, scope, now).await?.stock_policies(location_id);
+    let stands = |short: &&Shortage| short.is_unsynced() && policies.unsynced == UnsyncedStock::Allow;
+    Ok(shortages.iter().filter(|short| !stands(short)).cloned().collect())
 }
 
 /// Frees holds that have expired on what is short, as much as is short; and keeps aside lots of it that are past their

@@ -254,6 +254,17 @@ fn check(context: &CommandContext, order: &Cart, undoing: Undoing, location: &Lo
             );
             return Err(Refusal::conflict("order_of_another_day", detail).into());
         }
+        // A register that is not cut off tells of what happens now, whatever its clock says.
+        let by_our_clock =
+            |at| location.calendar().and_then(|calendar| calendar.locate(at)).map_err(Error::bug);
+        let recorded = by_our_clock(done.recorded_at)?.business_day;
+        if !context.offline && recorded != by_our_clock(context.now)?.business_day {
+            let detail = format!(
+                "order {} was made final on {recorded}, which is over: it comes back by a return",
+                order.id
+            );
+            return Err(Refusal::conflict("order_of_another_day", detail).into());
+        }
     }
     Ok(())
 }
@@ -341,6 +352,7 @@ pub async fn undoing_writes(
         reason: head.map(|head| head.reason.clone()),
         tracking: None,
         payments: Vec::new(),
+        refunded_to_account: 0,
         undone_by: Some(cart.id.clone()),
     };
     order.change_status(new).map_err(Error::bug)?;

@@ -18,6 +18,8 @@ pub(super) const CAME_IN: &str = "came_in";
 pub(super) const LOTS_VERSION: &str = "lots_version";
 /// Attribute: when a lot that is for sale is so no more, in epoch milliseconds.
 pub(super) const LOTS_DUE_AT: &str = "lots_due_at";
+/// Attribute of a stock item of which nobody has told yet how many lie there.
+const UNSYNCED: &str = "unsynced";
 
 /// Why stock moved: one ledger row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,6 +240,7 @@ pub fn stock_set(
     changes.extend(target.reorder_point.map(|point| Change::Set("reorder_point", point.into())));
     changes.extend(target.incoming.map(|incoming| Change::Set("incoming", incoming.into())));
     changes.extend(target.unit.map(unit_change));
+    changes.extend(synced_change(seen.filter(|_| target.on_hand.is_some())));
     changes.extend(counter_changes(delta, delta.available() - (safety_stock - before.safety_stock)));
     changes.extend(movement_changes(movement, delta));
     let write = Write::Update {
@@ -274,6 +277,16 @@ pub fn stock_correction(
 /// Notes how the product is sold, so that lists need not read it to show quantities in its form.
 pub fn unit_change(unit: Unit) -> Change {
     Change::Set("unit", unit.name().into())
+}
+
+/// Notes that nobody has told yet how many lie there.
+pub(super) fn unsynced_change() -> Change {
+    Change::Set(UNSYNCED, 1.into())
+}
+
+/// Notes that somebody has told how many lie there, where nobody had before.
+pub(super) fn synced_change(seen: Option<&Counters>) -> Option<Change> {
+    seen.filter(|seen| seen.unsynced).map(|_| Change::Remove(UNSYNCED))
 }
 
 /// The counters of a movement, and its number.
@@ -383,6 +396,9 @@ pub struct Counters {
     pub sync_version: Option<i64>,
     /// How the product is sold, where it is known.
     pub unit: Option<Unit>,
+    /// Whether nobody has told yet how many lie there: what stands here was entered for whoever took it
+    /// ([`crate::stock::unsynced`]).
+    pub unsynced: bool,
 }
 
 /// What the first part of a stock item remembers of the layouts it had; all 0 where it was never split.
@@ -474,6 +490,7 @@ impl Counters {
             earliest_expiry: item.opt_number("earliest_expiry"),
             sync_version: item.opt_number("sync_version"),
             unit: item.opt_text("unit").and_then(Unit::parse),
+            unsynced: item.opt_number(UNSYNCED).is_some(),
         })
     }
 

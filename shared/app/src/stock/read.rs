@@ -264,7 +264,7 @@ async fn page(
 }
 
 /// Counters of many items, expired holds counted as free and lots past their day as kept aside without writing.
-pub(super) async fn read_many(
+pub(crate) async fn read_many(
     ports: &Ports,
     scope: &TenantScope,
     names: Vec<StockName>,

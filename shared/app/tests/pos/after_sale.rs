@@ -4,5 +4,6 @@ mod fixture;
 mod parked_carts;
 mod recorded_sales;
 mod recorded_totals;
+mod settled_returns;
 mod statuses;
 mod voids;

@@ -607,6 +607,68 @@ async fn a_batch_leaves_a_cart_that_met_an_error_of_ours() {
     assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()), "sent again, all of it is taken");
 }
 
+/// Of a sale of which something was refused in an upload, nothing is made final behind that: it would be another sale than
+/// the one that was made.
+#[tokio::test]
+async fn a_batch_makes_no_sale_final_of_which_something_was_refused() {
+    let (shop, database) = shop().await;
+    let cart = |id: &str| json!({"cart_id": id});
+    let line = |id: &str, sku: &str| json!({"cart_id": id, "sku": sku, "quantity": 1});
+    let cash = |id: &str, amount: i64| json!({"cart_id": id, "tender": "cash", "amount": {"amount": amount, "currency": "GBP"}});
+    let script = [
+        ("create_cart", cart("c-1")),
+        ("add_line_item", line("c-1", "A")),
+        ("add_line_item", line("c-1", "NEW")),
+        ("set_tendering", cart("c-1")),
+        ("add_payment", cash("c-1", 1_000)),
+        ("finalize_order", cart("c-1")),
+        ("create_cart", cart("c-2")),
+        ("add_line_item", line("c-2", "A")),
+        ("set_tendering", cart("c-2")),
+        // Not to be final yet is no part of a sale.
+        ("finalize_order", cart("c-2")),
+        ("add_payment", cash("c-2", 255)),
+        ("finalize_order", cart("c-2")),
+    ];
+    let commands: Vec<Value> = (0..)
+        .zip(script)
+        .map(|(n, (action, payload))| envelope(STORE, "r-1", &format!("k-{n}"), action, payload))
+        .collect();
+    let who = caller("demo", &[Role::Operator]);
+    let codes = async |commands: &[Value]| {
+        let (outcomes, resume_from) = batch::run(&shop.ports, &who, commands.to_vec(), Timestamp::MAX).await;
+        assert_eq!(resume_from, None);
+        let code = |outcome: &batch::Outcome| outcome.as_ref().map_or_else(|e| e.code().unwrap(), |_| "done");
+        outcomes.iter().map(|(_, outcome)| code(outcome)).collect::<Vec<_>>()
+    };
+    let refused = codes(&commands).await;
+    let expected = [
+        "done",
+        "done",
+        "sku_not_found",
+        "done",
+        "done",
+        "earlier_command_failed",
+        "done",
+        "done",
+        "done",
+        "underpaid",
+        "done",
+        "done",
+    ];
+    assert_eq!(refused, expected);
+    let finals = |database: &MemoryDatabase| {
+        let orders = database.items(tillstream_app::database::Table::Orders);
+        orders.iter().filter(|item| item.opt_number("lane_number").is_some()).count()
+    };
+    assert_eq!(finals(&database), 1);
+    // Sent alone it is final as it is, and a whole upload that comes again is told so.
+    assert_eq!(codes(&commands[5..6]).await, ["done"]);
+    assert_eq!(finals(&database), 2);
+    assert_eq!(codes(&commands).await[5], "done");
+    assert_eq!(finals(&database), 2);
+}
+
 /// A line by its barcode is a line of the product; notes come, change and go; a full reply holds them.
 #[tokio::test]
 async fn a_line_by_barcode_with_notes() {

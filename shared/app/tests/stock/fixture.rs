@@ -188,6 +188,8 @@ impl Fixture {
                 tax_number: None,
                 capacity: None,
                 hours: None,
+                coordinates: None,
+                stock: Default::default(),
                 registers: vec![],
                 version: 1,
             };
@@ -376,11 +378,12 @@ pub fn request(lines: &[(&str, &str, i64)], ttl_seconds: i64) -> ReserveRequest 
         lines: lines
             .iter()
             .map(|(location_id, sku, pieces)| ReserveLine {
-                location_id: (*location_id).into(),
+                location_id: Some((*location_id).into()),
                 sku: (*sku).into(),
                 quantity: QuantityInput::Whole(*pieces),
             })
             .collect(),
+        sourcing: None,
         ttl_seconds,
         order_id: None,
     }

@@ -8,7 +8,7 @@ use crate::inventory::{
     CommitRequest, Conservation, ConservationQuery, CorrectDifferenceRequest, ExceptionQuery, ExtendRequest,
     MovementQuery, NoFields, PageQuery, Reservation, ReserveRequest, ResolveExceptionRequest, RestockRequest,
     Restocked, ShortLine, StockChanges, StockChangesQuery, StockException, StockExceptionPage, StockLevel,
-    StockLevelPage, StockListQuery, StockMovementPage, StockUpdateRequest, StockUpdated,
+    StockLevelPage, StockListQuery, StockMovementPage, StockUpdateRequest, StockUpdated, UnsourcedLine,
 };
 
 /// This area.
@@ -38,7 +38,7 @@ use crate::inventory::{
         resolve_exception,
         correct_exception
     ),
-    components(schemas(ShortLine))
+    components(schemas(ShortLine, UnsourcedLine))
 )]
 pub struct Api;
 
@@ -167,8 +167,8 @@ fn update_stock() {}
     ))]
 fn restock() {}
 
-/// Holds stock for a time: all lines or none, up to 1,000 of them. Roles: cashier, store manager, warehouse
-/// staff, integration, operator.
+/// Holds stock for a time: all lines or none, up to 1,000 of them. Lines may leave open from where (`sourcing`). Roles:
+/// cashier, store manager, warehouse staff, integration, operator.
 #[utoipa::path(post, path = "/v1/inventory/reserve", tag = "reservations", params(IdempotencyHeader),
     request_body = ReserveRequest,
     responses(
@@ -176,8 +176,8 @@ fn restock() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`location_not_found`"),
-        (status = 409, description = "`insufficient_stock` with `lines` (ShortLine): what is available, coming, elsewhere; `reservation_exists`"),
-        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `too_many_lines`, `too_many_kits`, `ttl_out_of_range`, `quantity_invalid`, `id_malformed`, `sku_unknown`, `sku_not_stocked`, `variant_required`, `kit_component_unknown`, `kit_component_is_a_kit`, `kit_component_quantity`, `idempotency_key_reused`"),
+        (status = 409, description = "`insufficient_stock` with `lines` (ShortLine, with `sourcing` UnsourcedLine): what is available, coming, elsewhere; `reservation_exists`"),
+        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `too_many_lines`, `too_many_kits`, `ttl_out_of_range`, `quantity_invalid`, `id_malformed`, `location_id_malformed`, `sku_unknown`, `sku_not_stocked`, `variant_required`, `kit_component_unknown`, `kit_component_is_a_kit`, `kit_component_quantity`, `idempotency_key_reused`; with `sourcing`: `location_required`, `location_not_allowed`, `locations_required`, `locations_out_of_range`, `location_repeated`, `sourcing_too_large`, `near_required`, `near_not_allowed`, `near_malformed`, `latitude_out_of_range`, `longitude_out_of_range`, `location_without_coordinates`"),
     ))]
 fn reserve() {}
 
@@ -202,7 +202,7 @@ fn get_reservation() {}
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`reservation_not_found`"),
         (status = 409, description = "`reservation_not_active`, `reservation_expired`, `commit_above_held`, `too_many_commits`; `insufficient_stock` where a count found less than is held"),
-        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `line_not_reserved`, `quantity_invalid`, `idempotency_key_reused`"),
+        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `location_required`, `line_not_reserved`, `quantity_invalid`, `idempotency_key_reused`"),
     ))]
 fn commit_reservation() {}
 
@@ -268,9 +268,9 @@ fn stock_changes() {}
 fn prove_conservation() {}
 
 /// The exceptions of a location, the oldest first: where a register that was cut off sold more than there
-/// was (`oversold_offline`), a count left less than is promised (`below_promised`), such a register or another
-/// system gave a coupon or promotion more often than it may be (`uses_above_limit`), or what stock says of itself
-/// differs (`difference`).
+/// was (`oversold_offline`), goods were taken before anybody told their stock (`unsynced_stock`), a count left less than is
+/// promised (`below_promised`), such a register or another system gave a coupon or promotion more often than it may be
+/// (`uses_above_limit`), or what stock says of itself differs (`difference`).
 #[utoipa::path(get, path = "/v1/inventory/exceptions", tag = "inventory", params(ExceptionQuery),
     responses(
         (status = 200, description = "A page", body = StockExceptionPage),

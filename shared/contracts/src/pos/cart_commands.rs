@@ -303,7 +303,8 @@ pub struct ParkedCartView {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VoidOrder {
-    /// The order: a till's sale of this store and business day, of which nothing came back.
+    /// The order: a till's sale of this store and business day, of which nothing came back. Of a register
+    /// that is not cut off the day is ours too, whatever time it tells.
     pub order_id: String,
     /// Why, at most 200 characters.
     pub reason: String,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cart, CartError, Line, Totals};
 use crate::approval::DiscountRule;
+use crate::money::UnitPrice;
 use crate::quantity::Quantity;
 
 /// Most approvals used on one cart. Each takes some 150 bytes of its item.
@@ -28,6 +29,13 @@ pub enum ApprovedPart {
     },
     /// The whole of it.
     Whole,
+    /// A manual discount, and what it comes to.
+    DiscountUpTo {
+        /// Its number.
+        number: u32,
+        /// Most that it may take off, in minor units: what it took off when it was approved.
+        most: i64,
+    },
 }
 
 /// An approval that was used.
@@ -70,7 +78,10 @@ impl Approvals {
 
     /// The approval of a manual discount.
     pub fn of_discount(&self, number: u32) -> Option<&UsedApproval> {
-        self.find(|part| *part == ApprovedPart::Discount(number))
+        self.find(|part| match part {
+            ApprovedPart::Discount(of) | ApprovedPart::DiscountUpTo { number: of, .. } => *of == number,
+            _ => false,
+        })
     }
 
     /// The approval of a blind return, or of the whole.
@@ -138,6 +149,43 @@ impl Cart {
             gross = gross.saturating_add(line_gross);
         }
         if off > 0 && rule.needs(off, gross) { Err(CartError::DiscountsAboveAllowed) } else { Ok(()) }
+    }
+
+    /// A price set by hand less what the line's modifiers take off it.
+    ///
+    /// # Errors
+    /// [`CartError::Money`] where they take off more than it.
+    pub fn price_with_reductions(&self, number: u32, price: UnitPrice) -> Result<UnitPrice, CartError> {
+        let modifiers = self.terms.lines.get(&number).map_or(&[][..], |terms| &terms.modifiers);
+        let off = modifiers.iter().fold(0_i64, |sum, one| sum.saturating_add(one.ten_thousandths.min(0)));
+        Ok(UnitPrice::from_ten_thousandths(price.ten_thousandths().saturating_add(off))?)
+    }
+
+    /// What a manual discount takes off all lines together, in minor units.
+    pub fn taken_off_by(&self, number: u32) -> i64 {
+        let of_line = |line: &Line| {
+            let of_it = self.charges.of_line(line.number);
+            of_it
+                .filter(|(head, _)| head.manual_number() == Some(number))
+                .map(|(_, amount)| amount)
+                .sum::<i64>()
+        };
+        self.lines.iter().map(of_line).fold(0, i64::saturating_add)
+    }
+
+    /// Checks that manual discounts take off no more than was approved of each: of more goods a share is more.
+    ///
+    /// # Errors
+    /// [`CartError::DiscountAboveApproved`].
+    pub fn check_approved_discounts(&self) -> Result<(), CartError> {
+        for used in &self.approvals.used {
+            if let ApprovedPart::DiscountUpTo { number, most } = used.part
+                && self.taken_off_by(number) > most
+            {
+                return Err(CartError::DiscountAboveApproved { discount: format!("d-{number}"), most });
+            }
+        }
+        Ok(())
     }
 
     /// What a line comes to before discounts as the customer sees it: with the tax that prices contain, as

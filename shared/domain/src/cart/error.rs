@@ -128,6 +128,11 @@ pub enum CartError {
         /// Line of the original sale.
         line: String,
     },
+    /// What was owed on account was settled by other tenders meanwhile.
+    #[error(
+        "the order was settled since this return was begun, so refunds go elsewhere; void it and begin again"
+    )]
+    SettledMeanwhile,
     /// More than was paid by that tender and not yet refunded.
     #[error("at most {left} minor units can still be refunded to {tender}")]
     AbovePaid {
@@ -180,6 +185,16 @@ pub enum CartError {
         "the discounts given without an approval come to more than the tenant allows; have this one approved, or take one back"
     )]
     DiscountsAboveAllowed,
+    /// A manual discount above what was approved of it.
+    #[error(
+        "discount {discount} was approved for {most} minor units off, and what the cart holds now makes it more; take it back, and have it approved anew"
+    )]
+    DiscountAboveApproved {
+        /// Which.
+        discount: String,
+        /// Most that it may take off.
+        most: i64,
+    },
     /// A blind return above what was approved.
     #[error("the approval is of a refund of at most {most} minor units; ask for another return")]
     AboveApproved {
@@ -219,7 +234,7 @@ impl CartError {
             CartError::UnknownTender => "unknown_tender",
             CartError::CurrencyMismatch(_) => "currency_mismatch",
             CartError::AboveSold { .. } => "return_above_sold",
-            CartError::ReturnOutdated { .. } => "return_outdated",
+            CartError::ReturnOutdated { .. } | CartError::SettledMeanwhile => "return_outdated",
             CartError::AbovePaid { .. } => "refund_above_paid",
             CartError::NeedsOriginalLine => "original_line_required",
             CartError::NeedsSkuAndPrice => "sku_and_price_required",
@@ -234,7 +249,9 @@ impl CartError {
             CartError::UnknownPromotion(_) => "promotion_not_applied",
             CartError::TooManyApprovals => "too_many_approvals",
             CartError::DiscountsAboveAllowed => "approval_required",
-            CartError::AboveApproved { .. } => "approval_does_not_match",
+            CartError::AboveApproved { .. } | CartError::DiscountAboveApproved { .. } => {
+                "approval_does_not_match"
+            }
             CartError::Pricing(error) => error.code(),
             CartError::Money(_) => "amount_out_of_range",
         }

@@ -34,7 +34,7 @@ pub use effects::Effects;
 pub use error::CartError;
 pub use exchange::{EXCHANGE, Exchange, ExchangeError, ExchangeMove, Exchanged};
 pub use kits::Kits;
-pub use payments::{Payment, PaymentInput, TENDERS};
+pub use payments::{CASH, Payment, PaymentInput, TENDERS};
 pub use returns::{Disposition, OriginalLine, OriginalSale, ReturnLine, Returned, ReturnedLine};
 pub use sale_pricing::{COUNTERS_MAX, PricedBy};
 pub use sale_terms::{AppliedCoupon, CustomerTerms, LineTerms, SaleTerms};

@@ -11,7 +11,7 @@ use super::{Cart, CartError, PAYMENTS_MAX, Payment, PaymentInput, TENDERS};
 use crate::money::Money;
 
 /// The tender of what is owed.
-pub(super) const ACCOUNT: &str = "account";
+pub const ACCOUNT: &str = "account";
 
 /// Where an order stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +143,8 @@ pub struct NewStatus {
     pub tracking: Option<Tracking>,
     /// What settles the amount that is owed; nothing where that is not told here.
     pub payments: Vec<PaymentInput>,
+    /// Refunded to the account by returns before, in minor units: so much less is owed.
+    pub refunded_to_account: i64,
     /// The return that brings all of it back.
     pub undone_by: Option<String>,
 }
@@ -220,7 +222,9 @@ impl Cart {
         let order_version = done.order_version + 1;
         let settled = match (from, new.to) {
             _ if new.payments.is_empty() => Vec::new(),
-            (OrderStatus::Placed, OrderStatus::Paid) => self.settlement(new.payments)?,
+            (OrderStatus::Placed, OrderStatus::Paid) => {
+                self.settlement(new.payments, new.refunded_to_account)?
+            }
             _ => return Err(StatusError::NotSettling),
         };
         if let Some(done) = &mut self.finalized {
@@ -248,12 +252,21 @@ impl Cart {
         owed.fold(0, |sum, payment| sum.saturating_add(payment.amount - payment.change))
     }
 
-    /// Payments of what is owed, to the minor unit.
-    fn settlement(&self, payments: Vec<PaymentInput>) -> Result<Vec<Payment>, StatusError> {
+    /// What of the amount that was owed on account was not settled by other tenders, as it came back before: in minor
+    /// units. `None` where nothing was settled.
+    pub fn left_on_account(&self) -> Option<i64> {
+        let mut settled = self.course.history.iter().flat_map(|change| &change.settled).peekable();
+        settled.peek()?;
+        let settled = settled.fold(0_i64, |sum, paid| sum.saturating_add(paid.amount));
+        Some(self.owed_on_account().saturating_sub(settled).max(0))
+    }
+
+    /// Payments of what is owed and has not come back, to the minor unit.
+    fn settlement(&self, payments: Vec<PaymentInput>, refunded: i64) -> Result<Vec<Payment>, StatusError> {
         if payments.len() > PAYMENTS_MAX {
             return Err(CartError::TooManyPayments.into());
         }
-        let mut due = self.owed_on_account();
+        let mut due = self.owed_on_account().saturating_sub(refunded).max(0);
         let mut settled = Vec::with_capacity(payments.len());
         for (number, payment) in (1_u32..).zip(payments) {
             if payment.tender == ACCOUNT {

@@ -7,7 +7,7 @@ use crate::money::Money;
 use crate::pricing::cash_rounding;
 
 /// The tender that gives change and is paid in coins.
-const CASH: &str = "cash";
+pub const CASH: &str = "cash";
 /// The tenders. Only cash gives change.
 pub const TENDERS: [&str; 5] = [CASH, "card", "gift_card", "voucher", "account"];
 
@@ -134,7 +134,7 @@ impl Cart {
     /// Takes a payment back.
     ///
     /// # Errors
-    /// [`CartError::UnknownPayment`], [`CartError::WrongState`].
+    /// [`CartError::UnknownPayment`], [`CartError::WrongState`], [`CartError::Money`].
     pub fn remove_payment(&mut self, payment_id: &str) -> Result<u32, CartError> {
         self.require(CartKind::Sale)?;
         self.require_tendering()?;
@@ -146,6 +146,10 @@ impl Cart {
         let removed = self.payments.remove(at);
         self.terms.cash_rounding.remove(&removed.number);
         self.course.stored_value.retain(|part| part.payment != removed.id());
+        // Rounding belongs to what settles a sale. Kept, each payment taken back and made again would add to it.
+        if self.totals()?.due != 0 {
+            self.terms.cash_rounding.clear();
+        }
         self.state = CartState::Tendering;
         Ok(removed.number)
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::exchange::{EXCHANGE, refundable};
-use super::{Cart, CartError, CartKind, LineTerms, NewLine, Payment};
+use super::{Cart, CartError, CartKind, Line, LineTerms, NewLine, Payment};
 use crate::money::UnitPrice;
 use crate::quantity::{Quantity, Unit};
 
@@ -113,6 +113,12 @@ pub struct Returned {
 }
 
 impl Returned {
+    /// Whether all of `sale` came back.
+    pub fn is_all_of(&self, sale: &Cart) -> bool {
+        let is_back = |line: &Line| self.lines.get(&line.number).is_some_and(|back| *back >= line.quantity);
+        sale.lines.iter().all(is_back)
+    }
+
     /// Adds a return to what came back before.
     ///
     /// # Errors

@@ -31,6 +31,14 @@ pub struct PricedBy<'a> {
     pub at: Timestamp,
 }
 
+impl PricedBy<'_> {
+    /// The same, but not as of an instant before the cart was opened: nothing of it happened before it.
+    #[must_use]
+    pub fn for_cart(&self, cart: &Cart) -> Self {
+        PricedBy { at: self.at.max(cart.opened_at), ..*self }
+    }
+}
+
 impl Cart {
     /// Prices the lines anew: of a sale all, of a blind return their tax. Those of a return of a known sale are
     /// worth what they were sold for.

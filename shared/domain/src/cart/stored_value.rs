@@ -98,7 +98,9 @@ impl Cart {
     /// it is money.
     pub fn owed_by_original(&self) -> i64 {
         let original = self.return_of.as_ref().and_then(|head| head.original.as_ref());
-        let on_account = original.map_or(0, |original| original.paid_by(ACCOUNT));
+        // What came back before is owed no longer.
+        let on_account = original.and_then(|original| original.tenders.get(ACCOUNT));
+        let on_account = on_account.map_or(0, |(paid, refunded)| paid.saturating_sub(*refunded));
         let parts = self.course.paid_from.iter().filter(|part| part.tender == ACCOUNT);
         let taken = parts.fold(0_i64, |sum, part| sum.saturating_add(part.amount));
         on_account.saturating_sub(taken).max(0)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::order_status::OrderStatus;
+use super::order_status::{ACCOUNT, OrderStatus};
 use super::{
     Cart, CartError, CartKind, Disposition, Kits, Line, OriginalSale, Payment, ReturnHead, ReturnLine,
     Returned,
@@ -81,15 +81,21 @@ impl Cart {
     }
 
     /// What the tenders of an order get back when all of it is undone. What was owed on account and
-    /// settled meanwhile goes back to what settled it.
+    /// settled meanwhile goes back to what settled it; what had come back before is the account's still.
     pub fn refunds_of_all(&self) -> Vec<Refund> {
         let settled = self.course.history.iter().flat_map(|change| &change.settled);
-        let is_settled = self.course.history.iter().any(|change| !change.settled.is_empty());
+        let mut left_on_account = self.left_on_account();
         let mut refunds = Vec::new();
         for paid in &self.payments {
             // A tip stays with the payment that it was given with.
-            let settled_elsewhere = is_settled && paid.tender == "account" && !self.is_stored_value(paid);
-            let amount = if settled_elsewhere { 0 } else { paid.amount - paid.change };
+            let mut amount = paid.amount - paid.change;
+            if let Some(left) = &mut left_on_account
+                && paid.tender == ACCOUNT
+                && !self.is_stored_value(paid)
+            {
+                amount = amount.min(*left);
+                *left -= amount;
+            }
             if amount > 0 || paid.tip > 0 {
                 refunds.push(refund_of(paid, amount));
             }
@@ -166,6 +172,7 @@ mod tests {
             reason: None,
             tracking: None,
             payments,
+            refunded_to_account: 0,
             undone_by: None,
         }
     }

@@ -258,6 +258,10 @@ async fn close(ports: &Ports, context: &CommandContext, payload: &CountTill) -> 
             lane: lane.mark(),
         };
         shift.close(closing, &context.identity)?;
+        if context.occurred_at < shift.opening.at {
+            let message = format!("the shift was opened at {}, after this", shift.opening.at);
+            return Err(Refusal::field("occurred_at", "occurred_at_before_opening", message).into());
+        }
         // Where the lane names another shift, this one was read as it was before it was closed.
         let is_ours = lane.shift_id.as_deref() == Some(shift.id.as_str());
         if !is_ours {

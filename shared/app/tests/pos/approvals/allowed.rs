@@ -25,6 +25,30 @@ async fn no_more_is_sold_at_an_approved_price_than_was_approved() {
     world.till("l2", "add_line_item", free).await.unwrap();
 }
 
+/// A share of more goods is more money off than was approved.
+#[tokio::test]
+async fn no_more_is_taken_off_than_was_approved() {
+    let world = World::new().await;
+    world.cart("c").await;
+    world.till("a", "add_line_item", json!({"cart_id": "c", "sku": "A", "quantity": 1})).await.unwrap();
+    let all_of =
+        json!({"cart_id": "c", "line_id": "l-1", "kind": "percent_line", "value": 10_000, "reason": "x"});
+    let asked = discount_of("c", json!({"line_id": "l-1", "kind": "percent_line", "value": 10_000}));
+    world.granted("ap", asked).await;
+    let mut give = all_of.clone();
+    give["approval_id"] = "ap".into();
+    world.till("d", "apply_manual_discount", give).await.unwrap();
+    let many = json!({"cart_id": "c", "line_id": "l-1", "quantity": 50});
+    world.till("u", "update_line_item", many).await.unwrap();
+    let items = world.items();
+    let tender = || json!({"cart_id": "c"});
+    assert_eq!(code(world.till("t", "set_tendering", tender()).await), Some("approval_does_not_match"));
+    assert_eq!(world.items(), items);
+    let one = json!({"cart_id": "c", "line_id": "l-1", "quantity": 1});
+    world.till("u2", "update_line_item", one).await.unwrap();
+    world.till("t2", "set_tendering", tender()).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_tenant_may_let_cashiers_give_a_little() {
     let world = World::new().await;

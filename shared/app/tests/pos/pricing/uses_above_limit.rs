@@ -310,8 +310,11 @@ async fn a_tenant_may_refuse_what_is_above() {
     }
     assert_eq!(upload(&world.shop.ports, &finals).await, ["coupon_limit_reached"]);
     assert_eq!((world.used("LAST"), tasks(&world).await), (1, vec![]));
-    // Whoever comes later is told when the coupon is applied, and what was paid does not suffice.
-    assert_eq!(upload(&world.shop.ports, &upload_of("three")).await, ["coupon_limit_reached", "underpaid"]);
+    // Whoever comes later is told when the coupon is applied, and that sale is not made final without it.
+    assert_eq!(
+        upload(&world.shop.ports, &upload_of("three")).await,
+        ["coupon_limit_reached", "earlier_command_failed"]
+    );
     assert_eq!((world.used("LAST"), tasks(&world).await), (1, vec![]));
     // Somebody settles it, and the sale is not lost.
     let pay = json!({"cart_id": "three", "tender": "cash", "amount": gbp(5)});

@@ -226,7 +226,7 @@ async fn an_upload_is_refused_what_is_not_there_and_goes_on_with_another_tender(
         outcomes.into_iter().map(code).collect::<Vec<_>>()
     };
     assert_eq!(upload(sale("a")).await, [None; 5]);
-    let not_paid = [None, None, None, Some("insufficient_balance"), Some("underpaid")];
+    let not_paid = [None, None, None, Some("insufficient_balance"), Some("earlier_command_failed")];
     for _ in 0..2 {
         assert_eq!(upload(sale("b")).await, not_paid);
         assert_eq!(upload(sale("a")).await, [None; 5]);

@@ -241,3 +241,53 @@ proptest! {
         prop_assert_eq!(lane.drawer() % coin, 0);
     }
 }
+
+/// A sale that is worth so much, ready to be paid.
+fn to_be_paid(worth: i64, coin: u32) -> Cart {
+    let mut sale = cart(CartKind::Sale);
+    sale.terms.cash_increment = coin;
+    sale.add_line(line("A", 1, &pounds(worth))).unwrap();
+    sale.set_tendering(&by()).unwrap();
+    sale
+}
+
+/// Payments taken back and made again are no way to have a sale rounded down to nothing.
+#[test]
+fn rounding_goes_with_what_settled_the_sale() {
+    let mut sale = to_be_paid(102, 5);
+    sale.add_payment(pay("card", 100)).unwrap();
+    sale.add_payment(pay("cash", 1)).unwrap();
+    assert_eq!((sale.totals().unwrap().cash_rounding, sale.totals().unwrap().due), (-2, 0));
+    sale.remove_payment("p-1").unwrap();
+    // All of it is due again, but for the coin that is there.
+    assert_eq!((sale.totals().unwrap().cash_rounding, sale.totals().unwrap().due), (0, 101));
+}
+
+proptest! {
+    /// Whatever is paid and taken back, in whatever order: what coins round is less than a coin.
+    #[test]
+    fn coins_round_by_less_than_one(
+        worth in 1_i64..3_000,
+        coin in prop::sample::select(vec![5_u32, 10, 100]),
+        steps in prop::collection::vec((0_u8..5, 1_i64..3_000), 1..30),
+    ) {
+        let mut sale = to_be_paid(worth, coin);
+        for (step, amount) in steps {
+            let there: Vec<String> = sale.payments.iter().map(Payment::id).collect();
+            let due = sale.totals().unwrap().due;
+            let done = match step {
+                0 => sale.add_payment(pay("cash", amount)).map(drop),
+                1 => sale.add_payment(pay("card", amount)).map(drop),
+                2 => sale.add_payment(pay("cash", (due + i64::from(coin)).max(1))).map(drop),
+                _ => match there.get(usize::try_from(amount).unwrap() % there.len().max(1)) {
+                    Some(id) => sale.remove_payment(id).map(drop),
+                    None => Ok(()),
+                },
+            };
+            drop(done);
+            let totals = sale.totals().unwrap();
+            prop_assert!(totals.cash_rounding.abs() < i64::from(coin), "{totals:?}");
+            prop_assert!(totals.cash_rounding == 0 || totals.due == 0, "{totals:?}");
+        }
+    }
+}

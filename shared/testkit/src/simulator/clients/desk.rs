@@ -136,8 +136,9 @@ impl Desk<'_> {
         let changed = match answer {
             Ok(changed) => changed,
             Err(refusal) => {
-                // What was settled before is not settled again.
-                let known = ["order_status_conflict", "order_already_returned", "settlement_invalid"];
+                // What was settled before is not settled again, and what came back meanwhile is not owed.
+                let known =
+                    ["order_status_conflict", "order_already_returned", "settlement_invalid", "overpaid"];
                 return self.line.expect_refusal(&refusal, &known);
             }
         };
