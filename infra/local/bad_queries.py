@@ -83,6 +83,7 @@ class BadQueries(HostileClient):
         for name, changed, status, code in reserves:
             body = {"lines": [line], "ttl_seconds": 9, **changed}
             yield Case(f"reserve: {name}", self.keyed("POST", "/v1/inventory/reserve", body), status, code)
+        yield from self.bad_sourcing(nothing, malformed)
         yield from self.bad_transfers(nothing, malformed)
         yield from self.bad_purchases(nothing, malformed)
         at = f"/v1/inventory/reservations/{self.reservation}"
@@ -92,6 +93,7 @@ class BadQueries(HostileClient):
         for name, lines, status, code in [
             ("no lines", [], 422, "lines_out_of_range"),
             ("1,001 lines", [line] * 1_001, 422, "lines_out_of_range"),
+            ("from nowhere", [{"sku": self.sku, "quantity": 1}], 422, "location_required"),
             ("none of it", [{**line, "quantity": 0}], 422, quantity),
             ("less than none", [{**line, "quantity": -1}], 422, quantity),
             ("a huge quantity", [{**line, "quantity": 2**62}], 422, quantity),
@@ -164,6 +166,10 @@ class BadQueries(HostileClient):
             ("an unknown kind", {"kind": "kiosk"}, 422, malformed),
             ("an id with a separator", {"id": "a#b"}, 422, malformed),
             ("a time that is none", {"business_day_start": "25:00"}, 422, malformed),
+            ("beyond a pole", {"latitude": 90_000_001, "longitude": 0}, 422, malformed),
+            ("half a point", {"latitude": 53_800_755}, 422, malformed),
+            ("coordinates in degrees", {"latitude": 53.8, "longitude": -1.5}, 422, malformed),
+            ("a policy that is none", {"stock": {"unsynced": "perhaps"}}, 422, malformed),
             ("a register with an epoch", {"registers": ["r~1"]}, 422, malformed),
             ("a register of web orders", {"registers": ["virtual-1"]}, 422, malformed),
             ("one that is there", {"id": self.store}, 409, "location_exists"),
@@ -171,6 +177,59 @@ class BadQueries(HostileClient):
             yield Case(
                 f"location: {name}", self.keyed("POST", "/v1/locations", {**place, **changed}), status, code
             )
+
+    def bad_sourcing(self, nothing, malformed):
+        """Reservations that leave open from where, and say wrongly how it is to be chosen."""
+        line = {"sku": self.sku, "quantity": 1}
+        here = {"policy": "priority", "locations": [self.store]}
+        nearest = {"policy": "nearest", "locations": [self.store]}
+        for name, sourcing, status, code in [
+            ("nothing said", None, 422, "location_required"),
+            ("an unknown policy", {**here, "policy": "cheapest"}, 422, malformed),
+            ("an unknown member", {**here, "split": True}, 422, malformed),
+            ("no list", {"policy": "priority"}, 422, "locations_required"),
+            ("an empty list", {**here, "locations": []}, 422, "locations_out_of_range"),
+            (
+                "51 locations",
+                {**here, "locations": [f"n{n}" for n in range(51)]},
+                422,
+                "locations_out_of_range",
+            ),
+            ("one location twice", {**here, "locations": [self.store] * 2}, 422, "location_repeated"),
+            ("an id with a separator", {**here, "locations": ["a#b"]}, 422, "location_id_malformed"),
+            ("unknown location", {**here, "locations": [nothing]}, 404, "location_not_found"),
+            ("a list and a point", {**here, "near": {"location_id": self.store}}, 422, "near_not_allowed"),
+            ("nearest to nothing", nearest, 422, "near_required"),
+            ("nearest to half a point", {**nearest, "near": {"latitude": 0}}, 422, "near_malformed"),
+            (
+                "nearest to beyond the date line",
+                {**nearest, "near": {"latitude": 0, "longitude": 180_000_001}},
+                422,
+                "longitude_out_of_range",
+            ),
+            (
+                "nearest to a point, from a place that nobody knows",
+                {**nearest, "near": {"latitude": 0, "longitude": 0}},
+                422,
+                "location_without_coordinates",
+            ),
+        ]:
+            body = {"lines": [line], "ttl_seconds": 9} | ({"sourcing": sourcing} if sourcing else {})
+            yield Case(f"sourcing: {name}", self.keyed("POST", "/v1/inventory/reserve", body), status, code)
+        body = {"lines": [self.stock_line(1)], "ttl_seconds": 9, "sourcing": here}
+        yield Case(
+            "sourcing: lines that say from where",
+            self.keyed("POST", "/v1/inventory/reserve", body),
+            422,
+            "location_not_allowed",
+        )
+        body = {"lines": [{**line, "quantity": 100_000}], "ttl_seconds": 9, "sourcing": here}
+        yield Case(
+            "sourcing: more than there is",
+            self.keyed("POST", "/v1/inventory/reserve", body),
+            409,
+            "insufficient_stock",
+        )
 
     def bad_transfers(self, nothing, malformed):
         """Transfers that go nowhere; the stock is looked at with that of all other cases."""
@@ -240,6 +299,9 @@ class BadQueries(HostileClient):
             ("from nobody", {"supplier_id": nothing}, 422, "supplier_unknown"),
             ("to nowhere", {"location_id": nothing}, 404, "location_not_found"),
             ("unknown SKU", {"sku": nothing}, 422, "sku_unknown"),
+            ("a lot of what has none", {"lot": "L-1"}, 422, "sku_without_lots"),
+            ("a last day of no lot", {"expires_on": "2026-01-31"}, 422, "expires_on_without_lot"),
+            ("a last day that is none", {"lot": "L-1", "expires_on": "2026-02-30"}, 422, malformed),
         ]:
             request = self.keyed("POST", "/v1/inventory/restock", {**delivery, **changed})
             yield Case(f"restock: {name}", request, status, code)

@@ -149,6 +149,8 @@ async fn stocked(ports: &Ports, memory: &MemoryDatabase, caller: &Caller, units:
         tax_number: None,
         capacity: None,
         hours: None,
+        coordinates: None,
+        stock: Default::default(),
         registers: vec![],
         version: 1,
     };
@@ -170,6 +172,7 @@ async fn stocked(ports: &Ports, memory: &MemoryDatabase, caller: &Caller, units:
         components: vec![],
         variant_of: None,
         sellable: true,
+        lots: false,
         version: 1,
     };
     put(memory, product_item(&caller.scope, &product).unwrap()).await;
@@ -180,6 +183,8 @@ async fn stocked(ports: &Ports, memory: &MemoryDatabase, caller: &Caller, units:
         quantity: QuantityInput::Whole(i64::try_from(units).unwrap()),
         reason: "opening stock".into(),
         expected_version: None,
+        lot: None,
+        expires_on: None,
     };
     update(ports, caller, "count", &count, |_| Ok(())).await.unwrap();
 }
@@ -189,10 +194,11 @@ async fn client(ports: Ports, caller: &Caller, number: usize) -> Vec<(Timestamp,
     let request = ReserveRequest {
         reservation_id: None,
         lines: vec![ReserveLine {
-            location_id: LOCATION.into(),
+            location_id: Some(LOCATION.into()),
             sku: SKU.into(),
             quantity: QuantityInput::Whole(1),
         }],
+        sourcing: None,
         ttl_seconds: 900,
         order_id: None,
     };

@@ -95,6 +95,8 @@ impl Shop {
                 address: None,
                 capacity: None,
                 hours: None,
+                coordinates: None,
+                stock: Default::default(),
                 registers: vec![],
                 tax_number: None,
                 version: 1,
@@ -119,6 +121,7 @@ impl Shop {
                 components: vec![],
                 variant_of: None,
                 sellable: true,
+                lots: false,
                 version: 1,
             };
             product_item(scope, &product).unwrap()
@@ -172,9 +175,14 @@ impl Shop {
 
     async fn reserve_one(&self, n: usize) {
         let (location_id, sku) = self.any(n);
-        let line = ReserveLine { location_id, sku, quantity: QuantityInput::Whole(1) };
-        let request =
-            ReserveRequest { reservation_id: None, lines: vec![line], ttl_seconds: 3_600, order_id: None };
+        let line = ReserveLine { location_id: Some(location_id), sku, quantity: QuantityInput::Whole(1) };
+        let request = ReserveRequest {
+            reservation_id: None,
+            lines: vec![line],
+            sourcing: None,
+            ttl_seconds: 3_600,
+            order_id: None,
+        };
         reserve(&self.ports, &self.caller, &format!("k-{n}"), &request).await.unwrap();
     }
 }

@@ -88,6 +88,15 @@ fn story() -> BTreeMap<&'static str, Scene> {
         ("inventory/ship-transfer", (201, "/status", || json!("in_transit"))),
         ("inventory/receive-transfer", (200, "/status", || json!("partly_received"))),
         ("inventory/get-transfer", (200, "/lines/0/damaged", || json!(1))),
+        // The warehouse comes first, and has what came back to it.
+        (
+            "inventory/reserve-sourced",
+            (
+                201,
+                "/lines",
+                || json!([{"location_id": "w-midlands", "sku": SKU, "quantity": 2, "committed": 0}]),
+            ),
+        ),
         // A reader that says nothing is told where to begin.
         ("inventory/changes", (200, "/items", || json!([]))),
         // Two at 2.55 with ten per cent off.
@@ -116,6 +125,8 @@ fn story() -> BTreeMap<&'static str, Scene> {
         ("inventory/cancel-backorder", (200, "/status", || json!("cancelled"))),
         // Nothing has a reorder point, so nobody is told that it is low.
         ("inventory/alerts", (200, "/items", || json!([]))),
+        // Nothing is kept by lots.
+        ("inventory/lots", (200, "/items", || json!([]))),
     ];
     scenes.into_iter().collect()
 }

@@ -44,6 +44,8 @@ async fn shop(ports: &Ports) -> Caller {
             tax_number: None,
             capacity: None,
             hours: None,
+            coordinates: None,
+            stock: Default::default(),
             registers: vec![],
             version: 1,
         };
@@ -66,6 +68,7 @@ async fn shop(ports: &Ports) -> Caller {
         components: vec![],
         variant_of: None,
         sellable: true,
+        lots: false,
         version: 1,
     };
     put(ports, product_item(&scope, &product).unwrap()).await;
@@ -86,6 +89,8 @@ async fn count(ports: &Ports, caller: &Caller, location_id: &str, pieces: i64) {
         quantity: QuantityInput::Whole(pieces),
         reason: "opening stock".into(),
         expected_version: None,
+        lot: None,
+        expires_on: None,
     };
     update::update(ports, caller, &format!("count-{location_id}"), &request, |_| Ok(())).await.unwrap();
 }
@@ -94,10 +99,11 @@ fn hold(pieces: i64, ttl_seconds: i64) -> ReserveRequest {
     ReserveRequest {
         reservation_id: None,
         lines: vec![ReserveLine {
-            location_id: "s-leeds".into(),
+            location_id: Some("s-leeds".into()),
             sku: SKU.into(),
             quantity: QuantityInput::Whole(pieces),
         }],
+        sourcing: None,
         ttl_seconds,
         order_id: None,
     }

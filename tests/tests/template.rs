@@ -90,7 +90,7 @@ const CARTS: &[&str] =
     &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"];
 /// Counters are updated; holds and exceptions are put and deleted.
 const STOCK: &[&str] = &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"];
-/// The headers of long reservations are checked beside what is held for them.
+/// The headers of long reservations are checked beside what is held for them, and lots of goods that are taken.
 const CHECKED_STOCK: &[&str] =
     &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"];
 /// Products are put, and the barcodes they lose deleted.

@@ -4,6 +4,7 @@ mod backorders;
 mod counts;
 mod exceptions;
 mod locations;
+mod lots;
 mod purchase_orders;
 mod replenishment;
 mod reservations;
@@ -90,6 +91,11 @@ pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
         .route("/v1/inventory/backorders/{id}/cancel", post(backorders::cancel))
         .route("/v1/inventory/alerts", get(replenishment::alerts))
         .route("/v1/inventory/suggestions", get(replenishment::suggestions))
+        .route("/v1/inventory/lots", get(lots::all))
+        .route("/v1/inventory/lots/{lot}", get(lots::one))
+        .route("/v1/inventory/lots/{lot}/orders", get(lots::orders))
+        .route("/v1/inventory/lots/{lot}/quarantine", post(lots::quarantine))
+        .route("/v1/inventory/lots/{lot}/release", post(lots::release))
         .route("/v1/inventory/reserve", post(reservations::reserve))
         .route("/v1/inventory/reservations/{id}", get(reservations::one))
         .route("/v1/inventory/reservations/{id}/commit", post(reservations::commit))

@@ -83,6 +83,7 @@ impl Api {
                 components: vec![],
                 variant_of: None,
                 sellable: true,
+                lots: sku == "BANK CHARGES",
                 version: 1,
             };
             let item = product_item(&TenantScope::from_own_record("demo"), &product).unwrap();
@@ -353,15 +354,105 @@ async fn what_is_malformed_is_named() {
         .await
         .refused(400, "idempotency_key_missing");
     api.send(&operator, "POST", path, "k", None).await.refused(400, "json_malformed");
-    let mut lot = count("s-uk-1", 1);
-    lot["lot"] = "L-7".into();
-    let refused = api.post("/v1/inventory/update", "k", &lot).await.refused(422, "field_invalid");
-    assert_eq!(refused["errors"][0]["field"], "lot", "a field must not be accepted and ignored");
+    let mut batch = count("s-uk-1", 1);
+    batch["batch"] = "L-7".into();
+    let refused = api.post("/v1/inventory/update", "k", &batch).await.refused(422, "field_invalid");
+    assert_eq!(refused["errors"][0]["field"], "batch", "a field must not be accepted and ignored");
     let mut fraction = hold("s-uk-1", 1);
     fraction["lines"][0]["quantity"] = json!(1.5);
     let refused = api.post(path, "k", &fraction).await.refused(422, "field_invalid");
     assert_eq!(refused["errors"][0]["field"], "lines[0].quantity");
     api.send("rubbish", "GET", "/v1/inventory", "", None).await.expect(401);
+}
+
+/// A reservation that leaves open from where, over HTTP: chosen, repeated, refused with what is where.
+#[tokio::test]
+async fn a_reservation_chooses_its_locations() {
+    let api = Api::new().await;
+    let mut near = location("s-near", "store");
+    near["latitude"] = json!(53_800_755);
+    near["longitude"] = json!(-1_549_077);
+    let made = api.post("/v1/locations", "s-near", &near).await.expect(201).body;
+    assert_eq!((&made["latitude"], &made["longitude"]), (&json!(53_800_755), &json!(-1_549_077)));
+    assert_eq!(made["stock"], Value::Null);
+    api.count("s-near", 2).await;
+    api.count("w-uk-1", 5).await;
+    let path = "/v1/inventory/reserve";
+    let wanted = |pieces: i64, sourcing: Value| json!({"lines": [{"sku": "85123A", "quantity": pieces}], "ttl_seconds": 900, "sourcing": sourcing});
+    let priority = json!({"policy": "priority", "locations": ["s-near", "w-uk-1"]});
+    let held = api.post(path, "k", &wanted(3, priority.clone())).await.expect(201);
+    assert_eq!(
+        held.body["lines"],
+        json!([{"location_id": "w-uk-1", "sku": "85123A", "quantity": 3, "committed": 0}])
+    );
+    let again = api.post(path, "k", &wanted(3, priority.clone())).await.expect(201);
+    assert!(again.replayed() && again.body == held.body);
+    let nearest = json!({"policy": "nearest", "near": {"latitude": 53_000_000, "longitude": 0}});
+    let held = api.post(path, "k2", &wanted(1, nearest)).await.expect(201).body;
+    assert_eq!(held["lines"][0]["location_id"], "s-near");
+    let refused = api.post(path, "k3", &wanted(3, priority.clone())).await.refused(409, "insufficient_stock");
+    let at = |location_id: &str, available: i64| json!({"location_id": location_id, "available": available, "incoming": 0, "expected": []});
+    assert_eq!(
+        refused["lines"],
+        json!([{"sku": "85123A", "requested": 3, "available": 3,
+            "locations": [at("w-uk-1", 2), at("s-near", 1)]}])
+    );
+    assert_eq!(refused["errors"][0]["field"], "lines[0].quantity");
+    for (sourcing, code, field) in [
+        (json!({"policy": "priority", "locations": []}), "locations_out_of_range", "sourcing.locations"),
+        (json!({"policy": "nearest"}), "near_required", "sourcing.near"),
+        (json!({"policy": "cheapest"}), "field_invalid", "sourcing.policy"),
+        (
+            json!({"policy": "priority", "locations": ["s-near"], "split": true}),
+            "field_invalid",
+            "sourcing.split",
+        ),
+    ] {
+        let refused = api.post(path, "k4", &wanted(1, sourcing)).await.refused(422, code);
+        assert_eq!(refused["errors"][0]["field"], field);
+    }
+    let mut both = hold("s-near", 1);
+    both["sourcing"] = priority.clone();
+    api.post(path, "k4", &both).await.refused(422, "location_not_allowed");
+    let mut neither = wanted(1, priority.clone());
+    neither.as_object_mut().unwrap().remove("sourcing");
+    api.post(path, "k4", &neither).await.refused(422, "location_required");
+    let unknown = json!({"policy": "priority", "locations": ["s-none"]});
+    api.post(path, "k4", &wanted(1, unknown)).await.refused(404, "location_not_found");
+    let cashier = api.token("demo", "cashier", &["s-near"]);
+    let out = api.send(&cashier, "POST", path, "k4", Some(&wanted(1, priority.clone()))).await;
+    out.refused(403, "store_out_of_reach");
+    let analyst = api.token("demo", "analyst", &["*"]);
+    let out = api.send(&analyst, "POST", path, "k4", Some(&wanted(1, priority))).await;
+    out.refused(403, "role_required");
+}
+
+/// What a location decides about its stock is shown with it, and in force where stock is reserved.
+#[tokio::test]
+async fn a_location_decides_about_stock_that_nobody_has_told() {
+    let api = Api::new().await;
+    let mut open = location("s-new", "store");
+    open["stock"] = json!({"unsynced": "allow"});
+    api.post("/v1/locations", "s-new", &open).await.expect(201);
+    let shown = api.get("/v1/locations/s-new").await.expect(200).body;
+    assert_eq!(shown["stock"], json!({"unsynced": "allow"}));
+    api.post("/v1/inventory/reserve", "k", &hold("s-uk-1", 1)).await.refused(409, "insufficient_stock");
+    api.post("/v1/inventory/reserve", "k", &hold("s-new", 1)).await.expect(201);
+    let tasks = api.get("/v1/inventory/exceptions?location_id=s-new").await.expect(200).body;
+    assert_eq!(
+        (&tasks["items"][0]["kind"], &tasks["items"][0]["quantity"]),
+        (&json!("unsynced_stock"), &json!(1))
+    );
+    let mut wrong = location("s-wrong", "store");
+    wrong["stock"] = json!({"unsynced": "perhaps"});
+    api.post("/v1/locations", "s-wrong", &wrong).await.refused(422, "field_invalid");
+    // What is not built is not taken.
+    wrong["stock"] = json!({"at_cart": "hold"});
+    let refused = api.post("/v1/locations", "s-wrong", &wrong).await.refused(422, "field_invalid");
+    let message = refused["errors"][0]["message"].as_str().unwrap();
+    assert!(message.contains("hold") && message.contains("check"), "{refused}");
+    wrong["stock"] = json!({"backorder": true});
+    api.post("/v1/locations", "s-wrong", &wrong).await.refused(422, "field_invalid");
 }
 
 /// The routes of this function in the document are those that the router has.
@@ -383,12 +474,16 @@ async fn the_document_and_the_router_agree() {
             continue;
         }
         found += 1;
-        let path = path.replace("{id}", "x").replace("{location_id}", "x").replace("{sku}", "x");
+        let path = path
+            .replace("{id}", "x")
+            .replace("{location_id}", "x")
+            .replace("{sku}", "x")
+            .replace("{lot}", "x");
         let reply = api.send(&api.operator(), method, &path, "k", None).await;
         let code = reply.body["code"].as_str().unwrap_or_default();
         assert!(!["route_unknown", "method_not_allowed"].contains(&code), "{method} {path}");
     }
-    assert_eq!(found, 50);
+    assert_eq!(found, 55);
 }
 
 /// The sample events are what the gateway sends: they reach their routes, and with a token do their work.
@@ -406,6 +501,7 @@ async fn sample_events_work() {
         (include_str!("../../../events/inventory/receive-goods.json"), 200),
         (include_str!("../../../events/inventory/restock.json"), 200),
         (include_str!("../../../events/inventory/alerts.json"), 200),
+        (include_str!("../../../events/inventory/lots.json"), 200),
         (include_str!("../../../events/inventory/suggestions.json"), 200),
         // Nobody allowed it.
         (include_str!("../../../events/inventory/place-backorder.json"), 409),
@@ -821,4 +917,50 @@ async fn what_is_low_is_listed_and_what_to_order_is_suggested() {
     api.send(&far, "GET", suggestions, "", None).await.refused(403, "store_out_of_reach");
     api.get(&format!("{suggestions}&days=0")).await.refused(422, "days_out_of_range");
     api.get(&format!("{suggestions}&days=x")).await.refused(422, "query_invalid");
+}
+
+#[tokio::test]
+async fn a_lot_comes_in_and_is_recalled() {
+    let api = Api::new().await;
+    let delivery = json!({"location_id": "s-uk-1", "sku": "BANK CHARGES", "quantity": 5, "lot": "L-1",
+        "expires_on": "2099-12-31"});
+    let came = api.post("/v1/inventory/restock", "d", &delivery).await.expect(200);
+    assert_eq!((&came.body["on_hand"], came.body.get("quarantined")), (&json!(5), None));
+    let listed = api.get("/v1/inventory/lots?sku=BANK%20CHARGES").await.expect(200);
+    let there = json!({"location_id": "s-uk-1", "sku": "BANK CHARGES", "lot_id": "L-1", "expires_on": "2099-12-31",
+        "status": "sellable", "received_at": listed.body["items"][0]["received_at"], "on_hand": 5, "quarantined": 0});
+    assert_eq!(listed.body, json!({"items": [there], "next_cursor": null}));
+    api.get("/v1/inventory/lots").await.refused(422, "query_invalid");
+    let write_off = json!({"location_id": "s-uk-1", "sku": "BANK CHARGES", "kind": "delta", "quantity": -1,
+        "reason": "broken", "lot": "L-1"});
+    assert_eq!(api.post("/v1/inventory/update", "w", &write_off).await.expect(200).body["change"], -1);
+    let other = json!({"location_id": "s-uk-1", "sku": "85123A", "quantity": 1, "lot": "L-1"});
+    api.post("/v1/inventory/restock", "o", &other).await.refused(422, "sku_without_lots");
+    let why = json!({"reason": "recalled by the maker"});
+    let recall = "/v1/inventory/lots/L-1/quarantine";
+    api.post(recall, "", &why).await.refused(400, "idempotency_key_missing");
+    api.post(recall, "q", &json!({})).await.refused(422, "field_invalid");
+    api.post("/v1/inventory/lots/L-9/quarantine", "q", &why).await.refused(404, "lot_not_found");
+    let cashier = api.token("demo", "cashier", &["*"]);
+    api.send(&cashier, "POST", recall, "q", Some(&why)).await.refused(403, "role_required");
+    let manager = api.token("demo", "store_manager", &["s-uk-1"]);
+    api.send(&manager, "POST", recall, "q", Some(&why)).await.refused(403, "all_stores_required");
+    let recalled = api.post(recall, "q", &why).await.expect(200);
+    assert_eq!((&recalled.body["status"], &recalled.body["version"]), (&json!("quarantined"), &json!(2)));
+    let again = api.post(recall, "q", &why).await.expect(200);
+    assert!(again.replayed() && !recalled.replayed() && again.body == recalled.body);
+    let level = api.get("/v1/inventory/s-uk-1/BANK%20CHARGES").await.expect(200);
+    assert_eq!((&level.body["available"], &level.body["quarantined"]), (&json!(0), &json!(4)));
+    let one = api.get("/v1/inventory/lots/L-1").await.expect(200);
+    assert_eq!(
+        (&one.body["status"], &one.body["locations"][0]["quarantined"]),
+        (&json!("quarantined"), &json!(4))
+    );
+    assert_eq!(one.headers["etag"], recalled.headers["etag"]);
+    let sold = api.get("/v1/inventory/lots/L-1/orders").await.expect(200);
+    assert_eq!(sold.body, json!({"items": [], "next_cursor": null}));
+    api.get("/v1/inventory/lots/L-9/orders").await.refused(404, "lot_not_found");
+    let release = "/v1/inventory/lots/L-1/release";
+    assert_eq!(api.post(release, "f", &why).await.expect(200).body["status"], "sellable");
+    api.post(release, "f-2", &why).await.refused(409, "lot_status_same");
 }

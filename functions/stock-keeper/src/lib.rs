@@ -65,6 +65,7 @@ impl Job for Keeper {
             ("sent_again", report.sent_again),
             ("woken", report.woken),
             ("ledger_gaps", report.ledger_gaps),
+            ("lots", report.lots),
             ("merged", report.merged),
             ("differences", report.differences),
         ] {

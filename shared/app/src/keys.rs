@@ -34,11 +34,14 @@
 //! | stock | `<t>#stock-fact#<subject>` | `<version>` (12 digits) | what is to be told of a backorder or an alert |
 //! | stock | `<t>#exception#<id>` | `exception` | stock exception: a task for somebody, open or resolved |
 //! | ledger | `<t>#stock#<location>#<sku>`, `<t>#stock-part#<location>#<sku>#<k>` | `<seq>` (12 digits), `<seq>#gap`, `head`, `compared` | movement; closed gap after `seq`; verified part; compared part |
+//! | stock | `<t>#lot#<id>` | `lot`, `at#<location>`, `request#<hash>` | lot; that a location has, or had, of it; that a request recalled or released it |
+//! | ledger | `<t>#lot#<id>` | `<location>#<seq>` | movement that changed a lot |
+//! | stock | `<t>#lots-of#<reference>` | `<location>#<sku>#<seq>#<n>` | lots that a movement of an order, reservation or transfer took |
 //! | ledger | `<t>#stock-changes` | `<page>` (12 digits) | stock items that changed, noted together |
 //! | catalog | `<t>#product#<sku>` | `product`, `prices` | product; its price book entries |
 //! | catalog | `<t>#barcode#<gtin>` | `barcode` | SKU of a GTIN |
 //! | catalog | `<t>#location#<id>` | `location` | location |
-//! | catalog | `<t>#rules` | `settings`, `promotion#<id>`, `tax_rule#<id>`, `category#<id>`, `category-tree` | what a tenant sells by |
+//! | catalog | `<t>#rules` | `settings`, `promotion#<id>`, `tax_rule#<id>`, `category#<id>`, `category-tree`, `location#<id>` | what a tenant sells by |
 //! | catalog | `<t>#coupon#<code>` | `coupon` | coupon |
 //! | catalog | `<t>#customer#<id>` | `customer` | customer |
 //! | catalog | `<t>#supplier#<id>` | `supplier` | supplier |
@@ -74,6 +77,9 @@ pub const DUE_HOLD_SHARDS: u64 = 32;
 
 /// What sort keys of movements of stored value begin with.
 pub const STORED_VALUE_MOVEMENTS: &str = "movement#";
+
+/// What sort keys of the places of a lot begin with.
+pub const LOT_PLACES: &str = "at#";
 
 /// What sort keys of places in a queue of backorders begin with.
 pub const BACKORDER_PLACES: &str = "waiting#";
@@ -394,6 +400,48 @@ impl TenantScope {
         self.key("restock", &[scope, key], "restock")
     }
 
+    /// Lot.
+    pub fn lot(&self, lot_id: &str) -> Key {
+        self.key("lot", &[lot_id], "lot")
+    }
+
+    /// That a location has, or had, of a lot.
+    pub fn lot_place(&self, lot_id: &str, location_id: &str) -> Key {
+        self.key("lot", &[lot_id], &format!("{LOT_PLACES}{location_id}"))
+    }
+
+    /// That a request recalled or released a lot.
+    pub fn lot_request(&self, lot_id: &str, request: &str) -> Key {
+        self.key("lot", &[lot_id], &format!("request#{request}"))
+    }
+
+    /// A lot and its places; in the ledger, the movements that changed it.
+    pub fn lot_parts(&self, lot_id: &str) -> Partition {
+        Partition(self.pk("lot", &[lot_id]))
+    }
+
+    /// A movement that changed a lot.
+    pub fn lot_movement(&self, lot_id: &str, location_id: &str, seq: u64) -> Key {
+        self.key("lot", &[lot_id], &format!("{}#{}", KeyPart(location_id), padded(seq)))
+    }
+
+    /// One of the lots that a movement of an order, reservation or transfer took.
+    pub fn lot_of_reference(
+        &self,
+        reference: &str,
+        (location_id, sku): (&str, &str),
+        seq: u64,
+        number: usize,
+    ) -> Key {
+        let sk = format!("{}#{}#{}#{number:04}", KeyPart(location_id), KeyPart(sku), padded(seq));
+        self.key("lots-of", &[reference], &sk)
+    }
+
+    /// The lots that the movements of an order, reservation or transfer took.
+    pub fn lots_of_reference(&self, reference: &str) -> Partition {
+        Partition(self.pk("lots-of", &[reference]))
+    }
+
     /// Backorder.
     pub fn backorder(&self, id: &str) -> Key {
         self.key("backorder", &[id], "backorder")
@@ -499,6 +547,11 @@ impl TenantScope {
     /// A tenant's settings.
     pub fn settings(&self) -> Key {
         self.key("rules", &[], "settings")
+    }
+
+    /// What a location decides about its stock otherwise than its tenant.
+    pub fn location_stock_rule(&self, id: &str) -> Key {
+        self.key("rules", &[], &format!("location#{}", KeyPart(id)))
     }
 
     /// Promotion.

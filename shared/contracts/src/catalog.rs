@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tillstream_domain::coordinates::Coordinates;
 use tillstream_domain::kit::KitComponent;
 use tillstream_domain::location::{Location, LocationKind};
 use tillstream_domain::money::{Currency, UnitPrice};
@@ -13,6 +14,7 @@ use tillstream_domain::signed_unit_price::SignedUnitPrice;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::schema::QuantitySchema;
+use crate::settings::StockPoliciesBody;
 
 /// How a product is sold: by the piece, or by kilogram, metre or litre.
 #[derive(Debug, Serialize, ToSchema)]
@@ -160,6 +162,10 @@ pub struct ProductBody {
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     #[schema(default = true)]
     pub sellable: bool,
+    /// Whether its stock is kept by lots (batches): then who receives it may name one, and who sold which is known.
+    #[serde(default, skip_serializing_if = "is_no")]
+    #[schema(default = false)]
+    pub lots: bool,
 }
 
 impl ProductBody {
@@ -186,6 +192,7 @@ impl ProductBody {
         "components.quantity",
         "variant_of",
         "sellable",
+        "lots",
     ];
 }
 
@@ -227,6 +234,9 @@ pub struct ProductReply {
     pub variant_of: Option<String>,
     /// Whether it is sold by itself.
     pub sellable: bool,
+    /// Whether its stock is kept by lots. Left out where it is not.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub lots: bool,
     /// Grows with every change; the `ETag` holds it.
     pub version: u64,
 }
@@ -256,6 +266,7 @@ impl From<Product> for ProductReply {
             components: product.components.into_iter().map(ComponentBody::from).collect(),
             variant_of: product.variant_of,
             sellable: product.sellable,
+            lots: product.lots,
             version: product.version,
         }
     }
@@ -391,6 +402,17 @@ pub struct LocationBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 500)]
     pub hours: Option<String>,
+    /// How far north it is, in micro-degrees (53.800755° is 53800755); south is negative. With `longitude`, or neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -90_000_000, maximum = 90_000_000, example = 53_800_755)]
+    pub latitude: Option<i64>,
+    /// How far east it is, in micro-degrees; west is negative. With `latitude`, or neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -180_000_000, maximum = 180_000_000, example = -1_549_077)]
+    pub longitude: Option<i64>,
+    /// What it decides about its stock otherwise than the tenant's settings. What is left out is as they have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stock: Option<StockPoliciesBody>,
     /// Ids of its registers; only a store has some.
     #[serde(default)]
     #[schema(max_items = 200)]
@@ -411,6 +433,11 @@ impl LocationBody {
         "tax_number",
         "capacity",
         "hours",
+        "latitude",
+        "longitude",
+        "stock",
+        "stock.unsynced",
+        "stock.at_cart",
         "registers",
     ];
 }
@@ -442,6 +469,12 @@ pub struct LocationReply {
     pub capacity: Option<i64>,
     /// Opening hours.
     pub hours: Option<String>,
+    /// How far north it is, in micro-degrees.
+    pub latitude: Option<i64>,
+    /// How far east it is, in micro-degrees.
+    pub longitude: Option<i64>,
+    /// What it decides about its stock otherwise than the tenant's settings; null where that is nothing.
+    pub stock: Option<StockPoliciesBody>,
     /// Ids of its registers.
     pub registers: Vec<String>,
     /// Grows with every change; the `ETag` holds it.
@@ -462,6 +495,9 @@ impl From<Location> for LocationReply {
             tax_number: location.tax_number,
             capacity: location.capacity,
             hours: location.hours,
+            latitude: location.coordinates.map(Coordinates::latitude),
+            longitude: location.coordinates.map(Coordinates::longitude),
+            stock: (!location.stock.is_empty()).then(|| location.stock.into()),
             registers: location.registers,
             version: location.version,
         }

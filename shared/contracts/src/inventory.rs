@@ -1,6 +1,7 @@
 //! Stock over HTTP: levels, updates, reservations, movements, conservation.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::quantity::QuantityInput;
 use utoipa::{IntoParams, ToSchema};
@@ -34,6 +35,10 @@ pub struct StockLevel {
     /// There, but not fit for sale; not part of on hand.
     #[schema(value_type = QuantitySchema)]
     pub damaged: QuantityInput,
+    /// There, but of lots that are recalled or past their day; not part of on hand. Left out where there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub quarantined: Option<QuantityInput>,
     /// Kept back from sale.
     #[schema(value_type = QuantitySchema)]
     pub safety_stock: QuantityInput,
@@ -98,6 +103,16 @@ pub struct StockUpdateRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0)]
     pub expected_version: Option<i64>,
+    /// The lot it is of, for a product whose stock is kept by lots. Then `quantity` is of this lot: by how much it
+    /// changes, or how much was counted of it. Of a lot that is recalled or past its day it is what is kept aside
+    /// that changes. Without it what leaves is of the lots that expire first, and what comes in is of no known lot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "L-2031", max_length = 64)]
+    pub lot: Option<String>,
+    /// With `lot`: its last day of sale. A lot that is known has one already, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Date, example = "2026-03-31")]
+    pub expires_on: Option<Date>,
 }
 
 /// What an update did. A replay answers the same.
@@ -138,6 +153,15 @@ pub struct RestockRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 200)]
     pub reason: Option<String>,
+    /// The lot it is of, for a product whose stock is kept by lots. What is of a lot that is recalled or past its day
+    /// is kept aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "L-2031", max_length = 64)]
+    pub lot: Option<String>,
+    /// With `lot`: its last day of sale. A lot that is known has one already, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Date, example = "2026-03-31")]
+    pub expires_on: Option<Date>,
 }
 
 /// What a restock did. A replay answers the same.
@@ -158,19 +182,77 @@ pub struct Restocked {
     pub reference: Option<String>,
 }
 
-/// One line of a reservation request.
+/// One line of a reservation request, or of its commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReserveLine {
-    /// Where.
+    /// Where. Left out of all lines of a reservation whose locations are chosen (`sourcing`); a commit always says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "s-uk-1", max_length = 64)]
-    pub location_id: String,
+    pub location_id: Option<String>,
     /// What.
     #[schema(example = "85123A", max_length = 64)]
     pub sku: String,
     /// How many, above zero.
     #[schema(value_type = QuantitySchema)]
     pub quantity: QuantityInput,
+}
+
+/// How locations are chosen for a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SourcingPolicy {
+    /// Each line from the first of `locations` that has all of it.
+    Priority,
+    /// Each line from the location nearest to `near` that has all of it.
+    Nearest,
+    /// All lines from as few locations as can be; of sets of the same size the one whose locations come first: by
+    /// distance from `near` where that is given, else in the order of `locations`, else by id.
+    FewestShipments,
+}
+
+/// A point on the earth: a location's, or coordinates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourcingNear {
+    /// The location whose coordinates are meant; then without the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "s-uk-1", max_length = 64)]
+    pub location_id: Option<String>,
+    /// How far north, in micro-degrees (53.800755° is 53800755).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -90_000_000, maximum = 90_000_000)]
+    pub latitude: Option<i64>,
+    /// How far east, in micro-degrees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -180_000_000, maximum = 180_000_000)]
+    pub longitude: Option<i64>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// From where a reservation is to be held whose lines do not say it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sourcing {
+    /// How locations are chosen.
+    pub policy: SourcingPolicy,
+    /// The locations that may be chosen, stores and warehouses, the preferred first; each once. Times the number of
+    /// different SKUs at most 2,000. Without them (not for `priority`, and for at most 10 different SKUs) all that the
+    /// token reaches and that have stock, of which at most 200 for each SKU are looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1, max_items = 50)]
+    pub locations: Option<Vec<String>>,
+    /// From where distances are reckoned. For `nearest`, and for `fewest_shipments` if wanted; each of `locations` then
+    /// needs coordinates, and those that are found without come last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near: Option<SourcingNear>,
+    /// Whether a line of which no one location has all may come from several: then from each in turn what it has.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[schema(default = false)]
+    pub split_lines: bool,
 }
 
 /// `POST /v1/inventory/reserve`: all lines or none.
@@ -186,6 +268,10 @@ pub struct ReserveRequest {
     /// and at most 100 different kits.
     #[schema(min_items = 1, max_items = 1000)]
     pub lines: Vec<ReserveLine>,
+    /// How locations are chosen, where the lines name none. The answer names those that were chosen, and a repeated
+    /// request answers the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sourcing: Option<Sourcing>,
     /// For how long, in seconds.
     #[schema(minimum = 1, maximum = 86400, example = 900)]
     pub ttl_seconds: i64,
@@ -346,6 +432,40 @@ pub struct ShortLine {
     pub kits: Vec<String>,
 }
 
+/// What one location has of a line that could not be sourced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SourceStock {
+    /// Where.
+    pub location_id: String,
+    /// How many are available there.
+    #[schema(value_type = QuantitySchema)]
+    pub available: QuantityInput,
+    /// How many are ordered for there.
+    #[schema(value_type = QuantitySchema)]
+    pub incoming: QuantityInput,
+    /// When some of them are expected, by purchase orders: the soonest first, at most 5; looked for of the first 50
+    /// locations and lines.
+    #[schema(max_items = 5)]
+    pub expected: Vec<ExpectedDelivery>,
+}
+
+/// A line that no location, or no locations together, could deliver: member `lines` of the `insufficient_stock`
+/// problem where locations were to be chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UnsourcedLine {
+    /// What.
+    pub sku: String,
+    /// How many were asked for, the request's lines added up.
+    #[schema(value_type = QuantitySchema)]
+    pub requested: QuantityInput,
+    /// How many all locations have together that were looked at; of a kit, how many its components make in each.
+    #[schema(value_type = QuantitySchema)]
+    pub available: QuantityInput,
+    /// Where, the most first: at most 20, of the first 50 lines.
+    #[schema(max_items = 20)]
+    pub locations: Vec<SourceStock>,
+}
+
 /// Changes of counters by one movement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MovementDelta {
@@ -364,6 +484,10 @@ pub struct MovementDelta {
     /// Ordered from suppliers by purchase orders, and not here yet.
     #[schema(value_type = QuantitySchema)]
     pub on_order: QuantityInput,
+    /// Kept aside with its lot. Left out where it is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub quarantined: Option<QuantityInput>,
 }
 
 /// Counters after a movement.
@@ -387,6 +511,10 @@ pub struct MovementCounters {
     /// Ordered from suppliers by purchase orders, and not here yet.
     #[schema(value_type = QuantitySchema)]
     pub on_order: QuantityInput,
+    /// Kept aside with its lot. Left out where it is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub quarantined: Option<QuantityInput>,
     /// Safety stock.
     #[schema(value_type = QuantitySchema)]
     pub safety_stock: QuantityInput,
@@ -406,7 +534,7 @@ pub struct StockMovement {
     pub from_seq: Option<i64>,
     /// `sale`, `return`, `adjustment`, `count`, `restock`, `hold`, `release`, `expire`, `commit`, `sync`, `split`,
     /// `merge`, `transfer_ship` …, `purchase_place`, `purchase_receive`, `purchase_close`, `purchase_cancel`,
-    /// `discrepancy` (sold offline beyond what there was; the reference is its exception), `reconciliation` (a
+    /// `lot_quarantine`, `lot_release`, `lot_expire`, `discrepancy` (sold offline beyond what there was; the reference is its exception), `reconciliation` (a
     /// difference corrected), `gap_closed` ….
     pub kind: String,
     /// Order, reservation or update that caused it.
@@ -422,6 +550,23 @@ pub struct StockMovement {
     pub delta: MovementDelta,
     /// To what.
     pub after: MovementCounters,
+    /// By how much each lot changed, for stock that is kept by lots. Left out for all other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lots: Vec<LotMovement>,
+}
+
+/// By how much a movement changed one lot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LotMovement {
+    /// Which; null for what is of no known lot.
+    pub lot_id: Option<String>,
+    /// What is fit for sale.
+    #[schema(value_type = QuantitySchema)]
+    pub on_hand: QuantityInput,
+    /// What is kept aside. Left out where that did not change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub quarantined: Option<QuantityInput>,
 }
 
 /// A page of movements, newest first; where the stock was ever split, part by part.
@@ -466,6 +611,19 @@ pub struct Conservation {
     pub counters: MovementCounters,
     /// Where single rows were lost and one row stands for several movements.
     pub ranges: Vec<LedgerRange>,
+    /// The same of its lots, for stock that is kept by lots. Left out for all other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lots: Option<LotConservation>,
+}
+
+/// The proof that lots are what is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LotConservation {
+    /// Whether, in every movement up to `seq_reached`, what the lots changed by adds up to what the counters changed
+    /// by, every lot is the sum of its changes, and all lots together are on hand and quarantined.
+    pub holds: bool,
+    /// Each lot that there is, by the sums of its changes; the one without an id is what is of no known lot.
+    pub lots: Vec<LotMovement>,
 }
 
 /// Query of `GET /v1/inventory`.
@@ -560,6 +718,9 @@ pub enum ExceptionKind {
     OversoldOffline,
     /// A count or a raised safety stock left less than is promised.
     BelowPromised,
+    /// Goods were sold or held at a location before anybody told its stock of them, as its policy allows. A movement of
+    /// kind `discrepancy` entered as many as were missing.
+    UnsyncedStock,
     /// A register that was cut off, or another system, gave a coupon or promotion more often than its limit allows.
     UsesAboveLimit,
     /// What stock says of itself differs: counters, ledger, holds, orders. It is corrected by

@@ -15,6 +15,7 @@ pub mod events;
 pub mod hq;
 pub mod identity;
 pub mod inventory;
+pub mod lots;
 pub mod openapi;
 pub mod orders;
 pub mod pos;

@@ -1,13 +1,13 @@
 //! Purchase orders over HTTP: placed with a supplier, received in parts, closed or cancelled.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::money::{Currency, UnitPrice};
 use tillstream_domain::quantity::QuantityInput;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::schema::QuantitySchema;
-use crate::transfers::ReceivedLine;
 
 /// One SKU to order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -61,10 +61,36 @@ pub struct PurchaseOrderRequest {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReceivePurchaseRequest {
-    /// What arrived; all that is open, fit for sale, where absent. Lines of the same SKU are added up.
+    /// What arrived; all that is open, fit for sale, where absent. Lines of the same SKU are added up. Where any names
+    /// a lot, as many as one transaction takes: at least 20.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_items = 1, max_items = 1000)]
-    pub lines: Option<Vec<ReceivedLine>>,
+    pub lines: Option<Vec<PurchaseReceivedLine>>,
+}
+
+/// What arrived of one SKU, or of one lot of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PurchaseReceivedLine {
+    /// What.
+    #[schema(example = "85123A", max_length = 64)]
+    pub sku: String,
+    /// How many fit for sale, 0 or more.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+    /// How many damaged besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub damaged: Option<QuantityInput>,
+    /// The lot that `quantity` is of, for a product whose stock is kept by lots. What is of a lot that is recalled or
+    /// past its day is kept aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "L-2031", max_length = 64)]
+    pub lot: Option<String>,
+    /// With `lot`: its last day of sale. A lot that is known has one already, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Date, example = "2026-03-31")]
+    pub expires_on: Option<Date>,
 }
 
 /// `POST /v1/purchase-orders/{id}/close` and `POST /v1/purchase-orders/{id}/cancel`.

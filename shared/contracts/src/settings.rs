@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tillstream_domain::money::Currency;
+use tillstream_domain::stock_policies::{CartStock, StockOverrides, UnsyncedStock};
 use utoipa::ToSchema;
 
 /// When a manual discount needs an approval.
@@ -154,6 +155,67 @@ pub struct BackorderSettingsBody {
     pub locations: BTreeMap<String, bool>,
 }
 
+/// What becomes of a sale or reservation of a product at a location whose stock of it nobody has told yet: by a count,
+/// a feed line, a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = UnsyncedStock)]
+pub enum UnsyncedStockBody {
+    /// It is refused: nothing is there.
+    Refuse,
+    /// It is allowed: as much as is missing is entered as a `discrepancy`, and an exception `unsynced_stock` asks
+    /// somebody to look into it. So until on hand is set, by a count or a feed line.
+    Allow,
+}
+
+/// What is made sure of when something is added to a cart, or more of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = CartStock)]
+pub enum CartStockBody {
+    /// Nothing: stock is taken when the cart becomes final.
+    None,
+    /// That as much is available as the cart has of it by then; else `insufficient_stock`. Nothing is held.
+    Check,
+}
+
+/// What a sale or reservation makes of stock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = StockPolicies)]
+pub struct StockPoliciesBody {
+    /// Stock that nobody has told yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsynced: Option<UnsyncedStockBody>,
+    /// Adding to a cart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_cart: Option<CartStockBody>,
+}
+
+impl From<UnsyncedStock> for UnsyncedStockBody {
+    fn from(policy: UnsyncedStock) -> Self {
+        match policy {
+            UnsyncedStock::Refuse => UnsyncedStockBody::Refuse,
+            UnsyncedStock::Allow => UnsyncedStockBody::Allow,
+        }
+    }
+}
+
+impl From<CartStock> for CartStockBody {
+    fn from(policy: CartStock) -> Self {
+        match policy {
+            CartStock::None => CartStockBody::None,
+            CartStock::Check => CartStockBody::Check,
+        }
+    }
+}
+
+impl From<StockOverrides> for StockPoliciesBody {
+    fn from(own: StockOverrides) -> Self {
+        StockPoliciesBody { unsynced: own.unsynced.map(Into::into), at_cart: own.at_cart.map(Into::into) }
+    }
+}
+
 /// Body of `PUT /v1/settings`: the whole of them. What is left out is as without settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -179,6 +241,10 @@ pub struct SettingsBody {
     /// Whether customers may wait for what is not there; nowhere where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backorders: Option<BackorderSettingsBody>,
+    /// What a sale or reservation makes of stock, where its location does not decide otherwise: what nobody has told
+    /// yet is refused, and nothing is checked at the cart, where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stock: Option<StockPoliciesBody>,
 }
 
 /// A tenant's settings, as they are in force; tills know a change after 15 seconds at most.
@@ -200,6 +266,8 @@ pub struct SettingsReply {
     pub offline_uses_above_limit: OfflineUsesBody,
     /// Whether customers may wait for what is not there.
     pub backorders: BackorderSettingsBody,
+    /// What a sale or reservation makes of stock, where its location does not decide otherwise.
+    pub stock: StockPoliciesBody,
     /// Grows with every change, 0 before the first; the `ETag` holds it.
     pub version: u64,
 }

@@ -252,6 +252,7 @@ mod tests {
                 .filter_map(serde_json::Value::as_object)
                 .flat_map(|item| item.keys().map(|inner| format!("{name}.{inner}")))
                 .collect(),
+            serde_json::Value::Object(item) => item.keys().map(|inner| format!("{name}.{inner}")).collect(),
             _ => Vec::new(),
         };
         fields.iter().flat_map(within).chain(fields.keys().cloned()).collect()
@@ -276,7 +277,8 @@ mod tests {
         same(
             LocationBody::FIELDS,
             fields_of::<LocationBody>(json!({"id": "a", "kind": "store", "name": "A", "time_zone": "UTC",
-                "currency": "GBP", "region": "r", "address": "a", "tax_number": "t", "capacity": 1, "hours": "h"})),
+                "currency": "GBP", "region": "r", "address": "a", "tax_number": "t", "capacity": 1, "hours": "h",
+                "latitude": 1, "longitude": -1, "stock": {"unsynced": "allow", "at_cart": "check"}})),
         );
         same(
             PriceData::FIELDS,

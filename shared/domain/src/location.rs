@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::business_day::{CalendarError, StoreCalendar};
+use crate::coordinates::Coordinates;
 use crate::money::Currency;
+use crate::stock_policies::StockOverrides;
 
 /// What a location is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +57,12 @@ pub struct Location {
     /// Opening hours as text, by day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hours: Option<String>,
+    /// Where on the earth it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coordinates: Option<Coordinates>,
+    /// What it decides about its stock otherwise than its tenant.
+    #[serde(default, skip_serializing_if = "StockOverrides::is_empty")]
+    pub stock: StockOverrides,
     /// Ids of its registers.
     #[serde(default)]
     pub registers: Vec<String>,

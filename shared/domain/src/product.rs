@@ -83,6 +83,9 @@ pub struct Product {
     /// Whether it is sold by itself; what is not has variants to choose from.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub sellable: bool,
+    /// Whether its stock is kept by lots: then whoever receives it may name one.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub lots: bool,
     /// Version of the feed line that wrote it last, or the count of its changes by API.
     #[serde(default)]
     pub version: u64,
@@ -198,6 +201,7 @@ mod tests {
             components: vec![],
             variant_of: None,
             sellable: true,
+            lots: false,
             version: 1,
         };
         let entry =

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::approval::ApprovalSettings;
 use crate::backorder::HOLD_SECONDS_DEFAULT;
 use crate::pricing::{PricingSettings, RuleError, TaxMode, TaxRounding};
+use crate::stock_policies::StockPolicies;
 use crate::stored_value::StoredValueKind;
 
 /// Shortest age that a tenant may set for commands, in seconds: a register's clock may be off, and it may be
@@ -40,6 +41,9 @@ pub struct TenantSettings {
     /// Whether customers may wait for what is not there.
     #[serde(default)]
     pub backorders: BackorderSettings,
+    /// What a sale or reservation makes of stock, where its location does not decide otherwise.
+    #[serde(default)]
+    pub stock: StockPolicies,
 }
 
 /// Most locations that say by themselves whether customers may wait there.
@@ -122,6 +126,7 @@ impl Default for TenantSettings {
             stored_value: StoredValueSettings::default(),
             offline_uses_above_limit: OfflineUses::default(),
             backorders: BackorderSettings::default(),
+            stock: StockPolicies::default(),
         }
     }
 }

@@ -69,6 +69,8 @@ impl Shop {
             tax_number: None,
             capacity: None,
             hours: None,
+            coordinates: None,
+            stock: Default::default(),
             registers: (1..=4).map(|n| format!("r-{n}")).collect(),
             version: 1,
         };
@@ -101,6 +103,7 @@ impl Shop {
             components: vec![],
             variant_of: None,
             sellable: true,
+            lots: false,
             version: 1,
         })
     }

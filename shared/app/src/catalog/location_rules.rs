@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use tillstream_contracts::catalog::LocationBody;
 use tillstream_domain::business_day::{CalendarError, StoreCalendar};
+use tillstream_domain::coordinates::{Coordinates, CoordinatesError};
 use tillstream_domain::identifier::check_id;
 use tillstream_domain::lane::Lane;
 use tillstream_domain::location::{Location, LocationKind};
 
 use super::product_rules::{FieldErrors, is_plain_text};
+use super::settings::overrides_from;
 use crate::error::Refusal;
 
 /// Most registers of one location.
@@ -93,6 +95,20 @@ pub fn location_from(body: LocationBody) -> Result<Location, Refusal> {
         "capacity_negative",
         "a capacity is zero or more",
     );
+    let coordinates = match (body.latitude, body.longitude) {
+        (None, None) => None,
+        (Some(latitude), Some(longitude)) => coordinates_from(latitude, longitude, &mut errors),
+        (latitude, _) => {
+            let missing = if latitude.is_none() { "latitude" } else { "longitude" };
+            errors.demand(
+                false,
+                missing,
+                "coordinates_incomplete",
+                "send latitude and longitude, or neither",
+            );
+            None
+        }
+    };
     errors.demand(
         body.registers.len() <= REGISTERS_MAX,
         "registers",
@@ -136,9 +152,30 @@ pub fn location_from(body: LocationBody) -> Result<Location, Refusal> {
         tax_number: body.tax_number,
         capacity: body.capacity,
         hours: body.hours,
+        coordinates,
+        stock: body.stock.map(overrides_from).unwrap_or_default(),
         registers: body.registers,
         version: 0,
     })
+}
+
+fn coordinates_from(latitude: i64, longitude: i64, errors: &mut FieldErrors) -> Option<Coordinates> {
+    match Coordinates::new(latitude, longitude) {
+        Ok(coordinates) => Some(coordinates),
+        Err(error) => {
+            let (field, code) = named_in(error);
+            errors.demand(false, field, code, &error.to_string());
+            None
+        }
+    }
+}
+
+/// Field and code of what is wrong with coordinates.
+pub(crate) fn named_in(error: CoordinatesError) -> (&'static str, &'static str) {
+    match error {
+        CoordinatesError::Latitude => ("latitude", "latitude_out_of_range"),
+        CoordinatesError::Longitude => ("longitude", "longitude_out_of_range"),
+    }
 }
 
 #[cfg(test)]

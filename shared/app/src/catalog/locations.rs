@@ -16,6 +16,7 @@ use super::items::{
     REGISTERS_EVER, kind_changed, location_if_any, location_item, location_not_found, registers_ever,
 };
 use super::location_rules::location_from;
+use super::location_stock::location_stock_writes;
 use super::products::{CATALOG_WRITERS, PutOutcome};
 use super::put_record::{PutIdentity, Puts};
 use super::standing::Standing;
@@ -106,7 +107,8 @@ pub async fn create(
         location.version = u64::try_from(standing.next_version(None)).map_err(Error::bug)?;
         let item = location_item(scope, &location)?.with_some("feed_version", standing.feed_version());
         let item = puts.with(identity, true, now).into_item(item)?;
-        match write_location(ports, old.as_ref(), item).await? {
+        let with = location_stock_writes(scope, &location.id, Some(&location), old.as_ref())?;
+        match write_location(ports, old.as_ref(), item, with).await? {
             Attempt::Done => return Ok(PutOutcome { now: location, created: true, replayed: false }),
             Attempt::Unknown => unknown = true,
             Attempt::Failed { .. } | Attempt::Busy => {}
@@ -116,19 +118,26 @@ pub async fn create(
     Err(Error::Conflict(format!("location {} is being changed by others", location.id)))
 }
 
-/// Writes a location's item (or tombstone) over `old`, which must be unchanged. What it ever had for a
-/// register stays with it: the numbers that these gave out are looked after for good.
+/// Writes a location's item (or tombstone) over `old`, which must be unchanged, with what goes with it. What it ever
+/// had for a register stays with it: the numbers that these gave out are looked after for good.
 ///
 /// # Errors
 /// A bug if the database refuses the request itself.
-pub(crate) async fn write_location(ports: &Ports, old: Option<&Item>, item: Item) -> Result<Attempt> {
+pub(crate) async fn write_location(
+    ports: &Ports,
+    old: Option<&Item>,
+    item: Item,
+    with: Vec<Write>,
+) -> Result<Attempt> {
     let condition = Some(Standing::of(old).unchanged());
     let mut ever = registers_ever(&item)?;
     if let Some(old) = old {
         ever.extend(registers_ever(old)?);
     }
     let item = if ever.is_empty() { item } else { item.with_json(REGISTERS_EVER, &ever)? };
-    attempt(ports, vec![Write::Put { table: Table::Catalog, item, condition }]).await
+    let mut writes = vec![Write::Put { table: Table::Catalog, item, condition }];
+    writes.extend(with);
+    attempt(ports, writes).await
 }
 
 /// Enters the tenant into the registry, so that scheduled work finds it. Done before its first location

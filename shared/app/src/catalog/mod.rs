@@ -6,6 +6,7 @@ pub mod index_walk;
 pub mod items;
 pub mod kits;
 pub mod location_rules;
+pub(crate) mod location_stock;
 pub mod locations;
 pub mod product_list;
 pub mod product_rules;

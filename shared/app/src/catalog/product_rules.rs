@@ -204,6 +204,7 @@ fn described(body: ProductBody, sku: &str) -> Product {
             .collect(),
         variant_of: body.variant_of,
         sellable: body.sellable,
+        lots: body.lots,
         // Set when it is written: it depends on what is there.
         version: 0,
     }

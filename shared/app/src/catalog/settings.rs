@@ -1,8 +1,9 @@
 //! Reading and writing a tenant's settings.
 
 use tillstream_contracts::settings::{
-    ApprovalSettingsBody, BackorderSettingsBody, CashRuleBody, DiscountRuleBody, OfflineUsesBody,
-    PricingSettingsBody, SettingsBody, SettingsReply, StoredValueSettingsBody, TaxModeBody, TaxRoundingBody,
+    ApprovalSettingsBody, BackorderSettingsBody, CartStockBody, CashRuleBody, DiscountRuleBody,
+    OfflineUsesBody, PricingSettingsBody, SettingsBody, SettingsReply, StockPoliciesBody,
+    StoredValueSettingsBody, TaxModeBody, TaxRoundingBody, UnsyncedStockBody,
 };
 use tillstream_domain::approval::{
     ApprovalSettings, CashRule, DiscountRule, LIFETIME_SECONDS_MAX, LIFETIME_SECONDS_MIN,
@@ -11,6 +12,7 @@ use tillstream_domain::backorder::{HOLD_SECONDS_MAX, HOLD_SECONDS_MIN};
 use tillstream_domain::identifier::check_id;
 use tillstream_domain::money::AMOUNT_MAX;
 use tillstream_domain::pricing::{CASH_INCREMENTS_MAX, INCREMENT_MAX, PricingSettings, TaxMode, TaxRounding};
+use tillstream_domain::stock_policies::{CartStock, StockOverrides, UnsyncedStock};
 use tillstream_domain::tenant_settings::{
     BACKORDER_LOCATIONS_MAX, BackorderSettings, COMMAND_AGE_SECONDS_MAX, COMMAND_AGE_SECONDS_MIN,
     OfflineUses, StoredValueSettings, TenantSettings,
@@ -166,6 +168,7 @@ pub fn settings_from(body: &SettingsBody) -> Result<TenantSettings, Refusal> {
             Some(OfflineUsesBody::Refuse) => OfflineUses::Refuse,
         },
         backorders,
+        stock: without.stock.overridden_by(body.stock.map(overrides_from).unwrap_or_default()),
     })
 }
 
@@ -194,6 +197,20 @@ fn backorders_from(body: &BackorderSettingsBody, errors: &mut FieldErrors) -> Ba
         allowed: body.allowed.unwrap_or(without.allowed),
         hold_seconds,
         locations: body.locations.clone(),
+    }
+}
+
+/// The policies that `body` decides.
+pub(super) fn overrides_from(body: StockPoliciesBody) -> StockOverrides {
+    StockOverrides {
+        unsynced: body.unsynced.map(|policy| match policy {
+            UnsyncedStockBody::Refuse => UnsyncedStock::Refuse,
+            UnsyncedStockBody::Allow => UnsyncedStock::Allow,
+        }),
+        at_cart: body.at_cart.map(|policy| match policy {
+            CartStockBody::None => CartStock::None,
+            CartStockBody::Check => CartStock::Check,
+        }),
     }
 }
 
@@ -299,6 +316,10 @@ fn reply(settings: &TenantSettings, version: u64) -> SettingsReply {
         offline_uses_above_limit: match settings.offline_uses_above_limit {
             OfflineUses::Allow => OfflineUsesBody::Allow,
             OfflineUses::Refuse => OfflineUsesBody::Refuse,
+        },
+        stock: StockPoliciesBody {
+            unsynced: Some(settings.stock.unsynced.into()),
+            at_cart: Some(settings.stock.at_cart.into()),
         },
         sale_needs_open_shift: settings.sale_needs_open_shift,
         backorders: BackorderSettingsBody {

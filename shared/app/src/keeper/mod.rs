@@ -23,7 +23,7 @@ use crate::stock::expiry::sweep_expired;
 use crate::stock::ledger_gaps::walk_ledger_gaps;
 use crate::stock::split::merge_quiet;
 use crate::stock::{
-    backorders, counts, long_reservations, purchases, reconciliation, stock_facts, transfers,
+    backorders, counts, long_reservations, lots, purchases, reconciliation, stock_facts, transfers,
 };
 use crate::tenancy::TenantScope;
 use tillstream_domain::location::{Location, LocationKind};
@@ -42,6 +42,8 @@ const RESERVATIONS_MAX: usize = 200;
 const PURCHASE_ORDERS_MAX: usize = 200;
 /// Queues of backorders looked at in one run, and backorders besides.
 const BACKORDERS_MAX: usize = 200;
+/// Recalls looked at in one run, and stock items of which a lot is past its day.
+const LOTS_MAX: usize = 500;
 /// Orders of changed status looked at in one run, and things to be told of stock besides.
 const VERSIONS_MAX: usize = 200;
 /// Stock items whose ledger is looked at in one run, per tenant.
@@ -70,6 +72,8 @@ pub struct Report {
     pub backorders: usize,
     /// Holds freed.
     pub holds: usize,
+    /// Recalls looked at that nobody went on with, and stock items of which a lot was past its day.
+    pub lots: usize,
     /// Facts sent again.
     pub sent_again: usize,
     /// Wake-ups sent.
@@ -125,8 +129,9 @@ mod share {
     pub(super) const DIFFERENCES: i32 = 1;
     pub(super) const DELIVERIES: i32 = 3;
     pub(super) const HOLDS: i32 = 3;
+    pub(super) const LOTS: i32 = 2;
     /// Of all.
-    pub(super) const ALL: i32 = 27;
+    pub(super) const ALL: i32 = 29;
 }
 
 impl Shares {
@@ -192,6 +197,11 @@ pub async fn run(
         report.holds = freed.items;
         report.note_failed(freed.failed, "expired holds");
     }
+    let until_then = until(share::LOTS);
+    let recalled = lots::recall::recover(ports, now, LOTS_MAX, until_then).await;
+    report.lots = report.note("recalls", recalled).unwrap_or(0);
+    let kept_aside = lots::due::sweep(ports, now, LOTS_MAX, until_then).await;
+    report.lots += report.note("lots", kept_aside).unwrap_or(0);
     let tenants = report.note("tenants", tenants(ports).await).unwrap_or_default();
     for scope in in_turn(tenants, now) {
         if ports.environment.now() >= deadline {
@@ -350,6 +360,7 @@ mod tests {
             share::DIFFERENCES,
             share::DELIVERIES,
             share::HOLDS,
+            share::LOTS,
         ];
         assert!(share::ALL - duties.into_iter().sum::<i32>() >= 6, "something is left for the tenants");
     }

@@ -10,6 +10,7 @@ use crate::catalog::items::{catalog_get, location_if_any};
 use crate::database::Item;
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
+use crate::stock::taken_beyond::Beyond;
 use crate::tenancy::{Caller, Role};
 
 /// Roles that may sell.
@@ -87,6 +88,7 @@ impl CommandContext {
     /// A sale that was made while the register was cut off.
     pub fn offline_sale<'c>(&'c self, cart: &'c Cart) -> OfflineSale<'c> {
         OfflineSale {
+            beyond: Beyond::Offline,
             cart,
             register_id: &self.register_id,
             employee_id: &self.employee_id,

@@ -13,9 +13,9 @@ use super::final_transaction::{Attempt, FinalWrites, StockWrites, commit};
 use super::finalize::{delta_of, final_writes, mark_final, movement_of, needs_plan};
 use super::lane_write::LaneState;
 use super::limited_uses::{SPREAD_MAX, use_claims};
-use super::offline_oversell::{Covered, cover};
+use super::offline_oversell::{Covered, OfflineSale, cover};
 use super::plan::{self, PlanEnd};
-use super::shortage::{Shortage, free_expired_holds, insufficient_stock};
+use super::shortage::{Shortage, free_expired_holds, insufficient_stock, refused_of};
 use crate::database::{Condition, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write};
 use crate::environment::Retries;
 use crate::error::{Error, Result};
@@ -23,8 +23,10 @@ use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement, stock_update_at};
 use crate::stock::expiry::FreedHolds;
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
+use crate::stock::lots::back::of_return;
 use crate::stock::split::make_whole;
 use crate::stock::take::{Taken, take};
+use crate::stock::taken_beyond::Beyond;
 use crate::stored_value::claims::{StoredValueWrites, look};
 
 /// Most actions beside the cart, its lane and its stock; of limited uses one more each, where they are above their
@@ -211,6 +213,17 @@ impl<'a> Rounds<'a> {
         let mut fixed = final_writes(scope, &cart, stored, &lane)?;
         fixed.extend(beside.writes);
         let claims = beside.claims.as_slice();
+        let others = fixed.len() + claims.len() + moves.len();
+        let room = TRANSACTION_ACTIONS_MAX.saturating_sub(others);
+        let back = match of_return(ports, scope, &cart, moves, (&movement, context.now), room).await {
+            Err(error @ Error::Retryable { .. }) => {
+                self.retries.again(&error.to_string()).await?;
+                return Ok(None);
+            }
+            back => back?,
+        };
+        fixed.extend(back.writes);
+        let moves = back.rest.as_deref().unwrap_or(moves);
         let attempt = match self.stock_writes(&cart, moves, &movement, fixed.len() + claims.len()).await? {
             Ok(stock) => commit(ports, FinalWrites { fixed, stock, moves, claims }).await?,
             Err(attempt) => attempt,
@@ -261,14 +274,20 @@ impl<'a> Rounds<'a> {
                 self.nothing_expired |= !freed.left;
                 if freed.any {
                     self.retries.again("expired holds were freed").await?;
-                } else if context.offline {
+                    return Ok(false);
+                }
+                let refused = match context.offline {
+                    true => Vec::new(),
+                    false => refused_of(ports, scope, &cart.store_id, &shortages, now).await?,
+                };
+                if refused.is_empty() {
                     self.cover(tried, &shortages).await?;
                 } else if self.is_outdated(&cart.id, tried.stored).await? {
                     // Parts are read after the cart, and looking for expired holds takes its time: what is
                     // short may have gone to a twin of this request.
                     self.retries.again("the cart changed while its stock was looked at").await?;
                 } else {
-                    self.refuse_short(cart, &shortages).await?;
+                    self.refuse_short(cart, &refused).await?;
                 }
             }
         }
@@ -320,7 +339,7 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// Covers what an offline sale is short of, on the cart's version as it was read: the next round finds
+    /// Covers what a sale is short of that stands all the same, on the cart's version as it was read: the next round finds
     /// enough, unless another till does before it.
     async fn cover(&mut self, tried: &Tried<'_>, shortages: &[Shortage]) -> Result<()> {
         if !self.is_only_short(tried).await? {
@@ -338,7 +357,8 @@ impl<'a> Rounds<'a> {
             };
             not_final.push(Write::Check { table: Table::Orders, key: scope.cart(cart_id), condition });
         }
-        let sale = self.context.offline_sale(cart);
+        let beyond = if self.context.offline { Beyond::Offline } else { Beyond::Unsynced };
+        let sale = OfflineSale { beyond, ..self.context.offline_sale(cart) };
         match cover(ports, scope, &sale, &not_final, shortages).await? {
             Covered::Done if !self.covered => {
                 self.covered = true;

@@ -11,6 +11,7 @@ use tillstream_domain::product::{Product, price_at, segment_prices_at};
 use tillstream_domain::quantity::{Quantity, QuantityInput};
 
 use super::cart_item::cart_of;
+use super::cart_stock::CartStockCheck;
 use super::cart_write::{Executed, cart_get, change_cart, replay};
 use super::claims::Changed;
 use super::context::CommandContext;
@@ -120,8 +121,8 @@ fn modifiers_of(product: &Product, chosen: &[ModifierInput]) -> Result<Vec<Modif
 ///
 /// # Errors
 /// 404 `sku_not_found`, `barcode_not_found`; 422 for fields, `variant_required`, and for a kit that cannot be
-/// made of its components; 403 for a price override without approval;
-/// the cart's own refusals.
+/// made of its components; 403 for a price override without approval; 409 `insufficient_stock` where the store's policy
+/// checks it; the cart's own refusals.
 pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) -> Result<Executed> {
     if let Some(notes) = &payload.notes {
         text("payload.notes", notes, TEXT_CHARS_MAX)?;
@@ -159,15 +160,21 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
     let mut more = vec![catalog_get(scope.product(&sku)), catalog_get(scope.prices(&sku))];
     more.extend(permission.as_ref().and_then(|permission| permission.get(context)));
     let mut kit = ReadIfKit::default();
+    let mut stock = CartStockCheck::new(ports, context, &rules);
+    // Mostly it is no kit, and takes itself.
+    stock.look(vec![sku.clone()]).await?;
     loop {
         let adding =
             Adding { context, payload: &payload, sku: &sku, permission: permission.as_ref(), by: &by };
         let added = change_cart(ports, context, &payload.cart_id, more.clone(), |cart, more| {
-            adding.to(cart, more, &mut kit)
+            adding.to(cart, more, &mut kit, &mut stock)
         });
         let added = added.await;
-        if !kit.again(ports, scope).await? {
-            return added;
+        if kit.again(ports, scope).await? {
+            continue;
+        }
+        if let Some(executed) = stock.answer(added).await? {
+            return Ok(executed);
         }
     }
 }
@@ -183,7 +190,13 @@ struct Adding<'a> {
 
 impl Adding<'_> {
     /// Adds it to `cart`. `more` is the product, its prices, and the approval if one is named.
-    fn to(&self, cart: &mut Cart, more: &[Option<Item>], kit: &mut ReadIfKit) -> Result<Changed> {
+    fn to(
+        &self,
+        cart: &mut Cart,
+        more: &[Option<Item>],
+        kit: &mut ReadIfKit,
+        stock: &mut CartStockCheck<'_>,
+    ) -> Result<Changed> {
         let Adding { context, payload, sku, permission, by } = self;
         let by = &by.for_cart(cart);
         // State before content: a client that adds to a final cart learns that first.
@@ -231,6 +244,7 @@ impl Adding<'_> {
                 changed.claims.push(grant.claim(context, &cart.id, Some(format!("l-{number}")))?);
             }
         }
+        stock.check(cart, number)?;
         Ok(changed)
     }
 }
@@ -248,8 +262,8 @@ async fn barcode_sku(ports: &Ports, context: &CommandContext, barcode: &str) -> 
 /// `update_line_item`.
 ///
 /// # Errors
-/// 403 `approval_required` for more at a price set by hand than was approved; 404 `line_not_found`; 422 for
-/// fields; the cart's own refusals.
+/// 403 `approval_required` for more at a price set by hand than was approved; 404 `line_not_found`; 409
+/// `insufficient_stock` where the store's policy checks it; 422 for fields; the cart's own refusals.
 pub async fn update(ports: &Ports, context: &CommandContext, payload: UpdateLineItem) -> Result<Executed> {
     if payload.quantity.is_none() && payload.notes.is_none() {
         let message = "send quantity, notes or both";
@@ -282,29 +296,51 @@ async fn change_line(
 ) -> Result<Executed> {
     let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
     let by = rules.priced_by(context.occurred_at);
-    change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
-        cart.require(CartKind::Sale)?;
-        let quantity = match &payload.quantity {
-            Some(input) => Some(
-                input
-                    .resolve(cart.line(&payload.line_id)?.unit)
-                    .and_then(Quantity::positive)
-                    .map_err(|e| Refusal::field("payload.quantity", "quantity_invalid", e.to_string()))?,
-            ),
-            None => None,
-        };
-        let notes = payload.notes.clone().map(|notes| Some(notes).filter(|n| !n.is_empty()));
-        let overridden = cart.line(&payload.line_id)?.price_overridden;
-        let approved = cart.approved_quantity(&payload.line_id)?;
-        let number = cart.update_line(&payload.line_id, quantity, notes)?;
-        cart.reprice(&by.for_cart(cart))?;
-        if !any_quantity && overridden && quantity.is_some_and(|quantity| quantity > approved) {
-            let detail = format!("its price was approved for {approved}; add the rest as a line of its own");
-            return Err(Refusal::forbidden(PRICE_OF_MORE, detail).into());
+    let mut stock = CartStockCheck::new(ports, context, &rules);
+    loop {
+        let changed = change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
+            change_line_of(cart, payload, &by, any_quantity, &mut stock)
+        })
+        .await;
+        // With a policy it may be that the stock of its SKU must be looked at first.
+        if let Some(executed) = stock.answer(changed).await? {
+            return Ok(executed);
         }
-        Ok(Outcome::Line(number))
-    })
-    .await
+    }
+}
+
+fn change_line_of(
+    cart: &mut Cart,
+    payload: &UpdateLineItem,
+    by: &PricedBy<'_>,
+    any_quantity: bool,
+    stock: &mut CartStockCheck<'_>,
+) -> Result<Outcome> {
+    cart.require(CartKind::Sale)?;
+    let quantity = match &payload.quantity {
+        Some(input) => Some(
+            input
+                .resolve(cart.line(&payload.line_id)?.unit)
+                .and_then(Quantity::positive)
+                .map_err(|e| Refusal::field("payload.quantity", "quantity_invalid", e.to_string()))?,
+        ),
+        None => None,
+    };
+    let notes = payload.notes.clone().map(|notes| Some(notes).filter(|n| !n.is_empty()));
+    let line = cart.line(&payload.line_id)?;
+    let overridden = line.price_overridden;
+    let is_more = quantity.is_some_and(|quantity| quantity > line.quantity);
+    let approved = cart.approved_quantity(&payload.line_id)?;
+    let number = cart.update_line(&payload.line_id, quantity, notes)?;
+    cart.reprice(&by.for_cart(cart))?;
+    if !any_quantity && overridden && quantity.is_some_and(|quantity| quantity > approved) {
+        let detail = format!("its price was approved for {approved}; add the rest as a line of its own");
+        return Err(Refusal::forbidden(PRICE_OF_MORE, detail).into());
+    }
+    if is_more {
+        stock.check(cart, number)?;
+    }
+    Ok(Outcome::Line(number))
 }
 
 /// `remove_line_item`.

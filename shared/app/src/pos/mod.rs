@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod cart_item;
+mod cart_stock;
 pub mod cart_write;
 pub mod carts;
 pub mod claims;

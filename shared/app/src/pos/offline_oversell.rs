@@ -14,6 +14,8 @@
 //!   missing indeed.
 //!
 //! At rest, what was entered is therefore what was sold beyond what there was.
+//!
+//! What is sold online before anybody told its stock is covered alike, where the store's policy allows it.
 
 use jiff::Timestamp;
 use tillstream_domain::cart::Cart;
@@ -21,24 +23,22 @@ use tillstream_domain::quantity::Unit;
 
 use super::cart_write::lost_race;
 use super::shortage::Shortage;
-use crate::database::{Condition, Write};
+use crate::database::Write;
 use crate::error::Result;
 use crate::ports::Ports;
-use crate::stock::counters::{Delta, Movement, stock_update_at, unit_change};
-use crate::stock::exceptions::{Oversold, oversold_id, oversold_write};
-use crate::stock::layout::{LAYOUT_WHOLE, Place};
+use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::split::make_whole;
+use crate::stock::taken_beyond::{Beyond, MissingStock, Taker, entry_writes};
 use crate::tenancy::TenantScope;
-
-/// Kind of the movement that enters what was missing.
-pub const DISCREPANCY: &str = "discrepancy";
 
 /// Most SKUs covered in one transaction: two actions each, beside what the cover stands on.
 const COVERED_AT_ONCE: usize = 45;
 
-/// A sale that was made while its register was cut off.
+/// A sale that stands although what it took was not there: mostly one that was made while its register was cut off.
 #[derive(Debug, Clone, Copy)]
 pub struct OfflineSale<'a> {
+    /// Why it stands.
+    pub beyond: Beyond,
     /// Its cart.
     pub cart: &'a Cart,
     /// Where.
@@ -99,38 +99,25 @@ pub async fn cover(
 
 /// The movement that enters what is missing, and the exception that says so.
 fn cover_writes(scope: &TenantScope, sale: &OfflineSale<'_>, short: &Shortage, number: i64) -> [Write; 2] {
-    let (order_id, location_id) = (sale.cart.id.as_str(), sale.cart.store_id.as_str());
-    let sku = short.sku.as_str();
+    let (order_id, sku) = (sale.cart.id.as_str(), short.sku.as_str());
+    // Of a kit it is a component that is missing.
     let unit = sale.cart.lines_taking(sku).next().map_or_else(Unit::default, |(.., unit)| unit);
-    let missing = short.requested.thousandths() - short.found.map_or(0, |found| found.available);
-    let movement = Movement {
-        kind: DISCREPANCY,
-        reference: oversold_id(order_id, sku),
-        actor: sale.employee_id.to_owned(),
-        at: sale.at,
-        reason: Some(format!("sold offline by {order_id}")),
-    };
-    let as_found = match short.found {
-        None => vec![Condition::NotExists],
-        Some(found) => vec![
-            Condition::Eq("available", found.available.into()),
-            Condition::Eq("layout", LAYOUT_WHOLE.into()),
-        ],
-    };
-    let delta = Delta { on_hand: missing, ..Delta::default() };
-    let what = (location_id, sku, Place::First);
-    let stock = stock_update_at(scope, what, delta, &movement, as_found, vec![unit_change(unit)]);
-    let oversold = Oversold {
-        order_id,
-        register_id: sale.register_id,
+    let taker = Taker {
+        beyond: sale.beyond,
+        reference: order_id,
+        order_id: Some(order_id),
+        register_id: Some(sale.register_id),
         employee_id: sale.employee_id,
-        location_id,
-        sku,
-        unit,
-        quantity: missing,
         at: sale.at,
         now: sale.now,
-        number,
     };
-    [stock, oversold_write(scope, &oversold)]
+    let missing = MissingStock {
+        location_id: &sale.cart.store_id,
+        sku,
+        unit,
+        requested: short.requested.thousandths(),
+        available: short.found.map(|found| found.available),
+        unsynced: short.is_unsynced(),
+    };
+    entry_writes(scope, &taker, &missing, number)
 }

@@ -23,7 +23,7 @@ use super::identity::spread;
 use super::lane_write::{LaneState, lane_get};
 use super::limited_uses::use_claims;
 use super::offline_oversell::{Covered, OfflineSale, cover};
-use super::shortage::{Shortage, free_expired_holds};
+use super::shortage::{Shortage, free_expired_holds, refused_of};
 use crate::catalog::items::{catalog_get, location_of};
 use crate::database::{
     Cancellation, Change, Condition, Consistency, DatabaseError, Get, Index, Item, Key, Partition, Query,
@@ -36,6 +36,7 @@ use crate::keys;
 use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement};
 use crate::stock::split::make_whole;
+use crate::stock::taken_beyond::Beyond;
 use crate::stored_value::claims::stored_value_writes;
 use crate::tenancy::TenantScope;
 use crate::tenant_rules::tenant_rules;
@@ -143,9 +144,10 @@ impl Plan {
         })
     }
 
-    /// The sale, as it was made while its register was cut off.
+    /// The sale, as it was made while its register was cut off, or before its stock was told.
     fn offline_sale<'p>(&'p self, cart: &'p Cart, now: Timestamp) -> OfflineSale<'p> {
         OfflineSale {
+            beyond: if self.offline { Beyond::Offline } else { Beyond::Unsynced },
             cart,
             register_id: &self.register_id,
             employee_id: &self.terms.employee_id,
@@ -417,10 +419,18 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
                         if free_expired_holds(ports, scope, &plan.store_id, &shortages, now).await?.any {
                             return Ok(Step::Again("expired holds were freed".to_owned()));
                         }
-                        if plan.offline {
+                        let refused = match plan.offline {
+                            true => Vec::new(),
+                            false => match refused_of(ports, scope, &plan.store_id, &shortages, now).await {
+                                Ok(refused) => refused,
+                                Err(Error::Retryable { reason, .. }) => return Ok(Step::Again(reason)),
+                                Err(error) => return Err(error),
+                            },
+                        };
+                        if refused.is_empty() {
                             return cover_chunk(ports, scope, plan, chunk, &shortages, now).await;
                         }
-                        return Ok(Step::GiveUp(shortages));
+                        return Ok(Step::GiveUp(refused));
                     }
                     Attempt::Split(split) => {
                         // What a chunk holds, it holds of the whole: it stays in the first part, however
@@ -445,7 +455,7 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
     Ok(Step::Done)
 }
 
-/// Covers what a chunk of an offline sale is short of, while nobody holds the chunk.
+/// Covers what a chunk is short of that stands all the same, while nobody holds the chunk.
 async fn cover_chunk(
     ports: &Ports,
     scope: &TenantScope,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tillstream_domain::cart::{Cart, StockMove};
 use tillstream_domain::lane::Lane;
 use tillstream_domain::quantity::{Quantity, Unit};
+use tillstream_domain::stock_policies::UnsyncedStock;
 
 use crate::database::Item;
 use crate::error::{Refusal, Result};
@@ -14,8 +15,11 @@ use crate::ports::Ports;
 use crate::stock::counters::Counters;
 use crate::stock::expiry::{FreedHolds, free_enough};
 use crate::stock::layout::layout_of;
+use crate::stock::listing::StockName;
+use crate::stock::lots::due::keep_aside;
 use crate::stock::on_order::coming;
 use crate::tenancy::TenantScope;
+use crate::tenant_rules::tenant_rules;
 
 /// Lines of kits that are looked at for the names of the kits that want what is short.
 const KITS_NAMED_MAX: usize = 100;
@@ -32,6 +36,9 @@ pub struct Shortage {
     /// Epoch milliseconds at which a hold on it may expire.
     #[serde(skip)]
     pub earliest_expiry: Option<i64>,
+    /// Epoch milliseconds at which a lot of it is past its day.
+    #[serde(skip)]
+    pub lots_due_at: Option<i64>,
     /// The stock as it was found; `None` where there is no such item.
     #[serde(skip)]
     pub found: Option<Found>,
@@ -44,6 +51,8 @@ pub struct Found {
     pub available: i64,
     /// Number of the layout.
     pub layout: i64,
+    /// Whether nobody has told yet how many there are.
+    pub unsynced: bool,
 }
 
 impl Shortage {
@@ -55,9 +64,11 @@ impl Shortage {
             requested: wanted.sellable,
             available: Quantity::from_thousandths(available).unwrap_or_default(),
             earliest_expiry: old.and_then(|item| item.opt_number("earliest_expiry")),
+            lots_due_at: old.and_then(|item| item.opt_number("lots_due_at")),
             found: old.map(|item| Found {
                 available: item.opt_number("available").unwrap_or(0),
                 layout: layout_of(Some(item)),
+                unsynced: Counters::of(item).is_ok_and(|stock| stock.unsynced),
             }),
         }
     }
@@ -72,12 +83,43 @@ impl Shortage {
             requested: wanted.sellable,
             available: Quantity::from_thousandths(available).unwrap_or_default(),
             earliest_expiry: seen.and_then(|seen| seen.earliest_expiry),
-            found: seen.map(|seen| Found { available: seen.available, layout: seen.layout }),
+            lots_due_at: seen.and_then(|seen| seen.lots_due_at),
+            found: seen.map(|seen| Found {
+                available: seen.available,
+                layout: seen.layout,
+                unsynced: seen.unsynced,
+            }),
         }
+    }
+
+    /// Whether nobody has told yet how many there are.
+    pub fn is_unsynced(&self) -> bool {
+        self.found.is_none_or(|found| found.unsynced)
     }
 }
 
-/// Frees holds that have expired on what is short, as much as is short.
+/// What of `shortages` a sale is refused for: all, but for what nobody has told the stock of yet where the location
+/// allows that.
+///
+/// # Errors
+/// Those of the database.
+pub async fn refused_of(
+    ports: &Ports,
+    scope: &TenantScope,
+    location_id: &str,
+    shortages: &[Shortage],
+    now: Timestamp,
+) -> Result<Vec<Shortage>> {
+    if !shortages.iter().any(Shortage::is_unsynced) {
+        return Ok(shortages.to_vec());
+    }
+    let policies = tenant_rules(ports, scope, now).await?.stock_policies(location_id);
+    let stands = |short: &&Shortage| short.is_unsynced() && policies.unsynced == UnsyncedStock::Allow;
+    Ok(shortages.iter().filter(|short| !stands(short)).cloned().collect())
+}
+
+/// Frees holds that have expired on what is short, as much as is short; and keeps aside lots of it that are past their
+/// day, which was all that stood in the way where enough was there.
 ///
 /// # Errors
 /// Those of the database.
@@ -90,6 +132,11 @@ pub async fn free_expired_holds(
 ) -> Result<FreedHolds> {
     let mut all = FreedHolds::default();
     for shortage in shortages {
+        if shortage.lots_due_at.is_some_and(|at| at <= now.as_millisecond()) {
+            let name = StockName { location_id: location_id.to_owned(), sku: shortage.sku.clone() };
+            keep_aside(ports, scope, &name, now).await?;
+            all.any = true;
+        }
         if shortage.earliest_expiry.is_some_and(|at| at <= now.as_millisecond()) {
             let available = shortage.found.map_or(0, |found| found.available);
             let needed = shortage.requested.thousandths() - available;

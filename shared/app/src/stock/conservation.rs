@@ -9,6 +9,7 @@ use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Delta};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::ledger::{LedgerRow, rows};
+use crate::stock::lots::prove as prove_lots;
 use crate::stock::movements::{shown_counters, shown_delta};
 use crate::stock::references::{check_location_id, check_sku_form};
 use crate::tenancy::{Caller, TenantScope};
@@ -178,5 +179,6 @@ pub async fn prove(ports: &Ports, caller: &Caller, location_id: &str, sku: &str)
         sums: shown_delta(&sums, unit),
         counters: shown_counters(&after, unit),
         ranges,
+        lots: prove_lots(ports, &caller.scope, location_id, sku).await?,
     })
 }

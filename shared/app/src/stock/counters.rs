@@ -12,6 +12,15 @@ use crate::error::Result;
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::tenancy::TenantScope;
 
+/// Attribute: all that ever came in on hand.
+pub(super) const CAME_IN: &str = "came_in";
+/// Attribute: how often the lots were written.
+pub(super) const LOTS_VERSION: &str = "lots_version";
+/// Attribute: when a lot that is for sale is so no more, in epoch milliseconds.
+pub(super) const LOTS_DUE_AT: &str = "lots_due_at";
+/// Attribute of a stock item of which nobody has told yet how many lie there.
+const UNSYNCED: &str = "unsynced";
+
 /// Why stock moved: one ledger row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Movement {
@@ -40,6 +49,8 @@ pub struct Delta {
     pub in_transit: i64,
     /// Ordered from suppliers and not here yet (not part of on hand).
     pub on_order: i64,
+    /// Kept aside with its lot: recalled, or past its day (not part of on hand).
+    pub quarantined: i64,
 }
 
 impl Delta {
@@ -81,6 +92,7 @@ impl std::ops::AddAssign for Delta {
         self.damaged += other.damaged;
         self.in_transit += other.in_transit;
         self.on_order += other.on_order;
+        self.quarantined += other.quarantined;
     }
 }
 
@@ -94,6 +106,7 @@ impl std::ops::Neg for Delta {
             damaged: -self.damaged,
             in_transit: -self.in_transit,
             on_order: -self.on_order,
+            quarantined: -self.quarantined,
         }
     }
 }
@@ -138,6 +151,7 @@ pub fn stock_update_at(
     let taken = -delta.available();
     if taken > 0 {
         conditions.push(Condition::Ge("available", taken.into()));
+        conditions.push(no_lot_is_due(movement.at));
     } else if place == Place::First {
         changes.extend(identity_changes(scope, location_id, sku));
     }
@@ -166,6 +180,15 @@ pub fn stock_update_at(
         changes,
         condition: (!conditions.is_empty()).then_some(Condition::All(conditions)),
     }
+}
+
+/// That no lot of a stock item is past its day at `at` and counted as available nevertheless. What is not kept by
+/// lots lacks the attribute.
+pub(super) fn no_lot_is_due(at: Timestamp) -> Condition {
+    Condition::Any(vec![
+        Condition::Lacks(LOTS_DUE_AT),
+        Condition::Gt(LOTS_DUE_AT, at.as_millisecond().into()),
+    ])
 }
 
 /// What a count or a feed line says that a stock item is; `None` says nothing about it.
@@ -217,6 +240,7 @@ pub fn stock_set(
     changes.extend(target.reorder_point.map(|point| Change::Set("reorder_point", point.into())));
     changes.extend(target.incoming.map(|incoming| Change::Set("incoming", incoming.into())));
     changes.extend(target.unit.map(unit_change));
+    changes.extend(synced_change(seen.filter(|_| target.on_hand.is_some())));
     changes.extend(counter_changes(delta, delta.available() - (safety_stock - before.safety_stock)));
     changes.extend(movement_changes(movement, delta));
     let write = Write::Update {
@@ -255,6 +279,16 @@ pub fn unit_change(unit: Unit) -> Change {
     Change::Set("unit", unit.name().into())
 }
 
+/// Notes that nobody has told yet how many lie there.
+pub(super) fn unsynced_change() -> Change {
+    Change::Set(UNSYNCED, 1.into())
+}
+
+/// Notes that somebody has told how many lie there, where nobody had before.
+pub(super) fn synced_change(seen: Option<&Counters>) -> Option<Change> {
+    seen.filter(|seen| seen.unsynced).map(|_| Change::Remove(UNSYNCED))
+}
+
 /// The counters of a movement, and its number.
 pub(super) fn counter_changes(delta: Delta, available: i64) -> Vec<Change> {
     let mut changes = vec![
@@ -267,6 +301,9 @@ pub(super) fn counter_changes(delta: Delta, available: i64) -> Vec<Change> {
     // Most stock is never on its way anywhere: its item says nothing of it.
     changes.extend((delta.in_transit != 0).then_some(Change::Add("in_transit", delta.in_transit)));
     changes.extend((delta.on_order != 0).then_some(Change::Add("on_order", delta.on_order)));
+    changes.extend((delta.quarantined != 0).then_some(Change::Add("quarantined", delta.quarantined)));
+    // What a sale does not touch: whose lots what is on hand is of follows from it and from what came in ever.
+    changes.extend((delta.on_hand > 0).then_some(Change::Add(CAME_IN, delta.on_hand)));
     changes
 }
 
@@ -304,6 +341,10 @@ pub fn movement_changes(movement: &Movement, delta: Delta) -> Vec<Change> {
             0 => Change::Remove("last_on_order"),
             moved => Change::Set("last_on_order", moved.into()),
         },
+        match delta.quarantined {
+            0 => Change::Remove("last_quarantined"),
+            moved => Change::Set("last_quarantined", moved.into()),
+        },
     ];
     changes.push(match &movement.reason {
         Some(reason) => Change::Set("last_reason", reason.as_str().into()),
@@ -335,6 +376,14 @@ pub struct Counters {
     pub on_order: i64,
     /// What customers wait for; the first part alone counts it.
     pub backordered: i64,
+    /// Kept aside with its lot.
+    pub quarantined: i64,
+    /// All that ever came in on hand; only what is kept by lots asks.
+    pub came_in: i64,
+    /// How often its lots were written; 0: it is not kept by lots.
+    pub lots_version: i64,
+    /// Epoch milliseconds at which a lot that is for sale is so no more.
+    pub lots_due_at: Option<i64>,
     /// Count of changes: the sequence of the ledger.
     pub seq: i64,
     /// Number of the layout that stands ([`crate::stock::layout`]).
@@ -347,6 +396,9 @@ pub struct Counters {
     pub sync_version: Option<i64>,
     /// How the product is sold, where it is known.
     pub unit: Option<Unit>,
+    /// Whether nobody has told yet how many lie there: what stands here was entered for whoever took it
+    /// ([`crate::stock::unsynced`]).
+    pub unsynced: bool,
 }
 
 /// What the first part of a stock item remembers of the layouts it had; all 0 where it was never split.
@@ -377,6 +429,7 @@ impl Counters {
             damaged: self.damaged,
             in_transit: self.in_transit,
             on_order: self.on_order,
+            quarantined: self.quarantined,
         }
     }
 
@@ -422,6 +475,10 @@ impl Counters {
             in_transit: number("in_transit"),
             on_order: number("on_order"),
             backordered: number("backordered"),
+            quarantined: number("quarantined"),
+            came_in: number(CAME_IN),
+            lots_version: number(LOTS_VERSION),
+            lots_due_at: item.opt_number(LOTS_DUE_AT),
             seq: item.number("seq")?,
             layout: number("layout"),
             past: Layouts {
@@ -433,12 +490,18 @@ impl Counters {
             earliest_expiry: item.opt_number("earliest_expiry"),
             sync_version: item.opt_number("sync_version"),
             unit: item.opt_text("unit").and_then(Unit::parse),
+            unsynced: item.opt_number(UNSYNCED).is_some(),
         })
     }
 
     /// Whether a hold on it may have expired by `now`.
     pub fn may_have_expired_holds(&self, now: Timestamp) -> bool {
         self.earliest_expiry.is_some_and(|earliest| earliest <= now.as_millisecond())
+    }
+
+    /// Whether a lot of it is past its day at `now`, and counted as available nevertheless.
+    pub fn has_lots_due(&self, now: Timestamp) -> bool {
+        self.lots_due_at.is_some_and(|due| due <= now.as_millisecond())
     }
 
     /// A number of this stock item as a client reads it.

@@ -1,7 +1,10 @@
 //! Exceptions: tasks for people, where the books and the shop disagree. One is opened
-//! - where a count or a raised safety stock left less than is promised (`below_promised`, one per stock item);
+//! - where a count, a raised safety stock, or a lot that was recalled or is past its day left less than is promised
+//!   (`below_promised`, one per stock item);
 //!   a later count or feed line that finds enough closes it by itself;
 //! - where a register that was cut off sold more than there was (`oversold_offline`, one per order and SKU);
+//! - where goods were sold or held before anybody told their stock, as policies allow it (`unsynced_stock`, one per
+//!   order or reservation and SKU);
 //! - where such a register, or another system, gave a coupon or promotion more often than its limit allows
 //!   (`uses_above_limit`, one per order and coupon or promotion);
 //! - where what stock says of itself differs (`difference`, see [`crate::stock::reconciliation`]).
@@ -30,6 +33,7 @@ use crate::stock::index_page::IndexList;
 use crate::stock::reconciliation::{Cause, DIFFERENCE, Finding, MOVEMENTS, findings_of};
 use crate::stock::references::check_location_id;
 use crate::stock::request_identity::{self, fingerprint, key_reused, request_number};
+use crate::stock::taken_beyond::{Beyond, Taker};
 use crate::stock::update::REASON_CHARS_MAX;
 use crate::tenancy::{Caller, TenantScope};
 
@@ -38,15 +42,11 @@ const COUPON: &str = "coupon_code";
 /// Attribute of an exception that names a promotion.
 const PROMOTION: &str = "promotion_id";
 
-/// Goods that were sold offline and were not there.
+/// Goods that were taken and were not there.
 #[derive(Debug, Clone, Copy)]
 pub struct Oversold<'a> {
-    /// Order.
-    pub order_id: &'a str,
-    /// Register that sold them.
-    pub register_id: &'a str,
-    /// Who sold them.
-    pub employee_id: &'a str,
+    /// Who took them, and why that was let be.
+    pub taker: Taker<'a>,
     /// Where.
     pub location_id: &'a str,
     /// What.
@@ -55,10 +55,6 @@ pub struct Oversold<'a> {
     pub unit: Unit,
     /// How many more, in thousandths.
     pub quantity: i64,
-    /// When they were sold, as the register tells it.
-    pub at: Timestamp,
-    /// Our time.
-    pub now: Timestamp,
     /// A number of this write, so that no other is like it.
     pub number: i64,
 }
@@ -88,9 +84,9 @@ pub struct AboveLimit<'a> {
     pub now: Timestamp,
 }
 
-/// Id of the exception of goods that an order oversold.
-pub fn oversold_id(order_id: &str, sku: &str) -> String {
-    derived_id("x", &["oversold_offline", order_id, sku])
+/// Id of the exception of goods that an order, or a reservation, took and that were not there.
+pub fn oversold_id(beyond: Beyond, reference: &str, sku: &str) -> String {
+    derived_id("x", &[beyond.name(), reference, sku])
 }
 
 /// Id of the exception of a stock item of which less is there than is promised.
@@ -124,21 +120,22 @@ fn of_goods(sku: &str, unit: Option<Unit>) -> impl Iterator<Item = Change> {
     std::iter::once(Change::Set("sku", sku.into())).chain(unit)
 }
 
-/// Opens the exception of goods that were sold offline and were not there, or adds to it: written in the
-/// transaction of the movement that enters them.
+/// Opens the exception of goods that were taken and were not there, or adds to it: written in the transaction of the
+/// movement that enters them.
 pub fn oversold_write(scope: &TenantScope, sold: &Oversold<'_>) -> Write {
-    let id = oversold_id(sold.order_id, sold.sku);
-    let mut changes = opened(scope, &id, "oversold_offline", sold.location_id, sold.now);
+    let taker = &sold.taker;
+    let id = oversold_id(taker.beyond, taker.reference, sold.sku);
+    let mut changes = opened(scope, &id, taker.beyond.name(), sold.location_id, taker.now);
     changes.extend(of_goods(sold.sku, Some(sold.unit)));
     changes.extend([
         Change::Add("quantity", sold.quantity),
-        Change::Set("reference", sold.order_id.into()),
-        Change::Set("order_id", sold.order_id.into()),
-        Change::Set("register_id", sold.register_id.into()),
-        Change::Set("employee_id", sold.employee_id.into()),
-        Change::Set("occurred_at", sold.at.as_millisecond().into()),
+        Change::Set("reference", taker.reference.into()),
+        Change::Set("employee_id", taker.employee_id.into()),
+        Change::Set("occurred_at", taker.at.as_millisecond().into()),
         Change::Set("number", sold.number.into()),
     ]);
+    changes.extend(taker.order_id.map(|order_id| Change::Set("order_id", order_id.into())));
+    changes.extend(taker.register_id.map(|register_id| Change::Set("register_id", register_id.into())));
     Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition: None }
 }
 
@@ -190,6 +187,7 @@ fn kind_of(item: &Item) -> Result<ExceptionKind> {
     match item.text("kind")? {
         "oversold_offline" => Ok(ExceptionKind::OversoldOffline),
         "below_promised" => Ok(ExceptionKind::BelowPromised),
+        "unsynced_stock" => Ok(ExceptionKind::UnsyncedStock),
         "uses_above_limit" => Ok(ExceptionKind::UsesAboveLimit),
         DIFFERENCE => Ok(ExceptionKind::Difference),
         other => Err(Error::Bug(format!("unknown kind of exception {other}"))),

@@ -74,6 +74,7 @@ impl Recipe {
             incoming: none.clone(),
             in_transit: none.clone(),
             damaged: none.clone(),
+            quarantined: None,
             safety_stock: none.clone(),
             reorder_point: none,
             // A kit is waited for by its components.

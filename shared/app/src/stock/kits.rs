@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tillstream_contracts::inventory::{ReserveLine, ReservedComponent, ReservedKit};
+use tillstream_contracts::inventory::{ReservedComponent, ReservedKit};
 use tillstream_domain::compact;
 use tillstream_domain::kit::KitPart;
 use tillstream_domain::product::Product;
 use tillstream_domain::quantity::{Quantity, Unit};
 
 use crate::catalog::kits::{Components, require_sellable};
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::reservation_item::{HeldLine, OfLines};
 use crate::tenancy::TenantScope;
@@ -215,17 +215,40 @@ impl Goods {
         }
     }
 
-    /// The kits among the lines of a request, those of one location and kit added up.
+    /// As [`Self::taken`], of the line at a position.
+    ///
+    /// # Errors
+    /// 422 `sku_not_stocked` for a kit of which stock is kept of no component.
+    pub(super) fn taken_by_line<'a>(
+        &'a self,
+        position: usize,
+        sku: &'a str,
+        quantity: Quantity,
+    ) -> Result<Vec<(&'a str, Quantity, Unit)>> {
+        let taken = self.taken(sku, quantity);
+        if taken.is_empty() {
+            let message = format!("kit {sku} is made of nothing that stock is kept of");
+            return Err(Refusal::field(format!("lines[{position}].sku"), "sku_not_stocked", message).into());
+        }
+        Ok(taken)
+    }
+
+    /// What one of a SKU takes, if it is a kit.
+    pub(super) fn parts(&self, sku: &str) -> Option<&[KitPart]> {
+        self.kits.get(sku).map(Vec::as_slice)
+    }
+
+    /// The kits among some lines (location, SKU and how many), those of one location and kit added up.
     pub(super) fn kit_lines<'a>(
         &self,
-        lines: impl Iterator<Item = (&'a ReserveLine, Quantity)>,
+        lines: impl Iterator<Item = (&'a str, &'a str, Quantity)>,
     ) -> Vec<KitLine> {
         let mut kits = BTreeMap::<(&str, &str), KitLine>::new();
-        for (line, quantity) in lines {
-            let Some(parts) = self.kits.get(&line.sku) else { continue };
-            let kit = kits.entry((&line.location_id, &line.sku)).or_insert_with(|| KitLine {
-                location_id: line.location_id.clone(),
-                sku: line.sku.clone(),
+        for (location_id, sku, quantity) in lines {
+            let Some(parts) = self.kits.get(sku) else { continue };
+            let kit = kits.entry((location_id, sku)).or_insert_with(|| KitLine {
+                location_id: location_id.to_owned(),
+                sku: sku.to_owned(),
                 quantity: Quantity::ZERO,
                 parts: parts.clone(),
                 commits: Vec::new(),

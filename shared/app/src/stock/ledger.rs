@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::database::{Item, Key, Range, Table};
+use crate::database::{Item, Key, Range, Table, Write};
 use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::stock::change_feed;
 use crate::stock::counters::{Counters, Delta};
+use crate::stock::lots::trace;
 use crate::tenancy::TenantScope;
 
 /// Kind of the row that stands for movements whose own rows were lost.
@@ -72,12 +73,14 @@ impl LedgerRow {
             .with("delta_damaged", self.delta.damaged)
             .with_some("delta_in_transit", some(self.delta.in_transit))
             .with_some("delta_on_order", some(self.delta.on_order))
+            .with_some("delta_quarantined", some(self.delta.quarantined))
             .with("on_hand", self.after.on_hand)
             .with("reserved", self.after.reserved)
             .with("available", self.after.available)
             .with("damaged", self.after.damaged)
             .with_some("in_transit", some(self.after.in_transit))
             .with_some("on_order", some(self.after.on_order))
+            .with_some("quarantined", some(self.after.quarantined))
             .with("safety_stock", self.after.safety_stock)
             .with_some("unit", self.after.unit.map(|unit| unit.name())))
     }
@@ -104,6 +107,7 @@ impl LedgerRow {
                 damaged: item.number("delta_damaged")?,
                 in_transit: item.opt_number("delta_in_transit").unwrap_or(0),
                 on_order: item.opt_number("delta_on_order").unwrap_or(0),
+                quarantined: item.opt_number("delta_quarantined").unwrap_or(0),
             },
             after: Counters::of(item)?,
         })
@@ -160,11 +164,12 @@ pub fn ledger_rows(old: Option<&Item>, new: Option<&Item>) -> Result<Option<Item
             damaged: new.number("last_damaged")?,
             in_transit: new.opt_number("last_in_transit").unwrap_or(0),
             on_order: new.opt_number("last_on_order").unwrap_or(0),
+            quarantined: new.opt_number("last_quarantined").unwrap_or(0),
         },
         after,
     };
     let scope = TenantScope::from_own_record(new.text("tenant_id")?);
-    row.item(&scope).map(Some)
+    trace::with_lots(row.item(&scope)?, old, new).map(Some)
 }
 
 /// Records rows, each as [`ledger_rows`] made it, and notes for the change feed whose they are. A row that was recorded before is written again as it was.
@@ -179,6 +184,15 @@ pub async fn record(ports: &Ports, rows: Vec<Item>) -> Result<()> {
     let by_key =
         rows.into_iter().map(|row| Ok((Key::of(&row)?, row))).collect::<Result<BTreeMap<Key, Item>>>()?;
     let rows: Vec<Item> = by_key.into_values().collect();
-    ports.database.put_many(Table::Ledger, rows.clone()).await?;
+    let (mut all, mut of_stock) = (rows.clone(), Vec::new());
+    for row in &rows {
+        let traces = trace::traces(row)?;
+        all.extend(traces.of_lots);
+        of_stock.extend(traces.of_reference);
+    }
+    ports.database.put_many(Table::Ledger, all).await?;
+    for item in of_stock {
+        ports.database.write(Write::Put { table: Table::Stock, item, condition: None }).await?;
+    }
     change_feed::note_rows(ports, &rows).await
 }

@@ -18,6 +18,7 @@ use crate::stock::change_feed;
 use crate::stock::counters::{Counters, Delta};
 use crate::stock::ledger::{GAP_CLOSED, LedgerRow, some};
 use crate::stock::listing::{Among, Position, StockName, stock_names};
+use crate::stock::lots::trace;
 use crate::stock::noticed;
 use crate::tenancy::{Stores, TenantScope};
 
@@ -69,6 +70,7 @@ impl Head {
                 damaged: item.number("damaged")?,
                 in_transit: item.opt_number("in_transit").unwrap_or(0),
                 on_order: item.opt_number("on_order").unwrap_or(0),
+                quarantined: item.opt_number("quarantined").unwrap_or(0),
             },
             missed_through: item.opt_number("missed_through"),
             missed_at: item.opt_number("missed_at").unwrap_or(0),
@@ -84,6 +86,7 @@ impl Head {
             .with("damaged", self.after.damaged)
             .with_some("in_transit", some(self.after.in_transit))
             .with_some("on_order", some(self.after.on_order))
+            .with_some("quarantined", some(self.after.quarantined))
             .with_some("missed_through", self.missed_through)
             .with_some("missed_at", self.missed_through.map(|_| self.missed_at));
         // Two walks that meet must not close the same gap differently.
@@ -168,6 +171,7 @@ pub async fn close_gaps(
                 damaged: known.damaged,
                 in_transit: known.in_transit,
                 on_order: known.on_order,
+                quarantined: known.quarantined,
                 // A row does not say by how much safety stock moved; what holds after it held before,
                 // unless one of the lost movements or this one set it.
                 safety_stock: row.after.safety_stock,
@@ -220,7 +224,12 @@ async fn write_head(
     // nothing came meanwhile, so both go together wherever they fit.
     let mut writes = vec![head.write(scope, ledger, before)];
     for gap in &gaps {
-        writes.push(Write::Put { table: Table::Ledger, item: gap.item(scope)?, condition: None });
+        let item = trace::of_gap(ports, scope, gap).await?;
+        for trace in trace::traces(&item)?.of_lots {
+            let put = Write::Put { table: Table::Ledger, item: trace, condition: None };
+            ports.database.write(put).await?;
+        }
+        writes.push(Write::Put { table: Table::Ledger, item, condition: None });
     }
     match ports.database.transact(writes).await {
         Ok(()) => Ok(closed),

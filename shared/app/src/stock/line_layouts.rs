@@ -10,6 +10,7 @@ use crate::ports::Ports;
 use crate::stock::counters::Counters;
 use crate::stock::expiry::free_enough;
 use crate::stock::layout::{LAYOUT_WHOLE, Place, parts_in};
+use crate::stock::lots::due::keep_aside_if_due;
 use crate::stock::reservation_item::HeldPart;
 use crate::stock::split::{LaidOut, merge, parts_for, split};
 use crate::stock::take::{EmptyParts, Share, Taken, take};
@@ -171,6 +172,10 @@ impl<'a> Layouts<'a> {
         place: Place,
         seen: Option<Counters>,
     ) -> Result<Taken> {
+        let (name, now) = ((line.location_id.as_str(), line.sku.as_str()), self.ports.environment.now());
+        if keep_aside_if_due(self.ports, self.scope, name, seen.as_ref(), now).await? {
+            return Ok(Taken::Again("lots past their day were kept aside".to_owned()));
+        }
         let expected = self.layouts.get(at).copied().unwrap_or(LAYOUT_WHOLE);
         let stands = seen.filter(|seen| seen.layout == expected);
         if let Some(seen) = stands.filter(|seen| seen.available >= line.quantity.thousandths()) {
@@ -188,7 +193,6 @@ impl<'a> Layouts<'a> {
         }
         // Another layout stands, or this part is short.
         let layout = seen.map_or(expected, |seen| if place.part() == 0 { seen.layout } else { expected });
-        let name = (line.location_id.as_str(), line.sku.as_str());
         let taken = take(self.ports, self.scope, name, line.quantity, layout).await?;
         match &taken {
             Taken::Shares(shares, empty) => {

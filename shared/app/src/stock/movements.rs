@@ -4,8 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 use tillstream_contracts::inventory::{
-    MovementCounters, MovementDelta, MovementQuery, StockMovement, StockMovementPage,
+    LotMovement, MovementCounters, MovementDelta, MovementQuery, StockMovement, StockMovementPage,
 };
+use tillstream_domain::lot_book::LotChange;
 use tillstream_domain::quantity::Unit;
 
 use crate::cursor::{PagedQuery, limit};
@@ -14,6 +15,7 @@ use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::counters::{Counters, Delta, shown};
 use crate::stock::ledger::{LedgerRow, rows};
+use crate::stock::lots::trace::lot_changes_of;
 use crate::stock::references::{check_location_id, check_sku_form};
 use crate::tenancy::{Caller, TenantScope};
 
@@ -25,6 +27,7 @@ pub(super) fn shown_delta(delta: &Delta, unit: Option<Unit>) -> MovementDelta {
         damaged: shown(delta.damaged, unit),
         in_transit: shown(delta.in_transit, unit),
         on_order: shown(delta.on_order, unit),
+        quarantined: (delta.quarantined != 0).then(|| shown(delta.quarantined, unit)),
     }
 }
 
@@ -37,6 +40,7 @@ pub(super) fn shown_counters(counters: &Counters, unit: Option<Unit>) -> Movemen
         damaged: shown(counters.damaged, unit),
         in_transit: shown(counters.in_transit, unit),
         on_order: shown(counters.on_order, unit),
+        quarantined: (counters.quarantined != 0).then(|| shown(counters.quarantined, unit)),
         safety_stock: shown(counters.safety_stock, unit),
     }
 }
@@ -81,7 +85,7 @@ pub async fn list(ports: &Ports, caller: &Caller, query: &MovementQuery) -> Resu
             })
             .await?;
         for item in &page.items {
-            items.push(shown_row(LedgerRow::of(item)?));
+            items.push(shown_row(LedgerRow::of(item)?, &lot_changes_of(item)?));
         }
         after = match (page.next, page.items.last()) {
             (Some(_), Some(last)) => Some(Key::of(last)?.sk().to_owned()),
@@ -131,7 +135,17 @@ struct Position {
     after: Option<String>,
 }
 
-fn shown_row(row: LedgerRow) -> StockMovement {
+/// What lots changed by, as a client reads it.
+pub(super) fn shown_lots(changes: &[LotChange], unit: Option<Unit>) -> Vec<LotMovement> {
+    let one = |change: &LotChange| LotMovement {
+        lot_id: change.lot_id.clone(),
+        on_hand: shown(change.on_hand, unit),
+        quarantined: (change.quarantined != 0).then(|| shown(change.quarantined, unit)),
+    };
+    changes.iter().map(one).collect()
+}
+
+fn shown_row(row: LedgerRow, lots: &[LotChange]) -> StockMovement {
     let unit = row.after.unit;
     StockMovement {
         part: (row.part > 0).then_some(row.part),
@@ -144,5 +158,6 @@ fn shown_row(row: LedgerRow) -> StockMovement {
         actor: row.actor,
         at: row.at,
         reason: row.reason,
+        lots: shown_lots(lots, unit),
     }
 }

@@ -16,6 +16,7 @@ use crate::stock::kit_levels::{self, kit_of};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::listing::{Among, Position, StockName, stock_names};
 use crate::stock::long_reservations::fate::{Fate, fates};
+use crate::stock::lots::due::{due_quantity, keep_aside_if_due};
 use crate::stock::references::{check_location_id, check_sku_form, location_not_found};
 use crate::stock::standing::{standing, standings};
 use crate::tenancy::{Caller, TenantScope};
@@ -34,6 +35,7 @@ pub fn level(location_id: &str, sku: &str, counters: &Counters) -> StockLevel {
         incoming: counters.shown(counters.coming()),
         in_transit: counters.shown(counters.in_transit),
         damaged: counters.shown(counters.damaged),
+        quarantined: (counters.quarantined != 0).then(|| counters.shown(counters.quarantined)),
         safety_stock: counters.shown(counters.safety_stock),
         reorder_point: counters.shown(counters.reorder_point),
         backordered: (counters.backordered != 0).then(|| counters.shown(counters.backordered)),
@@ -92,7 +94,10 @@ pub(super) async fn fresh_counters(
         let found = standing(database, &caller.scope, location_id, sku, LAYOUT_WHOLE).await?;
         Ok::<_, Error>(found.map(|found| found.total()))
     };
-    let counters = read().await?;
+    let mut counters = read().await?;
+    if keep_aside_if_due(ports, &caller.scope, (location_id, sku), counters.as_ref(), now).await? {
+        counters = read().await?;
+    }
     if counters.is_some_and(|counters| counters.may_have_expired_holds(now)) {
         let freed = free_enough(ports, &caller.scope, (location_id, sku), 1, now).await?;
         if !freed.left {
@@ -258,8 +263,8 @@ async fn page(
     }
 }
 
-/// Counters of many items, expired holds counted as free without writing.
-pub(super) async fn read_many(
+/// Counters of many items, expired holds counted as free and lots past their day as kept aside without writing.
+pub(crate) async fn read_many(
     ports: &Ports,
     scope: &TenantScope,
     names: Vec<StockName>,
@@ -272,6 +277,12 @@ pub(super) async fn read_many(
         names.into_iter().zip(found).filter_map(|(name, found)| Some((name, found?))).collect();
     try_join_all(read.into_iter().map(|(name, found)| async move {
         let mut counters = found.total();
+        if counters.has_lots_due(now) {
+            let due = due_quantity(database, scope, (&name.location_id, &name.sku), now).await?;
+            counters.on_hand -= due;
+            counters.available -= due;
+            counters.quarantined += due;
+        }
         if counters.may_have_expired_holds(now) {
             let mut sum = 0;
             for partition in 0..found.hold_partitions() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tillstream_domain::identifier::{check_id, check_sku};
+use tillstream_domain::location::Location;
 use tillstream_domain::product::Product;
 
 use crate::catalog::items::{catalog_get, location_if_any, product_if_any};
@@ -25,6 +26,12 @@ pub(super) fn check_sku_form(field: &str, sku: &str) -> Result<()> {
 /// 404: no such location.
 pub(super) fn location_not_found(location_id: &str) -> Refusal {
     Refusal::not_found("location_not_found", format!("there is no location {location_id}"))
+}
+
+/// 422: a line that must say where does not.
+pub(super) fn location_required(position: usize) -> Refusal {
+    let message = "say where; only a reservation may leave it out, of all lines, and send sourcing";
+    Refusal::field(format!("lines[{position}].location_id"), "location_required", message)
 }
 
 /// The products of `skus`, after checking that every one is there and has stock of its own, and every location
@@ -57,6 +64,20 @@ pub(super) async fn resolve_kits_too(
     skus: &[&str],
     field: impl Fn(&str) -> String,
 ) -> Result<BTreeMap<String, Product>> {
+    resolve_both(ports, scope, locations, skus, field).await.map(|(_, products)| products)
+}
+
+/// As [`resolve_kits_too`], with the locations by position.
+///
+/// # Errors
+/// Those of [`resolve_kits_too`].
+pub(super) async fn resolve_both(
+    ports: &Ports,
+    scope: &TenantScope,
+    locations: &[&str],
+    skus: &[&str],
+    field: impl Fn(&str) -> String,
+) -> Result<(Vec<Location>, BTreeMap<String, Product>)> {
     let gets: Vec<Get> = locations
         .iter()
         .map(|id| scope.location(id))
@@ -70,10 +91,10 @@ pub(super) async fn resolve_kits_too(
         found = ports.database.get_many(strong).await?;
     }
     let mut found = found.into_iter();
+    let mut places = Vec::with_capacity(locations.len());
     for id in locations {
-        if location_if_any(found.next().flatten().as_ref())?.is_none() {
-            return Err(location_not_found(id).into());
-        }
+        let place = location_if_any(found.next().flatten().as_ref())?;
+        places.push(place.ok_or_else(|| location_not_found(id))?);
     }
     let mut products = BTreeMap::new();
     for (sku, item) in skus.iter().zip(found) {
@@ -87,5 +108,5 @@ pub(super) async fn resolve_kits_too(
         }
         products.insert((*sku).to_owned(), product);
     }
-    Ok(products)
+    Ok((places, products))
 }

@@ -15,6 +15,7 @@ use crate::stock::counters::{Counters, Movement};
 use crate::stock::holds::{Ending, EndingWrite, Hold, Located, end_holds, has_moved, locate, standing_lines};
 use crate::stock::kits::{held_for_kits, kits_taking, taken_by};
 use crate::stock::long_reservations;
+use crate::stock::references::location_required;
 use crate::stock::request_identity::fingerprint;
 pub use crate::stock::request_identity::request_number;
 pub use crate::stock::reservation_item::KeyedRequest;
@@ -220,7 +221,7 @@ impl Action<'_> {
 /// # Errors
 /// 403, 404 `reservation_not_found`, 409 `reservation_not_active`, `reservation_expired`, `commit_above_held`,
 /// `too_many_commits` or `insufficient_stock` (a count found less than is held), 422 `lines_out_of_range`,
-/// `line_not_reserved`, `quantity_invalid` or `idempotency_key_reused`.
+/// `location_required`, `line_not_reserved`, `quantity_invalid` or `idempotency_key_reused`.
 pub async fn commit(
     ports: &Ports,
     caller: &Caller,
@@ -264,7 +265,7 @@ impl Named {
 /// what is held for kits is not taken by naming a component.
 ///
 /// # Errors
-/// 409 `commit_above_held`; 422 `line_not_reserved`, `quantity_invalid`.
+/// 409 `commit_above_held`; 422 `location_required`, `line_not_reserved`, `quantity_invalid`.
 fn sold(reservation: &Reservation, lines: &[ReserveLine]) -> Result<Option<SoldInPart>> {
     let mut by_line = Named::of(reservation.lines.len());
     let mut by_kit = Named::of(reservation.kits.len());
@@ -272,7 +273,8 @@ fn sold(reservation: &Reservation, lines: &[ReserveLine]) -> Result<Option<SoldI
         let field = |name: &str| format!("lines[{position}].{name}");
         let invalid = |e: QuantityError| Refusal::field(field("quantity"), "quantity_invalid", e.to_string());
         let quantity = |unit| line.quantity.resolve(unit).and_then(Quantity::positive).map_err(invalid);
-        let ReserveLine { sku, location_id, .. } = line;
+        let Some(location_id) = &line.location_id else { return Err(location_required(position).into()) };
+        let sku = &line.sku;
         let kit = reservation.kits.iter().position(|kit| kit.location_id == *location_id && kit.sku == *sku);
         if let Some(at) = kit {
             by_kit.add(at, quantity(Unit::Piece)?, position);

@@ -1,5 +1,6 @@
 //! Making a reservation: all lines or none. What fits one transaction is held in one; more is held chunk by chunk
-//! ([`crate::stock::long_reservations`]).
+//! ([`crate::stock::long_reservations`]). Where lines leave open from where, that is planned first
+//! ([`crate::stock::sourcing`]).
 
 use std::collections::BTreeSet;
 
@@ -18,7 +19,9 @@ use crate::stock::long_reservations;
 use crate::stock::request_identity::{derived_id, fingerprint, key_reused, request_number};
 use crate::stock::reservation_item::{AppliedKey, HeldLine, KeyedRequest, Reservation, State};
 use crate::stock::shortage::{Shortage, insufficient_stock};
+use crate::stock::sourcing;
 use crate::stock::split::make_whole;
+use crate::stock::unsynced;
 pub use crate::stock::wanted::{PAIRS_MAX, REQUEST_LINES_MAX};
 use crate::stock::wanted::{Wanted, add_up, check};
 use crate::tenancy::{Caller, TenantScope};
@@ -121,8 +124,8 @@ pub(super) async fn refused_for(
 ///
 /// # Errors
 /// 403 where a location is out of reach; 404 `location_not_found`; 409 `insufficient_stock` or
-/// `reservation_exists`; 422 for a line, id or time that is not valid, a kit that cannot be made of its components,
-/// `variant_required`, and `idempotency_key_reused`.
+/// `reservation_exists`; 422 for a line, id, time or sourcing that is not valid, a kit that cannot be made of its
+/// components, `variant_required`, and `idempotency_key_reused`.
 pub async fn reserve(
     ports: &Ports,
     caller: &Caller,
@@ -147,13 +150,12 @@ pub async fn reserve(
     {
         return answer_of_standing(&standing, &keyed);
     }
-    let (wanted, kits, catalogue_was_read) = add_up(ports, caller, request, now).await?;
     let reservation = Reservation {
         id,
         state: State::Active,
         version: 1,
-        lines: wanted.iter().map(held_line).collect(),
-        kits,
+        lines: Vec::new(),
+        kits: Vec::new(),
         expires_at,
         created_at: now,
         created_by: caller.subject.clone(),
@@ -170,10 +172,71 @@ pub async fn reserve(
         long: None,
         backorder_id: None,
     };
-    if wanted.len() > LINES_MAX {
-        return long_reservations::reserve(ports, caller, &wanted, &reservation, &keyed, now).await;
+    if let Some(sourcing) = &request.sourcing {
+        return sourcing::reserve(ports, caller, request, sourcing, &reservation, &keyed).await;
     }
-    reserve_at_once(ports, caller, &wanted, reservation, &keyed, catalogue_was_read).await
+    let (wanted, kits, catalogue_was_read) = add_up(ports, caller, request, now).await?;
+    let mut making = Making {
+        ports,
+        caller,
+        reservation: &reservation,
+        keyed: &keyed,
+        attempts: Attempts::new(ports.environment.as_ref()),
+        catalogue_was_read,
+        may_enter: true,
+    };
+    match making.make((&wanted, &kits)).await? {
+        Made::Answer(answer) => Ok(answer),
+        Made::Short(short) => Err(refused_for(ports, caller, (&wanted, &kits), &short).await?),
+    }
+}
+
+/// What came of an attempt to make a reservation.
+pub(super) enum Made {
+    /// It is there.
+    Answer(Answer),
+    /// Of these lines, by position, there is too little, of which so much is there.
+    Short(Vec<(usize, Option<Counters>)>),
+}
+
+/// A reservation that is to be made.
+pub(super) struct Making<'a> {
+    pub ports: &'a Ports,
+    pub caller: &'a Caller,
+    /// What it is to be, but for its lines and kits.
+    pub reservation: &'a Reservation,
+    /// The request.
+    pub keyed: &'a KeyedRequest<'a>,
+    /// How long it goes on.
+    pub attempts: Attempts<'a>,
+    /// Whether the catalogue was read for it.
+    pub catalogue_was_read: bool,
+    /// Whether what is missing is entered where policies allow it ([`unsynced`]).
+    pub may_enter: bool,
+}
+
+impl Making<'_> {
+    /// Makes it of these lines, all or none. `kits`: those among what was asked for, of which the components are among
+    /// the lines.
+    ///
+    /// # Errors
+    /// 409 `reservation_exists`; 422 `idempotency_key_reused`; [`Error::Retryable`] when the time is up.
+    pub(super) async fn make(&mut self, (wanted, kits): (&[Wanted], &[KitLine])) -> Result<Made> {
+        if wanted.len() > LINES_MAX {
+            return long_reservations::reserve(self, (wanted, kits)).await;
+        }
+        reserve_at_once(self, (wanted, kits)).await
+    }
+
+    /// Enters what is short where nobody has told its stock and policies allow it. Answers whether it is worth another
+    /// look.
+    ///
+    /// # Errors
+    /// As the database.
+    pub(super) async fn enter(&self, wanted: &[Wanted], short: &[(usize, Option<Counters>)]) -> Result<bool> {
+        let (scope, now) = (&self.caller.scope, self.reservation.created_at);
+        Ok(self.may_enter && unsynced::enter(self.ports, scope, wanted, short, self.reservation, now).await?)
+    }
 }
 
 fn held_line(line: &Wanted) -> HeldLine {
@@ -188,15 +251,11 @@ fn held_line(line: &Wanted) -> HeldLine {
 }
 
 /// Holds all lines in one transaction.
-async fn reserve_at_once(
-    ports: &Ports,
-    caller: &Caller,
-    wanted: &[Wanted],
-    mut reservation: Reservation,
-    keyed: &KeyedRequest<'_>,
-    catalogue_was_read: bool,
-) -> Result<Answer> {
-    let now = reservation.created_at;
+async fn reserve_at_once(making: &mut Making<'_>, (wanted, kits): (&[Wanted], &[KitLine])) -> Result<Made> {
+    let (ports, caller, keyed) = (making.ports, making.caller, making.keyed);
+    let now = making.reservation.created_at;
+    let lines = wanted.iter().map(held_line).collect();
+    let mut reservation = Reservation { lines, kits: kits.to_vec(), ..making.reservation.clone() };
     let movement = Movement {
         kind: "hold",
         reference: reservation.id.clone(),
@@ -205,7 +264,6 @@ async fn reserve_at_once(
         reason: None,
     };
     let mut nothing_expired = BTreeSet::new();
-    let mut attempts = Attempts::new(ports.environment.as_ref());
     let mut layouts = Layouts::new(ports, &caller.scope, wanted);
     loop {
         let places = layouts.places(wanted);
@@ -219,28 +277,32 @@ async fn reserve_at_once(
         if let Some(item) = read.next().flatten() {
             let header = Reservation::of(&item)?;
             if let Some(standing) = long_reservations::at_rest(ports, &caller.scope, header, now).await? {
-                return answer_of_standing(&standing, keyed);
+                return answer_of_standing(&standing, keyed).map(Made::Answer);
             }
-            attempts.at_once("a reservation of this id was given up")?;
+            making.attempts.at_once("a reservation of this id was given up")?;
             continue;
         }
         let shares = match layouts.look_at(wanted, &places, read).await? {
             Looked::All(shares) => shares,
             Looked::Again(why) => {
-                attempts.after_a_wait(&why).await?;
+                making.attempts.after_a_wait(&why).await?;
                 continue;
             }
             Looked::Short(short) => {
                 if free_short(ports, &caller.scope, wanted, &short, &mut nothing_expired, now).await? {
-                    attempts.at_once("expired holds were freed")?;
+                    making.attempts.at_once("expired holds were freed")?;
                     continue;
                 }
                 // A batch is not read at one moment: what is short may have gone to this very request.
                 if header_of(ports, &caller.scope, &reservation.id).await?.is_some() {
-                    attempts.at_once("the reservation is there")?;
+                    making.attempts.at_once("the reservation is there")?;
                     continue;
                 }
-                return Err(refused_for(ports, caller, (wanted, &reservation.kits), &short).await?);
+                if making.enter(wanted, &short).await? {
+                    making.attempts.at_once("stock that nobody has told was entered")?;
+                    continue;
+                }
+                return Ok(Made::Short(short));
             }
         };
         if shares.iter().map(Vec::len).sum::<usize>() > LINES_MAX {
@@ -249,7 +311,7 @@ async fn reserve_at_once(
             if let Some((line, _)) = most {
                 make_whole(ports, &caller.scope, &line.location_id, &line.sku).await?;
             }
-            attempts.at_once("stock was split over too many parts")?;
+            making.attempts.at_once("stock was split over too many parts")?;
             continue;
         }
         for (line, shares) in reservation.lines.iter_mut().zip(&shares) {
@@ -265,23 +327,24 @@ async fn reserve_at_once(
         }
         match ports.database.transact(writes).await {
             Ok(()) => {
-                if catalogue_was_read {
+                if making.catalogue_was_read {
                     layouts.note_units(wanted, now);
                 }
-                return Ok(Answer { reservation: reservation.shown(now), replayed: false });
+                let reservation = reservation.shown(now);
+                return Ok(Made::Answer(Answer { reservation, replayed: false }));
             }
             // The header is there (our own write or a twin of it), the stock went or was laid out anew, or
             // the earliest expiry was guessed wrong: what we read next tells which.
             Err(DatabaseError::Cancelled(reasons))
                 if reasons.iter().any(|r| matches!(r, Cancellation::ConditionFailed(_))) =>
             {
-                attempts.at_once("the stock changed while it was reserved")?;
+                making.attempts.at_once("the stock changed while it was reserved")?;
             }
             Err(error) if error.is_transient() => {
                 if let DatabaseError::Cancelled(reasons) = &error {
                     layouts.lost(wanted, &shares, reasons, &line_of).await?;
                 }
-                attempts.after_a_wait("reserving").await?;
+                making.attempts.after_a_wait("reserving").await?;
             }
             Err(error) => return Err(error.into()),
         }

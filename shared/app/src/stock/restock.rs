@@ -6,16 +6,19 @@ use tillstream_domain::quantity::{Quantity, Unit};
 
 use crate::catalog::suppliers;
 use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Item, Table, Write};
-use crate::error::{Refusal, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::fields::text;
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Delta, Movement, shown, stock_update, unit_change};
 use crate::stock::exceptions::exception_write;
 use crate::stock::layout::LAYOUT_WHOLE;
+use crate::stock::listing::StockName;
+use crate::stock::lots::{LotStock, Named, Said, Taking, named};
 use crate::stock::read::level;
 use crate::stock::references::{check_location_id, check_sku_form, resolve};
 use crate::stock::request_identity::{derived_id, fingerprint, key_reused, request_number, sender};
+use crate::stock::split::make_whole;
 use crate::stock::standing::standing;
 use crate::stock::update::REASON_CHARS_MAX;
 use crate::tenancy::Caller;
@@ -71,7 +74,8 @@ fn answer_again(record: &Item, fingerprint: &str, number: i64) -> Result<Answer>
 ///
 /// # Errors
 /// 403 `store_out_of_reach`; 404 `location_not_found`; 422 for what is not valid, `quantity_invalid`, `sku_unknown`,
-/// `sku_not_stocked`, `supplier_unknown`, `idempotency_key_reused`.
+/// `sku_not_stocked`, `supplier_unknown`, `sku_without_lots`, `lot_of_another_sku`, `expires_on_without_lot`,
+/// `expires_on_invalid`, `idempotency_key_reused`; 409 `lot_expires_otherwise`, `too_many_lots`.
 pub async fn restock(
     ports: &Ports,
     caller: &Caller,
@@ -112,9 +116,28 @@ pub async fn restock(
         now,
     };
     let mut attempts = Attempts::new(ports.environment.as_ref());
+    let said = Said { path: "", lot: request.lot.as_deref(), expires_on: request.expires_on };
     loop {
-        let found = standing(ports.database.as_ref(), scope, location_id, sku, LAYOUT_WHOLE).await?;
-        let (restocked, mut writes) = restock.writes(caller, found.map(|found| found.total()));
+        let named = match products.get(sku) {
+            Some(product) => named(ports, scope, (location_id, product), said, true, now).await?,
+            None => None,
+        };
+        let (restocked, mut writes) = match named {
+            None => {
+                let found = standing(ports.database.as_ref(), scope, location_id, sku, LAYOUT_WHOLE).await?;
+                restock.writes(caller, found.map(|found| found.total()))
+            }
+            Some(named) => {
+                let item = ports.database.get(strong(scope.stock(location_id, sku))).await?;
+                let stock = LotStock::of(item.as_ref())?;
+                if stock.counters.is_some_and(|seen| seen.layout != LAYOUT_WHOLE) {
+                    make_whole(ports, scope, location_id, sku).await?;
+                    attempts.at_once("the stock was split")?;
+                    continue;
+                }
+                restock.writes_of_lot(caller, &stock, &named)?
+            }
+        };
         let record = Item::new(&record_key)
             .with("tenant_id", scope.tenant_id())
             .with("fingerprint", fingerprint.as_str())
@@ -165,20 +188,29 @@ impl Restock<'_> {
         let delta = Delta::restock(self.quantity);
         let changes = vec![unit_change(self.unit)];
         let mut writes = vec![stock_update(scope, location_id, sku, delta, &self.movement, as_seen, changes)];
+        let (restocked, exception) = self.left(caller, seen, delta);
+        // Parts of split stock are never below zero.
+        writes.extend(exception.filter(|_| is_exact));
+        (restocked, writes)
+    }
+
+    /// What it leaves of what was `seen`, and what becomes of its exception where more was promised than there was.
+    fn left(&self, caller: &Caller, seen: Option<Counters>, delta: Delta) -> (Restocked, Option<Write>) {
+        let (location_id, sku) = (self.request.location_id.as_str(), self.request.sku.as_str());
         let before = seen.unwrap_or_default();
         let after = Counters {
             on_hand: before.on_hand + delta.on_hand,
             available: before.available + delta.available(),
+            quarantined: before.quarantined + delta.quarantined,
             seq: before.seq + 1,
             unit: Some(self.unit),
             ..before
         };
-        // Parts of split stock are never below zero.
-        if is_exact && before.available < 0 {
-            let what = (location_id, sku);
-            let (unit, reference) = (Some(self.unit), self.movement.reference.as_str());
-            writes.push(exception_write(scope, what, unit, after.available, reference, self.now));
-        }
+        let exception = (before.available < 0).then(|| {
+            let (what, unit) = ((location_id, sku), Some(self.unit));
+            let reference = self.movement.reference.as_str();
+            exception_write(&caller.scope, what, unit, after.available, reference, self.now)
+        });
         let restocked = Restocked {
             stock: level(location_id, sku, &after),
             change: shown(delta.on_hand, Some(self.unit)),
@@ -186,6 +218,29 @@ impl Restock<'_> {
             supplier_id: self.request.supplier_id.clone(),
             reference: self.request.reference.clone(),
         };
-        (restocked, writes)
+        (restocked, exception)
+    }
+
+    /// The same where it is of a lot.
+    fn writes_of_lot(
+        &self,
+        caller: &Caller,
+        stock: &LotStock,
+        named: &Named,
+    ) -> Result<(Restocked, Vec<Write>)> {
+        let scope = &caller.scope;
+        let name = StockName { location_id: self.request.location_id.clone(), sku: self.request.sku.clone() };
+        let book = named.changed(&stock.book, self.quantity.thousandths())?;
+        let book = book.ok_or_else(|| Error::bug("nothing is short of what comes in"))?;
+        // The answer says exactly what it left.
+        let as_seen = stock.counters.map(|seen| Condition::Eq("seq", seen.seq.into()));
+        let (what, how) = ((&book, Delta::default()), (&self.movement, Taking::Available));
+        let unit = Some(self.unit);
+        let write = stock.write(scope, &name, what, how, unit, as_seen.into_iter().collect())?;
+        let (restocked, exception) = self.left(caller, stock.counters, stock.delta_to(&book));
+        let mut writes = vec![write];
+        writes.extend(exception);
+        writes.extend(named.writes(scope, &stock.book));
+        Ok((restocked, writes))
     }
 }

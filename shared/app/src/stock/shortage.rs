@@ -86,22 +86,29 @@ pub(super) async fn insufficient_stock(
     Ok(refusal)
 }
 
-async fn elsewhere(ports: &Ports, caller: &Caller, shortage: &Shortage<'_>) -> Result<Vec<Elsewhere>> {
-    let scope = &caller.scope;
-    let index = ports
-        .database
-        .query(Query {
-            limit: LOCATIONS_MAX,
-            ..Query::index(Table::Stock, Index::BySku, scope.sku_stock(shortage.sku))
-        })
-        .await?;
+/// The locations in reach that have a stock item of a SKU, by id, of those that are looked at. A moment behind.
+///
+/// # Errors
+/// As the database.
+pub(super) async fn locations_of(ports: &Ports, caller: &Caller, sku: &str) -> Result<Vec<String>> {
+    let query = Query {
+        limit: LOCATIONS_MAX,
+        ..Query::index(Table::Stock, Index::BySku, caller.scope.sku_stock(sku))
+    };
     let mut locations = Vec::new();
-    for item in &index.items {
+    for item in &ports.database.query(query).await?.items {
         let location_id = item.text("sku_sk")?;
-        if location_id != shortage.location_id && caller.reaches(location_id) {
+        if caller.reaches(location_id) {
             locations.push(location_id.to_owned());
         }
     }
+    Ok(locations)
+}
+
+async fn elsewhere(ports: &Ports, caller: &Caller, shortage: &Shortage<'_>) -> Result<Vec<Elsewhere>> {
+    let scope = &caller.scope;
+    let mut locations = locations_of(ports, caller, shortage.sku).await?;
+    locations.retain(|location_id| location_id != shortage.location_id);
     let names: Vec<StockName> = locations
         .iter()
         .map(|location_id| StockName { location_id: location_id.clone(), sku: shortage.sku.to_owned() })

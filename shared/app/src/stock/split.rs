@@ -8,7 +8,7 @@ use crate::database::{
 use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
-use crate::stock::counters::{Counters, Delta, Movement, counter_changes, movement_changes};
+use crate::stock::counters::{Counters, Delta, LOTS_VERSION, Movement, counter_changes, movement_changes};
 use crate::stock::layout::{LAYOUT_WHOLE, PARTS_MAX, layout_of, next_layout};
 use crate::stock::standing::{Standing, standing};
 use crate::tenancy::TenantScope;
@@ -87,7 +87,8 @@ pub async fn split(
     let Some(item) = items.next().flatten() else { return Ok(LaidOut::Not) };
     let first = Counters::of(&item)?;
     let share = first.available / i64::from(parts) / UNIT * UNIT;
-    if first.layout != LAYOUT_WHOLE || share < UNIT {
+    // Lots go one after another, whoever sells them: what is kept by lots stays one item.
+    if first.layout != LAYOUT_WHOLE || share < UNIT || first.lots_version > 0 {
         return Ok(LaidOut::Not);
     }
     let layout = next_layout(first.past.last, parts);
@@ -138,8 +139,12 @@ pub async fn split(
         0 => Condition::Lacks("last_layout"),
         last => Condition::Eq("last_layout", last.into()),
     };
-    let condition =
-        vec![Condition::Eq("layout", LAYOUT_WHOLE.into()), Condition::Ge("available", given.into()), last];
+    let condition = vec![
+        Condition::Eq("layout", LAYOUT_WHOLE.into()),
+        Condition::Ge("available", given.into()),
+        Condition::Lacks(LOTS_VERSION),
+        last,
+    ];
     writes.push(Write::Update {
         table: Table::Stock,
         key: scope.stock(location_id, sku),

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use tillstream_contracts::inventory::{StockUpdateKind, StockUpdateRequest, StockUpdated};
+use tillstream_domain::lot_book::LotBook;
 use tillstream_domain::quantity::{Quantity, Unit};
 
 use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Item, Table, Write};
@@ -15,6 +16,9 @@ use crate::stock::counters::{
 use crate::stock::exceptions::exception_write;
 use crate::stock::expiry::free_enough;
 use crate::stock::layout::LAYOUT_WHOLE;
+use crate::stock::listing::StockName;
+use crate::stock::lots::due::keep_aside_if_due;
+use crate::stock::lots::{LotStock, Named, Said, Taking, named};
 use crate::stock::read::level;
 use crate::stock::references::{check_location_id, check_sku_form, resolve};
 use crate::stock::request_identity::{derived_id, fingerprint, key_reused, request_number, sender};
@@ -80,7 +84,9 @@ fn answer_again(record: &Item, fingerprint: &str, number: i64) -> Result<Answer>
 /// # Errors
 /// What `precondition` refuses; 403 `store_out_of_reach`; 404 `location_not_found`; 409
 /// `version_conflict` with `current_version`, or `insufficient_stock` where a delta takes more than is
-/// available; 422 for what is not valid, `sku_unknown`, `sku_not_stocked`, `idempotency_key_reused`.
+/// available, or than there is of the lot that is named, `lot_expires_otherwise`, `too_many_lots`; 422 for what is not
+/// valid, `sku_unknown`, `sku_not_stocked`, `sku_without_lots`, `lot_of_another_sku`, `lot_unknown`,
+/// `expires_on_without_lot`, `expires_on_invalid`, `idempotency_key_reused`.
 pub async fn update(
     ports: &Ports,
     caller: &Caller,
@@ -111,6 +117,9 @@ pub async fn update(
         reason: Some(request.reason.clone()),
     };
     let update = Update { request, quantity, unit, movement: &movement, now };
+    let said = Said { path: "", lot: request.lot.as_deref(), expires_on: request.expires_on };
+    // Goods of a lot that nobody knew come in, or were found.
+    let makes = request.kind == StockUpdateKind::Set || quantity > Quantity::ZERO;
     let mut nothing_expired = false;
     let mut attempts = Attempts::new(ports.environment.as_ref());
     loop {
@@ -122,14 +131,26 @@ pub async fn update(
         if let Some(record) = read.next().flatten() {
             return answer_again(&record, &fingerprint, number);
         }
-        let seen = read.next().flatten().as_ref().map(Counters::of).transpose()?;
+        let stock = LotStock::of(read.next().flatten().as_ref())?;
+        let seen = stock.counters;
         if seen.is_some_and(|stock| stock.layout != LAYOUT_WHOLE) {
             // The answer tells what the update left of the whole. Versions go on over a merge.
             make_whole(ports, scope, location_id, sku).await?;
             attempts.at_once("the stock was split again")?;
             continue;
         }
-        let shortage = update.shortage(seen);
+        if keep_aside_if_due(ports, scope, (location_id, sku), seen.as_ref(), now).await? {
+            attempts.at_once("lots past their day were kept aside")?;
+            continue;
+        }
+        let named = match products.get(sku) {
+            Some(product) => named(ports, scope, (location_id, product), said, makes, now).await?,
+            None => None,
+        };
+        let of_lot = named.map(|named| update.of_lot(named, &stock)).transpose()?;
+        let is_aside = of_lot.as_ref().is_some_and(|lot| lot.named.is_aside());
+        let shortage = if is_aside { None } else { update.shortage(seen) };
+        let is_lot_short = of_lot.as_ref().is_some_and(|lot| lot.book.is_none());
         let version_stands = update
             .require_version(seen)
             .and_then(|()| Ok(precondition(seen.map(|stock| stock.version().unsigned_abs()))?));
@@ -145,7 +166,7 @@ pub async fn update(
                 continue;
             }
         }
-        if shortage.is_some() || version_stands.is_err() {
+        if shortage.is_some() || is_lot_short || version_stands.is_err() {
             // A batch is not read at one moment, and looking for expired holds takes its time: it may be this
             // very request that moved the stock.
             if let Some(record) = ports.database.get(strong(record_key.clone())).await? {
@@ -156,7 +177,13 @@ pub async fn update(
         if let Some(shortage) = shortage {
             return Err(insufficient_stock(ports, caller, &[shortage]).await?.into());
         }
-        let (updated, mut writes) = update.writes(caller, seen);
+        let (updated, mut writes) = match &of_lot {
+            None => update.writes(caller, seen),
+            Some(OfLot { named, book: Some(book) }) => update.writes_of_lot(caller, &stock, named, book)?,
+            Some(OfLot { named, book: None }) => {
+                return Err(named.short(Quantity::of_counter(-quantity.thousandths()), &stock.book));
+            }
+        };
         let record = Item::new(&record_key)
             .with("tenant_id", scope.tenant_id())
             .with("fingerprint", fingerprint.as_str())
@@ -179,6 +206,12 @@ pub async fn update(
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// The lot that an update is of, and the lots as it leaves them; `None`: there is less of it than is taken.
+struct OfLot {
+    named: Named,
+    book: Option<LotBook>,
 }
 
 struct Update<'a> {
@@ -240,22 +273,65 @@ impl<'a> Update<'a> {
                 (write, delta)
             }
         };
+        let (updated, exception) = self.left(caller, seen, delta);
+        (updated, vec![write, exception])
+    }
+
+    /// What it leaves of what was `seen`, and that somebody is to look where that is too little.
+    fn left(&self, caller: &Caller, seen: Option<Counters>, delta: Delta) -> (StockUpdated, Write) {
+        let (location_id, sku) = (self.request.location_id.as_str(), self.request.sku.as_str());
         let before = seen.unwrap_or_default();
         let after = Counters {
             on_hand: before.on_hand + delta.on_hand,
             available: before.available + delta.available(),
+            quarantined: before.quarantined + delta.quarantined,
             seq: before.seq + 1,
             unit: Some(self.unit),
             ..before
         };
+        let (what, unit) = ((location_id, sku), Some(self.unit));
         let reference = &self.movement.reference;
-        let what = (location_id, sku);
-        let exception = exception_write(scope, what, Some(self.unit), after.available, reference, self.now);
+        let exception = exception_write(&caller.scope, what, unit, after.available, reference, self.now);
         let updated = StockUpdated {
             stock: level(location_id, sku, &after),
-            change: shown(delta.on_hand, Some(self.unit)),
+            change: shown(delta.on_hand, unit),
             exception_opened: after.available < 0 && delta.available() < 0,
         };
-        (updated, vec![write, exception])
+        (updated, exception)
+    }
+
+    /// The lots as an update of one of them leaves them.
+    fn of_lot(&self, named: Named, stock: &LotStock) -> Result<OfLot> {
+        let by = match self.request.kind {
+            StockUpdateKind::Set => self.quantity.thousandths() - named.quantity_in(&stock.book),
+            StockUpdateKind::Delta => self.quantity.thousandths(),
+        };
+        let book = named.changed(&stock.book, by)?;
+        Ok(OfLot { named, book })
+    }
+
+    /// The same where it is of one lot, whose `book` it leaves so.
+    fn writes_of_lot(
+        &self,
+        caller: &Caller,
+        stock: &LotStock,
+        named: &Named,
+        book: &LotBook,
+    ) -> Result<(StockUpdated, Vec<Write>)> {
+        let scope = &caller.scope;
+        let name = StockName { location_id: self.request.location_id.clone(), sku: self.request.sku.clone() };
+        let taking = match self.request.kind {
+            StockUpdateKind::Set => Taking::Whatever,
+            StockUpdateKind::Delta => Taking::Available,
+        };
+        // The answer says exactly what it left.
+        let as_seen = stock.counters.map(|seen| Condition::Eq("seq", seen.seq.into()));
+        let (what, how) = ((book, Delta::default()), (self.movement, taking));
+        let unit = Some(self.unit);
+        let write = stock.write(scope, &name, what, how, unit, as_seen.into_iter().collect())?;
+        let (updated, exception) = self.left(caller, stock.counters, stock.delta_to(book));
+        let mut writes = vec![write, exception];
+        writes.extend(named.writes(scope, &stock.book));
+        Ok((updated, writes))
     }
 }

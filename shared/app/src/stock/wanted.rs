@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use tillstream_contracts::inventory::{self as wire, ReserveRequest};
 use tillstream_domain::product::Product;
-use tillstream_domain::quantity::{Quantity, Unit};
+use tillstream_domain::quantity::{Quantity, QuantityError, Unit};
 
 use crate::error::{Refusal, Result};
 use crate::fields::typed_id;
 use crate::ports::Ports;
 use crate::stock::kits::{Goods, KITS_MAX, KitLine};
-use crate::stock::references::{check_location_id, check_sku_form, resolve_kits_too};
+use crate::stock::references::{check_location_id, check_sku_form, location_required, resolve_kits_too};
+use crate::stock::sourcing::check_sourcing;
 use crate::tenancy::Caller;
 
 /// Most lines in a request, before they are added up.
@@ -45,9 +46,23 @@ pub(super) fn check(caller: &Caller, request: &ReserveRequest) -> Result<()> {
         return Err(Refusal::field("lines", "lines_out_of_range", message).into());
     }
     for (position, line) in request.lines.iter().enumerate() {
-        check_location_id(&format!("lines[{position}].location_id"), &line.location_id)?;
+        let field = || format!("lines[{position}].location_id");
+        match (&line.location_id, &request.sourcing) {
+            (Some(location_id), None) => check_location_id(&field(), location_id)?,
+            (None, Some(_)) => {}
+            (None, None) => return Err(location_required(position).into()),
+            (Some(_), Some(_)) => {
+                let message = "sourcing chooses the location: leave it out of all lines, or send no sourcing";
+                return Err(Refusal::field(field(), "location_not_allowed", message).into());
+            }
+        }
         check_sku_form(&format!("lines[{position}].sku"), &line.sku)?;
-        caller.require_store(&line.location_id)?;
+        if let Some(location_id) = &line.location_id {
+            caller.require_store(location_id)?;
+        }
+    }
+    if let Some(sourcing) = &request.sourcing {
+        check_sourcing(caller, request, sourcing)?;
     }
     for (field, id) in [("reservation_id", &request.reservation_id), ("order_id", &request.order_id)] {
         if let Some(id) = id {
@@ -55,6 +70,11 @@ pub(super) fn check(caller: &Caller, request: &ReserveRequest) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where a line is wanted. That it says so was checked.
+fn place_of(line: &wire::ReserveLine) -> &str {
+    line.location_id.as_deref().unwrap_or_default()
 }
 
 /// How the products of a request are sold, if this process knows it of all of them.
@@ -66,25 +86,35 @@ fn remembered_units(
 ) -> Option<BTreeMap<String, Unit>> {
     let hot = ports.environment.hot_stock()?;
     let unit = |line: &wire::ReserveLine| {
-        let unit = hot.unit(&caller.scope, &line.location_id, &line.sku, now)?;
+        let unit = hot.unit(&caller.scope, place_of(line), &line.sku, now)?;
         Some((line.sku.clone(), unit))
     };
     request.lines.iter().map(unit).collect()
 }
 
 /// Refuses more kits than a reservation remembers, before their components are read.
-fn check_kits(request: &ReserveRequest, products: &BTreeMap<String, Product>) -> Result<()> {
+///
+/// # Errors
+/// 422 `too_many_kits`.
+pub(super) fn check_kits(request: &ReserveRequest, products: &BTreeMap<String, Product>) -> Result<()> {
     let is_kit = |line: &&wire::ReserveLine| products.get(&line.sku).is_some_and(Product::is_kit);
     let kits = request.lines.iter().filter(is_kit).map(|line| (&line.location_id, &line.sku));
-    let kits = kits.collect::<BTreeSet<_>>().len();
-    if kits > KITS_MAX {
-        let message = format!(
-            "a reservation has at most {KITS_MAX} different pairs of location and kit, this one {kits}; make several \
-             reservations"
-        );
-        return Err(Refusal::field("lines", "too_many_kits", message).into());
+    check_kit_pairs(kits.collect::<BTreeSet<_>>().len())
+}
+
+/// Refuses more pairs of location and kit than one reservation remembers.
+///
+/// # Errors
+/// 422 `too_many_kits`.
+pub(super) fn check_kit_pairs(kits: usize) -> Result<()> {
+    if kits <= KITS_MAX {
+        return Ok(());
     }
-    Ok(())
+    let message = format!(
+        "a reservation has at most {KITS_MAX} different pairs of location and kit, this one {kits}; make several \
+         reservations"
+    );
+    Err(Refusal::field("lines", "too_many_kits", message).into())
 }
 
 /// Reads the products, gives each quantity its meaning and adds up lines of the same location and SKU, those of
@@ -105,12 +135,9 @@ pub(super) async fn add_up(
     let (goods, were_read) = match remembered_units(ports, caller, request, now) {
         Some(units) => (Goods::plain(units), false),
         None => {
-            let locations = distinct(|line| &line.location_id);
+            let locations = distinct(place_of);
             let skus = distinct(|line| &line.sku);
-            let field = |sku: &str| {
-                let position = request.lines.iter().position(|line| line.sku == sku).unwrap_or(0);
-                format!("lines[{position}].sku")
-            };
+            let field = |sku: &str| sku_field(request, sku);
             let products = resolve_kits_too(ports, &caller.scope, &locations, &skus, field).await?;
             check_kits(request, &products)?;
             (Goods::of(ports, &caller.scope, &products, field).await?, true)
@@ -119,41 +146,68 @@ pub(super) async fn add_up(
     let mut quantities = Vec::with_capacity(request.lines.len());
     let mut wanted: BTreeMap<(&str, &str), Wanted> = BTreeMap::new();
     for (position, line) in request.lines.iter().enumerate() {
-        let field = format!("lines[{position}].quantity");
-        let invalid = |e: tillstream_domain::quantity::QuantityError| {
-            Refusal::field(field.as_str(), "quantity_invalid", e.to_string())
-        };
         let unit = goods.unit(&line.sku);
-        let quantity = line.quantity.resolve(unit).and_then(Quantity::positive).map_err(invalid)?;
-        let taken = goods.taken(&line.sku, quantity);
-        if taken.is_empty() {
-            let message = format!("kit {} is made of nothing that stock is kept of", line.sku);
-            let field = format!("lines[{position}].sku");
-            return Err(Refusal::field(field, "sku_not_stocked", message).into());
-        }
-        for (sku, quantity, unit) in taken {
-            let entry = wanted.entry((&line.location_id, sku)).or_insert_with(|| Wanted {
+        let quantity = quantity_of(position, line, unit)?;
+        let location_id = place_of(line);
+        for (sku, quantity, unit) in goods.taken_by_line(position, &line.sku, quantity)? {
+            let entry = wanted.entry((location_id, sku)).or_insert_with(|| Wanted {
                 position,
-                location_id: line.location_id.clone(),
+                location_id: location_id.to_owned(),
                 sku: sku.to_owned(),
                 quantity: Quantity::ZERO,
                 unit,
                 is_named: false,
             });
-            let sum = entry.quantity.plus(quantity).thousandths();
-            entry.quantity = Quantity::from_thousandths(sum).map_err(invalid)?;
+            entry.quantity = with_more(entry.quantity, position, quantity)?;
             entry.is_named |= sku == line.sku;
         }
         quantities.push(quantity);
     }
-    if wanted.len() > PAIRS_MAX {
-        let message = format!(
-            "a reservation holds at most {PAIRS_MAX} different location and SKU pairs, this one {}; \
-             make several reservations",
-            wanted.len()
-        );
-        return Err(Refusal::field("lines", "too_many_lines", message).into());
-    }
-    let kits = goods.kit_lines(request.lines.iter().zip(quantities));
+    check_pairs(wanted.len())?;
+    let named = request.lines.iter().zip(quantities);
+    let kits = goods.kit_lines(named.map(|(line, quantity)| (place_of(line), line.sku.as_str(), quantity)));
     Ok((wanted.into_values().collect(), kits, were_read))
+}
+
+/// The field of the first line of a SKU.
+pub(super) fn sku_field(request: &ReserveRequest, sku: &str) -> String {
+    let position = request.lines.iter().position(|line| line.sku == sku).unwrap_or(0);
+    format!("lines[{position}].sku")
+}
+
+fn quantity_invalid(position: usize, error: QuantityError) -> Refusal {
+    Refusal::field(format!("lines[{position}].quantity"), "quantity_invalid", error.to_string())
+}
+
+/// How many a line is of, by its position.
+///
+/// # Errors
+/// 422 `quantity_invalid`.
+pub(super) fn quantity_of(position: usize, line: &wire::ReserveLine, unit: Unit) -> Result<Quantity> {
+    let quantity = line.quantity.resolve(unit).and_then(Quantity::positive);
+    Ok(quantity.map_err(|error| quantity_invalid(position, error))?)
+}
+
+/// A quantity with what the line at a position takes added.
+///
+/// # Errors
+/// 422 `quantity_invalid`.
+pub(super) fn with_more(so_far: Quantity, position: usize, quantity: Quantity) -> Result<Quantity> {
+    let sum = Quantity::from_thousandths(so_far.plus(quantity).thousandths());
+    Ok(sum.map_err(|error| quantity_invalid(position, error))?)
+}
+
+/// Refuses more pairs of location and SKU than one reservation holds.
+///
+/// # Errors
+/// 422 `too_many_lines`.
+pub(super) fn check_pairs(pairs: usize) -> Result<()> {
+    if pairs <= PAIRS_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "a reservation holds at most {PAIRS_MAX} different location and SKU pairs, this one {pairs}; make several \
+         reservations"
+    );
+    Err(Refusal::field("lines", "too_many_lines", message).into())
 }

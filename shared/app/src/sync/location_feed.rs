@@ -12,6 +12,7 @@ use super::record_feed::{self, Admission, RecordFeed};
 use crate::catalog::attempt::Attempt;
 use crate::catalog::items::{CLOSED_LOCATIONS, kind_changed, location_item};
 use crate::catalog::location_rules::location_from;
+use crate::catalog::location_stock::location_stock_writes;
 use crate::catalog::locations::{register_tenant, write_location};
 use crate::database::{Item, Key, Write};
 use crate::error::Result;
@@ -61,15 +62,15 @@ impl RecordFeed for Locations {
 
     async fn admit(
         &self,
-        _feed: Feed<'_>,
-        _id: &str,
+        feed: Feed<'_>,
+        id: &str,
         record: Option<&Location>,
         old: Option<&Item>,
     ) -> Result<Admission> {
-        let Some(new) = record else { return Ok(Ok(Vec::new())) };
-        Ok(match kind_changed(new, old)? {
+        let kind_changed = record.map_or(Ok(None), |new| kind_changed(new, old))?;
+        Ok(match kind_changed {
             Some(message) => Err(BadLine::new("kind_fixed", format!("data.kind: {message}"))),
-            None => Ok(Vec::new()),
+            None => Ok(location_stock_writes(&feed.caller.scope, id, record, old)?),
         })
     }
 
@@ -78,9 +79,9 @@ impl RecordFeed for Locations {
         ports: &Ports,
         old: Option<&Item>,
         item: Item,
-        _with: Vec<Write>,
+        with: Vec<Write>,
     ) -> Result<Attempt> {
-        write_location(ports, old, item).await
+        write_location(ports, old, item, with).await
     }
 }
 

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tillstream_domain::cart::PricedBy;
 use tillstream_domain::category::CategoryTree;
 use tillstream_domain::pricing::PriceRules;
+use tillstream_domain::stock_policies::{StockOverrides, StockPolicies};
 use tillstream_domain::tenant_settings::TenantSettings;
 
 use self::stored_rules::{StoredRules, items_of};
@@ -34,6 +35,8 @@ pub struct TenantRules {
     pub prices: PriceRules,
     /// Which category stands below which.
     pub categories: CategoryTree,
+    /// What single locations decide about their stock.
+    pub stock_overrides: BTreeMap<String, StockOverrides>,
 }
 
 impl Default for TenantRules {
@@ -49,7 +52,18 @@ impl TenantRules {
             tax_rules: rules.tax_rules,
             settings: settings.pricing.clone(),
         };
-        TenantRules { settings, prices, categories: rules.parents.into_iter().collect() }
+        TenantRules {
+            settings,
+            prices,
+            categories: rules.parents.into_iter().collect(),
+            stock_overrides: rules.stock_overrides.into_iter().collect(),
+        }
+    }
+
+    /// What a sale or reservation makes of the stock of a location.
+    pub fn stock_policies(&self, location_id: &str) -> StockPolicies {
+        let own = self.stock_overrides.get(location_id).copied().unwrap_or_default();
+        self.settings.stock.overridden_by(own)
     }
 
     /// What a sale is priced by at `at`.

@@ -5,7 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use tillstream_domain::category::Category;
 use tillstream_domain::pricing::{PROMOTIONS_MAX, Promotion, TAX_RULES_MAX, TaxRule};
+use tillstream_domain::stock_policies::StockOverrides;
 
+use crate::catalog::location_stock::LOCATION_STOCK;
 use crate::database::{Item, Query, Range, Table};
 use crate::error::{Error, Result};
 use crate::ports::Ports;
@@ -71,6 +73,8 @@ pub(crate) struct StoredRules {
     pub tax_rules: Vec<TaxRule>,
     /// Categories, each with the one it stands below.
     pub parents: Vec<(String, Option<String>)>,
+    /// What single locations decide about their stock.
+    pub stock_overrides: Vec<(String, StockOverrides)>,
 }
 
 /// All items that a query finds.
@@ -126,6 +130,11 @@ impl StoredRules {
             Some("category") => {
                 let read = read(item, |category: &Category| category.check());
                 self.parents.extend(read.map(|category| (category.id, category.parent)));
+            }
+            Some(LOCATION_STOCK) => {
+                let read = read(item, |_: &StockOverrides| Ok::<_, Error>(()));
+                let of = item.opt_text("location_id").map(str::to_owned);
+                self.stock_overrides.extend(of.zip(read));
             }
             _ => {}
         }

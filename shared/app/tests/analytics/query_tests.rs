@@ -355,6 +355,7 @@ fn products_of_a_category() {
                 components: vec![],
                 variant_of: None,
                 sellable: true,
+                lots: false,
                 version: 1,
             };
             let item = product_item(&scope, &product).unwrap();

@@ -137,6 +137,8 @@ impl World {
             tax_number: None,
             capacity: None,
             hours: None,
+            coordinates: None,
+            stock: Default::default(),
             registers: vec!["r-1".to_owned()],
             version: 2,
         };

@@ -422,13 +422,14 @@ async fn an_order_of_kits_is_bounded() {
 async fn an_order_takes_the_kits_that_were_reserved_for_it_as_they_were_then() {
     let (shop, _) = shop().await;
     let line = |sku: &str, n| ReserveLine {
-        location_id: STORE.into(),
+        location_id: Some(STORE.into()),
         sku: sku.into(),
         quantity: QuantityInput::Whole(n),
     };
     let request = ReserveRequest {
         reservation_id: Some("v-1".into()),
         lines: vec![line(SET, 3), line("MUG", 2)],
+        sourcing: None,
         ttl_seconds: 600,
         order_id: None,
     };

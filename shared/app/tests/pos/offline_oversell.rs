@@ -201,10 +201,18 @@ async fn stock_that_never_was_there_is_covered() {
 #[tokio::test]
 async fn what_others_hold_stays_theirs() {
     let (shop, database, environment) = shop(5, 5).await;
-    let lines =
-        vec![ReserveLine { location_id: STORE.into(), sku: A.into(), quantity: QuantityInput::Whole(4) }];
-    let hold =
-        |ttl| ReserveRequest { reservation_id: None, lines: lines.clone(), ttl_seconds: ttl, order_id: None };
+    let lines = vec![ReserveLine {
+        location_id: Some(STORE.into()),
+        sku: A.into(),
+        quantity: QuantityInput::Whole(4),
+    }];
+    let hold = |ttl| ReserveRequest {
+        reservation_id: None,
+        lines: lines.clone(),
+        sourcing: None,
+        ttl_seconds: ttl,
+        order_id: None,
+    };
     reserve(&shop.ports, &manager(), "held", &hold(600)).await.unwrap();
     upload(&shop.ports, &sale(STORE, "r-1", "c-1", &[(A, 3)])).await;
     assert_eq!(tasks(&shop).await, [("c-1".into(), A.into(), 2)]);

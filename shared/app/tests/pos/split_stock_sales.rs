@@ -295,10 +295,11 @@ async fn an_order_takes_the_reservation_it_was_held_by() {
         let wanted = ReserveRequest {
             reservation_id: Some("held".into()),
             lines: vec![ReserveLine {
-                location_id: STORE.into(),
+                location_id: Some(STORE.into()),
                 sku: A.into(),
                 quantity: QuantityInput::Whole(12),
             }],
+            sourcing: None,
             ttl_seconds: 900,
             order_id: None,
         };

@@ -12,6 +12,7 @@ use tillstream_app::tenancy::Role;
 use tillstream_app::tenant_rules::tenant_rules;
 use tillstream_app::{Error, Ports, Refusal, RefusalKind, Result};
 use tillstream_contracts::settings::SettingsReply;
+use tillstream_domain::stock_policies::{CartStock, StockPolicies, UnsyncedStock};
 use tillstream_domain::tenant_settings::{OfflineUses, TenantSettings};
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
 use tillstream_testkit::memory_database::MemoryDatabase;
@@ -54,6 +55,7 @@ fn rich() -> Value {
         "sale_needs_open_shift": true,
         "offline_uses_above_limit": "refuse",
         "backorders": {"allowed": true, "hold_seconds": 3_600, "locations": {"w-hull": false}},
+        "stock": {"unsynced": "allow", "at_cart": "check"},
     })
 }
 
@@ -78,6 +80,9 @@ async fn what_is_written_is_in_force_and_what_is_left_out_is_as_before() {
     assert!(rules.settings.sale_needs_open_shift && rules.settings.approvals.no_sale);
     assert_eq!(without["offline_uses_above_limit"], json!("allow"));
     assert_eq!(rules.settings.offline_uses_above_limit, OfflineUses::Refuse);
+    assert_eq!(without["stock"], json!({"unsynced": "refuse", "at_cart": "none"}));
+    let policies = StockPolicies { unsynced: UnsyncedStock::Allow, at_cart: CartStock::Check };
+    assert_eq!((rules.settings.stock, rules.stock_policies("s-1")), (policies, policies));
     assert!(rules.settings.stored_value.gift_card && rules.settings.stored_value.account);
     assert_eq!(rules.settings.approvals.paid_out.above_amount, Some(5_000));
     assert_eq!(rules.settings.approvals.count_variance.above_amount, Some(2_500));

@@ -178,6 +178,8 @@ async fn who_writes_late_looks_again() {
             quantity: QuantityInput::Whole(20),
             reason: "delivery".into(),
             expected_version: None,
+            lot: None,
+            expires_on: None,
         };
         update::update(&ports, &caller, "d", &delivery, |_| Ok(())).await.unwrap();
         let now = ports.environment.now();
@@ -237,6 +239,8 @@ async fn stock_that_moves_while_many_look_ends_as_it_is() {
                     quantity: QuantityInput::Whole(moved),
                     reason: "delivery".into(),
                     expected_version: None,
+                    lot: None,
+                    expires_on: None,
                 };
                 let key = format!("d-{n}");
                 let _ = update::update(&fixture.ports, &fixture.caller, &key, &delivery, |_| Ok(())).await;

@@ -27,6 +27,7 @@ use tillstream_domain::backorder::BackorderState;
 use tillstream_domain::kit::KitComponent;
 use tillstream_domain::product::Product;
 use tillstream_domain::quantity::QuantityInput;
+use tillstream_domain::stock_policies::{StockPolicies, UnsyncedStock};
 use tillstream_domain::tenant_settings::{BackorderSettings, TenantSettings};
 use tillstream_testkit::faults::{self, FaultyDatabase};
 
@@ -283,6 +284,8 @@ async fn every_way_that_stock_comes_leads_to_serving() {
                     supplier_id: None,
                     reference: None,
                     reason: None,
+                    lot: None,
+                    expires_on: None,
                 };
                 restock::restock(ports, who, "d", &delivery).await.unwrap();
             }
@@ -943,4 +946,36 @@ async fn what_is_not_valid_is_refused_and_changes_nothing() {
     let other = caller("other", Role::Operator, Stores::All);
     assert_eq!(code(&backorders::get(&world.ports, &other, "b-1").await), "backorder_not_found");
     assert_eq!(world.memory.items(Table::Stock), before);
+}
+
+/// That somebody waits for it says nothing of how many lie there: with a policy that lets goods be taken whose stock
+/// nobody has told, they still are.
+#[tokio::test]
+async fn waiting_for_it_tells_nothing_of_the_stock() {
+    let world = World::new(950).await;
+    let backorders = BackorderSettings { allowed: true, hold_seconds: HOLD, ..BackorderSettings::default() };
+    let stock = StockPolicies { unsynced: UnsyncedStock::Allow, ..StockPolicies::default() };
+    let settings = TenantSettings { backorders, stock, ..TenantSettings::default() };
+    put(&world.memory, Table::Catalog, settings_item(world.scope(), &settings).unwrap()).await;
+    // Of the one nobody has told anything, of the other that there is none.
+    world.count(HERE, B, 0).await;
+    let wants_b = BackorderRequest { sku: B.into(), ..wants("b-2", 2) };
+    let first = world.wait_for("b-1", 2).await;
+    assert_eq!(first.number, 1);
+    world.place("k", &wants_b).await.unwrap();
+    world.wait_for("b-3", 1).await;
+    let of = async |sku: &str| {
+        let stock = world.stock(HERE, sku).await;
+        (stock.on_hand, stock.backordered, stock.unsynced)
+    };
+    assert_eq!((of(A).await, of(B).await), ((0, 3_000, true), (0, 2_000, false)));
+    let refused = world.reserve("v-b", &request(&[(HERE, B, 1)], 60)).await;
+    assert_eq!(code(&refused), "insufficient_stock");
+    world.reserve("v-a", &request(&[(HERE, A, 4)], 60)).await.unwrap();
+    assert_eq!(of(A).await, (4_000, 3_000, true));
+    // Somebody tells: from then on it is stock as any other.
+    world.count(HERE, A, 4).await;
+    let refused = world.reserve("v-c", &request(&[(HERE, A, 1)], 60)).await;
+    assert_eq!((code(&refused), of(A).await), ("insufficient_stock", (4_000, 3_000, false)));
+    world.check();
 }

@@ -43,6 +43,8 @@ async fn moved(fixture: &Fixture, key: &str, location_id: &str, sku: &str, piece
         quantity: QuantityInput::Whole(pieces),
         reason: "found".into(),
         expected_version: None,
+        lot: None,
+        expires_on: None,
     };
     update::update(&fixture.ports, &fixture.caller, key, &request, |_| Ok(())).await.unwrap();
 }

@@ -107,6 +107,8 @@ impl Fixture {
             quantity: QuantityInput::Whole(-pieces),
             reason: "sold".into(),
             expected_version: None,
+            lot: None,
+            expires_on: None,
         };
         update::update(ports, &self.caller, key, &request, |_| Ok(())).await.map(drop)
     }

@@ -188,6 +188,8 @@ impl Fixture {
                 tax_number: None,
                 capacity: None,
                 hours: None,
+                coordinates: None,
+                stock: Default::default(),
                 registers: vec![],
                 version: 1,
             };
@@ -263,6 +265,8 @@ impl Fixture {
             quantity: QuantityInput::Whole(pieces),
             reason: "opening stock".into(),
             expected_version: None,
+            lot: None,
+            expires_on: None,
         };
         let key = format!("count-{}", self.environment.random());
         update::update(&self.ports, &self.caller, &key, &request, |_| Ok(())).await.unwrap();
@@ -363,6 +367,7 @@ pub fn product(sku: &str) -> Product {
         components: vec![],
         variant_of: None,
         sellable: true,
+        lots: false,
         version: 1,
     }
 }
@@ -373,11 +378,12 @@ pub fn request(lines: &[(&str, &str, i64)], ttl_seconds: i64) -> ReserveRequest 
         lines: lines
             .iter()
             .map(|(location_id, sku, pieces)| ReserveLine {
-                location_id: (*location_id).into(),
+                location_id: Some((*location_id).into()),
                 sku: (*sku).into(),
                 quantity: QuantityInput::Whole(*pieces),
             })
             .collect(),
+        sourcing: None,
         ttl_seconds,
         order_id: None,
     }

@@ -34,6 +34,8 @@ fn set(pieces: i64, expected_version: Option<i64>) -> StockUpdateRequest {
         quantity: QuantityInput::Whole(pieces),
         reason: "counted".into(),
         expected_version,
+        lot: None,
+        expires_on: None,
     }
 }
 

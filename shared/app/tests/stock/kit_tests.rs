@@ -47,11 +47,11 @@ fn kit_of(sku: &str, components: &[(&str, QuantityInput)]) -> Product {
 }
 
 impl Fixture {
-    async fn catalogued(&self, product: &Product) {
+    pub(crate) async fn catalogued(&self, product: &Product) {
         put(&self.memory, Table::Catalog, product_item(self.scope(), product).unwrap()).await;
     }
 
-    async fn kit(&self, sku: &str, components: &[(&str, i64)]) {
+    pub(crate) async fn kit(&self, sku: &str, components: &[(&str, i64)]) {
         let components: Vec<_> = components.iter().map(|(sku, pieces)| (*sku, whole(*pieces))).collect();
         self.catalogued(&kit_of(sku, &components)).await;
     }
@@ -180,6 +180,8 @@ async fn a_kit_has_no_stock_of_its_own() {
             quantity: whole(quantity),
             reason: "count".into(),
             expected_version: None,
+            lot: None,
+            expires_on: None,
         };
         let refused = update::update(&fixture.ports, &fixture.caller, "u", &request, |_| Ok(())).await;
         let refused = refusal(refused.unwrap_err());

@@ -22,10 +22,9 @@ use tillstream_app::tenancy::{Role, Stores};
 use tillstream_app::{Error, Ports};
 use tillstream_contracts::inventory::{MovementCounters, StockLevel};
 use tillstream_contracts::purchase_orders::{
-    EndPurchaseRequest, PurchaseLineRequest, PurchaseOrderQuery, PurchaseOrderRequest, PurchaseState,
-    PurchaseStatusView, ReceivePurchaseRequest,
+    EndPurchaseRequest, PurchaseLineRequest, PurchaseOrderQuery, PurchaseOrderRequest, PurchaseReceivedLine,
+    PurchaseState, PurchaseStatusView, ReceivePurchaseRequest,
 };
-use tillstream_contracts::transfers::ReceivedLine;
 use tillstream_domain::money::Currency;
 use tillstream_domain::purchase_order::{self, PurchaseAction};
 use tillstream_domain::quantity::QuantityInput;
@@ -87,10 +86,12 @@ fn request(lines: &[(&str, i64)]) -> PurchaseOrderRequest {
 }
 
 fn arrived(lines: &[(&str, i64, i64)]) -> ReceivePurchaseRequest {
-    let line = |(sku, quantity, damaged): &(&str, i64, i64)| ReceivedLine {
+    let line = |(sku, quantity, damaged): &(&str, i64, i64)| PurchaseReceivedLine {
         sku: (*sku).into(),
         quantity: QuantityInput::Whole(*quantity),
         damaged: Some(QuantityInput::Whole(*damaged)),
+        lot: None,
+        expires_on: None,
     };
     ReceivePurchaseRequest { lines: Some(lines.iter().map(line).collect()) }
 }

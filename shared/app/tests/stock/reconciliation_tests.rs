@@ -102,6 +102,8 @@ impl Fixture {
             quantity: QuantityInput::Whole(pieces),
             reason: "found".into(),
             expected_version: None,
+            lot: None,
+            expires_on: None,
         };
         let key = format!("m-{}", self.environment.random());
         update::update(&self.quietly(), &self.caller, &key, &request, |_| Ok(())).await.map(drop)
@@ -598,6 +600,8 @@ async fn busy_stock_that_is_right_never_differs() {
                                 quantity: QuantityInput::Whole(pieces),
                                 reason: "found".into(),
                                 expected_version: None,
+                                lot: None,
+                                expires_on: None,
                             };
                             let _ = update::update(ports, who, &key, &request, |_| Ok(())).await;
                         }

@@ -26,6 +26,8 @@ fn request(pieces: i64) -> RestockRequest {
         supplier_id: None,
         reference: None,
         reason: None,
+        lot: None,
+        expires_on: None,
     }
 }
 

@@ -468,6 +468,8 @@ async fn counts_and_versioned_updates_see_the_whole() {
             quantity: QuantityInput::Whole(pieces),
             reason: "counted".into(),
             expected_version,
+            lot: None,
+            expires_on: None,
         };
         let (ports, caller) = (fixture.ports.clone(), fixture.caller.clone());
         async move { update::update(&ports, &caller, key, &request, |_| Ok(())).await }

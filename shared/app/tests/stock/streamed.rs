@@ -92,6 +92,8 @@ impl Streamed {
             quantity: QuantityInput::Whole(pieces),
             reason: "delivery".into(),
             expected_version: None,
+            lot: None,
+            expires_on: None,
         };
         let key = format!("delta-{}", tillstream_app::environment::Environment::random(&*self.environment));
         update::update(&self.ports, &self.caller, &key, &request, |_| Ok(())).await.map(|_| ())

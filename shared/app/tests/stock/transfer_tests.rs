@@ -272,10 +272,11 @@ async fn expired_holds_and_split_stock_are_shipped_too() {
     let hold = ReserveRequest {
         reservation_id: None,
         lines: vec![ReserveLine {
-            location_id: FROM.into(),
+            location_id: Some(FROM.into()),
             sku: A.into(),
             quantity: QuantityInput::Whole(30),
         }],
+        sourcing: None,
         ttl_seconds: 60,
         order_id: None,
     };
@@ -549,11 +550,15 @@ async fn a_shipment_may_be_short_again_and_again() {
     for turn in 0..3 {
         let first = skus[0].clone();
         fixture.meanwhile(move |ports, caller| async move {
-            let line =
-                ReserveLine { location_id: FROM.into(), sku: first, quantity: QuantityInput::Whole(10) };
+            let line = ReserveLine {
+                location_id: Some(FROM.into()),
+                sku: first,
+                quantity: QuantityInput::Whole(10),
+            };
             let held = ReserveRequest {
                 reservation_id: Some(format!("v-{turn}")),
                 lines: vec![line],
+                sourcing: None,
                 ttl_seconds: 1,
                 order_id: None,
             };

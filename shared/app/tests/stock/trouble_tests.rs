@@ -82,6 +82,8 @@ async fn every_change_repeats_what_passes_by_itself_and_tells_what_does_not() {
                         quantity: QuantityInput::Whole(1),
                         reason: "found".into(),
                         expected_version: None,
+                        lot: None,
+                        expires_on: None,
                     };
                     update::update(ports, who, "k", &request, |_| Ok(())).await.map(drop)
                 }
@@ -210,6 +212,8 @@ async fn whole_stock_is_read_at_once_and_its_holds_only_where_they_matter() {
         quantity: QuantityInput::Whole(1),
         reason: "found".into(),
         expected_version: None,
+        lot: None,
+        expires_on: None,
     };
     let updated = update::update(&ports, &fixture.caller, "k", &found, |_| Ok(())).await.unwrap().updated;
     assert_eq!(updated.stock.on_hand, QuantityInput::Whole(11));

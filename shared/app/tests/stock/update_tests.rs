@@ -22,6 +22,8 @@ fn change(kind: StockUpdateKind, pieces: i64) -> StockUpdateRequest {
         quantity: QuantityInput::Whole(pieces),
         reason: "breakage".into(),
         expected_version: None,
+        lot: None,
+        expires_on: None,
     }
 }
 

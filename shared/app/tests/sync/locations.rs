@@ -15,8 +15,11 @@ use tillstream_app::database::{Database, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::sync::entities::Entity;
 use tillstream_app::tenancy::{Caller, Role};
+use tillstream_app::tenant_rules::tenant_rules;
 use tillstream_app::{Error, Result};
+use tillstream_contracts::catalog::LocationReply;
 use tillstream_domain::location::{Location, LocationKind};
+use tillstream_domain::stock_policies::{CartStock, UnsyncedStock};
 use tillstream_testkit::faults::Fault;
 
 async fn make(world: &World, id: &str, key: &str, more: Value) -> Result<PutOutcome<Location>> {
@@ -156,6 +159,15 @@ async fn fields_may_be_as_large_as_said_and_no_larger() {
         (json!({"tax_number": ""}), Some("tax_number_malformed")),
         (json!({"tax_number": " GB 1"}), Some("tax_number_malformed")),
         (json!({"tax_number": "GB\n1"}), Some("tax_number_malformed")),
+        (json!({"latitude": 90_000_000, "longitude": -180_000_000}), None),
+        (json!({"latitude": 0, "longitude": 0}), None),
+        (json!({"latitude": 90_000_001, "longitude": 0}), Some("latitude_out_of_range")),
+        (json!({"latitude": 0, "longitude": 180_000_001}), Some("longitude_out_of_range")),
+        (json!({"latitude": i64::MIN, "longitude": i64::MAX}), Some("latitude_out_of_range")),
+        (json!({"latitude": 53_800_755}), Some("coordinates_incomplete")),
+        (json!({"longitude": -1_549_077}), Some("coordinates_incomplete")),
+        (json!({"stock": {}}), None),
+        (json!({"stock": {"unsynced": "allow", "at_cart": "check"}}), None),
         (json!({"registers": ["r~1"]}), Some("register_reserved")),
         (json!({"registers": ["virtual-1"]}), Some("register_reserved")),
         (json!({"registers": ["r-virtual-1"]}), None),
@@ -251,6 +263,97 @@ async fn a_write_is_tried_ten_times_with_waits_between() {
         assert_eq!(made.is_ok(), is_made, "{busy}");
         assert!(is_made || matches!(made, Err(Error::Conflict(_))));
         assert!(world.environment.now() > begun, "each after a wait");
+    }
+}
+
+/// Coordinates come by API and by feed, are told as they were sent, and go with a line that leaves them out.
+#[tokio::test]
+async fn coordinates_are_kept_as_they_are_sent() {
+    let world = world(9);
+    let leeds = json!({"latitude": 53_800_755, "longitude": -1_549_077});
+    let made = make(&world, "s-1", "k", leeds).await.unwrap().now;
+    let told = async || LocationReply::from(get(&world.ports, world.scope(), "s-1").await.unwrap());
+    assert_eq!(told().await, LocationReply::from(made));
+    assert_eq!((told().await.latitude, told().await.longitude), (Some(53_800_755), Some(-1_549_077)));
+    let mut south = feeds::location("s-1", 5);
+    south["data"]["latitude"] = json!(-33_868_800);
+    south["data"]["longitude"] = json!(151_209_300);
+    assert_eq!(world.send(Entity::Locations, &[south.clone()]).await.failed, 0);
+    assert_eq!((told().await.latitude, told().await.longitude), (Some(-33_868_800), Some(151_209_300)));
+    for (latitude, longitude, wrong) in [
+        (json!(90_000_001), json!(0), "data.latitude"),
+        (json!(0), json!(-180_000_001), "data.longitude"),
+        (json!(0), Value::Null, "data.longitude"),
+        (json!(53.8), json!(0), "data.latitude"),
+        (json!("53.8"), json!(0), "data.latitude"),
+    ] {
+        let mut line = feeds::location("s-1", 6);
+        line["data"]["latitude"] = latitude.clone();
+        line["data"]["longitude"] = longitude.clone();
+        let reply = world.send(Entity::Locations, &[line]).await;
+        assert_eq!(reply.failed, 1, "{latitude} {longitude}");
+        assert!(reply.errors[0].message.contains(wrong.trim_start_matches("data.")), "{:?}", reply.errors[0]);
+    }
+    assert_eq!(told().await.latitude, Some(-33_868_800), "a line that was refused changes nothing");
+    world.send(Entity::Locations, &[feeds::location("s-1", 7)]).await;
+    assert_eq!((told().await.latitude, told().await.longitude), (None, None));
+}
+
+/// What a location decides about its stock is in force where its tenant's rules are read, as long as it decides it.
+#[tokio::test]
+async fn what_a_location_decides_about_its_stock_is_among_the_rules() {
+    let world = world(10);
+    let in_force = async |id: &str| {
+        // Longer than anything is remembered.
+        world.environment.advance(std::time::Duration::from_secs(16));
+        let now = world.environment.now();
+        let policies = tenant_rules(&world.ports, world.scope(), now).await.unwrap().stock_policies(id);
+        (policies.unsynced, policies.at_cart)
+    };
+    let as_tenant = (UnsyncedStock::Refuse, CartStock::None);
+    let own = json!({"stock": {"unsynced": "allow"}});
+    let made = make(&world, "s-1", "k", own).await.unwrap();
+    let shown = serde_json::to_value(LocationReply::from(made.now)).unwrap();
+    assert_eq!(shown["stock"], json!({"unsynced": "allow"}));
+    assert!(make(&world, "s-1", "k", json!({"stock": {"unsynced": "allow"}})).await.unwrap().replayed);
+    make(&world, "s-2", "k2", json!({})).await.unwrap();
+    assert_eq!(in_force("s-1").await, (UnsyncedStock::Allow, CartStock::None));
+    assert_eq!(in_force("s-2").await, as_tenant, "each for itself");
+    let line = |version: u64, stock: Value| {
+        let mut line = feeds::location("s-1", version);
+        line["data"]["stock"] = stock;
+        line
+    };
+    world.send(Entity::Locations, &[line(5, json!({"at_cart": "check"}))]).await;
+    assert_eq!(in_force("s-1").await, (UnsyncedStock::Refuse, CartStock::Check));
+    // An older line, and one that is refused, change neither.
+    world.send(Entity::Locations, &[line(4, json!({"unsynced": "allow"}))]).await;
+    let wrong = world.send(Entity::Locations, &[line(6, json!({"unsynced": "perhaps"}))]).await;
+    assert_eq!((wrong.failed, in_force("s-1").await), (1, (UnsyncedStock::Refuse, CartStock::Check)));
+    world.send(Entity::Locations, &[feeds::location("s-1", 7)]).await;
+    assert_eq!(in_force("s-1").await, as_tenant, "left out");
+    world.send(Entity::Locations, &[line(8, json!({"unsynced": "allow"}))]).await;
+    world.send(Entity::Locations, &[delete("s-1", 9)]).await;
+    assert_eq!(in_force("s-1").await, as_tenant, "deleted");
+    make(&world, "s-1", "k3", json!({})).await.unwrap();
+    assert_eq!(in_force("s-1").await, as_tenant, "made anew");
+}
+
+/// One write or none: where the answer is lost, location and rules agree all the same.
+#[tokio::test]
+async fn a_location_and_what_it_decides_are_written_together() {
+    for fault in [Fault::Throttled, Fault::Conflict, Fault::TimedOutBefore, Fault::AnswerLost] {
+        let world = world(11);
+        let (troubled, database) = world.troubled();
+        database.script(Operation::Transact, [Some(fault)]);
+        let made = make(&troubled, "s-1", "k", json!({"stock": {"at_cart": "check"}})).await.unwrap();
+        assert!(!made.replayed && made.now.version == 1, "{fault:?}");
+        assert!(!database.injected().is_empty(), "{fault:?}");
+        let now = world.environment.now();
+        let rules = tenant_rules(&world.ports, world.scope(), now).await.unwrap();
+        assert_eq!(rules.stock_policies("s-1").at_cart, CartStock::Check, "{fault:?}");
+        let stands = get(&world.ports, world.scope(), "s-1").await.unwrap();
+        assert_eq!(stands.stock.at_cart, Some(CartStock::Check), "{fault:?}");
     }
 }
 

@@ -8,7 +8,7 @@ use crate::inventory::{
     CommitRequest, Conservation, ConservationQuery, CorrectDifferenceRequest, ExceptionQuery, ExtendRequest,
     MovementQuery, NoFields, PageQuery, Reservation, ReserveRequest, ResolveExceptionRequest, RestockRequest,
     Restocked, ShortLine, StockChanges, StockChangesQuery, StockException, StockExceptionPage, StockLevel,
-    StockLevelPage, StockListQuery, StockMovementPage, StockUpdateRequest, StockUpdated,
+    StockLevelPage, StockListQuery, StockMovementPage, StockUpdateRequest, StockUpdated, UnsourcedLine,
 };
 
 /// This area.
@@ -38,7 +38,7 @@ use crate::inventory::{
         resolve_exception,
         correct_exception
     ),
-    components(schemas(ShortLine))
+    components(schemas(ShortLine, UnsourcedLine))
 )]
 pub struct Api;
 
@@ -116,7 +116,7 @@ fn list_stock() {}
 
 /// Stock of a SKU at every location in reach; of a kit, wherever its first component has stock.
 #[utoipa::path(get, path = "/v1/inventory/{sku}", tag = "inventory",
-    params(("sku" = String, Path, description = "SKU. One named as a route beside (`movements`, `conservation`, `exceptions`, `counts`, `backorders`, `alerts`, `suggestions`): `GET /v1/inventory?sku=`"), PageQuery),
+    params(("sku" = String, Path, description = "SKU. One named as a route beside (`movements`, `conservation`, `exceptions`, `counts`, `backorders`, `alerts`, `suggestions`, `lots`): `GET /v1/inventory?sku=`"), PageQuery),
     responses(
         (status = 200, description = "A page, by location", body = StockLevelPage),
         (status = 400, description = "`cursor_malformed`"),
@@ -137,8 +137,8 @@ fn sku_stock() {}
 fn one_stock() {}
 
 /// Adjusts on hand by a signed quantity, or sets it to what was counted. A delta never takes more than
-/// is available; a count may find less than is promised, and then opens an exception. Roles: store
-/// manager, warehouse staff, integration, operator.
+/// is available; a count may find less than is promised, and then opens an exception. Of a product whose stock is kept by
+/// lots it may be of one lot. Roles: store manager, warehouse staff, integration, operator.
 #[utoipa::path(post, path = "/v1/inventory/update", tag = "inventory",
     params(IdempotencyHeader, IfMatchHeader),
     request_body = StockUpdateRequest,
@@ -147,9 +147,9 @@ fn one_stock() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`location_not_found`"),
-        (status = 409, description = "`version_conflict` with `current_version`; `insufficient_stock` with `lines` (ShortLine)"),
+        (status = 409, description = "`version_conflict` with `current_version`; `insufficient_stock` with `lines` (ShortLine), or with `lot` where there is less of the lot; `lot_expires_otherwise` with its `expires_on`; `too_many_lots`"),
         (status = 412, description = "`If-Match` names another version (`version_mismatch`)"),
-        (status = 422, description = "`field_invalid`, `quantity_invalid`, `reason_invalid`, `card_number_refused`, `sku_unknown`, `sku_not_stocked`, `sku_is_a_kit`, `idempotency_key_reused`"),
+        (status = 422, description = "`field_invalid`, `quantity_invalid`, `reason_invalid`, `card_number_refused`, `sku_unknown`, `sku_not_stocked`, `sku_is_a_kit`, `id_malformed`, `sku_without_lots`, `lot_of_another_sku` with `lot_sku`, `lot_unknown`, `expires_on_without_lot`, `expires_on_invalid`, `idempotency_key_reused`"),
     ))]
 fn update_stock() {}
 
@@ -162,12 +162,13 @@ fn update_stock() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`location_not_found`"),
-        (status = 422, description = "`field_invalid`, `quantity_invalid`, `location_id_malformed`, `sku_malformed`, `id_malformed`, `reference_invalid`, `reason_invalid`, `text_too_long`, `text_malformed`, `card_number_refused`, `supplier_unknown`, `sku_unknown`, `sku_not_stocked`, `idempotency_key_reused`"),
+        (status = 409, description = "`lot_expires_otherwise` with its `expires_on`; `too_many_lots`"),
+        (status = 422, description = "`sku_without_lots`, `lot_of_another_sku` with `lot_sku`, `expires_on_without_lot`, `expires_on_invalid`, `field_invalid`, `quantity_invalid`, `location_id_malformed`, `sku_malformed`, `id_malformed`, `reference_invalid`, `reason_invalid`, `text_too_long`, `text_malformed`, `card_number_refused`, `supplier_unknown`, `sku_unknown`, `sku_not_stocked`, `idempotency_key_reused`"),
     ))]
 fn restock() {}
 
-/// Holds stock for a time: all lines or none, up to 1,000 of them. Roles: cashier, store manager, warehouse
-/// staff, integration, operator.
+/// Holds stock for a time: all lines or none, up to 1,000 of them. Lines may leave open from where (`sourcing`). Roles:
+/// cashier, store manager, warehouse staff, integration, operator.
 #[utoipa::path(post, path = "/v1/inventory/reserve", tag = "reservations", params(IdempotencyHeader),
     request_body = ReserveRequest,
     responses(
@@ -175,8 +176,8 @@ fn restock() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`location_not_found`"),
-        (status = 409, description = "`insufficient_stock` with `lines` (ShortLine): what is available, coming, elsewhere; `reservation_exists`"),
-        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `too_many_lines`, `too_many_kits`, `ttl_out_of_range`, `quantity_invalid`, `id_malformed`, `sku_unknown`, `sku_not_stocked`, `variant_required`, `kit_component_unknown`, `kit_component_is_a_kit`, `kit_component_quantity`, `idempotency_key_reused`"),
+        (status = 409, description = "`insufficient_stock` with `lines` (ShortLine, with `sourcing` UnsourcedLine): what is available, coming, elsewhere; `reservation_exists`"),
+        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `too_many_lines`, `too_many_kits`, `ttl_out_of_range`, `quantity_invalid`, `id_malformed`, `location_id_malformed`, `sku_unknown`, `sku_not_stocked`, `variant_required`, `kit_component_unknown`, `kit_component_is_a_kit`, `kit_component_quantity`, `idempotency_key_reused`; with `sourcing`: `location_required`, `location_not_allowed`, `locations_required`, `locations_out_of_range`, `location_repeated`, `sourcing_too_large`, `near_required`, `near_not_allowed`, `near_malformed`, `latitude_out_of_range`, `longitude_out_of_range`, `location_without_coordinates`"),
     ))]
 fn reserve() {}
 
@@ -201,7 +202,7 @@ fn get_reservation() {}
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`reservation_not_found`"),
         (status = 409, description = "`reservation_not_active`, `reservation_expired`, `commit_above_held`, `too_many_commits`; `insufficient_stock` where a count found less than is held"),
-        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `line_not_reserved`, `quantity_invalid`, `idempotency_key_reused`"),
+        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `location_required`, `line_not_reserved`, `quantity_invalid`, `idempotency_key_reused`"),
     ))]
 fn commit_reservation() {}
 
@@ -267,9 +268,9 @@ fn stock_changes() {}
 fn prove_conservation() {}
 
 /// The exceptions of a location, the oldest first: where a register that was cut off sold more than there
-/// was (`oversold_offline`), a count left less than is promised (`below_promised`), such a register or another
-/// system gave a coupon or promotion more often than it may be (`uses_above_limit`), or what stock says of itself
-/// differs (`difference`).
+/// was (`oversold_offline`), goods were taken before anybody told their stock (`unsynced_stock`), a count left less than is
+/// promised (`below_promised`), such a register or another system gave a coupon or promotion more often than it may be
+/// (`uses_above_limit`), or what stock says of itself differs (`difference`).
 #[utoipa::path(get, path = "/v1/inventory/exceptions", tag = "inventory", params(ExceptionQuery),
     responses(
         (status = 200, description = "A page", body = StockExceptionPage),

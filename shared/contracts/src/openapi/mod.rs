@@ -31,6 +31,7 @@ mod fields;
 pub mod headers;
 mod identity;
 mod inventory;
+mod lots;
 mod orders;
 mod pos;
 mod problem;
@@ -64,6 +65,7 @@ fn areas() -> Vec<OpenApi> {
         documents::Api::openapi(),
         identity::Api::openapi(),
         inventory::Api::openapi(),
+        lots::Api::openapi(),
         transfers::Api::openapi(),
         orders::Api::openapi(),
         pos::Api::openapi(),

@@ -124,9 +124,9 @@ fn get_purchase_order() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`purchase_order_not_found`"),
-        (status = 409, description = "`purchase_order_closed` with `purchase_order_status`; `over_delivery` with `sku`, `bound` (what may still be received of it) and `over_delivery_percent`; `too_many_steps`"),
+        (status = 409, description = "`purchase_order_closed` with `purchase_order_status`; `over_delivery` with `sku`, `bound` (what may still be received of it) and `over_delivery_percent`; `too_many_steps`; `lot_expires_otherwise` with its `expires_on`; `too_many_lots`"),
         (status = 412, description = "`version_mismatch`"),
-        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `sku_malformed`, `sku_not_in_purchase_order`, `quantity_invalid`, `nothing_counted`, `idempotency_key_reused`"),
+        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `sku_malformed`, `sku_not_in_purchase_order`, `quantity_invalid`, `nothing_counted`, `sku_unknown`, `sku_not_stocked`, `sku_is_a_kit`, `id_malformed`, `card_number_refused`, `sku_without_lots`, `lot_of_another_sku` with `lot_sku`, `lot_twice`, `expires_on_without_lot`, `expires_on_invalid`, `too_many_lot_lines`, `idempotency_key_reused`"),
     ))]
 fn receive_purchase_order() {}
 

@@ -12,7 +12,7 @@ use crate::dispatch::subject;
 use crate::error::{Error, Result};
 use crate::keys;
 use crate::pos::identity::spread;
-use crate::stock::counters::{Delta, Movement, stock_update_at, unit_change};
+use crate::stock::counters::{Delta, Movement, stock_update_at, unit_change, unsynced_change};
 use crate::stock::layout::Place;
 use crate::stock::request_identity::key_reused;
 use crate::stock::reservation_item::{HeldLine, KeyedRequest, Reservation, State};
@@ -248,6 +248,15 @@ impl StoredBackorder {
     pub(super) fn leave(&self, scope: &TenantScope) -> Write {
         let key = scope.backorder_place(&self.location_id, &self.sku, self.number);
         Write::Delete { table: Table::Stock, key, condition: Some(Condition::Exists) }
+    }
+
+    /// Counts it as waited for where there is no stock item of it yet. That says nothing of what lies there: nobody has
+    /// told its stock by it.
+    pub(super) fn count_first(&self, scope: &TenantScope, movement: &Movement) -> Write {
+        let what = (self.location_id.as_str(), self.sku.as_str(), Place::First);
+        let waited_for = Change::Add(BACKORDERED, self.quantity.thousandths());
+        let changes = vec![unit_change(self.unit), unsynced_change(), waited_for];
+        stock_update_at(scope, what, Delta::default(), movement, vec![Condition::NotExists], changes)
     }
 
     /// Counts it as waited for, or no more, at its stock item, whatever the layout.

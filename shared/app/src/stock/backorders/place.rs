@@ -132,7 +132,7 @@ pub async fn place(
             Some(known) => known,
             None => known.insert(terms_of(ports, caller, request, now).await?),
         };
-        let last = LastNumber::read(ports, scope, what).await?;
+        let (last, is_stocked) = LastNumber::read(ports, scope, what).await?;
         let backorder = StoredBackorder {
             id: id.clone(),
             state: BackorderState::Waiting,
@@ -161,12 +161,12 @@ pub async fn place(
             version: 1,
         };
         let movement = backorder.movement("backorder", &caller.subject, now);
-        let writes = vec![
-            backorder.create(scope)?,
-            backorder.place(scope),
-            last.give_next(scope, what, now),
-            backorder.count(scope, backorder.quantity.thousandths(), &movement),
-        ];
+        let counted = match is_stocked {
+            true => backorder.count(scope, backorder.quantity.thousandths(), &movement),
+            false => backorder.count_first(scope, &movement),
+        };
+        let writes =
+            vec![backorder.create(scope)?, backorder.place(scope), last.give_next(scope, what, now), counted];
         match ports.database.transact(writes).await {
             Ok(()) => return Ok(Answer { backorder: backorder.shown(), replayed: false }),
             // It is there, by our own write or a twin of it, or somebody else took the number: what is read next tells.

@@ -19,14 +19,20 @@ pub(super) const LOOKED_AT_EVERY_MILLIS: i64 = 120_000;
 pub(super) struct LastNumber(Option<i64>);
 
 impl LastNumber {
+    /// Reads it, and whether there is a stock item of what is waited for.
+    ///
+    /// # Errors
+    /// As the database.
     pub(super) async fn read(
         ports: &Ports,
         scope: &TenantScope,
         (location_id, sku): (&str, &str),
-    ) -> Result<Self> {
-        let key = scope.backorder_queue(location_id, sku);
-        let get = Get { table: Table::Stock, key, consistency: Consistency::Strong };
-        Ok(LastNumber(ports.database.get(get).await?.map(|item| item.number("last")).transpose()?))
+    ) -> Result<(Self, bool)> {
+        let get = |key| Get { table: Table::Stock, key, consistency: Consistency::Strong };
+        let keys = [scope.backorder_queue(location_id, sku), scope.stock(location_id, sku)];
+        let mut found = ports.database.get_many(Vec::from(keys.map(get))).await?.into_iter();
+        let last = found.next().flatten().map(|item| item.number("last")).transpose()?;
+        Ok((LastNumber(last), found.next().flatten().is_some()))
     }
 
     /// The number after it.

@@ -17,6 +17,7 @@ use crate::stock::counters::Movement;
 use crate::stock::expiry::free_enough;
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::line_layouts::parts_of;
+use crate::stock::lots::due::keep_aside_if_due;
 use crate::stock::request_identity::request_number;
 use crate::stock::reservation_item::{AppliedKey, HeldLine, Reservation, State};
 use crate::stock::split::make_whole;
@@ -178,6 +179,12 @@ pub async fn serve(
                     let freed = free_enough(ports, scope, (location_id, sku), missing, now).await?;
                     may_free = freed.left;
                     attempts.at_once("expired holds were freed")?;
+                    continue;
+                }
+                Taken::Shares(shares, _) if shares.iter().any(|share| share.seen.has_lots_due(now)) => {
+                    let seen = shares.first().map(|share| &share.seen);
+                    keep_aside_if_due(ports, scope, (location_id, sku), seen, now).await?;
+                    attempts.at_once("lots past their day were kept aside")?;
                     continue;
                 }
                 Taken::Shares(shares, _) if shares.len() > SHARES_MAX => {

@@ -7,18 +7,18 @@ use jiff::Timestamp;
 use crate::database::{Cancellation, DatabaseError, Write};
 use crate::error::Result;
 use crate::ports::Ports;
-use crate::stock::attempts::Attempts;
+use crate::stock::kits::KitLine;
 use crate::stock::line_layouts::{Layouts, Looked, free_short};
 use crate::stock::long_reservations::chunk::{CHUNK_HOLDS_MAX, CHUNK_LINES, Chunk, ChunkLine, ChunkState};
 use crate::stock::long_reservations::drive::{Driven, drive};
 use crate::stock::long_reservations::header::{Long, with_chunks};
 use crate::stock::long_reservations::hold::{Seen, ShortLine};
 use crate::stock::request_identity::request_number;
-use crate::stock::reservation_item::{HeldLine, KeyedRequest, Reservation, State};
-use crate::stock::reserve::{Answer, answer_of_standing, header_of, refused_for};
+use crate::stock::reservation_item::{HeldLine, Reservation, State};
+use crate::stock::reserve::{Made, Making, answer_of_standing, header_of};
 use crate::stock::take::Share;
 use crate::stock::wanted::Wanted;
-use crate::tenancy::{Caller, TenantScope};
+use crate::tenancy::TenantScope;
 
 /// The reservation that stands under an id, as it is when nothing is left to be done with it; `None` where there
 /// is none, also because it was given up.
@@ -109,29 +109,25 @@ fn by_chunk(shares: Vec<Vec<Share>>) -> Seen {
     shares.chunks(CHUNK_LINES).map(chunk).collect()
 }
 
-/// Makes it, or refuses. `reservation` says what it is to be.
+/// Makes it of these lines, or tells all that are short.
 ///
 /// # Errors
-/// 409 `insufficient_stock` with all lines that are short, `reservation_exists`; 422 `idempotency_key_reused`;
-/// [`crate::Error::Retryable`] when the time is up.
+/// 409 `reservation_exists`; 422 `idempotency_key_reused`; [`crate::Error::Retryable`] when the time is up.
 pub(in crate::stock) async fn reserve(
-    ports: &Ports,
-    caller: &Caller,
-    wanted: &[Wanted],
-    reservation: &Reservation,
-    request: &KeyedRequest<'_>,
-    now: Timestamp,
-) -> Result<Answer> {
-    let scope = &caller.scope;
-    let mut attempts = Attempts::new(ports.environment.as_ref());
+    making: &mut Making<'_>,
+    (wanted, kits): (&[Wanted], &[KitLine]),
+) -> Result<Made> {
+    let (ports, request) = (making.ports, making.keyed);
+    let reservation = &Reservation { kits: kits.to_vec(), ..making.reservation.clone() };
+    let (scope, now) = (&making.caller.scope, reservation.created_at);
     let mut nothing_expired = BTreeSet::new();
     let mut layouts = Layouts::new(ports, scope, wanted);
     loop {
         if let Some(header) = header_of(ports, scope, &reservation.id).await? {
             match at_rest(ports, scope, header, now).await? {
-                Some(standing) => return answer_of_standing(&standing, request),
+                Some(standing) => return answer_of_standing(&standing, request).map(Made::Answer),
                 None => {
-                    attempts.at_once("the reservation was given up")?;
+                    making.attempts.at_once("the reservation was given up")?;
                     continue;
                 }
             }
@@ -139,7 +135,7 @@ pub(in crate::stock) async fn reserve(
         let shares = match layouts.look_at_all(wanted).await? {
             Looked::All(shares) => shares,
             Looked::Again(why) => {
-                attempts.after_a_wait(&why).await?;
+                making.attempts.after_a_wait(&why).await?;
                 continue;
             }
             Looked::Short(short) => {
@@ -148,10 +144,14 @@ pub(in crate::stock) async fn reserve(
                 }
                 // A batch is not read at one moment: what is short may have gone to this very request.
                 if header_of(ports, scope, &reservation.id).await?.is_some() {
-                    attempts.at_once("the reservation is there")?;
+                    making.attempts.at_once("the reservation is there")?;
                     continue;
                 }
-                return Err(refused_for(ports, caller, (wanted, &reservation.kits), &short).await?);
+                if making.enter(wanted, &short).await? {
+                    making.attempts.at_once("stock that nobody has told was entered")?;
+                    continue;
+                }
+                return Ok(Made::Short(short));
             }
         };
         let attempt = request_number(ports.environment.as_ref());
@@ -160,25 +160,22 @@ pub(in crate::stock) async fn reserve(
             Ok(()) => {}
             // Another request began, or this one, whose answer was lost.
             Err(error) if error.is_transient() => {
-                attempts.after_a_wait("planning a reservation").await?;
+                making.attempts.after_a_wait("planning a reservation").await?;
                 continue;
             }
             Err(DatabaseError::Cancelled(reasons))
                 if reasons.iter().any(|r| matches!(r, Cancellation::ConditionFailed(_))) =>
             {
-                attempts.at_once("the reservation is there")?;
+                making.attempts.at_once("the reservation is there")?;
                 continue;
             }
             Err(error) => return Err(error.into()),
         }
         match drive(ports, scope, &reservation.id, by_chunk(shares), now).await? {
-            Driven::Rest(standing) => return answer_of_standing(&standing, request),
-            Driven::Gone(short) if !short.is_empty() => {
-                let by_position = positions(wanted, short);
-                return Err(refused_for(ports, caller, (wanted, &reservation.kits), &by_position).await?);
-            }
+            Driven::Rest(standing) => return answer_of_standing(&standing, request).map(Made::Answer),
+            Driven::Gone(short) if !short.is_empty() => return Ok(Made::Short(positions(wanted, short))),
             // Its time was over before all was held, or the keeper took it for forgotten.
-            Driven::Gone(_) => attempts.after_a_wait("the reservation was given up").await?,
+            Driven::Gone(_) => making.attempts.after_a_wait("the reservation was given up").await?,
         }
     }
 }

@@ -3,7 +3,6 @@
 use crate::database::{Cancellation, Condition, DatabaseError, Item, Table, Write};
 use crate::error::{Error, Result};
 use crate::ports::Ports;
-use crate::pos::offline_oversell::DISCREPANCY;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Delta, Movement, stock_update_at, unit_change};
 use crate::stock::exceptions::below_promised_id;
@@ -12,6 +11,7 @@ use crate::stock::layout::Place;
 use crate::stock::long_reservations::chunk::{Chunk, ChunkState};
 use crate::stock::long_reservations::header::last_ordinal;
 use crate::stock::reservation_item::{Reservation, State};
+use crate::stock::taken_beyond::DISCREPANCY;
 use crate::tenancy::TenantScope;
 
 /// Whether what is being committed is all that is held.

@@ -25,7 +25,7 @@ const POSTPONED_MILLIS: i64 = 300_000;
 
 /// Changes a line's stock, and what is open of it. Whatever the layout it is the first part's: nothing is taken from
 /// what is available.
-fn line_writes(
+pub(super) fn line_writes(
     scope: &TenantScope,
     order: &StoredPurchase,
     line: &PurchaseLine,
@@ -78,7 +78,8 @@ pub(super) fn step_writes(
     Ok(writes)
 }
 
-fn delta_of(settled: &Settled) -> Delta {
+/// What it does to the counters of its stock item.
+pub(super) fn delta_of(settled: &Settled) -> Delta {
     Delta {
         on_hand: settled.received.thousandths(),
         damaged: settled.damaged.thousandths(),

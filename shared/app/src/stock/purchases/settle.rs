@@ -15,6 +15,7 @@ use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::purchases::drive::{CHUNK_LINES_MAX, Driven, drive, step_writes};
 use crate::stock::purchases::item::{Pending, Step, StoredPurchase};
+use crate::stock::purchases::lots::{LotReceipt, any_names_a_lot};
 use crate::stock::purchases::{Answer, BUYERS, find_existing};
 use crate::stock::references::check_sku_form;
 use crate::stock::request_identity::{fingerprint, request_number};
@@ -169,8 +170,10 @@ fn settled(stored: &StoredPurchase, asked: &Asked<'_>) -> Result<Vec<Settled>> {
 ///
 /// # Errors
 /// What `precondition` refuses; 403 `role_required`, `store_out_of_reach`; 404 `purchase_order_not_found`; 409
-/// `purchase_order_closed`, `purchase_order_not_cancellable`, `over_delivery`, `too_many_steps`; 422 for lines and
-/// texts, `sku_not_in_purchase_order`, `nothing_counted`, `idempotency_key_reused`.
+/// `purchase_order_closed`, `purchase_order_not_cancellable`, `over_delivery`, `too_many_steps`,
+/// `lot_expires_otherwise`, `too_many_lots`; 422 for lines and texts, `sku_not_in_purchase_order`, `nothing_counted`,
+/// `sku_without_lots`, `lot_of_another_sku`, `lot_twice`, `expires_on_without_lot`, `expires_on_invalid`,
+/// `too_many_lot_lines`, `idempotency_key_reused`.
 pub async fn change(
     ports: &Ports,
     caller: &Caller,
@@ -219,8 +222,22 @@ pub async fn change(
         let mut writes = Vec::new();
         let mut next = stored.clone();
         next.version += 1;
-        let is_long = step.settled.len() > CHUNK_LINES_MAX;
-        if is_long {
+        let lots = match asked {
+            Asked::Receive(ReceivePurchaseRequest { lines: Some(sent) }) if any_names_a_lot(sent) => {
+                let receipt = LotReceipt { ports, scope, order: &stored, sent, now };
+                Some(receipt.writes(&step).await?)
+            }
+            _ => None,
+        };
+        let is_long = lots.is_none() && step.settled.len() > CHUNK_LINES_MAX;
+        if let Some(of_lots) = lots {
+            let Some(of_lots) = of_lots else {
+                attempts.at_once("the stock was split")?;
+                continue;
+            };
+            writes = of_lots;
+            next.conclude(step);
+        } else if is_long {
             next.body.pending = Some(Pending { step, done: 0 });
         } else {
             writes = step_writes(scope, &stored, &step, 0, CHUNK_LINES_MAX)?;

@@ -287,6 +287,7 @@ impl Checked {
             damaged: sums.damaged,
             in_transit: sums.in_transit,
             on_order: sums.on_order,
+            quarantined: sums.quarantined,
             available: sums.on_hand - sums.reserved - stock.safety_stock,
             ..stock
         };
@@ -315,6 +316,7 @@ impl Checked {
             ("damaged", stock.damaged, expected.damaged),
             ("in_transit", stock.in_transit, expected.in_transit),
             ("on_order", stock.on_order, expected.on_order),
+            ("quarantined", stock.quarantined, expected.quarantined),
         ] {
             if is != would_be {
                 found.push(finding(what, Cause::CounterWithoutMovement, would_be, is, Vec::new()));

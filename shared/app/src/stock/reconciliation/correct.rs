@@ -152,8 +152,8 @@ fn writes(scope: &TenantScope, name: &Name<'_>, repair: &Repair, movement: &Move
         RepairOf::Counters(parts) => {
             for (part, compared) in (0_u32..).zip(parts) {
                 let PartCompared { stock, expected, ledger, broken } = compared;
-                let Delta { on_hand, reserved, damaged, in_transit, on_order } = expected.sums();
-                let least = [on_hand, reserved, damaged, in_transit, on_order];
+                let Delta { on_hand, reserved, damaged, in_transit, on_order, quarantined } = expected.sums();
+                let least = [on_hand, reserved, damaged, in_transit, on_order, quarantined];
                 if least.into_iter().any(|counter| counter < 0) {
                     return Err(below_zero());
                 }

@@ -69,6 +69,7 @@ fn checkpoint_of(item: &Item) -> Result<(i64, Delta)> {
         damaged: item.number("damaged")?,
         in_transit: item.opt_number("in_transit").unwrap_or(0),
         on_order: item.opt_number("on_order").unwrap_or(0),
+        quarantined: item.opt_number("quarantined").unwrap_or(0),
     };
     Ok((item.number("compared_seq")?, sums))
 }
@@ -87,6 +88,7 @@ fn checkpoint_item(
         .with("damaged", after.damaged)
         .with_some("in_transit", some(after.in_transit))
         .with_some("on_order", some(after.on_order))
+        .with_some("quarantined", some(after.quarantined))
 }
 
 impl LedgerCheck {
@@ -110,6 +112,7 @@ impl LedgerCheck {
                 damaged: before.damaged,
                 in_transit: before.in_transit,
                 on_order: before.on_order,
+                quarantined: before.quarantined,
                 safety_stock: row.after.safety_stock,
                 available: before.on_hand - before.reserved - row.after.safety_stock,
                 unit: row.after.unit,

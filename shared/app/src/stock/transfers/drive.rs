@@ -12,9 +12,12 @@ use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Delta, Movement, stock_update_at, unit_change};
 use crate::stock::expiry::{FreedHolds, free_enough};
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
+use crate::stock::lots::back::taken_by;
+use crate::stock::lots::due::keep_aside_if_due;
 use crate::stock::take::{Share, Taken, take};
 use crate::stock::transfers::find;
 use crate::stock::transfers::item::{Pending, StoredTransfer};
+use crate::stock::transfers::lots::settle_line;
 use crate::tenancy::TenantScope;
 
 /// Actions of a transaction beside the transfer's own item.
@@ -37,7 +40,7 @@ fn at(
     stock_update_at(scope, what, delta, movement, Vec::new(), vec![unit_change(line.unit)])
 }
 
-fn in_transit(quantity: Quantity) -> Delta {
+pub(super) fn in_transit(quantity: Quantity) -> Delta {
     Delta { in_transit: quantity.thousandths(), ..Delta::default() }
 }
 
@@ -102,9 +105,12 @@ pub(super) async fn look(
     let (mut shares, mut short) = (Vec::with_capacity(lines.len()), Vec::new());
     for (position, (line, item)) in lines.iter().zip(items).enumerate() {
         let seen = item.as_ref().map(Counters::of).transpose()?;
+        let name = (location_id, line.sku.as_str());
+        if keep_aside_if_due(ports, scope, name, seen.as_ref(), ports.environment.now()).await? {
+            return Ok(Looked::Again("lots past their day were kept aside".to_owned()));
+        }
         let taken = match seen {
             Some(seen) if seen.layout != LAYOUT_WHOLE => {
-                let name = (location_id, line.sku.as_str());
                 take(ports, scope, name, line.shipped, seen.layout).await?
             }
             Some(seen) if seen.available >= line.shipped.thousandths() => {
@@ -199,10 +205,12 @@ pub(super) async fn drive(
             }
         }
     } else {
+        let taken = taken_by(ports, scope, &stored.id, &stored.from).await?;
         for settled in pending.step.settled.get(done..).unwrap_or_default() {
             let line = usize::try_from(settled.line).ok().and_then(|at| lines.get(at));
             let line = line.ok_or_else(|| Error::bug("a settled line is one of the transfer"))?;
-            let writes = settle_writes(scope, stored, line, settled, &movement);
+            let what = (line, settled);
+            let writes = settle_line(ports, scope, stored, what, &taken, (&movement, now)).await?;
             if stock.len() + writes.len() > STOCK_ACTIONS_MAX {
                 break;
             }

@@ -9,6 +9,7 @@
 mod drive;
 mod item;
 pub mod list;
+mod lots;
 pub mod settle;
 pub mod ship;
 

@@ -15,12 +15,14 @@ use crate::error::{Error, Refusal, Result};
 use crate::fields::text;
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
+use crate::stock::lots::back::taken_by;
 use crate::stock::references::check_sku_form;
 use crate::stock::request_identity::{fingerprint, request_number};
 use crate::stock::reservation_item::KeyedRequest;
 use crate::stock::reserve::now_kept;
-use crate::stock::transfers::drive::{Driven, STOCK_ACTIONS_MAX, drive, settle_writes};
+use crate::stock::transfers::drive::{Driven, STOCK_ACTIONS_MAX, drive};
 use crate::stock::transfers::item::{Pending, Step, StoredTransfer};
+use crate::stock::transfers::lots::settle_line;
 use crate::stock::transfers::{Answer, find_existing};
 use crate::stock::update::REASON_CHARS_MAX;
 use crate::tenancy::Caller;
@@ -226,11 +228,13 @@ pub async fn change(
             version: 0,
         };
         let movement = step.movement(id)?;
+        let taken = taken_by(ports, scope, id, &stored.from).await?;
         let mut stock = Vec::new();
         for settled in &step.settled {
             let line = usize::try_from(settled.line).ok().and_then(|at| stored.body.lines.get(at));
             let line = line.ok_or_else(|| Error::bug("a settled line is one of the transfer"))?;
-            stock.extend(settle_writes(scope, &stored, line, settled, &movement));
+            let what = (line, settled);
+            stock.extend(settle_line(ports, scope, &stored, what, &taken, (&movement, now)).await?);
         }
         let mut next = stored.clone();
         next.version += 1;

@@ -21,12 +21,17 @@ impl Keeping {
     /// Holds a piece for a minute.
     async fn hold(&self, sku: &str) {
         let line = ReserveLine {
-            location_id: STORE.to_owned(),
+            location_id: Some(STORE.to_owned()),
             sku: sku.to_owned(),
             quantity: QuantityInput::Whole(1),
         };
-        let request =
-            ReserveRequest { reservation_id: None, lines: vec![line], ttl_seconds: 60, order_id: None };
+        let request = ReserveRequest {
+            reservation_id: None,
+            lines: vec![line],
+            sourcing: None,
+            ttl_seconds: 60,
+            order_id: None,
+        };
         let operator = caller("demo", &[Role::Operator]);
         let key = format!("hold-{sku}");
         reserve::reserve(&self.shop.ports, &operator, &key, &request).await.unwrap();

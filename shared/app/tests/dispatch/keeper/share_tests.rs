@@ -119,10 +119,18 @@ async fn a_mass_of_due_holds_keeps_no_other_duty_from_its_turn() {
     let skus: Vec<String> = (0..300).map(|n| format!("H-{n:03}")).collect();
     for (n, sku) in skus.iter().enumerate() {
         keeping.shop.product(STORE, sku, "1.00", 5).await.unwrap();
-        let line =
-            ReserveLine { location_id: STORE.into(), sku: sku.clone(), quantity: QuantityInput::Whole(1) };
-        let request =
-            ReserveRequest { reservation_id: None, lines: vec![line], ttl_seconds: 30, order_id: None };
+        let line = ReserveLine {
+            location_id: Some(STORE.into()),
+            sku: sku.clone(),
+            quantity: QuantityInput::Whole(1),
+        };
+        let request = ReserveRequest {
+            reservation_id: None,
+            lines: vec![line],
+            sourcing: None,
+            ttl_seconds: 30,
+            order_id: None,
+        };
         reserve::reserve(&keeping.shop.ports, &operator, &format!("h-{n}"), &request).await.unwrap();
     }
     keeping.left_undone().await;

@@ -315,7 +315,8 @@ impl WebShop {
                     }
                     Step::CommitPart(sku, quantity) => {
                         let (location_id, sku) = (shop_id.clone(), sku.clone());
-                        let line = ReserveLine { location_id, sku, quantity: quantity.clone() };
+                        let line =
+                            ReserveLine { location_id: Some(location_id), sku, quantity: quantity.clone() };
                         let request = CommitRequest { lines: Some(vec![line]) };
                         reservations::commit(&ports, &caller, &key, &id, &request).await
                     }

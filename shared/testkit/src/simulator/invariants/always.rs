@@ -212,8 +212,11 @@ fn stock(change: &StreamChange) -> Result<(), Fault> {
     if now("on_order") < 0 {
         return Err(("no less than nothing is on order", seen()));
     }
+    if now("quarantined") < 0 {
+        return Err(("no less than nothing is kept aside", seen()));
+    }
     if seq == before("seq") {
-        let same = ["on_hand", "reserved", "available", "damaged", "in_transit", "on_order"]
+        let same = ["on_hand", "reserved", "available", "damaged", "in_transit", "on_order", "quarantined"]
             .iter()
             .all(|name| now(name) == before(name));
         return if same { Ok(()) } else { Err(("every movement is counted", seen())) };
@@ -227,12 +230,14 @@ fn stock(change: &StreamChange) -> Result<(), Fault> {
         ("damaged", "last_damaged"),
         ("in_transit", "last_in_transit"),
         ("on_order", "last_on_order"),
+        ("quarantined", "last_quarantined"),
     ] {
         if now(counter) != before(counter) + now(movement) {
             return Err(("a counter is the sum of its movements", seen()));
         }
     }
-    let counted = matches!(new.opt_text("last_kind"), Some("count" | "sync"));
+    let counted =
+        matches!(new.opt_text("last_kind"), Some("count" | "sync" | "lot_quarantine" | "lot_expire"));
     if now("available") < 0 && !counted && now("available") < before("available") {
         return Err(("nothing is sold twice", seen()));
     }

@@ -1,0 +1,232 @@
+//! A lot that a request names for goods at a location.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tillstream_domain::lot_book::{Lot, LotBook, LotError};
+use tillstream_domain::product::Product;
+use tillstream_domain::quantity::Quantity;
+
+use super::header::{Header, find, place_write};
+use super::recall::settle;
+use crate::catalog::items::{catalog_get, location_if_any};
+use crate::database::Write;
+use crate::error::{Error, Refusal, Result};
+use crate::fields::typed_id;
+use crate::ports::Ports;
+use crate::stock::references::location_not_found;
+use crate::tenancy::TenantScope;
+
+/// A lot that a request names, as it stands.
+#[derive(Debug, Clone)]
+pub(in crate::stock) struct Named {
+    /// The lot, or the one that it will be.
+    header: Header,
+    is_new: bool,
+    location_id: String,
+    /// The first instant at which it is fit for sale no more at the location.
+    sell_until: Option<i64>,
+    now: Timestamp,
+}
+
+/// What a request says of a lot.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::stock) struct Said<'a> {
+    /// Path of the fields it stands in, with its dot: of the request itself nothing.
+    pub(in crate::stock) path: &'a str,
+    /// Its id.
+    pub(in crate::stock) lot: Option<&'a str>,
+    /// Its last day of sale.
+    pub(in crate::stock) expires_on: Option<Date>,
+}
+
+/// The first instant after a location's business day, which a request names in `field`.
+async fn end_of_day(
+    ports: &Ports,
+    scope: &TenantScope,
+    location_id: &str,
+    (field, day): (&str, Date),
+) -> Result<i64> {
+    let out_of_range = || Refusal::field(field, "expires_on_invalid", "a day of the years 2000 to 9000");
+    if !(2000..=9000).contains(&day.year()) {
+        return Err(out_of_range().into());
+    }
+    let item = ports.database.get(catalog_get(scope.location(location_id))).await?;
+    let location = location_if_any(item.as_ref())?.ok_or_else(|| location_not_found(location_id))?;
+    let calendar = location.calendar().map_err(Error::bug)?;
+    let next = day.tomorrow().map_err(|_| out_of_range())?;
+    Ok(calendar.day_begin(next).map_err(Error::bug)?.as_millisecond())
+}
+
+/// The lot of an id, once stock is everywhere as it says: until then some of it may be for sale that is recalled, or
+/// kept aside that is not.
+async fn settled(ports: &Ports, scope: &TenantScope, lot_id: &str, now: Timestamp) -> Result<Option<Header>> {
+    let found = find(ports, scope, lot_id).await?;
+    if !found.as_ref().is_some_and(|found| found.is_settling) {
+        return Ok(found);
+    }
+    settle(ports, scope, lot_id, now).await?;
+    match find(ports, scope, lot_id).await? {
+        Some(again) if again.is_settling => {
+            Err(Error::retryable(format!("lot {lot_id} is being recalled or released")))
+        }
+        found => Ok(found),
+    }
+}
+
+/// The lot that a request names for `product` at a location; `None` where it names none. `makes`: one that is not
+/// known is made, since goods of it come in.
+///
+/// # Errors
+/// 422 `expires_on_without_lot`, `id_malformed`, `card_number_refused`, `sku_without_lots`, `lot_of_another_sku`,
+/// `lot_unknown`, `expires_on_invalid`; 409 `lot_expires_otherwise`.
+pub(in crate::stock) async fn named(
+    ports: &Ports,
+    scope: &TenantScope,
+    (location_id, product): (&str, &Product),
+    said: Said<'_>,
+    makes: bool,
+    now: Timestamp,
+) -> Result<Option<Named>> {
+    let (field, day_field) = (format!("{}lot", said.path), format!("{}expires_on", said.path));
+    let Some(lot_id) = said.lot else {
+        return match said.expires_on {
+            None => Ok(None),
+            Some(_) => {
+                let message = "a last day of sale is that of a lot; name the lot too";
+                Err(Refusal::field(day_field, "expires_on_without_lot", message).into())
+            }
+        };
+    };
+    typed_id(&field, lot_id)?;
+    if !product.lots {
+        let message = format!("the stock of {} is not kept by lots", product.sku);
+        return Err(Refusal::field(field, "sku_without_lots", message).into());
+    }
+    let found = settled(ports, scope, lot_id, now).await?;
+    let is_new = found.is_none();
+    let header = match found {
+        Some(header) if header.sku != product.sku => {
+            let message = format!("lot {lot_id} is one of {}, not of {}", header.sku, product.sku);
+            let refusal = Refusal::field(field, "lot_of_another_sku", message);
+            return Err(refusal.with_extra("lot_sku", header.sku).into());
+        }
+        Some(header) => header,
+        None if !makes => {
+            let message = format!("there is no lot {lot_id} of {}", product.sku);
+            return Err(Refusal::field(field, "lot_unknown", message).into());
+        }
+        None => Header {
+            lot_id: lot_id.to_owned(),
+            sku: product.sku.clone(),
+            expires_on: said.expires_on,
+            created_at: now.as_millisecond(),
+            is_recalled: false,
+            version: 1,
+            is_settling: false,
+            changed_at: None,
+            changed_by: None,
+            reason: None,
+        },
+    };
+    if let Some(day) = said.expires_on.filter(|day| header.expires_on != Some(*day)) {
+        let known = header.expires_on.map_or("no last day of sale".to_owned(), |known| known.to_string());
+        let detail = format!("lot {lot_id} has {known}, not {day}; a lot's day does not change");
+        let known = header.expires_on.map(|known| known.to_string());
+        let refusal = Refusal::conflict("lot_expires_otherwise", detail);
+        return Err(refusal.with_extra("expires_on", known).into());
+    }
+    let sell_until = match header.expires_on {
+        Some(day) => Some(end_of_day(ports, scope, location_id, (&day_field, day)).await?),
+        None => None,
+    };
+    Ok(Some(Named { header, is_new, location_id: location_id.to_owned(), sell_until, now }))
+}
+
+/// A lot that this system knows goods at a location to be of; `None` where it is no lot of this SKU.
+///
+/// # Errors
+/// As the database.
+pub(super) async fn known(
+    ports: &Ports,
+    scope: &TenantScope,
+    (location_id, sku): (&str, &str),
+    lot_id: &str,
+    now: Timestamp,
+) -> Result<Option<Named>> {
+    let header = settled(ports, scope, lot_id, now).await?.filter(|header| header.sku == sku);
+    let Some(header) = header else { return Ok(None) };
+    let sell_until = match header.expires_on {
+        Some(day) => Some(end_of_day(ports, scope, location_id, ("expires_on", day)).await?),
+        None => None,
+    };
+    Ok(Some(Named { header, is_new: false, location_id: location_id.to_owned(), sell_until, now }))
+}
+
+impl Named {
+    /// Its id.
+    pub(in crate::stock) fn lot_id(&self) -> &str {
+        &self.header.lot_id
+    }
+
+    fn lot(&self) -> Lot {
+        Lot {
+            id: self.header.lot_id.clone(),
+            expires_on: self.header.expires_on,
+            sell_until: self.sell_until,
+            // The same everywhere and for good: of two lots of one day the older one goes first.
+            received_at: self.header.created_at,
+            quantity: 0,
+            quarantined: 0,
+        }
+    }
+
+    /// Whether what there is of it is kept aside: it is recalled, or past its day.
+    pub(in crate::stock) fn is_aside(&self) -> bool {
+        self.header.is_recalled || self.lot().has_expired(self.now.as_millisecond())
+    }
+
+    /// How much of it there is in `book`, where it may be touched.
+    pub(in crate::stock) fn quantity_in(&self, book: &LotBook) -> i64 {
+        let lot = book.lot(self.lot_id());
+        lot.map_or(0, |lot| if self.is_aside() { lot.quarantined } else { lot.quantity })
+    }
+
+    /// The book with so much more, or less, of it.
+    ///
+    /// # Errors
+    /// 409 `too_many_lots`; [`LotError::Short`] as `Ok(None)`.
+    pub(in crate::stock) fn changed(&self, book: &LotBook, by: i64) -> Result<Option<LotBook>> {
+        let mut book = book.clone();
+        let done = match by {
+            0.. => book.add(self.lot(), by, self.is_aside()),
+            _ => book.take(self.lot_id(), -by, self.is_aside()),
+        };
+        match done {
+            Ok(()) => Ok(Some(book)),
+            Err(LotError::Short) => Ok(None),
+            Err(error @ LotError::TooMany) => {
+                let detail = format!("{error} with anything left; sell or write off some of them first");
+                Err(Refusal::conflict("too_many_lots", detail).into())
+            }
+        }
+    }
+
+    /// What is written beside the stock item: the lot, that it is as it was read, and where it is.
+    pub(in crate::stock) fn writes(&self, scope: &TenantScope, book: &LotBook) -> Vec<Write> {
+        let own = if self.is_new { self.header.create(scope) } else { self.header.check(scope) };
+        let mut writes = vec![own];
+        if book.lot(self.lot_id()).is_none() {
+            let now = self.now.as_millisecond();
+            writes.push(place_write(scope, self.lot_id(), &self.location_id, now));
+        }
+        writes
+    }
+
+    /// 409: there is less of it than is to be taken.
+    pub(in crate::stock) fn short(&self, wanted: Quantity, book: &LotBook) -> Error {
+        let there = Quantity::of_counter(self.quantity_in(book));
+        let detail = format!("lot {}: {wanted} wanted, {there} there", self.lot_id());
+        let refusal = Refusal::conflict("insufficient_stock", detail.clone());
+        refusal.with_error("quantity", "insufficient_stock", detail).with_extra("lot", self.lot_id()).into()
+    }
+}
