@@ -838,7 +838,8 @@ mod tests {
                 prop_assert!(!search.cover(&without), "{} is not needed", place);
             }
             // 1 + ln(n) for n up to 4 lines, or 24 pieces of which each counts a thousand: never above 12 times.
-            prop_assert!(u32::try_from(few.len()).unwrap() <= least * if split_lines { 12 } else { 3 });
+            let times = if split_lines { 12 } else { 3 };
+            prop_assert!(u32::try_from(few.len()).unwrap() <= least * times);
         }
 
         /// Lines of kits that share what they are made of: the first choice that the stock allows is found, or there is

@@ -27,7 +27,7 @@ use crate::pos::context::CommandContext;
 use crate::pos::course_item::status_write;
 use crate::pos::identity::{command_identity, spread};
 use crate::pos::returns::{REASON_CHARS_MAX, returned_get, returned_of};
-use crate::pos::undo::{Undo, status_conflict, undo, undoing_id};
+use crate::pos::undo::{UNDONE, Undo, status_conflict, undo, undoing_id};
 use crate::stored_value::tender::kind_of as stored_value_kind;
 use crate::tenancy::{Caller, Role};
 
@@ -127,6 +127,13 @@ pub async fn change(
         }
         let stored = order.version;
         let returned = returned_of(came_back)?;
+        if came_back.is_some_and(|item| item.opt_text(UNDONE).is_some())
+            && !order.order_status().is_some_and(OrderStatus::is_undone)
+        {
+            // Both were not read at one moment.
+            retries.again("the order was undone while it was looked at").await?;
+            continue;
+        }
         let is_on_its_way = order.order_status().is_some_and(|is| is.next().contains(&to));
         if is_on_its_way && GOES_ON.contains(&to) && returned.is_all_of(&order) {
             return Err(all_came_back(order_id).into());

@@ -34,7 +34,7 @@ use crate::tenancy::TenantScope;
 use crate::tenant_rules::tenant_rules;
 
 /// Attribute of what came back of an order that is undone: where the order stands.
-const UNDONE: &str = "undone";
+pub const UNDONE: &str = "undone";
 
 /// The id of what undoes an order.
 pub fn undoing_id(scope: &TenantScope, order_id: &str) -> String {

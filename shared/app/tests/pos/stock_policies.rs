@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tillstream_app::capacity::{CapacityKind, CapacityMeter, Operation};
 use tillstream_app::catalog::items::product_item;
-use tillstream_app::database::{Item, Table, Write};
+use tillstream_app::database::{Database, Item, Table, Write};
 use tillstream_app::environment::Environment;
 use tillstream_app::orders::place;
 use tillstream_app::pos::batch;

@@ -9,7 +9,7 @@ use jiff::{Span, Timestamp};
 use tillstream_app::Error;
 use tillstream_app::catalog::items::product_item;
 use tillstream_app::catalog::suppliers::supplier_item;
-use tillstream_app::database::{DatabaseError, Item, Table};
+use tillstream_app::database::{Database, DatabaseError, Item, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::error::Refusal;
 use tillstream_app::stock::counters::{Counters, Delta, Movement, stock_update};

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use tillstream_app::Error;
 use tillstream_app::catalog::items::{location_item, location_of};
-use tillstream_app::database::{Consistency, Get, Item, Table};
+use tillstream_app::database::{Consistency, Database, Get, Item, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::stock::counters::StockTarget;
 use tillstream_app::stock::purchases::place;
