@@ -112,12 +112,12 @@ fn story() -> BTreeMap<&'static str, Scene> {
         ("catalog/put-settings", (200, "/command_age_max_seconds", || json!(604_800))),
         ("catalog/get-settings", (200, "/approvals/no_sale", || json!(true))),
         ("catalog/put", (200, "/barcodes/0", || json!("4006381333931"))),
-        ("catalog/get", (200, "/sku", || json!(SKU))),
+        ("catalog/get", (200, "/sku", || json!("BANK CHARGES"))),
         ("catalog/list", (200, "/items/0/sku", || json!(SKU))),
         // Two of the light holders and an eighth of the kilogram of tea.
         ("catalog/put-kit", (201, "/components/1/quantity", || json!("0.125"))),
         ("inventory/get-kit", (200, "/available", || json!(8))),
-        ("orders/place-kit", (201, "/order/lines/0/components/1/quantity", || json!("0.250"))),
+        ("orders/place-kit", (201, "/order/lines/0/components/1/quantity", || json!("0.25"))),
         // More than there is: it waits, and is to be ordered.
         ("inventory/place-backorder", (201, "/status", || json!("waiting"))),
         ("inventory/list-backorders", (200, "/items/0/number", || json!(1))),

@@ -48,11 +48,16 @@ pub struct CommandContext {
 }
 
 impl CommandContext {
+    /// When goods that are sold must be good: now, or when a register sold them that was cut off then.
+    pub fn good_at(&self) -> Timestamp {
+        if self.offline { self.occurred_at } else { self.now }
+    }
+
     /// Checks that a cart that is being paid takes off no more by hand than may be given without an approval, and than
     /// was approved. While lines are added, it may.
     ///
     /// # Errors
-    /// [`CartError::DiscountsAboveAllowed`], [`CartError::DiscountAboveApproved`]; [`CartError::Money`].
+    /// [`CartError::DiscountsAboveAllowed`], [`CartError::ShareOfMore`]; [`CartError::Money`].
     pub fn check_discounts(&self, cart: &Cart) -> Result<()> {
         if cart.state != CartState::Open && !self.needs_no_approval() {
             cart.check_allowed_discounts()?;

@@ -35,8 +35,13 @@ pub async fn give(ports: &Ports, context: &CommandContext, payload: ApplyManualD
         let mut changed = Changed::from(Outcome::Discount(number));
         let approval = more.first().and_then(Option::as_ref);
         if let Some(grant) = permission.permit(context, approval, binding_of(cart, kind))? {
-            let most = cart.taken_off_by(number);
-            cart.approvals.record(grant.used_for(ApprovedPart::DiscountUpTo { number, most }))?;
+            let part = match kind {
+                ManualDiscountKind::PercentLine { .. } | ManualDiscountKind::PercentCart { .. } => {
+                    ApprovedPart::ShareOf { number, goods: cart.goods_of(kind.line())? }
+                }
+                _ => ApprovedPart::Discount(number),
+            };
+            cart.approvals.record(grant.used_for(part))?;
             changed.claims.push(grant.claim(context, &cart.id, Some(format!("d-{number}")))?);
         } else if let Permission::Settings(settings) = &permission
             && settings.manual_discount.required

@@ -1,5 +1,6 @@
 //! The transaction that makes a cart final, and what its refusal says.
 
+use jiff::Timestamp;
 use tillstream_domain::cart::StockMove;
 
 use super::cart_write::lost_race;
@@ -8,7 +9,7 @@ use super::shortage::Shortage;
 use crate::database::{Cancellation, DatabaseError, Write};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
-use crate::stock::counters::{Delta, Movement, stock_update};
+use crate::stock::counters::{Delta, Movement, no_lot_is_due, stock_update};
 use crate::stock::layout::{LAYOUT_WHOLE, layout_of};
 use crate::tenancy::TenantScope;
 
@@ -39,19 +40,22 @@ pub struct StockWrites {
 }
 
 impl StockWrites {
-    /// One update for each move, of stock that is whole, or of its first part where nothing is taken.
+    /// One update for each move, of stock that is whole, or of its first part where nothing is taken. What is taken is
+    /// good at `good_at`: no lot of it is past its day.
     pub fn of_whole(
         scope: &TenantScope,
         location_id: &str,
         moves: &[StockMove],
         delta: impl Fn(&StockMove) -> Delta,
         movement: &Movement,
+        good_at: Timestamp,
     ) -> Self {
         let mut stock = StockWrites::default();
         for (at, wanted) in moves.iter().enumerate() {
             let delta = delta(wanted);
             let sku = wanted.sku.as_str();
-            stock.writes.push(stock_update(scope, location_id, sku, delta, movement, Vec::new(), Vec::new()));
+            let is_good = (delta.available() < 0).then(|| no_lot_is_due(good_at)).into_iter().collect();
+            stock.writes.push(stock_update(scope, location_id, sku, delta, movement, is_good, Vec::new()));
             stock.of.push((at, (delta.available() < 0).then_some(LAYOUT_WHOLE)));
         }
         stock

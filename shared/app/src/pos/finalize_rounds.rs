@@ -20,7 +20,7 @@ use crate::database::{Condition, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Writ
 use crate::environment::Retries;
 use crate::error::{Error, Result};
 use crate::ports::Ports;
-use crate::stock::counters::{Delta, Movement, stock_update_at};
+use crate::stock::counters::{Delta, Movement, no_lot_is_due, stock_update_at};
 use crate::stock::expiry::FreedHolds;
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::stock::lots::back::of_return;
@@ -381,7 +381,14 @@ impl<'a> Rounds<'a> {
         let (ports, scope) = (self.ports, &self.context.caller.scope);
         let delta = |wanted: &StockMove| delta_of(cart.kind, wanted);
         if cart.kind == CartKind::Return || self.layouts.is_empty() {
-            return Ok(Ok(StockWrites::of_whole(scope, &cart.store_id, moves, delta, movement)));
+            return Ok(Ok(StockWrites::of_whole(
+                scope,
+                &cart.store_id,
+                moves,
+                delta,
+                movement,
+                self.context.good_at(),
+            )));
         }
         let mut stock = StockWrites::default();
         let mut short = Vec::new();
@@ -407,7 +414,8 @@ impl<'a> Rounds<'a> {
             for (place, quantity) in shares {
                 let what = (name.0, name.1, place);
                 let delta = Delta::sale(quantity);
-                stock.writes.push(stock_update_at(scope, what, delta, movement, Vec::new(), Vec::new()));
+                let more = vec![no_lot_is_due(self.context.good_at())];
+                stock.writes.push(stock_update_at(scope, what, delta, movement, more, Vec::new()));
                 let layout = if let Place::Part { layout, .. } = place { layout } else { LAYOUT_WHOLE };
                 stock.of.push((at, Some(layout)));
             }

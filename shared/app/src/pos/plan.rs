@@ -400,7 +400,7 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
         // What comes back needs no holding: a return's chunks are held by their record alone.
         if plan.kind == CartKind::Sale {
             let hold = |m: &StockMove| Delta::hold(m.sellable);
-            let stock = StockWrites::of_whole(scope, &plan.store_id, moves, hold, &movement);
+            let stock = StockWrites::of_whole(scope, &plan.store_id, moves, hold, &movement, movement.at);
             writes.extend(stock.writes);
             of = stock.of;
         }
@@ -606,7 +606,8 @@ fn end_moves(scope: &TenantScope, plan: &Plan, moves: &[StockMove], settle: bool
         (CartKind::Return, true) => ("return", |m| super::finalize::delta_of(CartKind::Return, m)),
         (CartKind::Return, false) => return StockWrites::default(),
     };
-    StockWrites::of_whole(scope, &plan.store_id, moves, delta, &plan.movement(kind))
+    let movement = plan.movement(kind);
+    StockWrites::of_whole(scope, &plan.store_id, moves, delta, &movement, movement.at)
 }
 
 /// Plans that are looked at for what they hold.

@@ -35,7 +35,7 @@ impl From<CartError> for Error {
             | CartError::UnknownCoupon(_)
             | CartError::UnknownPromotion(_) => RefusalKind::NotFound,
             CartError::AboveApproved { .. }
-            | CartError::DiscountAboveApproved { .. }
+            | CartError::ShareOfMore { .. }
             | CartError::DiscountsAboveAllowed => RefusalKind::Forbidden,
             CartError::TooManyLines
             | CartError::TooManyApprovals

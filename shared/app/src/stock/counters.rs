@@ -184,7 +184,7 @@ pub fn stock_update_at(
 
 /// That no lot of a stock item is past its day at `at` and counted as available nevertheless. What is not kept by
 /// lots lacks the attribute.
-pub(super) fn no_lot_is_due(at: Timestamp) -> Condition {
+pub(crate) fn no_lot_is_due(at: Timestamp) -> Condition {
     Condition::Any(vec![
         Condition::Lacks(LOTS_DUE_AT),
         Condition::Gt(LOTS_DUE_AT, at.as_millisecond().into()),

