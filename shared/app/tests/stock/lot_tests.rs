@@ -609,10 +609,8 @@ fn follow(fixture: &Fixture, sku: &str) {
             }
         }
     }
-    let mut reached = 0;
-    for row in fixture.rows_of_ledger(sku) {
-        assert_eq!(row.number("seq").unwrap(), reached + 1);
-        reached += 1;
+    for (row, seq) in fixture.rows_of_ledger(sku).into_iter().zip(1..) {
+        assert_eq!(row.number("seq").unwrap(), seq);
         let delta = row.number("delta_on_hand").unwrap();
         let aside = row.opt_number("delta_quarantined").unwrap_or(0);
         if row.opt_text("lots").is_none() {
