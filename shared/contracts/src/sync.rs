@@ -272,7 +272,8 @@ mod tests {
             fields_of::<ProductBody>(json!({"sku": "A", "name": "A", "unit_price": "1", "currency": "GBP",
                 "category": "c", "tax_category": "food", "tax_exempt": true, "discountable": false,
                 "modifiers": [{"id": "m", "name": "M", "unit_price": "-0.1"}],
-                "components": [{"sku": "B", "quantity": 2}], "variant_of": "C", "sellable": false})),
+                "components": [{"sku": "B", "quantity": 2}], "variant_of": "C", "sellable": false,
+                "lots": true})),
         );
         same(
             LocationBody::FIELDS,
