@@ -10,6 +10,9 @@
 //! A reader that begins is told a place some time before the end: what it lists meanwhile is a moment behind, and
 //! what the list did not show yet must not stand before the place.
 //!
+//! Pages run out after 30 days. A reader that had come to the end goes on although its page is gone, and where the
+//! feed was quiet for so long that it began anew.
+//!
 //! Each page has a mark of its own, and a reader's position that of the page it has come to: where the feed was
 //! restored and went on otherwise, it is told so rather than going on after pages that it never saw.
 
@@ -40,9 +43,6 @@ const LEEWAY_SECONDS: i64 = 3_600;
 const PAGES_STEP: u32 = 20;
 /// Steps until a reader is answered: what it may not see, and what changes again and again, can be much.
 const QUERIES_MAX: usize = 10;
-/// For so long, in milliseconds, a number is agreed on that nothing was noted under: much longer than anybody takes
-/// between agreeing on it and noting.
-const AGREED_MILLIS: i64 = 3_600_000;
 /// Longest wait for a change, in seconds: the gateway gives up after 30.
 pub const WAIT_SECONDS_MAX: u32 = 20;
 /// So long before the end of the feed, in seconds, begins who begins: lists are read from indexes, which are behind
@@ -63,18 +63,20 @@ pub struct ChangePage {
 struct Noted {
     number: u64,
     mark: i64,
+    /// From when on the database may delete it, in epoch seconds; not before.
+    expires_at: i64,
 }
 
 impl Noted {
     fn of(item: &Item) -> Result<Self> {
         let number = item.number("page").and_then(|page| u64::try_from(page).map_err(Error::bug))?;
-        Ok(Noted { number, mark: item.number("mark")? })
+        Ok(Noted { number, mark: item.number("mark")?, expires_at: item.number("expires_at")? })
     }
-}
 
-/// Whether it is only a matter of time that the database deletes it. It may delete what is newer before.
-fn is_over(item: &Item, now: Timestamp) -> Result<bool> {
-    Ok(item.number("expires_at")? <= now.as_second())
+    /// Whether it is only a matter of time that the database deletes it. It may delete what is newer before.
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.expires_at <= now.as_second()
+    }
 }
 
 /// The last page, and the number after which a feed would begin anew where there is none.
@@ -84,56 +86,89 @@ async fn last_page(ports: &Ports, scope: &TenantScope) -> Result<(Option<Noted>,
     let page = ports.database.query(Query { ascending: false, limit: 1, range, ..pages }).await?;
     let Some(item) = page.items.first() else { return Ok((None, 0)) };
     let last = Noted::of(item)?;
-    let is_over = is_over(item, ports.environment.now())?;
-    Ok(((!is_over).then_some(last), last.number))
+    Ok(((!last.is_over(ports.environment.now())).then_some(last), last.number))
 }
 
-/// The number with which a feed without pages begins, as all who note at this moment agree on it. It is above
-/// `used` and above all that were agreed on before.
-async fn first_number(ports: &Ports, scope: &TenantScope, used: u64) -> Result<u64> {
-    let mut retries = Retries::new(ports.environment.as_ref(), ports.environment.now());
+/// The number with which a feed without pages begins, as all who note agree on it, and whether it has begun with it.
+struct Agreed {
+    first: u64,
+    has_begun: bool,
+}
+
+async fn agreed(ports: &Ports, scope: &TenantScope) -> Result<Option<Agreed>> {
     let sort = TenantScope::change_feed_start_sort();
-    loop {
-        let query = Query {
-            range: Range::Between(sort.clone(), sort.clone()),
-            limit: 1,
-            ..Query::partition(Table::Ledger, scope.stock_changes())
-        };
-        let read = match ports.database.query(query).await {
-            Err(error) if error.is_transient() => {
-                retries.again(&error.to_string()).await?;
-                continue;
-            }
-            read => read?,
-        };
-        let now = ports.environment.now().as_millisecond();
-        let known = read.items.first();
-        let agreed = known.map(|item| item.number("first")).transpose()?;
-        if let (Some(item), Some(first)) = (known, agreed) {
-            let age = now.saturating_sub(item.number("agreed_at")?);
-            let first = u64::try_from(first).map_err(Error::bug)?;
-            if first > used && (-AGREED_MILLIS..AGREED_MILLIS).contains(&age) {
-                return Ok(first);
-            }
-        }
-        let above =
-            used.max(agreed.and_then(|first| u64::try_from(first).ok()).unwrap_or(0)).saturating_add(1);
-        let first = u64::try_from(now / 10).map_err(Error::bug)?.max(above);
-        let item = Item::new(&scope.stock_change_feed_start())
-            .with("tenant_id", scope.tenant_id())
-            .with("first", i64::try_from(first).map_err(Error::bug)?)
-            .with("agreed_at", now);
-        let condition = Some(match agreed {
-            None => Condition::NotExists,
-            Some(agreed) => Condition::Eq("first", agreed.into()),
-        });
-        match ports.database.write(Write::Put { table: Table::Ledger, item, condition }).await {
-            Ok(()) => return Ok(first),
-            Err(DatabaseError::ConditionFailed(_)) => retries.again("another number was agreed on").await?,
-            Err(error) if error.is_transient() => retries.again(&error.to_string()).await?,
-            Err(error) => return Err(error.into()),
-        }
+    let query = Query {
+        range: Range::Between(sort.clone(), sort),
+        limit: 1,
+        ..Query::partition(Table::Ledger, scope.stock_changes())
+    };
+    let read = ports.database.query(query).await?;
+    let Some(item) = read.items.first() else { return Ok(None) };
+    let first = u64::try_from(item.number("first")?).map_err(Error::bug)?;
+    Ok(Some(Agreed { first, has_begun: item.opt_number("has_begun").is_some() }))
+}
+
+/// The item that says with which number a feed begins, to be put where it is still what it was.
+fn agreement(scope: &TenantScope, was: Option<&Agreed>, is: &Agreed) -> Result<Write> {
+    let first = |agreed: &Agreed| i64::try_from(agreed.first).map_err(Error::bug);
+    let item = Item::new(&scope.stock_change_feed_start())
+        .with("tenant_id", scope.tenant_id())
+        .with("first", first(is)?)
+        .with_some("has_begun", is.has_begun.then_some(1));
+    let condition = match was {
+        None => Condition::NotExists,
+        Some(was) => Condition::All(vec![
+            Condition::Eq("first", first(was)?.into()),
+            if was.has_begun { Condition::Has("has_begun") } else { Condition::Lacks("has_begun") },
+        ]),
+    };
+    Ok(Write::Put { table: Table::Ledger, item, condition: Some(condition) })
+}
+
+/// What is next for whoever has a page to note.
+enum Step {
+    /// The page follows the last there is.
+    Follow(Write),
+    /// The page, and what it depends on that was agreed.
+    Together([Write; 2]),
+    /// The number of the first is to be agreed on.
+    Agree(Write),
+}
+
+/// What puts a page: the next after the last there is, or the first of a feed, and then it is noted in the same
+/// transaction that the feed has begun. Whoever finds no page, and is so slow that others begin it meanwhile, or
+/// agree on another number, begins none of his own; and nothing follows a page that is nearly over once others agreed
+/// to begin anew after it.
+async fn next_page(
+    ports: &Ports,
+    scope: &TenantScope,
+    page: impl Fn(u64, bool) -> Result<Write>,
+) -> Result<Step> {
+    let now = ports.environment.now();
+    if let (Some(last), _) = last_page(ports, scope).await?
+        && last.expires_at > now.as_second().saturating_add(LEEWAY_SECONDS)
+    {
+        return Ok(Step::Follow(page(last.number.saturating_add(1), false)?));
     }
+    let known = agreed(ports, scope).await?;
+    // Read after what was agreed: whatever is noted from now on depends on that.
+    let (last, used) = last_page(ports, scope).await?;
+    if let Some(last) = last {
+        let begun = Agreed { first: last.number, has_begun: true };
+        let unchanged = agreement(scope, known.as_ref(), known.as_ref().unwrap_or(&begun))?;
+        return Ok(Step::Together([page(last.number.saturating_add(1), false)?, unchanged]));
+    }
+    if let Some(known) = &known
+        && !known.has_begun
+        && known.first > used
+    {
+        let begun = Agreed { first: known.first, has_begun: true };
+        return Ok(Step::Together([page(known.first, true)?, agreement(scope, Some(known), &begun)?]));
+    }
+    let above = used.max(known.as_ref().map_or(0, |known| known.first)).saturating_add(1);
+    let by_clock = u64::try_from(now.as_millisecond() / 10).map_err(Error::bug)?;
+    let next = Agreed { first: by_clock.max(above), has_begun: false };
+    Ok(Step::Agree(agreement(scope, known.as_ref(), &next)?))
 }
 
 /// The first page from a number on, and when it was noted, in epoch seconds.
@@ -193,27 +228,32 @@ pub async fn note(ports: &Ports, scope: &TenantScope, names: &BTreeSet<(String, 
     for names in names.chunks(NAMES_MAX) {
         let body = compact::encode(&ChangePage { names: names.to_vec() }).map_err(Error::bug)?;
         let mut retries = Retries::new(ports.environment.as_ref(), ports.environment.now());
-        loop {
-            let (last, used) = last_page(ports, scope).await?;
-            let number = match last {
-                Some(last) => last.number + 1,
-                None => first_number(ports, scope, used).await?,
-            };
-            let noted_at = ports.environment.now();
+        let page = |number: u64, is_first: bool| {
             let mark = i64::try_from(ports.environment.random() >> 1).map_err(Error::bug)?;
+            let expires_at = ports.environment.now().as_second().saturating_add(KEPT_SECONDS);
             let item = Item::new(&scope.stock_change_page(number))
                 .with("tenant_id", scope.tenant_id())
                 .with("page", i64::try_from(number).map_err(Error::bug)?)
                 .with("mark", mark)
-                .with("expires_at", noted_at.as_second().saturating_add(KEPT_SECONDS))
-                .with_some("is_first", last.is_none().then_some(1))
+                .with("expires_at", expires_at)
+                .with_some("is_first", is_first.then_some(1))
                 .with("body", body.clone());
-            let condition = Some(Condition::NotExists);
-            match ports.database.write(Write::Put { table: Table::Ledger, item, condition }).await {
-                Ok(()) => break,
-                // Somebody else's, or our own whose answer was lost: then it is noted twice.
-                Err(DatabaseError::ConditionFailed(_)) => retries.again("another page was noted").await?,
+            Ok(Write::Put { table: Table::Ledger, item, condition: Some(Condition::NotExists) })
+        };
+        loop {
+            let (written, is_noted) = match next_page(ports, scope, page).await? {
+                Step::Follow(page) => (ports.database.write(page).await, true),
+                Step::Together(writes) => (ports.database.transact(writes.into()).await, true),
+                Step::Agree(write) => (ports.database.write(write).await, false),
+            };
+            match written {
+                Ok(()) if is_noted => break,
+                Ok(()) => {}
                 Err(error) if error.is_transient() => retries.again(&error.to_string()).await?,
+                // Somebody else's, or our own whose answer was lost: then it is noted twice.
+                Err(DatabaseError::ConditionFailed(_) | DatabaseError::Cancelled(_)) => {
+                    retries.again("another page was noted").await?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -238,7 +278,7 @@ pub async fn note_rows(ports: &Ports, rows: &[Item]) -> Result<()> {
 }
 
 /// Where a reader goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Position {
     /// When it was told, in epoch seconds.
     #[serde(rename = "t")]
@@ -252,6 +292,24 @@ struct Position {
     /// How many names of the page after it were told, and the mark of that page.
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     part: Option<(usize, i64)>,
+    /// From when on the page may be gone, in epoch seconds, where nothing followed it that is much older than `at`:
+    /// then what follows it is all there though the page is not.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    ends: Option<i64>,
+}
+
+impl Position {
+    /// All was told up to a page.
+    fn after(page: Option<Noted>, is_end: bool) -> Self {
+        let Some(page) = page else { return Position::default() };
+        let ends = is_end.then_some(page.expires_at);
+        Position { at: 0, page: page.number, mark: page.mark, part: None, ends }
+    }
+
+    /// Whether its page has run out, and nothing that followed it has.
+    fn may_lack_its_page(&self, now: Timestamp) -> bool {
+        self.ends.is_some_and(|ends| ends <= now.as_second())
+    }
 }
 
 /// What was found after a position.
@@ -269,6 +327,8 @@ async fn after(ports: &Ports, caller: &Caller, from: Position, wanted: usize) ->
     let now = ports.environment.now();
     // The page that was told last is looked at again: if it is that page still, what follows is what followed.
     let mut is_told = from.page > 0;
+    // When the page that was told last ends, where that is known.
+    let mut ends = from.ends;
     for _ in 0..QUERIES_MAX {
         let first = if is_told { from.page } else { found.next.page.saturating_add(1) };
         let query = Query {
@@ -281,17 +341,22 @@ async fn after(ports: &Ports, caller: &Caller, from: Position, wanted: usize) ->
         if std::mem::take(&mut is_told) {
             let told = items.split_first().map(|(told, rest)| Noted::of(told).map(|told| (told, rest)));
             match told.transpose()? {
-                Some((told, rest)) if told == (Noted { number: from.page, mark: from.mark }) => items = rest,
+                Some((told, rest)) if (told.number, told.mark) == (from.page, from.mark) => {
+                    items = rest;
+                    ends = Some(told.expires_at);
+                }
                 Some((told, _)) if told.number == from.page => return Err(ahead()),
+                _ if from.may_lack_its_page(now) => {}
                 _ => return Err(not_there(ports, caller, from).await?),
             }
         }
         for item in items {
-            if is_over(item, now)? {
+            let page = Noted::of(item)?;
+            if page.is_over(now) {
                 continue;
             }
-            let page = Noted::of(item)?;
-            let begins = found.next.page == 0 && item.opt_number("is_first").is_some();
+            let may_begin = found.next.page == 0 || (found.next == from && from.may_lack_its_page(now));
+            let begins = may_begin && item.opt_number("is_first").is_some();
             if page.number != found.next.page.saturating_add(1) && !begins {
                 return Err(too_old());
             }
@@ -303,17 +368,19 @@ async fn after(ports: &Ports, caller: &Caller, from: Position, wanted: usize) ->
             let body: ChangePage = compact::decode(item.bytes("body")?).map_err(Error::bug)?;
             for (at, name) in body.names.iter().enumerate().skip(told) {
                 if found.names.len() >= wanted {
-                    found.next.part = Some((at, page.mark));
+                    found.next = Position { part: Some((at, page.mark)), ends: None, ..found.next };
                     return Ok(found);
                 }
                 if caller.reaches(&name.0) {
                     found.names.insert(name.clone());
                 }
             }
-            found.next = Position { page: page.number, mark: page.mark, part: None, ..from };
+            found.next = Position::after(Some(page), false);
+            ends = Some(page.expires_at);
         }
         if read.next.is_none() && read.items.len() < usize::try_from(PAGES_STEP).unwrap_or(usize::MAX) {
             found.at_end = true;
+            found.next.ends = ends;
             return Ok(found);
         }
     }
@@ -355,8 +422,7 @@ pub async fn changes(ports: &Ports, caller: &Caller, query: &StockChangesQuery) 
     };
     let Some(since) = &query.since else {
         let start = start(ports, &caller.scope, began).await?;
-        let (page, mark) = start.map_or((0, 0), |start| (start.number, start.mark));
-        return answer(Vec::new(), Position { at: 0, page, mark, part: None }, false);
+        return answer(Vec::new(), Position::after(start, true), false);
     };
     let from: Position = feed.typed_position(since)?;
     if began.as_second().saturating_sub(from.at) > KEPT_SECONDS - LEEWAY_SECONDS {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures::future::join_all;
 use tillstream_app::Error;
+use tillstream_app::capacity::Operation;
 use tillstream_app::database::{Database, Table, Write};
 use tillstream_app::environment::Environment;
 use tillstream_app::stock::change_feed::{changes, note};
@@ -13,6 +14,7 @@ use tillstream_contracts::inventory::{
     StockChanges, StockChangesQuery, StockLevel, StockListQuery, StockUpdateKind, StockUpdateRequest,
 };
 use tillstream_domain::quantity::QuantityInput;
+use tillstream_testkit::faults;
 
 use crate::fixture::{Fault, Fixture, LOCATIONS, SKUS, caller, named};
 
@@ -374,6 +376,29 @@ async fn a_feed_begins_once() {
         note(&fixture.ports, fixture.scope(), &one("second")).await.unwrap();
         assert_eq!(feed(&fixture).len(), 2, "{seconds}");
     }
+    // One who found no page, and then stands still for hours while others begin it.
+    let queries = (0..5).map(|nth| (Operation::Query, nth));
+    for (operation, nth) in queries.chain([(Operation::Write, 0), (Operation::Transact, 0)]) {
+        let fixture = Fixture::new(13).await;
+        let (ports, database) = fixture.troubled();
+        let script = std::iter::repeat_n(None, nth).chain([Some(faults::Fault::Freezes)]);
+        database.script(operation, script);
+        let scope = fixture.scope().clone();
+        let slow = tokio::spawn(async move { note(&ports, &scope, &one("slow")).await });
+        while database.injected().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        for sku in ["first", "second"] {
+            note(&fixture.ports, fixture.scope(), &one(sku)).await.unwrap();
+            fixture.pass(7_200);
+        }
+        database.thaw();
+        if slow.await.unwrap().is_err() {
+            // It stood still for longer than it may repeat; whoever called repeats it all.
+            note(&fixture.ports, fixture.scope(), &one("slow")).await.unwrap();
+        }
+        assert_eq!(feed(&fixture).len(), 3, "{operation:?} {nth}");
+    }
     // And one whose every answer may be lost, while time passes.
     for lost in 0..6 {
         let fixture = Fixture::new(7).await;
@@ -410,6 +435,73 @@ async fn no_number_returns() {
     assert!(!next.has_more, "whoever began anew goes on, past pages that are over");
 }
 
+/// Whoever asks regularly is told everything, also where nothing changed for longer than pages are kept: whether its
+/// page is deleted or not, and whether the feed goes on after it or begins anew.
+#[tokio::test]
+async fn a_reader_goes_on_after_a_quiet_month() {
+    for (is_deleted, quiet_days) in [(false, 29), (true, 29), (false, 31), (true, 31)] {
+        let fixture = Fixture::new(14).await;
+        let who = &fixture.caller;
+        let told = async |at: &str| since(&fixture, who, Some(at), 50).await.unwrap();
+        fixture.count("s-york", SKUS[0], 1).await;
+        fixture.relay(|_| true).await;
+        fixture.pass(120);
+        let first = since(&fixture, who, None, 50).await.unwrap().next_since;
+        let mut at = told(&first).await.next_since;
+        for _ in 0..quiet_days {
+            fixture.pass(86_400);
+            at = told(&at).await.next_since;
+        }
+        let last = u64::try_from(*feed(&fixture).last().unwrap()).unwrap();
+        fixture.count("s-york", SKUS[1], 2).await;
+        fixture.relay(|_| true).await;
+        fixture.pass(2 * 86_400);
+        if is_deleted {
+            let key = fixture.scope().stock_change_page(last);
+            fixture.memory.write(Write::Delete { table: Table::Ledger, key, condition: None }).await.unwrap();
+        }
+        let items = told(&at).await.items;
+        assert_eq!(items.len(), 1, "{is_deleted} {quiet_days}");
+        assert_eq!(items[0].sku, SKUS[1]);
+        // Who was away all that time lacks something, perhaps.
+        assert_eq!(code(since(&fixture, who, Some(&first), 50).await), "since_too_old");
+    }
+}
+
+/// While the last page runs out, some find it and some do not, and stand still in the middle: one feed goes on.
+#[tokio::test]
+async fn nothing_follows_a_page_after_which_the_feed_began_anew() {
+    for operation in [Operation::Query, Operation::Write, Operation::Transact] {
+        for nth in 0..3 {
+            let fixture = Fixture::new(15).await;
+            note(&fixture.ports, fixture.scope(), &one("old")).await.unwrap();
+            // It runs out in 10 seconds.
+            fixture.pass(30 * 86_400 - 10);
+            let (ports, database) = fixture.troubled();
+            let script = std::iter::repeat_n(None, nth).chain([Some(faults::Fault::Freezes)]);
+            database.script(operation, script);
+            let scope = fixture.scope().clone();
+            let slow = tokio::spawn(async move { note(&ports, &scope, &one("slow")).await });
+            while database.injected().is_empty() && !slow.is_finished() {
+                tokio::task::yield_now().await;
+            }
+            fixture.pass(11);
+            note(&fixture.ports, fixture.scope(), &one("new")).await.unwrap();
+            database.thaw();
+            if slow.await.unwrap().is_err() {
+                note(&fixture.ports, fixture.scope(), &one("slow")).await.unwrap();
+            }
+            let now = fixture.environment.now().as_second();
+            let mut pages = fixture.memory.items(Table::Ledger);
+            pages
+                .retain(|item| item.opt_number("page").is_some() && item.number("expires_at").unwrap() > now);
+            pages.sort_by_key(|item| item.number("page").unwrap());
+            let numbers: Vec<_> = pages.iter().map(|item| item.number("page").unwrap()).collect();
+            assert_eq!(numbers, [numbers[0], numbers[0] + 1], "{operation:?} {nth}");
+        }
+    }
+}
+
 /// Restored to a moment before a reader's, and gone on otherwise since: it is told, however far the feed has come.
 #[tokio::test]
 async fn a_feed_that_was_restored_is_another_one() {
@@ -428,6 +520,9 @@ async fn a_feed_that_was_restored_is_another_one() {
             let key = fixture.scope().stock_change_page(u64::try_from(*number).unwrap());
             fixture.memory.write(Write::Delete { table: Table::Ledger, key, condition: None }).await.unwrap();
         }
+        // Its beginning is lost with its first page.
+        let key = fixture.scope().stock_change_feed_start();
+        fixture.memory.write(Write::Delete { table: Table::Ledger, key, condition: None }).await.unwrap();
         for sku in SKUS {
             note(&fixture.ports, fixture.scope(), &one(sku)).await.unwrap();
         }
