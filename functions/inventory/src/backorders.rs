@@ -4,21 +4,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use tillstream_app::stock::backorders::{self, Answer, list};
-use tillstream_contracts::backorders::{Backorder, BackorderQuery, BackorderRequest, CancelBackorderRequest};
+use tillstream_app::stock::backorders::{self, list};
+use tillstream_contracts::backorders::{BackorderQuery, BackorderRequest, CancelBackorderRequest};
 use tillstream_runtime::Problem;
-use tillstream_runtime::http::etag::{EntityTag, IfMatch};
-use tillstream_runtime::http::extract::parse_json;
-use tillstream_runtime::http::{
-    Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, RawBody, Replayed,
-};
+use tillstream_runtime::http::etag::IfMatch;
+use tillstream_runtime::http::{Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, RawBody};
 
+use crate::answers::{answered, found};
 use crate::{READERS, RESERVERS, Services};
-
-fn answered(answer: Answer) -> (EntityTag, Replayed, Json<Backorder>) {
-    let tag = EntityTag::of_version(answer.backorder.version.unsigned_abs());
-    (tag, Replayed(answer.replayed), Json(answer.backorder))
-}
 
 pub(crate) async fn create(
     State(services): State<Services>,
@@ -28,7 +21,7 @@ pub(crate) async fn create(
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&RESERVERS)?;
     let answer = backorders::place(&services.ports, &caller, &key, &request).await?;
-    Ok((StatusCode::CREATED, answered(answer)))
+    Ok((StatusCode::CREATED, answered(answer.backorder.version, answer.replayed, answer.backorder)))
 }
 
 pub(crate) async fn all(
@@ -47,7 +40,7 @@ pub(crate) async fn one(
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&READERS)?;
     let backorder = backorders::get(&services.ports, &caller, &id).await?;
-    Ok((EntityTag::of_version(backorder.version.unsigned_abs()), Json(backorder)))
+    Ok(found(backorder.version, backorder))
 }
 
 pub(crate) async fn cancel(
@@ -59,8 +52,8 @@ pub(crate) async fn cancel(
     body: RawBody,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&RESERVERS)?;
-    let request: CancelBackorderRequest =
-        if body.0.is_empty() { CancelBackorderRequest::default() } else { parse_json(&body.0)? };
+    let request: CancelBackorderRequest = body.json_or_default()?;
     let precondition = |current| if_match.check(current);
-    Ok(answered(backorders::cancel(&services.ports, &caller, &key, &id, &request, precondition).await?))
+    let answer = backorders::cancel(&services.ports, &caller, &key, &id, &request, precondition).await?;
+    Ok(answered(answer.backorder.version, answer.replayed, answer.backorder))
 }

@@ -4,23 +4,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use tillstream_app::stock::counts::{self, Answer};
+use tillstream_app::stock::counts;
 use tillstream_contracts::counts::{
-    CancelCountRequest, CloseCountRequest, CountQuery, CountSheet, OpenCountRequest, RecordCountRequest,
+    CancelCountRequest, CloseCountRequest, CountQuery, OpenCountRequest, RecordCountRequest,
 };
 use tillstream_runtime::Problem;
-use tillstream_runtime::http::etag::{EntityTag, IfMatch};
-use tillstream_runtime::http::extract::parse_json;
-use tillstream_runtime::http::{
-    Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, RawBody, Replayed,
-};
+use tillstream_runtime::http::etag::IfMatch;
+use tillstream_runtime::http::{Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, RawBody};
 
+use crate::answers::{answered, found};
 use crate::{COUNT_KEEPERS, COUNTERS, READERS, Services};
-
-fn answered(answer: Answer) -> (EntityTag, Replayed, Json<CountSheet>) {
-    let tag = EntityTag::of_version(answer.sheet.version.unsigned_abs());
-    (tag, Replayed(answer.replayed), Json(answer.sheet))
-}
 
 pub(crate) async fn open(
     State(services): State<Services>,
@@ -30,7 +23,7 @@ pub(crate) async fn open(
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&COUNT_KEEPERS)?;
     let answer = counts::open(&services.ports, &caller, &key, &request).await?;
-    Ok((StatusCode::CREATED, answered(answer)))
+    Ok((StatusCode::CREATED, answered(answer.sheet.version, answer.replayed, answer.sheet)))
 }
 
 pub(crate) async fn all(
@@ -49,7 +42,7 @@ pub(crate) async fn one(
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&READERS)?;
     let sheet = counts::get(&services.ports, &caller, &id).await?;
-    Ok((EntityTag::of_version(sheet.version.unsigned_abs()), Json(sheet)))
+    Ok(found(sheet.version, sheet))
 }
 
 pub(crate) async fn record(
@@ -63,8 +56,7 @@ pub(crate) async fn record(
     caller.require_role(&COUNTERS)?;
     let precondition = |current| if_match.check(current);
     let answer = counts::record(&services.ports, &caller, &key, &id, &request, precondition).await?;
-    let tag = EntityTag::of_version(answer.recorded.version.unsigned_abs());
-    Ok((tag, Replayed(answer.replayed), Json(answer.recorded)))
+    Ok(answered(answer.recorded.version, answer.replayed, answer.recorded))
 }
 
 pub(crate) async fn close(
@@ -76,10 +68,10 @@ pub(crate) async fn close(
     body: RawBody,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&COUNT_KEEPERS)?;
-    let request: CloseCountRequest =
-        if body.0.is_empty() { CloseCountRequest::default() } else { parse_json(&body.0)? };
+    let request: CloseCountRequest = body.json_or_default()?;
     let precondition = |current| if_match.check(current);
-    Ok(answered(counts::close(&services.ports, &caller, &key, &id, &request, precondition).await?))
+    let answer = counts::close(&services.ports, &caller, &key, &id, &request, precondition).await?;
+    Ok(answered(answer.sheet.version, answer.replayed, answer.sheet))
 }
 
 pub(crate) async fn cancel(
@@ -92,5 +84,6 @@ pub(crate) async fn cancel(
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&COUNT_KEEPERS)?;
     let precondition = |current| if_match.check(current);
-    Ok(answered(counts::cancel(&services.ports, &caller, &key, &id, &request, precondition).await?))
+    let answer = counts::cancel(&services.ports, &caller, &key, &id, &request, precondition).await?;
+    Ok(answered(answer.sheet.version, answer.replayed, answer.sheet))
 }

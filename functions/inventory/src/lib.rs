@@ -1,5 +1,6 @@
 //! Locations, stock, reservations, backorders, movements, counts, suppliers and orders from them.
 
+mod answers;
 mod backorders;
 mod counts;
 mod exceptions;

@@ -3,20 +3,15 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use tillstream_app::stock::lots::recall::{self, Answer, Change};
+use tillstream_app::stock::lots::recall::{self, Change};
 use tillstream_app::stock::lots::{list, sold};
 use tillstream_contracts::inventory::PageQuery;
-use tillstream_contracts::lots::{ChangeLotRequest, Lot, LotQuery};
+use tillstream_contracts::lots::{ChangeLotRequest, LotQuery};
 use tillstream_runtime::Problem;
-use tillstream_runtime::http::etag::EntityTag;
-use tillstream_runtime::http::{Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, Replayed};
+use tillstream_runtime::http::{Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams};
 
+use crate::answers::{answered, found};
 use crate::{READERS, Services, UPDATERS};
-
-fn answered(answer: Answer) -> (EntityTag, Replayed, Json<Lot>) {
-    let tag = EntityTag::of_version(answer.lot.version.unsigned_abs());
-    (tag, Replayed(answer.replayed), Json(answer.lot))
-}
 
 pub(crate) async fn all(
     State(services): State<Services>,
@@ -34,8 +29,8 @@ pub(crate) async fn one(
     QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&READERS)?;
-    let found = list::one(&services.ports, &caller, &lot, query.limit, query.cursor.as_deref()).await?;
-    Ok((EntityTag::of_version(found.lot.version.unsigned_abs()), Json(found)))
+    let places = list::one(&services.ports, &caller, &lot, query.limit, query.cursor.as_deref()).await?;
+    Ok(found(places.lot.version, places))
 }
 
 pub(crate) async fn orders(
@@ -49,18 +44,27 @@ pub(crate) async fn orders(
 }
 
 pub(crate) async fn quarantine(
-    State(services): State<Services>,
-    Authenticated(caller): Authenticated,
-    IdempotencyKey(key): IdempotencyKey,
-    PathParams(lot): PathParams<String>,
-    JsonBody(request): JsonBody<ChangeLotRequest>,
+    services: State<Services>,
+    caller: Authenticated,
+    key: IdempotencyKey,
+    lot: PathParams<String>,
+    request: JsonBody<ChangeLotRequest>,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.require_role(&UPDATERS)?;
-    let change = Change::Quarantine;
-    Ok(answered(recall::change(&services.ports, &caller, &key, &lot, change, &request).await?))
+    changed(Change::Quarantine, services, caller, key, lot, request).await
 }
 
 pub(crate) async fn release(
+    services: State<Services>,
+    caller: Authenticated,
+    key: IdempotencyKey,
+    lot: PathParams<String>,
+    request: JsonBody<ChangeLotRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    changed(Change::Release, services, caller, key, lot, request).await
+}
+
+async fn changed(
+    change: Change,
     State(services): State<Services>,
     Authenticated(caller): Authenticated,
     IdempotencyKey(key): IdempotencyKey,
@@ -68,6 +72,6 @@ pub(crate) async fn release(
     JsonBody(request): JsonBody<ChangeLotRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&UPDATERS)?;
-    let change = Change::Release;
-    Ok(answered(recall::change(&services.ports, &caller, &key, &lot, change, &request).await?))
+    let answer = recall::change(&services.ports, &caller, &key, &lot, change, &request).await?;
+    Ok(answered(answer.lot.version, answer.replayed, answer.lot))
 }

@@ -5,22 +5,30 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use tillstream_app::stock::purchases::settle::Asked;
-use tillstream_app::stock::purchases::{self, Answer, list, place, settle};
+use tillstream_app::stock::purchases::{self, list, place, settle};
+use tillstream_app::tenancy::Caller;
 use tillstream_contracts::purchase_orders::{
     EndPurchaseRequest, PurchaseOrder, PurchaseOrderQuery, PurchaseOrderRequest, ReceivePurchaseRequest,
 };
 use tillstream_runtime::Problem;
-use tillstream_runtime::http::etag::{EntityTag, IfMatch};
-use tillstream_runtime::http::extract::parse_json;
-use tillstream_runtime::http::{
-    Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, RawBody, Replayed,
-};
+use tillstream_runtime::http::etag::IfMatch;
+use tillstream_runtime::http::{Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, RawBody};
 
 use crate::Services;
+use crate::answers::{Answered, answered, found};
 
-fn answered(answer: Answer) -> (EntityTag, Replayed, Json<PurchaseOrder>) {
-    let tag = EntityTag::of_version(answer.order.version.unsigned_abs());
-    (tag, Replayed(answer.replayed), Json(answer.order))
+/// Asks it of the one that is named, where that stands as `If-Match` says.
+async fn changed(
+    services: &Services,
+    caller: &Caller,
+    key: &str,
+    id: &str,
+    if_match: IfMatch,
+    asked: Asked<'_>,
+) -> Result<Answered<PurchaseOrder>, Problem> {
+    let precondition = |current| if_match.check(current);
+    let answer = settle::change(&services.ports, caller, key, id, &asked, precondition).await?;
+    Ok(answered(answer.order.version, answer.replayed, answer.order))
 }
 
 pub(crate) async fn create(
@@ -30,7 +38,7 @@ pub(crate) async fn create(
     JsonBody(request): JsonBody<PurchaseOrderRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     let answer = place::place(&services.ports, &caller, &key, &request).await?;
-    Ok((StatusCode::CREATED, answered(answer)))
+    Ok((StatusCode::CREATED, answered(answer.order.version, answer.replayed, answer.order)))
 }
 
 pub(crate) async fn all(
@@ -47,7 +55,7 @@ pub(crate) async fn one(
     PathParams(id): PathParams<String>,
 ) -> Result<impl IntoResponse, Problem> {
     let order = purchases::get(&services.ports, &caller, &id).await?;
-    Ok((EntityTag::of_version(order.version.unsigned_abs()), Json(order)))
+    Ok(found(order.version, order))
 }
 
 pub(crate) async fn receive(
@@ -59,11 +67,8 @@ pub(crate) async fn receive(
     body: RawBody,
 ) -> Result<impl IntoResponse, Problem> {
     // Nothing said: all that is open arrived.
-    let request: ReceivePurchaseRequest =
-        if body.0.is_empty() { ReceivePurchaseRequest::default() } else { parse_json(&body.0)? };
-    let precondition = |current| if_match.check(current);
-    let asked = Asked::Receive(&request);
-    Ok(answered(settle::change(&services.ports, &caller, &key, &id, &asked, precondition).await?))
+    let request: ReceivePurchaseRequest = body.json_or_default()?;
+    changed(&services, &caller, &key, &id, if_match, Asked::Receive(&request)).await
 }
 
 pub(crate) async fn close(
@@ -74,9 +79,7 @@ pub(crate) async fn close(
     PathParams(id): PathParams<String>,
     JsonBody(request): JsonBody<EndPurchaseRequest>,
 ) -> Result<impl IntoResponse, Problem> {
-    let precondition = |current| if_match.check(current);
-    let asked = Asked::Close(&request);
-    Ok(answered(settle::change(&services.ports, &caller, &key, &id, &asked, precondition).await?))
+    changed(&services, &caller, &key, &id, if_match, Asked::Close(&request)).await
 }
 
 pub(crate) async fn cancel(
@@ -87,7 +90,5 @@ pub(crate) async fn cancel(
     PathParams(id): PathParams<String>,
     JsonBody(request): JsonBody<EndPurchaseRequest>,
 ) -> Result<impl IntoResponse, Problem> {
-    let precondition = |current| if_match.check(current);
-    let asked = Asked::Cancel(&request);
-    Ok(answered(settle::change(&services.ports, &caller, &key, &id, &asked, precondition).await?))
+    changed(&services, &caller, &key, &id, if_match, Asked::Cancel(&request)).await
 }

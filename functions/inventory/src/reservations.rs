@@ -4,22 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use tillstream_app::Refusal;
 use tillstream_app::stock::{reservations, reserve as reserving};
 use tillstream_contracts::inventory::{CommitRequest, ExtendRequest, NoFields, ReserveRequest};
 use tillstream_runtime::Problem;
-use tillstream_runtime::http::extract::parse_json;
 use tillstream_runtime::http::{Authenticated, IdempotencyKey, JsonBody, PathParams, RawBody, Replayed};
 
 use crate::{READERS, RESERVERS, Services};
-
-/// A body that says nothing may be left out; a field in it is refused rather than ignored.
-fn no_fields(body: &RawBody) -> Result<(), Refusal> {
-    if !body.0.is_empty() {
-        parse_json::<NoFields>(&body.0)?;
-    }
-    Ok(())
-}
 
 pub(crate) async fn reserve(
     State(services): State<Services>,
@@ -49,8 +39,7 @@ pub(crate) async fn commit(
     body: RawBody,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&RESERVERS)?;
-    let request: CommitRequest =
-        if body.0.is_empty() { CommitRequest::default() } else { parse_json(&body.0)? };
+    let request: CommitRequest = body.json_or_default()?;
     let answer = reservations::commit(&services.ports, &caller, &key, &id, &request).await?;
     Ok((Replayed(answer.replayed), Json(answer.reservation)))
 }
@@ -63,7 +52,8 @@ pub(crate) async fn release(
     body: RawBody,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&RESERVERS)?;
-    no_fields(&body)?;
+    // A field in it is refused rather than ignored.
+    let _: NoFields = body.json_or_default()?;
     let answer = reservations::release(&services.ports, &caller, &key, &id).await?;
     Ok((Replayed(answer.replayed), Json(answer.reservation)))
 }

@@ -9,9 +9,10 @@ use tillstream_contracts::inventory::{
     StockUpdateRequest,
 };
 use tillstream_runtime::Problem;
-use tillstream_runtime::http::etag::{EntityTag, IfMatch};
-use tillstream_runtime::http::{Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, Replayed};
+use tillstream_runtime::http::etag::IfMatch;
+use tillstream_runtime::http::{Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams};
 
+use crate::answers::{answered, found};
 use crate::{READERS, Services, UPDATERS};
 
 pub(crate) async fn list(
@@ -52,7 +53,7 @@ pub(crate) async fn one(
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&READERS)?;
     let level = read::one(&services.ports, &caller, &location_id, &sku).await?;
-    Ok((EntityTag::of_version(level.version.unsigned_abs()), Json(level)))
+    Ok(found(level.version, level))
 }
 
 pub(crate) async fn update(
@@ -65,8 +66,7 @@ pub(crate) async fn update(
     caller.require_role(&UPDATERS)?;
     let precondition = |current| if_match.check(current);
     let answer = update::update(&services.ports, &caller, &key, &request, precondition).await?;
-    let tag = EntityTag::of_version(answer.updated.stock.version.unsigned_abs());
-    Ok((tag, Replayed(answer.replayed), Json(answer.updated)))
+    Ok(answered(answer.updated.stock.version, answer.replayed, answer.updated))
 }
 
 pub(crate) async fn restock(
@@ -77,8 +77,7 @@ pub(crate) async fn restock(
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&UPDATERS)?;
     let answer = restock::restock(&services.ports, &caller, &key, &request).await?;
-    let tag = EntityTag::of_version(answer.restocked.stock.version.unsigned_abs());
-    Ok((tag, Replayed(answer.replayed), Json(answer.restocked)))
+    Ok(answered(answer.restocked.stock.version, answer.replayed, answer.restocked))
 }
 
 pub(crate) async fn changes(

@@ -5,23 +5,31 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use tillstream_app::stock::transfers::settle::Asked;
-use tillstream_app::stock::transfers::{self, Answer, list, settle, ship};
+use tillstream_app::stock::transfers::{self, list, settle, ship};
+use tillstream_app::tenancy::Caller;
 use tillstream_contracts::transfers::{
     CancelTransferRequest, ReceiveTransferRequest, RejectTransferRequest, Transfer, TransferQuery,
     TransferRequest,
 };
 use tillstream_runtime::Problem;
-use tillstream_runtime::http::etag::{EntityTag, IfMatch};
-use tillstream_runtime::http::extract::parse_json;
-use tillstream_runtime::http::{
-    Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, RawBody, Replayed,
-};
+use tillstream_runtime::http::etag::IfMatch;
+use tillstream_runtime::http::{Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, RawBody};
 
+use crate::answers::{Answered, answered, found};
 use crate::{READERS, Services, UPDATERS};
 
-fn answered(answer: Answer) -> (EntityTag, Replayed, Json<Transfer>) {
-    let tag = EntityTag::of_version(answer.transfer.version.unsigned_abs());
-    (tag, Replayed(answer.replayed), Json(answer.transfer))
+/// Asks it of the one that is named, where that stands as `If-Match` says.
+async fn changed(
+    services: &Services,
+    caller: &Caller,
+    key: &str,
+    id: &str,
+    if_match: IfMatch,
+    asked: Asked<'_>,
+) -> Result<Answered<Transfer>, Problem> {
+    let precondition = |current| if_match.check(current);
+    let answer = settle::change(&services.ports, caller, key, id, &asked, precondition).await?;
+    Ok(answered(answer.transfer.version, answer.replayed, answer.transfer))
 }
 
 pub(crate) async fn create(
@@ -32,7 +40,7 @@ pub(crate) async fn create(
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&UPDATERS)?;
     let answer = ship::ship(&services.ports, &caller, &key, &request).await?;
-    Ok((StatusCode::CREATED, answered(answer)))
+    Ok((StatusCode::CREATED, answered(answer.transfer.version, answer.replayed, answer.transfer)))
 }
 
 pub(crate) async fn all(
@@ -51,7 +59,7 @@ pub(crate) async fn one(
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&READERS)?;
     let transfer = transfers::get(&services.ports, &caller, &id).await?;
-    Ok((EntityTag::of_version(transfer.version.unsigned_abs()), Json(transfer)))
+    Ok(found(transfer.version, transfer))
 }
 
 pub(crate) async fn receive(
@@ -64,11 +72,8 @@ pub(crate) async fn receive(
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&UPDATERS)?;
     // Nothing said: all of it arrived.
-    let request: ReceiveTransferRequest =
-        if body.0.is_empty() { ReceiveTransferRequest::default() } else { parse_json(&body.0)? };
-    let precondition = |current| if_match.check(current);
-    let asked = Asked::Receive(&request);
-    Ok(answered(settle::change(&services.ports, &caller, &key, &id, &asked, precondition).await?))
+    let request: ReceiveTransferRequest = body.json_or_default()?;
+    changed(&services, &caller, &key, &id, if_match, Asked::Receive(&request)).await
 }
 
 pub(crate) async fn reject(
@@ -80,9 +85,7 @@ pub(crate) async fn reject(
     JsonBody(request): JsonBody<RejectTransferRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&UPDATERS)?;
-    let precondition = |current| if_match.check(current);
-    let asked = Asked::Reject(&request);
-    Ok(answered(settle::change(&services.ports, &caller, &key, &id, &asked, precondition).await?))
+    changed(&services, &caller, &key, &id, if_match, Asked::Reject(&request)).await
 }
 
 pub(crate) async fn cancel(
@@ -94,7 +97,5 @@ pub(crate) async fn cancel(
     JsonBody(request): JsonBody<CancelTransferRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&UPDATERS)?;
-    let precondition = |current| if_match.check(current);
-    let asked = Asked::Cancel(&request);
-    Ok(answered(settle::change(&services.ports, &caller, &key, &id, &asked, precondition).await?))
+    changed(&services, &caller, &key, &id, if_match, Asked::Cancel(&request)).await
 }

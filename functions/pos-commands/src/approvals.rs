@@ -3,12 +3,10 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use tillstream_app::Refusal;
 use tillstream_app::approvals::{ask as asking, decide, read};
 use tillstream_contracts::approvals::{ApprovalFilter, AskForApproval, DecideApproval};
 use tillstream_runtime::Problem;
 use tillstream_runtime::http::etag::EntityTag;
-use tillstream_runtime::http::extract::parse_json;
 use tillstream_runtime::http::{
     Authenticated, IdempotencyKey, JsonBody, PathParams, QueryParams, RawBody, Replayed,
 };
@@ -70,13 +68,8 @@ async fn decided(
     IdempotencyKey(key): IdempotencyKey,
     (granted, body): (bool, RawBody),
 ) -> Result<impl IntoResponse, Problem> {
-    let sent = decision(&body)?;
+    let sent: DecideApproval = body.json_or_default()?;
     let answer = decide::decide(&services.ports, &caller, &key, &id, granted, sent).await?;
     let tag = EntityTag::of_version(answer.approval.version);
     Ok((tag, Replayed(answer.replayed), axum::Json(answer.approval)))
-}
-
-/// The body of a decision, which may be left out.
-fn decision(body: &RawBody) -> Result<DecideApproval, Refusal> {
-    if body.0.is_empty() { Ok(DecideApproval::default()) } else { parse_json(&body.0) }
 }

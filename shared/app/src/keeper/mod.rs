@@ -3,6 +3,7 @@
 //! Everything here may run twice at once and may be left out once. A task that fails is logged, the
 //! others go on, and the run as a whole fails so that it is seen.
 
+pub(crate) mod announcements;
 pub(crate) mod due;
 pub mod lanes;
 pub mod versions;

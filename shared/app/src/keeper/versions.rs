@@ -4,17 +4,14 @@
 
 use jiff::{Timestamp, ToSpan};
 
-use super::due::{DueWork, walk_due};
-use crate::database::{Change, Condition, DatabaseError, Key, Table, Write};
-use crate::dispatch::announce::announce;
+use super::announcements::{self, DUE_AFTER_SECONDS};
+use super::due::DueWork;
+use crate::database::{Change, Table};
 use crate::error::{Error, Result};
 use crate::keys;
 use crate::ports::{Ports, WakeUpQueue};
 use crate::pos::identity::spread;
 use crate::relay::facts_of;
-
-/// After this time a change of status is looked after: what is only on its way is left alone.
-const DUE_AFTER_SECONDS: i64 = 60;
 
 /// What makes an order of which a version was written at `at` due.
 ///
@@ -29,7 +26,7 @@ pub fn due_changes(order_id: &str, at: Timestamp) -> Result<[Change; 2]> {
 }
 
 /// Sees to it that all versions of orders that are due have a delivery, over all tenants; answers how many
-/// orders were looked at. Begins with none after `deadline`.
+/// orders were looked at. Begins with none after `deadline`. An order that cannot be read holds up no other.
 ///
 /// # Errors
 /// [`Error::Retryable`] where the index cannot be read, or wake-ups cannot be sent.
@@ -41,22 +38,5 @@ pub async fn announce_due(
     deadline: Timestamp,
 ) -> Result<usize> {
     let work = DueWork { table: Table::Orders, kind: "version", now, most, deadline };
-    walk_due(ports, work, async |item| {
-        let Some(due) = item.opt_number("due_at") else { return Ok(()) };
-        if !announce(ports, queue, facts_of(&item)?).await?.is_empty() {
-            return Ok(());
-        }
-        let done = Write::Update {
-            table: Table::Orders,
-            key: Key::of(&item)?,
-            changes: vec![Change::Remove("due_pk"), Change::Remove("due_at")],
-            condition: Some(Condition::Eq("due_at", due.into())),
-        };
-        match ports.database.write(done).await {
-            // Another version came meanwhile: it is due by itself.
-            Ok(()) | Err(DatabaseError::ConditionFailed(_)) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    })
-    .await
+    announcements::announce_due(ports, queue, work, facts_of).await
 }

@@ -46,10 +46,10 @@ const COMPONENTS_MAX: usize = LINES_MAX;
 ///
 /// # Errors
 /// 404 `store_not_found`, `sku_not_found`, `coupon_not_found`, `promotion_not_found`; 409 `order_exists`,
-/// `insufficient_stock`, `overpaid`, `underpaid`, and for coupons, promotions and discounts that are not given now;
-/// 409 `no_open_shift` for a shop's own people's cash, where sales need an open shift;
-/// 403 and 409 for approvals; 422 for fields, `variant_required`, `too_many_components`, `cart_too_large`, for a kit that
-/// cannot be made of its components, and `idempotency_key_reused`.
+/// `insufficient_stock`, `overpaid`, `underpaid`, `no_open_shift` for a shop's own people's cash, where sales need an
+/// open shift, and for coupons, promotions and discounts that are not given now; 403 and 409 for approvals; 422 for
+/// fields, `variant_required`, `too_many_components`, `cart_too_large`, for a kit that cannot be made of its components,
+/// and `idempotency_key_reused`.
 pub async fn place(ports: &Ports, caller: &Caller, key: &str, order: PlaceOrder) -> Result<Executed> {
     caller.require_role(&PLACERS)?;
     check(&order)?;

@@ -8,19 +8,16 @@ use jiff::{Timestamp, ToSpan};
 use tillstream_contracts::hq::HqMessage;
 use tillstream_domain::lane::{Lane, LaneNumber};
 
-use crate::database::{Change, Condition, DatabaseError, Item, Key, Table, Write};
-use crate::dispatch::announce::{Fact, announce};
+use crate::database::{Condition, Item, Table, Write};
+use crate::dispatch::announce::Fact;
 use crate::error::{Error, Result};
-use crate::keeper::due::{DueWork, postpone, walk_due};
+use crate::keeper::announcements::{self, DUE_AFTER_SECONDS};
+use crate::keeper::due::DueWork;
 use crate::keys;
 use crate::ports::{Ports, WakeUpQueue};
 use crate::pos::identity::spread;
 use crate::tenancy::TenantScope;
 
-/// After this time it is looked after: what is only on its way is left alone.
-const DUE_AFTER_SECONDS: i64 = 60;
-/// For how long the keeper leaves one alone that it could not announce.
-const POSTPONED_MILLIS: i64 = 300_000;
 /// What stands for the register where deliveries name a lane.
 const REGISTER: &str = "stock";
 /// Attribute that only these items have: what the filter of the relay's event source lets through.
@@ -93,7 +90,7 @@ pub fn fact_of(old: Option<&Item>, new: Option<&Item>) -> Result<Option<Fact>> {
 }
 
 /// Sees to it that everything that is due has its delivery, over all tenants; answers how many were looked at. Begins
-/// with none after `deadline`.
+/// with none after `deadline`. One that cannot be read holds up no other.
 ///
 /// # Errors
 /// [`Error::Retryable`] where the index cannot be read, or wake-ups cannot be sent.
@@ -105,33 +102,7 @@ pub async fn announce_due(
     deadline: Timestamp,
 ) -> Result<usize> {
     let work = DueWork { table: Table::Stock, kind: "stock-fact", now, most, deadline };
-    walk_due(ports, work, async |item| {
-        let Some(due) = item.opt_number("due_at") else { return Ok(()) };
-        let fact = match of_item(&item) {
-            Ok(fact) => fact,
-            // One that cannot be read keeps no other from being told.
-            Err(error) => {
-                tracing::error!(pk = item.opt_text("pk"), %error, "a fact of stock cannot be read");
-                let until = now.as_millisecond().saturating_add(POSTPONED_MILLIS);
-                postpone(ports, Table::Stock, &item, until).await;
-                return Ok(());
-            }
-        };
-        if !announce(ports, queue, vec![fact]).await?.is_empty() {
-            return Ok(());
-        }
-        let done = Write::Update {
-            table: Table::Stock,
-            key: Key::of(&item)?,
-            changes: vec![Change::Remove("due_pk"), Change::Remove("due_at")],
-            condition: Some(Condition::Eq("due_at", due.into())),
-        };
-        match ports.database.write(done).await {
-            Ok(()) | Err(DatabaseError::ConditionFailed(_)) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    })
-    .await
+    announcements::announce_due(ports, queue, work, |item| Ok(vec![of_item(item)?])).await
 }
 
 #[cfg(test)]

@@ -80,6 +80,16 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 #[derive(Debug, Clone)]
 pub struct RawBody(pub Bytes);
 
+impl RawBody {
+    /// What a body that may be left out says, read as [`JsonBody`] reads one. Left out it says what the default does.
+    ///
+    /// # Errors
+    /// As [`JsonBody`].
+    pub fn json_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Refusal> {
+        if self.0.is_empty() { Ok(T::default()) } else { parse_json(&self.0) }
+    }
+}
+
 impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = Problem;
 
@@ -120,11 +130,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// Reads JSON as [`JsonBody`] does, for a body that may be left out.
-///
-/// # Errors
-/// As [`JsonBody`].
-pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let value = strict_json::parse(bytes).map_err(|fault| match fault {
         Fault::Malformed(why) => Refusal::new(
             RefusalKind::Malformed,

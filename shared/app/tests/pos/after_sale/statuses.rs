@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tillstream_app::Refusal;
 use tillstream_app::RefusalKind;
-use tillstream_app::database::{Database, Table, Write};
+use tillstream_app::database::{Change, Database, Table, Write};
 use tillstream_app::dispatch::delivery::Delivery;
 use tillstream_app::facts::sale_event;
 use tillstream_app::keeper::versions::announce_due;
@@ -347,6 +347,53 @@ async fn versions_that_the_stream_lost_are_delivered_all_the_same() {
     assert_eq!(told(), expected);
     assert_eq!(announce_due(&shop.ports, &queue, at(900), 10, at(1_600)).await.unwrap(), 0);
     assert_eq!(told(), expected);
+}
+
+/// An order that cannot be read holds up no other, and is looked at again later.
+#[tokio::test]
+async fn an_order_that_cannot_be_read_holds_up_no_other() {
+    let (shop, database) = shop().await;
+    let ids: Vec<String> = (0..8).map(|n| format!("o-{n}")).collect();
+    for id in &ids {
+        placed(&shop, id, &[("A", 1)], json!([])).await.unwrap();
+        moved(&shop, id, id, json!({"status": "paid"})).await.unwrap();
+    }
+    let write_body = async |id: &str, body: Vec<u8>| {
+        let changes = vec![Change::Set("body", body.into())];
+        let write =
+            Write::Update { table: Table::Orders, key: shop.scope.cart(id), changes, condition: None };
+        database.write(write).await.unwrap();
+    };
+    let torn = ["o-2", "o-5"];
+    let whole = torn.map(|id| cart_item(&database, id).bytes("body").unwrap().to_vec());
+    for id in torn {
+        write_body(id, vec![255, 1]).await;
+    }
+    let queue = MemoryQueue::new(shop.ports.environment.clone());
+    let now = shop.ports.environment.now();
+    let at = |seconds: i64| now + jiff::SignedDuration::from_secs(seconds);
+    let told = || {
+        let deliveries = database.items(Table::Dispatch).into_iter();
+        let deliveries = deliveries.filter(|item| item.opt_text("sk") == Some("delivery"));
+        let mut told: Vec<(String, i64)> = deliveries
+            .map(|item| (item.text("order_id").unwrap().to_owned(), item.number("order_version").unwrap()))
+            .collect();
+        told.sort();
+        told
+    };
+    let of = |ids: &[&str]| -> Vec<(String, i64)> {
+        ids.iter().flat_map(|id| [((*id).to_owned(), 1), ((*id).to_owned(), 2)]).collect()
+    };
+    assert_eq!(announce_due(&shop.ports, &queue, at(60), 10, at(600)).await.unwrap(), 8);
+    assert_eq!(told(), of(&["o-0", "o-1", "o-3", "o-4", "o-6", "o-7"]));
+    // Neither is in the way of what is due until then.
+    assert_eq!(announce_due(&shop.ports, &queue, at(359), 10, at(600)).await.unwrap(), 0);
+    for (id, body) in torn.into_iter().zip(whole) {
+        write_body(id, body).await;
+    }
+    assert_eq!(announce_due(&shop.ports, &queue, at(360), 10, at(600)).await.unwrap(), 2);
+    assert_eq!(told(), of(&["o-0", "o-1", "o-2", "o-3", "o-4", "o-5", "o-6", "o-7"]));
+    assert_eq!(announce_due(&shop.ports, &queue, at(900), 10, at(1_600)).await.unwrap(), 0);
 }
 
 /// The same change twenty times at once is one change.

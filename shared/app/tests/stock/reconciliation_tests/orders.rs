@@ -1,0 +1,252 @@
+//! Movements of stock compared with the orders that they are of.
+
+use super::*;
+
+/// A shop whose stock the orders move.
+struct Shopping {
+    shop: Shop,
+    memory: Arc<MemoryDatabase>,
+    environment: Arc<TestEnvironment>,
+    relayed: u64,
+}
+
+impl Shopping {
+    async fn new() -> Self {
+        let environment = Arc::new(TestEnvironment::new(77));
+        let memory = Arc::new(MemoryDatabase::with_environment(environment.clone()));
+        let shop = Shop::open(memory.clone(), environment.clone()).await.unwrap();
+        shop.product(STORE, "A", "1.00", 20).await.unwrap();
+        shop.product(STORE, "B", "1.00", 20).await.unwrap();
+        Shopping { shop, memory, environment, relayed: 0 }
+    }
+
+    async fn sell(&self, cart: &str, lines: &[(&str, i64)]) {
+        self.shop.ready("r-1", cart, lines).await.unwrap();
+        self.shop.finalize("r-1", cart).await.unwrap();
+    }
+
+    async fn relay(&mut self) {
+        let changes = self.memory.changes(Table::Stock, self.relayed);
+        for change in changes {
+            if let Some(row) = ledger::ledger_rows(change.old.as_ref(), change.new.as_ref()).unwrap() {
+                ledger::record(&self.shop.ports, vec![row]).await.unwrap();
+            }
+            self.relayed = change.sequence;
+        }
+    }
+
+    async fn run(&self) {
+        run(&self.shop.ports, &self.shop.scope).await;
+    }
+
+    async fn is_compared(&self) {
+        self.run().await;
+        self.environment.advance(CONFIRMED);
+        self.run().await;
+    }
+
+    async fn open(&self) -> Vec<StockException> {
+        let who = any_caller("demo", &[Role::Operator]);
+        listed(&self.shop.ports, &who, STORE, ExceptionStatus::Open).await
+    }
+
+    async fn item(&self, table: Table, key: Key) -> Option<Item> {
+        let get = Get { table, key, consistency: Consistency::Strong };
+        self.memory.get(get).await.unwrap()
+    }
+
+    async fn put(&self, table: Table, item: Item) {
+        self.memory.write(Write::Put { table, item, condition: None }).await.unwrap();
+    }
+
+    async fn correct(&self, id: &str) -> Result<reconciliation::Corrected> {
+        let who = any_caller("demo", &[Role::StoreManager]);
+        reconciliation::correct(
+            &self.shop.ports,
+            &who,
+            &format!("c-{id}"),
+            id,
+            &because("tables were restored"),
+        )
+        .await
+    }
+
+    async fn on_hand(&self, sku: &str) -> i64 {
+        self.shop.counters(STORE, sku).await.unwrap().on_hand / 1_000
+    }
+}
+
+/// Tables that were restored to different moments: a sale whose order is gone, and an order whose stock did not move.
+#[tokio::test]
+async fn orders_and_their_movements_are_compared() {
+    let mut shopping = Shopping::new().await;
+    shopping.sell("before", &[("A", 1), ("B", 1)]).await;
+    shopping.relay().await;
+    let scope = shopping.shop.scope.clone();
+    let stock_before = [
+        shopping.item(Table::Stock, scope.stock(STORE, "A")).await.unwrap(),
+        shopping.item(Table::Stock, scope.stock(STORE, "B")).await.unwrap(),
+    ];
+    shopping.sell("gone", &[("A", 3)]).await;
+    shopping.sell("kept", &[("B", 2)]).await;
+    shopping.relay().await;
+    shopping.environment.advance(Duration::from_secs(3_600));
+    shopping.is_compared().await;
+    assert!(shopping.open().await.is_empty(), "all is well");
+
+    // The order is gone, its movement is there. Of the other it is the other way round.
+    let gone = shopping.item(Table::Orders, scope.cart("gone")).await.unwrap();
+    shopping
+        .memory
+        .write(Write::Delete { table: Table::Orders, key: scope.cart("gone"), condition: None })
+        .await
+        .unwrap();
+    shopping.put(Table::Stock, stock_before[1].clone()).await;
+    let seq = u64::try_from(Counters::of(&stock_before[1]).unwrap().seq).unwrap();
+    let row = scope.ledger_row(STORE, "B", seq + 1);
+    shopping.memory.write(Write::Delete { table: Table::Ledger, key: row, condition: None }).await.unwrap();
+    // The orders' walk has passed over it already: as after a restore it begins anew.
+    let walk = scope.walk(&format!("orders-stock#{STORE}"));
+    shopping.memory.write(Write::Delete { table: Table::Catalog, key: walk, condition: None }).await.unwrap();
+    shopping.is_compared().await;
+    let mut open = shopping.open().await;
+    open.sort_by(|one, other| one.sku.cmp(&other.sku));
+    let told: Vec<_> = open
+        .iter()
+        .map(|one| {
+            let [difference] = one.differences.as_slice() else { panic!("{one:?}") };
+            (
+                one.sku.as_deref().unwrap_or_default(),
+                one.order_id.as_deref(),
+                difference.cause,
+                &difference.expected,
+                &difference.found,
+            )
+        })
+        .collect();
+    let whole = QuantityInput::Whole;
+    assert_eq!(
+        told,
+        [
+            ("A", Some("gone"), DifferenceCause::MovementWithoutOrder, &whole(0), &whole(-3)),
+            ("B", Some("kept"), DifferenceCause::OrderWithoutMovement, &whole(-2), &whole(0)),
+        ]
+    );
+    assert_eq!((shopping.on_hand("A").await, shopping.on_hand("B").await), (16, 19));
+    for one in &open {
+        shopping.correct(&one.exception_id).await.unwrap();
+    }
+    assert_eq!((shopping.on_hand("A").await, shopping.on_hand("B").await), (19, 17));
+    shopping.relay().await;
+    let rows = shopping.memory.items(Table::Ledger);
+    let told = |order: &str| {
+        let of = rows.iter().find(|row| {
+            row.opt_text("kind") == Some("reconciliation") && row.opt_text("reference") == Some(order)
+        });
+        of.unwrap().number("delta_on_hand").unwrap()
+    };
+    assert_eq!((told("gone"), told("kept")), (3_000, -2_000));
+    shopping.environment.advance(Duration::from_secs(3_600));
+    let walk = scope.walk(&format!("orders-stock#{STORE}"));
+    shopping.memory.write(Write::Delete { table: Table::Catalog, key: walk, condition: None }).await.unwrap();
+    shopping.is_compared().await;
+    assert!(shopping.open().await.is_empty(), "both are put right");
+    // Comes the order back after all, its movement and its correction are told again.
+    shopping.put(Table::Orders, gone).await;
+    let walk = scope.walk(&format!("orders-stock#{STORE}"));
+    shopping.memory.write(Write::Delete { table: Table::Catalog, key: walk, condition: None }).await.unwrap();
+    shopping.is_compared().await;
+    let back = shopping.open().await;
+    assert_eq!((back.len(), back[0].order_id.as_deref()), (1, Some("gone")));
+}
+
+/// What is sold offline beyond what there was, returned, or void is no difference; nor is an order that the ledger does
+/// not know of yet.
+#[tokio::test]
+async fn orders_of_every_kind_agree_with_their_movements() {
+    let mut shopping = Shopping::new().await;
+    shopping.sell("sold", &[("A", 2), ("B", 1)]).await;
+    let command = async |key: &str, action: &str, payload| {
+        shopping.shop.command(key, action, payload).await.unwrap();
+    };
+    command("rs", "start_return", json!({"return_id": "back", "original_order_id": "sold", "reason": "x"}))
+        .await;
+    command(
+        "rl",
+        "return_line_item",
+        json!({"return_id": "back", "line_id": "l-1", "quantity": 1, "disposition": "restock"}),
+    )
+    .await;
+    command(
+        "rd",
+        "return_line_item",
+        json!({"return_id": "back", "line_id": "l-2", "quantity": 1, "disposition": "damaged"}),
+    )
+    .await;
+    command(
+        "rt",
+        "refund_tender",
+        json!({"return_id": "back", "tender": "card", "amount": {"amount": 200, "currency": "GBP"}}),
+    )
+    .await;
+    command("rf", "finalize_return", json!({"return_id": "back"})).await;
+    // Nothing of it is in the ledger yet, for long.
+    shopping.environment.advance(Duration::from_secs(1_200));
+    shopping.is_compared().await;
+    assert!(shopping.open().await.is_empty());
+    shopping.relay().await;
+    shopping.environment.advance(Duration::from_secs(1_200));
+    let walk = shopping.shop.scope.walk(&format!("orders-stock#{STORE}"));
+    shopping.memory.write(Write::Delete { table: Table::Catalog, key: walk, condition: None }).await.unwrap();
+    let stores = keeper::locations(&shopping.shop.ports, &shopping.shop.scope).await.unwrap();
+    let ports = &shopping.shop.ports;
+    let walked =
+        reconciliation::walk(ports, &shopping.shop.scope, &stores, Budget::default(), Timestamp::MAX)
+            .await
+            .unwrap();
+    assert_eq!(walked.orders, 2, "both were looked at");
+    shopping.environment.advance(CONFIRMED);
+    shopping.run().await;
+    let items = shopping.memory.items(Table::Stock);
+    assert!(items.iter().all(|item| item.opt_text("kind") != Some("difference")));
+}
+
+/// A long order under way holds by its chunks: reserved without a hold line, and no difference.
+#[tokio::test]
+async fn what_a_long_order_holds_is_no_difference() {
+    let mut shopping = Shopping::new().await;
+    let skus: Vec<String> = (0..120).map(|n| format!("L-{n:03}")).collect();
+    for sku in &skus {
+        shopping.shop.product(STORE, sku, "1.00", 5).await.unwrap();
+    }
+    let lines: Vec<(&str, i64)> = skus.iter().map(|sku| (sku.as_str(), 1)).collect();
+    shopping.shop.ready("r-1", "long", &lines).await.unwrap();
+    // The process dies after the first chunk is held.
+    let faulty = Arc::new(faults::FaultyDatabase::new(shopping.memory.clone()));
+    faulty.script(Operation::Transact, [None, None, Some(faults::Fault::DiesBefore)]);
+    let dying = Shop {
+        ports: Ports { database: faulty.clone(), environment: shopping.environment.clone() },
+        scope: shopping.shop.scope.clone(),
+    };
+    let task = tokio::spawn(async move { dying.finalize("r-1", "long").await });
+    while !faulty.injected().contains_key(&(Operation::Transact, faults::Fault::DiesBefore)) {
+        tokio::task::yield_now().await;
+    }
+    task.abort();
+    shopping.relay().await;
+    let held = shopping.shop.counters(STORE, &skus[0]).await.unwrap();
+    assert_eq!(held.reserved, 1_000, "it is held");
+    shopping.is_compared().await;
+    let differs = |shopping: &Shopping| {
+        let items = shopping.memory.items(Table::Stock);
+        items.iter().filter(|item| item.opt_text("kind") == Some("difference")).count()
+    };
+    assert_eq!(differs(&shopping), 0);
+    // Without the plan it is one.
+    let plan = shopping.shop.scope.plan("long");
+    shopping.memory.write(Write::Delete { table: Table::Orders, key: plan, condition: None }).await.unwrap();
+    shopping.is_compared().await;
+    let open = shopping.open().await;
+    assert_eq!(open.len(), 98);
+    assert!(open.iter().all(|one| one.differences[0].cause == DifferenceCause::ReservedWithoutHold));
+}
