@@ -55,6 +55,42 @@ fn part(skus: impl IntoIterator<Item = usize>, pieces: i64) -> CommitRequest {
     CommitRequest { lines: Some(of_each(skus, pieces, 1).lines) }
 }
 
+/// How a request on a reservation goes that may have died once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Reserve,
+    Part,
+    Commit,
+    Release,
+    Extend,
+}
+
+impl Asked {
+    async fn ask(self, ports: &Ports, fixture_caller: &tillstream_app::tenancy::Caller) -> Result<Answer> {
+        let (who, id) = (fixture_caller, "v");
+        match self {
+            Asked::Reserve => reserve(ports, who, "k", &named(id, of_each(0..MANY, 3, 900))).await,
+            Asked::Part => reservations::commit(ports, who, "p", id, &part(0..MANY, 1)).await,
+            Asked::Commit => reservations::commit(ports, who, "c", id, &CommitRequest::default()).await,
+            Asked::Release => reservations::release(ports, who, "r", id).await,
+            Asked::Extend => {
+                reservations::extend(ports, who, "x", id, &ExtendRequest { ttl_seconds: 5_000 }).await
+            }
+        }
+    }
+
+    /// On hand and reserved, in pieces, before and after, of five pieces.
+    fn states(self) -> [(i64, i64); 2] {
+        match self {
+            Asked::Reserve => [(5, 0), (5, 3)],
+            Asked::Part => [(5, 3), (4, 2)],
+            Asked::Commit => [(5, 3), (2, 0)],
+            Asked::Release => [(5, 3), (5, 0)],
+            Asked::Extend => [(5, 3), (5, 3)],
+        }
+    }
+}
+
 impl Fixture {
     /// A shop with `pieces` of each of `many` products.
     pub(crate) async fn with_shelf(seed: u64, many: usize, pieces: i64) -> Self {
