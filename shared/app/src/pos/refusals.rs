@@ -83,6 +83,7 @@ impl From<ExchangeError> for Error {
         match error {
             ExchangeError::Cart(error) => return error.into(),
             ExchangeError::Owed { due, .. } => refusal.with_extra("due", due),
+            ExchangeError::SoldBelowWorth { below, .. } => refusal.with_extra("below", below),
             ExchangeError::ToPay { credit, due } | ExchangeError::PaidTooMuch { credit, due, .. } => {
                 refusal.with_extra("credit", credit).with_extra("due", due)
             }

@@ -274,6 +274,32 @@ async fn no_part_of_it_gets_stuck() {
     }
 }
 
+/// In exchange what comes back would be worth more than was paid for it: it is refunded, and the other goods are sold by
+/// themselves. A penny a line is no such matter.
+#[tokio::test]
+async fn no_exchange_gives_more_than_was_paid() {
+    for (price, expected) in [("1.50", Some("order_below_worth")), ("1.0033", None), ("0.80", None)] {
+        let world = World::open().await;
+        world.shop.product(STORE, "B", price, 1_000).await.unwrap();
+        assert!(upload(&world.shop.ports, &sale("off", &[("B", 3)], &[("card", 300)], Some(300))).await.is_empty());
+        let start = json!({"return_id": "b", "original_order_id": "off", "reason": "x"});
+        world.shop.command("s", "start_return", start).await.unwrap();
+        let back = json!({"return_id": "b", "line_id": "l-1", "quantity": 1, "disposition": "restock"});
+        let back = world.shop.command("l", "return_line_item", back).await.unwrap();
+        let worth = back.reply.cart.unwrap().totals.total.amount;
+        world.cart("new", &[("FOOD", 1)]).await;
+        world.send("new", "set_tendering", json!({})).await;
+        let rest = json!({"tender": "card", "amount": gbp(400 - worth)});
+        world.send("new", "add_payment", rest).await;
+        let before = held(&world);
+        let both = json!({"return_id": "b", "cart_id": "new"});
+        let answer = world.shop.command("x", "finalize_exchange", both).await;
+        let code = answer.err().map(|error| error.code().unwrap().to_owned());
+        assert_eq!(code.as_deref(), expected, "{price}");
+        assert_eq!(held(&world) == before, expected.is_some(), "{price}");
+    }
+}
+
 /// However often at once, it is one sale and one task.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn however_often_it_is_uploaded_it_is_one_task() {
