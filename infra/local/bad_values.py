@@ -149,6 +149,15 @@ class BadValues(HostileClient):
             ("an empty tender", {"tender": ""}, 422, "unknown_tender"),
         ]:
             yield Case(f"payment: {name}", self.command("add_payment", {**paying, **changed}), status, code)
+        for name, total, status, code in [
+            ("less than it comes to", pounds(249), 409, "total_differs"),
+            ("more than it comes to", pounds(251), 409, "total_differs"),
+            ("below nothing", pounds(-250), 422, "amount_out_of_range"),
+            ("of another currency", {"amount": 250, "currency": "EUR"}, 422, "currency_mismatch"),
+            ("that is a number", 250, 422, malformed),
+        ]:
+            request = self.command("finalize_order", {"cart_id": self.paid, "total": total})
+            yield Case(f"finalise at a total {name}", request, status, code)
         below, above = (
             [{"tender": "card", "amount": pounds(249)}],
             [{"tender": "card", "amount": pounds(251)}],

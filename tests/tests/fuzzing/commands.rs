@@ -42,6 +42,7 @@ fn payloads() -> Vec<Value> {
         json!({"cart_id": "c-1", "payment_id": "p-1"}),
         json!({"cart_id": "c-1", "reason": "x"}),
         json!({"cart_id": "c-1"}),
+        json!({"cart_id": "c-1", "total": money}),
         json!({"return_id": "r-1"}),
         json!({"return_id": "r-1", "cart_id": "c-1"}),
         json!({"cart_id": "c-1", "note": "the lady with the hat"}),

@@ -16,6 +16,8 @@ const EXCHANGE: &str = "exchange";
 const HISTORY: &str = "history";
 const STORED_VALUE: &str = "stored_value";
 const PAID_FROM: &str = "paid_from";
+const TAKEN_BACK: &str = "taken_back";
+const ASKED_TOTAL: &str = "asked_total";
 /// Of an order whose debt was settled: what is left of it on the account, so that a return can be conditional on it.
 pub const LEFT_ON_ACCOUNT: &str = "left_on_account";
 
@@ -40,6 +42,8 @@ pub fn with_course(item: Item, course: &Course) -> Result<Item> {
     let item = with_some(item, UNDOES, course.undoes.as_ref())?;
     let item = with_some(item, STORED_VALUE, Some(&course.stored_value).filter(|parts| !parts.is_empty()))?;
     let item = with_some(item, PAID_FROM, Some(&course.paid_from).filter(|parts| !parts.is_empty()))?;
+    let item = with_some(item, TAKEN_BACK, Some(&course.taken_back).filter(|payments| !payments.is_empty()))?;
+    let item = item.with_some(ASKED_TOTAL, course.asked_total);
     let item = with_some(item, EXCHANGE, course.exchange.as_ref())?;
     with_some(item, HISTORY, Some(&course.history).filter(|history| !history.is_empty()))
 }
@@ -57,6 +61,8 @@ pub fn course_of(item: &Item) -> Result<Course> {
         history: some_of(item, HISTORY)?.unwrap_or_default(),
         stored_value: some_of(item, STORED_VALUE)?.unwrap_or_default(),
         paid_from: some_of(item, PAID_FROM)?.unwrap_or_default(),
+        taken_back: some_of(item, TAKEN_BACK)?.unwrap_or_default(),
+        asked_total: item.opt_number(ASKED_TOTAL),
     })
 }
 

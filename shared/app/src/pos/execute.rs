@@ -12,8 +12,8 @@ use super::context::{CommandContext, SELLERS};
 use super::identity::command_identity;
 use super::view::cart_view;
 use super::{
-    carts, command_age, discounts, envelope, exchange, finalize, lines, parking, promotions, returns,
-    tenders, till, undo,
+    carts, command_age, discounts, envelope, exchange, finalize, lines, parking, promotions, refunds_due,
+    returns, tenders, till, undo,
 };
 use crate::documents::{document_ids, report_ids};
 use crate::error::{Error, Result};
@@ -173,9 +173,8 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
         Command::RemoveManualDiscount(p) => Some(("payload.cart_id", &p.cart_id)),
         Command::ApplyCoupon(p) | Command::RemoveCoupon(p) => Some(("payload.cart_id", &p.cart_id)),
         Command::ApplyPromo(p) | Command::RemovePromo(p) => Some(("payload.cart_id", &p.cart_id)),
-        Command::SetTendering(p) | Command::ResumeEditing(p) | Command::FinalizeOrder(p) => {
-            Some(("payload.cart_id", &p.cart_id))
-        }
+        Command::SetTendering(p) | Command::ResumeEditing(p) => Some(("payload.cart_id", &p.cart_id)),
+        Command::FinalizeOrder(p) => Some(("payload.cart_id", &p.cart_id)),
         Command::AddPayment(p) => Some(("payload.cart_id", &p.cart_id)),
         Command::RemovePayment(p) => Some(("payload.cart_id", &p.cart_id)),
         Command::VoidCart(p) => Some(("payload.cart_id", &p.cart_id)),
@@ -219,7 +218,9 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
         Command::ResumeEditing(p) => carts::resume_editing(ports, context, p).await,
         Command::AddPayment(p) => tenders::pay(ports, context, p).await,
         Command::RemovePayment(p) => tenders::take_back(ports, context, p).await,
-        Command::FinalizeOrder(p) => finalize::finalize(ports, context, &p.cart_id, CartKind::Sale).await,
+        Command::FinalizeOrder(p) => {
+            finalize::finalize(ports, context, &p.cart_id, CartKind::Sale, p.total).await
+        }
         Command::VoidCart(p) => carts::void(ports, context, CartKind::Sale, &p.cart_id, p.reason).await,
         Command::ParkCart(p) => parking::park(ports, context, p).await,
         Command::RecallCart(p) => parking::recall(ports, context, p).await,
@@ -229,7 +230,7 @@ async fn dispatch(ports: &Ports, context: &CommandContext, command: Command, key
         Command::ReturnLineItem(p) => returns::add_line(ports, context, p).await,
         Command::RefundTender(p) => tenders::refund(ports, context, p).await,
         Command::FinalizeReturn(p) => {
-            finalize::finalize(ports, context, &p.return_id, CartKind::Return).await
+            finalize::finalize(ports, context, &p.return_id, CartKind::Return, None).await
         }
         Command::FinalizeExchange(p) => exchange::finalize(ports, context, &p).await,
         Command::VoidReturn(p) => carts::void(ports, context, CartKind::Return, &p.return_id, p.reason).await,
@@ -250,12 +251,27 @@ fn result_of(action: &str, executed: &Executed) -> CommandResult {
             CommandResult { return_id: Some(cart.id.clone()), ..CommandResult::default() }
         }
         Outcome::Created => CommandResult { cart_id: Some(cart.id.clone()), ..CommandResult::default() },
+        Outcome::Done if action == "void_cart" => {
+            CommandResult { refunds: refunds_due::of(cart, cart.handed_over()), ..CommandResult::default() }
+        }
+        Outcome::Done if action == "void_return" => CommandResult {
+            to_take_back: refunds_due::of(cart, cart.handed_over()),
+            ..CommandResult::default()
+        },
         Outcome::Done => CommandResult::default(),
         Outcome::Line(number) => {
             CommandResult { line_id: Some(format!("l-{number}")), ..CommandResult::default() }
         }
         Outcome::Discount(number) => {
             CommandResult { discount_id: Some(format!("d-{number}")), ..CommandResult::default() }
+        }
+        Outcome::Payment { number, .. } if action == "remove_payment" => {
+            let removed = cart.course.taken_back.iter().filter(|paid| paid.number == number);
+            CommandResult {
+                payment_id: Some(format!("p-{number}")),
+                refunds: refunds_due::of(cart, removed),
+                ..CommandResult::default()
+            }
         }
         Outcome::Payment { number, change } => CommandResult {
             payment_id: Some(format!("p-{number}")),
@@ -264,6 +280,8 @@ fn result_of(action: &str, executed: &Executed) -> CommandResult {
         },
         Outcome::Finalized if action == "finalize_exchange" => exchange::result(cart),
         Outcome::Finalized => CommandResult {
+            // What undoes an order is a return of all its payments.
+            refunds: (action == "void_order").then(|| refunds_due::of(cart, cart.handed_over())).flatten(),
             order_id: Some(cart.id.clone()),
             receipt_number: cart.finalized.as_ref().map(|done| done.number.number),
             receipt_epoch: cart.finalized.as_ref().and_then(|done| done.number.raised_epoch()),

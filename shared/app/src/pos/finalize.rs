@@ -5,7 +5,9 @@ use tillstream_domain::cart::order_status::ACCOUNT;
 use tillstream_domain::cart::{Cart, CartError, CartKind, Finalized, Outcome, StockMove};
 use tillstream_domain::lane::Lane;
 use tillstream_domain::location::Location;
+use tillstream_domain::money::Money;
 
+use super::asked_total;
 use super::cart_item::{cart_item, cart_of};
 use super::cart_write::{Executed, cart_get, replay};
 use super::context::CommandContext;
@@ -136,17 +138,18 @@ pub async fn returned_writes(ports: &Ports, scope: &TenantScope, cart: &Cart) ->
     Ok(writes)
 }
 
-/// `finalize_order` and `finalize_return`.
+/// `finalize_order` and `finalize_return`. `asked`: the total that the register asked for the sale, where it states that.
 ///
 /// # Errors
-/// 409 `insufficient_stock`, `insufficient_balance`, `underpaid`, `cart_empty`, `wrong_cart_state`, `return_above_sold`,
-/// `refund_above_paid`, `no_open_shift`; 404; 422 `idempotency_key_reused`; [`Error::Conflict`] when too many races
-/// were lost.
+/// 409 `total_differs`, `insufficient_stock`, `insufficient_balance`, `underpaid`, `cart_empty`, `wrong_cart_state`,
+/// `return_above_sold`, `refund_above_paid`, `no_open_shift`; 404; 422 `idempotency_key_reused`; [`Error::Conflict`]
+/// when too many races were lost.
 pub async fn finalize(
     ports: &Ports,
     context: &CommandContext,
     cart_id: &str,
     kind: CartKind,
+    asked: Option<Money>,
 ) -> Result<Executed> {
     let scope = &context.caller.scope;
     let needs_shift = tenant_rules(ports, scope, context.now).await?.settings.sale_needs_open_shift;
@@ -165,12 +168,16 @@ pub async fn finalize(
             return rounds.found(executed).await;
         }
         context.check_refused_before()?;
-        cart.check_finalizable(kind)?;
+        cart.check_ready(kind)?;
         if cart.plan_attempt.is_some() {
             // Somebody began a long finalise; whoever meets it continues it.
             rounds.continue_plan(&cart).await?;
             continue;
         }
+        if let Some(asked) = asked {
+            asked_total::settle(context, &mut cart, asked)?;
+        }
+        cart.check_finalizable(kind)?;
         let location = context.till(at(2))?;
         if needs_shift {
             match LaneState::of(at(1))?.within_open_shift(&context.register_id) {
@@ -180,7 +187,7 @@ pub async fn finalize(
             };
         }
         let moves = cart.stock_moves();
-        let returned = match returned_writes(ports, scope, &cart).await {
+        let mut writes = match returned_writes(ports, scope, &cart).await {
             // What came back was read after the cart: it may hold this very return.
             Err(Error::Rejected(_)) if rounds.is_outdated(cart_id, Some(cart.version)).await? => continue,
             Err(Error::Retryable { reason, .. }) => {
@@ -189,9 +196,9 @@ pub async fn finalize(
             }
             returned => returned?,
         };
+        writes.extend(asked_total::task_write(scope, &context.offline_sale(&cart))?);
         let Some(claims) = rounds.claims(&cart, Some(cart.version)).await? else { continue };
-        let beside =
-            Beside { writes: returned, claims }.with(stored_value_writes(scope, &[&cart], context.now)?);
+        let beside = Beside { writes, claims }.with(stored_value_writes(scope, &[&cart], context.now)?);
         if needs_plan(&cart, beside.len()) {
             rounds.plan(&cart, &moves).await?;
             continue;

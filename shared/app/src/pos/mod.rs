@@ -1,5 +1,6 @@
 //! The till: commands on carts, from the first line to the number.
 
+mod asked_total;
 pub mod batch;
 pub mod cart_item;
 mod cart_stock;
@@ -25,10 +26,11 @@ pub mod offline_oversell;
 pub mod parking;
 pub mod plan;
 pub mod promotions;
+mod refunds_due;
 mod refusals;
 pub mod returns;
 pub mod shortage;
-mod tenders;
+pub(crate) mod tenders;
 pub mod till;
 pub mod undo;
 pub mod view;

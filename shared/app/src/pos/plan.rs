@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use tillstream_domain::cart::applied::CommandIdentity;
 use tillstream_domain::cart::{Cart, CartKind, Outcome, StockMove};
 use tillstream_domain::compact;
+use tillstream_domain::money::Money;
 
+use super::asked_total;
 use super::cart_item::cart_of;
 use super::cart_write::lost_race;
 use super::claims::refused_claim;
@@ -116,6 +118,8 @@ struct Plan {
     offline: bool,
     /// What it used is counted above limits too.
     uses_above_limit: bool,
+    /// What its register asked for it while it was cut off, where its lines do not come to that: minor units.
+    asked_total: Option<i64>,
     shortages: Vec<Shortage>,
 }
 
@@ -137,6 +141,7 @@ impl Plan {
             offline: item.opt_number("offline").is_some(),
             uses_above_limit: item.opt_number("offline").is_some()
                 && item.opt_number("uses_within_limit").is_none(),
+            asked_total: item.opt_number("asked_total"),
             shortages: match item.opt_text("shortages") {
                 Some(_) => item.json("shortages")?,
                 None => Vec::new(),
@@ -260,7 +265,8 @@ pub async fn begin(
         .with("due_pk", due_partition(&cart.id).value())
         .with("due_at", due.as_millisecond())
         .with_some("offline", context.offline.then_some(1))
-        .with_some("uses_within_limit", (context.offline && !context.uses_above_limit).then_some(1));
+        .with_some("uses_within_limit", (context.offline && !context.uses_above_limit).then_some(1))
+        .with_some("asked_total", cart.course.asked_total);
     let mark = Write::Update {
         table: Table::Orders,
         key: scope.cart(&cart.id),
@@ -523,6 +529,13 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
         Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
         Err(error) => return Err(error),
     };
+    if let Some(asked) = plan.asked_total {
+        let asked = Money { amount: asked, currency: cart.currency };
+        if cart.keep_at_asked_total(asked).is_err() {
+            return Ok(Step::GiveUp(Vec::new()));
+        }
+    }
+    let task = asked_total::task_write(scope, &plan.offline_sale(&cart, now))?;
     let beyond = plan.uses_above_limit.then(|| plan.offline_sale(&cart, now));
     let mut claims = match use_claims(ports, scope, &cart, true, beyond.as_ref()).await {
         Ok(claims) => claims,
@@ -537,6 +550,7 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
     let mut writes = vec![plan.advance(scope, PlanState::Reserving, PlanState::Committed, Vec::new())];
     writes.extend(final_writes(scope, &cart, Some(plan.cart_version), &lane)?);
     writes.extend(returned);
+    writes.extend(task);
     writes.extend(stored_value.movements);
     let first_claim = writes.len();
     writes.extend(claims.iter().map(|claim| claim.write.clone()));

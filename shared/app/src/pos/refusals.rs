@@ -19,6 +19,7 @@ impl From<CartError> for Error {
             | CartError::PaymentsPresent
             | CartError::AccountPays
             | CartError::TotalDiffers { .. }
+            | CartError::AskedTotalDiffers { .. }
             | CartError::TooManyDiscounts
             | CartError::DiscountAboveTotal { .. }
             | CartError::NothingOff
@@ -41,6 +42,7 @@ impl From<CartError> for Error {
             | CartError::TooManyApprovals
             | CartError::TooManyCommands
             | CartError::TooManyPayments
+            | CartError::TooManyTakenBack
             | CartError::TooManyStoredValues
             | CartError::TooLarge
             | CartError::NotPositive
@@ -63,6 +65,9 @@ impl From<CartError> for Error {
                 refusal.with_extra("payable", *payable)
             }
             CartError::Underpaid { due } | CartError::Overpaid { due } => refusal.with_extra("due", *due),
+            CartError::AskedTotalDiffers { total, asked } => {
+                refusal.with_extra("total", *total).with_extra("asked", *asked)
+            }
             CartError::TotalDiffers { total, asked, most } => {
                 refusal.with_extra("total", *total).with_extra("asked", *asked).with_extra("most", *most)
             }
@@ -78,6 +83,7 @@ impl From<ExchangeError> for Error {
         match error {
             ExchangeError::Cart(error) => return error.into(),
             ExchangeError::Owed { due, .. } => refusal.with_extra("due", due),
+            ExchangeError::SoldBelowWorth { below, .. } => refusal.with_extra("below", below),
             ExchangeError::ToPay { credit, due } | ExchangeError::PaidTooMuch { credit, due, .. } => {
                 refusal.with_extra("credit", credit).with_extra("due", due)
             }

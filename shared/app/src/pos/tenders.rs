@@ -1,7 +1,7 @@
 //! Payments of a sale and refunds of a return.
 
 use tillstream_contracts::pos::{AddPayment, PaymentReference, RefundTender};
-use tillstream_domain::cart::{Outcome, PaymentInput};
+use tillstream_domain::cart::{Cart, Outcome, PaymentInput};
 use tillstream_domain::stored_value::StoredValueKind;
 
 use super::cart_write::{Executed, change_cart};
@@ -36,16 +36,25 @@ pub async fn pay(ports: &Ports, context: &CommandContext, payload: AddPayment) -
         return tender::pay(ports, context, &payload.cart_id, kind, input).await;
     }
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
-        let (number, change) = cart.add_payment(input.clone())?;
+        let (number, change) = taken(context, cart, input.clone())?;
         Ok(Outcome::Payment { number, change })
     })
     .await
 }
 
+/// Takes a payment; what a register took while it was cut off it has, whatever is due here.
+///
+/// # Errors
+/// The cart's own refusals; of a register that is not cut off 409 `overpaid`.
+pub fn taken(context: &CommandContext, cart: &mut Cart, input: PaymentInput) -> Result<(u32, i64)> {
+    let taken = if context.offline { cart.add_payment_taken(input) } else { cart.add_payment(input) };
+    Ok(taken?)
+}
+
 /// `remove_payment`.
 ///
 /// # Errors
-/// 404 `payment_not_found`; the cart's own refusals.
+/// 404 `payment_not_found`; 422 `too_many_payments` taken back; the cart's own refusals.
 pub async fn take_back(
     ports: &Ports,
     context: &CommandContext,

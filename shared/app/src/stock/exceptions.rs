@@ -7,6 +7,7 @@
 //!   order or reservation and SKU);
 //! - where such a register, or another system, gave a coupon or promotion more often than its limit allows
 //!   (`uses_above_limit`, one per order and coupon or promotion);
+//! - where such a register asked another total for a sale than its lines come to (`total_differs`, one per order);
 //! - where what stock says of itself differs (`difference`, see [`crate::stock::reconciliation`]).
 //!
 //! Somebody looks at each and says how it was settled. The stock itself is corrected by a count, or, of a difference,
@@ -19,6 +20,7 @@ use tillstream_contracts::inventory::{
     ResolveExceptionRequest, StockDifference, StockException, StockExceptionPage,
 };
 use tillstream_domain::identifier::check_id;
+use tillstream_domain::money::{Currency, Money};
 use tillstream_domain::quantity::{QuantityInput, Unit};
 
 use crate::cursor::{PagedQuery, limit};
@@ -41,6 +43,8 @@ use crate::tenancy::{Caller, TenantScope};
 const COUPON: &str = "coupon_code";
 /// Attribute of an exception that names a promotion.
 const PROMOTION: &str = "promotion_id";
+/// Kind of the exception of a sale whose register asked another total.
+const TOTAL_DIFFERS: &str = "total_differs";
 
 /// Goods that were taken and were not there.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +83,27 @@ pub struct AboveLimit<'a> {
     /// Whose limit it is; none for that of all together.
     pub customer_id: Option<&'a str>,
     /// When it was given, as the register tells it.
+    pub at: Timestamp,
+    /// Our time.
+    pub now: Timestamp,
+}
+
+/// A sale that is kept at what its register asked for it, which is not what its lines come to. Minor units.
+#[derive(Debug, Clone, Copy)]
+pub struct TotalDiffers<'a> {
+    /// Order.
+    pub order_id: &'a str,
+    /// Register that asked.
+    pub register_id: &'a str,
+    /// Who asked.
+    pub employee_id: &'a str,
+    /// Where.
+    pub location_id: &'a str,
+    /// What its lines come to here, and what was asked.
+    pub totals: (i64, i64),
+    /// Of both.
+    pub currency: Currency,
+    /// When it was sold, as the register tells it.
     pub at: Timestamp,
     /// Our time.
     pub now: Timestamp,
@@ -158,6 +183,25 @@ pub fn above_limit_write(scope: &TenantScope, given: &AboveLimit<'_>) -> Write {
     Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition: None }
 }
 
+/// Opens the exception of a total that differs: written in the transaction that makes its order final, and so once.
+pub fn total_differs_write(scope: &TenantScope, sale: &TotalDiffers<'_>) -> Write {
+    let id = derived_id("x", &[TOTAL_DIFFERS, sale.order_id]);
+    let mut changes = opened(scope, &id, TOTAL_DIFFERS, sale.location_id, sale.now);
+    changes.extend([
+        // One sale.
+        Change::Set("quantity", 1_000.into()),
+        Change::Set("total", sale.totals.0.into()),
+        Change::Set("asked", sale.totals.1.into()),
+        Change::Set("currency", sale.currency.code().into()),
+        Change::Set("reference", sale.order_id.into()),
+        Change::Set("order_id", sale.order_id.into()),
+        Change::Set("register_id", sale.register_id.into()),
+        Change::Set("employee_id", sale.employee_id.into()),
+        Change::Set("occurred_at", sale.at.as_millisecond().into()),
+    ]);
+    Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition: None }
+}
+
 /// What a count or feed line that leaves `available` at this has to write beside the stock item, in its
 /// own transaction: the exception opens, or closes if there was one.
 pub fn exception_write(
@@ -189,6 +233,7 @@ fn kind_of(item: &Item) -> Result<ExceptionKind> {
         "below_promised" => Ok(ExceptionKind::BelowPromised),
         "unsynced_stock" => Ok(ExceptionKind::UnsyncedStock),
         "uses_above_limit" => Ok(ExceptionKind::UsesAboveLimit),
+        TOTAL_DIFFERS => Ok(ExceptionKind::TotalDiffers),
         DIFFERENCE => Ok(ExceptionKind::Difference),
         other => Err(Error::Bug(format!("unknown kind of exception {other}"))),
     }
@@ -207,6 +252,13 @@ fn is_open(item: &Item) -> Result<bool> {
 
 fn time(item: &Item, name: &str) -> Result<Timestamp> {
     Timestamp::from_millisecond(item.number(name)?).map_err(Error::bug)
+}
+
+/// An amount in the exception's currency, if it has one.
+fn opt_money(item: &Item, name: &str) -> Result<Option<Money>> {
+    let Some(amount) = item.opt_number(name) else { return Ok(None) };
+    let currency = item.text("currency")?.parse().map_err(Error::bug)?;
+    Ok(Some(Money { amount, currency }))
 }
 
 /// One thing that differs, as a client reads it.
@@ -267,6 +319,8 @@ pub(super) fn shown_exception(item: &Item) -> Result<StockException> {
         promotion_id: owned(PROMOTION),
         limit: item.opt_number("limit").map(u32::try_from).transpose().map_err(Error::bug)?,
         customer_id: owned("customer_id"),
+        total: opt_money(item, "total")?,
+        asked: opt_money(item, "asked")?,
         quantity: shown(item.number("quantity")?, unit),
         reference: item.text("reference")?.to_owned(),
         differences: findings.iter().map(|finding| shown_difference(finding, unit)).collect(),

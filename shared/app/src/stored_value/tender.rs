@@ -15,6 +15,7 @@ use crate::ports::Ports;
 use crate::pos::cart_item::cart_of;
 use crate::pos::cart_write::{Executed, cart_get, change_cart, replay};
 use crate::pos::context::CommandContext;
+use crate::pos::tenders::taken;
 use crate::tenancy::TenantScope;
 use crate::tenant_rules::tenant_rules;
 
@@ -84,7 +85,7 @@ pub async fn pay(
         if by_customer && cart.customer_id != account {
             return Err(Error::Conflict("the cart's customer changed meanwhile".to_owned()));
         }
-        let (number, change) = cart.add_payment(input.clone())?;
+        let (number, change) = taken(context, cart, input.clone())?;
         let id = account.as_deref().ok_or_else(|| payment_from_nothing(kind, FIELD))?;
         let found = meant(more.first().and_then(Option::as_ref));
         spend(cart, number, (kind, id, found), context.now, FIELD)?;

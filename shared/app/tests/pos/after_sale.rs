@@ -4,6 +4,7 @@ mod fixture;
 mod parked_carts;
 mod recorded_sales;
 mod recorded_totals;
+mod refunds_due;
 mod settled_returns;
 mod statuses;
 mod voids;

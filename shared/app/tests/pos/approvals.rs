@@ -3,6 +3,7 @@
 mod allowed;
 mod at_once;
 mod at_the_till;
+mod blind_cash;
 mod of_orders;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,6 @@
 //! What a sale comes to at the till: promotions, coupons, taxes, customers' prices, modifiers and coins.
 
+mod asked_totals;
 mod limited_uses;
 mod orders_from_elsewhere;
 mod orders_with_discounts;

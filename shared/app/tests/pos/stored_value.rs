@@ -4,6 +4,7 @@
 mod administration;
 mod at_once;
 mod fixture;
+mod given_up;
 mod lifecycles;
 mod one_fault;
 mod other_ways;

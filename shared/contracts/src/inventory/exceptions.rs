@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tillstream_domain::money::Money;
 use tillstream_domain::quantity::QuantityInput;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::schema::QuantitySchema;
+use crate::schema::{MoneySchema, QuantitySchema};
 
 /// Why somebody must look into something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -23,6 +24,9 @@ pub enum ExceptionKind {
     /// What stock says of itself differs: counters, ledger, holds, orders. It is corrected by
     /// `POST /v1/inventory/exceptions/{id}/correct`.
     Difference,
+    /// A register that was cut off asked another total for a sale than its lines come to here, by more than rounding
+    /// explains. The sale is kept at what it asked.
+    TotalDiffers,
 }
 
 /// Why stock differs, as far as that can be told.
@@ -84,7 +88,7 @@ pub enum ExceptionStatus {
     Resolved,
 }
 
-/// A task: the books and the shop disagree, about goods or about uses of a coupon or promotion.
+/// A task: the books and the shop disagree, about goods, uses of a coupon or promotion, or what was asked for a sale.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StockException {
     /// Its id.
@@ -108,7 +112,7 @@ pub struct StockException {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promotion_id: Option<String>,
     /// How many too many: sold beyond what there was, promised beyond what is there, or uses beyond `limit`. Of a
-    /// difference the most that anything differs by.
+    /// difference the most that anything differs by. Of a total that differs 1: the sale.
     #[schema(value_type = QuantitySchema)]
     pub quantity: QuantityInput,
     /// Of uses: the limit as of the sale.
@@ -117,6 +121,14 @@ pub struct StockException {
     /// Of uses: the customer whose own limit it is; absent for that of all together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_id: Option<String>,
+    /// Of a total that differs: what the sale's lines come to here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub total: Option<Money>,
+    /// Of a total that differs: what the register asked, and the sale is kept at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub asked: Option<Money>,
     /// The order, count or feed line that opened it. Of a difference the first hold or order that it is about, or the
     /// version that was compared.
     pub reference: String,

@@ -204,6 +204,20 @@ pub struct CartReference {
     pub cart_id: String,
 }
 
+/// Payload of `finalize_order`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FinalizeOrder {
+    /// The cart.
+    pub cart_id: String,
+    /// What the register asked for it, before cash was rounded to coins. Where the cart comes to another total, nothing
+    /// is made final (`total_differs`); but of a register that was cut off the sale is kept at its own total, and where
+    /// that is no rounding, somebody is asked to look into it.
+    #[serde(default)]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub total: Option<Money>,
+}
+
 /// Payload of `add_payment`.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

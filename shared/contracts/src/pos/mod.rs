@@ -101,7 +101,7 @@ pub enum Command {
     /// Takes a payment back.
     RemovePayment(PaymentReference),
     /// Makes the sale final: number, stock, receipt.
-    FinalizeOrder(CartReference),
+    FinalizeOrder(FinalizeOrder),
     /// Gives a cart up.
     VoidCart(VoidCart),
     /// Puts an open cart aside.

@@ -50,6 +50,14 @@ pub struct CommandResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
     pub change: Option<Money>,
+    /// `void_cart`, `remove_payment`, `void_order`: what is to be given back, payment by payment. Left out where nothing
+    /// is. What is taken from a balance that is kept here is not among it: it is taken when a sale becomes final, and
+    /// put back when that is undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refunds: Option<Vec<PaymentRefund>>,
+    /// `void_return`: refunds that were given and are to be taken back. Left out where none were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_take_back: Option<Vec<PaymentRefund>>,
     /// `finalize_order`, `finalize_return`; `void_order`: the return that undoes the order;
     /// `finalize_exchange`: the sale.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,6 +90,24 @@ pub struct CommandResult {
     /// after it; `get_x_report`: as it is now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shift: Option<Box<ShiftView>>,
+}
+
+/// What is to change hands of a payment that is undone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PaymentRefund {
+    /// Which payment, or refund of a return.
+    pub payment_id: String,
+    /// By what.
+    pub tender: String,
+    /// What was paid for the goods: without the change that was given.
+    #[schema(value_type = MoneySchema)]
+    pub amount: Money,
+    /// What was given on top.
+    #[schema(value_type = MoneySchema)]
+    pub tip: Money,
+    /// The terminal's reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_reference: Option<String>,
 }
 
 /// A cart as a client sees it.

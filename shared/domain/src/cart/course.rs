@@ -8,7 +8,7 @@ use super::exchange::Exchanged;
 use super::order_status::StatusChange;
 use super::stored_value::StoredValuePart;
 use super::undo::Undoing;
-use super::{Cart, CartError, CartKind, CartState};
+use super::{Cart, CartError, CartKind, CartState, Payment};
 
 /// What became of a cart, each part in an attribute of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,6 +27,12 @@ pub struct Course {
     pub stored_value: Vec<StoredValuePart>,
     /// Of a return of a known sale: what that took from stored value.
     pub paid_from: Vec<StoredValuePart>,
+    /// Payments that were taken and given back before it was final, in that order. What was to be taken from stored
+    /// value is not among them: it never was.
+    pub taken_back: Vec<Payment>,
+    /// Of a sale of a register that was cut off, where its lines do not come to it: the total that the register asked,
+    /// in minor units.
+    pub asked_total: Option<i64>,
 }
 
 /// Since when, by whom and why a cart is put aside. Which register parked it, the cart says.

@@ -2,6 +2,7 @@
 
 use super::{
     APPROVALS_MAX, COMMANDS_MAX, ENCODED_BYTES_MAX, LINES_MAX, PAYMENTS_MAX, STORED_VALUE_PAYMENTS_MAX,
+    TAKEN_BACK_MAX,
 };
 use crate::money::{Currency, MoneyError};
 use crate::pricing::{COUPONS_MAX, MANUAL_DISCOUNTS_MAX, PricingError, REQUESTED_PROMOTIONS_MAX};
@@ -44,6 +45,9 @@ pub enum CartError {
     /// [`PAYMENTS_MAX`].
     #[error("a cart holds at most {PAYMENTS_MAX} payments")]
     TooManyPayments,
+    /// [`TAKEN_BACK_MAX`].
+    #[error("at most {TAKEN_BACK_MAX} payments of a cart are taken back: void it, and begin another")]
+    TooManyTakenBack,
     /// [`STORED_VALUE_PAYMENTS_MAX`].
     #[error("at most {STORED_VALUE_PAYMENTS_MAX} payments of a cart are taken from gift cards and accounts")]
     TooManyStoredValues,
@@ -104,6 +108,17 @@ pub enum CartError {
         asked: i64,
         /// By how much that may differ.
         most: i64,
+    },
+    /// What the register asked for a sale is not what its lines come to.
+    #[error(
+        "the register asked {asked} minor units, and the lines come to {total} here: nothing was made final; look at \
+         the cart, and take the payments anew"
+    )]
+    AskedTotalDiffers {
+        /// What its lines come to here.
+        total: i64,
+        /// What the register asked.
+        asked: i64,
     },
     /// A payment of nothing.
     #[error("a payment's amount is above zero")]
@@ -220,7 +235,9 @@ impl CartError {
             CartError::UnknownPayment(_) => "payment_not_found",
             CartError::TooManyLines => "too_many_lines",
             CartError::TooManyCommands => "too_many_commands",
-            CartError::TooManyPayments | CartError::TooManyStoredValues => "too_many_payments",
+            CartError::TooManyPayments | CartError::TooManyTakenBack | CartError::TooManyStoredValues => {
+                "too_many_payments"
+            }
             CartError::TooLarge => "cart_too_large",
             CartError::Empty => "cart_empty",
             CartError::Underpaid { .. } => "underpaid",
@@ -230,6 +247,7 @@ impl CartError {
             CartError::StoredValueInPart { .. } => "stored_value_in_part",
             CartError::PaymentsPresent | CartError::AccountPays => "payments_present",
             CartError::TotalDiffers { .. } => "recorded_total_differs",
+            CartError::AskedTotalDiffers { .. } => "total_differs",
             CartError::NotPositive => "amount_not_positive",
             CartError::UnknownTender => "unknown_tender",
             CartError::CurrencyMismatch(_) => "currency_mismatch",

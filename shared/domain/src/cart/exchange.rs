@@ -16,6 +16,8 @@ use crate::quantity::Quantity;
 /// The tender of what goods pay that come back. No client pays or refunds by it: it is not among
 /// [`super::TENDERS`].
 pub const EXCHANGE: &str = "exchange";
+/// By so many minor units a sale may have been rounded down to a coin that is out of use since.
+const COIN_OF_ANY_TIME: i64 = 100;
 
 /// That a sale or a return was made final with another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +72,17 @@ pub enum ExchangeError {
         /// What is owed of it.
         due: i64,
     },
+    /// What came back was sold for less than it is worth here: in exchange it would be worth more than was paid.
+    #[error(
+        "order {order_id} was sold for {below} minor units less than its lines come to: refund the return, and sell \
+         the other goods by themselves"
+    )]
+    SoldBelowWorth {
+        /// The first sale.
+        order_id: String,
+        /// By how much.
+        below: i64,
+    },
     /// The return is worth more than the sale, and the difference is not refunded.
     #[error("the sale takes {credit} minor units of the return, and {due} are still to be refunded")]
     ToRefund {
@@ -101,6 +114,7 @@ impl ExchangeError {
             ExchangeError::ToPay { .. } => "underpaid",
             ExchangeError::PaidTooMuch { .. } => "overpaid",
             ExchangeError::Owed { .. } => "order_owed",
+            ExchangeError::SoldBelowWorth { .. } => "order_below_worth",
             ExchangeError::ToRefund { .. } | ExchangeError::RefundedTooMuch { .. } => "exchange_not_settled",
         }
     }
@@ -158,6 +172,7 @@ impl Exchange {
         if let (Some(original), due @ 1..) = (original, back.owed_by_original()) {
             return Err(ExchangeError::Owed { order_id: original.order_id.clone(), due });
         }
+        back.check_paid_its_worth()?;
         let credit = worth.min(price);
         let change = sale.pay_by_return(credit)?;
         back.refund_by_sale(credit)?;
@@ -190,6 +205,22 @@ impl Exchange {
 }
 
 impl Cart {
+    /// Checks that what this returns was paid for at what it is worth, but for what rounding takes off: a unit a line,
+    /// and coins.
+    fn check_paid_its_worth(&self) -> Result<(), ExchangeError> {
+        let original = self.return_of.as_ref().and_then(|head| head.original.as_ref());
+        let Some(original) = original else { return Ok(()) };
+        // The coin may be another one than when it was sold.
+        let coin = i64::from(self.terms.cash_increment).max(COIN_OF_ANY_TIME);
+        let rounded = i64::try_from(original.lines.len()).unwrap_or(i64::MAX).saturating_add(coin);
+        match self.paid_below_worth()? {
+            below if below > rounded => {
+                Err(ExchangeError::SoldBelowWorth { order_id: original.order_id.clone(), below })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn push_credit(&mut self, credit: i64, others: usize) -> Result<(), CartError> {
         if credit == 0 {
             return Ok(());

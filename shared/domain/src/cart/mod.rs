@@ -50,6 +50,8 @@ pub const LINES_MAX: usize = 5_000;
 pub const COMMANDS_MAX: usize = 10_000;
 /// Most payments on a cart.
 pub const PAYMENTS_MAX: usize = 50;
+/// Most payments of a cart that are taken back again: it is kept what they were.
+pub const TAKEN_BACK_MAX: usize = 50;
 /// Most bytes its encoded lines and keys may take; the rest of an item is room to tender and finalise.
 pub const ENCODED_BYTES_MAX: usize = 300 * 1024;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cart, CartError, CartKind, CartState, PAYMENTS_MAX};
+use super::{Cart, CartError, CartKind, CartState, PAYMENTS_MAX, TAKEN_BACK_MAX};
 use crate::money::Money;
 use crate::pricing::cash_rounding;
 
@@ -117,7 +117,7 @@ impl Cart {
         if above > 0 && input.tender != CASH {
             return Err(CartError::Overpaid { due });
         }
-        if due == 0 {
+        if due <= 0 {
             return Err(CartError::Overpaid { due });
         }
         if due < amount && amount < payable {
@@ -131,10 +131,28 @@ impl Cart {
         Ok((number, above))
     }
 
-    /// Takes a payment back.
+    /// Takes a payment that a register took while it was cut off: also where it is more than is due here. Whether it is
+    /// what the register asked is told when the sale becomes final.
     ///
     /// # Errors
-    /// [`CartError::UnknownPayment`], [`CartError::WrongState`], [`CartError::Money`].
+    /// Those of [`Self::add_payment`], except [`CartError::Overpaid`].
+    pub fn add_payment_taken(&mut self, input: PaymentInput) -> Result<(u32, i64), CartError> {
+        match self.add_payment(input.clone()) {
+            Err(CartError::Overpaid { .. }) => {
+                let tip = self.check_payment(&input, 1)?;
+                let number = self.push_payment(input, 0, tip);
+                self.state = CartState::Paid;
+                Ok((number, 0))
+            }
+            taken => taken,
+        }
+    }
+
+    /// Takes a payment back. It is kept that it was there, unless it was to be taken from stored value.
+    ///
+    /// # Errors
+    /// [`CartError::UnknownPayment`], [`CartError::WrongState`], [`CartError::Money`];
+    /// [`CartError::TooManyTakenBack`].
     pub fn remove_payment(&mut self, payment_id: &str) -> Result<u32, CartError> {
         self.require(CartKind::Sale)?;
         self.require_tendering()?;
@@ -143,31 +161,55 @@ impl Cart {
             .and_then(|n| n.parse::<u32>().ok())
             .and_then(|number| self.payments.iter().position(|p| p.number == number))
             .ok_or_else(|| CartError::UnknownPayment(payment_id.to_owned()))?;
+        if self.course.taken_back.len() >= TAKEN_BACK_MAX {
+            return Err(CartError::TooManyTakenBack);
+        }
         let removed = self.payments.remove(at);
-        self.terms.cash_rounding.remove(&removed.number);
-        self.course.stored_value.retain(|part| part.payment != removed.id());
+        let number = removed.number;
+        self.terms.cash_rounding.remove(&number);
+        if self.is_stored_value(&removed) {
+            self.course.stored_value.retain(|part| part.payment != removed.id());
+        } else {
+            self.course.taken_back.push(removed);
+        }
         // Rounding belongs to what settles a sale. Kept, each payment taken back and made again would add to it.
         if self.totals()?.due != 0 {
             self.terms.cash_rounding.clear();
         }
         self.state = CartState::Tendering;
-        Ok(removed.number)
+        Ok(number)
+    }
+
+    /// The payments of this cart that changed hands: given back where a sale is given up, taken back where a return is.
+    /// What is taken from stored value changes hands when the cart becomes final, and not before.
+    pub fn handed_over(&self) -> impl Iterator<Item = &Payment> {
+        self.payments.iter().filter(|paid| !self.is_stored_value(paid))
     }
 
     /// Records a refund of a return, by a tender, up to what the return is worth and, where the sale
     /// is known, up to what was paid by that tender and not yet refunded; what an exchange paid goes to any.
     /// Cash is given back in coins: to the nearest, as a sale is paid, or as much as is left of the sale's cash.
-    /// A refund of no cash settles what comes to no coin.
+    /// A refund of no cash settles what comes to no coin; and one of nothing, by any tender, what comes back of a sale
+    /// that was asked less for than it is worth, once all that was paid went back.
     ///
     /// # Errors
-    /// [`CartError::Overpaid`], [`CartError::AbovePaid`], [`CartError::NotInCoins`], and those of a payment.
+    /// [`CartError::Overpaid`], [`CartError::AbovePaid`], [`CartError::AboveApproved`], [`CartError::NotInCoins`], and
+    /// those of a payment.
     pub fn refund(&mut self, input: PaymentInput) -> Result<u32, CartError> {
         self.require(CartKind::Return)?;
         self.require_open()?;
-        let least = if input.tender == CASH && self.terms.cash_increment > 1 { 0 } else { 1 };
+        let has_coins = input.tender == CASH && self.terms.cash_increment > 1;
+        let least = if has_coins || self.is_all_refunded() { 0 } else { 1 };
         self.check_payment(&input, least)?;
         let rounded = self.refund_rounding(&input.tender, input.amount.amount)?;
         Ok(self.push_refund(input, rounded))
+    }
+
+    /// Whether all that was paid for the sale that this returns went back, with what this return gives back.
+    fn is_all_refunded(&self) -> bool {
+        let original = self.return_of.as_ref().and_then(|head| head.original.as_ref());
+        let given: i64 = self.payments.iter().map(|p| p.amount).sum();
+        original.is_some_and(|original| original.refundable_in_all() <= given)
     }
 
     fn push_refund(&mut self, input: PaymentInput, rounded: i64) -> u32 {
@@ -182,8 +224,8 @@ impl Cart {
     /// coins.
     ///
     /// # Errors
-    /// [`CartError::Overpaid`], [`CartError::AbovePaid`]; of cash [`CartError::NotInCoins`], and
-    /// [`CartError::NotPositive`] of nothing that settles nothing.
+    /// [`CartError::Overpaid`], [`CartError::AbovePaid`], [`CartError::AboveApproved`]; of cash
+    /// [`CartError::NotInCoins`]; [`CartError::NotPositive`] of nothing that settles nothing.
     pub(super) fn refund_rounding(&self, tender: &str, amount: i64) -> Result<i64, CartError> {
         let due = self.totals()?.due;
         let nearest = due.saturating_add(self.rounding_of(tender, due));
@@ -191,13 +233,19 @@ impl Cart {
             return Err(CartError::Overpaid { due });
         }
         let original = self.return_of.as_ref().and_then(|head| head.original.as_ref());
+        let given: i64 = self.payments.iter().map(|p| p.amount).sum();
         let left = original.map(|original| original.refundable_beside(tender, &self.payments));
         if let Some(left) = left.filter(|left| amount > *left) {
             return Err(CartError::AbovePaid { tender: tender.to_owned(), left });
         }
+        // What was approved is what is handed over: a coin up to the nearest is not.
+        let approved = self.approvals.refund_limit();
+        if let Some(most) = approved.filter(|most| given.saturating_add(amount) > *most) {
+            return Err(CartError::AboveApproved { most });
+        }
+        let left = left.or_else(|| approved.map(|most| most.saturating_sub(given)));
         // Another system may have asked for less than the sale is worth by our rules: the last refund takes what is
         // left to refund.
-        let given: i64 = self.payments.iter().map(|p| p.amount).sum();
         let short = due.saturating_sub(amount);
         let ends_below_worth = match original {
             Some(original) if short > 0 && amount == original.refundable_in_all().saturating_sub(given) => {
@@ -207,7 +255,11 @@ impl Cart {
         };
         let coin = i64::from(self.terms.cash_increment);
         if tender != CASH || coin <= 1 {
-            return Ok(if ends_below_worth { -short } else { 0 });
+            return match ends_below_worth {
+                true => Ok(-short),
+                false if amount == 0 => Err(CartError::NotPositive),
+                false => Ok(0),
+            };
         }
         // Returns of parts were rounded each by itself: there may be less left of the cash than the nearest.
         let payable = left.map_or(nearest, |left| nearest.min(left - left % coin));

@@ -5,8 +5,11 @@
 //! differ by as many units as it has lines; more is no rounding, but another price, tax or discount. Lines, tax
 //! and discounts stay those of the rules here, so that figures are reckoned one way; what was asked beyond them is
 //! booked as rounding, as coins are: total + rounding = payments − change.
+//!
+//! A register that was cut off is such a system: what it asked was paid, and its goods are gone. Its sale is kept at
+//! what it asked, however far that is from what the lines come to here; beyond what rounding explains, somebody looks.
 
-use super::{Cart, CartError, CartKind, PaymentInput};
+use super::{CASH, Cart, CartError, CartKind, PaymentInput};
 use crate::money::{Money, MoneyError};
 
 /// Where among roundings the difference stands: payments are numbered from 1.
@@ -30,15 +33,11 @@ impl Cart {
         let total = self.totals()?.total;
         let paid = payments.iter().fold(0_i64, |sum, payment| sum.saturating_add(payment.amount.amount));
         let asked = match stated {
-            Some(stated) if stated.currency != self.currency => {
-                return Err(CartError::CurrencyMismatch(self.currency));
-            }
-            Some(stated) if stated.amount < 0 => return Err(MoneyError::OutOfRange.into()),
-            Some(stated) => Money::new(stated.amount, stated.currency)?.amount,
+            Some(stated) => self.amount_of(stated)?,
             None if payments.is_empty() || !self.is_another_total(payments) => total,
             None => paid,
         };
-        let most = i64::try_from(self.lines.len()).unwrap_or(i64::MAX);
+        let most = self.rounding_max();
         let difference = asked.saturating_sub(total);
         if difference.abs() > most {
             return Err(CartError::TotalDiffers { total, asked, most });
@@ -51,6 +50,76 @@ impl Cart {
             self.terms.cash_rounding.insert(OF_THE_SALE, difference);
         }
         Ok(())
+    }
+
+    /// A total that somebody states, in minor units.
+    fn amount_of(&self, stated: Money) -> Result<i64, CartError> {
+        if stated.currency != self.currency {
+            return Err(CartError::CurrencyMismatch(self.currency));
+        }
+        if stated.amount < 0 {
+            return Err(MoneyError::OutOfRange.into());
+        }
+        Ok(Money::new(stated.amount, stated.currency)?.amount)
+    }
+
+    /// By how much another system's total may differ for its rounding, in minor units.
+    fn rounding_max(&self) -> i64 {
+        i64::try_from(self.lines.len()).unwrap_or(i64::MAX)
+    }
+
+    /// Checks that a sale comes to what its register asked for it.
+    ///
+    /// # Errors
+    /// [`CartError::AskedTotalDiffers`]; [`CartError::CurrencyMismatch`], [`CartError::Money`] for what is stated.
+    pub fn check_asked_total(&self, stated: Money) -> Result<(), CartError> {
+        let (total, asked) = (self.totals()?.total, self.amount_of(stated)?);
+        if asked == total { Ok(()) } else { Err(CartError::AskedTotalDiffers { total, asked }) }
+    }
+
+    /// Keeps a sale that is paid at what its register asked for it while it was cut off, whatever its lines come to
+    /// here: change and coins are those of that total.
+    ///
+    /// # Errors
+    /// [`CartError::CurrencyMismatch`], [`CartError::Money`] for what is stated.
+    pub fn keep_at_asked_total(&mut self, stated: Money) -> Result<(), CartError> {
+        let asked = self.amount_of(stated)?;
+        let difference = asked.saturating_sub(self.totals()?.total);
+        if difference == 0 {
+            return Ok(());
+        }
+        self.course.asked_total = Some(asked);
+        let payments = std::mem::take(&mut self.payments);
+        self.terms.cash_rounding.clear();
+        self.terms.cash_rounding.insert(OF_THE_SALE, difference);
+        if payments.iter().fold(0_i64, |sum, paid| sum.saturating_add(paid.amount)) == asked {
+            // It was paid to the unit, whatever coins there are here.
+            self.terms.cash_increment = 0;
+        }
+        for mut payment in payments {
+            let due = self.totals()?.due;
+            let rounding = self.rounding_of(&payment.tender, due);
+            let payable = due.saturating_add(rounding);
+            if payment.tender == CASH {
+                payment.change = payment.amount.saturating_sub(payable.max(0)).max(0);
+            }
+            if payment.amount >= payable && rounding != 0 {
+                self.terms.cash_rounding.insert(payment.number, rounding);
+            }
+            self.payments.push(payment);
+        }
+        Ok(())
+    }
+
+    /// What the lines of a sale come to here and what its register asked, where that is more than rounding explains:
+    /// minor units.
+    ///
+    /// # Errors
+    /// [`CartError::Money`].
+    pub fn asked_beyond_rounding(&self) -> Result<Option<(i64, i64)>, CartError> {
+        let Some(asked) = self.course.asked_total else { return Ok(None) };
+        let total = self.totals()?.total;
+        Ok((asked.saturating_sub(total).abs() > self.rounding_max()).then_some((total, asked)))
     }
 
     /// Whether payments that are right by themselves are for another total. What is wrong with one of them is told
@@ -172,6 +241,63 @@ mod tests {
         ] {
             assert_eq!(recorded(sale(3, 5), &[pay("cash", paid)], stated), Ok(expected), "{paid} {stated:?}");
         }
+    }
+
+    /// A register that was cut off took what it asked, whatever is due here; online it asks what is due.
+    #[test]
+    fn a_sale_is_kept_at_what_its_register_asked() {
+        let taken = |coin: u32, payments: &[PaymentInput]| {
+            let mut sale = sale(3, coin);
+            for payment in payments {
+                sale.add_payment_taken(payment.clone()).unwrap();
+            }
+            sale
+        };
+        // Rounding, change and what is due; whether it is more than rounding explains.
+        for (coin, payments, asked, expected, beyond) in [
+            (0, vec![pay("cash", 1_000)], 600, (0, 400, 0), false),
+            (0, vec![pay("cash", 1_000)], 603, (3, 397, 0), false),
+            (0, vec![pay("cash", 1_000)], 597, (-3, 403, 0), false),
+            (0, vec![pay("cash", 1_000)], 604, (4, 396, 0), true),
+            (0, vec![pay("cash", 1_000)], 200, (-400, 800, 0), true),
+            (0, vec![pay("card", 900)], 900, (300, 0, 0), true),
+            (0, vec![pay("card", 700), pay("cash", 300)], 900, (300, 100, 0), true),
+            (0, vec![pay("cash", 700), pay("card", 200)], 900, (300, 0, 0), true),
+            (0, vec![pay("card", 500)], 500, (-100, 0, 0), true),
+            (5, vec![pay("cash", 1_000)], 902, (300, 100, 0), true),
+            (5, vec![pay("cash", 902)], 902, (302, 0, 0), true),
+            (0, vec![], 0, (-600, 0, 0), true),
+            // It must have been paid.
+            (0, vec![pay("card", 500)], 700, (100, 0, 200), true),
+            (0, vec![pay("card", 900)], 700, (100, 0, -200), true),
+        ] {
+            let mut sale = taken(coin, &payments);
+            // Once more changes nothing.
+            for _ in 0..2 {
+                sale.keep_at_asked_total(gbp(asked).unwrap()).unwrap();
+                let totals = sale.totals().unwrap();
+                let seen = (totals.cash_rounding, totals.change, totals.due);
+                assert_eq!(seen, expected, "{asked} {payments:?}");
+                assert_eq!(totals.total + totals.cash_rounding, totals.due + totals.paid - totals.change);
+            }
+            let told = sale.asked_beyond_rounding().unwrap();
+            assert_eq!(told, beyond.then_some((600, asked)), "{asked} {payments:?}");
+        }
+        let mut paid = taken(0, &[pay("card", 600)]);
+        for (asked, refused) in [
+            (601, Err(CartError::AskedTotalDiffers { total: 600, asked: 601 })),
+            (600, Ok(())),
+            (-1, Err(CartError::Money(MoneyError::OutOfRange))),
+        ] {
+            assert_eq!(paid.check_asked_total(gbp(asked).unwrap()), refused);
+        }
+        let before = paid.clone();
+        let francs = Money { amount: 600, currency: "CHF".parse().unwrap() };
+        assert_eq!(paid.keep_at_asked_total(francs), Err(CartError::CurrencyMismatch(Currency::GBP)));
+        assert_eq!(paid, before);
+        // Without a total it is held to what is due.
+        let overpaid = taken(0, &[pay("card", 601), pay("cash", 5)]).check_finalizable(CartKind::Sale);
+        assert_eq!(overpaid, Err(CartError::Overpaid { due: -6 }));
     }
 
     /// The sale as a return of it knows it.

@@ -365,6 +365,27 @@ pub type PriceEntry = (u64, Option<(String, PriceSet)>);
 /// Uses above a limit, by tenant, sale, and kind and id of what was used.
 pub type GivenAbove = BTreeMap<Of<(String, String, String)>, i64>;
 
+/// What a register that was cut off asked for a sale, by tenant and sale.
+pub type AskedTotals = BTreeMap<Of<String>, AskedTotal>;
+
+/// A total that a register asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AskedTotal {
+    /// What its lines come to, in minor units.
+    pub total: i64,
+    /// What was asked.
+    pub asked: i64,
+    /// How many lines there are: by so many minor units it may be rounded otherwise.
+    pub lines: i64,
+}
+
+impl AskedTotal {
+    /// Whether somebody is to be told.
+    pub fn is_beyond_rounding(&self) -> bool {
+        (self.asked - self.total).abs() > self.lines
+    }
+}
+
 /// What came back of a line of a sale: quantity in thousandths, worth in minor units.
 pub type CameBack = (i64, i64);
 

@@ -58,7 +58,11 @@ async fn a_void_brings_all_of_a_sale_back() {
     let documents = [format!("{undone_by}.return_receipt"), format!("{undone_by}.merchant_copy")];
     assert_eq!(
         result(&answered),
-        json!({"order_id": undone_by, "receipt_number": 1, "document_ids": documents})
+        json!({"order_id": undone_by, "receipt_number": 1, "document_ids": documents, "refunds": [
+            {"payment_id": "p-1", "tender": "card", "amount": gbp(300), "tip": gbp(50), "external_reference": "t-1"},
+            {"payment_id": "p-2", "tender": "cash", "amount": gbp(478), "tip": gbp(0)},
+        ]}),
+        "also where no cart is shown, the till is told what to give back"
     );
     assert_eq!(answered.reply.consistency_token.as_deref(), Some("s-1/r-2:1"));
     let a = shop.counters(STORE, "A").await.unwrap();

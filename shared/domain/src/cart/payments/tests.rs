@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::super::tests::{by, cart, line, pay};
-use super::super::{Disposition, OriginalLine, OriginalSale, ReturnHead, Returned};
+use super::super::{
+    ApprovedPart, Disposition, OriginalLine, OriginalSale, ReturnHead, Returned, UsedApproval,
+};
 use super::*;
 use crate::quantity::Quantity;
 use crate::till::LaneTotals;
@@ -91,6 +93,31 @@ fn cash_is_given_back_in_coins() {
     }
     let refused = blind(1_003, 5).refund(pay("cash", 1_003));
     assert_eq!(refused, Err(CartError::NotInCoins { payable: 1_005 }), "it says what would be right");
+}
+
+/// An approval is of what is handed over: where the nearest coin is above it, the one below settles what is due.
+#[test]
+fn no_coin_above_what_was_approved_is_given_back() {
+    type Case<'a> = (i64, &'a [(&'a str, i64)], &'a [Result<i64, &'static str>], i64);
+    let above = Err("approval_does_not_match");
+    let cases: [Case; 6] = [
+        (1_003, &[("cash", 1_005), ("cash", 1_000)], &[above, Ok(0)], -3),
+        (1_004, &[("cash", 1_005), ("cash", 1_000)], &[above, Ok(0)], -3),
+        (1_005, &[("cash", 1_005)], &[Ok(0)], 2),
+        (1_003, &[("cash", 995), ("cash", 10), ("cash", 5)], &[Ok(8), above, Ok(0)], -3),
+        (1_003, &[("card", 1_003)], &[Ok(0)], 0),
+        (1_003, &[("card", 1_000), ("cash", 5), ("cash", 0)], &[Ok(3), above, Ok(0)], -3),
+    ];
+    for (most, refunds, expected, rounded) in cases {
+        let mut back = blind(1_003, 5);
+        let part = ApprovedPart::Return { most };
+        let used = UsedApproval { approval_id: "ap".into(), approved_by: "m".into(), part };
+        back.approvals.record(used).unwrap();
+        assert_eq!(told(&mut back, refunds), expected, "at most {most}: {refunds:?}");
+        let totals = back.check_finalizable(CartKind::Return).unwrap();
+        assert_eq!(totals.cash_rounding, rounded, "at most {most}: {refunds:?}");
+        assert!(totals.paid <= most);
+    }
 }
 
 #[test]

@@ -97,10 +97,27 @@ fn random_line(dice: &mut Dice, number: u32) -> BasketLine {
     line.tax_exempt = dice.once_in(12);
     line.price_overridden = dice.once_in(12);
     line.discountable = !dice.once_in(10);
-    if dice.once_in(6) {
-        line.modifiers = vec![Modifier { name: "m".into(), ten_thousandths: dice.roll(0, 5_000) }];
+    if dice.once_in(4) {
+        line.modifiers = random_modifiers(dice, line.unit_price.ten_thousandths());
+        // What they take off is off a price that was set by hand, too.
+        line.price_overridden |= dice.once_in(4);
     }
     line
+}
+
+/// Some add to the price of so many ten-thousandths, some take off it, down to nothing.
+fn random_modifiers(dice: &mut Dice, price: i64) -> Vec<Modifier> {
+    let mut left = price;
+    let mut one = |dice: &mut Dice| {
+        let ten_thousandths = match dice.roll(1, 5) {
+            1 => -left,
+            2 | 3 => -dice.roll(0, left.min(5_000)),
+            _ => dice.roll(0, 5_000),
+        };
+        left += ten_thousandths;
+        Modifier { name: dice.pick(&["m", "n"]).to_owned(), ten_thousandths }
+    };
+    (0..dice.roll(1, 3)).map(|_| one(dice)).collect()
 }
 
 fn random_selector(dice: &mut Dice) -> Selector {

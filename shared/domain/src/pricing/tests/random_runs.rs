@@ -36,6 +36,8 @@ fn check(basket: &Basket, rules: &PriceRules, priced: &Priced) {
     for (line, told) in basket.lines.iter().zip(&priced.lines) {
         let a = &told.amounts;
         assert_eq!(line.number, told.number);
+        let modifiers: i64 = line.modifiers.iter().map(|modifier| modifier.ten_thousandths).sum();
+        assert_eq!(told.unit_price.ten_thousandths(), line.unit_price.ten_thousandths() + modifiers);
         assert_eq!(a.gross, told.unit_price.times(line.quantity, basket.currency).unwrap());
         assert_eq!(a.discount_shown, told.adjustments.iter().map(|x| x.amount).sum::<i64>());
         assert!(told.adjustments.iter().all(|x| x.amount > 0));
@@ -435,8 +437,18 @@ fn check_order(seed: u64, lines: i64) -> (Basket, PriceRules, Priced) {
 fn a_hundred_thousand_orders_add_up() {
     // How often each kind took something off, so that the run is known to be about something.
     let mut applied: BTreeMap<&str, u32> = BTreeMap::new();
+    // And of what kind the lines are from which modifiers took something.
+    let (mut reduced, mut by_hand, mut for_nothing, mut discounted) = (0, 0, 0, 0);
     for seed in 0..100_000 {
         let (basket, rules, priced) = check_order(seed, 7);
+        for (line, told) in basket.lines.iter().zip(&priced.lines) {
+            if line.modifiers.iter().any(|modifier| modifier.ten_thousandths < 0) {
+                reduced += 1;
+                by_hand += u32::from(line.price_overridden);
+                for_nothing += u32::from(told.amounts.gross == 0);
+                discounted += u32::from(told.amounts.discount > 0);
+            }
+        }
         for explanation in &priced.explanations {
             if let Outcome::Applied { .. } = explanation.outcome {
                 *applied.entry(kind_of(&basket, &rules, &explanation.source)).or_default() += 1;
@@ -445,6 +457,8 @@ fn a_hundred_thousand_orders_add_up() {
     }
     assert_eq!(applied.len(), 13, "{applied:?}");
     assert!(applied.values().all(|times| *times > 1_000), "{applied:?}");
+    let lines = [reduced, by_hand, for_nothing, discounted];
+    assert!(lines.iter().all(|times| *times > 1_000), "{lines:?}");
 }
 
 fn kind_of(basket: &Basket, rules: &PriceRules, source: &Source) -> &'static str {

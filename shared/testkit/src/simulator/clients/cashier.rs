@@ -342,7 +342,10 @@ impl Cashier {
         // What comes to no coin is settled by none. The coins are those that there were when the return was begun, as
         // far as anybody knows.
         let stood = self.till.may_have_stood(cart.opened_at);
-        let refund = due + stood.last().map_or(0, |settings| settings.rounding(due));
+        let coin = stood.last().map_or(1, |settings| settings.coin);
+        let nearest = due + stood.last().map_or(0, |settings| settings.rounding(due));
+        // The nearest coin may be above what was approved.
+        let refund = if nearest > most { most - most % coin } else { nearest };
         if cart.lines.is_empty() || (due == 0 && !self.till.rules().is_some_and(Rules::is_plain)) {
             self.till.must("void_return", json!({ "return_id": cart.id })).await?;
             return Ok(());
@@ -359,7 +362,12 @@ impl Cashier {
                     let is_sure = stood.windows(2).all(|two| matches!(two, [a, b] if a.coin == b.coin));
                     let known: &[&str] = match is_sure {
                         true => &[],
-                        false => &["overpaid", "cash_not_in_coins", "amount_not_positive"],
+                        false => &[
+                            "overpaid",
+                            "cash_not_in_coins",
+                            "amount_not_positive",
+                            "approval_does_not_match",
+                        ],
                     };
                     self.till.line.expect_refusal(&refusal, known);
                 }

@@ -10,7 +10,7 @@ use super::till_returns::{Back, Settles};
 use super::{Stopped, shift_lead};
 
 /// For what else than stock an exchange may be refused: others were quicker with the same sale.
-const REFUSALS: [&str; 11] = [
+const REFUSALS: [&str; 12] = [
     "promotion_limit_reached",
     "promotion_unavailable",
     "insufficient_stock",
@@ -22,6 +22,7 @@ const REFUSALS: [&str; 11] = [
     "insufficient_balance",
     "stored_value_blocked",
     "order_owed",
+    "order_below_worth",
 ];
 
 /// Brings something back and takes something else, or the same again.

@@ -9,7 +9,7 @@ use tillstream_app::Error;
 use tillstream_app::pos::batch;
 use tillstream_app::pos::execute::Answered;
 
-use super::super::books::{Line as Sold, Paid};
+use super::super::books::{AskedTotal, Line as Sold, Paid};
 use super::super::rules::Rules;
 use super::super::set_up::decimal;
 use super::till::{Cart, Till, pounds};
@@ -63,17 +63,24 @@ pub async fn sell(till: &mut Till) -> Result<(), Stopped> {
         }
         commands.push(till.envelope("set_tendering", &json!({ "cart_id": cart.id }), at));
         let due = cart.due();
+        let asked = if is_plain { due + asked_beside(till, &cart, due) } else { due };
         if !is_plain {
             // The customer hands over more than it can come to, and gets change.
             let given = due * 2 + 100;
             let payload = json!({ "cart_id": cart.id, "tender": "cash", "amount": pounds(given) });
             commands.push(till.envelope("add_payment", &payload, at));
-        } else if due > 0 {
-            let payload = json!({ "cart_id": cart.id, "tender": "card", "amount": pounds(due) });
+        } else if asked > 0 {
+            let payload = json!({ "cart_id": cart.id, "tender": "card", "amount": pounds(asked) });
             commands.push(till.envelope("add_payment", &payload, at));
-            cart.payments.insert("p-1".to_owned(), Paid::by("card", due));
+            cart.payments.insert("p-1".to_owned(), Paid::by("card", asked));
+            cart.rounding = asked - due;
         }
-        commands.push(till.envelope("finalize_order", &json!({ "cart_id": cart.id }), at));
+        let mut payload = json!({ "cart_id": cart.id });
+        if is_plain {
+            // What it comes to by a tenant's rules nobody at the till can tell.
+            payload["total"] = pounds(asked);
+        }
+        commands.push(till.envelope("finalize_order", &payload, at));
         carts.push((cart, commands.len() - 1, at));
     }
     for command in &commands {
@@ -114,6 +121,26 @@ pub async fn sell(till: &mut Till) -> Result<(), Stopped> {
         till.finalize(cart, "pos").await?;
     }
     Ok(())
+}
+
+/// By how much what the register asks differs from what the lines come to: mostly by nothing. Where a sale may have to
+/// wait for a shift it does not, as it is made final online then, where another total is refused.
+fn asked_beside(till: &Till, cart: &Cart, due: i64) -> i64 {
+    let (world, chance) = (till.world(), &till.world().chance);
+    let may_wait = till.rules().is_none_or(|rules| rules.has_shifts);
+    if may_wait || due < 200 || !chance.percent(30) {
+        return 0;
+    }
+    let lines = i64::try_from(cart.lines.len()).unwrap_or(1);
+    // A penny a line is rounding, and half of it is another price.
+    let most = if chance.percent(50) { lines } else { due / 2 };
+    let beside = chance.between(-most, most);
+    if beside != 0 {
+        let sale = (till.caller.scope.tenant_id().to_owned(), cart.id.clone());
+        let asked = AskedTotal { total: due, asked: due + beside, lines };
+        world.asked_totals.borrow_mut().insert(sale, asked);
+    }
+    beside
 }
 
 /// Who buys, the coupon that they present, and the promotion that they are given by hand, if any.

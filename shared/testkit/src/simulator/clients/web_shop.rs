@@ -18,8 +18,8 @@ use tillstream_contracts::orders::PlaceOrder;
 use tillstream_domain::cart::Cart;
 use tillstream_domain::quantity::QuantityInput;
 
-use super::super::books::{Goods, Line as Sold, Order, Paid, Shop};
-use super::super::rules::Rules;
+use super::super::books::{Goods, Line as Sold, Order, Paid, Shop, part};
+use super::super::rules::{Coupon, Rules};
 use super::super::set_up::{self, decimal};
 use super::super::world::{Tenant, World};
 use super::till::pounds;
@@ -94,21 +94,58 @@ impl WebShop {
         wanted.into_iter().map(|(sku, (quantity, price))| (sku, quantity, price)).collect()
     }
 
+    /// Something taken off by hand now and then: off a line, or off all where there is but one.
+    fn discount(&self, lines: &[Sold]) -> Option<Discount> {
+        let chance = &self.line.world.chance;
+        if lines.is_empty() || !chance.percent(25) {
+            return None;
+        }
+        let at = chance.index(lines.len());
+        let worth = lines.get(at)?.worth;
+        let (value, off) = if chance.percent(50) {
+            let points = chance.between(1, 10_000);
+            (json!(points), part(worth, points, 10_000))
+        } else {
+            let off = chance.between(1, worth.max(1));
+            (pounds(off), off)
+        };
+        let of_all = lines.len() == 1 && chance.percent(50);
+        // What takes nothing off is refused, and tested elsewhere.
+        (0 < off && off <= worth).then_some(Discount { at, value, off, of_all })
+    }
+
+    /// A coupon that anybody may redeem, now and then.
+    fn coupons(&self) -> Vec<String> {
+        let chance = &self.line.world.chance;
+        let of_all = |coupon: &&Coupon| coupon.per_customer_limit.is_none();
+        let known: Vec<&Coupon> =
+            self.rules().into_iter().flat_map(|rules| &rules.coupons).filter(of_all).collect();
+        let one = chance.one_of(&known).filter(|_| chance.percent(30));
+        one.map(|coupon| coupon.code.clone()).into_iter().collect()
+    }
+
     async fn order(
         &mut self,
         wanted: &[(String, i64, i64)],
         reservation: Option<&str>,
     ) -> Result<(), Stopped> {
         let id = self.next('o');
-        let lines: Vec<Sold> = (1_u32..)
+        let mut lines: Vec<Sold> = (1_u32..)
             .zip(wanted)
             .map(|(number, (sku, quantity, price))| Sold::of(number, sku.clone(), *quantity, *price))
             .collect();
-        let total: i64 = lines.iter().map(|line| line.worth).sum();
         let is_plain = self.rules().is_some_and(Rules::is_plain);
+        let discount = self.discount(&lines);
+        if let Some(Discount { at, off, .. }) = &discount
+            && is_plain
+            && let Some(line) = lines.get_mut(*at)
+        {
+            line.take_off(*off);
+        }
+        let total: i64 = lines.iter().map(Sold::paid).sum();
         // What it comes to by the tenant's rules is told by the answer: then it is settled later.
         let on_account = !is_plain || total == 0 || self.line.world.chance.percent(30);
-        let shown: Vec<_> = lines
+        let mut shown: Vec<_> = lines
             .iter()
             .map(|line| {
                 json!({
@@ -118,10 +155,20 @@ impl WebShop {
                 })
             })
             .collect();
+        let mut off_all = json!([]);
+        if let Some(Discount { at, value, of_all, .. }) = discount {
+            let given = json!([{ "value": value, "reason": "a regular" }]);
+            match shown.get_mut(at) {
+                Some(line) if !of_all => line["discounts"] = given,
+                _ => off_all = given,
+            }
+        }
+        let coupons = self.coupons();
         let paid = json!([{ "tender": "card", "amount": pounds(total) }]);
         let mut body = json!({
             "order_id": id, "store_id": self.shop_id, "channel": "web", "lines": shown,
             "payments": if on_account { json!([]) } else { paid },
+            "discounts": off_all, "coupons": coupons,
         });
         if let Some(reservation) = reservation {
             body["reservation_id"] = json!(reservation);
@@ -149,15 +196,28 @@ impl WebShop {
                 if let (Some(owner), Some(shop)) = (owner, shop) {
                     let employee = &self.caller.subject;
                     let channel = "web";
+                    let (moved, rounding) = (false, 0);
                     let place =
-                        Elsewhere { owner, shop, employee, channel, moved: false, rounding: 0, begun_at };
+                        Elsewhere { owner, shop, employee, channel, moved, rounding, coupons, begun_at };
                     enter(world, &place, &id, (lines, payments), &done);
                 }
                 Ok(())
             }
             Err(refusal) => {
                 let lost = ["insufficient_stock", "reservation_expired", "reservation_not_active"];
-                self.line.expect_refusal(&refusal, &lost);
+                // What is left of lines that promotions reduce is told by the answer, and so is who was quicker.
+                let ruled = [
+                    "discount_above_total",
+                    "discount_takes_nothing_off",
+                    "coupon_takes_nothing_off",
+                    "coupon_limit_reached",
+                    "coupon_unavailable",
+                ];
+                let known: Vec<&str> = match is_plain {
+                    true => lost.to_vec(),
+                    false => lost.into_iter().chain(ruled).collect(),
+                };
+                self.line.expect_refusal(&refusal, &known);
                 Ok(())
             }
         }
@@ -331,6 +391,18 @@ impl WebShop {
     }
 }
 
+/// Something that is taken off by hand.
+struct Discount {
+    /// Position of its line.
+    at: usize,
+    /// As the request says it.
+    value: Value,
+    /// What it takes off a line that costs its price × quantity.
+    off: i64,
+    /// Whether it is off all lines.
+    of_all: bool,
+}
+
 /// Where an order from elsewhere is entered.
 pub struct Elsewhere<'a> {
     /// Whose it is.
@@ -345,6 +417,8 @@ pub struct Elsewhere<'a> {
     pub moved: bool,
     /// What was asked for it beyond its lines.
     pub rounding: i64,
+    /// Coupons that it redeems.
+    pub coupons: Vec<String>,
     /// When it was begun.
     pub begun_at: Timestamp,
 }
@@ -376,7 +450,7 @@ pub fn enter(
         hour,
         sale: None,
         rounding: place.rounding,
-        coupons: Vec::new(),
+        coupons: place.coupons.clone(),
         settled: Vec::new(),
         segment: None,
         stood: world.may_have_stood(&place.owner.id, place.begun_at),

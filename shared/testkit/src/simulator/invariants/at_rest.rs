@@ -21,8 +21,8 @@ use super::super::books::{Books, Order, part, worth};
 use super::super::day_settings::DaySettings;
 use super::super::world::{Tenant, World};
 use super::{
-    approvals, at_hq, catalogue, figures, followed, gift_cards, parked, priced, questions, restored, shifts,
-    transfers,
+    approvals, asked_totals, at_hq, catalogue, figures, followed, gift_cards, parked, priced, questions,
+    restored, shifts, transfers,
 };
 use crate::shop::caller;
 
@@ -89,6 +89,7 @@ async fn all(world: &World) -> Checked {
         catalogue::check(&ports(world), &books, tenant).await?;
         figures::check(world, &books, tenant, &caller).await?;
         priced::check(world, &books, tenant)?;
+        asked_totals::check(world, &books, tenant)?;
         approvals::check(world, &books, tenant)?;
         parked::check(world, tenant)?;
         gift_cards::check(world, &books, tenant, &caller).await?;
@@ -240,7 +241,8 @@ async fn stock(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) -
     let ports = ports(world);
     let mut exceptions = world.memory.items(Table::Stock);
     exceptions.retain(|item| {
-        let is_of_sale = matches!(item.opt_text("kind"), Some("oversold_offline" | "uses_above_limit"));
+        let of_sales = ["oversold_offline", "uses_above_limit", "total_differs"];
+        let is_of_sale = item.opt_text("kind").is_some_and(|kind| of_sales.contains(&kind));
         is_of_sale && item.opt_text("tenant_id") == Some(&tenant.id)
     });
     for item in &exceptions {

@@ -61,11 +61,19 @@ impl Coins {
         // What another system asked for a sale differs by a penny a line.
         let lines = i64::try_from(cart.lines.len()).unwrap_or(0);
         let asked = if cart.course.recorded.is_some() { lines } else { 0 };
+        // What a register asked that was cut off, it asked.
+        let register = world.asked_totals.borrow().get(&(tenant.to_owned(), cart.id.clone())).copied();
+        let asked = asked + register.map_or(0, |register| (register.asked - register.total).abs());
         if rounding.abs() <= coin / 2 + asked {
             return Ok(());
         }
         if cart.kind == CartKind::Sale || rounding > 0 {
             return seen("not to the nearest");
+        }
+        // What may go back without a sale is what was approved: where the nearest coin is above that, the one below.
+        let paid: i64 = cart.payments.iter().map(|paid| paid.amount).sum();
+        if cart.approvals.refund_limit().is_some_and(|most| paid <= most && paid + coin > most) {
+            return if rounding > -coin { Ok(()) } else { seen("more than a coin") };
         }
         // Returns of parts are rounded each by itself, so what went up with those before is missing from the last
         // ones: of ten pieces at 0.53 nine go back for 0.55, and the tenth for 0.35. How much that is grows with the

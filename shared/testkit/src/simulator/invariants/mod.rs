@@ -2,6 +2,7 @@
 
 pub mod always;
 mod approvals;
+mod asked_totals;
 mod at_hq;
 pub mod at_rest;
 mod catalogue;

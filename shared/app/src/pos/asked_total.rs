@@ -1,0 +1,62 @@
+//! What a register asked for a sale, where it tells that as the sale becomes final. Online another total is refused; what
+//! was sold while a register was cut off is kept at what it asked, and somebody looks where rounding does not explain it.
+
+use tillstream_domain::cart::{Cart, CartError};
+use tillstream_domain::money::Money;
+
+use super::context::CommandContext;
+use super::offline_oversell::OfflineSale;
+use crate::database::Write;
+use crate::error::{Error, FieldError, Result};
+use crate::stock::exceptions::{TotalDiffers, total_differs_write};
+use crate::tenancy::TenantScope;
+
+/// Where a register states it.
+const FIELD: &str = "payload.total";
+
+/// Holds a sale against the total that its register states, or keeps it at that.
+///
+/// # Errors
+/// 409 `total_differs` of a register that is not cut off; 422 `currency_mismatch`, `amount_out_of_range`.
+pub(super) fn settle(context: &CommandContext, cart: &mut Cart, stated: Money) -> Result<()> {
+    let settled = if context.offline {
+        cart.keep_at_asked_total(stated)
+    } else {
+        cart.check_asked_total(stated)
+    };
+    settled.map_err(at_total)
+}
+
+fn at_total(error: CartError) -> Error {
+    match Error::from(error) {
+        Error::Rejected(mut refusal) => {
+            let (code, message) = (refusal.code.to_owned(), refusal.detail.clone());
+            refusal.errors = vec![FieldError { field: FIELD.to_owned(), code, message }];
+            Error::Rejected(refusal)
+        }
+        other => other,
+    }
+}
+
+/// The task that is opened with a sale whose register asked another total than rounding explains.
+///
+/// # Errors
+/// A bug if its sums leave the accepted range.
+pub(super) fn task_write(scope: &TenantScope, sale: &OfflineSale<'_>) -> Result<Option<Write>> {
+    let Some((total, asked)) = sale.cart.asked_beyond_rounding().map_err(Error::bug)? else {
+        return Ok(None);
+    };
+    Ok(Some(total_differs_write(
+        scope,
+        &TotalDiffers {
+            order_id: &sale.cart.id,
+            register_id: sale.register_id,
+            employee_id: sale.employee_id,
+            location_id: &sale.cart.store_id,
+            totals: (total, asked),
+            currency: sale.cart.currency,
+            at: sale.at,
+            now: sale.now,
+        },
+    )))
+}
