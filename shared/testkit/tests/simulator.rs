@@ -1,6 +1,9 @@
 //! The simulator: what holds on every seed, and that it finds what does not.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test that cannot go on fails")]
 
+use std::collections::BTreeSet;
+
+use tillstream_contracts::pos::ACTIONS;
 use tillstream_testkit::simulator::{Bug, Settings, run, shortest_prefix};
 
 fn settings(seed: u64) -> Settings {
@@ -103,4 +106,64 @@ fn a_failure_is_cut_to_its_shortest_prefix() {
     assert!(shortest.commands <= whole.commands);
     let without_last = run(Settings { commands: shortest.commands - 1, ..failed });
     assert_eq!(without_last.violation, None, "its last command is needed");
+}
+
+/// Routes of `functions/inventory` that no client sends, and why not.
+const NOT_SENT: [(&str, &str); 6] = [
+    (
+        "POST /v1/inventory/exceptions/{id}/correct",
+        "nothing differs that could be corrected, or a run has failed",
+    ),
+    ("GET /v1/inventory/lots", "nothing that is bought or counted here is kept by lots"),
+    ("GET /v1/inventory/lots/{lot}", "as the list of lots"),
+    ("GET /v1/inventory/lots/{lot}/orders", "as the list of lots"),
+    ("POST /v1/inventory/lots/{lot}/quarantine", "as the list of lots"),
+    ("POST /v1/inventory/lots/{lot}/release", "as the list of lots"),
+];
+
+/// Seeds over which every command is sent and answered.
+const USING: u64 = 20;
+
+/// The routes of the function, as its router has them.
+fn routes_of_stock() -> BTreeSet<String> {
+    let source = include_str!("../../../functions/inventory/src/lib.rs");
+    let mut routes = BTreeSet::new();
+    for line in source.lines() {
+        let Some(route) = line.trim().strip_prefix(".route(\"") else { continue };
+        let (path, handlers) = route.split_once("\", ").unwrap();
+        for method in ["get", "post", "put", "patch", "delete"] {
+            if handlers.starts_with(&format!("{method}(")) || handlers.contains(&format!(").{method}(")) {
+                routes.insert(format!("{} {path}", method.to_uppercase()));
+            }
+        }
+    }
+    assert!(routes.len() > 50, "{routes:?}");
+    routes
+}
+
+#[test]
+fn clients_send_every_command_of_stock_and_every_action_of_tills() {
+    let used: BTreeSet<String> = (1..=USING).flat_map(|seed| run(settings(seed)).used).collect();
+    let routes = routes_of_stock();
+    let not_sent: BTreeSet<String> = NOT_SENT.iter().map(|(route, _)| (*route).to_owned()).collect();
+    let missing: Vec<&String> =
+        routes.iter().filter(|route| !used.contains(*route) && !not_sent.contains(*route)).collect();
+    assert!(missing.is_empty(), "no client was answered: {missing:?}");
+    // What is sent after all, or is no route any more, needs no reason.
+    let stale: Vec<&String> =
+        not_sent.iter().filter(|route| used.contains(*route) || !routes.contains(*route)).collect();
+    assert!(stale.is_empty(), "{stale:?}");
+    let unknown: Vec<&String> =
+        used.iter().filter(|used| used.contains(" /v1/") && !routes.contains(*used)).collect();
+    assert!(unknown.is_empty(), "no such routes: {unknown:?}");
+    let silent: Vec<&&str> = ACTIONS.iter().filter(|action| !used.contains(**action)).collect();
+    assert!(silent.is_empty(), "no till sent these: {silent:?}");
+}
+
+#[test]
+fn reconciliation_opens_a_difference_where_a_bug_made_one() {
+    let of = |seed| run(Settings { bug: Some(Bug::SaleNamesAnotherOrder), ..settings(seed) });
+    let told = (1..=USING).map(of).find(|outcome| outcome.differences > 0).unwrap();
+    assert_eq!(told.violation.unwrap().invariant, "stock is what it says of itself");
+    assert_eq!(run(settings(1)).differences, 0);
 }

@@ -11,6 +11,7 @@ use jiff::{Span, Timestamp};
 
 use super::day_settings::DaySettings;
 use super::price_book::{PriceSet, PriceTraffic};
+use super::supply_books::SupplyBooks;
 
 /// A store as its clients know it.
 #[derive(Debug, Clone)]
@@ -428,6 +429,8 @@ pub struct Books {
     pub refused_by_hq: BTreeSet<String>,
     /// Orders that HQ ever refused.
     pub ever_refused: BTreeSet<String>,
+    /// Goods that come, are counted, waited for and reserved.
+    pub supply: SupplyBooks,
 }
 
 impl Books {

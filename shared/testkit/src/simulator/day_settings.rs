@@ -15,6 +15,8 @@ use super::rules::Rules;
 const REMEMBERED: SignedDuration = SignedDuration::from_secs(17);
 /// After so long of fair weather nobody remembers what was read in bad.
 const CLEARS_IN: SignedDuration = SignedDuration::from_secs(40);
+/// How long what was reserved for a backorder waits to be fetched.
+const HOLD_SECONDS: u32 = 3_600;
 /// The smallest coins that there may be.
 const COINS: [i64; 3] = [1, 5, 10];
 
@@ -76,6 +78,7 @@ impl DaySettings {
             "command_age_max_seconds": self.age_max,
             "sale_needs_open_shift": self.needs_shift,
             "stored_value": { "gift_card": rules.has_gift_cards },
+            "backorders": { "allowed": true, "hold_seconds": HOLD_SECONDS },
         })
     }
 }

@@ -7,6 +7,7 @@
 mod bugs;
 mod restores_rules_and_feeds;
 mod sending;
+mod supplies;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -298,7 +299,9 @@ impl BuggyDatabase {
                     *self.order.lock().unwrap_or_else(PoisonError::into_inner) = Some(item.clone());
                 }
             }
-            _ => return self.distort_more(write, (table, &sk)),
+            _ => {
+                return self.distort_more(write, (table, &sk)) && self.distort_supplies(write, (table, &sk));
+            }
         }
         true
     }
@@ -345,6 +348,7 @@ impl BuggyDatabase {
                 writes.retain(|write| item_name(write).2 != "stock");
             }
         }
+        self.forget_supplies(&mut writes);
         writes.retain_mut(|write| self.distort(write));
         writes
     }
@@ -484,7 +488,7 @@ impl Database for BuggyDatabase {
     }
 
     async fn query(&self, query: Query) -> Result<QueryPage, DatabaseError> {
-        self.query_wrongly(query).await
+        self.query_wrongly(self.ask_wrongly(query)).await
     }
 
     async fn write(&self, mut write: Write) -> Result<(), DatabaseError> {

@@ -116,14 +116,19 @@ fn changes_after(
     position: u64,
     most: usize,
 ) -> (Vec<Change>, u64) {
-    let filter = if table == Table::Orders { "lane_number" } else { "seq" };
+    // As the event sources of the template have it.
+    let filter: &[&str] = match table {
+        Table::Orders => &["lane_number"],
+        _ => &["seq", "fact_version", "for_backorder"],
+    };
     let (mut found, mut looked) = (Vec::new(), position);
     world.memory.look_at_changes(table, position, |change| {
         if found.len() >= most {
             return;
         }
         looked = change.sequence;
-        let passes = change.new.as_ref().is_some_and(|new| new.get(filter).is_some());
+        let is_there = |new: &Item| filter.iter().any(|name| new.get(name).is_some());
+        let passes = change.new.as_ref().is_some_and(is_there);
         let mine = || {
             let pk = change.new.as_ref().and_then(|new| new.opt_text("pk")).unwrap_or_default();
             shard_of(pk, FACTOR * STREAM_SHARDS) / STREAM_SHARDS == part

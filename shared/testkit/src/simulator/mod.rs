@@ -19,9 +19,11 @@ mod restore;
 mod rules;
 mod scheduler;
 mod set_up;
+mod supply_books;
 mod world;
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -34,6 +36,7 @@ use event_sources::Progress;
 use invariants::always::Watch;
 use invariants::at_rest;
 use invariants::log_lines::LogLines;
+use invariants::reconciled::open_differences;
 
 /// Of runs, in hundredths: those at whose end HQ is away for hours.
 const OUTAGES: u64 = 3;
@@ -71,6 +74,10 @@ pub struct Outcome {
     pub fingerprint: u64,
     /// What happened, in words.
     pub events: Vec<String>,
+    /// Routes, and actions of tills, that clients were answered.
+    pub used: BTreeSet<String>,
+    /// How many differences reconciliation has open in the end.
+    pub differences: usize,
 }
 
 /// Runs a seed.
@@ -95,6 +102,8 @@ pub fn run(settings: Settings) -> Outcome {
         steps: run.steps,
         fingerprint: world.fingerprint.get(),
         events: world.events.take(),
+        used: world.used.take(),
+        differences: open_differences(&world).len(),
     }
 }
 

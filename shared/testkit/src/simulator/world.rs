@@ -1,7 +1,7 @@
 //! A run's world: tables, streams, queue and HQ, the weather over them, and what its clients know.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use super::clients::Follower;
 use super::clock::{Clock, MachineClock, ProcessMemory};
 use super::day_settings::{Course, DaySettings};
 use super::deliberate_bugs::Bug;
+use super::invariants::stock_watch::StockWatch;
 use super::network::{HqLine, SlowTables, UnderWay};
 use super::restore::Restores;
 use super::rules::Rules;
@@ -134,6 +135,10 @@ pub struct World {
     pub events: RefCell<Vec<String>>,
     /// A number that is the same for the same run.
     pub fingerprint: Cell<u64>,
+    /// What was seen of the changes of stock.
+    pub stock_watch: RefCell<StockWatch>,
+    /// Routes and actions of tills that were answered.
+    pub used: RefCell<BTreeSet<String>>,
 }
 
 /// A tenant, and what it sells.
@@ -220,6 +225,8 @@ impl World {
             batches: Cell::new(0),
             events: RefCell::default(),
             fingerprint: Cell::new(0xcbf2_9ce4_8422_2325),
+            stock_watch: RefCell::default(),
+            used: RefCell::default(),
         };
         world.set_lag(0);
         Ok(Rc::new(world))
@@ -235,6 +242,14 @@ impl World {
         if self.settings.tells {
             let line = format!("{} {}", self.now(), what());
             self.events.borrow_mut().push(line);
+        }
+    }
+
+    /// Notes that a route, or an action of tills, was answered.
+    pub fn note_use(&self, what: &str) {
+        let mut used = self.used.borrow_mut();
+        if !used.contains(what) {
+            used.insert(what.to_owned());
         }
     }
 

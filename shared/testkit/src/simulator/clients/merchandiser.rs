@@ -281,7 +281,7 @@ impl Merchandiser<'_> {
             let (caller, body, key) = (caller.clone(), body.clone(), key.clone());
             Box::pin(async move { locations::create(&ports, &caller, body, &key).await })
         });
-        match self.line.send(create, |outcome| outcome.now.name.clone()).await {
+        match self.line.send_to("POST /v1/locations", create, |outcome| outcome.now.name.clone()).await {
             Ok(_) => {
                 let made = (self.owner.id.clone(), id.clone());
                 if let Some(other) = self.world().books.borrow_mut().warehouses.insert(made, name.clone()) {

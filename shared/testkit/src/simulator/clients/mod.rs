@@ -1,9 +1,12 @@
-//! Who uses the system: tills, a web shop, a stock room, HQ's feeds, merchandisers, readers, analysts, an
+//! Who uses the system: tills, a web shop, a stock room, buyers, HQ's feeds, merchandisers, readers, analysts, an
 //! administrator, and somebody who should not.
 
 mod administrator;
 mod analyst;
+mod auditor;
+mod buyer;
 mod cashier;
+mod counter;
 mod desk;
 mod director;
 mod follower;
@@ -16,6 +19,7 @@ mod reader;
 mod recorder;
 mod restorer;
 mod shift_lead;
+mod sourcer;
 mod stock_room;
 mod stock_taker;
 mod till;
@@ -27,6 +31,7 @@ mod till_returns;
 mod till_rules;
 mod till_undo;
 mod transfer_clerk;
+mod waiter;
 mod web_shop;
 
 use std::cell::Cell;
@@ -77,6 +82,13 @@ pub fn begin(world: &Rc<World>) {
         spawn(world, reader::work(world.clone(), tenant));
         spawn(world, director::work(world.clone(), tenant));
         spawn(world, follower::work(world.clone(), tenant));
+        for number in 0..2 {
+            spawn(world, buyer::work(world.clone(), tenant, number));
+            spawn(world, counter::work(world.clone(), tenant, number));
+            spawn(world, waiter::work(world.clone(), tenant, number));
+        }
+        spawn(world, sourcer::work(world.clone(), tenant));
+        spawn(world, auditor::work(world.clone(), tenant));
     }
     spawn(world, restorer::work(world.clone()));
 }
@@ -192,6 +204,20 @@ impl Line {
                 }
             }
         }
+    }
+
+    /// Sends a request to a route, and notes that the route was answered.
+    pub async fn send_to<T: 'static>(
+        &self,
+        route: &str,
+        request: Request<T>,
+        essence: impl Fn(&T) -> String,
+    ) -> Answer<T> {
+        let answer = self.send(request, essence).await;
+        if answer.is_ok() {
+            self.world.note_use(route);
+        }
+        answer
     }
 
     /// A request that nobody waits for: it may be late.

@@ -150,7 +150,12 @@ impl ShiftLead<'_> {
     }
 
     async fn send(&self, request: Request<Answered>) -> Answer<Answered> {
-        self.line.send(request, |answered: &Answered| format!("{:?}", answered.reply.result)).await
+        let essence = |answered: &Answered| format!("{:?}", answered.reply.result);
+        let answer = self.line.send(request, essence).await;
+        if let Ok(answered) = &answer {
+            self.line.world.note_use(&answered.reply.action);
+        }
+        answer
     }
 
     /// Looks at a shift as it is now, once: a moment later it may be another, or closed.
@@ -158,6 +163,7 @@ impl ShiftLead<'_> {
         let world = &self.line.world;
         match world.invoke(request(world.ports())).await {
             Some(Ok(answered)) => {
+                world.note_use(&answered.reply.action);
                 let shift = answered.reply.result.shift;
                 if shift.is_none_or(|shift| shift.report.is_none()) {
                     world.fail("an X report has figures", "none");

@@ -47,7 +47,8 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize) -> Option<Stoppe
             let (sender, key, request) = (sender.clone(), key.clone(), request.clone());
             Box::pin(async move { update(&ports, &sender, &key, &request, |_| Ok(())).await })
         });
-        match line.send(request, |answer: &Answer| format!("{:?}", answer.updated)).await {
+        let told = |answer: &Answer| format!("{:?}", answer.updated);
+        match line.send_to("POST /v1/inventory/update", request, told).await {
             Ok(answer) => {
                 let change = answer.updated.change.resolve(unit).map_or(0, |change| change.thousandths());
                 let key = (owner.id.clone(), (shop.clone(), goods.sku.clone()));

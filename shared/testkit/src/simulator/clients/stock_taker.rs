@@ -52,7 +52,7 @@ pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stoppe
         let first = resolving(&caller, &id, format!("resolve-{number}-{count}"), &found_by(number));
         // Now and then a colleague has it open, too, and both say so at the same moment.
         if !world.chance.percent(40) {
-            let answer = line.send(first, named).await;
+            let answer = line.send_to("POST /v1/inventory/exceptions/{id}/resolve", first, named).await;
             finish(&line, &owner.id, &id, number, answer);
             continue;
         }

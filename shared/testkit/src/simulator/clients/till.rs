@@ -308,7 +308,11 @@ impl Till {
             let reply = &answered.reply;
             format!("{} {:?} {:?}", reply.action, reply.result, reply.consistency_token)
         };
-        self.line.send(request, essence).await
+        let answer = self.line.send(request, essence).await;
+        if let Ok(answered) = &answer {
+            self.world().note_use(&answered.reply.action);
+        }
+        answer
     }
 
     /// A command that is to succeed; `None` where the run is over.

@@ -59,6 +59,7 @@ async fn list(till: &mut Till, cart: &Cart) -> Result<(), Stopped> {
     // What others park and bring back meanwhile changes the answer.
     match till.line.send(Rc::clone(&request), |_: &Answered| String::new()).await {
         Ok(answered) => {
+            till.world().note_use(&answered.reply.action);
             let result = &answered.reply.result;
             let found = result.parked_carts.iter().flatten().find(|parked| parked.cart_id == cart.id);
             let whole = result.next_cursor.is_none();

@@ -29,6 +29,16 @@ enum Step {
     Cancel,
 }
 
+impl Step {
+    fn route(&self) -> &'static str {
+        match self {
+            Step::Receive(_) => "POST /v1/stock-movements/transfer/{id}/receive",
+            Step::Reject(..) => "POST /v1/stock-movements/transfer/{id}/reject",
+            Step::Cancel => "POST /v1/stock-movements/transfer/{id}/cancel",
+        }
+    }
+}
+
 struct Clerk<'a> {
     line: Line,
     owner: &'a Tenant,
@@ -117,7 +127,7 @@ impl Clerk<'_> {
                 Box::pin(async move { ship::ship(&ports, &caller, &key, &read(body)?).await })
             })
         };
-        match self.line.send(request, told).await {
+        match self.line.send_to("POST /v1/stock-movements/transfer", request, told).await {
             Ok(_) => {
                 let mut books = self.world().books.borrow_mut();
                 let tenant = &self.owner.id;
@@ -194,7 +204,7 @@ impl Clerk<'_> {
                 })
             })
         };
-        match self.line.send(request, told).await {
+        match self.line.send_to(step.route(), request, told).await {
             Ok(_) => {
                 let key = (self.owner.id.clone(), id.to_owned());
                 let settled = enter(&mut self.world().books.borrow_mut(), &key, &step);

@@ -164,4 +164,26 @@ bugs! {
     ChangePageSkipped,
     /// What arrives damaged is written down as fit for sale.
     DamageWrittenDownAsFit,
+    /// A purchase order is settled over whatever version is there.
+    PurchaseVersionUnchecked,
+    /// What arrives of a purchase order stays on order.
+    DeliveredAndStillOnOrder,
+    /// Of a delivery one product does not come into the stock.
+    DeliveryOfOneLineForgotten,
+    /// The record of a delivery that nobody ordered is not kept.
+    RestockRecordForgotten,
+    /// A count sheet is written over whatever version is there.
+    CountSheetVersionUnchecked,
+    /// Of a sheet that is closed the first line is not corrected.
+    CountedLineForgotten,
+    /// Who is served goes on being counted as waiting.
+    WaitedForNotTakenOff,
+    /// Who came last into a queue is served first.
+    QueueServedFromItsEnd,
+    /// Of a reservation one line is reserved, and held by nobody.
+    HoldLineForgotten,
+    /// Some lines of a long reservation are taken for held that are not.
+    ChunkNotHeld,
+    /// A sale that leaves the shelf names an order that there is not, now and then.
+    SaleNamesAnotherOrder,
 }

@@ -54,10 +54,14 @@ impl Watch {
                 seen = change.sequence;
                 world.mark(change.sequence.rotate_left(9));
                 if fault.is_none() {
-                    fault = stock(change).err();
+                    let watched = world.stock_watch.borrow_mut().look(world, change);
+                    fault = stock(change).and(watched).err();
                 }
             });
             self.stock_seen = seen;
+            if fault.is_none() {
+                fault = world.stock_watch.borrow_mut().settled(world).err();
+            }
         }
         if let Some((invariant, seen)) = fault {
             world.fail(invariant, seen);

@@ -1,0 +1,101 @@
+//! Bugs of goods that come, are counted, waited for and reserved.
+
+use tillstream_app::database::{Change, Query, Table, Value, Write};
+
+use super::{Bug, BuggyDatabase, forget_changes, forget_condition, is_movement};
+use crate::item_name::item_name;
+
+impl BuggyDatabase {
+    /// What the bug makes of a write; `false` where it forgets it altogether.
+    pub(super) fn distort_supplies(&self, write: &mut Write, (table, sk): (Table, &str)) -> bool {
+        if table != Table::Stock {
+            return true;
+        }
+        match self.bug {
+            Bug::PurchaseVersionUnchecked if sk == "purchase-order" => forget_condition(write),
+            Bug::DeliveredAndStillOnOrder if is_movement(write, "purchase_receive") => {
+                forget_changes(write, &["on_order", "last_on_order"]);
+                if let Write::Update { changes, .. } = write
+                    && !changes.contains(&Change::Remove("last_on_order"))
+                {
+                    changes.push(Change::Remove("last_on_order"));
+                }
+            }
+            Bug::RestockRecordForgotten if sk == "restock" => return false,
+            Bug::CountSheetVersionUnchecked if sk == "count" => forget_condition(write),
+            Bug::WaitedForNotTakenOff if sk == "stock" => {
+                if let Write::Update { changes, .. } = write {
+                    changes.retain(|change| !matches!(change, Change::Add("backordered", by) if *by < 0));
+                }
+            }
+            Bug::SaleNamesAnotherOrder if sk == "stock" && is_movement(write, "sale") => {
+                if let Write::Update { changes, .. } = write {
+                    for change in changes.iter_mut() {
+                        if let Change::Set("last_ref", Value::S(order)) = change
+                            && self.chance.percent(10)
+                        {
+                            order.push_str("-and-another");
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// What the bug forgets of a transaction.
+    pub(super) fn forget_supplies(&self, writes: &mut Vec<Write>) {
+        match self.bug {
+            Bug::DeliveryOfOneLineForgotten => {
+                let lines = writes.iter().filter(|write| is_movement(write, "purchase_receive")).count();
+                if lines > 1
+                    && let Some(at) = writes.iter().position(|write| is_movement(write, "purchase_receive"))
+                {
+                    writes.remove(at);
+                }
+            }
+            Bug::CountedLineForgotten => {
+                let is_of_sheet = writes.iter().any(|write| item_name(write).2 == "count");
+                if is_of_sheet && let Some(at) = writes.iter().position(|write| is_movement(write, "count")) {
+                    writes.remove(at);
+                }
+            }
+            Bug::HoldLineForgotten => {
+                let lines = writes.iter().filter(|write| is_hold_line(write)).count();
+                if lines > 1
+                    && let Some(at) = writes.iter().position(is_hold_line)
+                {
+                    writes.remove(at);
+                }
+            }
+            // The chunk says that it is held, and nothing of it is.
+            Bug::ChunkNotHeld => {
+                let is_chunk = |write: &Write| item_name(write).2.starts_with("chunk#");
+                if writes.iter().any(is_chunk) && writes.iter().any(is_hold_line) {
+                    writes.retain(|write| !is_hold_line(write) && !is_movement(write, "hold"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What the bug asks in the place of a question.
+    pub(super) fn ask_wrongly(&self, mut query: Query) -> Query {
+        // Who came last is taken for who came first.
+        if self.bug == Bug::QueueServedFromItsEnd
+            && query.limit == 1
+            && query.partition.value().contains("#backorder-queue#")
+        {
+            query.ascending = false;
+        }
+        query
+    }
+}
+
+/// A hold line that is made.
+fn is_hold_line(write: &Write) -> bool {
+    let (table, pk, _) = item_name(write);
+    let kind = pk.split('#').nth(1).unwrap_or_default();
+    table == Table::Stock && matches!(write, Write::Put { .. }) && matches!(kind, "holds" | "holds-part")
+}

@@ -1,0 +1,36 @@
+//! Reconciliation, which the keeper runs all day: it finds no difference where nobody made one, and nothing is held any
+//! more, by no line.
+
+use tillstream_app::database::{Item, Table};
+
+use super::super::world::{Tenant, World};
+use super::at_rest::Checked;
+
+/// Exceptions of differences that are open.
+pub fn open_differences(world: &World) -> Vec<Item> {
+    let mut items = world.memory.items(Table::Stock);
+    items
+        .retain(|item| item.opt_text("kind") == Some("difference") && item.opt_text("state") == Some("open"));
+    items
+}
+
+/// All of it.
+pub fn check(world: &World, tenant: &Tenant) -> Checked {
+    if let Some(reservation) = world.stock_watch.borrow().holding(&tenant.id).next() {
+        return Err(("nothing is held for ever", format!("{}: {reservation} holds something", tenant.id)));
+    }
+    // Goods of orders that a restore lost are gone, and their orders too: to be told is what reconciliation is for.
+    if world.restores.count.get() > 0 {
+        return Ok(());
+    }
+    let mut open = open_differences(world);
+    open.retain(|item| item.opt_text("tenant_id") == Some(&tenant.id));
+    match open.first() {
+        Some(difference) => {
+            let of = |name: &str| difference.opt_text(name).unwrap_or_default().to_owned();
+            let seen = [of("tenant_id"), of("location_id"), of("sku"), of("order_id"), of("findings")];
+            Err(("stock is what it says of itself", seen.join(" ")))
+        }
+        None => Ok(()),
+    }
+}
