@@ -7,9 +7,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use tillstream_app::Error;
-use tillstream_app::catalog::items::product_item;
+use tillstream_app::catalog::items::{location_item, location_of, product_item};
 use tillstream_app::catalog::suppliers::supplier_item;
-use tillstream_app::database::{Database, DatabaseError, Item, Table};
+use tillstream_app::database::{Consistency, Database, DatabaseError, Get, Item, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::error::Refusal;
 use tillstream_app::stock::counters::{Counters, Delta, Movement, stock_update};
@@ -36,6 +36,7 @@ use tillstream_domain::product::Product;
 use tillstream_domain::quantity::{Quantity, QuantityInput};
 
 use crate::fixture::{self, Fault, Fixture, LOCATIONS, SKUS, caller, named, product, put};
+use crate::long_reservation_tests::{of_each, sku};
 use crate::purchase_order_tests::supplier;
 
 const A: &str = SKUS[0];
@@ -92,17 +93,17 @@ fn adjustment(kind: StockUpdateKind, lot: Option<&str>, many: i64) -> StockUpdat
 }
 
 /// Lot, on hand and quarantined of one line of a list.
-type Line = (Option<String>, i64, i64);
+pub(crate) type Line = (Option<String>, i64, i64);
 
 impl Fixture {
     /// Keeps the stock of `sku` by lots from now on.
-    async fn keep_by_lots(&self, sku: &str) {
+    pub(crate) async fn keep_by_lots(&self, sku: &str) {
         let product = Product { lots: true, ..product(sku) };
         put(&self.memory, Table::Catalog, product_item(self.scope(), &product).unwrap()).await;
     }
 
     /// The day so many days from now, at the locations of the fixture.
-    fn local_day(&self, days: i64) -> Date {
+    pub(crate) fn local_day(&self, days: i64) -> Date {
         let local = self.environment.now().to_zoned(TimeZone::get("Europe/London").unwrap());
         local.date().checked_add(Span::new().days(days)).unwrap()
     }
@@ -140,7 +141,7 @@ impl Fixture {
         self.memory.write(write).await
     }
 
-    async fn lots_at(&self, location_id: &str) -> Vec<Line> {
+    pub(crate) async fn lots_at(&self, location_id: &str) -> Vec<Line> {
         let query =
             LotQuery { sku: Some(A.into()), location_id: Some(location_id.into()), ..LotQuery::default() };
         let found = list::list(&self.ports, &self.caller, &query).await.unwrap();
@@ -156,7 +157,7 @@ impl Fixture {
     }
 
     /// Who got of a lot: kind, order and pieces.
-    async fn who_got(&self, lot: &str) -> Vec<(String, Option<String>, i64)> {
+    pub(crate) async fn who_got(&self, lot: &str) -> Vec<(String, Option<String>, i64)> {
         let mut all = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
@@ -186,7 +187,7 @@ impl Fixture {
     }
 
     /// Checks that at this moment the lots of every stock item are what is there, and all else is in order.
-    async fn check_lots(&self) {
+    pub(crate) async fn check_lots(&self) {
         self.check_invariants();
         for location_id in LOCATIONS {
             let key = self.scope().stock(location_id, A);
@@ -1031,4 +1032,83 @@ async fn a_lot_is_counted_as_the_recall_says_also_before_it_came_there() {
         assert_eq!(pieces(&updated.stock.on_hand), on_hand);
         fixture.check_lots().await;
     }
+}
+
+/// What is held is committed of goods that are good at that moment, also where nobody has looked since the day of a lot
+/// was over: else that one would go first.
+#[tokio::test]
+async fn what_is_held_is_committed_of_goods_that_are_good() {
+    for (good, wanted) in [(2, 2), (2, 1), (1, 2), (0, 1)] {
+        let fixture = Fixture::new(14).await;
+        fixture.keep_by_lots(A).await;
+        fixture.lot_in("k-1", Some("OLD"), Some(fixture.local_day(1)), 3).await.unwrap();
+        if good > 0 {
+            fixture.lot_in("k-2", Some("NEW"), Some(fixture.local_day(5)), good).await.unwrap();
+        }
+        let midnight =
+            fixture.local_day(2).to_zoned(TimeZone::get("Europe/London").unwrap()).unwrap().timestamp();
+        fixture.environment.set(midnight.checked_sub(Span::new().milliseconds(1)).unwrap());
+        let held = fixture.reserve("r", &fixture::request(&[(HERE, A, 2)], 60)).await.unwrap().reservation;
+        fixture.environment.set(midnight);
+        let lines = (wanted < 2).then(|| fixture::request(&[(HERE, A, wanted)], 60).lines);
+        let request = CommitRequest { lines };
+        let id = held.reservation_id.as_str();
+        let done = reservations::commit(&fixture.ports, &fixture.caller, "c", id, &request).await;
+        let is_enough = good >= wanted;
+        assert_eq!(code(&done), if is_enough { "none" } else { "insufficient_stock" }, "{good} {wanted}");
+        let left = if is_enough { good - wanted } else { good };
+        let mut expected = vec![line("OLD", 0, 3)];
+        expected.extend((left > 0).then(|| line("NEW", left, 0)));
+        assert_eq!(fixture.lots().await, expected, "{good} {wanted}");
+        fixture.check_lots().await;
+        fixture.relay(|_| true).await;
+        assert_eq!(fixture.who_got("OLD").await, [], "{good} {wanted}");
+    }
+}
+
+/// The same of a reservation whose stock follows after it is decided.
+#[tokio::test]
+async fn a_long_reservation_is_committed_of_goods_that_are_good() {
+    for wanted in [2, 3] {
+        let fixture = Fixture::with_shelf(15, 60, 3).await;
+        let first = sku(0);
+        fixture.keep_by_lots(&first).await;
+        let old =
+            RestockRequest { sku: first.clone(), ..delivery(Some("OLD"), Some(fixture.local_day(1)), 2) };
+        restock(&fixture.ports, &fixture.caller, "k", &old).await.unwrap();
+        let midnight =
+            fixture.local_day(2).to_zoned(TimeZone::get("Europe/London").unwrap()).unwrap().timestamp();
+        fixture.environment.set(midnight.checked_sub(Span::new().milliseconds(1)).unwrap());
+        let held = fixture.reserve("r", &of_each(0..60, wanted, 60)).await.unwrap().reservation;
+        fixture.environment.set(midnight);
+        let all = CommitRequest::default();
+        let id = held.reservation_id.as_str();
+        reservations::commit(&fixture.ports, &fixture.caller, "c", id, &all).await.unwrap();
+        let stock = fixture.stock(HERE, &first).await;
+        let left = (3 - wanted) * 1_000;
+        assert_eq!((stock.on_hand, stock.reserved, stock.quarantined), (left, 0, 2_000), "{wanted}");
+        fixture.relay(|_| true).await;
+        assert_eq!(fixture.who_got("OLD").await, [], "{wanted}");
+        // What is kept aside is among the counters that the ledger proves.
+        let proof = conservation::prove(&fixture.ports, &fixture.caller, HERE, &first).await.unwrap();
+        assert!(proof.holds && proof.lots.is_some_and(|lots| lots.holds), "{wanted}");
+        assert_eq!(proof.counters.quarantined, Some(whole(2)), "{wanted}");
+    }
+}
+
+/// A location that was made a moment ago has its business days, also where a read is behind.
+#[tokio::test]
+async fn a_lot_comes_to_a_location_that_was_made_a_moment_ago() {
+    let fixture = Fixture::new(16).await;
+    fixture.keep_by_lots(A).await;
+    let key = fixture.scope().location(HERE);
+    let get = Get { table: Table::Catalog, key, consistency: Consistency::Strong };
+    let here = location_of(&fixture.memory.get(get).await.unwrap().unwrap()).unwrap();
+    let made = tillstream_domain::location::Location { id: "w-new".into(), ..here };
+    fixture.memory.set_lag(50);
+    put(&fixture.memory, Table::Catalog, location_item(fixture.scope(), &made).unwrap()).await;
+    let coming = delivery(Some("L-1"), Some(fixture.local_day(3)), 4);
+    let request = RestockRequest { location_id: "w-new".into(), ..coming };
+    restock(&fixture.ports, &fixture.caller, "k", &request).await.unwrap();
+    assert_eq!(fixture.lots_at("w-new").await, [line("L-1", 4, 0)]);
 }
