@@ -5,6 +5,7 @@
 //! free of it.
 
 mod bugs;
+mod lots;
 mod restores_rules_and_feeds;
 mod sending;
 
@@ -298,7 +299,7 @@ impl BuggyDatabase {
                     *self.order.lock().unwrap_or_else(PoisonError::into_inner) = Some(item.clone());
                 }
             }
-            _ => return self.distort_more(write, (table, &sk)),
+            _ => return self.distort_more(write, (table, &sk)) && self.distort_lots(write, is_stock),
         }
         true
     }
@@ -345,6 +346,7 @@ impl BuggyDatabase {
                 writes.retain(|write| item_name(write).2 != "stock");
             }
         }
+        self.forget_recalls(&mut writes);
         writes.retain_mut(|write| self.distort(write));
         writes
     }
@@ -505,7 +507,8 @@ impl Database for BuggyDatabase {
         if writes.is_empty() { Ok(()) } else { self.inner.transact(writes).await }
     }
 
-    async fn put_many(&self, table: Table, items: Vec<Item>) -> Result<(), DatabaseError> {
+    async fn put_many(&self, table: Table, mut items: Vec<Item>) -> Result<(), DatabaseError> {
+        self.forget_traces(table, &mut items);
         self.inner.put_many(table, items).await
     }
 }

@@ -18,7 +18,7 @@ use tillstream_app::environment::Environment;
 use tillstream_app::ports::{EventStream, WakeUpQueue};
 
 use super::Settings;
-use super::books::{Books, GivenAbove, Goods, Shop};
+use super::books::{Books, GivenAbove, Goods, LotMoves, Shop};
 use super::chance::Chance;
 use super::clients::Follower;
 use super::clock::{Clock, MachineClock, ProcessMemory};
@@ -112,6 +112,8 @@ pub struct World {
     pub followers: RefCell<BTreeMap<String, Follower>>,
     /// What sales gave above limits, as the counters showed it.
     pub given_above: RefCell<GivenAbove>,
+    /// Who got goods of lots, as the changes of the stock showed it.
+    pub lot_moves: RefCell<LotMoves>,
     /// Restores of the orders.
     pub restores: Restores,
     /// How often the weather changed.
@@ -207,6 +209,7 @@ impl World {
             course: RefCell::default(),
             followers: RefCell::default(),
             given_above: RefCell::default(),
+            lot_moves: RefCell::default(),
             restores: Restores::default(),
             weather_changes: Cell::new(0),
             violation: RefCell::default(),
