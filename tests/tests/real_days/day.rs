@@ -156,10 +156,28 @@ pub struct Day {
     pub products: Vec<(String, String, String)>,
     /// Those of the products that are kits, and how many of which others one of each takes.
     pub kits: BTreeMap<String, [(String, i64); 2]>,
+    /// Those of the products whose stock is kept by lots.
+    pub lots: BTreeSet<String>,
+    /// Those of the products whose stock is split over parts from the beginning, where there is enough of it.
+    pub split: BTreeSet<String>,
+}
+
+/// Some of the opening stock of what is kept by lots.
+pub struct Delivery {
+    pub store: String,
+    pub sku: String,
+    pub lot: String,
+    /// The lot's last day of sale.
+    pub expires_on: Option<&'static str>,
+    pub units: i64,
 }
 
 /// Of so many products in stock one becomes a kit.
 const KIT_OF: usize = 7;
+/// Of so many that are none, one is kept by lots, and another one split.
+const LOTS_OF: usize = 6;
+/// The last days of the lots of each product: none is over while a day is replayed.
+const LAST_DAYS: [Option<&str>; 3] = [Some("2999-06-30"), Some("2998-12-31"), None];
 
 impl Day {
     /// Reads the file of a date.
@@ -252,6 +270,55 @@ impl Day {
         let made_of = [(first, 1), (second, 2)];
         self.kits = most.step_by(KIT_OF).map(|sku| (sku, made_of.clone())).collect();
         self
+    }
+
+    /// The day as if some of what it sold had been kept by lots, and some split over parts: of the two things that
+    /// kits are made of the one that more was sold of is split, and the other kept by lots.
+    pub fn with_lots_and_split_stock(mut self) -> Day {
+        let single = self.products.iter().map(|(sku, ..)| sku).filter(|sku| is_stocked(sku));
+        let single: Vec<&String> = single.filter(|sku| !self.kits.contains_key(*sku)).collect();
+        self.lots = single.iter().step_by(LOTS_OF).map(|sku| (*sku).clone()).collect();
+        self.split = single.iter().skip(1).step_by(LOTS_OF).map(|sku| (*sku).clone()).collect();
+        if let Some([(first, _), (second, _)]) = self.kits.values().next().cloned() {
+            self.lots.remove(&first);
+            self.split.remove(&second);
+            self.split.insert(first);
+            self.lots.insert(second);
+        }
+        self
+    }
+
+    /// The opening stock of what is kept by lots, as it comes: of up to three lots of each product, which have the same
+    /// name in every store. All of it is sold or adjusted away, and what comes back is of no known lot.
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        let mut deliveries = Vec::new();
+        for ((store, sku), (units, _)) in self.stock() {
+            if !self.lots.contains(&sku) {
+                continue;
+            }
+            let third = units / 3;
+            let parts = [third, third, units - 2 * third];
+            for (number, (expires_on, units)) in (1..).zip(LAST_DAYS.into_iter().zip(parts)) {
+                let lot = format!("L-{sku}-{number}");
+                let delivery = Delivery { store: store.clone(), sku: sku.clone(), lot, expires_on, units };
+                deliveries.extend((units > 0).then_some(delivery));
+            }
+        }
+        deliveries
+    }
+
+    /// By store and SKU: how much of it each order took that sold any.
+    pub fn sold(&self) -> BTreeMap<(String, String), BTreeMap<String, i64>> {
+        let mut sold = BTreeMap::<_, BTreeMap<String, i64>>::new();
+        for invoice in self.invoices.iter().filter(|invoice| !invoice.is_return) {
+            for line in invoice.lines.iter().filter(|line| is_stocked(&line.sku)) {
+                for (sku, units) in self.taken(line) {
+                    let of_sku = sold.entry((invoice.store.clone(), sku.clone())).or_default();
+                    *of_sku.entry(invoice.order_id()).or_default() += units;
+                }
+            }
+        }
+        sold
     }
 
     /// What one line takes from stock, or brings back: itself, or what the kit is made of.

@@ -119,6 +119,16 @@ async fn the_second_of_december_2010_with_kits() {
     replay(day, 7, Tables::Memory).await;
 }
 
+/// The same, and of the two that kits are made of one is split over parts, the other kept by lots; and so are some of all
+/// other products.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_third_of_december_2010_with_kits_lots_and_split_stock() {
+    let day = Day::read("2010-12-03").with_kits().with_lots_and_split_stock();
+    assert!(day.lots.len() > 50 && day.split.len() > 50, "{} {}", day.lots.len(), day.split.len());
+    assert!(day.deliveries().len() > 200, "{} deliveries", day.deliveries().len());
+    replay(day, 8, Tables::Memory).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_third_of_december_2010_loses_its_streams() {
     replay(Day::read("2010-12-03"), 3, Tables::MemoryLosingStreams).await;

@@ -7,13 +7,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use tillstream_app::Ports;
+use tillstream_app::stock::split::{LaidOut, split};
+use tillstream_app::tenancy::TenantScope;
 
 use crate::day::{Adjustment, Day, Invoice, is_stocked, pounds};
-use crate::functions::Functions;
+use crate::functions::{Functions, TENANT};
 use crate::pipeline::StreamLoss;
 
 /// Registers that work at once.
 const AT_ONCE: usize = 16;
+/// Over so many parts stock is split.
+const PARTS: u32 = 3;
 
 /// What the registers were told.
 #[derive(Default)]
@@ -158,7 +163,7 @@ pub async fn load(functions: &Functions, day: &Day) {
     let products = day.products.iter().map(|(sku, name, price)| {
         let mut data = json!({
             "sku": sku, "name": name, "unit_price": price, "currency": "GBP", "stocked": is_stocked(sku),
-            "unit": "piece",
+            "unit": "piece", "lots": day.lots.contains(sku),
         });
         if let Some(parts) = day.kits.get(sku) {
             let component = |(sku, per): &(String, i64)| json!({ "sku": sku, "quantity": per });
@@ -176,9 +181,32 @@ pub async fn load(functions: &Functions, day: &Day) {
     });
     upload(functions, "locations", day, locations.collect()).await;
     let opening = day.stock().into_iter().map(|((store, sku), (units, _))| {
-        (format!("{store}/{sku}"), json!({ "location_id": store, "sku": sku, "on_hand": units }))
+        // What is kept by lots comes lot by lot.
+        let on_hand = if day.lots.contains(&sku) { 0 } else { units };
+        (format!("{store}/{sku}"), json!({ "location_id": store, "sku": sku, "on_hand": on_hand }))
     });
     upload(functions, "inventory", day, opening.collect()).await;
+    for delivery in day.deliveries() {
+        let body = json!({
+            "location_id": delivery.store, "sku": delivery.sku, "quantity": delivery.units, "lot": delivery.lot,
+            "expires_on": delivery.expires_on,
+        });
+        let key = format!("{}-{}", delivery.store, delivery.lot);
+        functions.request("POST", "/v1/inventory/restock", Some(&key), &body.to_string()).await;
+    }
+    split_stock(functions, day).await;
+}
+
+/// Splits what is to be split, where there is enough of it.
+async fn split_stock(functions: &Functions, day: &Day) {
+    let ports = Ports { database: functions.database.clone(), environment: functions.environment.clone() };
+    let scope = TenantScope::from_own_record(TENANT);
+    let mut parts = 0;
+    for (store, sku) in day.stock().into_keys().filter(|(_, sku)| day.split.contains(sku)) {
+        let laid_out = split(&ports, &scope, &store, &sku, PARTS).await.unwrap();
+        parts += if matches!(laid_out, LaidOut::Now(_)) { PARTS } else { 0 };
+    }
+    assert!(day.split.is_empty() || parts > 10 * PARTS, "{parts} parts");
 }
 
 async fn upload(functions: &Functions, entity: &str, day: &Day, records: Vec<(String, Value)>) {

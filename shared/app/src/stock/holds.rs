@@ -16,7 +16,7 @@ use tillstream_domain::quantity::Quantity;
 use crate::database::{Change, Condition, Consistency, Database, Get, Item, Key, Query, Table, Write};
 use crate::error::{Error, Result};
 use crate::keys;
-use crate::stock::counters::{Counters, Delta, Movement, stock_update_at};
+use crate::stock::counters::{Counters, Delta, Movement, no_lot_is_due, stock_update_at};
 use crate::stock::layout::{LAYOUT_WHOLE, Place, layout_of};
 use crate::tenancy::TenantScope;
 
@@ -229,7 +229,8 @@ pub async fn standing_lines(
 /// How holds end.
 #[derive(Debug, Clone)]
 pub enum Ending {
-    /// By a sale, at this time: refused once they have expired, or where a count found less than is held.
+    /// By a sale, at this time: refused once they have expired, or where a count found less than is held; not while
+    /// goods are counted that are past their day.
     Commit(Timestamp),
     /// By a sale that is decided already: refused only where a count found less than is held.
     Settle,
@@ -280,7 +281,12 @@ pub fn end_holds(
             quantity = quantity.plus(hold.quantity.minus(*left));
         }
         let (delta, more) = match ending {
-            Ending::Commit(_) | Ending::Settle => {
+            Ending::Commit(now) => {
+                // What is past its day is kept aside before anything is sold: else it would go first.
+                let is_there = Condition::Ge("on_hand", quantity.thousandths().into());
+                (Delta::commit(quantity), vec![is_there, no_lot_is_due(*now)])
+            }
+            Ending::Settle => {
                 (Delta::commit(quantity), vec![Condition::Ge("on_hand", quantity.thousandths().into())])
             }
             Ending::GiveBack(_) => (Delta::release(quantity), Vec::new()),

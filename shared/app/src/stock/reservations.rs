@@ -15,6 +15,7 @@ use crate::stock::counters::{Counters, Movement};
 use crate::stock::holds::{Ending, EndingWrite, Hold, Located, end_holds, has_moved, locate, standing_lines};
 use crate::stock::kits::{held_for_kits, kits_taking, taken_by};
 use crate::stock::long_reservations;
+use crate::stock::lots::due::keep_aside_if_due;
 use crate::stock::references::location_required;
 use crate::stock::request_identity::fingerprint;
 pub use crate::stock::request_identity::request_number;
@@ -109,7 +110,7 @@ pub async fn located(ports: &Ports, scope: &TenantScope, reservation: &Reservati
 ///
 /// # Errors
 /// As [`require_active`]; 409 `reservation_expired` where a hold was freed, `insufficient_stock` where a
-/// count found less than is held.
+/// count found less than is held, or less of it is good.
 pub async fn require_committable(
     ports: &Ports,
     caller: &Caller,
@@ -135,30 +136,56 @@ pub async fn require_committable(
         return Err(expired(reservation));
     }
     let ended = end_holds(&caller.scope, &located, &Ending::Commit(now), &movement);
-    let stock: Vec<EndingWrite> = ended.into_iter().map(|(_, about)| about).collect();
-    let gets = stock.iter().filter_map(|about| match about {
-        EndingWrite::Line => None,
-        EndingWrite::Stock { location_id, sku, place, .. } => Some(Get {
-            table: Table::Stock,
-            key: place.key(&caller.scope, location_id, sku),
-            consistency: Consistency::Strong,
-        }),
-    });
-    let mut items = ports.database.get_many(gets.collect()).await?.into_iter();
-    let seen: Vec<_> = stock
-        .iter()
-        .filter(|about| **about != EndingWrite::Line)
-        .map(|about| (about, items.next().flatten()))
-        .collect();
-    if seen.iter().any(|(about, item)| has_moved(about, item.as_ref())) {
-        // It was merged meanwhile, so what was read tells nothing: the transaction will.
-        return Ok(located);
+    let stock: Vec<EndingWrite> =
+        ended.into_iter().map(|(_, about)| about).filter(|about| *about != EndingWrite::Line).collect();
+    loop {
+        let gets = stock.iter().filter_map(|about| match about {
+            EndingWrite::Line => None,
+            EndingWrite::Stock { location_id, sku, place, .. } => Some(Get {
+                table: Table::Stock,
+                key: place.key(&caller.scope, location_id, sku),
+                consistency: Consistency::Strong,
+            }),
+        });
+        let items = ports.database.get_many(gets.collect()).await?;
+        let seen: Places<'_> = stock.iter().zip(items.iter().map(Option::as_ref)).collect();
+        if seen.iter().any(|(about, item)| has_moved(about, *item)) {
+            // It was merged meanwhile, so what was read tells nothing: the transaction will.
+            return Ok(located);
+        }
+        if keep_lots_aside(ports, &caller.scope, &seen, now).await? {
+            continue;
+        }
+        let shortages = count_shortages(reservation, seen.into_iter())?;
+        if shortages.is_empty() {
+            return Ok(located);
+        }
+        return Err(insufficient_stock(ports, caller, &shortages).await?.into());
     }
-    let shortages = count_shortages(reservation, seen.iter().map(|(about, item)| (*about, item.as_ref())))?;
-    if shortages.is_empty() {
-        return Ok(located);
+}
+
+/// Places that are sold from, and the items that were found there.
+type Places<'a> = Vec<(&'a EndingWrite, Option<&'a Item>)>;
+
+/// Keeps aside what lies in some places of lots that are past their day at `now`: else it would go first. Answers
+/// whether there was any, so that they are to be read again.
+///
+/// # Errors
+/// As the database.
+async fn keep_lots_aside(
+    ports: &Ports,
+    scope: &TenantScope,
+    places: &[(&EndingWrite, Option<&Item>)],
+    now: Timestamp,
+) -> Result<bool> {
+    let mut any = false;
+    for (about, item) in places {
+        let EndingWrite::Stock { location_id, sku, .. } = about else { continue };
+        let seen = item.map(Counters::of).transpose()?;
+        let name = (location_id.as_str(), sku.as_str());
+        any |= keep_aside_if_due(ports, scope, name, seen.as_ref(), now).await?;
     }
-    Err(insufficient_stock(ports, caller, &shortages).await?.into())
+    Ok(any)
 }
 
 /// Refuses unless the reservation is active and, where that matters, not over.
@@ -220,8 +247,8 @@ impl Action<'_> {
 ///
 /// # Errors
 /// 403, 404 `reservation_not_found`, 409 `reservation_not_active`, `reservation_expired`, `commit_above_held`,
-/// `too_many_commits` or `insufficient_stock` (a count found less than is held), 422 `lines_out_of_range`,
-/// `location_required`, `line_not_reserved`, `quantity_invalid` or `idempotency_key_reused`.
+/// `too_many_commits` or `insufficient_stock` (a count found less than is held, or less of it is good), 422
+/// `lines_out_of_range`, `location_required`, `line_not_reserved`, `quantity_invalid` or `idempotency_key_reused`.
 pub async fn commit(
     ports: &Ports,
     caller: &Caller,
@@ -405,8 +432,8 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
             {
                 match action {
                     Action::Commit(_) => {
-                        ended_at_version =
-                            refuse_commit(ports, caller, &reservation, &reasons, &about).await?;
+                        let why = (reasons.as_slice(), about.as_slice());
+                        ended_at_version = refuse_commit(ports, caller, &reservation, why, now).await?;
                     }
                     Action::Extend(_) => ended_at_version = ended(&reservation, &reasons, &about),
                     // A line ended meanwhile: the next read leaves it out.
@@ -474,14 +501,20 @@ async fn require_on_hand(
     sold: Option<&OfLines>,
     movement: &Movement,
 ) -> Result<()> {
-    let places = long_reservations::places_of(ports, &caller.scope, reservation, sold, movement).await?;
-    // Laid out anew meanwhile: what was read tells nothing, and what is missing in the end is entered.
-    let Some(places) = places else { return Ok(()) };
-    let shortages = count_shortages(reservation, places.iter().map(|(about, item)| (about, item.as_ref())))?;
-    if shortages.is_empty() {
-        return Ok(());
+    loop {
+        let places = long_reservations::places_of(ports, &caller.scope, reservation, sold, movement).await?;
+        // Laid out anew meanwhile: what was read tells nothing, and what is missing in the end is entered.
+        let Some(places) = places else { return Ok(()) };
+        let seen: Places<'_> = places.iter().map(|(about, item)| (about, item.as_ref())).collect();
+        if keep_lots_aside(ports, &caller.scope, &seen, movement.at).await? {
+            continue;
+        }
+        let shortages = count_shortages(reservation, seen.into_iter())?;
+        if shortages.is_empty() {
+            return Ok(());
+        }
+        return Err(insufficient_stock(ports, caller, &shortages).await?.into());
     }
-    Err(insufficient_stock(ports, caller, &shortages).await?.into())
 }
 
 /// What an action of a transaction on a reservation is about.
@@ -583,14 +616,14 @@ async fn refuse_commit(
     ports: &Ports,
     caller: &Caller,
     reservation: &Reservation,
-    reasons: &[Cancellation],
-    about: &[About],
+    (reasons, about): (&[Cancellation], &[About]),
+    now: Timestamp,
 ) -> Result<Option<i64>> {
     let ended = ended(reservation, reasons, about);
     if ended.is_some() || matches!(reasons.first(), Some(Cancellation::ConditionFailed(_))) {
         return Ok(ended);
     }
-    let failed: Vec<(&EndingWrite, Option<&Item>)> = reasons
+    let failed: Places<'_> = reasons
         .iter()
         .zip(about)
         .filter_map(|(reason, about)| match (reason, about) {
@@ -600,6 +633,10 @@ async fn refuse_commit(
         .collect();
     if failed.iter().any(|(about, item)| has_moved(about, *item)) {
         // It was merged meanwhile: what was held there is in the first part now.
+        return Ok(None);
+    }
+    if keep_lots_aside(ports, &caller.scope, &failed, now).await? {
+        // Whether enough is left that is good is found out by the next try.
         return Ok(None);
     }
     let shortages = count_shortages(reservation, failed.into_iter())?;

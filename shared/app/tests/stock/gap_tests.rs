@@ -1,5 +1,6 @@
 //! Gaps of the ledger: closed exactly, not before their time, and however many there are.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use tillstream_app::stock::counters::{Counters, Delta, StockTarget, stock_update
 use tillstream_app::stock::ledger::{LedgerRow, record};
 use tillstream_app::stock::ledger_gaps::{Ledger, Walked, close_gaps, walk_ledger_gaps};
 use tillstream_app::stock::listing::StockName;
-use tillstream_app::stock::{conservation, movements};
+use tillstream_app::stock::{change_feed, conservation, movements};
 use tillstream_contracts::inventory::{LedgerRange, MovementQuery};
 use tillstream_domain::quantity::{QuantityInput, Unit};
 use tillstream_testkit::faults;

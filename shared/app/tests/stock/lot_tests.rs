@@ -1,6 +1,7 @@
 //! Lots: first expired first out, kept aside when recalled or past their day, and known to whom they went.
 
 mod arrivals;
+mod commits;
 mod random_days;
 mod recalls;
 
@@ -11,9 +12,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use tillstream_app::Error;
-use tillstream_app::catalog::items::product_item;
+use tillstream_app::catalog::items::{location_item, location_of, product_item};
 use tillstream_app::catalog::suppliers::supplier_item;
-use tillstream_app::database::{Database, DatabaseError, Item, Table};
+use tillstream_app::database::{Consistency, Database, DatabaseError, Get, Item, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::error::Refusal;
 use tillstream_app::stock::counters::{Counters, Delta, Movement, stock_update};
@@ -40,6 +41,7 @@ use tillstream_domain::product::Product;
 use tillstream_domain::quantity::{Quantity, QuantityInput};
 
 use crate::fixture::{self, Fault, Fixture, LOCATIONS, SKUS, caller, named, product, put};
+use crate::long_reservation_tests::{of_each, sku};
 use crate::purchase_order_tests::supplier;
 
 const A: &str = SKUS[0];
@@ -96,17 +98,17 @@ fn adjustment(kind: StockUpdateKind, lot: Option<&str>, many: i64) -> StockUpdat
 }
 
 /// Lot, on hand and quarantined of one line of a list.
-type Line = (Option<String>, i64, i64);
+pub(crate) type Line = (Option<String>, i64, i64);
 
 impl Fixture {
     /// Keeps the stock of `sku` by lots from now on.
-    async fn keep_by_lots(&self, sku: &str) {
+    pub(crate) async fn keep_by_lots(&self, sku: &str) {
         let product = Product { lots: true, ..product(sku) };
         put(&self.memory, Table::Catalog, product_item(self.scope(), &product).unwrap()).await;
     }
 
     /// The day so many days from now, at the locations of the fixture.
-    fn local_day(&self, days: i64) -> Date {
+    pub(crate) fn local_day(&self, days: i64) -> Date {
         let local = self.environment.now().to_zoned(TimeZone::get("Europe/London").unwrap());
         local.date().checked_add(Span::new().days(days)).unwrap()
     }
@@ -144,7 +146,7 @@ impl Fixture {
         self.memory.write(write).await
     }
 
-    async fn lots_at(&self, location_id: &str) -> Vec<Line> {
+    pub(crate) async fn lots_at(&self, location_id: &str) -> Vec<Line> {
         let query =
             LotQuery { sku: Some(A.into()), location_id: Some(location_id.into()), ..LotQuery::default() };
         let found = list::list(&self.ports, &self.caller, &query).await.unwrap();
@@ -160,7 +162,7 @@ impl Fixture {
     }
 
     /// Who got of a lot: kind, order and pieces.
-    async fn who_got(&self, lot: &str) -> Vec<(String, Option<String>, i64)> {
+    pub(crate) async fn who_got(&self, lot: &str) -> Vec<(String, Option<String>, i64)> {
         let mut all = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
@@ -190,7 +192,7 @@ impl Fixture {
     }
 
     /// Checks that at this moment the lots of every stock item are what is there, and all else is in order.
-    async fn check_lots(&self) {
+    pub(crate) async fn check_lots(&self) {
         self.check_invariants();
         for location_id in LOCATIONS {
             let key = self.scope().stock(location_id, A);

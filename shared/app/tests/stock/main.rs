@@ -18,6 +18,7 @@ mod ledger_tests;
 mod lifecycle_tests;
 mod long_kit_tests;
 mod long_reservation_tests;
+mod lot_concurrency_tests;
 mod lot_tests;
 mod mass_expiry_tests;
 mod part_commit_tests;

@@ -60,6 +60,8 @@ pub struct Goods {
     pub category: &'static str,
     /// What its modifier adds per unit, in ten-thousandths, or takes off; it has none where absent.
     pub extra: Option<i64>,
+    /// Whether its stock is kept by lots.
+    pub by_lots: bool,
 }
 
 impl Goods {
@@ -347,9 +349,9 @@ pub struct Transfer {
 /// What is on the shelf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shelf {
-    /// Thousandths on hand.
+    /// Thousandths on hand, those included that are kept aside with their lots.
     pub on_hand: i64,
-    /// Thousandths kept aside.
+    /// Thousandths kept aside as damaged.
     pub damaged: i64,
     /// Thousandths on their way here.
     pub in_transit: i64,
@@ -389,6 +391,36 @@ impl AskedTotal {
 
 /// What came back of a line of a sale: quantity in thousandths, worth in minor units.
 pub type CameBack = (i64, i64);
+
+/// A lot, as those know it who receive it and recall it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownLot {
+    /// Of what.
+    pub sku: String,
+    /// Its last day of sale.
+    pub expires_on: Option<Date>,
+    /// Whether somebody was told that some of it came.
+    pub has_come: bool,
+    /// Whether it is recalled, as the last who changed that was told.
+    pub is_recalled: bool,
+}
+
+/// What a customer got of a lot by one movement, or brought back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LotMove {
+    /// Of what.
+    pub sku: String,
+    /// Kind of the movement.
+    pub kind: String,
+    /// The order or reservation.
+    pub reference: String,
+    /// Thousandths; below zero: they came back.
+    pub quantity: i64,
+}
+
+/// Who got goods of lots, as the changes of the stock showed it: by tenant and lot, then by location and number of the
+/// movement.
+pub type LotMoves = BTreeMap<Of<String>, BTreeMap<(String, i64), LotMove>>;
 
 /// All that the clients know.
 #[derive(Debug, Clone, Default)]
@@ -431,6 +463,8 @@ pub struct Books {
     pub ever_refused: BTreeSet<String>,
     /// Goods that come, are counted, waited for and reserved.
     pub supply: SupplyBooks,
+    /// Lots by tenant and id.
+    pub lots: BTreeMap<Of<String>, KnownLot>,
 }
 
 impl Books {

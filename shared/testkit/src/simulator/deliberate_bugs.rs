@@ -5,6 +5,7 @@
 //! free of it.
 
 mod bugs;
+mod lots;
 mod restores_rules_and_feeds;
 mod sending;
 mod supplies;
@@ -300,7 +301,9 @@ impl BuggyDatabase {
                 }
             }
             _ => {
-                return self.distort_more(write, (table, &sk)) && self.distort_supplies(write, (table, &sk));
+                return self.distort_more(write, (table, &sk))
+                    && self.distort_supplies(write, (table, &sk))
+                    && self.distort_lots(write, is_stock);
             }
         }
         true
@@ -349,6 +352,7 @@ impl BuggyDatabase {
             }
         }
         self.forget_supplies(&mut writes);
+        self.forget_recalls(&mut writes);
         writes.retain_mut(|write| self.distort(write));
         writes
     }
@@ -509,7 +513,8 @@ impl Database for BuggyDatabase {
         if writes.is_empty() { Ok(()) } else { self.inner.transact(writes).await }
     }
 
-    async fn put_many(&self, table: Table, items: Vec<Item>) -> Result<(), DatabaseError> {
+    async fn put_many(&self, table: Table, mut items: Vec<Item>) -> Result<(), DatabaseError> {
+        self.forget_traces(table, &mut items);
         self.inner.put_many(table, items).await
     }
 }

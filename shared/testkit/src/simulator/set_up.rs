@@ -23,6 +23,8 @@ const CATEGORIES: [&str; 3] = ["garden", "kitchen", "party"];
 
 /// Most goods of a tenant that has kits.
 const GOODS_WITH_KITS: usize = 100;
+/// So many goods, from the first, are those of which some may be kept by lots.
+const WANTED_GOODS: usize = 5;
 
 /// Who may have shops.
 const OWNERS: [&str; 2] = ["acme", "globex"];
@@ -60,10 +62,12 @@ fn tenant(chance: &Chance, id: &str) -> Tenant {
             category: chance.one_of(&CATEGORIES).copied().unwrap_or_default(),
             // Never so much off that less than nothing could be left of any price.
             extra: chance.percent(30).then(|| chance.between(0, 30_000)),
+            by_lots: false,
         })
         .collect::<Vec<Goods>>();
     let rules = Rules::drawn(chance, &CATEGORIES);
     let kits = kits(&goods);
+    let goods = some_by_lots(goods);
     Tenant { id: id.to_owned(), shops, goods: goods.into_iter().chain(kits).collect(), rules }
 }
 
@@ -92,9 +96,22 @@ fn kits(goods: &[Goods]) -> Vec<Goods> {
             parts: parts.into_iter().collect(),
             category: chance.one_of(&CATEGORIES).copied().unwrap_or_default(),
             extra: chance.percent(30).then(|| chance.between(0, 30_000)),
+            by_lots: false,
         }
     };
     (1..=3).map(kit).collect()
+}
+
+/// What everybody wants is kept by lots, some of it, by most tenants. That is drawn by chances of its own, as kits are.
+fn some_by_lots(mut goods: Vec<Goods>) -> Vec<Goods> {
+    let prices = goods.iter().fold(1_u64, |sum, goods| sum.rotate_left(9) ^ goods.price.unsigned_abs());
+    let chance = Chance::new(prices);
+    if chance.percent(75) {
+        for goods in goods.iter_mut().filter(|goods| goods.is_stocked).take(WANTED_GOODS) {
+            goods.by_lots = chance.percent(50);
+        }
+    }
+    goods
 }
 
 /// A price as decimal text.
@@ -128,6 +145,7 @@ pub fn product_line(goods: &Goods, version: u64, price: i64) -> String {
             "category": goods.category,
             "modifiers": modifiers(goods),
             "components": components(goods),
+            "lots": goods.by_lots,
         },
     });
     format!("{line}\n")

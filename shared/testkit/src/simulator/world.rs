@@ -18,7 +18,7 @@ use tillstream_app::environment::Environment;
 use tillstream_app::ports::{EventStream, WakeUpQueue};
 
 use super::Settings;
-use super::books::{AskedTotals, Books, GivenAbove, Goods, Shop};
+use super::books::{AskedTotals, Books, GivenAbove, Goods, LotMoves, Shop};
 use super::chance::Chance;
 use super::clients::Follower;
 use super::clock::{Clock, MachineClock, ProcessMemory};
@@ -115,6 +115,8 @@ pub struct World {
     pub given_above: RefCell<GivenAbove>,
     /// What registers that were cut off asked for sales, where the lines do not come to it.
     pub asked_totals: RefCell<AskedTotals>,
+    /// Who got goods of lots, as the changes of the stock showed it.
+    pub lot_moves: RefCell<LotMoves>,
     /// Restores of the orders.
     pub restores: Restores,
     /// How often the weather changed.
@@ -215,6 +217,7 @@ impl World {
             followers: RefCell::default(),
             given_above: RefCell::default(),
             asked_totals: RefCell::default(),
+            lot_moves: RefCell::default(),
             restores: Restores::default(),
             weather_changes: Cell::new(0),
             violation: RefCell::default(),

@@ -9,7 +9,7 @@ use tillstream_domain::quantity::Quantity;
 use super::header::{Header, find, place_write};
 use super::recall::settle;
 use crate::catalog::items::{catalog_get, location_if_any};
-use crate::database::Write;
+use crate::database::{Consistency, Get, Write};
 use crate::error::{Error, Refusal, Result};
 use crate::fields::typed_id;
 use crate::ports::Ports;
@@ -50,7 +50,12 @@ async fn end_of_day(
     if !(2000..=9000).contains(&day.year()) {
         return Err(out_of_range().into());
     }
-    let item = ports.database.get(catalog_get(scope.location(location_id))).await?;
+    let get = catalog_get(scope.location(location_id));
+    let mut item = ports.database.get(get.clone()).await?;
+    if item.is_none() {
+        // What was made a moment ago may not be there yet in an eventual read: only a strong read says no.
+        item = ports.database.get(Get { consistency: Consistency::Strong, ..get }).await?;
+    }
     let location = location_if_any(item.as_ref())?.ok_or_else(|| location_not_found(location_id))?;
     let calendar = location.calendar().map_err(Error::bug)?;
     let next = day.tomorrow().map_err(|_| out_of_range())?;

@@ -147,7 +147,7 @@ impl Merchandiser<'_> {
             "currency": "GBP", "stocked": goods.is_stocked || !goods.parts.is_empty(),
             "category": goods.category, "modifiers": set_up::modifiers(&goods),
             "components": set_up::components(&goods),
-            "unit": if goods.is_weighed { "kg" } else { "piece" },
+            "unit": if goods.is_weighed { "kg" } else { "piece" }, "lots": goods.by_lots,
         }))
         .map_err(|error| self.world().fail("the simulator works", error.to_string()))
         .map_err(|()| Stopped)?;

@@ -15,6 +15,7 @@ mod headquarters;
 mod intruder;
 mod layouts;
 mod merchandiser;
+mod quality_keeper;
 mod reader;
 mod recorder;
 mod restorer;
@@ -73,6 +74,7 @@ pub fn begin(world: &Rc<World>) {
             spawn(world, stock_taker::work(world.clone(), tenant, number));
             spawn(world, gift_card_desk::work(world.clone(), tenant, number));
             spawn(world, transfer_clerk::work(world.clone(), tenant, number));
+            spawn(world, quality_keeper::work(world.clone(), tenant, number));
         }
         spawn(world, recorder::work(world.clone(), tenant));
         spawn(world, analyst::work(world.clone(), tenant));

@@ -186,4 +186,22 @@ bugs! {
     ChunkNotHeld,
     /// A sale that leaves the shelf names an order that there is not, now and then.
     SaleNamesAnotherOrder,
+    /// Goods are taken without looking whether the day of one of their lots is over.
+    LotsDueUnchecked,
+    /// The lots of a stock item are written with the last to end first.
+    LotOrderReversed,
+    /// Goods of a recalled lot are kept aside, and stay for sale.
+    LotKeptAsideAndStillThere,
+    /// A recall comes to the first of the locations that have of the lot.
+    RecallOfOneLocation,
+    /// Goods of a lot come in without looking whether it was recalled meanwhile.
+    LotRecallUnchecked,
+    /// Of the lots that movements took the last is not noted for recalls.
+    LotTraceForgotten,
+    /// The day of a lot is over a day late.
+    LotDueADayLate,
+    /// What came in ever is not counted.
+    ArrivalNotCounted,
+    /// Lots are written without looking whether they were written meanwhile, or sold.
+    LotsVersionUnchecked,
 }

@@ -13,7 +13,7 @@ use tillstream_domain::quantity::Quantity;
 
 use super::super::price_book::SEGMENTS;
 use super::super::set_up::TENANTS;
-use super::{Bug, BuggyDatabase, forget_changes, forget_condition};
+use super::{Bug, BuggyDatabase, forget_changes, forget_condition, lots};
 
 impl BuggyDatabase {
     /// What the bug makes of a write; `false` where it forgets it altogether.
@@ -64,9 +64,13 @@ impl BuggyDatabase {
             self.rules.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, page.clone());
             return Ok(page);
         }
+        let is_of_places = lots::is_of_places(&query);
         let mut page = self.inner.query(query).await?;
         if self.bug == Bug::ChangePageSkipped {
             page.items.iter_mut().for_each(skip_page);
+        }
+        if self.bug == Bug::RecallOfOneLocation && is_of_places {
+            page.items.truncate(1);
         }
         Ok(page)
     }

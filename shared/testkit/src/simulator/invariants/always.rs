@@ -7,6 +7,7 @@ use tillstream_app::pos::cart_item::cart_of;
 
 use super::super::world::World;
 use super::coins::Coins;
+use super::lots::Lots;
 use super::priced::Counters;
 use crate::memory_database::StreamChange;
 
@@ -19,6 +20,7 @@ pub struct Watch {
     numbers: BTreeMap<(String, String, i64), String>,
     counters: Counters,
     coins: Coins,
+    lots: Lots,
     /// The sale that became final last.
     sale: String,
     /// Restores that were seen.
@@ -50,12 +52,13 @@ impl Watch {
         }
         if world.memory.last_change(Table::Stock) > self.stock_seen {
             let mut seen = self.stock_seen;
+            let lots = &mut self.lots;
             world.memory.look_at_changes(Table::Stock, seen, |change| {
                 seen = change.sequence;
                 world.mark(change.sequence.rotate_left(9));
                 if fault.is_none() {
                     let watched = world.stock_watch.borrow_mut().look(world, change);
-                    fault = stock(change).and(watched).err();
+                    fault = stock(change).and(watched).and_then(|()| lots.look(world, change)).err();
                 }
             });
             self.stock_seen = seen;
@@ -157,7 +160,9 @@ impl Watch {
             let seen = format!("{}: lines {sum}, total {total:?}, paid {paid}, to coins {rounding}", cart.id);
             return Err(("lines sum to the total, and payments to it", seen));
         }
-        self.coins.look(world, item.opt_text("tenant_id").unwrap_or_default(), &cart, rounding)
+        let tenant = item.opt_text("tenant_id").unwrap_or_default();
+        self.lots.is_final(tenant, &cart);
+        self.coins.look(world, tenant, &cart, rounding)
     }
 }
 

@@ -1,0 +1,304 @@
+//! Whoever looks after lots: takes goods of them in, that end soon, late or never, writes some off, recalls lots and lets
+//! them go again, and asks who got them. Two of them, often at the same lot; only the first recalls.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use jiff::Span;
+use jiff::civil::Date;
+use serde_json::json;
+use tillstream_app::stock::lots::recall::{self, Change};
+use tillstream_app::stock::lots::{list, sold};
+use tillstream_app::stock::restock::{self, restock};
+use tillstream_app::stock::update::{self, update};
+use tillstream_app::tenancy::{Caller, Role};
+use tillstream_contracts::inventory::{RestockRequest, StockUpdateRequest};
+use tillstream_contracts::lots::{ChangeLotRequest, LotDetail, LotSalePage, LotStatus};
+use tillstream_domain::quantity::{QuantityInput, Unit};
+
+use super::super::books::{Goods, KnownLot, Of, Shop};
+use super::super::invariants::lots_at_rest::is_right;
+use super::super::set_up;
+use super::super::world::{Tenant, World};
+use super::{Line, Request, Stopped};
+use crate::shop::caller;
+
+/// After so many commands of the day other lots come.
+const COMMANDS_OF_A_LOT: u64 = 250;
+/// So many lots of each of the goods come at a time.
+const LOTS_AT_A_TIME: u64 = 3;
+/// For so long both see to the same lot, mostly.
+const MOMENT_MILLIS: i64 = 20_000;
+
+struct Keeper<'a> {
+    line: Line,
+    owner: &'a Tenant,
+    caller: Caller,
+    /// The goods that are kept by lots.
+    kept: Vec<&'a Goods>,
+    number: u64,
+    count: u64,
+}
+
+/// Works until the day is over.
+pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stopped> {
+    let owner = world.tenants.get(tenant)?;
+    let kept: Vec<&Goods> = owner.goods.iter().filter(|goods| goods.by_lots).collect();
+    if kept.is_empty() {
+        return None;
+    }
+    let caller = caller(&owner.id, &[Role::Operator]);
+    let line = Line { world: world.clone() };
+    let mut keeper = Keeper { line, owner, caller, kept, number, count: 0 };
+    loop {
+        keeper.line.rest(Duration::from_secs(30)).await;
+        keeper.line.meet_others(50).await;
+        if keeper.line.is_over() {
+            return Some(Stopped);
+        }
+        let done = match world.chance.below(20) {
+            9..12 => keeper.write_off().await,
+            12..15 if number == 0 => keeper.change(Change::Quarantine).await,
+            15..18 if number == 0 => keeper.change(Change::Release).await,
+            18.. => keeper.ask().await,
+            _ => keeper.receive().await,
+        };
+        if done.is_err() {
+            return Some(Stopped);
+        }
+    }
+}
+
+impl Keeper<'_> {
+    fn world(&self) -> &World {
+        &self.line.world
+    }
+
+    fn key(&mut self, what: &str) -> String {
+        self.count += 1;
+        format!("{what}-{}-{}", self.number, self.count)
+    }
+
+    fn of(&self, lot: &str) -> Of<String> {
+        (self.owner.id.clone(), lot.to_owned())
+    }
+
+    /// A lot that may come now, and its goods: mostly the one that the other sees to, too.
+    fn coming(&self) -> Option<(String, &Goods)> {
+        let (world, chance) = (self.world(), &self.world().chance);
+        let moment = world.now().as_millisecond() / (MOMENT_MILLIS / i64::from(world.haste));
+        let drawn = match chance.percent(60) {
+            true => u64::try_from(moment).unwrap_or(0).wrapping_mul(0x9e37_79b9) >> 8,
+            false => chance.next() >> 8,
+        };
+        let of_goods = usize::try_from(drawn % 1_000).unwrap_or(0) % self.kept.len();
+        let goods = *self.kept.get(of_goods)?;
+        let many = world.commands.get() / COMMANDS_OF_A_LOT;
+        Some((format!("L-{}-{many}-{}", goods.sku, drawn / 1_000 % LOTS_AT_A_TIME), goods))
+    }
+
+    /// A lot of which something came, and its goods.
+    fn known(&self, is_it: impl Fn(&KnownLot) -> bool) -> Option<(String, KnownLot)> {
+        let of_moment = self.coming().map(|(lot, _)| self.of(&lot));
+        let books = self.world().books.borrow();
+        let mine =
+            books.lots.iter().filter(|((of, _), lot)| *of == self.owner.id && lot.has_come && is_it(lot));
+        let mine: Vec<_> = mine.collect();
+        let same = mine.iter().find(|(key, _)| Some(*key) == of_moment.as_ref());
+        let ((_, id), lot) = same.or_else(|| self.world().chance.one_of(&mine))?;
+        Some((id.clone(), (*lot).clone()))
+    }
+
+    fn shop(&self) -> Option<&Shop> {
+        self.world().chance.one_of(&self.owner.shops)
+    }
+
+    /// The last day of a lot that comes to a shop now: over already, soon, late, or none.
+    fn last_day(&self, shop: &Shop) -> Option<Date> {
+        let (today, _) = shop.day_and_hour(self.world().now()).ok()?;
+        let days = match self.world().chance.below(20) {
+            0 => -1,
+            1..9 => 0,
+            9..14 => 1,
+            14..18 => 30,
+            _ => return None,
+        };
+        today.checked_add(Span::new().days(days)).ok()
+    }
+
+    async fn receive(&mut self) -> Result<(), Stopped> {
+        let (Some((lot, goods)), Some(shop)) = (self.coming(), self.shop()) else { return Ok(()) };
+        let (sku, shop_id) = (goods.sku.clone(), shop.id.clone());
+        let of_lot = self.of(&lot);
+        let known = self.world().books.borrow().lots.get(&of_lot).cloned();
+        let known = known.unwrap_or_else(|| KnownLot {
+            sku: sku.clone(),
+            expires_on: self.last_day(shop),
+            has_come: false,
+            is_recalled: false,
+        });
+        // Both say the same of it, from the first on.
+        self.world().books.borrow_mut().lots.insert(of_lot.clone(), known.clone());
+        let chance = &self.world().chance;
+        let quantity = 1_000 * chance.between(1, 12);
+        let mut body = json!({
+            "location_id": shop_id, "sku": sku, "lot": lot,
+            "quantity": set_up::quantity(self.owner, &sku, quantity),
+        });
+        if let Some(day) = known.expires_on.filter(|_| !known.has_come || chance.percent(60)) {
+            body["expires_on"] = json!(day);
+        }
+        let key = self.key("lot-in");
+        self.line.begin(|| format!("{} {key}: {body}", self.owner.id))?;
+        let request: RestockRequest = self.read(body)?;
+        let request: Request<restock::Answer> = {
+            let caller = self.caller.clone();
+            Rc::new(move |ports| {
+                let (caller, key, request) = (caller.clone(), key.clone(), request.clone());
+                Box::pin(async move { restock(&ports, &caller, &key, &request).await })
+            })
+        };
+        match self.line.send(request, |answer: &restock::Answer| format!("{:?}", answer.restocked)).await {
+            Ok(_) => {
+                let mut books = self.world().books.borrow_mut();
+                books.shelf(&self.owner.id, &shop_id, &sku).on_hand += quantity;
+                if let Some(known) = books.lots.get_mut(&of_lot) {
+                    known.has_come = true;
+                }
+            }
+            Err(refusal) => self.line.expect_refusal(&refusal, &["too_many_lots"]),
+        }
+        Ok(())
+    }
+
+    /// Some of a lot is thrown away, or found.
+    async fn write_off(&mut self) -> Result<(), Stopped> {
+        let (Some((lot, known)), Some(shop)) = (self.known(|_| true), self.shop()) else { return Ok(()) };
+        let (sku, shop_id) = (known.sku, shop.id.clone());
+        let chance = &self.world().chance;
+        let quantity =
+            if chance.percent(25) { 1_000 * chance.between(1, 2) } else { -1_000 * chance.between(1, 4) };
+        let body = json!({
+            "location_id": shop_id, "sku": sku, "lot": lot, "kind": "delta",
+            "quantity": set_up::quantity(self.owner, &sku, quantity), "reason": "looked at",
+        });
+        let key = self.key("lot-looked-at");
+        self.line.begin(|| format!("{} {key}: {body}", self.owner.id))?;
+        let request: StockUpdateRequest = self.read(body)?;
+        let request: Request<update::Answer> = {
+            let caller = self.caller.clone();
+            Rc::new(move |ports| {
+                let (caller, key, request) = (caller.clone(), key.clone(), request.clone());
+                Box::pin(async move { update(&ports, &caller, &key, &request, |_| Ok(())).await })
+            })
+        };
+        match self.line.send(request, |answer: &update::Answer| format!("{:?}", answer.updated)).await {
+            Ok(_) => {
+                let mut books = self.world().books.borrow_mut();
+                books.shelf(&self.owner.id, &shop_id, &sku).on_hand += quantity;
+            }
+            Err(refusal) => self.line.expect_refusal(&refusal, &["insufficient_stock"]),
+        }
+        Ok(())
+    }
+
+    /// Recalls a lot, or lets it go again. Nobody else does, so the answer is how it stands.
+    async fn change(&mut self, change: Change) -> Result<(), Stopped> {
+        let recalls = change == Change::Quarantine;
+        let Some((lot, _)) = self.known(|known| known.is_recalled != recalls) else { return Ok(()) };
+        let key = self.key("lot-status");
+        self.line.begin(|| format!("{} {key}: {change:?} {lot}", self.owner.id))?;
+        let request: Request<recall::Answer> = {
+            let (caller, lot) = (self.caller.clone(), lot.clone());
+            Rc::new(move |ports| {
+                let (caller, key, lot) = (caller.clone(), key.clone(), lot.clone());
+                let why = ChangeLotRequest { reason: "the maker said so".to_owned() };
+                Box::pin(async move { recall::change(&ports, &caller, &key, &lot, change, &why).await })
+            })
+        };
+        match self.line.send(request, |answer: &recall::Answer| format!("{:?}", answer.lot)).await {
+            Ok(_) => {
+                let of_lot = self.of(&lot);
+                if let Some(known) = self.world().books.borrow_mut().lots.get_mut(&of_lot) {
+                    known.is_recalled = recalls;
+                }
+            }
+            Err(refusal) => self.line.expect_refusal(&refusal, &[]),
+        }
+        Ok(())
+    }
+
+    /// Asks who got goods of a lot, and whoever recalls also what there is of it.
+    async fn ask(&mut self) -> Result<(), Stopped> {
+        let Some((lot, known)) = self.known(|_| true) else { return Ok(()) };
+        if self.number == 0 {
+            self.look(&lot, &known).await?;
+        }
+        let limit = u32::try_from(1 + self.world().chance.below(20)).ok();
+        let mut cursor = None;
+        loop {
+            self.line.begin(|| format!("{} asks who got {lot}", self.owner.id))?;
+            let request: Request<LotSalePage> = {
+                let (caller, lot, from) = (self.caller.clone(), lot.clone(), cursor.take());
+                Rc::new(move |ports| {
+                    let (caller, lot, from): (Caller, String, Option<String>) =
+                        (caller.clone(), lot.clone(), from.clone());
+                    Box::pin(async move { sold::orders(&ports, &caller, &lot, limit, from.as_deref()).await })
+                })
+            };
+            let page = match self.line.send(request, |_: &LotSalePage| String::new()).await {
+                Ok(page) => page,
+                Err(refusal) => {
+                    self.line.expect_refusal(&refusal, &[]);
+                    return Ok(());
+                }
+            };
+            let wrong = {
+                let moves = self.world().lot_moves.borrow();
+                let moves = moves.get(&self.of(&lot));
+                page.items.iter().find(|told| !is_right(self.owner, moves, told)).cloned()
+            };
+            if let Some(told) = wrong {
+                self.world().fail("nobody is said to have got goods who did not", format!("{lot}: {told:?}"));
+            }
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn look(&self, lot: &str, known: &KnownLot) -> Result<(), Stopped> {
+        self.line.begin(|| format!("{} looks at {lot}", self.owner.id))?;
+        let request: Request<LotDetail> = {
+            let (caller, lot) = (self.caller.clone(), lot.to_owned());
+            Rc::new(move |ports| {
+                let (caller, lot) = (caller.clone(), lot.clone());
+                Box::pin(async move { list::one(&ports, &caller, &lot, Some(200), None).await })
+            })
+        };
+        match self.line.send(request, |_: &LotDetail| String::new()).await {
+            Ok(detail) => {
+                let status = if known.is_recalled { LotStatus::Quarantined } else { LotStatus::Sellable };
+                let is_weighed = self.owner.goods_of(&known.sku).is_some_and(|goods| goods.is_weighed);
+                let unit = if is_weighed { Unit::Kg } else { Unit::Piece };
+                let is_nothing = |quantity: &QuantityInput| {
+                    quantity.resolve(unit).is_ok_and(|quantity| quantity.thousandths() == 0)
+                };
+                let is_for_sale = detail.locations.iter().any(|level| !is_nothing(&level.on_hand));
+                if detail.lot.status != status || (known.is_recalled && is_for_sale) {
+                    self.world().fail("a recalled lot is for sale nowhere", format!("{known:?}: {detail:?}"));
+                }
+            }
+            Err(refusal) => self.line.expect_refusal(&refusal, &[]),
+        }
+        Ok(())
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(&self, body: serde_json::Value) -> Result<T, Stopped> {
+        serde_json::from_value(body).map_err(|error| {
+            self.world().fail("the simulator works", error.to_string());
+            Stopped
+        })
+    }
+}
