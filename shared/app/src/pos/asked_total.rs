@@ -19,11 +19,8 @@ const FIELD: &str = "payload.total";
 /// # Errors
 /// 409 `total_differs` of a register that is not cut off; 422 `currency_mismatch`, `amount_out_of_range`.
 pub(super) fn settle(context: &CommandContext, cart: &mut Cart, stated: Money) -> Result<()> {
-    let settled = if context.offline {
-        cart.keep_at_asked_total(stated)
-    } else {
-        cart.check_asked_total(stated)
-    };
+    let settled =
+        if context.offline { cart.keep_at_asked_total(stated) } else { cart.check_asked_total(stated) };
     settled.map_err(at_total)
 }
 

@@ -121,7 +121,11 @@ async fn a_cart_has_so_many_payments_taken_back() {
     let refused = shop.command("x", "remove_payment", json!({"cart_id": "c", "payment_id": last})).await;
     assert_eq!((code(refused), snapshot(&database) == before), ("too_many_payments", true));
     let voided = shop.command("v", "void_cart", json!({"cart_id": "c"})).await.unwrap();
-    assert_eq!(result(&voided), json!({"refunds": [in_cash(&last, 100)]}), "only what was not given back before");
+    assert_eq!(
+        result(&voided),
+        json!({"refunds": [in_cash(&last, 100)]}),
+        "only what was not given back before"
+    );
 }
 
 #[tokio::test]

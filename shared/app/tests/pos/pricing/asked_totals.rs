@@ -155,7 +155,11 @@ async fn what_was_sold_offline_is_kept_at_what_its_register_asked() {
         let id = format!("off-{n}");
         let commands = sale(&id, &[("B", 3)], &payments, Some(300));
         for _ in 0..2 {
-            assert_eq!(upload(&world.shop.ports, &commands).await, Vec::<&str>::new(), "{price} {payments:?}");
+            assert_eq!(
+                upload(&world.shop.ports, &commands).await,
+                Vec::<&str>::new(),
+                "{price} {payments:?}"
+            );
             assert_eq!(kept(&world, &id).await, expected, "{price} {payments:?}");
             let tasks: Vec<_> = told.iter().map(|(total, asked)| (id.clone(), *total, *asked)).collect();
             assert_eq!(open(&world).await, tasks, "{price} {payments:?}");
@@ -282,7 +286,11 @@ async fn no_exchange_gives_more_than_was_paid() {
     for (price, expected) in [("1.50", Some("order_below_worth")), ("1.0033", None), ("0.80", None)] {
         let world = World::open().await;
         world.shop.product(STORE, "B", price, 1_000).await.unwrap();
-        assert!(upload(&world.shop.ports, &sale("off", &[("B", 3)], &[("card", 300)], Some(300))).await.is_empty());
+        assert!(
+            upload(&world.shop.ports, &sale("off", &[("B", 3)], &[("card", 300)], Some(300)))
+                .await
+                .is_empty()
+        );
         let start = json!({"return_id": "b", "original_order_id": "off", "reason": "x"});
         world.shop.command("s", "start_return", start).await.unwrap();
         let back = json!({"return_id": "b", "line_id": "l-1", "quantity": 1, "disposition": "restock"});

@@ -85,8 +85,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
                 let paid = if total == 0 { Vec::new() } else { vec![Paid::by(tender, total + rounding)] };
                 let employee = caller.subject.as_str();
                 let (channel, coupons) = (CHANNEL, Vec::new());
-                let place =
-                    Elsewhere { owner, shop, employee, channel, moved, rounding, coupons, begun_at };
+                let place = Elsewhere { owner, shop, employee, channel, moved, rounding, coupons, begun_at };
                 enter(&world, &place, &id, (lines, paid), &done);
             }
             Err(refusal) => line.expect_refusal(&refusal, &[]),

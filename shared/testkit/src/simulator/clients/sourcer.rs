@@ -107,7 +107,8 @@ impl Sourcer<'_> {
         let warehouses = books.warehouses.keys().filter(|(of, _)| *of == self.owner.id).map(|(_, id)| id);
         let shops = self.owner.shops.iter().map(|shop| &shop.id);
         let mut all: Vec<String> = shops.chain(warehouses.take(8)).cloned().collect();
-        all.rotate_left(chance.index(all.len()));
+        let first = chance.index(all.len());
+        all.rotate_left(first);
         all
     }
 
