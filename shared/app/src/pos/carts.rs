@@ -2,8 +2,8 @@
 
 use tillstream_contracts::pos::{CartReference, CreateCart, SetCustomer};
 use tillstream_domain::cart::{
-    Applied, Approvals, Cart, CartKind, CartState, Charges, Course, CustomerTerms, Kits, NumbersUsed,
-    Outcome, SaleTerms,
+    Applied, Approvals, Cart, CartHolds, CartKind, CartState, Charges, Course, CustomerTerms, Kits,
+    NumbersUsed, Outcome, SaleTerms,
 };
 use tillstream_domain::location::Location;
 
@@ -59,6 +59,7 @@ pub fn new_cart(context: &CommandContext, location: &Location, new: NewCart) -> 
         charges: Charges::default(),
         terms: SaleTerms { time_zone: Some(location.time_zone.clone()), ..SaleTerms::default() },
         kits: Kits::default(),
+        holds: CartHolds::default(),
         approvals: Approvals::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),

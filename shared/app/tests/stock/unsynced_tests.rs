@@ -27,7 +27,7 @@ const NEW: &str = "s-new";
 
 impl Fixture {
     async fn decide(&self, unsynced: UnsyncedStock) {
-        let stock = StockPolicies { unsynced, at_cart: CartStock::None };
+        let stock = StockPolicies { unsynced, ..StockPolicies::default() };
         let settings = TenantSettings { stock, ..TenantSettings::default() };
         put(&self.memory, Table::Catalog, settings_item(self.scope(), &settings).unwrap()).await;
     }
