@@ -1,6 +1,8 @@
 //! The till: commands on carts, from the first line to the number.
 
 pub mod batch;
+mod cart_holding;
+mod cart_holds;
 pub mod cart_item;
 mod cart_stock;
 pub mod cart_write;
@@ -16,6 +18,7 @@ pub mod execute;
 pub mod final_transaction;
 pub mod finalize;
 pub mod finalize_rounds;
+mod held_sale;
 pub mod identity;
 mod lane_totals;
 pub mod lane_write;

@@ -14,7 +14,7 @@ use tillstream_contracts::counts::{
 };
 use tillstream_contracts::inventory::{ExceptionKind, ExceptionQuery, ReserveRequest, StockException};
 use tillstream_domain::quantity::QuantityInput;
-use tillstream_domain::stock_policies::{CartStock, StockPolicies, UnsyncedStock};
+use tillstream_domain::stock_policies::{StockPolicies, UnsyncedStock};
 use tillstream_domain::tenant_settings::TenantSettings;
 
 use crate::fixture::{Fault, Fixture, SKUS, put, refusal, request};
