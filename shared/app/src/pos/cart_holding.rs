@@ -148,23 +148,30 @@ impl<'a> CartHolding<'a> {
     /// # Errors
     /// What [`Self::again`] sees to, or the caller makes a refusal of ([`Self::short`]).
     pub fn settle(&mut self, cart: &mut Cart, more_of: Option<u32>) -> Result<Vec<Claim>> {
-        let until = self.until;
-        let number = more_of.filter(|_| until.is_some());
-        let line = number.and_then(|number| cart.lines.iter().find(|line| line.number == number));
-        let taken = line.into_iter().flat_map(|line| cart.stock_of(line));
-        let more: BTreeSet<String> = taken.map(|(sku, ..)| sku.to_owned()).collect();
+        let steps = self.steps(cart, more_of);
+        self.apply(cart, steps)
+    }
+
+    /// What becomes of the holds of each SKU that a command is about.
+    fn steps(&self, cart: &Cart, more_of: Option<u32>) -> Vec<(String, Step)> {
+        let line = more_of.and_then(|number| cart.lines.iter().find(|line| line.number == number));
+        let taken = line.into_iter().flat_map(|line| cart.stock_of(line)).map(|(sku, ..)| sku.to_owned());
+        let (more, until): (BTreeSet<String>, i64) = match self.until {
+            Some(until) => (taken.collect(), until),
+            None => (BTreeSet::new(), 0),
+        };
         if more.is_empty() && cart.holds.is_empty() {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let moves = cart.stock_moves();
         let sold = |sku: &str| {
-            let at = moves.binary_search_by(|one| one.sku.as_str().cmp(sku)).ok()?;
-            moves.get(at)
+            let at = moves.binary_search_by(|one| one.sku.as_str().cmp(sku)).ok();
+            at.and_then(|at| moves.get(at))
         };
         let mut steps = Vec::new();
         for sku in &more {
             if let Some(wanted) = sold(sku) {
-                steps.push((sku.clone(), self.grow(cart, wanted, until.unwrap_or_default())));
+                steps.push((sku.clone(), self.grow(cart, wanted, until)));
             }
         }
         for sku in cart.holds.skus().filter(|sku| !more.contains(*sku)) {
@@ -173,7 +180,7 @@ impl<'a> CartHolding<'a> {
                 steps.push((sku.to_owned(), self.shrink(cart, sku, left)));
             }
         }
-        self.apply(cart, steps)
+        steps
     }
 
     /// Makes a cart that is given up hold nothing. What is too much for one transaction it goes on naming, for
@@ -185,8 +192,9 @@ impl<'a> CartHolding<'a> {
         if cart.holds.len() * 2 > WRITES_MAX {
             return Ok(Vec::new());
         }
-        let step = |sku: &str| (sku.to_owned(), self.shrink(cart, sku, Quantity::ZERO));
-        let steps = cart.holds.skus().map(step).collect();
+        let given_up: &Cart = cart;
+        let step = |sku: &str| (sku.to_owned(), self.shrink(given_up, sku, Quantity::ZERO));
+        let steps = given_up.holds.skus().map(step).collect();
         self.apply(cart, steps)
     }
 
@@ -234,8 +242,8 @@ impl<'a> CartHolding<'a> {
 
     /// Whether what a cart holds of a SKU was seen to count at several parts.
     fn is_spread(&self, sku: &str) -> bool {
-        let lines = self.seen.get(sku).map_or(&[][..], |seen| seen.lines.as_slice());
-        lines.iter().any(|line| matches!(line.place, Place::Part { .. }))
+        let is_at_part = |line: &Located| matches!(line.place, Place::Part { .. });
+        self.seen.get(sku).is_some_and(|seen| seen.lines.iter().any(is_at_part))
     }
 
     /// What was looked at of a SKU, if the cart names of it what it named then.
@@ -460,7 +468,8 @@ impl<'a> CartHolding<'a> {
             stocks = standings(database, scope, &names, Consistency::Strong).await?;
         }
         for ((sku, record), stock) in skus.into_iter().zip(stocks) {
-            let (own, others) = located.into_iter().partition(|line| line.hold.sku == sku);
+            let (own, others): (Vec<_>, Vec<_>) =
+                located.into_iter().partition(|line: &Located| line.hold.sku == sku);
             located = others;
             self.seen.insert(sku, Seen { record, lines: own, stock, is_of_one_moment: false });
         }

@@ -123,7 +123,7 @@ fn modifiers_of(product: &Product, chosen: &[ModifierInput]) -> Result<Vec<Modif
 /// # Errors
 /// 404 `sku_not_found`, `barcode_not_found`; 422 for fields, `variant_required`, and for a kit that cannot be
 /// made of its components; 403 for a price override without approval; 409 `insufficient_stock` where the store's policy
-/// checks it; the cart's own refusals.
+/// checks or holds it; the cart's own refusals.
 pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) -> Result<Executed> {
     if let Some(notes) = &payload.notes {
         text("payload.notes", notes, TEXT_CHARS_MAX)?;
@@ -264,7 +264,7 @@ async fn barcode_sku(ports: &Ports, context: &CommandContext, barcode: &str) -> 
 ///
 /// # Errors
 /// 403 `approval_required` for more at a price set by hand than was approved; 404 `line_not_found`; 409
-/// `insufficient_stock` where the store's policy checks it; 422 for fields; the cart's own refusals.
+/// `insufficient_stock` where the store's policy checks or holds it; 422 for fields; the cart's own refusals.
 pub async fn update(ports: &Ports, context: &CommandContext, payload: UpdateLineItem) -> Result<Executed> {
     if payload.quantity.is_none() && payload.notes.is_none() {
         let message = "send quantity, notes or both";
