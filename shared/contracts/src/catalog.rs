@@ -438,6 +438,7 @@ impl LocationBody {
         "stock",
         "stock.unsynced",
         "stock.at_cart",
+        "stock.hold_minutes",
         "registers",
     ];
 }

@@ -177,6 +177,9 @@ pub enum CartStockBody {
     None,
     /// That as much is available as the cart has of it by then; else `insufficient_stock`. Nothing is held.
     Check,
+    /// The same, and the cart holds it for `hold_minutes`: nobody else sells it, and finalising takes what is held.
+    /// What is over is free for everybody; the cart takes stock anew then, as without a hold.
+    Hold,
 }
 
 /// What a sale or reservation makes of stock.
@@ -190,6 +193,11 @@ pub struct StockPoliciesBody {
     /// Adding to a cart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_cart: Option<CartStockBody>,
+    /// For how long a cart holds a product from when it was added, or more of it, in minutes: 1 to 1,440 (a day); 30
+    /// where nobody says otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1_440)]
+    pub hold_minutes: Option<u32>,
 }
 
 impl From<UnsyncedStock> for UnsyncedStockBody {
@@ -206,13 +214,18 @@ impl From<CartStock> for CartStockBody {
         match policy {
             CartStock::None => CartStockBody::None,
             CartStock::Check => CartStockBody::Check,
+            CartStock::Hold => CartStockBody::Hold,
         }
     }
 }
 
 impl From<StockOverrides> for StockPoliciesBody {
     fn from(own: StockOverrides) -> Self {
-        StockPoliciesBody { unsynced: own.unsynced.map(Into::into), at_cart: own.at_cart.map(Into::into) }
+        StockPoliciesBody {
+            unsynced: own.unsynced.map(Into::into),
+            at_cart: own.at_cart.map(Into::into),
+            hold_minutes: own.hold_minutes,
+        }
     }
 }
 

@@ -279,7 +279,8 @@ mod tests {
             LocationBody::FIELDS,
             fields_of::<LocationBody>(json!({"id": "a", "kind": "store", "name": "A", "time_zone": "UTC",
                 "currency": "GBP", "region": "r", "address": "a", "tax_number": "t", "capacity": 1, "hours": "h",
-                "latitude": 1, "longitude": -1, "stock": {"unsynced": "allow", "at_cart": "check"}})),
+                "latitude": 1, "longitude": -1, "stock": {"unsynced": "allow", "at_cart": "hold",
+                "hold_minutes": 5}})),
         );
         same(
             PriceData::FIELDS,

@@ -29,7 +29,7 @@ fn lines() -> Vec<Value> {
         json!({"id": "s-1", "version": 9, "op": "upsert", "data": {
             "kind": "store", "name": "x", "time_zone": "Europe/London", "currency": "GBP",
             "business_day_start": "04:30", "region": "north", "capacity": 5, "hours": "9-5", "tax_number": "GB 1",
-            "latitude": 53_800_755, "longitude": -1_549_077, "stock": {"unsynced": "allow", "at_cart": "check"},
+            "latitude": 53_800_755, "longitude": -1_549_077, "stock": {"unsynced": "allow", "at_cart": "hold", "hold_minutes": 5},
             "registers": ["r-1", "r-2"]}}),
         json!({"id": "X", "version": 9, "op": "upsert", "data": {
             "name": "x", "unit_price": "2.55", "currency": "GBP", "stocked": true, "unit": "kg",

@@ -540,6 +540,7 @@ fn nothing_is_written_that_cannot_be_read() {
         charges: Charges::default(),
         terms: SaleTerms::default(),
         kits: Kits::default(),
+        holds: tillstream_domain::cart::CartHolds::default(),
         approvals: Approvals::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),

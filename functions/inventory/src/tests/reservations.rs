@@ -158,11 +158,13 @@ async fn a_location_decides_about_stock_that_nobody_has_told() {
     let mut wrong = location("s-wrong", "store");
     wrong["stock"] = json!({"unsynced": "perhaps"});
     api.post("/v1/locations", "s-wrong", &wrong).await.refused(422, "field_invalid");
-    // What is not built is not taken.
-    wrong["stock"] = json!({"at_cart": "hold"});
+    wrong["stock"] = json!({"at_cart": "keep"});
     let refused = api.post("/v1/locations", "s-wrong", &wrong).await.refused(422, "field_invalid");
     let message = refused["errors"][0]["message"].as_str().unwrap();
     assert!(message.contains("hold") && message.contains("check"), "{refused}");
+    wrong["stock"] = json!({"at_cart": "hold", "hold_minutes": 1_441});
+    let refused = api.post("/v1/locations", "s-wrong", &wrong).await.refused(422, "field_invalid");
+    assert_eq!(refused["errors"][0]["field"], json!("stock.hold_minutes"));
     wrong["stock"] = json!({"backorder": true});
     api.post("/v1/locations", "s-wrong", &wrong).await.refused(422, "field_invalid");
 }

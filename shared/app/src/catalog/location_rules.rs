@@ -139,6 +139,7 @@ pub fn location_from(body: LocationBody) -> Result<Location, Refusal> {
         );
         errors.demand(seen.insert(register), &field, "register_repeated", "the register stands there twice");
     }
+    let stock = body.stock.map(|stock| overrides_from(stock, &mut errors)).unwrap_or_default();
     errors.refuse()?;
     Ok(Location {
         id: body.id,
@@ -153,7 +154,7 @@ pub fn location_from(body: LocationBody) -> Result<Location, Refusal> {
         capacity: body.capacity,
         hours: body.hours,
         coordinates,
-        stock: body.stock.map(overrides_from).unwrap_or_default(),
+        stock,
         registers: body.registers,
         version: 0,
     })

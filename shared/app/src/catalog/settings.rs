@@ -12,7 +12,9 @@ use tillstream_domain::backorder::{HOLD_SECONDS_MAX, HOLD_SECONDS_MIN};
 use tillstream_domain::identifier::check_id;
 use tillstream_domain::money::AMOUNT_MAX;
 use tillstream_domain::pricing::{CASH_INCREMENTS_MAX, INCREMENT_MAX, PricingSettings, TaxMode, TaxRounding};
-use tillstream_domain::stock_policies::{CartStock, StockOverrides, UnsyncedStock};
+use tillstream_domain::stock_policies::{
+    CartStock, HOLD_MINUTES_MAX, HOLD_MINUTES_MIN, StockOverrides, UnsyncedStock,
+};
 use tillstream_domain::tenant_settings::{
     BACKORDER_LOCATIONS_MAX, BackorderSettings, COMMAND_AGE_SECONDS_MAX, COMMAND_AGE_SECONDS_MIN,
     OfflineUses, StoredValueSettings, TenantSettings,
@@ -152,6 +154,7 @@ pub fn settings_from(body: &SettingsBody) -> Result<TenantSettings, Refusal> {
         None => without.backorders,
         Some(backorders) => backorders_from(backorders, &mut errors),
     };
+    let stock = body.stock.map(|stock| overrides_from(stock, &mut errors)).unwrap_or_default();
     errors.refuse()?;
     Ok(TenantSettings {
         pricing,
@@ -168,7 +171,7 @@ pub fn settings_from(body: &SettingsBody) -> Result<TenantSettings, Refusal> {
             Some(OfflineUsesBody::Refuse) => OfflineUses::Refuse,
         },
         backorders,
-        stock: without.stock.overridden_by(body.stock.map(overrides_from).unwrap_or_default()),
+        stock: without.stock.overridden_by(stock),
     })
 }
 
@@ -201,7 +204,13 @@ fn backorders_from(body: &BackorderSettingsBody, errors: &mut FieldErrors) -> Ba
 }
 
 /// The policies that `body` decides.
-pub(super) fn overrides_from(body: StockPoliciesBody) -> StockOverrides {
+pub(super) fn overrides_from(body: StockPoliciesBody, errors: &mut FieldErrors) -> StockOverrides {
+    errors.demand(
+        body.hold_minutes.is_none_or(|minutes| (HOLD_MINUTES_MIN..=HOLD_MINUTES_MAX).contains(&minutes)),
+        "stock.hold_minutes",
+        "hold_out_of_range",
+        &format!("a cart holds for {HOLD_MINUTES_MIN} to {HOLD_MINUTES_MAX} minutes"),
+    );
     StockOverrides {
         unsynced: body.unsynced.map(|policy| match policy {
             UnsyncedStockBody::Refuse => UnsyncedStock::Refuse,
@@ -210,7 +219,9 @@ pub(super) fn overrides_from(body: StockPoliciesBody) -> StockOverrides {
         at_cart: body.at_cart.map(|policy| match policy {
             CartStockBody::None => CartStock::None,
             CartStockBody::Check => CartStock::Check,
+            CartStockBody::Hold => CartStock::Hold,
         }),
+        hold_minutes: body.hold_minutes,
     }
 }
 
@@ -320,6 +331,7 @@ fn reply(settings: &TenantSettings, version: u64) -> SettingsReply {
         stock: StockPoliciesBody {
             unsynced: Some(settings.stock.unsynced.into()),
             at_cart: Some(settings.stock.at_cart.into()),
+            hold_minutes: Some(settings.stock.hold_minutes),
         },
         sale_needs_open_shift: settings.sale_needs_open_shift,
         backorders: BackorderSettingsBody {

@@ -240,6 +240,7 @@ mod tests {
             payments: Vec::new(),
             approvals: tillstream_domain::cart::Approvals::default(),
             kits: tillstream_domain::cart::Kits::default(),
+            holds: tillstream_domain::cart::CartHolds::default(),
             charges: Charges {
                 discounts: (0..discounts).map(head).collect(),
                 lines: lines.iter().map(|line| (line.number, charged.clone())).collect(),

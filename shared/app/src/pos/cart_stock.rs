@@ -1,13 +1,15 @@
 //! What is made sure of when something is added to a cart: with the policy `check`, that as much is available as the
-//! cart has of it by then. Nothing is held: whoever becomes final first has it. What a register sold while it was cut off
-//! has left the shop, and is never asked for.
+//! cart has of it by then. Nothing is held: whoever becomes final first has it. With `hold`, that the cart holds it
+//! ([`super::cart_holding`]). What a register sold while it was cut off has left the shop, and is never asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tillstream_domain::cart::{Cart, StockMove};
 use tillstream_domain::stock_policies::{CartStock, UnsyncedStock};
 
+use super::cart_holding::CartHolding;
 use super::cart_write::Executed;
+use super::claims::Claim;
 use super::context::CommandContext;
 use super::shortage::{Shortage, insufficient_stock};
 use crate::database::Consistency;
@@ -30,11 +32,13 @@ pub struct CartStockCheck<'a> {
     unseen: Vec<String>,
     /// What the cart would be, and what is short of it.
     short: Option<(Cart, Vec<Shortage>)>,
+    /// What the cart holds.
+    holding: CartHolding<'a>,
 }
 
 impl<'a> CartStockCheck<'a> {
-    /// As the policies of the command's store have it.
-    pub fn new(ports: &'a Ports, context: &'a CommandContext, rules: &TenantRules) -> Self {
+    /// Of a command on a cart, as the policies of its store have it.
+    pub fn new(ports: &'a Ports, context: &'a CommandContext, cart_id: &str, rules: &TenantRules) -> Self {
         let policies = rules.stock_policies(&context.store_id);
         CartStockCheck {
             ports,
@@ -44,6 +48,7 @@ impl<'a> CartStockCheck<'a> {
             seen: BTreeMap::new(),
             unseen: Vec::new(),
             short: None,
+            holding: CartHolding::new(ports, context, cart_id, policies),
         }
     }
 
@@ -52,6 +57,9 @@ impl<'a> CartStockCheck<'a> {
     /// # Errors
     /// Those of the database.
     pub async fn look(&mut self, skus: Vec<String>) -> Result<()> {
+        if self.holding.holds() {
+            return self.holding.look_ahead(skus).await;
+        }
         if !self.is_on {
             return Ok(());
         }
@@ -66,12 +74,21 @@ impl<'a> CartStockCheck<'a> {
         Ok(())
     }
 
-    /// Whether `cart`, as a command would leave it, has no more than is available of what a line takes: of itself, or
-    /// of the components of a kit. All lines count that take the same.
+    /// Sees to `cart` as a command would leave it: that it has no more than is available of what the line `more_of` takes,
+    /// or holds that; and holds nothing that it does not sell any more. Answers with what that writes.
     ///
     /// # Errors
     /// What [`Self::answer`] makes an answer of.
-    pub fn check(&mut self, cart: &Cart, number: u32) -> Result<()> {
+    pub fn settle(&mut self, cart: &mut Cart, more_of: Option<u32>) -> Result<Vec<Claim>> {
+        if let Some(number) = more_of {
+            self.check(cart, number)?;
+        }
+        self.holding.settle(cart, more_of)
+    }
+
+    /// Whether `cart` has no more than is available of what a line takes: of itself, or of the components of a kit. All
+    /// lines count that take the same.
+    fn check(&mut self, cart: &Cart, number: u32) -> Result<()> {
         if !self.is_on {
             return Ok(());
         }
@@ -86,7 +103,7 @@ impl<'a> CartStockCheck<'a> {
         }
         let moves = cart.stock_moves();
         let wanted = moves.iter().filter(|wanted| taken.contains(wanted.sku.as_str()));
-        let short: Vec<Shortage> = wanted.filter_map(|wanted| self.shortage(wanted)).collect();
+        let short: Vec<Shortage> = wanted.filter_map(|wanted| self.shortage(cart, wanted)).collect();
         if short.is_empty() {
             return Ok(());
         }
@@ -95,12 +112,14 @@ impl<'a> CartStockCheck<'a> {
     }
 
     /// What is short of what the whole cart takes of a SKU, if anything is.
-    fn shortage(&self, wanted: &StockMove) -> Option<Shortage> {
+    fn shortage(&self, cart: &Cart, wanted: &StockMove) -> Option<Shortage> {
         let stock = self.seen.get(&wanted.sku).and_then(Option::as_ref);
         let is_unsynced = stock.is_none_or(|stock| stock.unsynced);
-        let available = stock.map_or(0, |stock| stock.available);
+        // What it holds since before the policy changed is there for it.
+        let held = cart.holds.held(&wanted.sku, self.context.now.as_millisecond());
+        let available = stock.map_or(0, |stock| stock.available).saturating_add(held.thousandths());
         let is_there = available >= wanted.sellable.thousandths() || (is_unsynced && self.allows_unsynced);
-        (!is_there).then(|| Shortage::over_all_parts(wanted, stock))
+        (!is_there).then(|| Shortage::over_all_parts(wanted, stock).beside(held))
     }
 
     /// What the command answers; `None`: it is to be tried again, now that the stock was looked at.
@@ -108,6 +127,9 @@ impl<'a> CartStockCheck<'a> {
     /// # Errors
     /// 409 `insufficient_stock` with what is available and what is to come; those of the command.
     pub async fn answer(&mut self, done: Result<Executed>) -> Result<Option<Executed>> {
+        if self.holding.again(&done).await? {
+            return Ok(None);
+        }
         let error = match done {
             Ok(executed) => return Ok(Some(executed)),
             Err(error) => error,
@@ -117,7 +139,8 @@ impl<'a> CartStockCheck<'a> {
             self.look(unseen).await?;
             return Ok(None);
         }
-        let Some((cart, short)) = self.short.take() else { return Err(error) };
+        let short = self.short.take().or_else(|| self.holding.short());
+        let Some((cart, short)) = short else { return Err(error) };
         let scope = &self.context.caller.scope;
         let mut refusal = insufficient_stock(self.ports, scope, &cart, &short).await?;
         for error in &mut refusal.errors {

@@ -2,13 +2,16 @@
 
 use tillstream_contracts::pos::{CartReference, CreateCart, SetCustomer};
 use tillstream_domain::cart::{
-    Applied, Approvals, Cart, CartKind, CartState, Charges, Course, CustomerTerms, Kits, NumbersUsed,
-    Outcome, SaleTerms,
+    Applied, Approvals, Cart, CartHolds, CartKind, CartState, Charges, Course, CustomerTerms, Kits,
+    NumbersUsed, Outcome, SaleTerms,
 };
 use tillstream_domain::location::Location;
 
+use super::cart_holding::CartHolding;
+use super::cart_holds::give_back_rest;
 use super::cart_item::cart_of;
 use super::cart_write::{Executed, Reach, cart_get, change_cart, change_cart_in_reach, create_cart, replay};
+use super::claims::Changed;
 use super::context::CommandContext;
 use super::identity::derived_id;
 use super::limited_uses::LimitedPromotions;
@@ -59,6 +62,7 @@ pub fn new_cart(context: &CommandContext, location: &Location, new: NewCart) -> 
         charges: Charges::default(),
         terms: SaleTerms { time_zone: Some(location.time_zone.clone()), ..SaleTerms::default() },
         kits: Kits::default(),
+        holds: CartHolds::default(),
         approvals: Approvals::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),
@@ -223,9 +227,20 @@ pub async fn void(
     }
     // Whoever clears up what was put aside may stand at any register.
     let reach = Reach::StoreWhileParked;
-    change_cart_in_reach(ports, context, cart_id, reach, Vec::new(), |cart, _| {
-        cart.void(kind, reason.clone())?;
-        Ok(Outcome::Done)
-    })
-    .await
+    let mut holding = CartHolding::giving_back(ports, context, cart_id);
+    loop {
+        let voided = change_cart_in_reach(ports, context, cart_id, reach, Vec::new(), |cart, _| {
+            cart.void(kind, reason.clone())?;
+            let claims = holding.end(cart)?;
+            Ok(Changed { outcome: Outcome::Done, claims })
+        })
+        .await;
+        // It may be that what the cart holds must be looked at first.
+        if holding.again(&voided).await? {
+            continue;
+        }
+        let voided = voided?;
+        give_back_rest(ports, context, &voided.cart).await?;
+        return Ok(voided);
+    }
 }

@@ -17,16 +17,18 @@ use super::context::CommandContext;
 use super::final_transaction::{Attempt, FinalWrites, StockWrites, commit};
 use super::finalize::{delta_of, final_put, mark_final, movement_of, returned_writes};
 use super::finalize_rounds::{Beside, Rounds, StoreRead, Tried};
+use super::held_sale::{held_of, is_not_over};
 use super::lane_write::{LaneState, lane_get, take_numbers};
 use super::plan::{self, PlanEnd};
 use super::refusals::cart_not_found;
 use crate::catalog::items::catalog_get;
-use crate::database::{TRANSACTION_ACTIONS_MAX, Write};
+use crate::database::{Condition, TRANSACTION_ACTIONS_MAX, Write};
 use crate::documents::{DocumentId, document_ids, kinds_of};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement, no_lot_is_due, stock_update};
-use crate::stock::layout::LAYOUT_WHOLE;
+use crate::stock::holds::Located;
+use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::stored_value::claims::stored_value_writes;
 use crate::tenancy::TenantScope;
 use crate::tenant_rules::tenant_rules;
@@ -121,7 +123,8 @@ pub async fn finalize(
         // Of a gift card that is paid with and refunded to, only the difference needs to be there.
         let stored_value = stored_value_writes(scope, &[&exchange.back, &exchange.sale], context.now)?;
         let sale = Beside { writes: Vec::new(), claims }.with(stored_value);
-        let actions = FIXED_ACTIONS + exchange.moves().len() + back.len() + sale.len();
+        let holds = exchange.sale.holds.len();
+        let actions = FIXED_ACTIONS + exchange.moves().len() + holds + back.len() + sale.len();
         if actions > TRANSACTION_ACTIONS_MAX {
             return Err(too_long(actions).into());
         }
@@ -151,6 +154,7 @@ async fn attempt(
     read: &StoreRead<'_>,
 ) -> Result<Option<Executed>> {
     let context = rounds.context();
+    let Some(holds) = rounds.holds_of(&exchange.sale).await? else { return Ok(None) };
     let mut lane = LaneState::of(read.lane)?;
     if read.needs_shift {
         lane = lane.within_open_shift(&context.register_id)?;
@@ -168,7 +172,7 @@ async fn attempt(
     }
     let (fixed, claims) = writes_of(&context.caller.scope, &lane, &mut sides)?;
     let others = fixed.len() + claims.len();
-    let (moves, stock) = stock_writes(rounds, exchange, others).await?;
+    let (moves, stock) = stock_writes(rounds, exchange, &holds, others).await?;
     let attempt = match stock {
         Ok(stock) => commit(ports, FinalWrites { fixed, stock, moves: &moves, claims: &claims }).await?,
         Err(attempt) => attempt,
@@ -179,6 +183,7 @@ async fn attempt(
         stored: Some(sale.stored),
         with: Some((&back.cart.id, back.stored)),
         moves: &moves,
+        holds: &holds,
     };
     let is_done = rounds.is_done(attempt, &tried).await?;
     Ok(is_done.then_some(Executed { outcome: Outcome::Finalized, cart: sale.cart, replayed: false }))
@@ -208,6 +213,7 @@ fn writes_of(
 async fn stock_writes(
     rounds: &mut Rounds<'_>,
     exchange: &Exchange,
+    holds: &[Located],
     others: usize,
 ) -> Result<(Vec<StockMove>, std::result::Result<StockWrites, Attempt>)> {
     let context = rounds.context();
@@ -227,21 +233,40 @@ async fn stock_writes(
         }
     }
     let beside = others + both.len() + back.len();
-    let mut stock = match rounds.stock_writes(&exchange.sale, &out, &of_sale, beside).await? {
+    let mut stock = match rounds.stock_writes((&exchange.sale, holds), &out, &of_sale, beside).await? {
         Ok(stock) => stock,
         Err(attempt) => return Ok((out, Err(attempt))),
     };
     let mut moves = out;
     for one in both {
         let taken = one.taken();
+        let held: Vec<&Located> = holds.iter().filter(|held| held.hold.sku == one.sku).collect();
+        if held.iter().any(|held| matches!(held.place, Place::Part { .. })) {
+            rounds.merge(store_id, &one.sku).await?;
+            let why = "what the cart holds of split stock was merged".to_owned();
+            return Ok((moves, Err(Attempt::LostRace(why))));
+        }
         if taken > 0 && rounds.met_split(&one.sku) {
             // What is taken and what is damaged are to be one action on one part.
             rounds.merge(store_id, &one.sku).await?;
         }
-        let delta = Delta { on_hand: -taken, damaged: one.damaged.thousandths(), ..Delta::default() };
-        let is_good = (taken > 0).then(|| no_lot_is_due(good_at)).into_iter().collect();
-        stock.writes.push(stock_update(scope, store_id, &one.sku, delta, &of_both, is_good, Vec::new()));
-        stock.of.push((moves.len(), (taken > 0).then_some(LAYOUT_WHOLE)));
+        let released = held_of(holds, &one.sku).thousandths();
+        stock
+            .lines
+            .extend(held.iter().map(|one| one.hold.end(scope, Quantity::ZERO, is_not_over(context.now))));
+        let delta = Delta {
+            on_hand: -taken,
+            reserved: -released,
+            damaged: one.damaged.thousandths(),
+            ..Delta::default()
+        };
+        let mut more: Vec<Condition> = (taken > 0).then(|| no_lot_is_due(good_at)).into_iter().collect();
+        if released > 0 && taken > 0 {
+            // A count may have found less than is held.
+            more.push(Condition::Ge("on_hand", taken.into()));
+        }
+        stock.writes.push(stock_update(scope, store_id, &one.sku, delta, &of_both, more, Vec::new()));
+        stock.of.push((moves.len(), (taken > released).then_some(LAYOUT_WHOLE)));
         // What of it must be there, all in all.
         let sellable = Quantity::of_counter(taken.max(0));
         moves.push(StockMove { sku: one.sku, sellable, damaged: Quantity::ZERO });

@@ -37,6 +37,8 @@ pub struct StockWrites {
     pub writes: Vec<Write>,
     /// By update: position of its move, and the layout it names; none where any will do.
     pub of: Vec<(usize, Option<i64>)>,
+    /// Ends of hold lines of the cart: a failure is a lost race.
+    pub lines: Vec<Write>,
 }
 
 impl StockWrites {
@@ -80,7 +82,8 @@ pub(super) struct FinalWrites<'a> {
 /// # Errors
 /// A bug if the database refuses the request itself.
 pub(super) async fn commit(ports: &Ports, writes: FinalWrites<'_>) -> Result<Attempt> {
-    let FinalWrites { fixed, stock, moves, claims } = writes;
+    let FinalWrites { mut fixed, stock, moves, claims } = writes;
+    fixed.extend(stock.lines);
     let first_move = fixed.len();
     let first_claim = first_move + stock.writes.len();
     let mut writes = fixed;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use tillstream_domain::cart::order_status::ACCOUNT;
-use tillstream_domain::cart::{Cart, CartError, CartKind, Finalized, Outcome, StockMove};
+use tillstream_domain::cart::{Cart, CartError, CartHolds, CartKind, Finalized, Outcome, StockMove};
 use tillstream_domain::lane::Lane;
 use tillstream_domain::location::Location;
 use tillstream_domain::money::Money;
@@ -60,6 +60,8 @@ pub fn mark_final(
         hour_start: hour.hour_start,
         offset_seconds: hour.offset_seconds,
     });
+    // What it held is sold.
+    cart.holds = CartHolds::default();
     cart.version += 1;
     cart.written_at = now;
     Ok(())
@@ -212,9 +214,9 @@ pub async fn finalize(
     }
 }
 
-/// Whether `cart` is of more SKUs than one transaction takes, with `beside` other actions.
+/// Whether `cart` is of more SKUs, and holds by more lines, than one transaction takes with `beside` other actions.
 pub(super) fn needs_plan(cart: &Cart, beside: usize) -> bool {
-    cart.stock_moves().len() + 2 + beside > TRANSACTION_ACTIONS_MAX
+    cart.stock_moves().len() + cart.holds.len() + 2 + beside > TRANSACTION_ACTIONS_MAX
 }
 
 /// The writes that make a cart final, stock apart: the cart itself on its version (`None`: it must not

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tillstream_domain::cart::{Cart, CartKind, Outcome, StockMove};
 use tillstream_domain::location::Location;
+use tillstream_domain::quantity::Quantity;
 
 use super::cart_item::cart_of;
 use super::cart_write::{Executed, cart_get};
@@ -11,6 +12,7 @@ use super::claims::Claim;
 use super::context::CommandContext;
 use super::final_transaction::{Attempt, FinalWrites, StockWrites, commit};
 use super::finalize::{delta_of, final_writes, mark_final, movement_of, needs_plan};
+use super::held_sale::{self, held_of};
 use super::lane_write::LaneState;
 use super::limited_uses::{SPREAD_MAX, use_claims};
 use super::offline_oversell::{Covered, OfflineSale, cover};
@@ -22,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement, no_lot_is_due, stock_update_at};
 use crate::stock::expiry::FreedHolds;
+use crate::stock::holds::Located;
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::stock::lots::back::of_return;
 use crate::stock::split::make_whole;
@@ -52,6 +55,8 @@ pub struct Rounds<'a> {
     ended: bool,
     /// A part of a counter of uses was found used up: all are looked at.
     look_at_uses: bool,
+    /// What the cart holds may be otherwise than it names: its lines are looked at.
+    look_at_holds: bool,
     /// How often a claim met others.
     contended: u32,
     /// Layouts of the SKUs that were met split.
@@ -72,6 +77,7 @@ impl<'a> Rounds<'a> {
             planned: false,
             ended: false,
             look_at_uses: false,
+            look_at_holds: false,
             contended: 0,
             layouts,
         }
@@ -203,6 +209,7 @@ impl<'a> Rounds<'a> {
     ) -> Result<Option<Executed>> {
         let (ports, context) = (self.ports, self.context);
         let scope = &context.caller.scope;
+        let Some(holds) = self.holds_of(&cart).await? else { return Ok(None) };
         let movement = movement_of(&cart, &context.employee_id, context.occurred_at);
         let mut lane = LaneState::of(read.lane)?;
         if read.needs_shift {
@@ -224,11 +231,12 @@ impl<'a> Rounds<'a> {
         };
         fixed.extend(back.writes);
         let moves = back.rest.as_deref().unwrap_or(moves);
-        let attempt = match self.stock_writes(&cart, moves, &movement, fixed.len() + claims.len()).await? {
+        let others = fixed.len() + claims.len();
+        let attempt = match self.stock_writes((&cart, &holds), moves, &movement, others).await? {
             Ok(stock) => commit(ports, FinalWrites { fixed, stock, moves, claims }).await?,
             Err(attempt) => attempt,
         };
-        let tried = Tried { cart: &cart, stored, with: None, moves };
+        let tried = Tried { cart: &cart, stored, with: None, moves, holds: &holds };
         let is_done = self.is_done(attempt, &tried).await?;
         Ok(is_done.then_some(Executed { outcome: Outcome::Finalized, cart, replayed: false }))
     }
@@ -241,6 +249,11 @@ impl<'a> Rounds<'a> {
     pub(super) async fn is_done(&mut self, attempt: Attempt, tried: &Tried<'_>) -> Result<bool> {
         let (ports, context) = (self.ports, self.context);
         let (scope, cart) = (&context.caller.scope, tried.cart);
+        let holds = tried.holds;
+        if matches!(attempt, Attempt::LostRace(_) | Attempt::Split(_)) {
+            // It may be a hold that is not as the cart names it.
+            self.look_at_holds = true;
+        }
         match attempt {
             Attempt::Done => return Ok(true),
             Attempt::LostRace(why) => self.retries.again(&why).await?,
@@ -267,6 +280,11 @@ impl<'a> Rounds<'a> {
             }
             Attempt::Short(shortages) => {
                 let now = context.now;
+                let beside = |short: Shortage| match held_of(holds, &short.sku) {
+                    Quantity::ZERO => short,
+                    held => short.beside(held),
+                };
+                let shortages: Vec<Shortage> = shortages.into_iter().map(beside).collect();
                 let freed = match self.nothing_expired {
                     true => FreedHolds::default(),
                     false => free_expired_holds(ports, scope, &cart.store_id, &shortages, now).await?,
@@ -369,16 +387,35 @@ impl<'a> Rounds<'a> {
         }
     }
 
+    /// What a cart holds, as far as it can be used; nothing is read where it names nothing. `None`: another round.
+    ///
+    /// # Errors
+    /// Those of the database that repeating would not change; [`Error::Conflict`] after too many rounds.
+    pub(super) async fn holds_of(&mut self, cart: &Cart) -> Result<Option<Vec<Located>>> {
+        let (scope, now) = (&self.context.caller.scope, self.context.now);
+        match held_sale::usable(self.ports, scope, cart, self.look_at_holds, now).await {
+            Err(error @ Error::Retryable { .. }) => {
+                self.retries.again(&error.to_string()).await?;
+                Ok(None)
+            }
+            holds => holds.map(Some),
+        }
+    }
+
     /// The updates of stock beside `others` actions: of the whole, and from the parts of what was met split.
     /// `Err`: how the attempt ended already.
     pub(super) async fn stock_writes(
         &self,
-        cart: &Cart,
+        (cart, holds): (&Cart, &[Located]),
         moves: &[StockMove],
         movement: &Movement,
         others: usize,
     ) -> Result<std::result::Result<StockWrites, Attempt>> {
         let (ports, scope) = (self.ports, &self.context.caller.scope);
+        if !holds.is_empty() {
+            let held = (cart, holds, &self.layouts);
+            return held_sale::stock_writes(ports, self.context, held, (moves, movement), others).await;
+        }
         let delta = |wanted: &StockMove| delta_of(cart.kind, wanted);
         if cart.kind == CartKind::Return || self.layouts.is_empty() {
             return Ok(Ok(StockWrites::of_whole(
@@ -443,6 +480,8 @@ pub(super) struct Tried<'t> {
     pub with: Option<(&'t str, u64)>,
     /// Of what the updates of stock are.
     pub moves: &'t [StockMove],
+    /// What the cart holds.
+    pub holds: &'t [Located],
 }
 
 /// What is written beside a cart that becomes final, its lane and its stock.

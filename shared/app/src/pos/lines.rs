@@ -10,6 +10,7 @@ use tillstream_domain::pricing::{MODIFIERS_PER_LINE_MAX, Modifier};
 use tillstream_domain::product::{Product, price_at, segment_prices_at};
 use tillstream_domain::quantity::{Quantity, QuantityInput};
 
+use super::cart_holding::CartHolding;
 use super::cart_item::cart_of;
 use super::cart_stock::CartStockCheck;
 use super::cart_write::{Executed, cart_get, change_cart, replay};
@@ -122,7 +123,7 @@ fn modifiers_of(product: &Product, chosen: &[ModifierInput]) -> Result<Vec<Modif
 /// # Errors
 /// 404 `sku_not_found`, `barcode_not_found`; 422 for fields, `variant_required`, and for a kit that cannot be
 /// made of its components; 403 for a price override without approval; 409 `insufficient_stock` where the store's policy
-/// checks it; the cart's own refusals.
+/// checks or holds it; the cart's own refusals.
 pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) -> Result<Executed> {
     if let Some(notes) = &payload.notes {
         text("payload.notes", notes, TEXT_CHARS_MAX)?;
@@ -160,7 +161,7 @@ pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) 
     let mut more = vec![catalog_get(scope.product(&sku)), catalog_get(scope.prices(&sku))];
     more.extend(permission.as_ref().and_then(|permission| permission.get(context)));
     let mut kit = ReadIfKit::default();
-    let mut stock = CartStockCheck::new(ports, context, &rules);
+    let mut stock = CartStockCheck::new(ports, context, &payload.cart_id, &rules);
     // Mostly it is no kit, and takes itself.
     stock.look(vec![sku.clone()]).await?;
     loop {
@@ -244,7 +245,7 @@ impl Adding<'_> {
                 changed.claims.push(grant.claim(context, &cart.id, Some(format!("l-{number}")))?);
             }
         }
-        stock.check(cart, number)?;
+        changed.claims.extend(stock.settle(cart, Some(number))?);
         Ok(changed)
     }
 }
@@ -263,7 +264,7 @@ async fn barcode_sku(ports: &Ports, context: &CommandContext, barcode: &str) -> 
 ///
 /// # Errors
 /// 403 `approval_required` for more at a price set by hand than was approved; 404 `line_not_found`; 409
-/// `insufficient_stock` where the store's policy checks it; 422 for fields; the cart's own refusals.
+/// `insufficient_stock` where the store's policy checks or holds it; 422 for fields; the cart's own refusals.
 pub async fn update(ports: &Ports, context: &CommandContext, payload: UpdateLineItem) -> Result<Executed> {
     if payload.quantity.is_none() && payload.notes.is_none() {
         let message = "send quantity, notes or both";
@@ -296,7 +297,7 @@ async fn change_line(
 ) -> Result<Executed> {
     let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
     let by = rules.priced_by(context.occurred_at);
-    let mut stock = CartStockCheck::new(ports, context, &rules);
+    let mut stock = CartStockCheck::new(ports, context, &payload.cart_id, &rules);
     loop {
         let changed = change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
             change_line_of(cart, payload, &by, any_quantity, &mut stock)
@@ -315,7 +316,7 @@ fn change_line_of(
     by: &PricedBy<'_>,
     any_quantity: bool,
     stock: &mut CartStockCheck<'_>,
-) -> Result<Outcome> {
+) -> Result<Changed> {
     cart.require(CartKind::Sale)?;
     let quantity = match &payload.quantity {
         Some(input) => Some(
@@ -337,10 +338,8 @@ fn change_line_of(
         let detail = format!("its price was approved for {approved}; add the rest as a line of its own");
         return Err(Refusal::forbidden(PRICE_OF_MORE, detail).into());
     }
-    if is_more {
-        stock.check(cart, number)?;
-    }
-    Ok(Outcome::Line(number))
+    let claims = stock.settle(cart, is_more.then_some(number))?;
+    Ok(Changed { outcome: Outcome::Line(number), claims })
 }
 
 /// `remove_line_item`.
@@ -350,10 +349,18 @@ fn change_line_of(
 pub async fn remove(ports: &Ports, context: &CommandContext, payload: LineReference) -> Result<Executed> {
     let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
     let by = rules.priced_by(context.occurred_at);
-    change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
-        let number = cart.remove_line(&payload.line_id)?;
-        cart.reprice(&by.for_cart(cart))?;
-        Ok(Outcome::Line(number))
-    })
-    .await
+    let mut holding = CartHolding::giving_back(ports, context, &payload.cart_id);
+    loop {
+        let removed = change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
+            let number = cart.remove_line(&payload.line_id)?;
+            cart.reprice(&by.for_cart(cart))?;
+            let claims = holding.settle(cart, None)?;
+            Ok(Changed { outcome: Outcome::Line(number), claims })
+        })
+        .await;
+        // It may be that what the cart holds must be looked at first.
+        if !holding.again(&removed).await? {
+            return removed;
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 mod asked_total;
 pub mod batch;
+mod cart_holding;
+mod cart_holds;
 pub mod cart_item;
 mod cart_stock;
 pub mod cart_write;
@@ -17,6 +19,7 @@ pub mod execute;
 pub mod final_transaction;
 pub mod finalize;
 pub mod finalize_rounds;
+mod held_sale;
 pub mod identity;
 mod lane_totals;
 pub mod lane_write;

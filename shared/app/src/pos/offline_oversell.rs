@@ -115,7 +115,7 @@ fn cover_writes(scope: &TenantScope, sale: &OfflineSale<'_>, short: &Shortage, n
         location_id: &sale.cart.store_id,
         sku,
         unit,
-        requested: short.requested.thousandths(),
+        requested: short.needed().thousandths(),
         available: short.found.map(|found| found.available),
         unsynced: short.is_unsynced(),
     };

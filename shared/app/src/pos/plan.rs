@@ -10,9 +10,10 @@
 use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use tillstream_domain::cart::applied::CommandIdentity;
-use tillstream_domain::cart::{Cart, CartKind, Outcome, StockMove};
+use tillstream_domain::cart::{Cart, CartHolds, CartKind, HOLDS_PER_SKU_MAX, Outcome, StockMove};
 use tillstream_domain::compact;
 use tillstream_domain::money::Money;
+use tillstream_domain::quantity::Quantity;
 
 use super::asked_total;
 use super::cart_item::cart_of;
@@ -21,6 +22,7 @@ use super::claims::refused_claim;
 use super::context::CommandContext;
 use super::final_transaction::{Attempt, StockWrites, read_reasons};
 use super::finalize::{final_writes, mark_final, returned_writes};
+use super::held_sale::{chunk_writes, held_of};
 use super::identity::spread;
 use super::lane_write::{LaneState, lane_get};
 use super::limited_uses::use_claims;
@@ -45,6 +47,11 @@ use crate::tenant_rules::tenant_rules;
 
 /// Stock updates per chunk: a transaction takes 100 actions, two are the plan and the chunk record.
 pub const CHUNK_MOVES: usize = 98;
+/// The same where the cart holds what it sells: as many hold lines end for each as there can be.
+const CHUNK_MOVES_HELD: usize = CHUNK_MOVES / (1 + HOLDS_PER_SKU_MAX);
+
+/// Attribute of a plan whose cart holds what it sells: moves in each of its chunks.
+const CHUNK_MOVES_NAME: &str = "chunk_moves";
 
 /// After this time without an end, scheduled recovery continues a plan.
 const RECOVERY_AFTER_SECONDS: i64 = 30;
@@ -121,6 +128,10 @@ struct Plan {
     /// What its register asked for it while it was cut off, where its lines do not come to that: minor units.
     asked_total: Option<i64>,
     shortages: Vec<Shortage>,
+    /// Moves in each of its chunks.
+    chunk_moves: usize,
+    /// Whether the cart holds what it sells, or did when the plan was made.
+    is_held: bool,
 }
 
 impl Plan {
@@ -146,6 +157,11 @@ impl Plan {
                 Some(_) => item.json("shortages")?,
                 None => Vec::new(),
             },
+            chunk_moves: match item.opt_number(CHUNK_MOVES_NAME) {
+                Some(moves) => usize::try_from(moves).map_err(Error::bug)?.max(1),
+                None => CHUNK_MOVES,
+            },
+            is_held: item.opt_number(CHUNK_MOVES_NAME).is_some(),
         })
     }
 
@@ -162,7 +178,7 @@ impl Plan {
     }
 
     fn chunks(&self) -> impl Iterator<Item = (u32, &[StockMove])> {
-        (0_u32..).zip(self.terms.moves.chunks(CHUNK_MOVES))
+        (0_u32..).zip(self.terms.moves.chunks(self.chunk_moves))
     }
 
     fn movement(&self, kind: &'static str) -> Movement {
@@ -245,6 +261,8 @@ pub async fn begin(
         occurred_at: context.occurred_at,
     };
     let stored = i64::try_from(cart.version).map_err(Error::bug)?;
+    let held =
+        if cart.holds.is_empty() { None } else { Some(i64::try_from(CHUNK_MOVES_HELD).map_err(Error::bug)?) };
     let due = context.now.checked_add(Span::new().seconds(RECOVERY_AFTER_SECONDS)).map_err(Error::bug)?;
     let item = Item::new(&key)
         .with(
@@ -264,6 +282,7 @@ pub async fn begin(
         .with("terms", compact::encode(&terms).map_err(Error::bug)?)
         .with("due_pk", due_partition(&cart.id).value())
         .with("due_at", due.as_millisecond())
+        .with_some(CHUNK_MOVES_NAME, held)
         .with_some("offline", context.offline.then_some(1))
         .with_some("uses_within_limit", (context.offline && !context.uses_above_limit).then_some(1))
         .with_some("asked_total", cart.course.asked_total);
@@ -386,6 +405,9 @@ async fn chunk_states(ports: &Ports, scope: &TenantScope, plan: &Plan) -> Result
 async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp) -> Result<Step> {
     let states = chunk_states(ports, scope, plan).await?;
     let movement = plan.movement("hold");
+    // No command changes the cart while its plan runs.
+    let holds =
+        if plan.is_held { cart_of_plan(ports, scope, plan).await?.holds } else { CartHolds::default() };
     for (chunk, moves) in plan.chunks() {
         let position = usize::try_from(chunk).unwrap_or(usize::MAX);
         if states.get(position).is_some_and(Option::is_some) {
@@ -402,9 +424,19 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
             condition: Some(Condition::NotExists),
         };
         let mut writes = vec![check, record];
-        let mut of = Vec::new();
+        let (mut of, mut held) = (Vec::new(), Vec::new());
         // What comes back needs no holding: a return's chunks are held by their record alone.
-        if plan.kind == CartKind::Sale {
+        if plan.is_held {
+            let what = (plan.cart_id.as_str(), plan.store_id.as_str(), &holds);
+            match chunk_writes(ports, scope, what, (moves, &movement), now).await? {
+                Ok((stock, located)) => {
+                    writes.extend(stock.writes);
+                    writes.extend(stock.lines);
+                    (of, held) = (stock.of, located);
+                }
+                Err(why) => return Ok(Step::Again(why)),
+            }
+        } else if plan.kind == CartKind::Sale {
             let hold = |m: &StockMove| Delta::hold(m.sellable);
             let stock = StockWrites::of_whole(scope, &plan.store_id, moves, hold, &movement, movement.at);
             writes.extend(stock.writes);
@@ -422,6 +454,11 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
                 }
                 match read_reasons(&reasons, 2, moves, &of)? {
                     Attempt::Short(shortages) => {
+                        let beside = |short: Shortage| match held_of(&held, &short.sku) {
+                            Quantity::ZERO => short,
+                            held => short.beside(held),
+                        };
+                        let shortages: Vec<Shortage> = shortages.into_iter().map(beside).collect();
                         if free_expired_holds(ports, scope, &plan.store_id, &shortages, now).await?.any {
                             return Ok(Step::Again("expired holds were freed".to_owned()));
                         }
@@ -461,6 +498,13 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
     Ok(Step::Done)
 }
 
+/// The cart that a plan makes final.
+async fn cart_of_plan(ports: &Ports, scope: &TenantScope, plan: &Plan) -> Result<Cart> {
+    let get = Get { table: Table::Orders, key: scope.cart(&plan.cart_id), consistency: Consistency::Strong };
+    let item = ports.database.get(get).await?;
+    cart_of(item.as_ref().ok_or_else(|| Error::Bug(format!("plan without cart {}", plan.cart_id)))?)
+}
+
 /// Covers what a chunk is short of that stands all the same, while nobody holds the chunk.
 async fn cover_chunk(
     ports: &Ports,
@@ -470,10 +514,7 @@ async fn cover_chunk(
     shortages: &[Shortage],
     now: Timestamp,
 ) -> Result<Step> {
-    let get = Get { table: Table::Orders, key: scope.cart(&plan.cart_id), consistency: Consistency::Strong };
-    let item = ports.database.get(get).await?;
-    let cart =
-        cart_of(item.as_ref().ok_or_else(|| Error::Bug(format!("plan without cart {}", plan.cart_id)))?)?;
+    let cart = cart_of_plan(ports, scope, plan).await?;
     let not_held = [
         Write::Check {
             table: Table::Orders,

@@ -31,8 +31,11 @@ pub struct Shortage {
     pub sku: String,
     /// Wanted.
     pub requested: Quantity,
-    /// There, holds taken off.
+    /// There, holds taken off; but not what the cart holds by itself.
     pub available: Quantity,
+    /// Held by the cart by itself.
+    #[serde(skip)]
+    pub held: Quantity,
     /// Epoch milliseconds at which a hold on it may expire.
     #[serde(skip)]
     pub earliest_expiry: Option<i64>,
@@ -63,6 +66,7 @@ impl Shortage {
             sku: wanted.sku.clone(),
             requested: wanted.sellable,
             available: Quantity::from_thousandths(available).unwrap_or_default(),
+            held: Quantity::ZERO,
             earliest_expiry: old.and_then(|item| item.opt_number("earliest_expiry")),
             lots_due_at: old.and_then(|item| item.opt_number("lots_due_at")),
             found: old.map(|item| Found {
@@ -82,6 +86,7 @@ impl Shortage {
             sku: wanted.sku.clone(),
             requested: wanted.sellable,
             available: Quantity::from_thousandths(available).unwrap_or_default(),
+            held: Quantity::ZERO,
             earliest_expiry: seen.and_then(|seen| seen.earliest_expiry),
             lots_due_at: seen.and_then(|seen| seen.lots_due_at),
             found: seen.map(|seen| Found {
@@ -90,6 +95,19 @@ impl Shortage {
                 unsynced: seen.unsynced,
             }),
         }
+    }
+
+    /// Of a cart that holds so many of it by itself: these are there for it.
+    #[must_use]
+    pub fn beside(self, held: Quantity) -> Self {
+        let found = self.found.map_or(0, |found| found.available);
+        let there = found.saturating_add(held.thousandths()).max(0);
+        Shortage { available: Quantity::from_thousandths(there).unwrap_or_default(), held, ..self }
+    }
+
+    /// How many must be available, beside what the cart holds.
+    pub fn needed(&self) -> Quantity {
+        self.requested.minus(self.held)
     }
 
     /// Whether nobody has told yet how many there are.
@@ -139,7 +157,7 @@ pub async fn free_expired_holds(
         }
         if shortage.earliest_expiry.is_some_and(|at| at <= now.as_millisecond()) {
             let available = shortage.found.map_or(0, |found| found.available);
-            let needed = shortage.requested.thousandths() - available;
+            let needed = shortage.needed().thousandths() - available;
             let freed = free_enough(ports, scope, (location_id, &shortage.sku), needed, now).await?;
             all = FreedHolds { any: all.any | freed.any, left: all.left | freed.left };
         }

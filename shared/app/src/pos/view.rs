@@ -1,12 +1,16 @@
 //! A cart as a client sees it.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use tillstream_contracts::pos::{
-    AdjustmentView, ApprovalReference, CartView, ComponentView, LineView, ModifierView, PaymentView, TaxView,
-    TotalsView,
+    AdjustmentView, ApprovalReference, CartHoldView, CartView, ComponentView, LineView, ModifierView,
+    PaymentView, TaxView, TotalsView,
 };
-use tillstream_domain::cart::{Cart, CartKind, DiscountHead, TaxCharge, UsedApproval};
+use tillstream_domain::cart::{Cart, CartKind, CartState, DiscountHead, TaxCharge, UsedApproval};
 use tillstream_domain::money::Money;
 use tillstream_domain::pricing::{Modifier, Reason};
+use tillstream_domain::quantity::Unit;
 use tillstream_domain::signed_unit_price::SignedUnitPrice;
 
 use crate::error::{Error, Result};
@@ -47,6 +51,7 @@ pub fn cart_view(cart: &Cart, with_lines: bool) -> Result<CartView> {
         customer_id: cart.customer_id.clone(),
         lines,
         line_count: cart.lines.len(),
+        holds: if with_lines { hold_views(cart)? } else { Vec::new() },
         discounts: discount_views(cart, cart.charges.of_cart()),
         taxes: tax_views(cart, cart.charges.taxes_of_cart()),
         payments,
@@ -60,6 +65,24 @@ pub fn cart_view(cart: &Cart, with_lines: bool) -> Result<CartView> {
             .map(|o| o.order_id.clone()),
         approval: cart.approvals.of_whole().map(approval_reference),
     })
+}
+
+/// What it holds, as long as it may become final.
+fn hold_views(cart: &Cart) -> Result<Vec<CartHoldView>> {
+    if cart.holds.is_empty() || cart.state == CartState::Voided {
+        return Ok(Vec::new());
+    }
+    let taken = cart.lines.iter().flat_map(|line| cart.stock_of(line));
+    let units: BTreeMap<&str, Unit> = taken.map(|(sku, _, unit)| (sku, unit)).collect();
+    let view = |sku: &str| {
+        let first_over = cart.holds.of(sku).iter().map(|hold| hold.expires_at).min().unwrap_or_default();
+        Ok(CartHoldView {
+            sku: sku.to_owned(),
+            quantity: cart.holds.named(sku).display(units.get(sku).copied().unwrap_or_default()),
+            expires_at: Timestamp::from_millisecond(first_over).map_err(Error::bug)?,
+        })
+    };
+    cart.holds.skus().map(view).collect()
 }
 
 fn approval_reference(used: &UsedApproval) -> ApprovalReference {

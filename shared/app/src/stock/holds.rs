@@ -154,9 +154,27 @@ impl Hold {
         }
     }
 
+    /// Makes it hold so many until then, if it is as it was read: of a cart that holds more or less by now.
+    pub fn amend(&self, scope: &TenantScope, quantity: Quantity, expires_at: i64) -> Write {
+        let as_read = vec![
+            Condition::Eq("quantity", self.quantity.thousandths().into()),
+            Condition::Eq("expires_at", self.expires_at.into()),
+        ];
+        Write::Update {
+            table: Table::Stock,
+            key: self.key(scope),
+            changes: vec![
+                Change::Set("quantity", quantity.thousandths().into()),
+                Change::Set("expires_at", expires_at.into()),
+                Change::Set("due_at", expires_at.into()),
+            ],
+            condition: Some(Condition::All(as_read)),
+        }
+    }
+
     /// Ends it, or all of it but what is left. Refused where some of it was committed since it was read: that is
     /// not there to be given back or sold again.
-    fn end(&self, scope: &TenantScope, left: Quantity, condition: Condition) -> Write {
+    pub(crate) fn end(&self, scope: &TenantScope, left: Quantity, condition: Condition) -> Write {
         let as_read = Condition::Eq("quantity", self.quantity.thousandths().into());
         let condition = Some(Condition::All(vec![as_read, condition]));
         let (table, key) = (Table::Stock, self.key(scope));

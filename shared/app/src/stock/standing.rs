@@ -107,7 +107,7 @@ pub async fn standing(
 ///
 /// # Errors
 /// As the database, which answers a conflict while any part is in a transaction.
-pub(super) async fn standing_together(
+pub(crate) async fn standing_together(
     database: &dyn Database,
     scope: &TenantScope,
     location_id: &str,

@@ -9,6 +9,7 @@
 
 mod after_sale;
 mod approvals;
+mod cart_holds;
 mod coins_and_counters;
 mod commands;
 mod discounts;

@@ -59,8 +59,8 @@ impl World {
     }
 
     async fn decide(&self, unsynced: UnsyncedStock, at_cart: CartStock) {
-        let settings =
-            TenantSettings { stock: StockPolicies { unsynced, at_cart }, ..TenantSettings::default() };
+        let stock = StockPolicies { unsynced, at_cart, ..StockPolicies::default() };
+        let settings = TenantSettings { stock, ..TenantSettings::default() };
         let item = settings_item(&self.shop.scope, &settings).unwrap();
         self.database.write(Write::Put { table: Table::Catalog, item, condition: None }).await.unwrap();
         self.forget();

@@ -55,7 +55,7 @@ fn rich() -> Value {
         "sale_needs_open_shift": true,
         "offline_uses_above_limit": "refuse",
         "backorders": {"allowed": true, "hold_seconds": 3_600, "locations": {"w-hull": false}},
-        "stock": {"unsynced": "allow", "at_cart": "check"},
+        "stock": {"unsynced": "allow", "at_cart": "hold", "hold_minutes": 45},
     })
 }
 
@@ -80,8 +80,9 @@ async fn what_is_written_is_in_force_and_what_is_left_out_is_as_before() {
     assert!(rules.settings.sale_needs_open_shift && rules.settings.approvals.no_sale);
     assert_eq!(without["offline_uses_above_limit"], json!("allow"));
     assert_eq!(rules.settings.offline_uses_above_limit, OfflineUses::Refuse);
-    assert_eq!(without["stock"], json!({"unsynced": "refuse", "at_cart": "none"}));
-    let policies = StockPolicies { unsynced: UnsyncedStock::Allow, at_cart: CartStock::Check };
+    assert_eq!(without["stock"], json!({"unsynced": "refuse", "at_cart": "none", "hold_minutes": 30}));
+    let policies =
+        StockPolicies { unsynced: UnsyncedStock::Allow, at_cart: CartStock::Hold, hold_minutes: 45 };
     assert_eq!((rules.settings.stock, rules.stock_policies("s-1")), (policies, policies));
     assert!(rules.settings.stored_value.gift_card && rules.settings.stored_value.account);
     assert_eq!(rules.settings.approvals.paid_out.above_amount, Some(5_000));
@@ -140,6 +141,8 @@ async fn every_bound_is_checked_and_told() {
                 "cash_increments": {"CHF": 5, "GBP": 10_001}}}),
             "pricing.cash_increments.GBP",
         ),
+        (json!({"stock": {"hold_minutes": 0}}), "stock.hold_minutes"),
+        (json!({"stock": {"hold_minutes": 1_441}}), "stock.hold_minutes"),
         (json!({"backorders": {"hold_seconds": 59}}), "backorders.hold_seconds"),
         (json!({"backorders": {"hold_seconds": 2_592_001}}), "backorders.hold_seconds"),
         (json!({"backorders": {"locations": {"w/hull": true}}}), "backorders.locations"),

@@ -14,7 +14,7 @@ use tillstream_contracts::counts::{
 };
 use tillstream_contracts::inventory::{ExceptionKind, ExceptionQuery, ReserveRequest, StockException};
 use tillstream_domain::quantity::QuantityInput;
-use tillstream_domain::stock_policies::{CartStock, StockPolicies, UnsyncedStock};
+use tillstream_domain::stock_policies::{StockPolicies, UnsyncedStock};
 use tillstream_domain::tenant_settings::TenantSettings;
 
 use crate::fixture::{Fault, Fixture, SKUS, put, refusal, request};
@@ -27,7 +27,7 @@ const NEW: &str = "s-new";
 
 impl Fixture {
     async fn decide(&self, unsynced: UnsyncedStock) {
-        let stock = StockPolicies { unsynced, at_cart: CartStock::None };
+        let stock = StockPolicies { unsynced, ..StockPolicies::default() };
         let settings = TenantSettings { stock, ..TenantSettings::default() };
         put(&self.memory, Table::Catalog, settings_item(self.scope(), &settings).unwrap()).await;
     }

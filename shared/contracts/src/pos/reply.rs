@@ -1,5 +1,6 @@
 //! What a command answers: its result, and the cart as it is.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::cart::Disposition;
 use tillstream_domain::money::{Currency, Money, UnitPrice};
@@ -135,6 +136,10 @@ pub struct CartView {
     pub lines: Option<Vec<LineView>>,
     /// How many lines there are.
     pub line_count: usize,
+    /// What it holds of its store's stock until it is final, where the store's policy says so; left out in a summary, and
+    /// where it holds nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<CartHoldView>,
     /// What takes something off, and how much over all lines; also what was asked for and takes nothing off.
     pub discounts: Vec<AdjustmentView>,
     /// Taxes over all lines, by rule.
@@ -155,6 +160,20 @@ pub struct CartView {
     /// The approval of a blind return, where one was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalReference>,
+}
+
+/// What a cart holds of one product.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = CartHold)]
+pub struct CartHoldView {
+    /// SKU; of kits those of their components.
+    pub sku: String,
+    /// How many.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+    /// When that is over: from then on others may have it, and the cart takes stock anew.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
 }
 
 /// A line as a client sees it.

@@ -10,6 +10,7 @@ mod course;
 mod effects;
 mod error;
 mod exchange;
+mod holds;
 mod kits;
 pub mod order_status;
 mod payments;
@@ -33,6 +34,7 @@ pub use course::{Course, Parked, Recorded};
 pub use effects::Effects;
 pub use error::CartError;
 pub use exchange::{EXCHANGE, Exchange, ExchangeError, ExchangeMove, Exchanged};
+pub use holds::{CartHold, CartHolds, HOLDS_PER_SKU_MAX};
 pub use kits::Kits;
 pub use payments::{CASH, Payment, PaymentInput, TENDERS};
 pub use returns::{Disposition, OriginalLine, OriginalSale, ReturnLine, Returned, ReturnedLine};
@@ -238,6 +240,8 @@ pub struct Cart {
     pub terms: SaleTerms,
     /// Which of its lines are kits, and what they take from stock.
     pub kits: Kits,
+    /// What it holds of the store's stock until it is final.
+    pub holds: CartHolds,
     /// What of it was approved.
     pub approvals: Approvals,
     /// Numbers handed out to lines, and to payments.

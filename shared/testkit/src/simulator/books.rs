@@ -24,6 +24,8 @@ pub struct Shop {
     pub day_begins: i8,
     /// Its registers.
     pub registers: Vec<String>,
+    /// For how long its carts hold what is added to them, in minutes; `None` where they do not.
+    pub hold_minutes: Option<u32>,
 }
 
 impl Shop {
@@ -558,7 +560,13 @@ mod tests {
 
     #[test]
     fn a_day_begins_when_the_store_says() {
-        let shop = Shop { id: "s".into(), zone: "Asia/Kolkata", day_begins: 4, registers: Vec::new() };
+        let shop = Shop {
+            id: "s".into(),
+            zone: "Asia/Kolkata",
+            day_begins: 4,
+            registers: Vec::new(),
+            hold_minutes: None,
+        };
         // 03:40 there: still the day before, in the hour that began at 03:00.
         let (day, hour) = shop.day_and_hour("2026-03-27T22:10:05Z".parse().unwrap()).unwrap();
         assert_eq!((day.to_string(), hour.to_string()), ("2026-03-27".into(), "2026-03-27T21:30:00Z".into()));

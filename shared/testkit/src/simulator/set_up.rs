@@ -41,12 +41,13 @@ pub fn tenants(chance: &Chance) -> Vec<Tenant> {
 }
 
 fn tenant(chance: &Chance, id: &str) -> Tenant {
-    let shops = (1..=1 + chance.index(2))
+    let mut shops: Vec<Shop> = (1..=1 + chance.index(2))
         .map(|number| Shop {
             id: format!("s-{number}"),
             zone: chance.one_of(&ZONES).copied().unwrap_or("UTC"),
             day_begins: if chance.percent(40) { 4 } else { 0 },
             registers: (1..=1 + chance.index(3)).map(|number| format!("r-{number}")).collect(),
+            hold_minutes: None,
         })
         .collect();
     // Some sell more than one transaction takes.
@@ -68,6 +69,7 @@ fn tenant(chance: &Chance, id: &str) -> Tenant {
     let rules = Rules::drawn(chance, &CATEGORIES);
     let kits = kits(&goods);
     let goods = some_by_lots(goods);
+    draw_holds(&goods, &mut shops);
     Tenant { id: id.to_owned(), shops, goods: goods.into_iter().chain(kits).collect(), rules }
 }
 
@@ -112,6 +114,16 @@ fn some_by_lots(mut goods: Vec<Goods>) -> Vec<Goods> {
         }
     }
     goods
+}
+
+/// Has the carts of some shops hold what is added to them, for moments or for longer than a sale takes. Drawn by chances
+/// of their own, as kits are.
+fn draw_holds(goods: &[Goods], shops: &mut [Shop]) {
+    let prices = goods.iter().fold(1_u64, |sum, goods| sum.rotate_left(11) ^ goods.price.unsigned_abs());
+    let chance = Chance::new(prices);
+    for shop in shops.iter_mut().filter(|_| chance.percent(20)) {
+        shop.hold_minutes = chance.one_of(&[1, 2, 30]).copied();
+    }
 }
 
 /// A price as decimal text.
@@ -168,7 +180,7 @@ pub fn components(goods: &Goods) -> Value {
 
 /// One line of the locations' feed.
 pub fn location_line(shop: &Shop, version: u64, name: &str) -> String {
-    let line = json!({
+    let mut line = json!({
         "id": shop.id,
         "version": version,
         "op": "upsert",
@@ -178,6 +190,9 @@ pub fn location_line(shop: &Shop, version: u64, name: &str) -> String {
             "business_day_start": format!("{:02}:00", shop.day_begins),
         },
     });
+    if let Some(minutes) = shop.hold_minutes {
+        line["data"]["stock"] = json!({ "at_cart": "hold", "hold_minutes": minutes });
+    }
     format!("{line}\n")
 }
 

@@ -1,5 +1,7 @@
 //! Any cart: with lines, payments, charges, approvals, and all that it remembers.
 
+use tillstream_domain::cart::{CartHold, CartHolds};
+
 use super::*;
 
 fn returned_line() -> impl Strategy<Value = ReturnLine> {
@@ -131,7 +133,7 @@ pub(super) fn cart() -> impl Strategy<Value = Cart> {
         of(return_head()),
         of(any_text()),
         of(finalized()),
-        (charges(), terms(), approvals(), course(), vec((any::<u32>(), kit_parts()), 0..4)),
+        (charges(), terms(), approvals(), course(), vec((any::<u32>(), kit_parts()), 0..4), holds()),
     );
     (head, content).prop_map(
         |(
@@ -144,7 +146,7 @@ pub(super) fn cart() -> impl Strategy<Value = Cart> {
                 return_of,
                 void_reason,
                 finalized,
-                (charges, terms, approvals, course, kits),
+                (charges, terms, approvals, course, kits, holds),
             ),
         )| {
             let cart = Cart {
@@ -166,6 +168,7 @@ pub(super) fn cart() -> impl Strategy<Value = Cart> {
                 charges,
                 terms,
                 kits: Kits::default(),
+                holds,
                 approvals,
                 course,
                 numbers_used: NumbersUsed { lines: 7, payments: 3 },
@@ -178,6 +181,19 @@ pub(super) fn cart() -> impl Strategy<Value = Cart> {
             with_kits(cart, kits)
         },
     )
+}
+
+fn holds() -> impl Strategy<Value = CartHolds> {
+    let hold = (any::<u32>(), any::<i64>(), quantity(), any::<i64>());
+    let hold =
+        hold.prop_map(|(part, layout, quantity, expires_at)| CartHold { part, layout, quantity, expires_at });
+    vec((any_text(), vec(hold, 0..3)), 0..4).prop_map(|of_skus| {
+        let mut holds = CartHolds::default();
+        for (sku, of_sku) in of_skus {
+            holds.set(&sku, of_sku);
+        }
+        holds
+    })
 }
 
 fn kit_parts() -> impl Strategy<Value = Vec<KitPart>> {

@@ -179,6 +179,9 @@ impl Cashier {
         self.till.must("create_cart", json!({ "cart_id": cart.id })).await?;
         cart.employee = self.till.employee();
         self.till.add_line(&mut cart, 0).await?;
+        if cart.lines.is_empty() {
+            return self.till.void(&cart).await;
+        }
         let Some((number, worth)) = cart.lines.values().next().map(|line| (line.number, line.worth)) else {
             return Err(Stopped);
         };

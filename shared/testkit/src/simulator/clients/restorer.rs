@@ -105,6 +105,10 @@ async fn ready_to_be_final(line: &Line, tenant: usize, number: u64) -> Result<Op
     till.must("create_cart", json!({ "cart_id": cart.id })).await?;
     cart.employee = till.employee();
     till.add_line(&mut cart, 0).await?;
+    if cart.lines.is_empty() {
+        till.void(&cart).await?;
+        return Ok(None);
+    }
     till.tender(&mut cart).await?;
     till.pay(&mut cart).await?;
     Ok(Some((till, cart)))

@@ -408,6 +408,13 @@ impl Till {
         Some((goods.sku.clone(), quantity))
     }
 
+    /// What more of something may be refused for: of a shop whose carts hold, that others hold it.
+    fn refused_where_carts_hold(&self) -> &'static [&'static str] {
+        let holds = self.shop().is_some_and(|shop| shop.hold_minutes.is_some());
+        if holds { &["insufficient_stock"] } else { &[] }
+    }
+
+    /// Adds a line; none where its shop's carts hold, and others have all there is.
     pub async fn add_line(&mut self, cart: &mut Cart, number: u64) -> Result<(), Stopped> {
         let Some((mut sku, mut quantity)) = self.pick() else { return Err(Stopped) };
         // A long cart has as many products as lines: more than one transaction takes.
@@ -433,7 +440,13 @@ impl Till {
         let at = self.now();
         let tenant = self.caller.scope.tenant_id().to_owned();
         let quiet = self.world().price_quiet(&tenant);
-        let answered = self.must("add_line_item", payload).await?;
+        let answered = match self.command("add_line_item", payload, at).await? {
+            Ok(answered) => answered,
+            Err(refusal) => {
+                self.line.expect_refusal(&refusal, self.refused_where_carts_hold());
+                return Ok(());
+            }
+        };
         let Some(id) = answered.reply.result.line_id.clone() else {
             self.world().fail("a cart is what its commands made of it", "a line without an id");
             return Err(Stopped);
@@ -517,7 +530,14 @@ impl Till {
         let id = format!("l-{number}");
         let sku = cart.lines.get(&number).map(|line| line.sku.clone()).unwrap_or_default();
         let payload = json!({ "cart_id": cart.id, "line_id": id, "quantity": self.quantity(&sku, quantity) });
-        let answered = self.must("update_line_item", payload).await?;
+        let at = self.now();
+        let answered = match self.command("update_line_item", payload, at).await? {
+            Ok(answered) => answered,
+            Err(refusal) => {
+                self.line.expect_refusal(&refusal, self.refused_where_carts_hold());
+                return Ok(());
+            }
+        };
         if let Some(line) = cart.lines.get_mut(&number) {
             *line = line.clone().of_quantity(quantity);
         }

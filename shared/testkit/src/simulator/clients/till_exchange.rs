@@ -36,6 +36,9 @@ pub async fn exchange(till: &mut Till) -> Result<(), Stopped> {
     for number in 0..1 + till.world().chance.below(3) {
         till.add_line(&mut cart, number).await?;
     }
+    if cart.lines.is_empty() {
+        return give_up(till, &back, &cart).await;
+    }
     till.tender(&mut cart).await?;
     let (worth, price) = (back.cart.total(), cart.total());
     let credit = worth.min(price);

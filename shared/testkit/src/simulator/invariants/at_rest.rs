@@ -259,6 +259,13 @@ async fn stock(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) -
             return Err(("an exception is open until somebody resolves it", format!("{item:?}")));
         }
     }
+    let is_held = |item: &&Item| {
+        let is_line = item.opt_text("pk").is_some_and(|pk| pk.contains("#holds"));
+        is_line && item.opt_text("tenant_id") == Some(&tenant.id)
+    };
+    if let Some(line) = world.memory.items(Table::Stock).iter().find(is_held) {
+        return Err(("nothing is held for ever", format!("{line:?}")));
+    }
     for ((of, (store, sku)), shelf) in &books.shelves {
         if *of != tenant.id {
             continue;

@@ -303,8 +303,13 @@ fn ends_with_its_day(world: &World, tenant: &str, location: &str, lot: &Lot) -> 
         (Some(day), Some(until)) => (day, until),
         (day, until) => return day.is_none() && until.is_none(),
     };
-    let warehouse =
-        Shop { id: location.to_owned(), zone: "Europe/London", day_begins: 0, registers: Vec::new() };
+    let warehouse = Shop {
+        id: location.to_owned(),
+        zone: "Europe/London",
+        day_begins: 0,
+        registers: Vec::new(),
+        hold_minutes: None,
+    };
     let mine = world.tenants.iter().filter(|owner| owner.id == tenant);
     let shop = mine.flat_map(|owner| &owner.shops).find(|shop| shop.id == location).unwrap_or(&warehouse);
     let day_at = |millis: i64| {
