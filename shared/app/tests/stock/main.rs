@@ -8,6 +8,7 @@ mod change_feed_tests;
 mod count_sheet_tests;
 mod counter_tests;
 mod ending_tests;
+mod exception_tests;
 mod fixture;
 mod gap_tests;
 mod hot_stock_tests;
