@@ -448,6 +448,7 @@ impl Counters {
             damaged: self.damaged + part.damaged,
             in_transit: self.in_transit + part.in_transit,
             on_order: self.on_order + part.on_order,
+            quarantined: self.quarantined + part.quarantined,
             seq: self.seq + part.seq,
             earliest_expiry: match (self.earliest_expiry, part.earliest_expiry) {
                 (Some(one), Some(other)) => Some(one.min(other)),
