@@ -5,6 +5,7 @@
 mod alert_tests;
 mod backorder_tests;
 mod change_feed_tests;
+mod conservation_tests;
 mod count_sheet_tests;
 mod counter_tests;
 mod ending_tests;
