@@ -21,8 +21,8 @@ use super::super::books::{Books, Order, part, worth};
 use super::super::day_settings::DaySettings;
 use super::super::world::{Tenant, World};
 use super::{
-    approvals, at_hq, catalogue, figures, followed, gift_cards, parked, priced, questions, restored, shifts,
-    transfers,
+    approvals, at_hq, catalogue, differences, figures, followed, gift_cards, parked, priced, questions,
+    restored, shifts, transfers,
 };
 use crate::shop::caller;
 
@@ -97,6 +97,7 @@ async fn all(world: &World) -> Checked {
         followed::check(world, tenant, &caller).await?;
         settings_stand(world, tenant, &caller).await?;
         restored::check(world, &books, tenant).await?;
+        differences::check(world, tenant)?;
         let mine: Vec<&Order> = counted(&books, &tenant.id).collect();
         questions::ask(world, &ports(world), tenant, &caller, &mine).await?;
         rebuilt(world, &books, tenant).await?;

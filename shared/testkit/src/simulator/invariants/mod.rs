@@ -6,6 +6,7 @@ mod at_hq;
 pub mod at_rest;
 mod catalogue;
 mod coins;
+mod differences;
 mod figures;
 mod followed;
 mod gift_cards;
