@@ -88,7 +88,7 @@ pub async fn place(ports: &Ports, caller: &Caller, key: &str, order: PlaceOrder)
             return Err(Refusal::conflict("no_open_shift", detail).into());
         }
     }
-    let placing = Placing { order: &order, recorded: None, asked: None, moves_stock: true };
+    let placing = Placing { order: &order, recorded: None, asked: None };
     run(ports, &context, &order_id, &placing).await
 }
 
@@ -96,12 +96,17 @@ pub async fn place(ports: &Ports, caller: &Caller, key: &str, order: PlaceOrder)
 pub(super) struct Placing<'a> {
     /// It.
     pub order: &'a PlaceOrder,
-    /// For a sale that another system made: what it is called there.
+    /// For a sale that another system made: what it is called there, and whether its goods leave the stock now.
     pub recorded: Option<Recorded>,
     /// And what that asked for it, where it says so.
     pub asked: Option<Money>,
-    /// Whether its goods leave the stock now.
-    pub moves_stock: bool,
+}
+
+impl Placing<'_> {
+    /// Whether its goods left the stock before.
+    fn has_moved_stock(&self) -> bool {
+        self.recorded.as_ref().is_some_and(|recorded| recorded.stock_already_moved == Some(true))
+    }
 }
 
 /// Makes an order final, once.
@@ -217,7 +222,7 @@ pub(super) async fn run(
             marked => marked?,
         }
         cart.course.recorded.clone_from(&placing.recorded);
-        let moves = if placing.moves_stock { cart.stock_moves() } else { Vec::new() };
+        let moves = if placing.has_moved_stock() { Vec::new() } else { cart.stock_moves() };
         let named = (order, known.reservation);
         let reserved = match reserved_writes(ports, context, named, &cart, &moves).await {
             // The reservation was read after the cart: it may have gone to this very order.

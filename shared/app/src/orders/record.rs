@@ -77,13 +77,12 @@ pub async fn record(ports: &Ports, caller: &Caller, key: &str, sale: RecordSale)
         uses_above_limit: true,
         refused_before: None,
     };
-    let recorded = Recorded { register_id: sale.register_id, receipt_reference: sale.receipt_reference };
-    let placing = Placing {
-        order: &order,
-        recorded: Some(recorded),
-        asked: sale.total,
-        moves_stock: !sale.stock_already_moved,
+    let recorded = Recorded {
+        register_id: sale.register_id,
+        receipt_reference: sale.receipt_reference,
+        stock_already_moved: Some(sale.stock_already_moved),
     };
+    let placing = Placing { order: &order, recorded: Some(recorded), asked: sale.total };
     run(ports, &context, &order_id, &placing).await
 }
 

@@ -1,18 +1,24 @@
-//! The proof that counters are the sum of movements.
+//! The proof that counters are the sum of movements. It goes on where the keeper proved a ledger last, and reads so
+//! many rows at most: what lies behind them is proved by the time somebody asks again.
 
 use tillstream_contracts::inventory::{Conservation, LedgerRange};
 
-use crate::database::{Consistency, Get, Query, Table};
+use crate::database::{Consistency, Get, Item, Query, Table};
 use crate::error::{Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Delta};
 use crate::stock::layout::LAYOUT_WHOLE;
-use crate::stock::ledger::{LedgerRow, rows};
+use crate::stock::ledger::LedgerRow;
+use crate::stock::ledger_checkpoint::{Checkpoint, rows_from};
 use crate::stock::lots::prove as prove_lots;
 use crate::stock::movements::{shown_counters, shown_delta};
 use crate::stock::references::{check_location_id, check_sku_form};
 use crate::tenancy::{Caller, TenantScope};
+
+/// Rows that one answer reads: half a second's. The keeper leaves no more than some hundreds behind the place that it
+/// proved last, but for stock that moves faster than it comes round.
+const ROWS_MAX: usize = 10_000;
 
 /// What adding up a ledger came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,11 +33,29 @@ pub struct Summed {
     pub holds: bool,
     /// Closed gaps.
     pub ranges: Vec<(i64, i64)>,
+    /// How many older ones there are.
+    pub ranges_left_out: u32,
+    /// The movement up to which it was proved before; 0 where all of it was read.
+    pub proved_before: i64,
+    /// Rows read.
+    pub rows: usize,
 }
 
 impl Summed {
-    fn new() -> Self {
-        Summed { holds: true, ..Summed::default() }
+    fn from(checkpoint: Option<&Checkpoint>) -> Self {
+        let Some(checkpoint) = checkpoint else {
+            return Summed { holds: true, ..Summed::default() };
+        };
+        Summed {
+            seq_reached: checkpoint.seq,
+            sums: checkpoint.sums,
+            after: checkpoint.counters(),
+            holds: true,
+            ranges: checkpoint.ranges.kept.clone(),
+            ranges_left_out: checkpoint.ranges.left_out,
+            proved_before: checkpoint.seq,
+            rows: 0,
+        }
     }
 
     /// Adds the next row in order of the ledger. Answers whether it followed.
@@ -58,28 +82,50 @@ fn follows(sums: &Delta, counters: &Counters) -> bool {
         && counters.available == counters.on_hand - counters.reserved - counters.safety_stock
 }
 
-/// Adds up the ledger of one part, up to the movement that `stock`, its counters, was read at. Part 0 is also
-/// the whole.
+/// A checkpoint from which the ledger of a part leads to `stock`: one beyond it is of a later state.
+fn checkpoint_before(item: Option<&Item>, stock: &Counters) -> Result<Option<Checkpoint>> {
+    let checkpoint = item.map(Checkpoint::of).transpose()?.flatten();
+    Ok(checkpoint.filter(|checkpoint| checkpoint.seq <= stock.seq))
+}
+
+/// Adds up the ledger of one part, up to the movement that `stock`, its counters, was read at, as far as one answer
+/// reads. Part 0 is also the whole.
 ///
 /// # Errors
 /// As the database.
 pub async fn sum_ledger(
     ports: &Ports,
     scope: &TenantScope,
-    (location_id, sku, part): (&str, &str, u32),
+    name: (&str, &str, u32),
     stock: &Counters,
 ) -> Result<Summed> {
-    let mut summed = Summed::new();
+    let item = ports.database.get(Checkpoint::get(scope, name)).await?;
+    let checkpoint = checkpoint_before(item.as_ref(), stock)?;
+    sum_from(ports, scope, name, stock, checkpoint.as_ref(), ROWS_MAX).await
+}
+
+/// The same on from a checkpoint, of at most `rows_max` rows.
+async fn sum_from(
+    ports: &Ports,
+    scope: &TenantScope,
+    (location_id, sku, part): (&str, &str, u32),
+    stock: &Counters,
+    checkpoint: Option<&Checkpoint>,
+    rows_max: usize,
+) -> Result<Summed> {
+    let mut summed = Summed::from(checkpoint);
     let ledger = scope.ledger_of_part(location_id, sku, part);
-    let mut query = Query { range: rows(), ..Query::partition(Table::Ledger, ledger) };
+    let range = rows_from(scope, (location_id, sku, part), summed.seq_reached)?;
+    let mut query = Query { range, ..Query::partition(Table::Ledger, ledger) };
     'pages: loop {
         let page = ports.database.query(query.clone()).await?;
         for item in &page.items {
             let row = LedgerRow::of(item)?;
             // Rows after it belong to a later state than the one that is compared.
-            if row.seq > stock.seq || !summed.add(&row) {
+            if summed.rows >= rows_max || row.seq > stock.seq || !summed.add(&row) {
                 break 'pages;
             }
+            summed.rows += 1;
         }
         match page.next {
             Some(next) => query.start = Some(next),
@@ -139,7 +185,8 @@ pub(super) async fn parts_ever(
 }
 
 /// `GET /v1/inventory/conservation`. Each part has a ledger of its own, and each is proved; numbers of
-/// movements are those of the version, which counts over all parts.
+/// movements are those of the version, which counts over all parts. Where more movements lie behind the checkpoints than
+/// one answer reads, it says how far it came.
 ///
 /// # Errors
 /// 403 `store_out_of_reach`; 404 `stock_not_found`; 422 for malformed names.
@@ -151,11 +198,24 @@ pub async fn prove(ports: &Ports, caller: &Caller, location_id: &str, sku: &str)
     let unit = parts.first().and_then(|first| first.unit);
     let (mut holds, mut missing) = (true, 0);
     let (mut sums, mut after, mut ranges) = (Delta::default(), Counters::default(), Vec::new());
-    let mut version = 0;
-    for (part, stock) in (0_u32..).zip(&parts) {
-        let summed = sum_ledger(ports, &caller.scope, (location_id, sku, part), stock).await?;
+    let (mut version, mut not_proved_before, mut left_out) = (0, 0, 0_u32);
+    let scope = &caller.scope;
+    let gets = (0_u32..).zip(&parts).map(|(part, _)| Checkpoint::get(scope, (location_id, sku, part)));
+    let items = ports.database.get_many(gets.collect()).await?;
+    let checkpoints = parts
+        .iter()
+        .zip(&items)
+        .map(|(stock, item)| checkpoint_before(item.as_ref(), stock))
+        .collect::<Result<Vec<_>>>()?;
+    let mut rows_left = ROWS_MAX;
+    for (part, (stock, checkpoint)) in (0_u32..).zip(parts.iter().zip(&checkpoints)) {
+        let name = (location_id, sku, part);
+        let summed = sum_from(ports, scope, name, stock, checkpoint.as_ref(), rows_left).await?;
+        rows_left = rows_left.saturating_sub(summed.rows);
         holds &= summed.holds;
         missing += stock.seq - summed.seq_reached;
+        not_proved_before += stock.seq - summed.proved_before;
+        left_out = left_out.saturating_add(summed.ranges_left_out);
         sums += summed.sums;
         after.safety_stock += summed.after.safety_stock;
         after = after.with_part(&summed.after);
@@ -170,6 +230,7 @@ pub async fn prove(ports: &Ports, caller: &Caller, location_id: &str, sku: &str)
             version += stock.version();
         }
     }
+    let of_whole = checkpoints.first().and_then(Option::as_ref);
     Ok(Conservation {
         location_id: location_id.to_owned(),
         sku: sku.to_owned(),
@@ -179,6 +240,8 @@ pub async fn prove(ports: &Ports, caller: &Caller, location_id: &str, sku: &str)
         sums: shown_delta(&sums, unit),
         counters: shown_counters(&after, unit),
         ranges,
-        lots: prove_lots(ports, &caller.scope, location_id, sku).await?,
+        ranges_left_out: (left_out > 0).then_some(left_out),
+        proved_before: checkpoints.iter().any(Option::is_some).then_some(version - not_proved_before),
+        lots: prove_lots(ports, scope, (location_id, sku), of_whole, ROWS_MAX).await?,
     })
 }

@@ -1,7 +1,7 @@
 //! Exceptions: tasks for people, where the books and the shop disagree. One is opened
 //! - where a count, a raised safety stock, or a lot that was recalled or is past its day left less than is promised
 //!   (`below_promised`, one per stock item);
-//!   a later count or feed line that finds enough closes it by itself;
+//!   a later count or feed line that finds enough resolves it by itself, if nobody has;
 //! - where a register that was cut off sold more than there was (`oversold_offline`, one per order and SKU);
 //! - where goods were sold or held before anybody told their stock, as policies allow it (`unsynced_stock`, one per
 //!   order or reservation and SKU);
@@ -15,6 +15,7 @@
 //! to be looked into.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tillstream_contracts::inventory::{
     DifferenceCause, ExceptionKind, ExceptionQuery, ExceptionResolution, ExceptionStatus,
     ResolveExceptionRequest, StockDifference, StockException, StockExceptionPage,
@@ -24,7 +25,9 @@ use tillstream_domain::money::{Currency, Money};
 use tillstream_domain::quantity::{QuantityInput, Unit};
 
 use crate::cursor::{PagedQuery, limit};
-use crate::database::{Change, Condition, Consistency, DatabaseError, Get, Index, Item, Table, Write};
+use crate::database::{
+    Change, Condition, Consistency, Database, DatabaseError, Get, Index, Item, Table, Write,
+};
 use crate::error::{Error, Refusal, Result};
 use crate::fields::{TEXT_CHARS_MAX, text};
 use crate::ports::Ports;
@@ -45,6 +48,49 @@ const COUPON: &str = "coupon_code";
 const PROMOTION: &str = "promotion_id";
 /// Kind of the exception of a sale whose register asked another total.
 const TOTAL_DIFFERS: &str = "total_differs";
+/// Attribute of an exception that opened anew: the keys by which it was resolved before.
+pub(super) const KEYS_USED: &str = "resolved_with";
+/// Keys of so many resolutions are known again.
+const KEYS_USED_MAX: usize = 20;
+/// Who resolves an exception that nobody has to look at any more.
+const BY_ITSELF: &str = "system";
+/// Why it does.
+const ENOUGH_FOUND: &str = "enough was found";
+/// What says how an exception was settled.
+const RESOLUTION: [&str; 7] = [
+    "resolved_reason",
+    "resolved_note",
+    "resolved_by",
+    "resolved_at",
+    "resolve_key",
+    "resolve_fingerprint",
+    "resolve_request",
+];
+
+/// A key by which an exception was resolved, before it opened anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct UsedKey {
+    key: String,
+    fingerprint: String,
+}
+
+fn keys_used(item: &Item) -> Result<Vec<UsedKey>> {
+    item.opt_text(KEYS_USED).map_or_else(|| Ok(Vec::new()), |_| item.json(KEYS_USED))
+}
+
+/// What is to stand in [`KEYS_USED`] of an exception that opens anew, or is resolved anew: a key that resolved it
+/// once must never resolve what came after. `None`: what stands there stays.
+///
+/// # Errors
+/// A bug if the item is malformed.
+pub(super) fn keys_used_from_now(item: &Item) -> Result<Option<String>> {
+    let by = (item.opt_text("resolve_key"), item.opt_text("resolve_fingerprint"));
+    let (Some(key), Some(fingerprint)) = by else { return Ok(None) };
+    let mut used = keys_used(item)?;
+    used.push(UsedKey { key: key.to_owned(), fingerprint: fingerprint.to_owned() });
+    let kept = used.get(used.len().saturating_sub(KEYS_USED_MAX)..).unwrap_or_default();
+    serde_json::to_string(kept).map(Some).map_err(Error::bug)
+}
 
 /// Goods that were taken and were not there.
 #[derive(Debug, Clone, Copy)]
@@ -135,8 +181,13 @@ fn opened(
         Change::Set("location_id", location_id.into()),
         Change::SetIfAbsent("opened_at", now.as_millisecond().into()),
         Change::Set("location_pk", scope.stock_exceptions(location_id, "open").value().into()),
-        Change::SetIfAbsent("location_sk", format!("{:015}#{id}", now.as_millisecond().max(0)).into()),
+        Change::SetIfAbsent("location_sk", listed_at(id, now).into()),
     ]
+}
+
+/// Where an exception stands among those of its location that was opened so.
+fn listed_at(id: &str, now: Timestamp) -> String {
+    format!("{:015}#{id}", now.as_millisecond().max(0))
 }
 
 /// Of which goods it is.
@@ -202,8 +253,38 @@ pub fn total_differs_write(scope: &TenantScope, sale: &TotalDiffers<'_>) -> Writ
     Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition: None }
 }
 
+/// The read of the exception of a stock item of which less is there than is promised, for [`exception_write`].
+pub fn below_promised_get(scope: &TenantScope, (location_id, sku): (&str, &str)) -> Get {
+    let key = scope.stock_exception(&below_promised_id(location_id, sku));
+    Get { table: Table::Stock, key, consistency: Consistency::Strong }
+}
+
+/// The same, read.
+///
+/// # Errors
+/// As the database.
+pub async fn below_promised(
+    database: &dyn Database,
+    scope: &TenantScope,
+    what: (&str, &str),
+) -> Result<Option<Item>> {
+    Ok(database.get(below_promised_get(scope, what)).await?)
+}
+
+/// Whether an exception, as it was read, is to be settled still.
+pub fn is_standing_open(standing: Option<&Item>) -> bool {
+    standing.and_then(|item| item.opt_text("state")) == Some("open")
+}
+
 /// What a count or feed line that leaves `available` at this has to write beside the stock item, in its
-/// own transaction: the exception opens, or closes if there was one.
+/// own transaction, over the exception as it is `standing`: it opens, or opens anew, or is resolved if it is open
+/// still. What somebody resolved stays as it is, for who asks why. `None`: nothing, and so most counts pay nothing
+/// for it.
+///
+/// A failed condition of the write is a lost race: the exception is not as it was read.
+///
+/// # Errors
+/// A bug if what stands is malformed.
 pub fn exception_write(
     scope: &TenantScope,
     (location_id, sku): (&str, &str),
@@ -211,20 +292,51 @@ pub fn exception_write(
     available: i64,
     reference: &str,
     now: Timestamp,
-) -> Write {
+    standing: Option<&Item>,
+) -> Result<Option<Write>> {
     let id = below_promised_id(location_id, sku);
     let key = scope.stock_exception(&id);
+    let millis = now.as_millisecond();
     if available >= 0 {
-        return Write::Delete { table: Table::Stock, key, condition: None };
+        if !is_standing_open(standing) {
+            return Ok(None);
+        }
+        let resolved = scope.stock_exceptions(location_id, "resolved");
+        let changes = vec![
+            Change::Set("state", "resolved".into()),
+            Change::Set("location_pk", resolved.value().into()),
+            Change::Set("resolved_reason", ENOUGH_FOUND.into()),
+            Change::Set("resolved_note", format!("found by {reference}").into()),
+            Change::Set("resolved_by", BY_ITSELF.into()),
+            Change::Set("resolved_at", millis.into()),
+        ];
+        let condition = Some(Condition::Eq("state", "open".into()));
+        return Ok(Some(Write::Update { table: Table::Stock, key, changes, condition }));
     }
     let mut changes = opened(scope, &id, "below_promised", location_id, now);
+    let condition = match standing {
+        None => Condition::NotExists,
+        Some(_) if is_standing_open(standing) => Condition::Eq("state", "open".into()),
+        Some(item) => {
+            // It is another one than that which was resolved: nothing of that is told of it.
+            changes.retain(|change| !matches!(change, Change::SetIfAbsent(..)));
+            changes.push(Change::Set("opened_at", millis.into()));
+            changes.push(Change::Set("location_sk", listed_at(&id, now).into()));
+            changes.extend(RESOLUTION.map(Change::Remove));
+            changes.extend(keys_used_from_now(item)?.map(|used| Change::Set(KEYS_USED, used.into())));
+            Condition::All(vec![
+                Condition::Eq("state", item.text("state")?.into()),
+                Condition::Eq("resolved_at", item.number("resolved_at")?.into()),
+            ])
+        }
+    };
     changes.extend(of_goods(sku, unit));
     changes.extend([
         Change::Set("quantity", (-available).into()),
         Change::Set("reference", reference.into()),
-        Change::Set("occurred_at", now.as_millisecond().into()),
+        Change::Set("occurred_at", millis.into()),
     ]);
-    Write::Update { table: Table::Stock, key, changes, condition: None }
+    Ok(Some(Write::Update { table: Table::Stock, key, changes, condition: Some(condition) }))
 }
 
 fn kind_of(item: &Item) -> Result<ExceptionKind> {
@@ -358,6 +470,13 @@ pub async fn list(ports: &Ports, caller: &Caller, query: &ExceptionQuery) -> Res
     Ok(StockExceptionPage { items, next_cursor: page.next_cursor })
 }
 
+/// 409: what a key resolved is there again.
+fn reopened() -> Error {
+    let detail = "this request resolved the exception, which opened again since; look at it as it is now, and resolve \
+                  that with a new idempotency key";
+    Refusal::conflict("exception_reopened", detail).into()
+}
+
 /// What resolving answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
@@ -368,11 +487,11 @@ pub struct Resolved {
 }
 
 /// `POST /v1/inventory/exceptions/{id}/resolve`: says how an exception was settled, once. It moves no stock:
-/// a count does. The exception itself remembers the idempotency key.
+/// a count does. The exception itself remembers the idempotency key, also once it opened anew.
 ///
 /// # Errors
-/// 403 `store_out_of_reach`; 404 `exception_not_found`; 409 `exception_resolved`; 422 `reason_invalid`,
-/// `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`.
+/// 403 `store_out_of_reach`; 404 `exception_not_found`; 409 `exception_resolved`, `exception_reopened` where this very
+/// request resolved it and it opened again since; 422 `reason_invalid`, `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`.
 pub async fn resolve(
     ports: &Ports,
     caller: &Caller,
@@ -403,9 +522,15 @@ pub async fn resolve(
         let is_known = |item: &Item| item.opt_text("state") != Some("suspected");
         let item = item.filter(is_known).ok_or_else(missing)?;
         caller.require_store(item.text("location_id")?)?;
+        if let Some(used) = keys_used(&item)?.iter().find(|used| used.key == own) {
+            return Err(if used.fingerprint == fingerprint { reopened() } else { key_reused() });
+        }
         if item.opt_text("resolve_key") == Some(own.as_str()) {
             if item.text("resolve_fingerprint")? != fingerprint {
                 return Err(key_reused());
+            }
+            if is_open(&item)? {
+                return Err(reopened());
             }
             // Our own write, whose answer was lost, is not a replay.
             let replayed = item.number("resolve_request")? != number;
@@ -431,6 +556,7 @@ pub async fn resolve(
             Change::Set("resolve_fingerprint", fingerprint.as_str().into()),
             Change::Set("resolve_request", number.into()),
         ];
+        changes.extend(keys_used_from_now(&item)?.map(|used| Change::Set(KEYS_USED, used.into())));
         if item.opt_number("noted").is_some() {
             // Whoever compares it meanwhile finds it changed.
             changes.extend([Change::Add("noted", 1), Change::Remove("due_pk"), Change::Remove("due_at")]);

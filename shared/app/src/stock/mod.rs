@@ -16,6 +16,7 @@ mod kit_levels;
 pub mod kits;
 pub mod layout;
 pub mod ledger;
+mod ledger_checkpoint;
 pub mod ledger_gaps;
 mod line_layouts;
 pub mod listing;

@@ -11,7 +11,7 @@ use crate::fields::text;
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Delta, Movement, shown, stock_update, unit_change};
-use crate::stock::exceptions::exception_write;
+use crate::stock::exceptions::{below_promised, exception_write};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::listing::StockName;
 use crate::stock::lots::{LotStock, Named, Said, Taking, named};
@@ -125,7 +125,9 @@ pub async fn restock(
         let (restocked, mut writes) = match named {
             None => {
                 let found = standing(ports.database.as_ref(), scope, location_id, sku, LAYOUT_WHOLE).await?;
-                restock.writes(caller, found.map(|found| found.total()))
+                let seen = found.map(|found| found.total());
+                let exception = restock.exception(ports, caller, seen).await?;
+                restock.writes(caller, seen, exception.as_ref())?
             }
             Some(named) => {
                 let item = ports.database.get(strong(scope.stock(location_id, sku))).await?;
@@ -135,7 +137,8 @@ pub async fn restock(
                     attempts.at_once("the stock was split")?;
                     continue;
                 }
-                restock.writes_of_lot(caller, &stock, &named)?
+                let exception = restock.exception(ports, caller, stock.counters).await?;
+                restock.writes_of_lot(caller, (&stock, exception.as_ref()), &named)?
             }
         };
         let record = Item::new(&record_key)
@@ -172,9 +175,28 @@ struct Restock<'a> {
 }
 
 impl Restock<'_> {
+    /// The exception that it may settle, where more was promised than was `seen`. Else nothing is read.
+    async fn exception(
+        &self,
+        ports: &Ports,
+        caller: &Caller,
+        seen: Option<Counters>,
+    ) -> Result<Option<Item>> {
+        if seen.is_none_or(|seen| seen.available >= 0) {
+            return Ok(None);
+        }
+        let what = (self.request.location_id.as_str(), self.request.sku.as_str());
+        below_promised(ports.database.as_ref(), &caller.scope, what).await
+    }
+
     /// What it leaves, and how it is written to what was `seen`. Of stock that is whole the answer says exactly what
     /// it left, so that holds on its `seq`; stock that is split is busy, and what comes in goes to its first part.
-    fn writes(&self, caller: &Caller, seen: Option<Counters>) -> (Restocked, Vec<Write>) {
+    fn writes(
+        &self,
+        caller: &Caller,
+        seen: Option<Counters>,
+        exception: Option<&Item>,
+    ) -> Result<(Restocked, Vec<Write>)> {
         let (location_id, sku) = (self.request.location_id.as_str(), self.request.sku.as_str());
         let scope = &caller.scope;
         let as_seen = match seen {
@@ -188,14 +210,19 @@ impl Restock<'_> {
         let delta = Delta::restock(self.quantity);
         let changes = vec![unit_change(self.unit)];
         let mut writes = vec![stock_update(scope, location_id, sku, delta, &self.movement, as_seen, changes)];
-        let (restocked, exception) = self.left(caller, seen, delta);
+        let (restocked, exception) = self.left(caller, (seen, exception), delta)?;
         // Parts of split stock are never below zero.
         writes.extend(exception.filter(|_| is_exact));
-        (restocked, writes)
+        Ok((restocked, writes))
     }
 
     /// What it leaves of what was `seen`, and what becomes of its exception where more was promised than there was.
-    fn left(&self, caller: &Caller, seen: Option<Counters>, delta: Delta) -> (Restocked, Option<Write>) {
+    fn left(
+        &self,
+        caller: &Caller,
+        (seen, exception): (Option<Counters>, Option<&Item>),
+        delta: Delta,
+    ) -> Result<(Restocked, Option<Write>)> {
         let (location_id, sku) = (self.request.location_id.as_str(), self.request.sku.as_str());
         let before = seen.unwrap_or_default();
         let after = Counters {
@@ -206,11 +233,13 @@ impl Restock<'_> {
             unit: Some(self.unit),
             ..before
         };
-        let exception = (before.available < 0).then(|| {
-            let (what, unit) = ((location_id, sku), Some(self.unit));
+        let exception = if before.available < 0 {
+            let (what, available) = ((location_id, sku), after.available);
             let reference = self.movement.reference.as_str();
-            exception_write(&caller.scope, what, unit, after.available, reference, self.now)
-        });
+            exception_write(&caller.scope, what, Some(self.unit), available, reference, self.now, exception)?
+        } else {
+            None
+        };
         let restocked = Restocked {
             stock: level(location_id, sku, &after),
             change: shown(delta.on_hand, Some(self.unit)),
@@ -218,14 +247,14 @@ impl Restock<'_> {
             supplier_id: self.request.supplier_id.clone(),
             reference: self.request.reference.clone(),
         };
-        (restocked, exception)
+        Ok((restocked, exception))
     }
 
     /// The same where it is of a lot.
     fn writes_of_lot(
         &self,
         caller: &Caller,
-        stock: &LotStock,
+        (stock, exception): (&LotStock, Option<&Item>),
         named: &Named,
     ) -> Result<(Restocked, Vec<Write>)> {
         let scope = &caller.scope;
@@ -237,7 +266,7 @@ impl Restock<'_> {
         let (what, how) = ((&book, Delta::default()), (&self.movement, Taking::Available));
         let unit = Some(self.unit);
         let write = stock.write(scope, &name, what, how, unit, as_seen.into_iter().collect())?;
-        let (restocked, exception) = self.left(caller, stock.counters, stock.delta_to(&book));
+        let (restocked, exception) = self.left(caller, (stock.counters, exception), stock.delta_to(&book))?;
         let mut writes = vec![write];
         writes.extend(exception);
         writes.extend(named.writes(scope, &stock.book));

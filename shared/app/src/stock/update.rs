@@ -13,7 +13,7 @@ use crate::stock::attempts::Attempts;
 use crate::stock::counters::{
     Counters, Delta, Movement, StockTarget, shown, stock_set, stock_update, unit_change,
 };
-use crate::stock::exceptions::exception_write;
+use crate::stock::exceptions::{below_promised_get, exception_write};
 use crate::stock::expiry::free_enough;
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::listing::StockName;
@@ -123,15 +123,18 @@ pub async fn update(
     let mut nothing_expired = false;
     let mut attempts = Attempts::new(ports.environment.as_ref());
     loop {
-        let mut read = ports
-            .database
-            .get_many(vec![strong(record_key.clone()), strong(scope.stock(location_id, sku))])
-            .await?
-            .into_iter();
+        // Its exception is read beside it: that costs less than a write that mostly would find none.
+        let gets = vec![
+            strong(record_key.clone()),
+            strong(scope.stock(location_id, sku)),
+            below_promised_get(scope, (location_id, sku)),
+        ];
+        let mut read = ports.database.get_many(gets).await?.into_iter();
         if let Some(record) = read.next().flatten() {
             return answer_again(&record, &fingerprint, number);
         }
         let stock = LotStock::of(read.next().flatten().as_ref())?;
+        let exception = read.next().flatten();
         let seen = stock.counters;
         if seen.is_some_and(|stock| stock.layout != LAYOUT_WHOLE) {
             // The answer tells what the update left of the whole. Versions go on over a merge.
@@ -178,8 +181,10 @@ pub async fn update(
             return Err(insufficient_stock(ports, caller, &[shortage]).await?.into());
         }
         let (updated, mut writes) = match &of_lot {
-            None => update.writes(caller, seen),
-            Some(OfLot { named, book: Some(book) }) => update.writes_of_lot(caller, &stock, named, book)?,
+            None => update.writes(caller, seen, exception.as_ref())?,
+            Some(OfLot { named, book: Some(book) }) => {
+                update.writes_of_lot(caller, (&stock, exception.as_ref()), named, book)?
+            }
             Some(OfLot { named, book: None }) => {
                 return Err(named.short(Quantity::of_counter(-quantity.thousandths()), &stock.book));
             }
@@ -251,8 +256,13 @@ impl<'a> Update<'a> {
         })
     }
 
-    /// What it leaves, and how it is written over what was `seen`.
-    fn writes(&self, caller: &Caller, seen: Option<Counters>) -> (StockUpdated, Vec<Write>) {
+    /// What it leaves, and how it is written over what was `seen`, and over its exception.
+    fn writes(
+        &self,
+        caller: &Caller,
+        seen: Option<Counters>,
+        exception: Option<&Item>,
+    ) -> Result<(StockUpdated, Vec<Write>)> {
         let (location_id, sku) = (self.request.location_id.as_str(), self.request.sku.as_str());
         let scope = &caller.scope;
         let (write, delta) = match self.request.kind {
@@ -273,12 +283,18 @@ impl<'a> Update<'a> {
                 (write, delta)
             }
         };
-        let (updated, exception) = self.left(caller, seen, delta);
-        (updated, vec![write, exception])
+        let (updated, exception) = self.left(caller, (seen, exception), delta)?;
+        Ok((updated, std::iter::once(write).chain(exception).collect()))
     }
 
-    /// What it leaves of what was `seen`, and that somebody is to look where that is too little.
-    fn left(&self, caller: &Caller, seen: Option<Counters>, delta: Delta) -> (StockUpdated, Write) {
+    /// What it leaves of what was `seen`, and that somebody is to look where that is too little, or need not look any
+    /// more.
+    fn left(
+        &self,
+        caller: &Caller,
+        (seen, exception): (Option<Counters>, Option<&Item>),
+        delta: Delta,
+    ) -> Result<(StockUpdated, Option<Write>)> {
         let (location_id, sku) = (self.request.location_id.as_str(), self.request.sku.as_str());
         let before = seen.unwrap_or_default();
         let after = Counters {
@@ -291,13 +307,15 @@ impl<'a> Update<'a> {
         };
         let (what, unit) = ((location_id, sku), Some(self.unit));
         let reference = &self.movement.reference;
-        let exception = exception_write(&caller.scope, what, unit, after.available, reference, self.now);
+        let available = after.available;
+        let exception =
+            exception_write(&caller.scope, what, unit, available, reference, self.now, exception)?;
         let updated = StockUpdated {
             stock: level(location_id, sku, &after),
             change: shown(delta.on_hand, unit),
             exception_opened: after.available < 0 && delta.available() < 0,
         };
-        (updated, exception)
+        Ok((updated, exception))
     }
 
     /// The lots as an update of one of them leaves them.
@@ -314,7 +332,7 @@ impl<'a> Update<'a> {
     fn writes_of_lot(
         &self,
         caller: &Caller,
-        stock: &LotStock,
+        (stock, exception): (&LotStock, Option<&Item>),
         named: &Named,
         book: &LotBook,
     ) -> Result<(StockUpdated, Vec<Write>)> {
@@ -329,8 +347,9 @@ impl<'a> Update<'a> {
         let (what, how) = ((book, Delta::default()), (self.movement, taking));
         let unit = Some(self.unit);
         let write = stock.write(scope, &name, what, how, unit, as_seen.into_iter().collect())?;
-        let (updated, exception) = self.left(caller, stock.counters, stock.delta_to(book));
-        let mut writes = vec![write, exception];
+        let (updated, exception) = self.left(caller, (stock.counters, exception), stock.delta_to(book))?;
+        let mut writes = vec![write];
+        writes.extend(exception);
         writes.extend(named.writes(scope, &stock.book));
         Ok((updated, writes))
     }

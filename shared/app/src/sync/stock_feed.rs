@@ -13,7 +13,7 @@ use crate::catalog::kits::sku_is_a_kit;
 use crate::database::{Change, Item, Key, Table, Write};
 use crate::error::{Error, Result};
 use crate::stock::counters::{Counters, Movement, StockTarget, stock_set};
-use crate::stock::exceptions::exception_write;
+use crate::stock::exceptions::{below_promised, exception_write};
 use crate::stock::layout::{LAYOUT_WHOLE, layout_of};
 use crate::stock::split::make_whole;
 use crate::tenancy::TenantScope;
@@ -161,7 +161,7 @@ pub(super) async fn apply(feed: Feed<'_>, lines: &[Line]) -> Result<Vec<LineOutc
 /// Sets what is on hand as one conditional change: the movement is the difference to what was read, and
 /// holds only if nothing moved since (`seq`), so that a sale in between is never overwritten unseen. Where
 /// that leaves less than is promised, an exception opens in the same transaction.
-fn stock_writes(feed: Feed<'_>, target: &Target<'_>, old: Option<&Item>) -> Result<Vec<Write>> {
+async fn stock_writes(feed: Feed<'_>, target: &Target<'_>, old: Option<&Item>) -> Result<Vec<Write>> {
     let scope = &feed.caller.scope;
     let seen = old.map(Counters::of).transpose()?;
     let movement = Movement {
@@ -184,9 +184,12 @@ fn stock_writes(feed: Feed<'_>, target: &Target<'_>, old: Option<&Item>) -> Resu
     let before = seen.unwrap_or_default();
     let after = target.on_hand - before.reserved - target.safety_stock.unwrap_or(before.safety_stock);
     let mut writes = vec![write];
-    // Nearly every line neither opens nor closes one, and then pays for no second write.
+    // Nearly every line neither opens nor closes one, and then pays for no further read, nor write.
     if before.available < 0 || after < 0 {
-        writes.push(exception_write(scope, (location_id, sku), target.unit, after, target.line_id, feed.now));
+        let what = (location_id, sku);
+        let standing = below_promised(feed.ports.database.as_ref(), scope, what).await?;
+        let (line_id, now) = (target.line_id, feed.now);
+        writes.extend(exception_write(scope, what, target.unit, after, line_id, now, standing.as_ref())?);
     }
     Ok(writes)
 }
@@ -209,7 +212,7 @@ async fn apply_one(
             make_whole(feed.ports, &feed.caller.scope, target.location_id, target.sku).await?;
             continue;
         }
-        match attempt(feed.ports, stock_writes(feed, target, old.as_ref())?).await? {
+        match attempt(feed.ports, stock_writes(feed, target, old.as_ref()).await?).await? {
             Attempt::Done => return Ok(LineOutcome::Applied),
             Attempt::Unknown => unknown = true,
             Attempt::Failed { .. } | Attempt::Busy => {}

@@ -118,8 +118,10 @@ async fn so_many_exceptions_are_told_as_are_asked_for() {
     let now = fixture.movement().at;
     let write = async |sku: &str, available| {
         let what = (SHOP, sku);
-        let write = exceptions::exception_write(fixture.scope(), what, None, available, "count", now);
-        fixture.memory.write(write).await.unwrap();
+        let standing = exceptions::below_promised(&*fixture.memory, fixture.scope(), what).await.unwrap();
+        let (scope, standing) = (fixture.scope(), standing.as_ref());
+        let write = exceptions::exception_write(scope, what, None, available, "count", now, standing);
+        fixture.memory.write(write.unwrap().unwrap()).await.unwrap();
     };
     for sku in SKUS {
         write(sku, -1).await;

@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod commits;
+mod long_ledger;
 mod random_days;
 mod recalls;
 

@@ -5,9 +5,11 @@
 mod alert_tests;
 mod backorder_tests;
 mod change_feed_tests;
+mod conservation_tests;
 mod count_sheet_tests;
 mod counter_tests;
 mod ending_tests;
+mod exception_tests;
 mod fixture;
 mod gap_tests;
 mod hot_stock_tests;

@@ -166,7 +166,7 @@ pub struct ExceptionResolution {
     pub reason: String,
     /// More of it.
     pub note: Option<String>,
-    /// Who settled it.
+    /// Who settled it; `system` or `stock-keeper` where it settled by itself.
     pub resolved_by: String,
     /// When.
     #[schema(value_type = String, format = DateTime)]

@@ -142,7 +142,8 @@ pub struct Conservation {
     /// hand − reserved − safety stock.
     pub holds: bool,
     /// The last movement up to which the ledger has every one; `seq_current` less those that are missing,
-    /// where the stock was ever split.
+    /// where the stock was ever split. One answer reads at most 10,000 movements behind those that were proved before:
+    /// where there are more, it is what it came to, and more by the time somebody asks again.
     pub seq_reached: i64,
     /// The stock item's own count of movements, its version; the ledger follows it within moments.
     pub seq_current: i64,
@@ -152,6 +153,13 @@ pub struct Conservation {
     pub counters: MovementCounters,
     /// Where single rows were lost and one row stands for several movements.
     pub ranges: Vec<LedgerRange>,
+    /// How many more there are, older than the 500 newest. Left out where these are all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranges_left_out: Option<u32>,
+    /// Up to which movement it was proved before, by the schedule, which reads every movement once: the sums go on from
+    /// there. Left out where all movements were read for this answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proved_before: Option<i64>,
     /// The same of its lots, for stock that is kept by lots. Left out for all other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lots: Option<LotConservation>,

@@ -281,7 +281,8 @@ fn prove_conservation() {}
     ))]
 fn list_exceptions() {}
 
-/// Says how an exception was settled, once. It moves no stock: a count does (`POST /v1/inventory/update`).
+/// Says how an exception was settled, once. It moves no stock: a count does (`POST /v1/inventory/update`). Where enough
+/// is found by a count or adjustment, what is still open of `below_promised` resolves itself, by `system`.
 /// Roles: store manager, warehouse staff, operator.
 #[utoipa::path(post, path = "/v1/inventory/exceptions/{id}/resolve", tag = "inventory",
     params(("id" = String, Path, description = "Exception", example = "x-0f3a9c2b7d1e4f5a6b7c8d9e"), IdempotencyHeader),
@@ -291,7 +292,7 @@ fn list_exceptions() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`exception_not_found`"),
-        (status = 409, description = "`exception_resolved`"),
+        (status = 409, description = "`exception_resolved`; `exception_reopened` where this very request resolved it and it opened again since"),
         (status = 422, description = "`field_invalid`, `reason_invalid`, `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
     ))]
 fn resolve_exception() {}

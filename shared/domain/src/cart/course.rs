@@ -56,6 +56,10 @@ pub struct Recorded {
     /// Its receipt there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt_reference: Option<String>,
+    /// Whether its goods had left the stock here before, so that it moved none. Unknown of what was recorded before
+    /// this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stock_already_moved: Option<bool>,
 }
 
 impl Cart {

@@ -6,18 +6,20 @@ use tillstream_domain::count_sheet::{CountLine, correction};
 
 use super::find;
 use super::item::{Ending, StoredCount};
-use crate::database::{Condition, Consistency, DatabaseError, Get, TRANSACTION_ACTIONS_MAX, Table, Write};
+use crate::database::{
+    Condition, Consistency, DatabaseError, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write,
+};
 use crate::error::{Error, Result};
 use crate::keeper::due::{DueWork, postpone, walk_due};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Delta, stock_correction, synced_change, unit_change};
-use crate::stock::exceptions::exception_write;
+use crate::stock::exceptions::{below_promised_get, exception_write, is_standing_open};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::split::make_whole;
 use crate::tenancy::TenantScope;
 
-/// Lines corrected in one transaction: two actions each, beside the sheet.
+/// Lines corrected in one transaction: two actions each at most, beside the sheet.
 const CHUNK_LINES_MAX: usize = (TRANSACTION_ACTIONS_MAX - 1) / 2;
 /// For how long the keeper leaves a sheet alone that it could not go on with.
 const POSTPONED_MILLIS: i64 = 300_000;
@@ -40,13 +42,13 @@ pub(super) enum Driven {
     Later(String),
 }
 
-/// The writes that correct one line, over stock that was `seen`; and by how much on hand changes.
+/// The writes that correct one line, over stock that was `seen` and its exception; and by how much on hand changes.
 fn correct(
     scope: &TenantScope,
     sheet: &StoredCount,
     ending: &Ending,
     line: &CountLine,
-    seen: Option<&Counters>,
+    (seen, exception): (Option<&Counters>, Option<&Item>),
 ) -> Result<(Vec<Write>, i64)> {
     let what = (sheet.location_id.as_str(), line.sku.as_str());
     let before = seen.copied().unwrap_or_default();
@@ -56,6 +58,8 @@ fn correct(
         return Ok((Vec::new(), 0));
     }
     let after = before.available + by;
+    let is_open = is_standing_open(exception);
+    let least = if is_open { -by } else { (-by).max(0) };
     let condition = match seen {
         None => Condition::NotExists,
         Some(_) => Condition::All(vec![
@@ -66,11 +70,12 @@ fn correct(
             } else {
                 Condition::Eq("on_hand", before.on_hand.into())
             },
-            // Nor for what is available, unless less is left than is promised: then somebody is told exactly.
-            if after >= 0 {
-                Condition::Ge("available", (-by).into())
-            } else {
+            // Nor for what is available, unless less is left than is promised: then somebody is told exactly. Where
+            // nobody was told that less is there, none may have been meanwhile.
+            if after < 0 || (before.available < 0 && !is_open) {
                 Condition::Eq("available", before.available.into())
+            } else {
+                Condition::Ge("available", least.into())
             },
         ]),
     };
@@ -79,8 +84,8 @@ fn correct(
     let changes = std::iter::once(unit_change(line.unit)).chain(synced_change(seen)).collect();
     let stock = stock_correction(scope, what, (delta, by), (&movement, delta), condition, changes);
     let at = movement.at;
-    let exception = exception_write(scope, what, Some(line.unit), after, &sheet.id, at);
-    Ok((vec![stock, exception], by))
+    let exception = exception_write(scope, what, Some(line.unit), after, &sheet.id, at, exception)?;
+    Ok((std::iter::once(stock).chain(exception).collect(), by))
 }
 
 /// Takes one chunk of a sheet that is being closed.
@@ -115,26 +120,27 @@ pub(super) async fn drive(
         }
         done += 1;
     }
-    let get = |(_, line): &(usize, &CountLine)| Get {
-        table: Table::Stock,
-        key: scope.stock(&stored.location_id, &line.sku),
-        consistency: Consistency::Strong,
+    let gets = |(_, line): &(usize, &CountLine)| {
+        let what = (stored.location_id.as_str(), line.sku.as_str());
+        let key = scope.stock(what.0, what.1);
+        [Get { table: Table::Stock, key, consistency: Consistency::Strong }, below_promised_get(scope, what)]
     };
     let items = match chunk.is_empty() {
         true => Vec::new(),
-        false => ports.database.get_many(chunk.iter().map(get).collect()).await?,
+        false => ports.database.get_many(chunk.iter().flat_map(gets).collect()).await?,
     };
     let mut writes = Vec::new();
     let mut merged = false;
-    for ((at, line), item) in chunk.iter().zip(&items) {
-        let seen = item.as_ref().map(Counters::of).transpose()?;
+    for ((at, line), read) in chunk.iter().zip(items.chunks(2)) {
+        let read = |place: usize| read.get(place).and_then(Option::as_ref);
+        let (seen, exception) = (read(0).map(Counters::of).transpose()?, read(1));
         if seen.is_some_and(|seen| seen.layout != LAYOUT_WHOLE) {
             // The first part alone may have less than is taken off.
             make_whole(ports, scope, &stored.location_id, &line.sku).await?;
             merged = true;
             continue;
         }
-        let (of_line, by) = correct(scope, stored, ending, line, seen.as_ref())?;
+        let (of_line, by) = correct(scope, stored, ending, line, (seen.as_ref(), exception))?;
         writes.extend(of_line);
         if let Some(line) = next.body.lines.get_mut(*at) {
             line.corrected = Some(by);

@@ -9,7 +9,7 @@ use crate::keeper::due::{DueWork, postpone, walk_due};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Delta, Movement};
-use crate::stock::exceptions::exception_write;
+use crate::stock::exceptions::{below_promised, exception_write};
 use crate::stock::listing::StockName;
 use crate::tenancy::TenantScope;
 
@@ -93,14 +93,16 @@ pub async fn keep_aside(ports: &Ports, scope: &TenantScope, name: &StockName, no
             let after = counters.available - moved;
             if after < 0 {
                 let what = (name.location_id.as_str(), name.sku.as_str());
-                writes.push(exception_write(
+                let standing = below_promised(ports.database.as_ref(), scope, what).await?;
+                writes.extend(exception_write(
                     scope,
                     what,
                     counters.unit,
                     after,
                     &movement.reference,
                     movement.at,
-                ));
+                    standing.as_ref(),
+                )?);
             }
             writes
         };

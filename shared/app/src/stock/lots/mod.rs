@@ -21,5 +21,5 @@ mod stock;
 pub mod trace;
 
 pub(super) use named::{Named, Said, named};
-pub(super) use proof::prove;
+pub(super) use proof::{LotSums, ProvedLots, prove};
 pub(super) use stock::{LotStock, Taking};

@@ -21,7 +21,7 @@ use crate::keys::LOT_PLACES;
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Delta, Movement};
-use crate::stock::exceptions::exception_write;
+use crate::stock::exceptions::{below_promised, exception_write};
 use crate::stock::listing::StockName;
 use crate::stock::request_identity::{fingerprint, key_reused, request_number, sender};
 use crate::stock::reserve::now_kept;
@@ -230,7 +230,9 @@ async fn settle_at(
         let after = counters.available - taken;
         if after < 0 || is_below {
             let of = (name.location_id.as_str(), name.sku.as_str());
-            writes.push(exception_write(scope, of, counters.unit, after, &header.lot_id, now));
+            let standing = below_promised(ports.database.as_ref(), scope, of).await?;
+            let (unit, id) = (counters.unit, header.lot_id.as_str());
+            writes.extend(exception_write(scope, of, unit, after, id, now, standing.as_ref())?);
         }
         match ports.database.transact(writes).await {
             // What is read next tells that it is done.

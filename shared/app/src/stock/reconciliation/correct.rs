@@ -24,7 +24,7 @@ use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::conservation::parts_ever;
 use crate::stock::counters::{Counters, Delta, Movement, counter_changes, movement_changes};
-use crate::stock::exceptions::{exception_write, shown_exception};
+use crate::stock::exceptions::{below_promised, exception_write, shown_exception};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::ledger::{GAP_CLOSED, LedgerRow};
 use crate::stock::request_identity::{self, fingerprint, key_reused, request_number};
@@ -125,8 +125,15 @@ fn closing_row(
     }
 }
 
-/// All that a correction writes to stock and ledger.
-fn writes(scope: &TenantScope, name: &Name<'_>, repair: &Repair, movement: &Movement) -> Result<Vec<Write>> {
+/// All that a correction writes to stock and ledger, and over the exception of a stock item of which less is there than
+/// is promised.
+fn writes(
+    scope: &TenantScope,
+    name: &Name<'_>,
+    repair: &Repair,
+    movement: &Movement,
+    promised: Option<&Item>,
+) -> Result<Vec<Write>> {
     let (location_id, sku) = (name.location_id, name.sku);
     let mut writes = Vec::new();
     let after = match &repair.of {
@@ -174,8 +181,8 @@ fn writes(scope: &TenantScope, name: &Name<'_>, repair: &Repair, movement: &Move
             parts.first().map_or(0, |first| first.expected.available)
         }
     };
-    let reference = &movement.reference;
-    writes.push(exception_write(scope, (location_id, sku), repair.seen.unit, after, reference, movement.at));
+    let (what, unit, reference) = ((location_id, sku), repair.seen.unit, &movement.reference);
+    writes.extend(exception_write(scope, what, unit, after, reference, movement.at, promised)?);
     Ok(writes)
 }
 
@@ -288,7 +295,9 @@ pub async fn correct(
             at: now,
             reason: Some(request.reason.clone()),
         };
-        let mut writes = writes(scope, &name, &repair, &movement)?;
+        let what = (name.location_id, name.sku);
+        let promised = below_promised(ports.database.as_ref(), scope, what).await?;
+        let mut writes = writes(scope, &name, &repair, &movement, promised.as_ref())?;
         if let Some(grant) = grant {
             writes.push(grant.used_by(&StockUse {
                 caller,

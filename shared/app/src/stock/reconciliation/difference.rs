@@ -15,6 +15,7 @@ use crate::error::{Error, Refusal, Result};
 use crate::keys;
 use crate::ports::Ports;
 use crate::pos::identity::{derived_id, spread};
+use crate::stock::exceptions::{KEYS_USED, keys_used_from_now};
 use crate::tenancy::TenantScope;
 
 /// How long after it was met first it must be met again.
@@ -217,7 +218,9 @@ fn change(
     });
     match suspicion.filter(|suspicion| seen.is_like(&suspicion.findings)) {
         Some(suspicion) if millis.saturating_sub(suspicion.at) >= CONFIRMED_AFTER_MILLIS => {
+            let used = keys_used_from_now(&item)?;
             let item = without(without(item, &RESOLUTION), &["suspicion"])
+                .with_some(KEYS_USED, used)
                 .with("state", "open")
                 .with("opened_at", millis)
                 .with("location_pk", scope.stock_exceptions(name.location_id, "open").value())

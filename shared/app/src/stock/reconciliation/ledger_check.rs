@@ -1,11 +1,13 @@
 //! Whether a ledger says how its stock item came to be what it is: each row must begin where the row before it
 //! ended, and the item must be where the last one ended.
 
-use crate::database::{Consistency, Get, Item, Query, Range, Table, Write};
-use crate::error::{Error, Result};
+use crate::database::{Consistency, Get, Query, Table, Write};
+use crate::error::Result;
 use crate::ports::Ports;
 use crate::stock::counters::{Counters, Delta};
-use crate::stock::ledger::{LedgerRow, some};
+use crate::stock::ledger::LedgerRow;
+use crate::stock::ledger_checkpoint::{Checkpoint, ClosedRanges, rows_from};
+use crate::stock::lots::LotSums;
 use crate::tenancy::TenantScope;
 
 /// A place from which a ledger is read the next time, this far behind it at most.
@@ -46,6 +48,12 @@ pub(super) struct LedgerCheck {
     pub(super) orders: Vec<NamedOrder>,
     /// Rows read.
     pub(super) rows: usize,
+    /// Safety stock after the last movement.
+    safety_stock: i64,
+    /// Gaps that were closed, ever.
+    ranges: ClosedRanges,
+    /// What its rows say of lots.
+    lots: LotSums,
 }
 
 /// An order that a row names, and the row.
@@ -62,36 +70,30 @@ pub(super) const OF_ORDERS: [&str; 3] = ["sale", "return", "exchange"];
 /// Orders of one ledger that one visit asks for.
 const ORDERS_MAX: usize = 25;
 
-fn checkpoint_of(item: &Item) -> Result<(i64, Delta)> {
-    let sums = Delta {
-        on_hand: item.number("on_hand")?,
-        reserved: item.number("reserved")?,
-        damaged: item.number("damaged")?,
-        in_transit: item.opt_number("in_transit").unwrap_or(0),
-        on_order: item.opt_number("on_order").unwrap_or(0),
-        quarantined: item.opt_number("quarantined").unwrap_or(0),
-    };
-    Ok((item.number("compared_seq")?, sums))
-}
-
-fn checkpoint_item(
-    scope: &TenantScope,
-    (location_id, sku, part): (&str, &str, u32),
-    seq: i64,
-    after: &Delta,
-) -> Item {
-    Item::new(&scope.ledger_checkpoint(location_id, sku, part))
-        .with("tenant_id", scope.tenant_id())
-        .with("compared_seq", seq)
-        .with("on_hand", after.on_hand)
-        .with("reserved", after.reserved)
-        .with("damaged", after.damaged)
-        .with_some("in_transit", some(after.in_transit))
-        .with_some("on_order", some(after.on_order))
-        .with_some("quarantined", some(after.quarantined))
-}
-
 impl LedgerCheck {
+    /// One that goes on where a ledger was looked at before.
+    fn from(checkpoint: Checkpoint) -> Self {
+        LedgerCheck {
+            reached: checkpoint.seq,
+            last: checkpoint.sums,
+            safety_stock: checkpoint.safety_stock,
+            lots: LotSums::of_checkpoint(&checkpoint),
+            ranges: checkpoint.ranges,
+            ..LedgerCheck::default()
+        }
+    }
+
+    /// Where the next look goes on, if nothing was broken.
+    fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            seq: self.reached,
+            sums: self.last,
+            safety_stock: self.safety_stock,
+            ranges: self.ranges.clone(),
+            lots: self.lots.proved(),
+        }
+    }
+
     /// Takes the next row. `verified`: up to which movement the ledger is known to have been whole. Answers whether
     /// the row followed: if not, what is before it may only be late.
     fn take(&mut self, row: &LedgerRow, verified: i64) -> bool {
@@ -130,6 +132,10 @@ impl LedgerCheck {
         }
         self.reached = row.seq;
         self.last = row.after.sums();
+        self.safety_stock = row.after.safety_stock;
+        if let Some(from) = row.from_seq {
+            self.ranges.push((from, row.seq));
+        }
         if OF_ORDERS.contains(&row.kind.as_str()) {
             self.orders.push(NamedOrder { order_id: row.reference.clone(), seq: row.seq });
         }
@@ -156,22 +162,14 @@ pub(super) async fn check_ledger(
 ) -> Result<LedgerCheck> {
     let (location_id, sku, part) = name;
     let get = |key| Get { table: Table::Ledger, key, consistency: Consistency::Strong };
-    let gets = vec![
-        get(scope.ledger_checkpoint(location_id, sku, part)),
-        get(scope.ledger_head(location_id, sku, part)),
-    ];
+    let gets = vec![Checkpoint::get(scope, name), get(scope.ledger_head(location_id, sku, part))];
     let mut read = ports.database.get_many(gets).await?.into_iter();
-    let checkpoint = read.next().flatten().as_ref().map(checkpoint_of).transpose()?;
+    let checkpoint = read.next().flatten().as_ref().map(Checkpoint::of).transpose()?.flatten();
     let verified = read.next().flatten().and_then(|head| head.opt_number("verified_seq")).unwrap_or(0);
-    let begun = checkpoint.map_or(0, |(seq, _)| seq);
-    let mut check = LedgerCheck {
-        reached: begun,
-        last: checkpoint.map_or_else(Delta::default, |(_, after)| after),
-        ..LedgerCheck::default()
-    };
-    let from = scope.ledger_row_of_part(location_id, sku, part, u64::try_from(begun).map_err(Error::bug)?);
+    let mut check = checkpoint.map(LedgerCheck::from).unwrap_or_default();
+    let begun = check.reached;
     let mut query = Query {
-        range: Range::Between(from.sk().to_owned(), ":".to_owned()),
+        range: rows_from(scope, name, begun)?,
         limit: PAGE_ROWS,
         ..Query::partition(Table::Ledger, scope.ledger_of_part(location_id, sku, part))
     };
@@ -179,11 +177,16 @@ pub(super) async fn check_ledger(
         let page = ports.database.query(query.clone()).await?;
         for item in &page.items {
             let row = LedgerRow::of(item)?;
+            let reached = check.reached;
             // Rows after it belong to a later state than the one that is compared.
             if row.seq > stock.seq || check.rows >= rows_max || !check.take(&row, verified) {
                 break 'pages;
             }
             check.rows += 1;
+            // Parts of split stock are of no known lot. What a row says of lots hinders nothing else.
+            if part == 0 && check.reached > reached && check.lots.add(item, &row).is_err() {
+                check.lots.does_not_hold();
+            }
         }
         match page.next {
             Some(next) => query.start = Some(next),
@@ -200,7 +203,7 @@ pub(super) async fn check_ledger(
     check.orders.reverse();
     check.orders.truncate(ORDERS_MAX);
     if check.broken.is_none() && check.reached - begun >= CHECKPOINT_ROWS {
-        let item = checkpoint_item(scope, name, check.reached, &check.last);
+        let item = check.checkpoint().item(scope, name)?;
         // Another visit may have put one: any is right.
         ports.database.write(Write::Put { table: Table::Ledger, item, condition: None }).await?;
     }

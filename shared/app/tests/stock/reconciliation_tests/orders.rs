@@ -1,5 +1,15 @@
 //! Movements of stock compared with the orders that they are of.
 
+use tillstream_app::orders::record::record;
+use tillstream_app::pos::execute::execute;
+use tillstream_app::stock::counters::{Delta, Movement, stock_update};
+use tillstream_app::stock::lots::recall;
+use tillstream_app::stock::restock::restock;
+use tillstream_contracts::inventory::RestockRequest;
+use tillstream_contracts::lots::ChangeLotRequest;
+use tillstream_domain::product::Product;
+use tillstream_testkit::shop::envelope;
+
 use super::*;
 
 /// A shop whose stock the orders move.
@@ -249,4 +259,133 @@ async fn what_a_long_order_holds_is_no_difference() {
     let open = shopping.open().await;
     assert_eq!(open.len(), 98);
     assert!(open.iter().all(|one| one.differences[0].cause == DifferenceCause::ReservedWithoutHold));
+}
+
+impl Shopping {
+    /// Compares from the beginning, as after a restore, what is long settled.
+    async fn is_compared_anew(&mut self) {
+        self.relay().await;
+        self.environment.advance(Duration::from_secs(3_600));
+        let key = self.shop.scope.walk(&format!("orders-stock#{STORE}"));
+        self.memory.write(Write::Delete { table: Table::Catalog, key, condition: None }).await.unwrap();
+        self.is_compared().await;
+    }
+
+    /// Differences that are open, or suspected.
+    fn differences(&self) -> usize {
+        let items = self.memory.items(Table::Stock);
+        items.iter().filter(|item| item.opt_text("kind") == Some("difference")).count()
+    }
+}
+
+/// A sale that another system made and whose stock had moved before moves none, and nothing is missing of it; what comes
+/// back of it, by a return or a void, lies there then.
+#[tokio::test]
+async fn what_had_moved_before_it_was_recorded_is_no_difference() {
+    let mut shopping = Shopping::new().await;
+    let now = shopping.environment.now().to_string();
+    for (id, moved) in [("theirs", true), ("void", true), ("ours", false)] {
+        let sale = json!({"order_id": id, "store_id": STORE, "channel": "pos", "occurred_at": now,
+            "lines": [{"sku": "A", "quantity": 2, "unit_price": "1.00"}],
+            "payments": [{"tender": "card", "amount": {"amount": 200, "currency": "GBP"}}],
+            "stock_already_moved": moved});
+        let who = any_caller("demo", &[Role::Integration]);
+        record(&shopping.shop.ports, &who, id, serde_json::from_value(sale).unwrap()).await.unwrap();
+    }
+    assert_eq!(shopping.on_hand("A").await, 18, "one of the three moved its stock");
+    shopping.is_compared_anew().await;
+    assert_eq!(shopping.differences(), 0);
+
+    let now = shopping.environment.now().to_string();
+    let mut void = envelope(STORE, "r-1", "v", "void_order", json!({"order_id": "void", "reason": "x"}));
+    void["occurred_at"] = now.into();
+    execute(&shopping.shop.ports, &any_caller("demo", &[Role::Operator]), void).await.unwrap();
+    for (key, action, payload) in [
+        ("rs", "start_return", json!({"return_id": "back", "original_order_id": "theirs", "reason": "x"})),
+        (
+            "rl",
+            "return_line_item",
+            json!({"return_id": "back", "line_id": "l-1", "quantity": 1, "disposition": "restock"}),
+        ),
+        (
+            "rt",
+            "refund_tender",
+            json!({"return_id": "back", "tender": "card", "amount": {"amount": 100, "currency": "GBP"}}),
+        ),
+        ("rf", "finalize_return", json!({"return_id": "back"})),
+    ] {
+        shopping.shop.command(key, action, payload).await.unwrap();
+    }
+    assert_eq!(shopping.on_hand("A").await, 21);
+    shopping.is_compared_anew().await;
+    assert_eq!(shopping.differences(), 0);
+
+    // Of what was recorded before this was kept nobody knows.
+    let key = shopping.shop.scope.cart("theirs");
+    let theirs = shopping.item(Table::Orders, key).await.unwrap();
+    shopping.put(Table::Orders, theirs.clone().with("recorded", "{}")).await;
+    shopping.is_compared_anew().await;
+    assert_eq!(shopping.differences(), 0);
+    shopping.put(Table::Orders, theirs).await;
+
+    // And if its stock moved after all, that is one too many.
+    let movement = Movement {
+        kind: "sale",
+        reference: "theirs".into(),
+        actor: "e-7".into(),
+        at: shopping.environment.now(),
+        reason: None,
+    };
+    let sold = Delta::sale(Quantity::from_pieces(2).unwrap());
+    let write = stock_update(&shopping.shop.scope, STORE, "A", sold, &movement, vec![], vec![]);
+    shopping.memory.write(write).await.unwrap();
+    shopping.is_compared_anew().await;
+    let open = shopping.open().await;
+    let told: Vec<_> = open.iter().map(|one| (one.order_id.as_deref(), &one.differences[0])).collect();
+    let [(Some("theirs"), difference)] = told.as_slice() else { panic!("{open:?}") };
+    let whole = QuantityInput::Whole;
+    assert_eq!((&difference.expected, &difference.found), (&whole(0), &whole(-2)));
+}
+
+/// What comes back of a lot that was recalled meanwhile is kept aside: it came back, and nothing is corrected by which it
+/// would be for sale.
+#[tokio::test]
+async fn what_comes_back_and_is_kept_aside_is_no_difference() {
+    let mut shopping = Shopping::new().await;
+    let product = Product { lots: true, ..Shop::plain("L", "1.00").unwrap() };
+    shopping.shop.put_product(&product).await.unwrap();
+    let (ports, who) = (shopping.shop.ports.clone(), any_caller("demo", &[Role::Operator]));
+    let delivery = RestockRequest {
+        location_id: STORE.into(),
+        sku: "L".into(),
+        quantity: QuantityInput::Whole(10),
+        supplier_id: None,
+        reference: None,
+        reason: None,
+        lot: Some("BAD".into()),
+        expires_on: None,
+    };
+    restock(&ports, &who, "k", &delivery).await.unwrap();
+    shopping.sell("sold", &[("L", 4)]).await;
+    shopping.relay().await;
+    let glass = ChangeLotRequest { reason: "glass in it".into() };
+    recall::change(&ports, &who, "q", "BAD", recall::Change::Quarantine, &glass).await.unwrap();
+    let line = |quantity: i64, disposition: &str| json!({"return_id": "back", "line_id": "l-1", "quantity": quantity, "disposition": disposition});
+    for (key, action, payload) in [
+        ("rs", "start_return", json!({"return_id": "back", "original_order_id": "sold", "reason": "x"})),
+        ("rl", "return_line_item", line(2, "restock")),
+        ("rd", "return_line_item", line(1, "damaged")),
+        (
+            "rt",
+            "refund_tender",
+            json!({"return_id": "back", "tender": "card", "amount": {"amount": 300, "currency": "GBP"}}),
+        ),
+        ("rf", "finalize_return", json!({"return_id": "back"})),
+    ] {
+        shopping.shop.command(key, action, payload).await.unwrap();
+    }
+    let stock = shopping.shop.counters(STORE, "L").await.unwrap();
+    assert_eq!((stock.on_hand, stock.quarantined, stock.damaged), (0, 8_000, 1_000));
+    shopping.is_compared_anew().await;
+    assert_eq!(shopping.differences(), 0);
 }
