@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tillstream_app::catalog::{locations, suppliers};
 use tillstream_app::stock::{
-    alerts, backorders, change_feed, conservation, counts, exceptions, movements, purchases, read,
+    alerts, backorders, change_feed, conservation, counts, exceptions, lots, movements, purchases, read,
     reservations, suggestions, transfers,
 };
 use tillstream_app::tenancy::{Caller, Role};
@@ -14,6 +14,7 @@ use tillstream_app::{Ports, Result};
 use tillstream_contracts::backorders::{BackorderListState, BackorderQuery};
 use tillstream_contracts::counts::{CountQuery, CountStatus};
 use tillstream_contracts::inventory::{ExceptionQuery, MovementQuery, StockChangesQuery, StockListQuery};
+use tillstream_contracts::lots::LotQuery;
 use tillstream_contracts::purchase_orders::{PurchaseOrderQuery, PurchaseState};
 use tillstream_contracts::replenishment::{OrderSuggestionQuery, StockAlertQuery};
 use tillstream_contracts::transfers::TransferQuery;
@@ -26,7 +27,7 @@ use super::{Line, Request, Stopped};
 use crate::shop::caller;
 
 /// What can be read.
-const ROUTES: [&str; 24] = [
+const ROUTES: [&str; 25] = [
     "GET /v1/locations",
     "GET /v1/locations/{id}",
     "GET /v1/locations/{id}/inventory",
@@ -42,6 +43,7 @@ const ROUTES: [&str; 24] = [
     "GET /v1/inventory/backorders",
     "GET /v1/inventory/alerts",
     "GET /v1/inventory/suggestions",
+    "GET /v1/inventory/lots",
     "GET /v1/inventory/reservations/{id}",
     "GET /v1/stock-movements/transfer",
     "GET /v1/stock-movements/transfer/{id}",
@@ -187,6 +189,10 @@ async fn ask(ports: &Ports, caller: &Caller, route: &str, about: &About) -> Resu
                 cursor,
             };
             suggestions::list(ports, caller, &query).await.map(|_| None)
+        }
+        "GET /v1/inventory/lots" => {
+            let query = LotQuery { sku: None, location_id: Some(location_id), limit, cursor };
+            lots::list::list(ports, caller, &query).await.map(|_| None)
         }
         "GET /v1/inventory/reservations/{id}" => reservations::get(ports, caller, id).await.map(|_| None),
         "GET /v1/stock-movements/transfer" => {

@@ -158,10 +158,18 @@ impl Keeper<'_> {
                 Box::pin(async move { restock(&ports, &caller, &key, &request).await })
             })
         };
-        match self.line.send(request, |answer: &restock::Answer| format!("{:?}", answer.restocked)).await {
-            Ok(_) => {
+        match self
+            .line
+            .send_to("POST /v1/inventory/restock", request, |answer: &restock::Answer| {
+                format!("{:?}", answer.restocked)
+            })
+            .await
+        {
+            Ok(answer) => {
                 let mut books = self.world().books.borrow_mut();
                 books.shelf(&self.owner.id, &shop_id, &sku).on_hand += quantity;
+                let key = (self.owner.id.clone(), answer.restocked.restock_id);
+                books.supply.restocks.insert(key, (shop_id.clone(), sku.clone(), quantity));
                 if let Some(known) = books.lots.get_mut(&of_lot) {
                     known.has_come = true;
                 }
@@ -192,7 +200,13 @@ impl Keeper<'_> {
                 Box::pin(async move { update(&ports, &caller, &key, &request, |_| Ok(())).await })
             })
         };
-        match self.line.send(request, |answer: &update::Answer| format!("{:?}", answer.updated)).await {
+        match self
+            .line
+            .send_to("POST /v1/inventory/update", request, |answer: &update::Answer| {
+                format!("{:?}", answer.updated)
+            })
+            .await
+        {
             Ok(_) => {
                 let mut books = self.world().books.borrow_mut();
                 books.shelf(&self.owner.id, &shop_id, &sku).on_hand += quantity;
@@ -216,7 +230,11 @@ impl Keeper<'_> {
                 Box::pin(async move { recall::change(&ports, &caller, &key, &lot, change, &why).await })
             })
         };
-        match self.line.send(request, |answer: &recall::Answer| format!("{:?}", answer.lot)).await {
+        let route = match change {
+            Change::Quarantine => "POST /v1/inventory/lots/{lot}/quarantine",
+            Change::Release => "POST /v1/inventory/lots/{lot}/release",
+        };
+        match self.line.send_to(route, request, |answer: &recall::Answer| format!("{:?}", answer.lot)).await {
             Ok(_) => {
                 let of_lot = self.of(&lot);
                 if let Some(known) = self.world().books.borrow_mut().lots.get_mut(&of_lot) {
@@ -246,7 +264,11 @@ impl Keeper<'_> {
                     Box::pin(async move { sold::orders(&ports, &caller, &lot, limit, from.as_deref()).await })
                 })
             };
-            let page = match self.line.send(request, |_: &LotSalePage| String::new()).await {
+            let page = match self
+                .line
+                .send_to("GET /v1/inventory/lots/{lot}/orders", request, |_: &LotSalePage| String::new())
+                .await
+            {
                 Ok(page) => page,
                 Err(refusal) => {
                     self.line.expect_refusal(&refusal, &[]);
@@ -277,7 +299,8 @@ impl Keeper<'_> {
                 Box::pin(async move { list::one(&ports, &caller, &lot, Some(200), None).await })
             })
         };
-        match self.line.send(request, |_: &LotDetail| String::new()).await {
+        match self.line.send_to("GET /v1/inventory/lots/{lot}", request, |_: &LotDetail| String::new()).await
+        {
             Ok(detail) => {
                 let status = if known.is_recalled { LotStatus::Quarantined } else { LotStatus::Sellable };
                 let is_weighed = self.owner.goods_of(&known.sku).is_some_and(|goods| goods.is_weighed);

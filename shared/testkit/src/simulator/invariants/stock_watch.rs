@@ -36,6 +36,8 @@ pub type Where = (String, String);
 pub struct Moved {
     /// To what is on hand.
     pub on_hand: i64,
+    /// To what is kept aside, of lots that were recalled or are past their day.
+    pub aside: i64,
     /// To what is damaged.
     pub damaged: i64,
     /// To what is on order.
@@ -114,6 +116,7 @@ impl StockWatch {
         let named = (place.0.clone(), text(new, "last_ref"));
         let moved = self.moved.entry((kind, named.clone())).or_default().entry(place.1.clone()).or_default();
         moved.on_hand += number(Some(new), "last_on_hand");
+        moved.aside += number(Some(new), "last_quarantined");
         moved.damaged += number(Some(new), "last_damaged");
         moved.on_order += number(Some(new), "last_on_order");
         moved.times += 1;

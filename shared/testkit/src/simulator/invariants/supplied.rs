@@ -135,7 +135,8 @@ fn restocked(world: &World, books: &Books, tenant: &Tenant) -> Checked {
 fn all_restocked(watch: &StockWatch, tenant: &str) -> BTreeMap<String, Vec<(Where, i64, u32)>> {
     let all = watch.named("restock", tenant);
     let one = |(id, moved): (&String, &BTreeMap<Where, Moved>)| {
-        let moved = moved.iter().map(|(place, moved)| (place.clone(), moved.on_hand, moved.times));
+        let moved =
+            moved.iter().map(|(place, moved)| (place.clone(), moved.on_hand + moved.aside, moved.times));
         (id.clone(), moved.collect::<Vec<_>>())
     };
     all.map(one).collect()
