@@ -138,7 +138,8 @@ pub fn stock_update(
 /// The update of one part of a stock item. Where it takes from `available`, it is conditional on enough
 /// being there, and with it on the item's existence; where it does not, it makes the first part if need
 /// be. What takes from stock that is available names the layout, since under another one there is more or
-/// less of it elsewhere. `more` are further conditions (a version, an expiry), `changes` further changes.
+/// less of it elsewhere. `more` are further conditions (a version, an expiry), `changes` further changes. What is taken
+/// has no lot past its day when the movement happened, or when `more` says.
 pub fn stock_update_at(
     scope: &TenantScope,
     (location_id, sku, place): (&str, &str, Place),
@@ -151,7 +152,9 @@ pub fn stock_update_at(
     let taken = -delta.available();
     if taken > 0 {
         conditions.push(Condition::Ge("available", taken.into()));
-        conditions.push(no_lot_is_due(movement.at));
+        if !conditions.iter().any(is_of_lots_due) {
+            conditions.push(no_lot_is_due(movement.at));
+        }
     } else if place == Place::First {
         changes.extend(identity_changes(scope, location_id, sku));
     }
@@ -189,6 +192,11 @@ pub(crate) fn no_lot_is_due(at: Timestamp) -> Condition {
         Condition::Lacks(LOTS_DUE_AT),
         Condition::Gt(LOTS_DUE_AT, at.as_millisecond().into()),
     ])
+}
+
+/// Whether a condition is [`no_lot_is_due`], at whatever time.
+fn is_of_lots_due(condition: &Condition) -> bool {
+    matches!(condition, Condition::Any(any) if any.first() == Some(&Condition::Lacks(LOTS_DUE_AT)))
 }
 
 /// What a count or a feed line says that a stock item is; `None` says nothing about it.

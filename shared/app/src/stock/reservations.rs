@@ -12,7 +12,9 @@ use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
-use crate::stock::holds::{Ending, EndingWrite, Hold, Located, end_holds, has_moved, locate, standing_lines};
+use crate::stock::holds::{
+    Ending, EndingWrite, Hold, Located, end_holds, has_moved, keep_due_aside, locate, standing_lines,
+};
 use crate::stock::kits::{held_for_kits, kits_taking, taken_by};
 use crate::stock::long_reservations;
 use crate::stock::references::location_required;
@@ -105,11 +107,12 @@ pub async fn located(ports: &Ports, scope: &TenantScope, reservation: &Reservati
 }
 
 /// Refuses unless the reservation can be committed now: what would be a lost race to a transaction that
-/// holds [`commit_actions`] is a plain answer here. Answers where its holds count.
+/// holds [`commit_actions`] is a plain answer here. Answers where its holds count. Lots past their day are kept
+/// aside before.
 ///
 /// # Errors
-/// As [`require_active`]; 409 `reservation_expired` where a hold was freed, `insufficient_stock` where a
-/// count found less than is held.
+/// As [`require_active`]; 409 `reservation_expired` where a hold was freed, `insufficient_stock` where less is there
+/// than is held: a count found so, or a lot's day is over.
 pub async fn require_committable(
     ports: &Ports,
     caller: &Caller,
@@ -136,29 +139,33 @@ pub async fn require_committable(
     }
     let ended = end_holds(&caller.scope, &located, &Ending::Commit(now), &movement);
     let stock: Vec<EndingWrite> = ended.into_iter().map(|(_, about)| about).collect();
-    let gets = stock.iter().filter_map(|about| match about {
-        EndingWrite::Line => None,
-        EndingWrite::Stock { location_id, sku, place, .. } => Some(Get {
-            table: Table::Stock,
-            key: place.key(&caller.scope, location_id, sku),
-            consistency: Consistency::Strong,
-        }),
-    });
-    let mut items = ports.database.get_many(gets.collect()).await?.into_iter();
-    let seen: Vec<_> = stock
-        .iter()
-        .filter(|about| **about != EndingWrite::Line)
-        .map(|about| (about, items.next().flatten()))
-        .collect();
-    if seen.iter().any(|(about, item)| has_moved(about, item.as_ref())) {
-        // It was merged meanwhile, so what was read tells nothing: the transaction will.
-        return Ok(located);
+    let mut attempts = Attempts::new(ports.environment.as_ref());
+    loop {
+        let gets = stock.iter().filter_map(|about| match about {
+            EndingWrite::Line => None,
+            EndingWrite::Stock { location_id, sku, place, .. } => Some(Get {
+                table: Table::Stock,
+                key: place.key(&caller.scope, location_id, sku),
+                consistency: Consistency::Strong,
+            }),
+        });
+        let items = ports.database.get_many(gets.collect()).await?;
+        let places = stock.iter().filter(|about| **about != EndingWrite::Line);
+        let seen: Vec<(&EndingWrite, Option<&Item>)> = places.zip(items.iter().map(Option::as_ref)).collect();
+        if seen.iter().any(|(about, item)| has_moved(about, *item)) {
+            // It was merged meanwhile, so what was read tells nothing: the transaction will.
+            return Ok(located);
+        }
+        if keep_due_aside(ports, &caller.scope, &seen, now).await? {
+            attempts.at_once("lots past their day were kept aside")?;
+            continue;
+        }
+        let shortages = count_shortages(reservation, seen.into_iter())?;
+        if shortages.is_empty() {
+            return Ok(located);
+        }
+        return Err(insufficient_stock(ports, caller, &shortages).await?.into());
     }
-    let shortages = count_shortages(reservation, seen.iter().map(|(about, item)| (*about, item.as_ref())))?;
-    if shortages.is_empty() {
-        return Ok(located);
-    }
-    Err(insufficient_stock(ports, caller, &shortages).await?.into())
 }
 
 /// Refuses unless the reservation is active and, where that matters, not over.
@@ -220,7 +227,8 @@ impl Action<'_> {
 ///
 /// # Errors
 /// 403, 404 `reservation_not_found`, 409 `reservation_not_active`, `reservation_expired`, `commit_above_held`,
-/// `too_many_commits` or `insufficient_stock` (a count found less than is held), 422 `lines_out_of_range`,
+/// `too_many_commits` or `insufficient_stock` (less is there than is held: a count found so, or a lot's day is over), 422
+/// `lines_out_of_range`,
 /// `location_required`, `line_not_reserved`, `quantity_invalid` or `idempotency_key_reused`.
 pub async fn commit(
     ports: &Ports,
@@ -406,7 +414,7 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
                 match action {
                     Action::Commit(_) => {
                         ended_at_version =
-                            refuse_commit(ports, caller, &reservation, &reasons, &about).await?;
+                            refuse_commit(ports, caller, &reservation, (&reasons, &about), now).await?;
                     }
                     Action::Extend(_) => ended_at_version = ended(&reservation, &reasons, &about),
                     // A line ended meanwhile: the next read leaves it out.
@@ -463,7 +471,8 @@ async fn long_change(
     }
 }
 
-/// Refuses where a count found less than a long reservation is to sell; `sold`: of which lines, if not of all.
+/// Refuses where less is there than a long reservation is to sell: a count found so, or a lot's day is over; what of
+/// it is, is kept aside before. `sold`: of which lines, if not of all.
 ///
 /// # Errors
 /// 409 `insufficient_stock`.
@@ -474,14 +483,24 @@ async fn require_on_hand(
     sold: Option<&OfLines>,
     movement: &Movement,
 ) -> Result<()> {
-    let places = long_reservations::places_of(ports, &caller.scope, reservation, sold, movement).await?;
-    // Laid out anew meanwhile: what was read tells nothing, and what is missing in the end is entered.
-    let Some(places) = places else { return Ok(()) };
-    let shortages = count_shortages(reservation, places.iter().map(|(about, item)| (about, item.as_ref())))?;
-    if shortages.is_empty() {
-        return Ok(());
+    let scope = &caller.scope;
+    let mut attempts = Attempts::new(ports.environment.as_ref());
+    loop {
+        let places = long_reservations::places_of(ports, scope, reservation, sold, movement).await?;
+        // Laid out anew meanwhile: what was read tells nothing, and what is missing in the end is entered.
+        let Some(places) = places else { return Ok(()) };
+        let seen: Vec<(&EndingWrite, Option<&Item>)> =
+            places.iter().map(|(about, item)| (about, item.as_ref())).collect();
+        if keep_due_aside(ports, scope, &seen, movement.at).await? {
+            attempts.at_once("lots past their day were kept aside")?;
+            continue;
+        }
+        let shortages = count_shortages(reservation, seen.into_iter())?;
+        if shortages.is_empty() {
+            return Ok(());
+        }
+        return Err(insufficient_stock(ports, caller, &shortages).await?.into());
     }
-    Err(insufficient_stock(ports, caller, &shortages).await?.into())
 }
 
 /// What an action of a transaction on a reservation is about.
@@ -578,13 +597,14 @@ fn ended(reservation: &Reservation, reasons: &[Cancellation], about: &[About]) -
     reasons.iter().zip(about).any(failed).then_some(reservation.version)
 }
 
-/// Why a commit's transaction did not hold, if that is a business answer; else what [`ended`] says.
+/// Why a commit's transaction did not hold, if that is a business answer; else what [`ended`] says. What is past its
+/// day at `now` is kept aside, which is no answer yet.
 async fn refuse_commit(
     ports: &Ports,
     caller: &Caller,
     reservation: &Reservation,
-    reasons: &[Cancellation],
-    about: &[About],
+    (reasons, about): (&[Cancellation], &[About]),
+    now: Timestamp,
 ) -> Result<Option<i64>> {
     let ended = ended(reservation, reasons, about);
     if ended.is_some() || matches!(reasons.first(), Some(Cancellation::ConditionFailed(_))) {
@@ -602,6 +622,9 @@ async fn refuse_commit(
         // It was merged meanwhile: what was held there is in the first part now.
         return Ok(None);
     }
+    if keep_due_aside(ports, &caller.scope, &failed, now).await? {
+        return Ok(None);
+    }
     let shortages = count_shortages(reservation, failed.into_iter())?;
     if shortages.is_empty() {
         return Err(Error::Bug(format!(
@@ -612,8 +635,8 @@ async fn refuse_commit(
     Err(insufficient_stock(ports, caller, &shortages).await?.into())
 }
 
-/// The lines of which less lies in a place than is held there: a count found it. With each place the item
-/// that was found there.
+/// The lines of which less lies in a place than is held there: a count found it, or a lot's day is over. With each
+/// place the item that was found there.
 fn count_shortages<'a, 'b>(
     reservation: &'a Reservation,
     places: impl Iterator<Item = (&'b EndingWrite, Option<&'b Item>)>,
