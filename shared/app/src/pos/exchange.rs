@@ -25,7 +25,7 @@ use crate::database::{TRANSACTION_ACTIONS_MAX, Write};
 use crate::documents::{DocumentId, document_ids, kinds_of};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
-use crate::stock::counters::{Delta, Movement, no_lot_is_due, stock_update};
+use crate::stock::counters::{Delta, Movement, stock_update};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stored_value::claims::stored_value_writes;
 use crate::tenancy::TenantScope;
@@ -212,7 +212,6 @@ async fn stock_writes(
 ) -> Result<(Vec<StockMove>, std::result::Result<StockWrites, Attempt>)> {
     let context = rounds.context();
     let (scope, store_id) = (&context.caller.scope, exchange.sale.store_id.as_str());
-    let good_at = context.good_at();
     let movement = |cart: &Cart| movement_of(cart, &context.employee_id, context.occurred_at);
     let (of_sale, of_return) = (movement(&exchange.sale), movement(&exchange.back));
     let of_both = Movement { kind: EXCHANGE, reason: of_return.reason.clone(), ..of_sale.clone() };
@@ -239,8 +238,8 @@ async fn stock_writes(
             rounds.merge(store_id, &one.sku).await?;
         }
         let delta = Delta { on_hand: -taken, damaged: one.damaged.thousandths(), ..Delta::default() };
-        let is_good = (taken > 0).then(|| no_lot_is_due(good_at)).into_iter().collect();
-        stock.writes.push(stock_update(scope, store_id, &one.sku, delta, &of_both, is_good, Vec::new()));
+        let conditions = if taken > 0 { rounds.takable().conditions(&one.sku) } else { Vec::new() };
+        stock.writes.push(stock_update(scope, store_id, &one.sku, delta, &of_both, conditions, Vec::new()));
         stock.of.push((moves.len(), (taken > 0).then_some(LAYOUT_WHOLE)));
         // What of it must be there, all in all.
         let sellable = Quantity::of_counter(taken.max(0));
@@ -252,7 +251,7 @@ async fn stock_writes(
         &back,
         |wanted| delta_of(CartKind::Return, wanted),
         &of_return,
-        good_at,
+        &rounds.takable(),
     );
     stock.of.extend(came_back.of.into_iter().map(|(at, layout)| (moves.len() + at, layout)));
     stock.writes.extend(came_back.writes);

@@ -9,18 +9,19 @@ use super::cart_item::cart_of;
 use super::cart_write::{Executed, cart_get};
 use super::claims::Claim;
 use super::context::CommandContext;
-use super::final_transaction::{Attempt, FinalWrites, StockWrites, commit};
+use super::counted_since::{KnownCounts, tell};
+use super::final_transaction::{Attempt, FinalWrites, StockWrites, Takable, commit};
 use super::finalize::{delta_of, final_writes, mark_final, movement_of, needs_plan};
 use super::lane_write::LaneState;
 use super::limited_uses::{SPREAD_MAX, use_claims};
 use super::offline_oversell::{Covered, OfflineSale, cover};
 use super::plan::{self, PlanEnd};
 use super::shortage::{Shortage, free_expired_holds, insufficient_stock, refused_of};
-use crate::database::{Condition, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write};
+use crate::database::{Condition, Consistency, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write};
 use crate::environment::Retries;
 use crate::error::{Error, Result};
 use crate::ports::Ports;
-use crate::stock::counters::{Delta, Movement, no_lot_is_due, stock_update_at};
+use crate::stock::counters::{Delta, Movement, stock_update_at};
 use crate::stock::expiry::FreedHolds;
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::stock::lots::back::of_return;
@@ -28,6 +29,7 @@ use crate::stock::split::make_whole;
 use crate::stock::take::{Taken, take};
 use crate::stock::taken_beyond::Beyond;
 use crate::stored_value::claims::{StoredValueWrites, look};
+use crate::tenancy::TenantScope;
 
 /// Most actions beside the cart, its lane and its stock; of limited uses one more each, where they are above their
 /// limit.
@@ -56,6 +58,8 @@ pub struct Rounds<'a> {
     contended: u32,
     /// Layouts of the SKUs that were met split.
     layouts: BTreeMap<String, i64>,
+    /// Counts that this request told of, since what it sold had left the shop before.
+    known_counts: KnownCounts,
 }
 
 impl<'a> Rounds<'a> {
@@ -74,6 +78,7 @@ impl<'a> Rounds<'a> {
             look_at_uses: false,
             contended: 0,
             layouts,
+            known_counts: KnownCounts::default(),
         }
     }
 
@@ -267,6 +272,14 @@ impl<'a> Rounds<'a> {
             }
             Attempt::Short(shortages) => {
                 let now = context.now;
+                let counted = match context.offline {
+                    true => self.known_counts.unknown(&shortages, context.occurred_at),
+                    false => Vec::new(),
+                };
+                if !counted.is_empty() {
+                    self.tell_counted(tried, &counted).await?;
+                    return Ok(false);
+                }
                 let freed = match self.nothing_expired {
                     true => FreedHolds::default(),
                     false => free_expired_holds(ports, scope, &cart.store_id, &shortages, now).await?,
@@ -346,17 +359,7 @@ impl<'a> Rounds<'a> {
             return Ok(());
         }
         let (ports, scope, cart) = (self.ports, &self.context.caller.scope, tried.cart);
-        let own = (cart.id.as_str(), tried.stored);
-        let mut not_final = Vec::new();
-        for (cart_id, version) in
-            std::iter::once(own).chain(tried.with.map(|(id, version)| (id, Some(version))))
-        {
-            let condition = match version {
-                Some(version) => Condition::Eq("version", i64::try_from(version).map_err(Error::bug)?.into()),
-                None => Condition::NotExists,
-            };
-            not_final.push(Write::Check { table: Table::Orders, key: scope.cart(cart_id), condition });
-        }
+        let not_final = tried.not_final(scope)?;
         let beyond = if self.context.offline { Beyond::Offline } else { Beyond::Unsynced };
         let sale = OfflineSale { beyond, ..self.context.offline_sale(cart) };
         match cover(ports, scope, &sale, &not_final, shortages).await? {
@@ -367,6 +370,42 @@ impl<'a> Rounds<'a> {
             Covered::Done => self.retries.again("others took the stock that was covered").await,
             Covered::Again(why) => self.retries.again(&why).await,
         }
+    }
+
+    /// Tells of what left the shop before it was counted, on the cart's version as it was read: the next round takes it.
+    async fn tell_counted(&mut self, tried: &Tried<'_>, counted: &[Shortage]) -> Result<()> {
+        if !self.is_only_short(tried).await? {
+            return Ok(());
+        }
+        let (ports, scope) = (self.ports, &self.context.caller.scope);
+        let sale = self.context.offline_sale(tried.cart);
+        match tell(ports, scope, &sale, &tried.not_final(scope)?, counted).await? {
+            Covered::Done => {
+                self.known_counts.learn(counted);
+                Ok(())
+            }
+            Covered::Again(why) => self.retries.again(&why).await,
+        }
+    }
+
+    /// What must be so of the stock that this request takes.
+    pub(super) fn takable(&self) -> Takable<'_> {
+        let left = self.context.offline.then_some((self.context.occurred_at, &self.known_counts));
+        Takable { good_at: self.context.good_at(), left }
+    }
+
+    /// Split stock that was counted since what this request sold had left the shop, where that is not told yet. It is
+    /// counted whole, so no count comes while it is split as it is.
+    async fn counted_before_its_split(&self, store_id: &str, wanted: &StockMove) -> Result<Option<Shortage>> {
+        if !self.context.offline {
+            return Ok(None);
+        }
+        let key = self.context.caller.scope.stock(store_id, &wanted.sku);
+        let get = Get { table: Table::Stock, key, consistency: Consistency::Strong };
+        let first = self.ports.database.get(get).await?;
+        let first = Shortage::of(wanted, first.as_ref());
+        let unknown = self.known_counts.unknown(std::slice::from_ref(&first), self.context.occurred_at);
+        Ok(unknown.into_iter().next())
     }
 
     /// The updates of stock beside `others` actions: of the whole, and from the parts of what was met split.
@@ -387,7 +426,7 @@ impl<'a> Rounds<'a> {
                 moves,
                 delta,
                 movement,
-                self.context.good_at(),
+                &self.takable(),
             )));
         }
         let mut stock = StockWrites::default();
@@ -399,6 +438,10 @@ impl<'a> Rounds<'a> {
                 None => vec![(Place::Whole, wanted.sellable)],
                 Some(layout) => match take(ports, scope, name, wanted.sellable, *layout).await? {
                     Taken::Shares(shares, _) => {
+                        if let Some(counted) = self.counted_before_its_split(name.0, wanted).await? {
+                            short.push(counted);
+                            continue;
+                        }
                         shares.iter().map(|share| (share.place(), share.quantity)).collect()
                     }
                     Taken::Short(seen) => {
@@ -414,7 +457,7 @@ impl<'a> Rounds<'a> {
             for (place, quantity) in shares {
                 let what = (name.0, name.1, place);
                 let delta = Delta::sale(quantity);
-                let more = vec![no_lot_is_due(self.context.good_at())];
+                let more = self.takable().conditions(&wanted.sku);
                 stock.writes.push(stock_update_at(scope, what, delta, movement, more, Vec::new()));
                 let layout = if let Place::Part { layout, .. } = place { layout } else { LAYOUT_WHOLE };
                 stock.of.push((at, Some(layout)));
@@ -443,6 +486,24 @@ pub(super) struct Tried<'t> {
     pub with: Option<(&'t str, u64)>,
     /// Of what the updates of stock are.
     pub moves: &'t [StockMove],
+}
+
+impl Tried<'_> {
+    /// That neither cart is final yet: checks, at most two.
+    fn not_final(&self, scope: &TenantScope) -> Result<Vec<Write>> {
+        let own = (self.cart.id.as_str(), self.stored);
+        let mut not_final = Vec::new();
+        for (cart_id, version) in
+            std::iter::once(own).chain(self.with.map(|(id, version)| (id, Some(version))))
+        {
+            let condition = match version {
+                Some(version) => Condition::Eq("version", i64::try_from(version).map_err(Error::bug)?.into()),
+                None => Condition::NotExists,
+            };
+            not_final.push(Write::Check { table: Table::Orders, key: scope.cart(cart_id), condition });
+        }
+        Ok(not_final)
+    }
 }
 
 /// What is written beside a cart that becomes final, its lane and its stock.

@@ -21,7 +21,8 @@ use super::cart_item::cart_of;
 use super::cart_write::lost_race;
 use super::claims::refused_claim;
 use super::context::CommandContext;
-use super::final_transaction::{Attempt, StockWrites, read_reasons};
+use super::counted_since::{KnownCounts, tell};
+use super::final_transaction::{Attempt, StockWrites, Takable, read_reasons};
 use super::finalize::{final_writes, mark_final, returned_writes};
 use super::identity::spread;
 use super::lane_write::{LaneState, lane_get};
@@ -316,6 +317,7 @@ fn due_partition(cart_id: &str) -> Partition {
 pub async fn drive(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Timestamp) -> Result<PlanEnd> {
     let mut retries = Retries::new(ports.environment.as_ref(), now);
     let mut covers = 0;
+    let mut known_counts = KnownCounts::default();
     loop {
         let get = Get { table: Table::Orders, key: scope.plan(cart_id), consistency: Consistency::Strong };
         let item = match ports.database.get(get).await {
@@ -330,7 +332,7 @@ pub async fn drive(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Times
         let step = match plan.state {
             PlanState::Settled => return Ok(PlanEnd::Finalized),
             PlanState::Released => return Ok(PlanEnd::Released(plan.shortages)),
-            PlanState::Reserving => match reserve(ports, scope, &plan, now).await? {
+            PlanState::Reserving => match reserve(ports, scope, &plan, &mut known_counts, now).await? {
                 Step::Done => commit(ports, scope, &plan, now).await?,
                 other => other,
             },
@@ -401,7 +403,13 @@ async fn chunk_states(ports: &Ports, scope: &TenantScope, plan: &Plan) -> Result
 }
 
 /// Holds every chunk that is not held yet.
-async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp) -> Result<Step> {
+async fn reserve(
+    ports: &Ports,
+    scope: &TenantScope,
+    plan: &Plan,
+    known_counts: &mut KnownCounts,
+    now: Timestamp,
+) -> Result<Step> {
     let states = chunk_states(ports, scope, plan).await?;
     let movement = plan.movement("hold");
     for (chunk, moves) in plan.chunks() {
@@ -424,8 +432,9 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
         // What comes back needs no holding: a return's chunks are held by their record alone.
         if plan.kind == CartKind::Sale {
             let hold = |m: &StockMove| Delta::hold(m.sellable);
-            let good_at = plan.good_at(now);
-            let stock = StockWrites::of_whole(scope, &plan.store_id, moves, hold, &movement, good_at);
+            let left = plan.offline.then_some((plan.terms.occurred_at, &*known_counts));
+            let takable = Takable { good_at: plan.good_at(now), left };
+            let stock = StockWrites::of_whole(scope, &plan.store_id, moves, hold, &movement, &takable);
             writes.extend(stock.writes);
             of = stock.of;
         }
@@ -441,6 +450,17 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
                 }
                 match read_reasons(&reasons, 2, moves, &of)? {
                     Attempt::Short(shortages) => {
+                        let counted = match plan.offline {
+                            true => known_counts.unknown(&shortages, plan.terms.occurred_at),
+                            false => Vec::new(),
+                        };
+                        if !counted.is_empty() {
+                            let told = tell_counted(ports, scope, plan, chunk, &counted, now).await?;
+                            if matches!(told, Step::Covered) {
+                                known_counts.learn(&counted);
+                            }
+                            return Ok(told);
+                        }
                         if free_expired_holds(ports, scope, &plan.store_id, &shortages, now).await?.any {
                             return Ok(Step::Again("expired holds were freed".to_owned()));
                         }
@@ -480,20 +500,16 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
     Ok(Step::Done)
 }
 
-/// Covers what a chunk is short of that stands all the same, while nobody holds the chunk.
-async fn cover_chunk(
-    ports: &Ports,
-    scope: &TenantScope,
-    plan: &Plan,
-    chunk: u32,
-    shortages: &[Shortage],
-    now: Timestamp,
-) -> Result<Step> {
+/// The cart of a plan.
+async fn planned_cart(ports: &Ports, scope: &TenantScope, plan: &Plan) -> Result<Cart> {
     let get = Get { table: Table::Orders, key: scope.cart(&plan.cart_id), consistency: Consistency::Strong };
     let item = ports.database.get(get).await?;
-    let cart =
-        cart_of(item.as_ref().ok_or_else(|| Error::Bug(format!("plan without cart {}", plan.cart_id)))?)?;
-    let not_held = [
+    cart_of(item.as_ref().ok_or_else(|| Error::Bug(format!("plan without cart {}", plan.cart_id)))?)
+}
+
+/// That nobody holds a chunk yet, and somebody still wants to.
+fn not_held(scope: &TenantScope, plan: &Plan, chunk: u32) -> [Write; 2] {
+    [
         Write::Check {
             table: Table::Orders,
             key: scope.plan(&plan.cart_id),
@@ -504,9 +520,38 @@ async fn cover_chunk(
             key: scope.chunk(&plan.cart_id, plan.attempt, chunk),
             condition: Condition::NotExists,
         },
-    ];
+    ]
+}
+
+/// Tells of what of a chunk left the shop before it was counted, while nobody holds the chunk.
+async fn tell_counted(
+    ports: &Ports,
+    scope: &TenantScope,
+    plan: &Plan,
+    chunk: u32,
+    counted: &[Shortage],
+    now: Timestamp,
+) -> Result<Step> {
+    let cart = planned_cart(ports, scope, plan).await?;
     let sale = plan.offline_sale(&cart, now);
-    Ok(match cover(ports, scope, &sale, &not_held, shortages).await? {
+    Ok(match tell(ports, scope, &sale, &not_held(scope, plan, chunk), counted).await? {
+        Covered::Done => Step::Covered,
+        Covered::Again(why) => Step::Again(why),
+    })
+}
+
+/// Covers what a chunk is short of that stands all the same, while nobody holds the chunk.
+async fn cover_chunk(
+    ports: &Ports,
+    scope: &TenantScope,
+    plan: &Plan,
+    chunk: u32,
+    shortages: &[Shortage],
+    now: Timestamp,
+) -> Result<Step> {
+    let cart = planned_cart(ports, scope, plan).await?;
+    let sale = plan.offline_sale(&cart, now);
+    Ok(match cover(ports, scope, &sale, &not_held(scope, plan, chunk), shortages).await? {
         Covered::Done => Step::Covered,
         Covered::Again(why) => Step::Again(why),
     })
@@ -737,7 +782,9 @@ fn end_moves(scope: &TenantScope, plan: &Plan, moves: &[StockMove], settle: bool
         (CartKind::Return, false) => return StockWrites::default(),
     };
     let movement = plan.movement(kind);
-    StockWrites::of_whole(scope, &plan.store_id, moves, delta, &movement, movement.at)
+    // Nothing of it is taken.
+    let takable = Takable { good_at: movement.at, left: None };
+    StockWrites::of_whole(scope, &plan.store_id, moves, delta, &movement, &takable)
 }
 
 /// Plans that are looked at for what they hold.

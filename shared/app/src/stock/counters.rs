@@ -18,6 +18,10 @@ pub(super) const CAME_IN: &str = "came_in";
 pub(super) const LOTS_VERSION: &str = "lots_version";
 /// Attribute: when a lot that is for sale is so no more, in epoch milliseconds.
 pub(super) const LOTS_DUE_AT: &str = "lots_due_at";
+/// Attribute: when what lies there was counted, of the count that came into the books last, in epoch milliseconds.
+pub(crate) const COUNTED_AT: &str = "counted_at";
+/// Attribute: the count sheet, or the update, that this was by.
+pub(crate) const COUNTED_IN: &str = "counted_in";
 /// Attribute of a stock item of which nobody has told yet how many lie there.
 const UNSYNCED: &str = "unsynced";
 
@@ -285,6 +289,16 @@ pub fn stock_correction(
 /// Notes how the product is sold, so that lists need not read it to show quantities in its form.
 pub fn unit_change(unit: Unit) -> Change {
     Change::Set("unit", unit.name().into())
+}
+
+/// Notes when what lies there was counted, in epoch milliseconds, and by what.
+pub(super) fn counted_changes(at: i64, reference: &str) -> [Change; 2] {
+    [Change::Set(COUNTED_AT, at.into()), Change::Set(COUNTED_IN, reference.into())]
+}
+
+/// That nobody counted what lies there after `at`, in epoch milliseconds, so that the books have it.
+pub(crate) fn not_counted_after(at: i64) -> Condition {
+    Condition::Any(vec![Condition::Lacks(COUNTED_AT), Condition::Le(COUNTED_AT, at.into())])
 }
 
 /// Notes that nobody has told yet how many lie there.
