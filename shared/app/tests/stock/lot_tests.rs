@@ -1,6 +1,7 @@
 //! Lots: first expired first out, kept aside when recalled or past their day, and known to whom they went.
 
 mod arrivals;
+mod held;
 mod random_days;
 mod recalls;
 
