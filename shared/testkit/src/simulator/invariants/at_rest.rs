@@ -12,6 +12,7 @@ use tillstream_app::keeper;
 use tillstream_app::orders::read;
 use tillstream_app::stock::conservation::prove;
 use tillstream_app::stock::read::one;
+use tillstream_app::stock::taken_beyond::DISCREPANCY;
 use tillstream_app::tenancy::{Caller, Role, TenantScope};
 use tillstream_contracts::analytics::{Granularity, GroupBy};
 use tillstream_contracts::settings::TaxRoundingBody;
@@ -250,6 +251,7 @@ async fn stock(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) -
             return Err(("an exception is open until somebody resolves it", format!("{item:?}")));
         }
     }
+    let ledger = world.memory.items(Table::Ledger);
     for ((of, (store, sku)), shelf) in &books.shelves {
         if *of != tenant.id {
             continue;
@@ -272,6 +274,7 @@ async fn stock(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) -
             .filter(|item| item.opt_text("location_id") == Some(store) && item.opt_text("sku") == Some(sku))
             .filter_map(|item| item.opt_number("quantity"))
             .sum();
+        let entered = entered + found_less(&ledger, &tenant.id, store, sku);
         if of(&counters.in_transit) != shelf.in_transit {
             let seen = format!("{} {store} {sku}: {counters:?}, the clients know {shelf:?}", tenant.id);
             return Err(("what is on its way is what was shipped and not settled", seen));
@@ -283,6 +286,18 @@ async fn stock(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) -
         }
     }
     Ok(())
+}
+
+/// What was entered by no client of goods that were sold after less of them was found than was held.
+fn found_less(ledger: &[Item], tenant_id: &str, store: &str, sku: &str) -> i64 {
+    let is_of = |row: &&Item| {
+        row.opt_text("kind") == Some(DISCREPANCY)
+            && row.opt_text("reason").is_some_and(|reason| reason.ends_with("before less was found"))
+            && row.opt_text("tenant_id") == Some(tenant_id)
+            && row.opt_text("location_id") == Some(store)
+            && row.opt_text("sku") == Some(sku)
+    };
+    ledger.iter().filter(is_of).filter_map(|row| row.opt_number("delta_on_hand")).sum()
 }
 
 /// Of kits there is what their components make, and no stock of their own.
