@@ -26,7 +26,7 @@ use crate::database::{Condition, TRANSACTION_ACTIONS_MAX, Write};
 use crate::documents::{DocumentId, document_ids, kinds_of};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
-use crate::stock::counters::{Delta, Movement, no_lot_is_due, stock_update};
+use crate::stock::counters::{Delta, Movement, stock_update};
 use crate::stock::holds::Located;
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::stored_value::claims::stored_value_writes;
@@ -218,7 +218,6 @@ async fn stock_writes(
 ) -> Result<(Vec<StockMove>, std::result::Result<StockWrites, Attempt>)> {
     let context = rounds.context();
     let (scope, store_id) = (&context.caller.scope, exchange.sale.store_id.as_str());
-    let good_at = context.good_at();
     let movement = |cart: &Cart| movement_of(cart, &context.employee_id, context.occurred_at);
     let (of_sale, of_return) = (movement(&exchange.sale), movement(&exchange.back));
     let of_both = Movement { kind: EXCHANGE, reason: of_return.reason.clone(), ..of_sale.clone() };
@@ -260,7 +259,7 @@ async fn stock_writes(
             damaged: one.damaged.thousandths(),
             ..Delta::default()
         };
-        let mut more: Vec<Condition> = (taken > 0).then(|| no_lot_is_due(good_at)).into_iter().collect();
+        let mut more = if taken > 0 { rounds.takable().conditions(&one.sku) } else { Vec::new() };
         if released > 0 && taken > 0 {
             // A count may have found less than is held.
             more.push(Condition::Ge("on_hand", taken.into()));
@@ -277,7 +276,7 @@ async fn stock_writes(
         &back,
         |wanted| delta_of(CartKind::Return, wanted),
         &of_return,
-        good_at,
+        &rounds.takable(),
     );
     stock.of.extend(came_back.of.into_iter().map(|(at, layout)| (moves.len() + at, layout)));
     stock.writes.extend(came_back.writes);

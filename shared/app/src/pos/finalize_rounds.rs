@@ -10,7 +10,8 @@ use super::cart_item::cart_of;
 use super::cart_write::{Executed, cart_get};
 use super::claims::Claim;
 use super::context::CommandContext;
-use super::final_transaction::{Attempt, FinalWrites, StockWrites, commit};
+use super::counted_since::{KnownCounts, tell};
+use super::final_transaction::{Attempt, FinalWrites, StockWrites, Takable, commit};
 use super::finalize::{delta_of, final_writes, mark_final, movement_of, needs_plan};
 use super::held_sale::{self, held_of};
 use super::lane_write::LaneState;
@@ -18,11 +19,11 @@ use super::limited_uses::{SPREAD_MAX, use_claims};
 use super::offline_oversell::{Covered, OfflineSale, cover};
 use super::plan::{self, PlanEnd};
 use super::shortage::{Shortage, free_expired_holds, insufficient_stock, refused_of};
-use crate::database::{Condition, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write};
+use crate::database::{Condition, Consistency, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write};
 use crate::environment::Retries;
 use crate::error::{Error, Result};
 use crate::ports::Ports;
-use crate::stock::counters::{Delta, Movement, no_lot_is_due, stock_update_at};
+use crate::stock::counters::{Delta, Movement, stock_update_at};
 use crate::stock::expiry::FreedHolds;
 use crate::stock::holds::Located;
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
@@ -31,6 +32,7 @@ use crate::stock::split::make_whole;
 use crate::stock::take::{Taken, take};
 use crate::stock::taken_beyond::Beyond;
 use crate::stored_value::claims::{StoredValueWrites, look};
+use crate::tenancy::TenantScope;
 
 /// Most actions beside the cart, its lane and its stock; of limited uses one more each, where they are above their
 /// limit.
@@ -61,6 +63,8 @@ pub struct Rounds<'a> {
     contended: u32,
     /// Layouts of the SKUs that were met split.
     layouts: BTreeMap<String, i64>,
+    /// Counts that this request told of, since what it sold had left the shop before.
+    known_counts: KnownCounts,
 }
 
 impl<'a> Rounds<'a> {
@@ -80,6 +84,7 @@ impl<'a> Rounds<'a> {
             look_at_holds: false,
             contended: 0,
             layouts,
+            known_counts: KnownCounts::default(),
         }
     }
 
@@ -285,6 +290,14 @@ impl<'a> Rounds<'a> {
                     held => short.beside(held),
                 };
                 let shortages: Vec<Shortage> = shortages.into_iter().map(beside).collect();
+                let counted = match context.offline {
+                    true => self.known_counts.unknown(&shortages, context.occurred_at),
+                    false => Vec::new(),
+                };
+                if !counted.is_empty() {
+                    self.tell_counted(tried, &counted).await?;
+                    return Ok(false);
+                }
                 let freed = match self.nothing_expired {
                     true => FreedHolds::default(),
                     false => free_expired_holds(ports, scope, &cart.store_id, &shortages, now).await?,
@@ -364,17 +377,7 @@ impl<'a> Rounds<'a> {
             return Ok(());
         }
         let (ports, scope, cart) = (self.ports, &self.context.caller.scope, tried.cart);
-        let own = (cart.id.as_str(), tried.stored);
-        let mut not_final = Vec::new();
-        for (cart_id, version) in
-            std::iter::once(own).chain(tried.with.map(|(id, version)| (id, Some(version))))
-        {
-            let condition = match version {
-                Some(version) => Condition::Eq("version", i64::try_from(version).map_err(Error::bug)?.into()),
-                None => Condition::NotExists,
-            };
-            not_final.push(Write::Check { table: Table::Orders, key: scope.cart(cart_id), condition });
-        }
+        let not_final = tried.not_final(scope)?;
         let beyond = if self.context.offline { Beyond::Offline } else { Beyond::Unsynced };
         let sale = OfflineSale { beyond, ..self.context.offline_sale(cart) };
         match cover(ports, scope, &sale, &not_final, shortages).await? {
@@ -402,6 +405,49 @@ impl<'a> Rounds<'a> {
         }
     }
 
+    /// Tells of what left the shop before it was counted, on the cart's version as it was read: the next round takes it.
+    async fn tell_counted(&mut self, tried: &Tried<'_>, counted: &[Shortage]) -> Result<()> {
+        if !self.is_only_short(tried).await? {
+            return Ok(());
+        }
+        let (ports, scope) = (self.ports, &self.context.caller.scope);
+        let sale = self.context.offline_sale(tried.cart);
+        match tell(ports, scope, &sale, &tried.not_final(scope)?, counted).await? {
+            Covered::Done => {
+                self.known_counts.learn(counted);
+                Ok(())
+            }
+            Covered::Again(why) => self.retries.again(&why).await,
+        }
+    }
+
+    /// What must be so of the stock that this request takes.
+    pub(super) fn takable(&self) -> Takable<'_> {
+        let left = self.context.offline.then_some((self.context.occurred_at, &self.known_counts));
+        Takable { good_at: self.context.good_at(), left }
+    }
+
+    /// Split stock that was counted since what this request sold had left the shop, where that is not told yet. It is
+    /// counted whole, so no count comes while it is split as it is.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(super) async fn counted_before_its_split(
+        &self,
+        store_id: &str,
+        wanted: &StockMove,
+    ) -> Result<Option<Shortage>> {
+        if !self.context.offline {
+            return Ok(None);
+        }
+        let key = self.context.caller.scope.stock(store_id, &wanted.sku);
+        let get = Get { table: Table::Stock, key, consistency: Consistency::Strong };
+        let first = self.ports.database.get(get).await?;
+        let first = Shortage::of(wanted, first.as_ref());
+        let unknown = self.known_counts.unknown(std::slice::from_ref(&first), self.context.occurred_at);
+        Ok(unknown.into_iter().next())
+    }
+
     /// The updates of stock beside `others` actions: of the whole, and from the parts of what was met split.
     /// `Err`: how the attempt ended already.
     pub(super) async fn stock_writes(
@@ -414,7 +460,7 @@ impl<'a> Rounds<'a> {
         let (ports, scope) = (self.ports, &self.context.caller.scope);
         if !holds.is_empty() {
             let held = (cart, holds, &self.layouts);
-            return held_sale::stock_writes(ports, self.context, held, (moves, movement), others).await;
+            return held_sale::stock_writes(ports, self, held, (moves, movement), others).await;
         }
         let delta = |wanted: &StockMove| delta_of(cart.kind, wanted);
         if cart.kind == CartKind::Return || self.layouts.is_empty() {
@@ -424,7 +470,7 @@ impl<'a> Rounds<'a> {
                 moves,
                 delta,
                 movement,
-                self.context.good_at(),
+                &self.takable(),
             )));
         }
         let mut stock = StockWrites::default();
@@ -436,6 +482,10 @@ impl<'a> Rounds<'a> {
                 None => vec![(Place::Whole, wanted.sellable)],
                 Some(layout) => match take(ports, scope, name, wanted.sellable, *layout).await? {
                     Taken::Shares(shares, _) => {
+                        if let Some(counted) = self.counted_before_its_split(name.0, wanted).await? {
+                            short.push(counted);
+                            continue;
+                        }
                         shares.iter().map(|share| (share.place(), share.quantity)).collect()
                     }
                     Taken::Short(seen) => {
@@ -451,7 +501,7 @@ impl<'a> Rounds<'a> {
             for (place, quantity) in shares {
                 let what = (name.0, name.1, place);
                 let delta = Delta::sale(quantity);
-                let more = vec![no_lot_is_due(self.context.good_at())];
+                let more = self.takable().conditions(&wanted.sku);
                 stock.writes.push(stock_update_at(scope, what, delta, movement, more, Vec::new()));
                 let layout = if let Place::Part { layout, .. } = place { layout } else { LAYOUT_WHOLE };
                 stock.of.push((at, Some(layout)));
@@ -482,6 +532,24 @@ pub(super) struct Tried<'t> {
     pub moves: &'t [StockMove],
     /// What the cart holds.
     pub holds: &'t [Located],
+}
+
+impl Tried<'_> {
+    /// That neither cart is final yet: checks, at most two.
+    fn not_final(&self, scope: &TenantScope) -> Result<Vec<Write>> {
+        let own = (self.cart.id.as_str(), self.stored);
+        let mut not_final = Vec::new();
+        for (cart_id, version) in
+            std::iter::once(own).chain(self.with.map(|(id, version)| (id, Some(version))))
+        {
+            let condition = match version {
+                Some(version) => Condition::Eq("version", i64::try_from(version).map_err(Error::bug)?.into()),
+                None => Condition::NotExists,
+            };
+            not_final.push(Write::Check { table: Table::Orders, key: scope.cart(cart_id), condition });
+        }
+        Ok(not_final)
+    }
 }
 
 /// What is written beside a cart that becomes final, its lane and its stock.

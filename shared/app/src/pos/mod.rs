@@ -11,6 +11,7 @@ pub mod carts;
 pub mod claims;
 mod command_age;
 pub mod context;
+pub mod counted_since;
 pub mod course_item;
 pub mod discounts;
 pub mod envelope;

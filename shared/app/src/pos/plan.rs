@@ -6,6 +6,9 @@
 //! a crash at any step loses nothing.
 //!
 //! `reserving → committed → settled`, or `reserving → releasing → released`.
+//!
+//! What is held may be found less while it is: by a count, a recall, or the end of a lot's day. Before the order is
+//! final, that is told and all is given back; afterwards the sale stands, and what is missing is entered.
 
 use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -20,7 +23,8 @@ use super::cart_item::cart_of;
 use super::cart_write::lost_race;
 use super::claims::refused_claim;
 use super::context::CommandContext;
-use super::final_transaction::{Attempt, StockWrites, read_reasons};
+use super::counted_since::{KnownCounts, tell};
+use super::final_transaction::{Attempt, StockWrites, Takable, read_reasons};
 use super::finalize::{final_writes, mark_final, returned_writes};
 use super::held_sale::{chunk_writes, held_of};
 use super::identity::spread;
@@ -38,9 +42,10 @@ use crate::error::{Error, Result};
 use crate::keeper::due::{DueWork, postpone, walk_due};
 use crate::keys;
 use crate::ports::Ports;
-use crate::stock::counters::{Delta, Movement};
+use crate::stock::counters::{Counters, Delta, Movement, no_lot_is_due, stock_update};
+use crate::stock::lots::due::keep_aside_if_due;
 use crate::stock::split::make_whole;
-use crate::stock::taken_beyond::Beyond;
+use crate::stock::taken_beyond::{Beyond, found_less_write};
 use crate::stored_value::claims::stored_value_writes;
 use crate::tenancy::TenantScope;
 use crate::tenant_rules::tenant_rules;
@@ -55,6 +60,8 @@ const CHUNK_MOVES_NAME: &str = "chunk_moves";
 
 /// After this time without an end, scheduled recovery continues a plan.
 const RECOVERY_AFTER_SECONDS: i64 = 30;
+/// Attribute: when the order became final by our clock, in epoch milliseconds.
+const COMMITTED_AT: &str = "committed_at";
 /// A plan that recovery could not continue is let be for this time.
 const POSTPONED_MILLIS: i64 = 120_000;
 
@@ -127,6 +134,8 @@ struct Plan {
     uses_above_limit: bool,
     /// What its register asked for it while it was cut off, where its lines do not come to that: minor units.
     asked_total: Option<i64>,
+    /// When it was committed; `None` before, and of plans that did not note it.
+    committed_at: Option<Timestamp>,
     shortages: Vec<Shortage>,
     /// Moves in each of its chunks.
     chunk_moves: usize,
@@ -153,6 +162,11 @@ impl Plan {
             uses_above_limit: item.opt_number("offline").is_some()
                 && item.opt_number("uses_within_limit").is_none(),
             asked_total: item.opt_number("asked_total"),
+            committed_at: item
+                .opt_number(COMMITTED_AT)
+                .map(Timestamp::from_millisecond)
+                .transpose()
+                .map_err(Error::bug)?,
             shortages: match item.opt_text("shortages") {
                 Some(_) => item.json("shortages")?,
                 None => Vec::new(),
@@ -175,6 +189,16 @@ impl Plan {
             at: self.terms.occurred_at,
             now,
         }
+    }
+
+    /// When what it takes must be good: now, or when a register sold it that was cut off then.
+    fn good_at(&self, now: Timestamp) -> Timestamp {
+        if self.offline { self.terms.occurred_at } else { now }
+    }
+
+    /// When what it took was sold.
+    fn sold_at(&self) -> Timestamp {
+        self.good_at(self.committed_at.unwrap_or(self.terms.occurred_at))
     }
 
     fn chunks(&self) -> impl Iterator<Item = (u32, &[StockMove])> {
@@ -317,6 +341,7 @@ fn due_partition(cart_id: &str) -> Partition {
 pub async fn drive(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Timestamp) -> Result<PlanEnd> {
     let mut retries = Retries::new(ports.environment.as_ref(), now);
     let mut covers = 0;
+    let mut known_counts = KnownCounts::default();
     loop {
         let get = Get { table: Table::Orders, key: scope.plan(cart_id), consistency: Consistency::Strong };
         let item = match ports.database.get(get).await {
@@ -331,7 +356,7 @@ pub async fn drive(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Times
         let step = match plan.state {
             PlanState::Settled => return Ok(PlanEnd::Finalized),
             PlanState::Released => return Ok(PlanEnd::Released(plan.shortages)),
-            PlanState::Reserving => match reserve(ports, scope, &plan, now).await? {
+            PlanState::Reserving => match reserve(ports, scope, &plan, &mut known_counts, now).await? {
                 Step::Done => commit(ports, scope, &plan, now).await?,
                 other => other,
             },
@@ -402,7 +427,13 @@ async fn chunk_states(ports: &Ports, scope: &TenantScope, plan: &Plan) -> Result
 }
 
 /// Holds every chunk that is not held yet.
-async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp) -> Result<Step> {
+async fn reserve(
+    ports: &Ports,
+    scope: &TenantScope,
+    plan: &Plan,
+    known_counts: &mut KnownCounts,
+    now: Timestamp,
+) -> Result<Step> {
     let states = chunk_states(ports, scope, plan).await?;
     let movement = plan.movement("hold");
     // No command changes the cart while its plan runs.
@@ -425,10 +456,12 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
         };
         let mut writes = vec![check, record];
         let (mut of, mut held) = (Vec::new(), Vec::new());
+        let left = plan.offline.then_some((plan.terms.occurred_at, &*known_counts));
+        let takable = Takable { good_at: plan.good_at(now), left };
         // What comes back needs no holding: a return's chunks are held by their record alone.
         if plan.is_held {
             let what = (plan.cart_id.as_str(), plan.store_id.as_str(), &holds);
-            match chunk_writes(ports, scope, what, (moves, &movement), now).await? {
+            match chunk_writes(ports, scope, what, (moves, &movement, &takable), now).await? {
                 Ok((stock, located)) => {
                     writes.extend(stock.writes);
                     writes.extend(stock.lines);
@@ -438,7 +471,7 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
             }
         } else if plan.kind == CartKind::Sale {
             let hold = |m: &StockMove| Delta::hold(m.sellable);
-            let stock = StockWrites::of_whole(scope, &plan.store_id, moves, hold, &movement, movement.at);
+            let stock = StockWrites::of_whole(scope, &plan.store_id, moves, hold, &movement, &takable);
             writes.extend(stock.writes);
             of = stock.of;
         }
@@ -459,6 +492,17 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
                             held => short.beside(held),
                         };
                         let shortages: Vec<Shortage> = shortages.into_iter().map(beside).collect();
+                        let counted = match plan.offline {
+                            true => known_counts.unknown(&shortages, plan.terms.occurred_at),
+                            false => Vec::new(),
+                        };
+                        if !counted.is_empty() {
+                            let told = tell_counted(ports, scope, plan, chunk, &counted, now).await?;
+                            if matches!(told, Step::Covered) {
+                                known_counts.learn(&counted);
+                            }
+                            return Ok(told);
+                        }
                         if free_expired_holds(ports, scope, &plan.store_id, &shortages, now).await?.any {
                             return Ok(Step::Again("expired holds were freed".to_owned()));
                         }
@@ -505,17 +549,9 @@ async fn cart_of_plan(ports: &Ports, scope: &TenantScope, plan: &Plan) -> Result
     cart_of(item.as_ref().ok_or_else(|| Error::Bug(format!("plan without cart {}", plan.cart_id)))?)
 }
 
-/// Covers what a chunk is short of that stands all the same, while nobody holds the chunk.
-async fn cover_chunk(
-    ports: &Ports,
-    scope: &TenantScope,
-    plan: &Plan,
-    chunk: u32,
-    shortages: &[Shortage],
-    now: Timestamp,
-) -> Result<Step> {
-    let cart = cart_of_plan(ports, scope, plan).await?;
-    let not_held = [
+/// That nobody holds a chunk yet, and somebody still wants to.
+fn not_held(scope: &TenantScope, plan: &Plan, chunk: u32) -> [Write; 2] {
+    [
         Write::Check {
             table: Table::Orders,
             key: scope.plan(&plan.cart_id),
@@ -526,9 +562,38 @@ async fn cover_chunk(
             key: scope.chunk(&plan.cart_id, plan.attempt, chunk),
             condition: Condition::NotExists,
         },
-    ];
+    ]
+}
+
+/// Tells of what of a chunk left the shop before it was counted, while nobody holds the chunk.
+async fn tell_counted(
+    ports: &Ports,
+    scope: &TenantScope,
+    plan: &Plan,
+    chunk: u32,
+    counted: &[Shortage],
+    now: Timestamp,
+) -> Result<Step> {
+    let cart = cart_of_plan(ports, scope, plan).await?;
     let sale = plan.offline_sale(&cart, now);
-    Ok(match cover(ports, scope, &sale, &not_held, shortages).await? {
+    Ok(match tell(ports, scope, &sale, &not_held(scope, plan, chunk), counted).await? {
+        Covered::Done => Step::Covered,
+        Covered::Again(why) => Step::Again(why),
+    })
+}
+
+/// Covers what a chunk is short of that stands all the same, while nobody holds the chunk.
+async fn cover_chunk(
+    ports: &Ports,
+    scope: &TenantScope,
+    plan: &Plan,
+    chunk: u32,
+    shortages: &[Shortage],
+    now: Timestamp,
+) -> Result<Step> {
+    let cart = cart_of_plan(ports, scope, plan).await?;
+    let sale = plan.offline_sale(&cart, now);
+    Ok(match cover(ports, scope, &sale, &not_held(scope, plan, chunk), shortages).await? {
         Covered::Done => Step::Covered,
         Covered::Again(why) => Step::Again(why),
     })
@@ -565,6 +630,9 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
             lane => lane?,
         };
     }
+    if let Some(step) = found_less(ports, scope, plan, now).await? {
+        return Ok(step);
+    }
     let returned = match returned_writes(ports, scope, &cart).await {
         Ok(returned) => returned,
         Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
@@ -588,7 +656,8 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
     mark_final(&mut cart, &location, &lane, &plan.register_id, plan.terms.occurred_at, now)?;
     let identity = CommandIdentity { key: plan.terms.key, fingerprint: plan.terms.fingerprint };
     cart.applied.record_last(&identity, Outcome::Finalized);
-    let mut writes = vec![plan.advance(scope, PlanState::Reserving, PlanState::Committed, Vec::new())];
+    let committed_at = vec![Change::Set(COMMITTED_AT, now.as_millisecond().into())];
+    let mut writes = vec![plan.advance(scope, PlanState::Reserving, PlanState::Committed, committed_at)];
     writes.extend(final_writes(scope, &cart, Some(plan.cart_version), &lane)?);
     writes.extend(returned);
     writes.extend(task);
@@ -609,6 +678,46 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
     }
 }
 
+/// What is to be done, before an order is final, where less is there than its plan holds: a count found so, or a lot's
+/// day is over. `None`: all is there, or has left the shop anyway. What changes after this look is seen to when the
+/// chunks are settled.
+async fn found_less(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp) -> Result<Option<Step>> {
+    if plan.kind != CartKind::Sale || plan.offline {
+        return Ok(None);
+    }
+    let get = |wanted: &StockMove| Get {
+        table: Table::Stock,
+        key: scope.stock(&plan.store_id, &wanted.sku),
+        consistency: Consistency::Strong,
+    };
+    let items = match ports.database.get_many(plan.terms.moves.iter().map(get).collect()).await {
+        Ok(items) => items,
+        Err(error) if error.is_transient() => return Ok(Some(Step::Again(error.to_string()))),
+        Err(error) => return Err(error.into()),
+    };
+    let (mut is_aside, mut short) = (false, Vec::new());
+    for (wanted, item) in plan.terms.moves.iter().zip(&items) {
+        let seen = item.as_ref().map(Counters::of).transpose()?;
+        let name = (plan.store_id.as_str(), wanted.sku.as_str());
+        is_aside |= keep_aside_if_due(ports, scope, name, seen.as_ref(), now).await?;
+        let on_hand = seen.map_or(0, |seen| seen.on_hand);
+        if on_hand < wanted.sellable.thousandths() {
+            // What can be taken for this order is what lies there.
+            let available = Quantity::of_counter(on_hand.max(0));
+            short.push(Shortage { available, ..Shortage::of(wanted, item.as_ref()) });
+        }
+    }
+    if is_aside {
+        return Ok(Some(Step::Again("lots past their day were kept aside".to_owned())));
+    }
+    let refused = match refused_of(ports, scope, &plan.store_id, &short, now).await {
+        Ok(refused) => refused,
+        Err(Error::Retryable { reason, .. }) => return Ok(Some(Step::Again(reason))),
+        Err(error) => return Err(error),
+    };
+    Ok((!refused.is_empty()).then_some(Step::GiveUp(refused)))
+}
+
 /// Settles or releases every chunk that is held, then ends the plan.
 async fn end_chunks(ports: &Ports, scope: &TenantScope, plan: &Plan, end: PlanState) -> Result<Step> {
     let settle = end == PlanState::Settled;
@@ -626,6 +735,11 @@ async fn end_chunks(ports: &Ports, scope: &TenantScope, plan: &Plan, end: PlanSt
             Err(DatabaseError::Cancelled(reasons))
                 if matches!(reasons.first(), Some(Cancellation::ConditionFailed(_))) => {}
             Err(DatabaseError::Cancelled(reasons)) => {
+                if settle
+                    && let Some(step) = cover_found_less(ports, scope, plan, (chunk, moves), &reasons).await?
+                {
+                    return Ok(step);
+                }
                 if let Attempt::Short(shortages) = read_reasons(&reasons, 1, moves, &stock.of)? {
                     // What this plan holds can not be short: somebody took what was not theirs.
                     let skus: Vec<&str> = shortages.iter().map(|s| s.sku.as_str()).collect();
@@ -654,15 +768,73 @@ async fn end_chunks(ports: &Ports, scope: &TenantScope, plan: &Plan, end: PlanSt
     }
 }
 
+/// Less was found than a chunk holds, after its order was final: what is missing is entered as a discrepancy, as for a
+/// long reservation. Lots that were past their day when it was sold are kept aside first. `None`: neither was in the way.
+async fn cover_found_less(
+    ports: &Ports,
+    scope: &TenantScope,
+    plan: &Plan,
+    (chunk, moves): (u32, &[StockMove]),
+    reasons: &[Cancellation],
+) -> Result<Option<Step>> {
+    if plan.kind != CartKind::Sale {
+        return Ok(None);
+    }
+    let sale = plan.movement("sale");
+    let mut writes = vec![Write::Check {
+        table: Table::Orders,
+        key: scope.chunk(&plan.cart_id, plan.attempt, chunk),
+        condition: Condition::Eq("state", "held".into()),
+    }];
+    let mut is_aside = false;
+    for (reason, wanted) in reasons.iter().skip(1).zip(moves) {
+        let Cancellation::ConditionFailed(Some(item)) = reason else { continue };
+        let seen = Counters::of(item)?;
+        let name = (plan.store_id.as_str(), wanted.sku.as_str());
+        is_aside |= keep_aside_if_due(ports, scope, name, Some(&seen), plan.sold_at()).await?;
+        let missing = wanted.sellable.thousandths() - seen.on_hand;
+        if missing > 0 && seen.reserved >= wanted.sellable.thousandths() {
+            writes.push(found_less_write(scope, name, &seen, missing, &sale));
+        }
+    }
+    if is_aside {
+        return Ok(Some(Step::Again("lots past their day were kept aside".to_owned())));
+    }
+    if writes.len() == 1 {
+        return Ok(None);
+    }
+    match ports.database.transact(writes).await {
+        Ok(()) => Ok(Some(Step::Covered)),
+        Err(error) => lost_race(error).map(|why| Some(Step::Again(why))),
+    }
+}
+
+/// What settles a chunk of a sale: it leaves the shelf, where it lies, and was good when it was sold.
+fn settle_moves(scope: &TenantScope, plan: &Plan, moves: &[StockMove]) -> StockWrites {
+    let movement = plan.movement("sale");
+    let mut stock = StockWrites::default();
+    for (at, wanted) in moves.iter().enumerate() {
+        let is_there = Condition::Ge("on_hand", wanted.sellable.thousandths().into());
+        let conditions = vec![is_there, no_lot_is_due(plan.sold_at())];
+        let delta = Delta::commit(wanted.sellable);
+        let (store_id, sku) = (plan.store_id.as_str(), wanted.sku.as_str());
+        stock.writes.push(stock_update(scope, store_id, sku, delta, &movement, conditions, Vec::new()));
+        stock.of.push((at, None));
+    }
+    stock
+}
+
 fn end_moves(scope: &TenantScope, plan: &Plan, moves: &[StockMove], settle: bool) -> StockWrites {
     let (kind, delta): (&'static str, fn(&StockMove) -> Delta) = match (plan.kind, settle) {
-        (CartKind::Sale, true) => ("sale", |m| Delta::commit(m.sellable)),
+        (CartKind::Sale, true) => return settle_moves(scope, plan, moves),
         (CartKind::Sale, false) => ("release", |m| Delta::release(m.sellable)),
         (CartKind::Return, true) => ("return", |m| super::finalize::delta_of(CartKind::Return, m)),
         (CartKind::Return, false) => return StockWrites::default(),
     };
     let movement = plan.movement(kind);
-    StockWrites::of_whole(scope, &plan.store_id, moves, delta, &movement, movement.at)
+    // Nothing of it is taken.
+    let takable = Takable { good_at: movement.at, left: None };
+    StockWrites::of_whole(scope, &plan.store_id, moves, delta, &movement, &takable)
 }
 
 /// Plans that are looked at for what they hold.

@@ -8,6 +8,8 @@
 //! - where such a register, or another system, gave a coupon or promotion more often than its limit allows
 //!   (`uses_above_limit`, one per order and coupon or promotion);
 //! - where such a register asked another total for a sale than its lines come to (`total_differs`, one per order);
+//! - where such a register, or another system, told of a sale after the goods were counted that it had taken before
+//!   (`sold_before_count`, one per order and SKU);
 //! - where what stock says of itself differs (`difference`, see [`crate::stock::reconciliation`]).
 //!
 //! Somebody looks at each and says how it was settled. The stock itself is corrected by a count, or, of a difference,
@@ -33,7 +35,7 @@ use crate::fields::{TEXT_CHARS_MAX, text};
 use crate::ports::Ports;
 use crate::pos::identity::derived_id;
 use crate::stock::attempts::Attempts;
-use crate::stock::counters::shown;
+use crate::stock::counters::{COUNTED_AT, COUNTED_IN, shown};
 use crate::stock::index_page::IndexList;
 use crate::stock::reconciliation::{Cause, DIFFERENCE, Finding, MOVEMENTS, findings_of};
 use crate::stock::references::check_location_id;
@@ -42,6 +44,8 @@ use crate::stock::taken_beyond::{Beyond, Taker};
 use crate::stock::update::REASON_CHARS_MAX;
 use crate::tenancy::{Caller, TenantScope};
 
+/// Kind of the exception of goods that were taken off twice: by a count, and by a sale before it.
+const SOLD_BEFORE_COUNT: &str = "sold_before_count";
 /// Attribute of an exception that names a coupon.
 const COUPON: &str = "coupon_code";
 /// Attribute of an exception that names a promotion.
@@ -107,6 +111,33 @@ pub struct Oversold<'a> {
     pub quantity: i64,
     /// A number of this write, so that no other is like it.
     pub number: i64,
+}
+
+/// Goods that were sold before a count that did not find them any more, and that the books take off now, too.
+#[derive(Debug, Clone, Copy)]
+pub struct SoldBeforeCount<'a> {
+    /// Order.
+    pub order_id: &'a str,
+    /// Register that sold them.
+    pub register_id: &'a str,
+    /// Who sold them.
+    pub employee_id: &'a str,
+    /// Where.
+    pub location_id: &'a str,
+    /// What.
+    pub sku: &'a str,
+    /// How it is sold.
+    pub unit: Unit,
+    /// How many, in thousandths.
+    pub quantity: i64,
+    /// When they were counted, in epoch milliseconds.
+    pub counted_at: i64,
+    /// The count sheet, or the update, that said so.
+    pub counted_in: &'a str,
+    /// When they were sold, as the register tells it.
+    pub at: Timestamp,
+    /// Our time.
+    pub now: Timestamp,
 }
 
 /// Uses of a coupon or promotion beyond what its limit allows.
@@ -276,6 +307,24 @@ pub fn is_standing_open(standing: Option<&Item>) -> bool {
     standing.and_then(|item| item.opt_text("state")) == Some("open")
 }
 
+/// Opens the exception of goods that were sold before they were counted; written again it is the same.
+pub fn sold_before_count_write(scope: &TenantScope, sold: &SoldBeforeCount<'_>) -> Write {
+    let id = derived_id("x", &[SOLD_BEFORE_COUNT, sold.order_id, sold.sku]);
+    let mut changes = opened(scope, &id, SOLD_BEFORE_COUNT, sold.location_id, sold.now);
+    changes.extend(of_goods(sold.sku, Some(sold.unit)));
+    changes.extend([
+        Change::Set("quantity", sold.quantity.into()),
+        Change::Set("reference", sold.order_id.into()),
+        Change::Set("order_id", sold.order_id.into()),
+        Change::Set("register_id", sold.register_id.into()),
+        Change::Set("employee_id", sold.employee_id.into()),
+        Change::Set("occurred_at", sold.at.as_millisecond().into()),
+        Change::Set(COUNTED_AT, sold.counted_at.into()),
+        Change::Set(COUNTED_IN, sold.counted_in.into()),
+    ]);
+    Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition: None }
+}
+
 /// What a count or feed line that leaves `available` at this has to write beside the stock item, in its
 /// own transaction, over the exception as it is `standing`: it opens, or opens anew, or is resolved if it is open
 /// still. What somebody resolved stays as it is, for who asks why. `None`: nothing, and so most counts pay nothing
@@ -346,6 +395,7 @@ fn kind_of(item: &Item) -> Result<ExceptionKind> {
         "unsynced_stock" => Ok(ExceptionKind::UnsyncedStock),
         "uses_above_limit" => Ok(ExceptionKind::UsesAboveLimit),
         TOTAL_DIFFERS => Ok(ExceptionKind::TotalDiffers),
+        SOLD_BEFORE_COUNT => Ok(ExceptionKind::SoldBeforeCount),
         DIFFERENCE => Ok(ExceptionKind::Difference),
         other => Err(Error::Bug(format!("unknown kind of exception {other}"))),
     }
@@ -440,6 +490,8 @@ pub(super) fn shown_exception(item: &Item) -> Result<StockException> {
         order_id: owned("order_id"),
         register_id: owned("register_id"),
         employee_id: owned("employee_id"),
+        counted_at: item.opt_number(COUNTED_AT).map(|_| time(item, COUNTED_AT)).transpose()?,
+        counted_in: owned(COUNTED_IN),
         occurred_at: time(item, "occurred_at")?,
         opened_at: time(item, "opened_at")?,
         resolution,

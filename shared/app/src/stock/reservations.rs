@@ -12,10 +12,11 @@ use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
-use crate::stock::holds::{Ending, EndingWrite, Hold, Located, end_holds, has_moved, locate, standing_lines};
+use crate::stock::holds::{
+    Ending, EndingWrite, Hold, Located, end_holds, has_moved, keep_due_aside, locate, standing_lines,
+};
 use crate::stock::kits::{held_for_kits, kits_taking, taken_by};
 use crate::stock::long_reservations;
-use crate::stock::lots::due::keep_aside_if_due;
 use crate::stock::references::location_required;
 use crate::stock::request_identity::fingerprint;
 pub use crate::stock::request_identity::request_number;
@@ -106,11 +107,12 @@ pub async fn located(ports: &Ports, scope: &TenantScope, reservation: &Reservati
 }
 
 /// Refuses unless the reservation can be committed now: what would be a lost race to a transaction that
-/// holds [`commit_actions`] is a plain answer here. Answers where its holds count.
+/// holds [`commit_actions`] is a plain answer here. Answers where its holds count. Lots past their day are kept
+/// aside before.
 ///
 /// # Errors
-/// As [`require_active`]; 409 `reservation_expired` where a hold was freed, `insufficient_stock` where a
-/// count found less than is held, or less of it is good.
+/// As [`require_active`]; 409 `reservation_expired` where a hold was freed, `insufficient_stock` where less is there
+/// than is held: a count found so, or a lot's day is over.
 pub async fn require_committable(
     ports: &Ports,
     caller: &Caller,
@@ -138,6 +140,7 @@ pub async fn require_committable(
     let ended = end_holds(&caller.scope, &located, &Ending::Commit(now), &movement);
     let stock: Vec<EndingWrite> =
         ended.into_iter().map(|(_, about)| about).filter(|about| *about != EndingWrite::Line).collect();
+    let mut attempts = Attempts::new(ports.environment.as_ref());
     loop {
         let gets = stock.iter().filter_map(|about| match about {
             EndingWrite::Line => None,
@@ -153,7 +156,8 @@ pub async fn require_committable(
             // It was merged meanwhile, so what was read tells nothing: the transaction will.
             return Ok(located);
         }
-        if keep_lots_aside(ports, &caller.scope, &seen, now).await? {
+        if keep_due_aside(ports, &caller.scope, &seen, now).await? {
+            attempts.at_once("lots past their day were kept aside")?;
             continue;
         }
         let shortages = count_shortages(reservation, seen.into_iter())?;
@@ -166,27 +170,6 @@ pub async fn require_committable(
 
 /// Places that are sold from, and the items that were found there.
 type Places<'a> = Vec<(&'a EndingWrite, Option<&'a Item>)>;
-
-/// Keeps aside what lies in some places of lots that are past their day at `now`: else it would go first. Answers
-/// whether there was any, so that they are to be read again.
-///
-/// # Errors
-/// As the database.
-async fn keep_lots_aside(
-    ports: &Ports,
-    scope: &TenantScope,
-    places: &[(&EndingWrite, Option<&Item>)],
-    now: Timestamp,
-) -> Result<bool> {
-    let mut any = false;
-    for (about, item) in places {
-        let EndingWrite::Stock { location_id, sku, .. } = about else { continue };
-        let seen = item.map(Counters::of).transpose()?;
-        let name = (location_id.as_str(), sku.as_str());
-        any |= keep_aside_if_due(ports, scope, name, seen.as_ref(), now).await?;
-    }
-    Ok(any)
-}
 
 /// Refuses unless the reservation is active and, where that matters, not over.
 ///
@@ -247,7 +230,7 @@ impl Action<'_> {
 ///
 /// # Errors
 /// 403, 404 `reservation_not_found`, 409 `reservation_not_active`, `reservation_expired`, `commit_above_held`,
-/// `too_many_commits` or `insufficient_stock` (a count found less than is held, or less of it is good), 422
+/// `too_many_commits` or `insufficient_stock` (less is there than is held: a count found so, or a lot's day is over), 422
 /// `lines_out_of_range`, `location_required`, `line_not_reserved`, `quantity_invalid` or `idempotency_key_reused`.
 pub async fn commit(
     ports: &Ports,
@@ -490,7 +473,8 @@ async fn long_change(
     }
 }
 
-/// Refuses where a count found less than a long reservation is to sell; `sold`: of which lines, if not of all.
+/// Refuses where less is there than a long reservation is to sell: a count found so, or a lot's day is over; what of
+/// it is, is kept aside before. `sold`: of which lines, if not of all.
 ///
 /// # Errors
 /// 409 `insufficient_stock`.
@@ -501,12 +485,15 @@ async fn require_on_hand(
     sold: Option<&OfLines>,
     movement: &Movement,
 ) -> Result<()> {
+    let scope = &caller.scope;
+    let mut attempts = Attempts::new(ports.environment.as_ref());
     loop {
-        let places = long_reservations::places_of(ports, &caller.scope, reservation, sold, movement).await?;
+        let places = long_reservations::places_of(ports, scope, reservation, sold, movement).await?;
         // Laid out anew meanwhile: what was read tells nothing, and what is missing in the end is entered.
         let Some(places) = places else { return Ok(()) };
         let seen: Places<'_> = places.iter().map(|(about, item)| (about, item.as_ref())).collect();
-        if keep_lots_aside(ports, &caller.scope, &seen, movement.at).await? {
+        if keep_due_aside(ports, scope, &seen, movement.at).await? {
+            attempts.at_once("lots past their day were kept aside")?;
             continue;
         }
         let shortages = count_shortages(reservation, seen.into_iter())?;
@@ -611,7 +598,8 @@ fn ended(reservation: &Reservation, reasons: &[Cancellation], about: &[About]) -
     reasons.iter().zip(about).any(failed).then_some(reservation.version)
 }
 
-/// Why a commit's transaction did not hold, if that is a business answer; else what [`ended`] says.
+/// Why a commit's transaction did not hold, if that is a business answer; else what [`ended`] says. What is past its
+/// day at `now` is kept aside, which is no answer yet.
 async fn refuse_commit(
     ports: &Ports,
     caller: &Caller,
@@ -635,7 +623,7 @@ async fn refuse_commit(
         // It was merged meanwhile: what was held there is in the first part now.
         return Ok(None);
     }
-    if keep_lots_aside(ports, &caller.scope, &failed, now).await? {
+    if keep_due_aside(ports, &caller.scope, &failed, now).await? {
         // Whether enough is left that is good is found out by the next try.
         return Ok(None);
     }
@@ -649,8 +637,8 @@ async fn refuse_commit(
     Err(insufficient_stock(ports, caller, &shortages).await?.into())
 }
 
-/// The lines of which less lies in a place than is held there: a count found it. With each place the item
-/// that was found there.
+/// The lines of which less lies in a place than is held there: a count found it, or a lot's day is over. With each
+/// place the item that was found there.
 fn count_shortages<'a, 'b>(
     reservation: &'a Reservation,
     places: impl Iterator<Item = (&'b EndingWrite, Option<&'b Item>)>,

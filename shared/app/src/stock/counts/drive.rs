@@ -13,7 +13,9 @@ use crate::error::{Error, Result};
 use crate::keeper::due::{DueWork, postpone, walk_due};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
-use crate::stock::counters::{Counters, Delta, stock_correction, synced_change, unit_change};
+use crate::stock::counters::{
+    Counters, Delta, counted_changes, stock_correction, synced_change, unit_change,
+};
 use crate::stock::exceptions::{below_promised_get, exception_write, is_standing_open};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::split::make_whole;
@@ -81,7 +83,9 @@ fn correct(
     };
     let movement = sheet.movement(ending, line)?;
     let delta = Delta { on_hand: by, ..Delta::default() };
-    let changes = std::iter::once(unit_change(line.unit)).chain(synced_change(seen)).collect();
+    // What was sold before that and arrives after this was not on the shelf any more.
+    let counted = line.counted.iter().flat_map(|counted| counted_changes(counted.at, &sheet.id));
+    let changes = std::iter::once(unit_change(line.unit)).chain(synced_change(seen)).chain(counted).collect();
     let stock = stock_correction(scope, what, (delta, by), (&movement, delta), condition, changes);
     let at = movement.at;
     let exception = exception_write(scope, what, Some(line.unit), after, &sheet.id, at, exception)?;

@@ -21,6 +21,7 @@ use crate::pos::lines::price_of;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::Counters;
 use crate::stock::layout::LAYOUT_WHOLE;
+use crate::stock::lots::due::keep_aside_if_due;
 use crate::stock::references::check_sku_form;
 use crate::stock::request_identity::{fingerprint, key_reused, request_number};
 use crate::stock::reserve::now_kept;
@@ -94,12 +95,14 @@ fn wanted<'a>(stored: &StoredCount, request: &'a RecordCountRequest) -> Result<V
 }
 
 /// On hand and version of stock items, by position; each as of one moment, also where it is split: a sale that
-/// takes from two parts must not be seen by half.
+/// takes from two parts must not be seen by half. Lots past their day at `now` are kept aside before: they are not on
+/// hand.
 async fn books(
     ports: &Ports,
     scope: &TenantScope,
     location_id: &str,
     wanted: &[Wanted<'_>],
+    now: Timestamp,
 ) -> Result<Vec<Counters>> {
     let get = |one: &Wanted<'_>| Get {
         table: Table::Stock,
@@ -111,6 +114,11 @@ async fn books(
     for (one, item) in wanted.iter().zip(items) {
         let mut seen = item.as_ref().map(Counters::of).transpose()?.unwrap_or_default();
         let mut attempts = Attempts::new(ports.environment.as_ref());
+        while keep_aside_if_due(ports, scope, (location_id, one.sku), Some(&seen), now).await? {
+            attempts.at_once("lots past their day were kept aside")?;
+            let item = ports.database.get(get(one)).await?;
+            seen = item.as_ref().map(Counters::of).transpose()?.unwrap_or_default();
+        }
         while seen.layout != LAYOUT_WHOLE {
             let database = ports.database.as_ref();
             match standing_together(database, scope, location_id, one.sku, seen.layout).await {
@@ -286,7 +294,7 @@ pub async fn record(
             Some(known) => known,
             None => known_prices.insert(prices(ports, scope, &stored, &wanted, now).await?),
         };
-        let books = books(ports, scope, &stored.location_id, &wanted).await?;
+        let books = books(ports, scope, &stored.location_id, &wanted, now).await?;
         let mut next = stored.clone();
         let by = next.place_of(&caller.subject)?;
         let mut lines = Vec::with_capacity(wanted.len());
