@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tillstream_domain::quantity::QuantityInput;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::lots::{CommitLine, LotProblem};
 use crate::schema::QuantitySchema;
 
 /// Stock of one SKU at one location.
@@ -182,11 +183,11 @@ pub struct Restocked {
     pub reference: Option<String>,
 }
 
-/// One line of a reservation request, or of its commit.
+/// One line of a reservation request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReserveLine {
-    /// Where. Left out of all lines of a reservation whose locations are chosen (`sourcing`); a commit always says it.
+    /// Where. Left out of all lines of a reservation whose locations are chosen (`sourcing`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "s-uk-1", max_length = 64)]
     pub location_id: Option<String>,
@@ -297,7 +298,7 @@ pub struct CommitRequest {
     /// What is sold of it; the rest goes on being held. Lines of the same location and SKU are added up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_items = 1, max_items = 1000)]
-    pub lines: Option<Vec<ReserveLine>>,
+    pub lines: Option<Vec<CommitLine>>,
 }
 
 /// The body of a release: none, or an empty object.
@@ -723,6 +724,9 @@ pub enum ExceptionKind {
     UnsyncedStock,
     /// A register that was cut off, or another system, gave a coupon or promotion more often than its limit allows.
     UsesAboveLimit,
+    /// Goods that have left the shop were said to be of a lot that they cannot be of, or that was not for sale
+    /// (`lot_id`, `lot_problem`).
+    LotMismatch,
     /// What stock says of itself differs: counters, ledger, holds, orders. It is corrected by
     /// `POST /v1/inventory/exceptions/{id}/correct`.
     Difference,
@@ -804,6 +808,13 @@ pub struct StockException {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "85123A")]
     pub sku: Option<String>,
+    /// Which lot was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "L-2031")]
+    pub lot_id: Option<String>,
+    /// Why they cannot be of it, or should not have been sold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lot_problem: Option<LotProblem>,
     /// Which coupon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupon_code: Option<String>,

@@ -33,7 +33,7 @@ use tillstream_domain::cart::applied::CommandIdentity;
 use tillstream_domain::cart::{
     Applied, AppliedCoupon, Approvals, ApprovedPart, Cart, CartKind, CartState, Charges, Course,
     CustomerTerms, DiscountHead, Disposition, Exchanged, Finalized, Kits, LimitedUse, Line, LineCharges,
-    LineDiscount, LineTerms, NumbersUsed, OriginalLine, OriginalSale, Outcome, Payment, ReturnHead,
+    LineDiscount, LineTerms, Lots, NumbersUsed, OriginalLine, OriginalSale, Outcome, Payment, ReturnHead,
     ReturnLine, Returned, SaleTerms, StockMove, TaxHead, Unapplied, UsedApproval,
 };
 use tillstream_domain::compact::{self, CompactError};
@@ -257,7 +257,11 @@ fn cart() -> impl Strategy<Value = Cart> {
         of(return_head()),
         of(any_text()),
         of(finalized()),
-        (charges(), terms(), approvals(), course(), vec((any::<u32>(), kit_parts()), 0..4)),
+        (
+            (charges(), terms(), approvals(), course()),
+            vec((any::<u32>(), kit_parts()), 0..4),
+            vec((any::<u32>(), id()), 0..4),
+        ),
     );
     (head, content).prop_map(
         |(
@@ -270,7 +274,7 @@ fn cart() -> impl Strategy<Value = Cart> {
                 return_of,
                 void_reason,
                 finalized,
-                (charges, terms, approvals, course, kits),
+                ((charges, terms, approvals, course), kits, lots),
             ),
         )| {
             let cart = Cart {
@@ -292,6 +296,7 @@ fn cart() -> impl Strategy<Value = Cart> {
                 charges,
                 terms,
                 kits: Kits::default(),
+                lots: Lots::default(),
                 approvals,
                 course,
                 numbers_used: NumbersUsed { lines: 7, payments: 3 },
@@ -301,7 +306,7 @@ fn cart() -> impl Strategy<Value = Cart> {
                 void_reason,
                 finalized,
             };
-            with_kits(cart, kits)
+            with_lots(with_kits(cart, kits), lots)
         },
     )
 }
@@ -316,6 +321,15 @@ fn with_kits(mut cart: Cart, kits: Vec<(u32, Vec<KitPart>)>) -> Cart {
     let numbers: Vec<u32> = cart.lines.iter().map(|line| line.number).collect();
     for (place, (number, parts)) in kits.into_iter().enumerate() {
         cart.set_kit(numbers.get(place).copied().unwrap_or(number), parts);
+    }
+    cart
+}
+
+/// Some lines name lots, perhaps such as are not there.
+fn with_lots(mut cart: Cart, lots: Vec<(u32, String)>) -> Cart {
+    let numbers: Vec<u32> = cart.lines.iter().map(|line| line.number).collect();
+    for (place, (number, lot)) in lots.into_iter().enumerate() {
+        cart.set_lot(numbers.get(place).copied().unwrap_or(number), lot);
     }
     cart
 }
@@ -605,6 +619,7 @@ proptest! {
         reads::<Charges>(&bytes);
         reads::<SaleTerms>(&bytes);
         reads::<Kits>(&bytes);
+        reads::<Lots>(&bytes);
         reads::<Returned>(&bytes);
         reads::<Option<ReturnHead>>(&bytes);
         reads::<Body>(&bytes);
@@ -862,6 +877,7 @@ fn nothing_is_written_that_cannot_be_read() {
         charges: Charges::default(),
         terms: SaleTerms::default(),
         kits: Kits::default(),
+        lots: Lots::default(),
         approvals: Approvals::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),

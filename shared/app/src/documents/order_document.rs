@@ -240,6 +240,7 @@ mod tests {
             payments: Vec::new(),
             approvals: tillstream_domain::cart::Approvals::default(),
             kits: tillstream_domain::cart::Kits::default(),
+            lots: tillstream_domain::cart::Lots::default(),
             charges: Charges {
                 discounts: (0..discounts).map(head).collect(),
                 lines: lines.iter().map(|line| (line.number, charged.clone())).collect(),

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::cart::{
     Applied, Approvals, Cart, CartError, CartKind, CartState, Charges, DiscountHead, ENCODED_BYTES_MAX,
-    Finalized, Kits, Line, LineCharges, LineDiscount, NumbersUsed, Payment, ReturnHead, SaleTerms,
+    Finalized, Kits, Line, LineCharges, LineDiscount, Lots, NumbersUsed, Payment, ReturnHead, SaleTerms,
 };
 use tillstream_domain::compact::{self, CompactError};
 use tillstream_domain::lane::LaneNumber;
@@ -141,13 +141,17 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
             kits => Some(kits.map_err(Error::bug)?),
         },
     };
+    let lots = match cart.lots.is_empty() {
+        true => None,
+        false => Some(compact::encode(&cart.lots).map_err(Error::bug)?),
+    };
     let approvals = match cart.approvals.is_empty() {
         true => None,
         false => Some(compact::encode(&cart.approvals).map_err(Error::bug)?),
     };
     let length = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
     let bytes = body.len() + keys.len() + length(&charges) + length(&terms) + length(&approvals);
-    let bytes = bytes + length(&kits);
+    let bytes = bytes + length(&kits) + length(&lots);
     if cart.state == CartState::Open && bytes > ENCODED_BYTES_MAX {
         return Err(too_large());
     }
@@ -179,6 +183,7 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         .with_some("charged", charges)
         .with_some("terms", terms)
         .with_some("kits", kits)
+        .with_some("lots", lots)
         .with_some("approvals", approvals)
         .with("keys", keys);
     let item = with_course(item, &cart.course)?;
@@ -230,6 +235,10 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         None => Kits::default(),
         Some(bytes) => compact::decode(bytes).map_err(Error::bug)?,
     };
+    let lots = match item.opt_bytes("lots") {
+        None => Lots::default(),
+        Some(bytes) => compact::decode(bytes).map_err(Error::bug)?,
+    };
     let written_at: Timestamp = item.text("written_at")?.parse().map_err(Error::bug)?;
     let approvals = match item.opt_bytes("approvals") {
         None => Approvals::default(),
@@ -273,6 +282,7 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         charges,
         terms,
         kits,
+        lots,
         approvals,
         numbers_used: body.numbers_used,
         applied,

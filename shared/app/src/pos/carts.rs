@@ -2,7 +2,7 @@
 
 use tillstream_contracts::pos::{CartReference, CreateCart, SetCustomer};
 use tillstream_domain::cart::{
-    Applied, Approvals, Cart, CartKind, CartState, Charges, Course, CustomerTerms, Kits, NumbersUsed,
+    Applied, Approvals, Cart, CartKind, CartState, Charges, Course, CustomerTerms, Kits, Lots, NumbersUsed,
     Outcome, SaleTerms,
 };
 use tillstream_domain::location::Location;
@@ -59,6 +59,7 @@ pub fn new_cart(context: &CommandContext, location: &Location, new: NewCart) -> 
         charges: Charges::default(),
         terms: SaleTerms { time_zone: Some(location.time_zone.clone()), ..SaleTerms::default() },
         kits: Kits::default(),
+        lots: Lots::default(),
         approvals: Approvals::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),

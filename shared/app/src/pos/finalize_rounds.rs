@@ -12,6 +12,7 @@ use super::context::CommandContext;
 use super::final_transaction::{Attempt, FinalWrites, StockWrites, commit};
 use super::finalize::{delta_of, final_writes, mark_final, movement_of, needs_plan};
 use super::lane_write::LaneState;
+use super::named_lots::{leaving_of, lot_field, lot_terms, shortage_of};
 use super::limited_uses::{SPREAD_MAX, use_claims};
 use super::offline_oversell::{Covered, OfflineSale, cover};
 use super::plan::{self, PlanEnd};
@@ -24,6 +25,7 @@ use crate::stock::counters::{Delta, Movement, no_lot_is_due, stock_update_at};
 use crate::stock::expiry::FreedHolds;
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::stock::lots::back::of_return;
+use crate::stock::lots::leaving::{self, Leaves, Leaving, enter, tell};
 use crate::stock::split::make_whole;
 use crate::stock::take::{Taken, take};
 use crate::stock::taken_beyond::Beyond;
@@ -46,6 +48,8 @@ pub struct Rounds<'a> {
     nothing_expired: bool,
     /// This request covered what it is short of already.
     covered: bool,
+    /// This request entered goods as of the lots that they were sold as already.
+    entered: bool,
     /// This request put the plan that makes the cart final.
     planned: bool,
     /// This request saw the plan of the cart to its end.
@@ -69,12 +73,18 @@ impl<'a> Rounds<'a> {
             retries,
             nothing_expired: false,
             covered: false,
+            entered: false,
             planned: false,
             ended: false,
             look_at_uses: false,
             contended: 0,
             layouts,
         }
+    }
+
+    /// What it works with.
+    pub(super) fn ports(&self) -> &'a Ports {
+        self.ports
     }
 
     /// The request.
@@ -128,6 +138,9 @@ impl<'a> Rounds<'a> {
     /// too many rounds.
     pub async fn plan(&mut self, cart: &Cart, moves: &[StockMove]) -> Result<()> {
         let scope = &self.context.caller.scope;
+        if !self.context.offline && !self.lots_fit(cart, moves).await? {
+            return Ok(());
+        }
         match look(self.ports, scope, &[cart], self.context.now).await {
             // Balances are read after the cart: what is missing may have gone to this very cart.
             Err(Error::Rejected(_)) if self.is_outdated(&cart.id, Some(cart.version)).await? => {
@@ -141,6 +154,36 @@ impl<'a> Rounds<'a> {
         }
         self.planned = true;
         self.continue_plan(cart).await
+    }
+
+    /// Whether the lots that a cart names have what is taken of them, before a plan begins, which takes them only once
+    /// the cart is final. `false`: another round is due.
+    ///
+    /// # Errors
+    /// As [`Self::lots`], stock that is short apart: the plan finds that out.
+    async fn lots_fit(&mut self, cart: &Cart, moves: &[StockMove]) -> Result<bool> {
+        let (ports, context) = (self.ports, self.context);
+        let movement = movement_of(cart, &context.employee_id, context.occurred_at);
+        let goods = leaving_of(cart, moves, &movement);
+        if goods.is_empty() {
+            return Ok(true);
+        }
+        let looked = match leaving::look(ports, &context.caller.scope, &lot_terms(context, cart), &goods).await {
+            Err(error @ Error::Retryable { .. }) => {
+                self.retries.again(&error.to_string()).await?;
+                return Ok(false);
+            }
+            looked => looked?,
+        };
+        if looked.misfits.is_empty() {
+            return Ok(true);
+        }
+        if self.is_outdated(&cart.id, Some(cart.version)).await? {
+            self.retries.again("the cart changed while its lots were looked at").await?;
+            return Ok(false);
+        }
+        let field = |misfit: &leaving::Misfit| lot_field(cart, misfit);
+        Err(leaving::refusal(&cart.store_id, &looked.misfits, field).into())
     }
 
     /// Continues the plan of a cart to its end; the cart is then looked at again.
@@ -213,6 +256,15 @@ impl<'a> Rounds<'a> {
         let mut fixed = final_writes(scope, &cart, stored, &lane)?;
         fixed.extend(beside.writes);
         let claims = beside.claims.as_slice();
+        let goods = leaving_of(&cart, moves, &movement);
+        let tried = Tried { cart: &cart, stored, with: None, moves };
+        let Some(named) = self.lots(&tried, &goods).await? else { return Ok(None) };
+        let of_lots = goods.iter().zip(&named).filter(|(_, writes)| writes.is_some());
+        let skus: Vec<&str> = of_lots.map(|(one, _)| one.sku.as_str()).collect();
+        let is_other = |one: &&StockMove| !skus.contains(&one.sku.as_str());
+        let unnamed: Vec<StockMove> = moves.iter().filter(is_other).cloned().collect();
+        let moves = unnamed.as_slice();
+        fixed.extend(named.into_iter().flatten().flatten());
         let others = fixed.len() + claims.len() + moves.len();
         let room = TRANSACTION_ACTIONS_MAX.saturating_sub(others);
         let back = match of_return(ports, scope, &cart, moves, (&movement, context.now), room).await {
@@ -294,6 +346,66 @@ impl<'a> Rounds<'a> {
         Ok(false)
     }
 
+    /// What is written of goods of which lots are named, by position; nothing for those that leave as any goods. `None`:
+    /// another round is due.
+    ///
+    /// # Errors
+    /// 409 `lot_short`, `lot_expired`, `lot_quarantined`, `lot_recalled`, `insufficient_stock`; 422 `lot_unknown`,
+    /// `lot_of_another_sku`, `sku_without_lots`; the refusals of claims; [`Error::Conflict`] after too many rounds.
+    pub(super) async fn lots(
+        &mut self,
+        tried: &Tried<'_>,
+        goods: &[Leaving<'_>],
+    ) -> Result<Option<Vec<Option<Vec<Write>>>>> {
+        if goods.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let (ports, context, cart) = (self.ports, self.context, tried.cart);
+        let scope = &context.caller.scope;
+        let terms = lot_terms(context, cart);
+        let looked = match leaving::look(ports, scope, &terms, goods).await {
+            Err(error @ Error::Retryable { .. }) => {
+                self.retries.again(&error.to_string()).await?;
+                return Ok(None);
+            }
+            looked => looked?,
+        };
+        let is_refused = terms.gone.is_none() && !looked.misfits.is_empty();
+        if is_refused && self.is_outdated(&cart.id, tried.stored).await? {
+            // Lots are read after the cart: what is missing may have gone to a twin of this request.
+            self.retries.again("the cart changed while its lots were looked at").await?;
+            return Ok(None);
+        }
+        if is_refused {
+            let field = |misfit: &leaving::Misfit| lot_field(cart, misfit);
+            return Err(leaving::refusal(&cart.store_id, &looked.misfits, field).into());
+        }
+        let short: Vec<Shortage> = goods.iter().zip(&looked.goods).filter_map(shortage_of).collect();
+        if !short.is_empty() {
+            self.is_done(Attempt::Short(short), tried).await?;
+            return Ok(None);
+        }
+        if !looked.misfits.is_empty() || !looked.entries.is_empty() {
+            if !self.is_only_short(tried).await? {
+                return Ok(None);
+            }
+            tell(ports, scope, &terms, &looked.misfits).await?;
+        }
+        if !looked.entries.is_empty() {
+            enter(ports, looked.entries, &self.not_final(tried)?).await?;
+            if self.entered {
+                self.retries.again("goods were entered as of their lots").await?;
+            }
+            self.entered = true;
+            return Ok(None);
+        }
+        let writes = |leaves: Leaves| match leaves {
+            Leaves::So(writes) => Some(writes),
+            Leaves::AsAnyGoods | Leaves::Short(..) => None,
+        };
+        Ok(Some(looked.goods.into_iter().map(writes).collect()))
+    }
+
     /// Refuses what is short. Where what is to come of it cannot be read now, another round is due, which finds it
     /// short again.
     async fn refuse_short(&mut self, cart: &Cart, shortages: &[Shortage]) -> Result<()> {
@@ -339,13 +451,9 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// Covers what a sale is short of that stands all the same, on the cart's version as it was read: the next round finds
-    /// enough, unless another till does before it.
-    async fn cover(&mut self, tried: &Tried<'_>, shortages: &[Shortage]) -> Result<()> {
-        if !self.is_only_short(tried).await? {
-            return Ok(());
-        }
-        let (ports, scope, cart) = (self.ports, &self.context.caller.scope, tried.cart);
+    /// That neither cart of `tried` changed since it was read.
+    fn not_final(&self, tried: &Tried<'_>) -> Result<Vec<Write>> {
+        let (scope, cart) = (&self.context.caller.scope, tried.cart);
         let own = (cart.id.as_str(), tried.stored);
         let mut not_final = Vec::new();
         for (cart_id, version) in
@@ -357,6 +465,17 @@ impl<'a> Rounds<'a> {
             };
             not_final.push(Write::Check { table: Table::Orders, key: scope.cart(cart_id), condition });
         }
+        Ok(not_final)
+    }
+
+    /// Covers what a sale is short of that stands all the same, on the cart's version as it was read: the next round finds
+    /// enough, unless another till does before it.
+    async fn cover(&mut self, tried: &Tried<'_>, shortages: &[Shortage]) -> Result<()> {
+        if !self.is_only_short(tried).await? {
+            return Ok(());
+        }
+        let (ports, scope, cart) = (self.ports, &self.context.caller.scope, tried.cart);
+        let not_final = self.not_final(tried)?;
         let beyond = if self.context.offline { Beyond::Offline } else { Beyond::Unsynced };
         let sale = OfflineSale { beyond, ..self.context.offline_sale(cart) };
         match cover(ports, scope, &sale, &not_final, shortages).await? {

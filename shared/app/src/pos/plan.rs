@@ -22,12 +22,13 @@ use super::finalize::{final_writes, mark_final, returned_writes};
 use super::identity::spread;
 use super::lane_write::{LaneState, lane_get};
 use super::limited_uses::use_claims;
+use super::named_lots::{leaving_of, taker};
 use super::offline_oversell::{Covered, OfflineSale, cover};
 use super::shortage::{Shortage, free_expired_holds, refused_of};
 use crate::catalog::items::{catalog_get, location_of};
 use crate::database::{
     Cancellation, Change, Condition, Consistency, DatabaseError, Get, Index, Item, Key, Partition, Query,
-    Table, Write,
+    TRANSACTION_ACTIONS_MAX, Table, Write,
 };
 use crate::environment::Retries;
 use crate::error::{Error, Result};
@@ -35,6 +36,8 @@ use crate::keeper::due::{DueWork, postpone, walk_due};
 use crate::keys;
 use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement};
+use crate::stock::lots::back::of_return;
+use crate::stock::lots::leaving::{self, Leaves, Terms, enter, tell};
 use crate::stock::split::make_whole;
 use crate::stock::taken_beyond::Beyond;
 use crate::stored_value::claims::stored_value_writes;
@@ -43,6 +46,8 @@ use crate::tenant_rules::tenant_rules;
 
 /// Stock updates per chunk: a transaction takes 100 actions, two are the plan and the chunk record.
 pub const CHUNK_MOVES: usize = 98;
+/// The same where lots are named: what comes back of a lot writes two actions more.
+const CHUNK_MOVES_OF_LOTS: usize = 24;
 
 /// After this time without an end, scheduled recovery continues a plan.
 const RECOVERY_AFTER_SECONDS: i64 = 30;
@@ -116,6 +121,8 @@ struct Plan {
     offline: bool,
     /// What it used is counted above limits too.
     uses_above_limit: bool,
+    /// Lines of the cart name lots.
+    names_lots: bool,
     shortages: Vec<Shortage>,
 }
 
@@ -137,6 +144,7 @@ impl Plan {
             offline: item.opt_number("offline").is_some(),
             uses_above_limit: item.opt_number("offline").is_some()
                 && item.opt_number("uses_within_limit").is_none(),
+            names_lots: item.opt_number("names_lots").is_some(),
             shortages: match item.opt_text("shortages") {
                 Some(_) => item.json("shortages")?,
                 None => Vec::new(),
@@ -157,7 +165,8 @@ impl Plan {
     }
 
     fn chunks(&self) -> impl Iterator<Item = (u32, &[StockMove])> {
-        (0_u32..).zip(self.terms.moves.chunks(CHUNK_MOVES))
+        let many = if self.names_lots { CHUNK_MOVES_OF_LOTS } else { CHUNK_MOVES };
+        (0_u32..).zip(self.terms.moves.chunks(many))
     }
 
     fn movement(&self, kind: &'static str) -> Movement {
@@ -260,6 +269,7 @@ pub async fn begin(
         .with("due_pk", due_partition(&cart.id).value())
         .with("due_at", due.as_millisecond())
         .with_some("offline", context.offline.then_some(1))
+        .with_some("names_lots", (!cart.lots.is_empty()).then_some(1))
         .with_some("uses_within_limit", (context.offline && !context.uses_above_limit).then_some(1));
     let mark = Write::Update {
         table: Table::Orders,
@@ -310,8 +320,8 @@ pub async fn drive(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Times
                 Step::Done => commit(ports, scope, &plan, now).await?,
                 other => other,
             },
-            PlanState::Committed => end_chunks(ports, scope, &plan, PlanState::Settled).await?,
-            PlanState::Releasing => end_chunks(ports, scope, &plan, PlanState::Released).await?,
+            PlanState::Committed => end_chunks(ports, scope, &plan, (PlanState::Settled, now)).await?,
+            PlanState::Releasing => end_chunks(ports, scope, &plan, (PlanState::Released, now)).await?,
         };
         match step {
             // Each step moves the plan on; what it is now is read again.
@@ -555,15 +565,33 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
 }
 
 /// Settles or releases every chunk that is held, then ends the plan.
-async fn end_chunks(ports: &Ports, scope: &TenantScope, plan: &Plan, end: PlanState) -> Result<Step> {
+async fn end_chunks(
+    ports: &Ports,
+    scope: &TenantScope,
+    plan: &Plan,
+    (end, now): (PlanState, Timestamp),
+) -> Result<Step> {
     let settle = end == PlanState::Settled;
     let states = chunk_states(ports, scope, plan).await?;
+    let cart = if settle && plan.names_lots { Some(cart_of_plan(ports, scope, plan).await?) } else { None };
     for (chunk, moves) in plan.chunks() {
         let position = usize::try_from(chunk).unwrap_or(usize::MAX);
         if states.get(position).and_then(Option::as_deref) != Some("held") {
             continue;
         }
         let mut writes = vec![plan.advance_chunk(scope, chunk, if settle { "settled" } else { "released" })];
+        let mut of_lots = NamedGoods::default();
+        if let Some(cart) = &cart {
+            of_lots = match settle_lots(ports, scope, (plan, cart), (chunk, moves), now).await {
+                Ok(Some(of_lots)) => of_lots,
+                Ok(None) => return Ok(Step::Covered),
+                Err(Error::Retryable { reason, .. }) => return Ok(Step::Again(reason)),
+                Err(error) => return Err(error),
+            };
+        }
+        let moves = of_lots.rest.as_deref().unwrap_or(moves);
+        writes.extend(of_lots.writes);
+        let first_move = writes.len();
         let stock = end_moves(scope, plan, moves, settle);
         writes.extend(stock.writes);
         match ports.database.transact(writes).await {
@@ -571,7 +599,7 @@ async fn end_chunks(ports: &Ports, scope: &TenantScope, plan: &Plan, end: PlanSt
             Err(DatabaseError::Cancelled(reasons))
                 if matches!(reasons.first(), Some(Cancellation::ConditionFailed(_))) => {}
             Err(DatabaseError::Cancelled(reasons)) => {
-                if let Attempt::Short(shortages) = read_reasons(&reasons, 1, moves, &stock.of)? {
+                if let Attempt::Short(shortages) = read_reasons(&reasons, first_move, moves, &stock.of)? {
                     // What this plan holds can not be short: somebody took what was not theirs.
                     let skus: Vec<&str> = shortages.iter().map(|s| s.sku.as_str()).collect();
                     return Err(Error::Bug(format!("plan of {} lost its hold on {skus:?}", plan.cart_id)));
@@ -597,6 +625,76 @@ async fn end_chunks(ports: &Ports, scope: &TenantScope, plan: &Plan, end: PlanSt
         Ok(()) => Ok(Step::Done),
         Err(error) => lost_race(error).map(Step::Again),
     }
+}
+
+/// What a chunk settles of goods of which lots are named.
+#[derive(Default)]
+struct NamedGoods {
+    /// Conditions on what was read: a failure is a lost race.
+    writes: Vec<Write>,
+    /// The moves of all other goods; `None`: all of them.
+    rest: Option<Vec<StockMove>>,
+}
+
+/// The cart of a plan, which is final.
+async fn cart_of_plan(ports: &Ports, scope: &TenantScope, plan: &Plan) -> Result<Cart> {
+    let get = Get { table: Table::Orders, key: scope.cart(&plan.cart_id), consistency: Consistency::Strong };
+    let item = ports.database.get(get).await?;
+    cart_of(item.as_ref().ok_or_else(|| Error::Bug(format!("plan without cart {}", plan.cart_id)))?)
+}
+
+/// What a chunk of a cart that is final settles of goods of which lots are named: they have left, whatever was sold of
+/// these lots since they were held, so what does not fit is made to. `None`: something was entered, look again.
+///
+/// # Errors
+/// As the database.
+async fn settle_lots(
+    ports: &Ports,
+    scope: &TenantScope,
+    (plan, cart): (&Plan, &Cart),
+    (chunk, moves): (u32, &[StockMove]),
+    now: Timestamp,
+) -> Result<Option<NamedGoods>> {
+    if plan.kind == CartKind::Return {
+        let movement = plan.movement("return");
+        let room = TRANSACTION_ACTIONS_MAX.saturating_sub(1 + moves.len());
+        let back = of_return(ports, scope, cart, moves, (&movement, now), room).await?;
+        return Ok(Some(NamedGoods { writes: back.writes, rest: back.rest }));
+    }
+    let movement = plan.movement("sale");
+    let mut goods = leaving_of(cart, moves, &movement);
+    for one in &mut goods {
+        one.held = one.quantity;
+    }
+    let done_at = cart.finalized.as_ref().map_or(now, |done| done.recorded_at);
+    let sold_by = (plan.register_id.as_str(), plan.terms.employee_id.as_str());
+    let terms = Terms {
+        location_id: &plan.store_id,
+        good_at: if plan.offline { plan.terms.occurred_at } else { done_at },
+        now,
+        gone: Some(taker(cart, sold_by, plan.terms.occurred_at, now)),
+    };
+    let looked = leaving::look(ports, scope, &terms, &goods).await?;
+    tell(ports, scope, &terms, &looked.misfits).await?;
+    if !looked.entries.is_empty() {
+        let held = Write::Check {
+            table: Table::Orders,
+            key: scope.chunk(&plan.cart_id, plan.attempt, chunk),
+            condition: Condition::Eq("state", "held".into()),
+        };
+        enter(ports, looked.entries, &[held]).await?;
+        return Ok(None);
+    }
+    let mut named = NamedGoods::default();
+    let mut rest = moves.to_vec();
+    for (one, leaves) in goods.iter().zip(looked.goods) {
+        if let Leaves::So(writes) = leaves {
+            named.writes.extend(writes);
+            rest.retain(|other| other.sku != one.sku);
+        }
+    }
+    named.rest = Some(rest);
+    Ok(Some(named))
 }
 
 fn end_moves(scope: &TenantScope, plan: &Plan, moves: &[StockMove], settle: bool) -> StockWrites {

@@ -49,7 +49,7 @@ fn named(id: &str, wanted: ReserveRequest) -> ReserveRequest {
 }
 
 fn part(skus: impl IntoIterator<Item = usize>, pieces: i64) -> CommitRequest {
-    CommitRequest { lines: Some(of_each(skus, pieces, 1).lines) }
+    CommitRequest::from(of_each(skus, pieces, 1).lines)
 }
 
 impl Fixture {

@@ -11,6 +11,7 @@ mod effects;
 mod error;
 mod exchange;
 mod kits;
+mod lots;
 pub mod order_status;
 mod payments;
 mod recorded_total;
@@ -34,6 +35,7 @@ pub use effects::Effects;
 pub use error::CartError;
 pub use exchange::{EXCHANGE, Exchange, ExchangeError, ExchangeMove, Exchanged};
 pub use kits::Kits;
+pub use lots::{Lots, LotsOfSkus};
 pub use payments::{CASH, Payment, PaymentInput, TENDERS};
 pub use returns::{Disposition, OriginalLine, OriginalSale, ReturnLine, Returned, ReturnedLine};
 pub use sale_pricing::{COUNTERS_MAX, PricedBy};
@@ -236,6 +238,8 @@ pub struct Cart {
     pub terms: SaleTerms,
     /// Which of its lines are kits, and what they take from stock.
     pub kits: Kits,
+    /// Which lots its lines were taken from, where that was named.
+    pub lots: Lots,
     /// What of it was approved.
     pub approvals: Approvals,
     /// Numbers handed out to lines, and to payments.
@@ -431,6 +435,7 @@ impl Cart {
         self.charges.lines.remove(&number);
         self.terms.lines.remove(&number);
         self.kits.remove(number);
+        self.lots.remove(number);
         Ok(number)
     }
 

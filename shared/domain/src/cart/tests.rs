@@ -34,6 +34,7 @@ pub(super) fn cart(kind: CartKind) -> Cart {
         charges: Charges::default(),
         terms: SaleTerms::default(),
         kits: Kits::default(),
+        lots: Lots::default(),
         approvals: Approvals::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),
