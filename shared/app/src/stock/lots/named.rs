@@ -146,7 +146,7 @@ pub(in crate::stock) async fn named(
 ///
 /// # Errors
 /// As the database.
-pub(super) async fn known(
+pub(in crate::stock) async fn known(
     ports: &Ports,
     scope: &TenantScope,
     (location_id, sku): (&str, &str),
@@ -160,6 +160,28 @@ pub(super) async fn known(
         None => None,
     };
     Ok(Some(Named { header, is_new: false, location_id: location_id.to_owned(), sell_until, now }))
+}
+
+/// What a lot is, everywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::stock) struct LotIs {
+    /// Of which SKU.
+    pub(in crate::stock) sku: String,
+    /// Whether it is recalled.
+    pub(in crate::stock) is_recalled: bool,
+}
+
+/// What a lot is; `None` where there is none.
+///
+/// # Errors
+/// As the database.
+pub(in crate::stock) async fn lot_is(
+    ports: &Ports,
+    scope: &TenantScope,
+    lot_id: &str,
+) -> Result<Option<LotIs>> {
+    let header = find(ports, scope, lot_id).await?;
+    Ok(header.map(|header| LotIs { sku: header.sku, is_recalled: header.is_recalled }))
 }
 
 impl Named {
