@@ -202,7 +202,7 @@ fn get_reservation() {}
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`reservation_not_found`"),
         (status = 409, description = "`reservation_not_active`, `reservation_expired`, `commit_above_held`, `too_many_commits`, `lots_of_long_reservation`; `lot_short`, `lot_expired`, `lot_quarantined`, `lot_recalled` with `lots` (of each what is there of it, and which `others` are for sale); `insufficient_stock` where a count found less than is held"),
-        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `location_required`, `line_not_reserved`, `quantity_invalid`, `idempotency_key_reused`"),
+        (status = 422, description = "`field_invalid`, `lot_unknown`, `lot_of_another_sku`, `sku_without_lots`, `id_malformed`, `lines_out_of_range`, `location_required`, `line_not_reserved`, `quantity_invalid`, `idempotency_key_reused`"),
     ))]
 fn commit_reservation() {}
 
