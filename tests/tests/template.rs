@@ -90,8 +90,8 @@ const CARTS: &[&str] =
     &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"];
 /// Counters are updated; holds and exceptions are put and deleted.
 const STOCK: &[&str] = &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"];
-/// The headers of long reservations are checked beside what is held for them, and lots beside goods that come: a
-/// return at a till brings some, too.
+/// The headers of long reservations are checked beside what is held for them, and lots beside goods that come, or are
+/// entered: a return at a till brings some, too.
 const CHECKED_STOCK: &[&str] =
     &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"];
 /// Products are put, and the barcodes they lose deleted.

@@ -9,6 +9,7 @@ use tillstream_domain::cart::{Cart, CartHolds, StockMove};
 use tillstream_domain::quantity::Quantity;
 
 use super::cart_holds::{line_of, lines_of};
+use super::context::CommandContext;
 use super::final_transaction::{Attempt, StockWrites, Takable};
 use super::finalize_rounds::Rounds;
 use super::shortage::Shortage;
@@ -53,6 +54,16 @@ pub(super) async fn usable(
 pub(super) fn held_of(holds: &[Located], sku: &str) -> Quantity {
     let of_it = holds.iter().filter(|one| one.hold.sku == sku);
     of_it.fold(Quantity::ZERO, |sum, one| sum.plus(one.hold.quantity))
+}
+
+/// The ends of what a cart holds of some SKUs, in the transaction that sells it: a failure is a lost race.
+pub(super) fn ends_of(
+    context: &CommandContext,
+    holds: &[Located],
+    is_of: impl Fn(&str) -> bool,
+) -> Vec<Write> {
+    let of_it = holds.iter().filter(|one| is_of(&one.hold.sku));
+    of_it.map(|one| one.hold.end(&context.caller.scope, Quantity::ZERO, is_not_over(context.now))).collect()
 }
 
 /// That a hold's time is not over yet.

@@ -26,6 +26,7 @@ mod lane_totals;
 pub mod lane_write;
 pub mod limited_uses;
 pub mod lines;
+pub(crate) mod named_lots;
 pub mod offline_oversell;
 pub mod parking;
 pub mod plan;

@@ -30,12 +30,13 @@ use super::held_sale::{chunk_writes, held_of};
 use super::identity::spread;
 use super::lane_write::{LaneState, lane_get};
 use super::limited_uses::use_claims;
+use super::named_lots::{leaving_of, taker};
 use super::offline_oversell::{Covered, OfflineSale, cover};
 use super::shortage::{Shortage, free_expired_holds, refused_of};
 use crate::catalog::items::{catalog_get, location_of};
 use crate::database::{
     Cancellation, Change, Condition, Consistency, DatabaseError, Get, Index, Item, Key, Partition, Query,
-    Table, Write,
+    TRANSACTION_ACTIONS_MAX, Table, Write,
 };
 use crate::environment::Retries;
 use crate::error::{Error, Result};
@@ -43,7 +44,9 @@ use crate::keeper::due::{DueWork, postpone, walk_due};
 use crate::keys;
 use crate::ports::Ports;
 use crate::stock::counters::{Counters, Delta, Movement, no_lot_is_due, stock_update};
+use crate::stock::lots::back::of_return;
 use crate::stock::lots::due::keep_aside_if_due;
+use crate::stock::lots::leaving::{self, Leaves};
 use crate::stock::split::make_whole;
 use crate::stock::taken_beyond::{Beyond, found_less_write};
 use crate::stored_value::claims::stored_value_writes;
@@ -54,6 +57,8 @@ use crate::tenant_rules::tenant_rules;
 pub const CHUNK_MOVES: usize = 98;
 /// The same where the cart holds what it sells: as many hold lines end for each as there can be.
 const CHUNK_MOVES_HELD: usize = CHUNK_MOVES / (1 + HOLDS_PER_SKU_MAX);
+/// The same where lots are named: what comes back of a lot writes two actions more.
+const CHUNK_MOVES_OF_LOTS: usize = 24;
 
 /// Attribute of a plan whose cart holds what it sells: moves in each of its chunks.
 const CHUNK_MOVES_NAME: &str = "chunk_moves";
@@ -136,6 +141,8 @@ struct Plan {
     asked_total: Option<i64>,
     /// When it was committed; `None` before, and of plans that did not note it.
     committed_at: Option<Timestamp>,
+    /// Lines of the cart name lots.
+    names_lots: bool,
     shortages: Vec<Shortage>,
     /// Moves in each of its chunks.
     chunk_moves: usize,
@@ -167,6 +174,7 @@ impl Plan {
                 .map(Timestamp::from_millisecond)
                 .transpose()
                 .map_err(Error::bug)?,
+            names_lots: item.opt_number("names_lots").is_some(),
             shortages: match item.opt_text("shortages") {
                 Some(_) => item.json("shortages")?,
                 None => Vec::new(),
@@ -202,7 +210,8 @@ impl Plan {
     }
 
     fn chunks(&self) -> impl Iterator<Item = (u32, &[StockMove])> {
-        (0_u32..).zip(self.terms.moves.chunks(self.chunk_moves))
+        let most = if self.names_lots { CHUNK_MOVES_OF_LOTS } else { CHUNK_MOVES };
+        (0_u32..).zip(self.terms.moves.chunks(self.chunk_moves.min(most)))
     }
 
     fn movement(&self, kind: &'static str) -> Movement {
@@ -308,6 +317,7 @@ pub async fn begin(
         .with("due_at", due.as_millisecond())
         .with_some(CHUNK_MOVES_NAME, held)
         .with_some("offline", context.offline.then_some(1))
+        .with_some("names_lots", (!cart.lots.is_empty()).then_some(1))
         .with_some("uses_within_limit", (context.offline && !context.uses_above_limit).then_some(1))
         .with_some("asked_total", cart.course.asked_total);
     let mark = Write::Update {
@@ -360,8 +370,8 @@ pub async fn drive(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Times
                 Step::Done => commit(ports, scope, &plan, now).await?,
                 other => other,
             },
-            PlanState::Committed => end_chunks(ports, scope, &plan, PlanState::Settled).await?,
-            PlanState::Releasing => end_chunks(ports, scope, &plan, PlanState::Released).await?,
+            PlanState::Committed => end_chunks(ports, scope, &plan, (PlanState::Settled, now)).await?,
+            PlanState::Releasing => end_chunks(ports, scope, &plan, (PlanState::Released, now)).await?,
         };
         match step {
             // Each step moves the plan on; what it is now is read again.
@@ -542,7 +552,7 @@ async fn reserve(
     Ok(Step::Done)
 }
 
-/// The cart that a plan makes final.
+/// The cart that a plan makes final, or has.
 async fn cart_of_plan(ports: &Ports, scope: &TenantScope, plan: &Plan) -> Result<Cart> {
     let get = Get { table: Table::Orders, key: scope.cart(&plan.cart_id), consistency: Consistency::Strong };
     let item = ports.database.get(get).await?;
@@ -719,15 +729,33 @@ async fn found_less(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timest
 }
 
 /// Settles or releases every chunk that is held, then ends the plan.
-async fn end_chunks(ports: &Ports, scope: &TenantScope, plan: &Plan, end: PlanState) -> Result<Step> {
+async fn end_chunks(
+    ports: &Ports,
+    scope: &TenantScope,
+    plan: &Plan,
+    (end, now): (PlanState, Timestamp),
+) -> Result<Step> {
     let settle = end == PlanState::Settled;
     let states = chunk_states(ports, scope, plan).await?;
+    let cart = if settle && plan.names_lots { Some(cart_of_plan(ports, scope, plan).await?) } else { None };
     for (chunk, moves) in plan.chunks() {
         let position = usize::try_from(chunk).unwrap_or(usize::MAX);
         if states.get(position).and_then(Option::as_deref) != Some("held") {
             continue;
         }
         let mut writes = vec![plan.advance_chunk(scope, chunk, if settle { "settled" } else { "released" })];
+        let mut of_lots = NamedGoods::default();
+        if let Some(cart) = &cart {
+            of_lots = match settle_lots(ports, scope, (plan, cart), (chunk, moves), now).await {
+                Ok(Some(of_lots)) => of_lots,
+                Ok(None) => return Ok(Step::Covered),
+                Err(Error::Retryable { reason, .. }) => return Ok(Step::Again(reason)),
+                Err(error) => return Err(error),
+            };
+        }
+        let moves = of_lots.rest.as_deref().unwrap_or(moves);
+        writes.extend(of_lots.writes);
+        let first_move = writes.len();
         let stock = end_moves(scope, plan, moves, settle);
         writes.extend(stock.writes);
         match ports.database.transact(writes).await {
@@ -735,12 +763,12 @@ async fn end_chunks(ports: &Ports, scope: &TenantScope, plan: &Plan, end: PlanSt
             Err(DatabaseError::Cancelled(reasons))
                 if matches!(reasons.first(), Some(Cancellation::ConditionFailed(_))) => {}
             Err(DatabaseError::Cancelled(reasons)) => {
-                if settle
-                    && let Some(step) = cover_found_less(ports, scope, plan, (chunk, moves), &reasons).await?
+                let of_chunk = (chunk, first_move, moves);
+                if settle && let Some(step) = cover_found_less(ports, scope, plan, of_chunk, &reasons).await?
                 {
                     return Ok(step);
                 }
-                if let Attempt::Short(shortages) = read_reasons(&reasons, 1, moves, &stock.of)? {
+                if let Attempt::Short(shortages) = read_reasons(&reasons, first_move, moves, &stock.of)? {
                     // What this plan holds can not be short: somebody took what was not theirs.
                     let skus: Vec<&str> = shortages.iter().map(|s| s.sku.as_str()).collect();
                     return Err(Error::Bug(format!("plan of {} lost its hold on {skus:?}", plan.cart_id)));
@@ -768,26 +796,31 @@ async fn end_chunks(ports: &Ports, scope: &TenantScope, plan: &Plan, end: PlanSt
     }
 }
 
+/// That a chunk is held still.
+fn is_held(scope: &TenantScope, plan: &Plan, chunk: u32) -> Write {
+    Write::Check {
+        table: Table::Orders,
+        key: scope.chunk(&plan.cart_id, plan.attempt, chunk),
+        condition: Condition::Eq("state", "held".into()),
+    }
+}
+
 /// Less was found than a chunk holds, after its order was final: what is missing is entered as a discrepancy, as for a
 /// long reservation. Lots that were past their day when it was sold are kept aside first. `None`: neither was in the way.
 async fn cover_found_less(
     ports: &Ports,
     scope: &TenantScope,
     plan: &Plan,
-    (chunk, moves): (u32, &[StockMove]),
+    (chunk, first_move, moves): (u32, usize, &[StockMove]),
     reasons: &[Cancellation],
 ) -> Result<Option<Step>> {
     if plan.kind != CartKind::Sale {
         return Ok(None);
     }
     let sale = plan.movement("sale");
-    let mut writes = vec![Write::Check {
-        table: Table::Orders,
-        key: scope.chunk(&plan.cart_id, plan.attempt, chunk),
-        condition: Condition::Eq("state", "held".into()),
-    }];
+    let mut writes = vec![is_held(scope, plan, chunk)];
     let mut is_aside = false;
-    for (reason, wanted) in reasons.iter().skip(1).zip(moves) {
+    for (reason, wanted) in reasons.iter().skip(first_move).zip(moves) {
         let Cancellation::ConditionFailed(Some(item)) = reason else { continue };
         let seen = Counters::of(item)?;
         let name = (plan.store_id.as_str(), wanted.sku.as_str());
@@ -822,6 +855,75 @@ fn settle_moves(scope: &TenantScope, plan: &Plan, moves: &[StockMove]) -> StockW
         stock.of.push((at, None));
     }
     stock
+}
+
+/// What a chunk settles of goods of which lots are named.
+#[derive(Default)]
+struct NamedGoods {
+    /// Conditions on what was read: a failure is a lost race.
+    writes: Vec<Write>,
+    /// The moves of all other goods; `None`: all of them.
+    rest: Option<Vec<StockMove>>,
+}
+
+/// What a chunk of a cart that is final settles of goods of which lots are named: they have left, whatever was sold of
+/// these lots since they were held, so what does not fit is made to. `None`: something was entered, look again.
+///
+/// # Errors
+/// As the database.
+async fn settle_lots(
+    ports: &Ports,
+    scope: &TenantScope,
+    (plan, cart): (&Plan, &Cart),
+    (chunk, moves): (u32, &[StockMove]),
+    now: Timestamp,
+) -> Result<Option<NamedGoods>> {
+    if plan.kind == CartKind::Return {
+        let movement = plan.movement("return");
+        let room = TRANSACTION_ACTIONS_MAX.saturating_sub(1 + moves.len());
+        let back = of_return(ports, scope, cart, moves, (&movement, now), room).await?;
+        return Ok(Some(NamedGoods { writes: back.writes, rest: back.rest }));
+    }
+    let movement = plan.movement("sale");
+    let mut goods = leaving_of(cart, moves, &movement);
+    for one in &mut goods {
+        one.held = one.quantity;
+    }
+    let sold_by = (plan.register_id.as_str(), plan.terms.employee_id.as_str());
+    let terms = leaving::Terms {
+        location_id: &plan.store_id,
+        good_at: plan.sold_at(),
+        now,
+        gone: Some(taker(cart, sold_by, plan.terms.occurred_at, now)),
+        // What was counted since it left was told when the chunk was held.
+        left: None,
+    };
+    let looked = leaving::look(ports, scope, &terms, &goods).await?;
+    leaving::tell(ports, scope, &terms, &looked.misfits).await?;
+    let mut entries = looked.entries;
+    for (one, leaves) in goods.iter().zip(&looked.goods) {
+        // Less was found than the chunk holds: what is missing is entered, as of goods of which no lot is named.
+        let Leaves::Short(needed, Some(seen)) = leaves else { continue };
+        let missing = needed + one.held - seen.on_hand;
+        if missing > 0 {
+            let name = (plan.store_id.as_str(), one.sku.as_str());
+            entries.push(vec![found_less_write(scope, name, seen, missing, &movement)]);
+        }
+    }
+    if !entries.is_empty() {
+        leaving::enter(ports, entries, &[is_held(scope, plan, chunk)]).await?;
+        return Ok(None);
+    }
+    let mut named = NamedGoods::default();
+    let mut rest = moves.to_vec();
+    for (one, leaves) in goods.iter().zip(looked.goods) {
+        if let Leaves::So(writes) = leaves {
+            named.writes.extend(writes);
+            rest.retain(|other| other.sku != one.sku);
+        }
+    }
+    named.rest = Some(rest);
+    Ok(Some(named))
 }
 
 fn end_moves(scope: &TenantScope, plan: &Plan, moves: &[StockMove], settle: bool) -> StockWrites {

@@ -3,7 +3,8 @@
 
 use jiff::Timestamp;
 use serde_json::json;
-use tillstream_contracts::inventory::{self as wire, CommitRequest, ExtendRequest, ReserveLine};
+use tillstream_contracts::inventory::{self as wire, CommitRequest, ExtendRequest};
+use tillstream_contracts::lots::CommitLine;
 use tillstream_domain::identifier::check_id;
 use tillstream_domain::quantity::{Quantity, QuantityError, Unit};
 
@@ -17,6 +18,8 @@ use crate::stock::holds::{
 };
 use crate::stock::kits::{held_for_kits, kits_taking, taken_by};
 use crate::stock::long_reservations;
+pub use crate::stock::named_commit::LotWrites;
+use crate::stock::named_commit::{NamedLots, lot_writes, lots_of};
 use crate::stock::references::location_required;
 use crate::stock::request_identity::fingerprint;
 pub use crate::stock::request_identity::request_number;
@@ -77,7 +80,8 @@ pub struct Commit<'a> {
 /// alone, after which [`long_reservations::finish`] is due; of another first its header,
 /// then per hold, which `located` must be of now, its line (only while it has not ended) and the stock. At
 /// most 1 + 2 per hold. No other action of the transaction may touch the stock items of its lines, so an
-/// order that is placed on a reservation must be for exactly [`Reservation::quantities`].
+/// order that is placed on a reservation must be for exactly [`Reservation::quantities`]. `lots`: what is written
+/// instead of stock of which lots are named.
 ///
 /// # Errors
 /// A bug if the header cannot be written.
@@ -86,6 +90,7 @@ pub fn commit_actions(
     reservation: &Reservation,
     located: &[Located],
     commit: &Commit<'_>,
+    lots: &LotWrites,
 ) -> Result<Vec<Write>> {
     if reservation.long.is_some() {
         let at = (commit.movement, commit.now);
@@ -95,7 +100,8 @@ pub fn commit_actions(
     }
     let next = reservation.next(State::Committed, reservation.expires_at, commit.order_id, &commit.request);
     let ended = end_holds(scope, located, &Ending::Commit(commit.now), commit.movement);
-    Ok(std::iter::once(next.overwrite(scope)?).chain(ended.into_iter().map(|(write, _)| write)).collect())
+    let ended = ended.into_iter().map(|(write, about)| lots.instead_of(&about).cloned().unwrap_or(write));
+    Ok(std::iter::once(next.overwrite(scope)?).chain(ended).collect())
 }
 
 /// Where the holds of a reservation count now.
@@ -230,8 +236,10 @@ impl Action<'_> {
 ///
 /// # Errors
 /// 403, 404 `reservation_not_found`, 409 `reservation_not_active`, `reservation_expired`, `commit_above_held`,
-/// `too_many_commits` or `insufficient_stock` (less is there than is held: a count found so, or a lot's day is over), 422
-/// `lines_out_of_range`, `location_required`, `line_not_reserved`, `quantity_invalid` or `idempotency_key_reused`.
+/// `too_many_commits`, `insufficient_stock` (less is there than is held: a count found so, or a lot's day is over),
+/// `lots_of_long_reservation` or what a lot that is named is refused for, 422 `lines_out_of_range`, `location_required`,
+/// `line_not_reserved`, `quantity_invalid`, a malformed lot, `lot_unknown`, `lot_of_another_sku`, `sku_without_lots` or
+/// `idempotency_key_reused`.
 pub async fn commit(
     ports: &Ports,
     caller: &Caller,
@@ -276,7 +284,7 @@ impl Named {
 ///
 /// # Errors
 /// 409 `commit_above_held`; 422 `location_required`, `line_not_reserved`, `quantity_invalid`.
-fn sold(reservation: &Reservation, lines: &[ReserveLine]) -> Result<Option<SoldInPart>> {
+fn sold(reservation: &Reservation, lines: &[CommitLine]) -> Result<Option<SoldInPart>> {
     let mut by_line = Named::of(reservation.lines.len());
     let mut by_kit = Named::of(reservation.kits.len());
     for (position, line) in lines.iter().enumerate() {
@@ -406,7 +414,15 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
         if ended_at_version == Some(reservation.version) {
             return Err(expired(&reservation));
         }
-        let (next, actions) = actions(ports, caller, &reservation, action, &request, &movement, now).await?;
+        let acted = actions(ports, caller, &reservation, action, &request, &movement, now).await;
+        if matches!(acted, Err(Error::Rejected(_)))
+            && find_in_reach(ports, caller, id).await?.version != reservation.version
+        {
+            // Not all was read at one moment: what is missing may have gone to this very request.
+            attempts.at_once("the reservation changed meanwhile")?;
+            continue;
+        }
+        let (next, actions) = acted?;
         let (writes, about): (Vec<_>, Vec<_>) = actions.into_iter().unzip();
         match ports.database.transact(writes).await {
             Ok(()) => return Ok(Answer { reservation: next.shown(now), replayed: false }),
@@ -446,7 +462,11 @@ async fn long_change(
     match action {
         Action::Commit(commit) => {
             require_active(reservation, now)?;
+            let lines = commit.lines.as_deref().unwrap_or_default();
             let sold = commit.lines.as_deref().map_or(Ok(None), |lines| sold(reservation, lines))?;
+            if !lots_of(reservation, lines)?.is_empty() {
+                return Err(lots_of_long(&reservation.id).into());
+            }
             if sold.is_some() {
                 require_changeable(reservation, "too_many_commits")?;
             }
@@ -504,10 +524,22 @@ async fn require_on_hand(
     }
 }
 
+/// The refusal to take lots that are named of a long reservation: its stock follows what is decided, and by then a lot
+/// may have gone.
+pub fn lots_of_long(id: &str) -> Refusal {
+    let detail = format!(
+        "reservation {id} is of more lines than one transaction takes: its goods are of the lots that expire first; \
+         name no lot, or reserve in several"
+    );
+    Refusal::conflict("lots_of_long_reservation", detail)
+}
+
 /// What an action of a transaction on a reservation is about.
 enum About {
     Header,
     Holds(EndingWrite),
+    /// Stock of which lots are named: a failure is a lost race.
+    Lots,
 }
 
 /// What the action writes, the header first.
@@ -522,6 +554,7 @@ async fn actions(
 ) -> Result<(Reservation, Vec<(Write, About)>)> {
     let scope = &caller.scope;
     let next = |state, expires_at| reservation.next(state, expires_at, None, request);
+    let mut lots = NamedLots::default();
     let (next, holds) = match action {
         Action::Commit(commit) => {
             require_active(reservation, now)?;
@@ -537,6 +570,7 @@ async fn actions(
                     (next, located_with_left(ports, scope, reservation.holds_lessened_by(&sold.lines)).await?)
                 }
             };
+            lots = lots_of(reservation, commit.lines.as_deref().unwrap_or_default())?;
             (next, end_holds(scope, &located, &Ending::Commit(now), movement))
         }
         Action::Extend(extend) => {
@@ -553,8 +587,13 @@ async fn actions(
             (next(State::Released, reservation.expires_at), ended)
         }
     };
+    let stock = holds.iter().map(|(_, about)| about);
+    let lots = lot_writes(ports, scope, &lots, stock, movement, now).await?;
     let mut actions = vec![(next.overwrite(scope)?, About::Header)];
-    actions.extend(holds.into_iter().map(|(write, about)| (write, About::Holds(about))));
+    actions.extend(holds.into_iter().map(|(write, about)| match lots.instead_of(&about) {
+        Some(write) => (write.clone(), About::Lots),
+        None => (write, About::Holds(about)),
+    }));
     Ok((next, actions))
 }
 
@@ -610,6 +649,13 @@ async fn refuse_commit(
     let ended = ended(reservation, reasons, about);
     if ended.is_some() || matches!(reasons.first(), Some(Cancellation::ConditionFailed(_))) {
         return Ok(ended);
+    }
+    let is_lot = |(reason, about): (&Cancellation, &About)| {
+        matches!((reason, about), (Cancellation::ConditionFailed(_), About::Lots))
+    };
+    if reasons.iter().zip(about).any(is_lot) {
+        // Somebody else took of the same stock.
+        return Ok(None);
     }
     let failed: Places<'_> = reasons
         .iter()

@@ -151,7 +151,7 @@ pub async fn update(
             None => None,
         };
         let of_lot = named.map(|named| update.of_lot(named, &stock)).transpose()?;
-        let is_aside = of_lot.as_ref().is_some_and(|lot| lot.named.is_aside());
+        let is_aside = of_lot.as_ref().is_some_and(|lot| lot.named.is_aside_in(&stock.book));
         let shortage = if is_aside { None } else { update.shortage(seen) };
         let is_lot_short = of_lot.as_ref().is_some_and(|lot| lot.book.is_none());
         let version_stands = update

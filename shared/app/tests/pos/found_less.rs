@@ -212,6 +212,43 @@ async fn a_count_after_a_long_order_is_final_never_leaves_less_than_nothing() {
     }
 }
 
+/// Also where a lot was named: what is missing is entered, and then it is of that lot.
+#[tokio::test]
+async fn a_count_after_a_long_order_of_a_lot_is_final_never_leaves_less_than_nothing() {
+    let world = World::new().await;
+    world.milk(5).await;
+    let send = async |key: String, action: &str, payload: Value| {
+        world.shop.command(&key, action, payload).await.unwrap();
+    };
+    send("open".into(), "create_cart", json!({"cart_id": "long"})).await;
+    for n in 0..=SKUS {
+        let line = match n {
+            SKUS => json!({"cart_id": "long", "sku": MILK, "quantity": 5, "lot": "OLD"}),
+            _ => json!({"cart_id": "long", "sku": sku(n), "quantity": 5}),
+        };
+        send(format!("line-{n}"), "add_line_item", line).await;
+    }
+    let amount = json!({"amount": (SKUS + 1) * 500, "currency": "GBP"});
+    send("tend".into(), "set_tendering", json!({"cart_id": "long"})).await;
+    send("pay".into(), "add_payment", json!({"cart_id": "long", "tender": "card", "amount": amount})).await;
+    // Its chunks are shorter: five are held.
+    world.dies_before(BEFORE_SETTLING + 3).await;
+    assert_eq!(world.pieces(MILK).await, (5, 5, 0));
+    world.count("k", MILK, 2).await;
+    world.recover(&world.shop.ports).await;
+    assert_eq!(world.pieces(MILK).await, (0, 0, 0));
+    let expected = [row("restock", 5), row("count", -3), row("discrepancy", 3), row("sale", -5)];
+    assert_eq!(world.moved(MILK).await, expected);
+    for n in 0..SKUS {
+        assert_eq!(world.pieces(&sku(n)).await, (0, 0, 0), "{}", sku(n));
+    }
+    let told = world.open_exceptions().await;
+    for kind in [ExceptionKind::BelowPromised, ExceptionKind::LotMismatch] {
+        assert!(told.contains(&(kind, Some(MILK.to_owned()))), "{kind:?} of {told:?}");
+    }
+    assert_eq!(told.len(), 2, "{told:?}");
+}
+
 #[tokio::test]
 async fn a_count_before_a_long_order_is_final_is_told() {
     let world = World::new().await;

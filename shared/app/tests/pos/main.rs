@@ -20,6 +20,7 @@ mod kits;
 mod large_carts;
 mod long_orders;
 mod lots;
+mod named_lots;
 mod offline_oversell;
 mod one_fault;
 mod past_times;

@@ -95,6 +95,7 @@ impl World {
         let line = |(sku, pieces): &(&str, i64)| CountedLineRequest {
             sku: (*sku).to_owned(),
             counted: QuantityInput::Whole(*pieces),
+            lots: Vec::new(),
             reason: None,
         };
         let lines = RecordCountRequest { lines: found.iter().map(line).collect() };

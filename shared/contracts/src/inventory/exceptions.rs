@@ -6,6 +6,7 @@ use tillstream_domain::money::Money;
 use tillstream_domain::quantity::QuantityInput;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::lots::LotProblem;
 use crate::schema::{MoneySchema, QuantitySchema};
 
 /// Why somebody must look into something.
@@ -25,6 +26,9 @@ pub enum ExceptionKind {
     /// been brought to that: so `quantity` was taken off twice, less what `oversold_offline` of the same order entered.
     /// Whoever looks what lies there brings the books to it (`POST /v1/inventory/update`), and resolves this.
     SoldBeforeCount,
+    /// Goods that have left the shop were said to be of a lot that they cannot be of, or that was not for sale
+    /// (`lot_id`, `lot_problem`).
+    LotMismatch,
     /// What stock says of itself differs: counters, ledger, holds, orders. It is corrected by
     /// `POST /v1/inventory/exceptions/{id}/correct`.
     Difference,
@@ -109,6 +113,13 @@ pub struct StockException {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "85123A")]
     pub sku: Option<String>,
+    /// Which lot was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "L-2031")]
+    pub lot_id: Option<String>,
+    /// Why they cannot be of it, or should not have been sold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lot_problem: Option<LotProblem>,
     /// Which coupon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupon_code: Option<String>,

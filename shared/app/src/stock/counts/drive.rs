@@ -6,6 +6,7 @@ use tillstream_domain::count_sheet::{CountLine, correction};
 
 use super::find;
 use super::item::{Ending, StoredCount};
+use super::lots;
 use crate::database::{
     Condition, Consistency, DatabaseError, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write,
 };
@@ -109,14 +110,27 @@ pub(super) async fn drive(
     let lines = stored.body.lines.as_slice();
     let mut done = usize::try_from(ending.done).map_err(Error::bug)?;
     let mut chunk = Vec::new();
+    // One that was counted lot by lot: it is corrected by itself.
+    let mut by_lots = None;
     // Lines that nobody counted are passed over, and so are those that are as the books say.
     while let Some(line) = lines.get(done)
         && chunk.len() < pace.0
     {
+        if stored.lots_at(done).iter().any(|lot| lot.variance() != 0) {
+            if chunk.is_empty() {
+                by_lots = Some((done, line));
+                done += 1;
+            }
+            break;
+        }
         match line.variance() {
             Some(0) => {
                 if let Some(line) = next.body.lines.get_mut(done) {
                     line.corrected = Some(0);
+                }
+                let at = u32::try_from(done).map_err(Error::bug)?;
+                for lot in next.lots.get_mut(&at).into_iter().flatten() {
+                    lot.corrected = Some(0);
                 }
             }
             Some(_) => chunk.push((done, line)),
@@ -148,6 +162,20 @@ pub(super) async fn drive(
         writes.extend(of_line);
         if let Some(line) = next.body.lines.get_mut(*at) {
             line.corrected = Some(by);
+        }
+    }
+    if let Some((at, line)) = by_lots {
+        let what = (line, stored.lots_at(at));
+        let now = ports.environment.now();
+        match lots::correct(ports, scope, (stored, ending), what, now).await? {
+            None => merged = true,
+            Some(corrected) => {
+                writes.extend(corrected.writes);
+                if let Some(line) = next.body.lines.get_mut(at) {
+                    line.corrected = Some(corrected.on_hand);
+                }
+                next.lots.insert(u32::try_from(at).map_err(Error::bug)?, corrected.lots);
+            }
         }
     }
     if merged {

@@ -36,7 +36,7 @@ impl Fixture {
 
 fn of_a(many: i64) -> CommitRequest {
     let line = ReserveLine { location_id: Some(HERE.into()), sku: A.into(), quantity: whole(many) };
-    CommitRequest { lines: Some(vec![line]) }
+    CommitRequest::from(vec![line])
 }
 
 /// Three pieces of the goods with lots, and one of each of many others.
@@ -103,11 +103,11 @@ async fn the_writes_of_an_order_refuse_what_is_past_its_day() {
     let id = held.reservation_id.as_str();
     let found = reservations::find(&fixture.ports, fixture.scope(), id).await.unwrap().unwrap();
     let located = reservations::located(&fixture.ports, fixture.scope(), &found).await.unwrap();
-    let movement = fixture.movement();
+    let (movement, no_lots) = (fixture.movement(), reservations::LotWrites::default());
     let commit = |now| {
         let request = reservations::KeyedRequest { key: "order:o-1", fingerprint: "o-1", number: 1 };
         let commit = reservations::Commit { now, request, order_id: Some("o-1"), movement: &movement };
-        reservations::commit_actions(fixture.scope(), &found, &located, &commit).unwrap()
+        reservations::commit_actions(fixture.scope(), &found, &located, &commit, &no_lots).unwrap()
     };
     assert!(fixture.memory.transact(commit(midnight)).await.is_err());
     assert_eq!(fixture.dated_pieces().await, (6, 3, 0));
@@ -193,7 +193,7 @@ async fn a_sheet_does_not_count_what_is_past_its_day() {
     };
     counts::open(ports, who, "o", &opened).await.unwrap();
     fixture.environment.set(midnight);
-    let counted = CountedLineRequest { sku: A.into(), counted: whole(2), reason: None };
+    let counted = CountedLineRequest { sku: A.into(), counted: whole(2), lots: Vec::new(), reason: None };
     let lines = RecordCountRequest { lines: vec![counted] };
     let recorded = counts::record(ports, who, "r", "n-1", &lines, |_| Ok(())).await.unwrap().recorded;
     assert_eq!(recorded.lines[0].variance, Some(whole(0)));
