@@ -14,6 +14,7 @@ use tillstream_contracts::backorders::{BackorderRequest, CancelBackorderRequest}
 use tillstream_contracts::catalog::ProductBody;
 use tillstream_contracts::counts::{OpenCountRequest, RecordCountRequest};
 use tillstream_contracts::inventory::{CommitRequest, ReserveRequest, RestockRequest, StockUpdateRequest};
+use tillstream_contracts::lots::ChangeLotRequest;
 use tillstream_contracts::orders::{PlaceOrder, RecordSale, UpdateOrder};
 use tillstream_contracts::pos::CommandBatch;
 use tillstream_contracts::purchase_orders::{PurchaseOrderRequest, ReceivePurchaseRequest};
@@ -115,6 +116,7 @@ fn read(route: &str, body: Value) -> Result<Vec<String>, String> {
         "POST /v1/stock-movements/transfer/{id}/receive" => is_a::<ReceiveTransferRequest>(body),
         "POST /v1/inventory/counts" => is_a::<OpenCountRequest>(body),
         "POST /v1/inventory/counts/{id}/lines" => is_a::<RecordCountRequest>(body),
+        "POST /v1/inventory/lots/{lot}/locations/{location_id}/{action}" => is_a::<ChangeLotRequest>(body),
         "POST /v1/inventory/restock" => is_a::<RestockRequest>(body),
         "POST /v1/suppliers" => is_a::<SupplierBody>(body),
         "POST /v1/purchase-orders" => is_a::<PurchaseOrderRequest>(body),

@@ -127,6 +127,7 @@ fn story() -> BTreeMap<&'static str, Scene> {
         ("inventory/alerts", (200, "/items", || json!([]))),
         // Nothing is kept by lots.
         ("inventory/lots", (200, "/items", || json!([]))),
+        ("inventory/quarantine-here", (404, "/code", || json!("lot_not_found"))),
     ];
     scenes.into_iter().collect()
 }

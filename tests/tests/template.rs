@@ -90,7 +90,8 @@ const CARTS: &[&str] =
     &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"];
 /// Counters are updated; holds and exceptions are put and deleted.
 const STOCK: &[&str] = &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"];
-/// The headers of long reservations are checked beside what is held for them, and lots of goods that are taken.
+/// The headers of long reservations are checked beside what is held for them, and lots beside goods that come, or are
+/// entered: a return at a till brings some, too.
 const CHECKED_STOCK: &[&str] =
     &["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"];
 /// Products are put, and the barcodes they lose deleted.
@@ -107,7 +108,12 @@ type Needs = &'static [(&'static str, &'static [&'static str])];
 const NEEDS: &[(&str, Needs)] = &[
     (
         "pos-commands",
-        &[("OrdersTable", CARTS), ("StockTable", STOCK), ("CatalogTable", READ), ("IdentityTable", GET)],
+        &[
+            ("OrdersTable", CARTS),
+            ("StockTable", CHECKED_STOCK),
+            ("CatalogTable", READ),
+            ("IdentityTable", GET),
+        ],
     ),
     (
         "orders",

@@ -97,6 +97,8 @@ pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
         .route("/v1/inventory/lots/{lot}/orders", get(lots::orders))
         .route("/v1/inventory/lots/{lot}/quarantine", post(lots::quarantine))
         .route("/v1/inventory/lots/{lot}/release", post(lots::release))
+        .route("/v1/inventory/lots/{lot}/locations/{location_id}/quarantine", post(lots::quarantine_here))
+        .route("/v1/inventory/lots/{lot}/locations/{location_id}/release", post(lots::release_here))
         .route("/v1/inventory/reserve", post(reservations::reserve))
         .route("/v1/inventory/reservations/{id}", get(reservations::one))
         .route("/v1/inventory/reservations/{id}/commit", post(reservations::commit))

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use tillstream_app::stock::lots::recall::{self, Change};
-use tillstream_app::stock::lots::{list, sold};
+use tillstream_app::stock::lots::{here, list, sold};
 use tillstream_contracts::inventory::PageQuery;
 use tillstream_contracts::lots::{ChangeLotRequest, LotQuery};
 use tillstream_runtime::Problem;
@@ -74,4 +74,30 @@ async fn changed(
     caller.require_role(&UPDATERS)?;
     let answer = recall::change(&services.ports, &caller, &key, &lot, change, &request).await?;
     Ok(answered(answer.lot.version, answer.replayed, answer.lot))
+}
+
+pub(crate) async fn quarantine_here(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    IdempotencyKey(key): IdempotencyKey,
+    PathParams((lot, location_id)): PathParams<(String, String)>,
+    JsonBody(request): JsonBody<ChangeLotRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    caller.require_role(&UPDATERS)?;
+    let what = (lot.as_str(), location_id.as_str());
+    let answer = here::change(&services.ports, &caller, &key, what, Change::Quarantine, &request).await?;
+    Ok(answered(answer.changed.lot.version, answer.replayed, answer.changed))
+}
+
+pub(crate) async fn release_here(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    IdempotencyKey(key): IdempotencyKey,
+    PathParams((lot, location_id)): PathParams<(String, String)>,
+    JsonBody(request): JsonBody<ChangeLotRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    caller.require_role(&UPDATERS)?;
+    let what = (lot.as_str(), location_id.as_str());
+    let answer = here::change(&services.ports, &caller, &key, what, Change::Release, &request).await?;
+    Ok(answered(answer.changed.lot.version, answer.replayed, answer.changed))
 }

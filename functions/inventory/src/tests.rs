@@ -290,7 +290,7 @@ async fn the_document_and_the_router_agree() {
         let code = reply.body["code"].as_str().unwrap_or_default();
         assert!(!["route_unknown", "method_not_allowed"].contains(&code), "{method} {path}");
     }
-    assert_eq!(found, 55);
+    assert_eq!(found, 57);
 }
 
 /// The sample events are what the gateway sends: they reach their routes, and with a token do their work.

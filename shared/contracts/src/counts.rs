@@ -53,10 +53,29 @@ pub struct CountedLineRequest {
     /// How many lie there fit for sale, what is held for somebody included: 0 or more.
     #[schema(value_type = QuantitySchema)]
     pub counted: QuantityInput,
+    /// The same lot by lot, of a SKU that is kept by lots: each lot that has something for sale by the books, 0 where
+    /// nothing of it is left, and any other that lies there. They add up to `counted`. Without them what is missing is
+    /// of the lots that expire first, and what is too much of no known lot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 40)]
+    pub lots: Vec<CountedLotRequest>,
     /// Why it is not what the books say; the ledger tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 200)]
     pub reason: Option<String>,
+}
+
+/// What was counted of one lot of a SKU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CountedLotRequest {
+    /// Which; null, or left out, for what is of no known lot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "L-2031", max_length = 64)]
+    pub lot: Option<String>,
+    /// How many lie there fit for sale: 0 or more.
+    #[schema(value_type = QuantitySchema)]
+    pub counted: QuantityInput,
 }
 
 /// `POST /v1/inventory/counts/{id}/lines`: records what was counted. A line that was counted before is counted
@@ -142,6 +161,9 @@ pub struct CountLineView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<QuantitySchema>)]
     pub corrected: Option<QuantityInput>,
+    /// The same lot by lot, where it was counted so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lots: Vec<CountedLotView>,
     /// When it was counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -152,6 +174,28 @@ pub struct CountLineView {
     /// Why it is not what the books say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// One lot of a line that was counted by lots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CountedLotView {
+    /// Which; null for what is of no known lot.
+    pub lot_id: Option<String>,
+    /// For sale of it by the books when it was counted. Absent on a blind sheet until it is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub book: Option<QuantityInput>,
+    /// What was counted.
+    #[schema(value_type = QuantitySchema)]
+    pub counted: QuantityInput,
+    /// Counted less `book`. Absent where `book` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub variance: Option<QuantityInput>,
+    /// By how much closing changed the lot: the variance, but never to below zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<QuantitySchema>)]
+    pub corrected: Option<QuantityInput>,
 }
 
 /// How far what was counted is from the books, all lines together, whichever way.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tillstream_domain::quantity::QuantityInput;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::inventory::{CommitRequest, ReserveLine};
 use crate::schema::QuantitySchema;
 
 /// Whether a lot is for sale.
@@ -14,10 +15,63 @@ use crate::schema::QuantitySchema;
 pub enum LotStatus {
     /// It is.
     Sellable,
-    /// It is recalled.
+    /// It is recalled, or quarantined at the location.
     Quarantined,
     /// Its last day of sale is over at the location.
     Expired,
+}
+
+/// Why goods cannot be of the lot that was named for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LotProblem {
+    /// There is no such lot.
+    Unknown,
+    /// It is a lot of another SKU.
+    OfAnotherSku,
+    /// The stock of the SKU is not kept by lots.
+    SkuWithoutLots,
+    /// There is less of it than that at the location.
+    Short,
+    /// Its last day of sale was over.
+    Expired,
+    /// It is quarantined at the location.
+    Quarantined,
+    /// It is recalled everywhere.
+    Recalled,
+}
+
+/// One line of a commit of a reservation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CommitLine {
+    /// Where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "s-uk-1", max_length = 64)]
+    pub location_id: Option<String>,
+    /// What.
+    #[schema(example = "85123A", max_length = 64)]
+    pub sku: String,
+    /// How many, above zero.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+    /// The lot that they are taken from, of a product that is kept by lots. Without one they are of the lot that
+    /// expires first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "L-2031", max_length = 64)]
+    pub lot: Option<String>,
+}
+
+impl From<ReserveLine> for CommitLine {
+    fn from(line: ReserveLine) -> Self {
+        CommitLine { location_id: line.location_id, sku: line.sku, quantity: line.quantity, lot: None }
+    }
+}
+
+impl From<Vec<ReserveLine>> for CommitRequest {
+    fn from(lines: Vec<ReserveLine>) -> Self {
+        CommitRequest { lines: Some(lines.into_iter().map(Into::into).collect()) }
+    }
 }
 
 /// A lot: goods of one SKU that were made together, wherever they lie.
@@ -65,6 +119,10 @@ pub struct LotLevel {
     pub expires_on: Option<Date>,
     /// Whether it is for sale there.
     pub status: LotStatus,
+    /// Whether it is quarantined at this location, whatever holds elsewhere: what comes in of it there is kept aside
+    /// too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quarantined_here: bool,
     /// When any of it came first; null for what is of no known lot.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub received_at: Option<Timestamp>,
@@ -97,7 +155,17 @@ pub struct LotDetail {
     pub next_cursor: Option<String>,
 }
 
-/// `POST /v1/inventory/lots/{lot}/quarantine` and `/release`.
+/// What quarantining or releasing a lot at one location answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LotHere {
+    /// The lot, as it is everywhere.
+    #[serde(flatten)]
+    pub lot: Lot,
+    /// What there is of it at the location.
+    pub here: LotLevel,
+}
+
+/// `POST /v1/inventory/lots/{lot}/quarantine` and `/release`, and the same at one location.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeLotRequest {

@@ -76,6 +76,10 @@ pub struct OrderLineInput {
     /// Free text, at most 500 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
+    /// The lot it is taken from, of a product that is kept by lots. Without one it is of the lot that expires first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "L-2031", max_length = 64)]
+    pub lot: Option<String>,
 }
 
 /// A manual discount of an order, or of one of its lines. An integration and a store manager give it by themselves;

@@ -13,6 +13,31 @@ pub const LINES_MAX: usize = 1_000;
 /// Most different reasons and names of those who count on one sheet, for the same reason.
 pub const TEXTS_MAX: usize = 200;
 
+/// Most lots that are counted of one SKU: closing corrects them in one transaction, two actions each.
+pub const LOTS_OF_LINE_MAX: usize = 40;
+/// Most lots that are counted on one sheet.
+pub const LOTS_MAX: usize = 1_000;
+
+/// What was counted of one lot of a SKU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountedLot {
+    /// Which; none for what is of no known lot.
+    pub lot: Option<String>,
+    /// How many.
+    pub quantity: Quantity,
+    /// For sale of it by the books at that moment, in thousandths.
+    pub book: i64,
+    /// By how much closing changed it, in thousandths; `None`: not yet.
+    pub corrected: Option<i64>,
+}
+
+impl CountedLot {
+    /// Counted less what the books said when it was counted, in thousandths.
+    pub fn variance(&self) -> i64 {
+        self.quantity.thousandths().saturating_sub(self.book)
+    }
+}
+
 /// What was counted of one SKU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {

@@ -32,9 +32,12 @@ pub struct Lot {
     /// Fit for sale: part of on hand.
     #[serde(rename = "q", default, skip_serializing_if = "is_zero")]
     pub quantity: i64,
-    /// Kept aside: recalled, or past its day. Not part of on hand.
+    /// Kept aside: quarantined, or past its day. Not part of on hand.
     #[serde(rename = "k", default, skip_serializing_if = "is_zero")]
     pub quarantined: i64,
+    /// Whether it is quarantined here, whatever holds elsewhere: what comes in of it is kept aside too.
+    #[serde(rename = "h", default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_held: bool,
 }
 
 fn is_zero(quantity: &i64) -> bool {
@@ -45,6 +48,11 @@ impl Lot {
     /// Whether its day is over.
     pub fn has_expired(&self, now_millis: i64) -> bool {
         self.sell_until.is_some_and(|until| until <= now_millis)
+    }
+
+    /// Whether there is anything to be known of it.
+    fn is_there(&self) -> bool {
+        self.quantity != 0 || self.quarantined != 0 || self.is_held
     }
 
     /// What goes first: what expires first, of that what came first; what never expires goes last.
@@ -142,12 +150,7 @@ impl LotBook {
             book.unknown -= left;
             left = 0;
         }
-        for lot in &mut book.lots {
-            let taken = lot.quantity.min(left);
-            lot.quantity -= taken;
-            left -= taken;
-        }
-        book.unknown -= left;
+        book.take_any(left);
         book
     }
 
@@ -156,30 +159,32 @@ impl LotBook {
     /// # Errors
     /// [`LotError::TooMany`].
     pub fn add(&mut self, new: Lot, quantity: i64, aside: bool) -> Result<(), LotError> {
+        let lot = self.entry(new)?;
+        if aside || lot.is_held {
+            lot.quarantined += quantity;
+        } else {
+            lot.quantity += quantity;
+            self.settle();
+        }
+        Ok(())
+    }
+
+    /// The lot that `new` names; as `new` says, and nothing of it, if it is not there yet.
+    fn entry(&mut self, new: Lot) -> Result<&mut Lot, LotError> {
         let at = match self.lots.iter().position(|lot| lot.id == new.id) {
             Some(at) => at,
             None => {
-                self.lots.retain(|lot| lot.quantity != 0 || lot.quarantined != 0);
+                self.lots.retain(Lot::is_there);
                 if self.lots.len() >= LOTS_MAX {
                     return Err(LotError::TooMany);
                 }
                 let rank = new.rank();
                 let at = self.lots.partition_point(|lot| lot.rank() < rank);
-                self.lots.insert(at, Lot { quantity: 0, quarantined: 0, ..new });
+                self.lots.insert(at, Lot { quantity: 0, quarantined: 0, is_held: false, ..new });
                 at
             }
         };
-        if let Some(lot) = self.lots.get_mut(at) {
-            if aside {
-                lot.quarantined += quantity;
-            } else {
-                lot.quantity += quantity;
-            }
-        }
-        if !aside {
-            self.settle();
-        }
-        Ok(())
+        self.lots.get_mut(at).ok_or(LotError::TooMany)
     }
 
     /// Adds what is of no known lot.
@@ -201,15 +206,62 @@ impl LotBook {
         Ok(())
     }
 
+    /// Takes so much without naming a lot: in the order in which they go, what is of no known lot last. Where there
+    /// is less, what is of no known lot falls below zero.
+    pub fn take_any(&mut self, quantity: i64) {
+        let mut left = quantity;
+        for lot in &mut self.lots {
+            let taken = lot.quantity.min(left);
+            lot.quantity -= taken;
+            left -= taken;
+        }
+        self.unknown -= left;
+    }
+
+    /// Takes what is for sale, but of one lot: what is of no known lot first, since that may have been of any, then
+    /// in the order in which they go. Answers how much that was, at most `quantity`.
+    pub fn take_but(&mut self, id: &str, quantity: i64) -> i64 {
+        let mut left = quantity;
+        let of_unknown = self.unknown.min(left).max(0);
+        self.unknown -= of_unknown;
+        left -= of_unknown;
+        for lot in self.lots.iter_mut().filter(|lot| lot.id != id) {
+            let taken = lot.quantity.min(left);
+            lot.quantity -= taken;
+            left -= taken;
+        }
+        quantity - left
+    }
+
+    /// Quarantines a lot here: what is for sale of it is kept aside, and so is what comes in. `new` says what it is if
+    /// it is not there yet. Answers how much was for sale.
+    ///
+    /// # Errors
+    /// [`LotError::TooMany`].
+    pub fn hold(&mut self, new: Lot) -> Result<i64, LotError> {
+        let lot = self.entry(new)?;
+        lot.is_held = true;
+        Ok(keep_aside(lot))
+    }
+
+    /// Ends what [`Self::hold`] began; what is kept aside stays so until it is released.
+    pub fn let_go(&mut self, id: &str) {
+        for lot in self.lots.iter_mut().filter(|lot| lot.id == id) {
+            lot.is_held = false;
+        }
+    }
+
     /// Keeps aside what is for sale of a lot; answers how much that was.
     pub fn quarantine(&mut self, id: &str) -> i64 {
         self.lots.iter_mut().filter(|lot| lot.id == id).map(keep_aside).sum()
     }
 
-    /// Gives back for sale what is kept aside of a lot, unless its day is over; answers how much that was.
+    /// Gives back for sale what is kept aside of a lot, unless its day is over or it is quarantined here; answers how
+    /// much that was.
     pub fn release(&mut self, id: &str, now_millis: i64) -> i64 {
         let mut released = 0;
-        for lot in self.lots.iter_mut().filter(|lot| lot.id == id && !lot.has_expired(now_millis)) {
+        let may_be_sold = |lot: &&mut Lot| lot.id == id && !lot.is_held && !lot.has_expired(now_millis);
+        for lot in self.lots.iter_mut().filter(may_be_sold) {
             released += lot.quarantined;
             lot.quantity += lot.quarantined;
             lot.quarantined = 0;
@@ -226,7 +278,7 @@ impl LotBook {
     /// The book as it is kept: without lots of which nothing is left, and knowing what has come in.
     #[must_use]
     pub fn kept(mut self, came_in: i64) -> Self {
-        self.lots.retain(|lot| lot.quantity != 0 || lot.quarantined != 0);
+        self.lots.retain(Lot::is_there);
         self.came_in = came_in;
         self
     }
@@ -268,7 +320,15 @@ mod tests {
     use super::*;
 
     fn lot(id: &str, sell_until: Option<i64>, received_at: i64) -> Lot {
-        Lot { id: id.into(), expires_on: None, sell_until, received_at, quantity: 0, quarantined: 0 }
+        Lot {
+            id: id.into(),
+            expires_on: None,
+            sell_until,
+            received_at,
+            quantity: 0,
+            quarantined: 0,
+            is_held: false,
+        }
     }
 
     fn book(lots: &[(&str, Option<i64>, i64, i64)], unknown: i64) -> LotBook {
@@ -316,6 +376,44 @@ mod tests {
     }
 
     #[test]
+    fn a_lot_that_is_quarantined_here_stays_aside_until_it_is_let_go() {
+        let mut book = book(&[("a", Some(50), 1, 4), ("b", Some(90), 2, 5)], 1);
+        assert_eq!((book.hold(lot("a", Some(50), 1)), book.hold(lot("new", None, 3))), (Ok(4), Ok(0)));
+        // What comes in of it is kept aside, also where none of it was there.
+        book.add(lot("a", Some(50), 1), 2, false).unwrap();
+        book.add(lot("new", None, 3), 3, false).unwrap();
+        assert_eq!((book.on_hand(), book.quarantined()), (6, 9));
+        // A release everywhere is none here, and nothing of it is forgotten when all of it has gone.
+        assert_eq!(book.release("a", 1), 0);
+        book.take("a", 6, true).unwrap();
+        book = book.kept(12);
+        assert_eq!(book.lot("a").map(|lot| (lot.quantity, lot.quarantined, lot.is_held)), Some((0, 0, true)));
+        book.let_go("new");
+        assert_eq!((book.release("new", 1), book.on_hand()), (3, 9));
+        book.let_go("a");
+        assert!(book.kept(12).lot("a").is_none());
+    }
+
+    #[test]
+    fn what_is_taken_without_a_name_leaves_one_lot_alone() {
+        let before = book(&[("a", Some(50), 1, 4), ("b", Some(90), 2, 5)], 2);
+        let taken = |quantity: i64| {
+            let mut book = before.clone();
+            let got = book.take_but("a", quantity);
+            (got, book.lot("b").map(|lot| lot.quantity), book.unknown())
+        };
+        assert_eq!(taken(1), (1, Some(5), 1));
+        assert_eq!(taken(4), (4, Some(3), 0));
+        assert_eq!(taken(9), (7, Some(0), 0));
+        let mut all = before.clone();
+        all.take_any(12);
+        assert_eq!((all.on_hand(), all.unknown()), (-1, -1));
+        // Nothing is taken of what is below zero.
+        let mut owing = LotBook::of_unknown(-3, 0);
+        assert_eq!((owing.take_but("a", 2), owing.unknown()), (0, -3));
+    }
+
+    #[test]
     fn a_book_has_so_many_lots_with_something_left() {
         let mut book = LotBook::default();
         for n in 0..LOTS_MAX {
@@ -334,6 +432,12 @@ mod tests {
         let text = serde_json::to_string(&book).unwrap();
         assert_eq!(text, r#"{"l":[{"i":"a","u":50,"r":1,"q":4}],"x":2,"c":6}"#);
         assert_eq!(serde_json::from_str::<LotBook>(&text).unwrap(), book);
+        // Only what is quarantined here says so.
+        let mut held = book.clone();
+        held.hold(lot("a", Some(50), 1)).unwrap();
+        let text = serde_json::to_string(&held).unwrap();
+        assert_eq!(text, r#"{"l":[{"i":"a","u":50,"r":1,"k":4,"h":true}],"x":2,"c":6}"#);
+        assert_eq!(serde_json::from_str::<LotBook>(&text).unwrap(), held);
     }
 
     proptest! {

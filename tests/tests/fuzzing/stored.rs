@@ -35,7 +35,7 @@ use tillstream_domain::cart::applied::CommandIdentity;
 use tillstream_domain::cart::{
     Applied, AppliedCoupon, Approvals, ApprovedPart, Cart, CartKind, CartState, Charges, Course,
     CustomerTerms, DiscountHead, Disposition, Exchanged, Finalized, Kits, LimitedUse, Line, LineCharges,
-    LineDiscount, LineTerms, NumbersUsed, OriginalLine, OriginalSale, Outcome, Payment, ReturnHead,
+    LineDiscount, LineTerms, Lots, NumbersUsed, OriginalLine, OriginalSale, Outcome, Payment, ReturnHead,
     ReturnLine, Returned, SaleTerms, StockMove, TaxHead, Unapplied, UsedApproval,
 };
 use tillstream_domain::compact::{self, CompactError};
@@ -283,6 +283,7 @@ proptest! {
         reads::<Charges>(&bytes);
         reads::<SaleTerms>(&bytes);
         reads::<Kits>(&bytes);
+        reads::<Lots>(&bytes);
         reads::<Returned>(&bytes);
         reads::<Option<ReturnHead>>(&bytes);
         reads::<Body>(&bytes);
@@ -541,6 +542,7 @@ fn nothing_is_written_that_cannot_be_read() {
         terms: SaleTerms::default(),
         kits: Kits::default(),
         holds: tillstream_domain::cart::CartHolds::default(),
+        lots: Lots::default(),
         approvals: Approvals::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),

@@ -241,6 +241,7 @@ mod tests {
             approvals: tillstream_domain::cart::Approvals::default(),
             kits: tillstream_domain::cart::Kits::default(),
             holds: tillstream_domain::cart::CartHolds::default(),
+            lots: tillstream_domain::cart::Lots::default(),
             charges: Charges {
                 discounts: (0..discounts).map(head).collect(),
                 lines: lines.iter().map(|line| (line.number, charged.clone())).collect(),

@@ -19,7 +19,7 @@ use crate::pos::cart_item::check_size;
 use crate::pos::carts::{NewCart, new_cart};
 use crate::pos::claims::Claim;
 use crate::pos::context::CommandContext;
-use crate::pos::lines::{line_terms, positive_quantity, price_of, sku_not_found};
+use crate::pos::lines::{line_terms, positive_quantity, price_of, require_lots, sku_not_found};
 use crate::pos::promotions::{redeem, request};
 
 /// What was read of who buys, and of what they redeem.
@@ -68,6 +68,9 @@ pub(super) fn cart_of_order<'r>(
             // What was sold elsewhere is sold, whatever it is by now.
             require_sellable(&found, &field("sku"))?;
         }
+        if line.lot.is_some() && !context.offline {
+            require_lots(&found, &field("lot"))?;
+        }
         let parts = kits.parts(&found, &field("sku"))?;
         let quantity = positive_quantity(&field("quantity"), &line.quantity, &found)?;
         let unit_price = match line.unit_price {
@@ -92,9 +95,12 @@ pub(super) fn cart_of_order<'r>(
         if let Some(parts) = parts {
             cart.set_kit(number, parts);
         }
+        if let Some(lot) = &line.lot {
+            cart.set_lot(number, lot.clone());
+        }
     }
-    if !cart.kits.is_empty() {
-        // As a till's: what many kits are made of may be more than one item takes.
+    if !cart.kits.is_empty() || !cart.lots.is_empty() {
+        // As a till's: what many kits are made of, or many lots, may be more than one item takes.
         check_size(&context.caller.scope, &cart)?;
     }
     for (position, (code, (coupon, counter))) in order.coupons.iter().zip(buyer.coupons).enumerate() {

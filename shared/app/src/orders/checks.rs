@@ -36,6 +36,9 @@ pub(super) fn check(order: &PlaceOrder) -> Result<()> {
         if let Some(notes) = &line.notes {
             text(&format!("lines[{position}].notes"), notes, TEXT_CHARS_MAX)?;
         }
+        if let Some(lot) = &line.lot {
+            typed_id(&format!("lines[{position}].lot"), lot)?;
+        }
     }
     bounded("coupons", "too_many_coupons", order.coupons.len(), COUPONS_MAX)?;
     for (position, code) in order.coupons.iter().enumerate() {

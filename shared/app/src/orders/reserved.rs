@@ -10,10 +10,14 @@ use crate::error::{Refusal, Result};
 use crate::ports::Ports;
 use crate::pos::context::CommandContext;
 use crate::pos::finalize::movement_of;
+use crate::pos::named_lots::{leaving_of, lot_field, lot_terms};
+use crate::stock::counters::Movement;
 use crate::stock::long_reservations;
+use crate::stock::lots::leaving::{Leaves, look, refusal};
 use crate::stock::reservation_item::Reservation;
 use crate::stock::reservations::{
-    Commit, KeyedRequest, commit_actions, request_number, require_active, require_committable,
+    Commit, KeyedRequest, LotWrites, commit_actions, lots_of_long, request_number, require_active,
+    require_committable,
 };
 use crate::stock::reserve::LINES_MAX;
 
@@ -46,7 +50,7 @@ pub async fn settle(ports: &Ports, context: &CommandContext, order: &PlaceOrder)
 ///
 /// # Errors
 /// 403 where it is out of reach; 404 `reservation_not_found`; 409 where it is no longer active, is for
-/// another order, or a count found less than it holds; 422 `reservation_mismatch` where it
+/// another order, or a count found less than it holds; 409 and 422 for lots that the order names; 422 `reservation_mismatch` where it
 /// does not hold exactly what the order takes from stock.
 pub async fn reserved_writes(
     ports: &Ports,
@@ -77,6 +81,7 @@ pub async fn reserved_writes(
     }
     let located = require_committable(ports, &context.caller, &reservation, context.now).await?;
     let movement = movement_of(cart, &context.employee_id, context.occurred_at);
+    let lots = lots_of(ports, context, &reservation, cart, moves, &movement).await?;
     let key = format!("order:{}", cart.id);
     let commit = Commit {
         request: KeyedRequest {
@@ -88,6 +93,36 @@ pub async fn reserved_writes(
         now: context.now,
         movement: &movement,
     };
-    let writes = commit_actions(scope, &reservation, &located, &commit)?;
+    let writes = commit_actions(scope, &reservation, &located, &commit, &lots)?;
     Ok(Some(Reserved { writes, is_long: reservation.long.is_some() }))
+}
+
+/// What is written instead of the stock of which the order names lots.
+async fn lots_of(
+    ports: &Ports,
+    context: &CommandContext,
+    reservation: &Reservation,
+    cart: &Cart,
+    moves: &[StockMove],
+    movement: &Movement,
+) -> Result<LotWrites> {
+    let mut goods = leaving_of(cart, moves, movement);
+    if goods.is_empty() {
+        return Ok(LotWrites::default());
+    }
+    if reservation.long.is_some() {
+        return Err(lots_of_long(&reservation.id).into());
+    }
+    for one in &mut goods {
+        one.held = one.quantity;
+    }
+    let looked = look(ports, &context.caller.scope, &lot_terms(context, cart), &goods).await?;
+    if !looked.misfits.is_empty() {
+        return Err(refusal(&cart.store_id, &looked.misfits, |misfit| lot_field(cart, misfit)).into());
+    }
+    let writes = goods.into_iter().zip(looked.goods).filter_map(|(one, leaves)| match leaves {
+        Leaves::So(writes) => Some(((cart.store_id.clone(), one.sku), writes.into_iter().next()?)),
+        Leaves::AsAnyGoods | Leaves::Short(..) => None,
+    });
+    Ok(LotWrites::of(writes))
 }

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tillstream_domain::cart::{
     Applied, Approvals, Cart, CartError, CartHolds, CartKind, CartState, Charges, DiscountHead,
-    ENCODED_BYTES_MAX, Finalized, Kits, Line, LineCharges, LineDiscount, NumbersUsed, Payment, ReturnHead,
-    SaleTerms,
+    ENCODED_BYTES_MAX, Finalized, Kits, Line, LineCharges, LineDiscount, Lots, NumbersUsed, Payment,
+    ReturnHead, SaleTerms,
 };
 use tillstream_domain::compact::{self, CompactError};
 use tillstream_domain::lane::LaneNumber;
@@ -149,13 +149,17 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
             holds => Some(holds.map_err(Error::bug)?),
         },
     };
+    let lots = match cart.lots.is_empty() {
+        true => None,
+        false => Some(compact::encode(&cart.lots).map_err(Error::bug)?),
+    };
     let approvals = match cart.approvals.is_empty() {
         true => None,
         false => Some(compact::encode(&cart.approvals).map_err(Error::bug)?),
     };
     let length = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
     let bytes = body.len() + keys.len() + length(&charges) + length(&terms) + length(&approvals);
-    let bytes = bytes + length(&kits) + length(&holds);
+    let bytes = bytes + length(&kits) + length(&holds) + length(&lots);
     if cart.state == CartState::Open && bytes > ENCODED_BYTES_MAX {
         return Err(too_large());
     }
@@ -188,6 +192,7 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         .with_some("terms", terms)
         .with_some("kits", kits)
         .with_some("holds", holds)
+        .with_some("lots", lots)
         .with_some("approvals", approvals)
         .with("keys", keys);
     let item = with_course(item, &cart.course)?;
@@ -243,6 +248,10 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         None => CartHolds::default(),
         Some(bytes) => compact::decode(bytes).map_err(Error::bug)?,
     };
+    let lots = match item.opt_bytes("lots") {
+        None => Lots::default(),
+        Some(bytes) => compact::decode(bytes).map_err(Error::bug)?,
+    };
     let written_at: Timestamp = item.text("written_at")?.parse().map_err(Error::bug)?;
     let approvals = match item.opt_bytes("approvals") {
         None => Approvals::default(),
@@ -287,6 +296,7 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         terms,
         kits,
         holds,
+        lots,
         approvals,
         numbers_used: body.numbers_used,
         applied,

@@ -2,7 +2,7 @@
 
 use tillstream_contracts::pos::{CartReference, CreateCart, SetCustomer};
 use tillstream_domain::cart::{
-    Applied, Approvals, Cart, CartHolds, CartKind, CartState, Charges, Course, CustomerTerms, Kits,
+    Applied, Approvals, Cart, CartHolds, CartKind, CartState, Charges, Course, CustomerTerms, Kits, Lots,
     NumbersUsed, Outcome, SaleTerms,
 };
 use tillstream_domain::location::Location;
@@ -63,6 +63,7 @@ pub fn new_cart(context: &CommandContext, location: &Location, new: NewCart) -> 
         terms: SaleTerms { time_zone: Some(location.time_zone.clone()), ..SaleTerms::default() },
         kits: Kits::default(),
         holds: CartHolds::default(),
+        lots: Lots::default(),
         approvals: Approvals::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),

@@ -5,8 +5,10 @@
 //! printed as any return and any sale. An exchange is short: what one transaction does not take is refused,
 //! as two plans would have to end as one.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use tillstream_contracts::pos::{CommandResult, FinalizeExchange};
-use tillstream_domain::cart::{Cart, CartKind, Exchange, Outcome, StockMove};
+use tillstream_domain::cart::{Cart, CartKind, Exchange, ExchangeMove, Outcome, StockMove};
 use tillstream_domain::money::Money;
 use tillstream_domain::quantity::Quantity;
 
@@ -17,8 +19,9 @@ use super::context::CommandContext;
 use super::final_transaction::{Attempt, FinalWrites, StockWrites, commit};
 use super::finalize::{delta_of, final_put, mark_final, movement_of, returned_writes};
 use super::finalize_rounds::{Beside, Rounds, StoreRead, Tried};
-use super::held_sale::{held_of, is_not_over};
+use super::held_sale::{ends_of, held_of, is_not_over};
 use super::lane_write::{LaneState, lane_get, take_numbers};
+use super::named_lots::owned;
 use super::plan::{self, PlanEnd};
 use super::refusals::cart_not_found;
 use crate::catalog::items::catalog_get;
@@ -26,9 +29,11 @@ use crate::database::{Condition, TRANSACTION_ACTIONS_MAX, Write};
 use crate::documents::{DocumentId, document_ids, kinds_of};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
-use crate::stock::counters::{Delta, Movement, no_lot_is_due, stock_update};
+use crate::stock::counters::{Delta, Movement, stock_update};
 use crate::stock::holds::Located;
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
+use crate::stock::lots::back::origins;
+use crate::stock::lots::leaving::{Back, Leaving};
 use crate::stored_value::claims::stored_value_writes;
 use crate::tenancy::TenantScope;
 use crate::tenant_rules::tenant_rules;
@@ -170,9 +175,20 @@ async fn attempt(
         mark_final(&mut side.cart, read.location, &numbered, &context.register_id, at, now)?;
         numbered = numbered.with_next_given();
     }
-    let (fixed, claims) = writes_of(&context.caller.scope, &lane, &mut sides)?;
+    let (mut fixed, claims) = writes_of(&context.caller.scope, &lane, &mut sides)?;
+    let Some(named) = named_lots(rounds, exchange, &sides, &holds).await? else { return Ok(None) };
+    let named_skus: BTreeSet<String> = named.keys().cloned().collect();
+    let mut all = exchange.moves();
+    all.retain(|one| !named_skus.contains(&one.sku));
+    fixed.extend(named.into_values().flatten());
+    fixed.extend(ends_of(context, &holds, |sku| named_skus.contains(sku)));
     let others = fixed.len() + claims.len();
-    let (moves, stock) = stock_writes(rounds, exchange, &holds, others).await?;
+    // What the cart holds of all other goods ends beside their stock.
+    let lines = holds.iter().filter(|held| !named_skus.contains(&held.hold.sku)).count();
+    if others + all.len() + lines > TRANSACTION_ACTIONS_MAX {
+        return Err(too_long(others + all.len() + lines).into());
+    }
+    let (moves, stock) = stock_writes(rounds, exchange, &holds, all, others).await?;
     let attempt = match stock {
         Ok(stock) => commit(ports, FinalWrites { fixed, stock, moves: &moves, claims: &claims }).await?,
         Err(attempt) => attempt,
@@ -208,22 +224,79 @@ fn writes_of(
     Ok((writes, claims))
 }
 
+/// What is written of goods of which lots are named, or of which it is known which lots come back, by SKU. `None`:
+/// another round is due.
+async fn named_lots(
+    rounds: &mut Rounds<'_>,
+    exchange: &Exchange,
+    [back, sale]: &[Side; 2],
+    holds: &[Located],
+) -> Result<Option<BTreeMap<String, Vec<Write>>>> {
+    let (ports, context) = (rounds.ports(), rounds.context());
+    let origins = match origins(ports, &context.caller.scope, &exchange.back).await {
+        Err(error @ Error::Retryable { .. }) => {
+            rounds.again(&error.to_string()).await?;
+            return Ok(None);
+        }
+        origins => origins?,
+    };
+    let of_sale = movement_of(&exchange.sale, &context.employee_id, context.occurred_at);
+    let of_return = movement_of(&exchange.back, &context.employee_id, context.occurred_at);
+    let of_both = Movement { kind: EXCHANGE, reason: of_return.reason.clone(), ..of_sale.clone() };
+    let lots = exchange.sale.lots_moved();
+    let mut goods = Vec::new();
+    for one in exchange.moves() {
+        let ways = one.ways();
+        let lots = lots.get(one.sku.as_str());
+        let origin = origins.get(&one.sku).filter(|_| one.back > Quantity::ZERO);
+        if lots.is_none() && origin.is_none() {
+            continue;
+        }
+        goods.push(Leaving {
+            quantity: one.out.thousandths(),
+            held: held_of(holds, &one.sku).thousandths(),
+            lots: lots.map(owned).unwrap_or_default(),
+            back: ways.1.then(|| Back {
+                quantity: one.back.thousandths(),
+                damaged: one.damaged.thousandths(),
+                origin: origin.cloned().unwrap_or_default(),
+            }),
+            movement: match ways {
+                (true, true) => &of_both,
+                (true, false) => &of_sale,
+                (false, _) => &of_return,
+            },
+            sku: one.sku,
+        });
+    }
+    let tried = Tried {
+        cart: &sale.cart,
+        stored: Some(sale.stored),
+        with: Some((&back.cart.id, back.stored)),
+        moves: &[],
+        holds,
+    };
+    let Some(writes) = rounds.lots(&tried, &goods).await? else { return Ok(None) };
+    let named = goods.into_iter().zip(writes).filter_map(|(one, writes)| Some((one.sku, writes?)));
+    Ok(Some(named.collect()))
+}
+
 /// The updates of stock beside `others` actions, one for each SKU, and of what they are: what only goes out,
 /// then what does both, then what only comes back. `Err`: how the attempt ended already.
 async fn stock_writes(
     rounds: &mut Rounds<'_>,
     exchange: &Exchange,
     holds: &[Located],
+    all: Vec<ExchangeMove>,
     others: usize,
 ) -> Result<(Vec<StockMove>, std::result::Result<StockWrites, Attempt>)> {
     let context = rounds.context();
     let (scope, store_id) = (&context.caller.scope, exchange.sale.store_id.as_str());
-    let good_at = context.good_at();
     let movement = |cart: &Cart| movement_of(cart, &context.employee_id, context.occurred_at);
     let (of_sale, of_return) = (movement(&exchange.sale), movement(&exchange.back));
     let of_both = Movement { kind: EXCHANGE, reason: of_return.reason.clone(), ..of_sale.clone() };
     let (mut out, mut both, mut back) = (Vec::new(), Vec::new(), Vec::new());
-    for one in exchange.moves() {
+    for one in all {
         match one.ways() {
             (true, false) => {
                 out.push(StockMove { sku: one.sku, sellable: one.out, damaged: Quantity::ZERO });
@@ -260,7 +333,7 @@ async fn stock_writes(
             damaged: one.damaged.thousandths(),
             ..Delta::default()
         };
-        let mut more: Vec<Condition> = (taken > 0).then(|| no_lot_is_due(good_at)).into_iter().collect();
+        let mut more = if taken > 0 { rounds.takable().conditions(&one.sku) } else { Vec::new() };
         if released > 0 && taken > 0 {
             // A count may have found less than is held.
             more.push(Condition::Ge("on_hand", taken.into()));
@@ -277,7 +350,7 @@ async fn stock_writes(
         &back,
         |wanted| delta_of(CartKind::Return, wanted),
         &of_return,
-        good_at,
+        &rounds.takable(),
     );
     stock.of.extend(came_back.of.into_iter().map(|(at, layout)| (moves.len() + at, layout)));
     stock.writes.extend(came_back.writes);

@@ -5,11 +5,12 @@ use tillstream_domain::cart::StockMove;
 
 use super::cart_write::lost_race;
 use super::claims::{Claim, contended_claim, lost_claim, refused_claim};
+use super::counted_since::KnownCounts;
 use super::shortage::Shortage;
-use crate::database::{Cancellation, DatabaseError, Write};
+use crate::database::{Cancellation, Condition, DatabaseError, Write};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
-use crate::stock::counters::{Delta, Movement, no_lot_is_due, stock_update};
+use crate::stock::counters::{Delta, Movement, no_lot_is_due, not_counted_after, stock_update};
 use crate::stock::layout::{LAYOUT_WHOLE, layout_of};
 use crate::tenancy::TenantScope;
 
@@ -41,23 +42,39 @@ pub struct StockWrites {
     pub lines: Vec<Write>,
 }
 
+/// What must be so of stock that is taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Takable<'a> {
+    /// No lot of it is past its day then.
+    pub good_at: Timestamp,
+    /// Of what left the shop before it was told: when it did, and the counts since that are known.
+    pub left: Option<(Timestamp, &'a KnownCounts)>,
+}
+
+impl Takable<'_> {
+    /// The conditions on the stock of a SKU.
+    pub fn conditions(&self, sku: &str) -> Vec<Condition> {
+        let not_counted = self.left.map(|(at, known)| not_counted_after(known.until(sku, at)));
+        std::iter::once(no_lot_is_due(self.good_at)).chain(not_counted).collect()
+    }
+}
+
 impl StockWrites {
-    /// One update for each move, of stock that is whole, or of its first part where nothing is taken. What is taken is
-    /// good at `good_at`: no lot of it is past its day.
+    /// One update for each move, of stock that is whole, or of its first part where nothing is taken.
     pub fn of_whole(
         scope: &TenantScope,
         location_id: &str,
         moves: &[StockMove],
         delta: impl Fn(&StockMove) -> Delta,
         movement: &Movement,
-        good_at: Timestamp,
+        takable: &Takable<'_>,
     ) -> Self {
         let mut stock = StockWrites::default();
         for (at, wanted) in moves.iter().enumerate() {
             let delta = delta(wanted);
             let sku = wanted.sku.as_str();
-            let is_good = (delta.available() < 0).then(|| no_lot_is_due(good_at)).into_iter().collect();
-            stock.writes.push(stock_update(scope, location_id, sku, delta, movement, is_good, Vec::new()));
+            let conditions = if delta.available() < 0 { takable.conditions(sku) } else { Vec::new() };
+            stock.writes.push(stock_update(scope, location_id, sku, delta, movement, conditions, Vec::new()));
             stock.of.push((at, (delta.available() < 0).then_some(LAYOUT_WHOLE)));
         }
         stock

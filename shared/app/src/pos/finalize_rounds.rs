@@ -10,27 +10,31 @@ use super::cart_item::cart_of;
 use super::cart_write::{Executed, cart_get};
 use super::claims::Claim;
 use super::context::CommandContext;
-use super::final_transaction::{Attempt, FinalWrites, StockWrites, commit};
+use super::counted_since::{KnownCounts, tell};
+use super::final_transaction::{Attempt, FinalWrites, StockWrites, Takable, commit};
 use super::finalize::{delta_of, final_writes, mark_final, movement_of, needs_plan};
-use super::held_sale::{self, held_of};
+use super::held_sale::{self, ends_of, held_of};
 use super::lane_write::LaneState;
 use super::limited_uses::{SPREAD_MAX, use_claims};
+use super::named_lots::{leaving_of, lot_field, lot_terms, shortage_of};
 use super::offline_oversell::{Covered, OfflineSale, cover};
 use super::plan::{self, PlanEnd};
 use super::shortage::{Shortage, free_expired_holds, insufficient_stock, refused_of};
-use crate::database::{Condition, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write};
+use crate::database::{Condition, Consistency, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write};
 use crate::environment::Retries;
 use crate::error::{Error, Result};
 use crate::ports::Ports;
-use crate::stock::counters::{Delta, Movement, no_lot_is_due, stock_update_at};
+use crate::stock::counters::{Delta, Movement, stock_update_at};
 use crate::stock::expiry::FreedHolds;
 use crate::stock::holds::Located;
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::stock::lots::back::of_return;
+use crate::stock::lots::leaving::{self, Leaves, Leaving, Terms, enter};
 use crate::stock::split::make_whole;
 use crate::stock::take::{Taken, take};
 use crate::stock::taken_beyond::Beyond;
 use crate::stored_value::claims::{StoredValueWrites, look};
+use crate::tenancy::TenantScope;
 
 /// Most actions beside the cart, its lane and its stock; of limited uses one more each, where they are above their
 /// limit.
@@ -49,6 +53,8 @@ pub struct Rounds<'a> {
     nothing_expired: bool,
     /// This request covered what it is short of already.
     covered: bool,
+    /// This request entered goods as of the lots that they were sold as already.
+    entered: bool,
     /// This request put the plan that makes the cart final.
     planned: bool,
     /// This request saw the plan of the cart to its end.
@@ -61,6 +67,8 @@ pub struct Rounds<'a> {
     contended: u32,
     /// Layouts of the SKUs that were met split.
     layouts: BTreeMap<String, i64>,
+    /// Counts that this request told of, since what it sold had left the shop before.
+    known_counts: KnownCounts,
 }
 
 impl<'a> Rounds<'a> {
@@ -74,13 +82,20 @@ impl<'a> Rounds<'a> {
             retries,
             nothing_expired: false,
             covered: false,
+            entered: false,
             planned: false,
             ended: false,
             look_at_uses: false,
             look_at_holds: false,
             contended: 0,
             layouts,
+            known_counts: KnownCounts::default(),
         }
+    }
+
+    /// What it works with.
+    pub(super) fn ports(&self) -> &'a Ports {
+        self.ports
     }
 
     /// The request.
@@ -134,6 +149,9 @@ impl<'a> Rounds<'a> {
     /// too many rounds.
     pub async fn plan(&mut self, cart: &Cart, moves: &[StockMove]) -> Result<()> {
         let scope = &self.context.caller.scope;
+        if !self.context.offline && !self.lots_fit(cart, moves).await? {
+            return Ok(());
+        }
         match look(self.ports, scope, &[cart], self.context.now).await {
             // Balances are read after the cart: what is missing may have gone to this very cart.
             Err(Error::Rejected(_)) if self.is_outdated(&cart.id, Some(cart.version)).await? => {
@@ -147,6 +165,37 @@ impl<'a> Rounds<'a> {
         }
         self.planned = true;
         self.continue_plan(cart).await
+    }
+
+    /// Whether the lots that a cart names have what is taken of them, before a plan begins, which takes them only once
+    /// the cart is final. `false`: another round is due.
+    ///
+    /// # Errors
+    /// As [`Self::lots`], stock that is short apart: the plan finds that out.
+    async fn lots_fit(&mut self, cart: &Cart, moves: &[StockMove]) -> Result<bool> {
+        let (ports, context) = (self.ports, self.context);
+        let movement = movement_of(cart, &context.employee_id, context.occurred_at);
+        let goods = leaving_of(cart, moves, &movement);
+        if goods.is_empty() {
+            return Ok(true);
+        }
+        let looked =
+            match leaving::look(ports, &context.caller.scope, &lot_terms(context, cart), &goods).await {
+                Err(error @ Error::Retryable { .. }) => {
+                    self.retries.again(&error.to_string()).await?;
+                    return Ok(false);
+                }
+                looked => looked?,
+            };
+        if looked.misfits.is_empty() {
+            return Ok(true);
+        }
+        if self.is_outdated(&cart.id, Some(cart.version)).await? {
+            self.retries.again("the cart changed while its lots were looked at").await?;
+            return Ok(false);
+        }
+        let field = |misfit: &leaving::Misfit| lot_field(cart, misfit);
+        Err(leaving::refusal(&cart.store_id, &looked.misfits, field).into())
     }
 
     /// Continues the plan of a cart to its end; the cart is then looked at again.
@@ -220,6 +269,19 @@ impl<'a> Rounds<'a> {
         let mut fixed = final_writes(scope, &cart, stored, &lane)?;
         fixed.extend(beside.writes);
         let claims = beside.claims.as_slice();
+        let mut goods = leaving_of(&cart, moves, &movement);
+        for one in &mut goods {
+            one.held = held_of(&holds, &one.sku).thousandths();
+        }
+        let tried = Tried { cart: &cart, stored, with: None, moves, holds: &holds };
+        let Some(named) = self.lots(&tried, &goods).await? else { return Ok(None) };
+        let of_lots = goods.iter().zip(&named).filter(|(_, writes)| writes.is_some());
+        let skus: Vec<&str> = of_lots.map(|(one, _)| one.sku.as_str()).collect();
+        let is_other = |one: &&StockMove| !skus.contains(&one.sku.as_str());
+        let unnamed: Vec<StockMove> = moves.iter().filter(is_other).cloned().collect();
+        let moves = unnamed.as_slice();
+        fixed.extend(ends_of(context, &holds, |sku| skus.contains(&sku)));
+        fixed.extend(named.into_iter().flatten().flatten());
         let others = fixed.len() + claims.len() + moves.len();
         let room = TRANSACTION_ACTIONS_MAX.saturating_sub(others);
         let back = match of_return(ports, scope, &cart, moves, (&movement, context.now), room).await {
@@ -285,6 +347,14 @@ impl<'a> Rounds<'a> {
                     held => short.beside(held),
                 };
                 let shortages: Vec<Shortage> = shortages.into_iter().map(beside).collect();
+                let counted = match context.offline {
+                    true => self.known_counts.unknown(&shortages, context.occurred_at),
+                    false => Vec::new(),
+                };
+                if !counted.is_empty() {
+                    self.tell_counted(tried, &counted).await?;
+                    return Ok(false);
+                }
                 let freed = match self.nothing_expired {
                     true => FreedHolds::default(),
                     false => free_expired_holds(ports, scope, &cart.store_id, &shortages, now).await?,
@@ -310,6 +380,80 @@ impl<'a> Rounds<'a> {
             }
         }
         Ok(false)
+    }
+
+    /// What is written of goods of which lots are named, by position; nothing for those that leave as any goods. `None`:
+    /// another round is due.
+    ///
+    /// # Errors
+    /// 409 `lot_short`, `lot_expired`, `lot_quarantined`, `lot_recalled`, `insufficient_stock`; 422 `lot_unknown`,
+    /// `lot_of_another_sku`, `sku_without_lots`; the refusals of claims; [`Error::Conflict`] after too many rounds.
+    pub(super) async fn lots(
+        &mut self,
+        tried: &Tried<'_>,
+        goods: &[Leaving<'_>],
+    ) -> Result<Option<Vec<Option<Vec<Write>>>>> {
+        if goods.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let (ports, context, cart) = (self.ports, self.context, tried.cart);
+        let scope = &context.caller.scope;
+        let known_counts = self.known_counts.clone();
+        let left = context.offline.then_some((context.occurred_at, &known_counts));
+        let terms = Terms { left, ..lot_terms(context, cart) };
+        let looked = match leaving::look(ports, scope, &terms, goods).await {
+            Err(error @ Error::Retryable { .. }) => {
+                self.retries.again(&error.to_string()).await?;
+                return Ok(None);
+            }
+            looked => looked?,
+        };
+        // After the lots: what is counted from here on fails the conditions on them.
+        let counted = match self.counted_before(&cart.store_id, goods).await {
+            Err(error @ Error::Retryable { .. }) => {
+                self.retries.again(&error.to_string()).await?;
+                return Ok(None);
+            }
+            counted => counted?,
+        };
+        if !counted.is_empty() {
+            self.tell_counted(tried, &counted).await?;
+            return Ok(None);
+        }
+        let is_refused = terms.gone.is_none() && !looked.misfits.is_empty();
+        if is_refused && self.is_outdated(&cart.id, tried.stored).await? {
+            // Lots are read after the cart: what is missing may have gone to a twin of this request.
+            self.retries.again("the cart changed while its lots were looked at").await?;
+            return Ok(None);
+        }
+        if is_refused {
+            let field = |misfit: &leaving::Misfit| lot_field(cart, misfit);
+            return Err(leaving::refusal(&cart.store_id, &looked.misfits, field).into());
+        }
+        let short: Vec<Shortage> = goods.iter().zip(&looked.goods).filter_map(shortage_of).collect();
+        if !short.is_empty() {
+            self.is_done(Attempt::Short(short), tried).await?;
+            return Ok(None);
+        }
+        if !looked.misfits.is_empty() || !looked.entries.is_empty() {
+            if !self.is_only_short(tried).await? {
+                return Ok(None);
+            }
+            leaving::tell(ports, scope, &terms, &looked.misfits).await?;
+        }
+        if !looked.entries.is_empty() {
+            enter(ports, looked.entries, &tried.not_final(scope)?).await?;
+            if self.entered {
+                self.retries.again("goods were entered as of their lots").await?;
+            }
+            self.entered = true;
+            return Ok(None);
+        }
+        let writes = |leaves: Leaves| match leaves {
+            Leaves::So(writes) => Some(writes),
+            Leaves::AsAnyGoods | Leaves::Short(..) => None,
+        };
+        Ok(Some(looked.goods.into_iter().map(writes).collect()))
     }
 
     /// Refuses what is short. Where what is to come of it cannot be read now, another round is due, which finds it
@@ -364,17 +508,7 @@ impl<'a> Rounds<'a> {
             return Ok(());
         }
         let (ports, scope, cart) = (self.ports, &self.context.caller.scope, tried.cart);
-        let own = (cart.id.as_str(), tried.stored);
-        let mut not_final = Vec::new();
-        for (cart_id, version) in
-            std::iter::once(own).chain(tried.with.map(|(id, version)| (id, Some(version))))
-        {
-            let condition = match version {
-                Some(version) => Condition::Eq("version", i64::try_from(version).map_err(Error::bug)?.into()),
-                None => Condition::NotExists,
-            };
-            not_final.push(Write::Check { table: Table::Orders, key: scope.cart(cart_id), condition });
-        }
+        let not_final = tried.not_final(scope)?;
         let beyond = if self.context.offline { Beyond::Offline } else { Beyond::Unsynced };
         let sale = OfflineSale { beyond, ..self.context.offline_sale(cart) };
         match cover(ports, scope, &sale, &not_final, shortages).await? {
@@ -402,6 +536,75 @@ impl<'a> Rounds<'a> {
         }
     }
 
+    /// Tells of what left the shop before it was counted, on the cart's version as it was read: the next round takes it.
+    async fn tell_counted(&mut self, tried: &Tried<'_>, counted: &[Shortage]) -> Result<()> {
+        if !self.is_only_short(tried).await? {
+            return Ok(());
+        }
+        let (ports, scope) = (self.ports, &self.context.caller.scope);
+        let sale = self.context.offline_sale(tried.cart);
+        match tell(ports, scope, &sale, &tried.not_final(scope)?, counted).await? {
+            Covered::Done => {
+                self.known_counts.learn(counted);
+                Ok(())
+            }
+            Covered::Again(why) => self.retries.again(&why).await,
+        }
+    }
+
+    /// What must be so of the stock that this request takes.
+    pub(super) fn takable(&self) -> Takable<'_> {
+        let left = self.context.offline.then_some((self.context.occurred_at, &self.known_counts));
+        Takable { good_at: self.context.good_at(), left }
+    }
+
+    /// Split stock that was counted since what this request sold had left the shop, where that is not told yet. It is
+    /// counted whole, so no count comes while it is split as it is.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(super) async fn counted_before_its_split(
+        &self,
+        store_id: &str,
+        wanted: &StockMove,
+    ) -> Result<Option<Shortage>> {
+        if !self.context.offline {
+            return Ok(None);
+        }
+        let key = self.context.caller.scope.stock(store_id, &wanted.sku);
+        let get = Get { table: Table::Stock, key, consistency: Consistency::Strong };
+        let first = self.ports.database.get(get).await?;
+        let first = Shortage::of(wanted, first.as_ref());
+        let unknown = self.known_counts.unknown(std::slice::from_ref(&first), self.context.occurred_at);
+        Ok(unknown.into_iter().next())
+    }
+
+    /// Goods that leave as their lots were named and that were counted since this request's sale had left the shop, where
+    /// that is not told yet.
+    async fn counted_before(&self, store_id: &str, goods: &[Leaving<'_>]) -> Result<Vec<Shortage>> {
+        let taken: Vec<StockMove> = goods
+            .iter()
+            .filter(|one| self.context.offline && one.taken() > 0)
+            .map(|one| StockMove {
+                sku: one.sku.clone(),
+                sellable: Quantity::of_counter(one.taken()),
+                damaged: Quantity::ZERO,
+            })
+            .collect();
+        if taken.is_empty() {
+            return Ok(Vec::new());
+        }
+        let get = |wanted: &StockMove| Get {
+            table: Table::Stock,
+            key: self.context.caller.scope.stock(store_id, &wanted.sku),
+            consistency: Consistency::Strong,
+        };
+        let items = self.ports.database.get_many(taken.iter().map(get).collect()).await?;
+        let found = taken.iter().zip(&items).map(|(wanted, item)| Shortage::of(wanted, item.as_ref()));
+        let found: Vec<Shortage> = found.collect();
+        Ok(self.known_counts.unknown(&found, self.context.occurred_at))
+    }
+
     /// The updates of stock beside `others` actions: of the whole, and from the parts of what was met split.
     /// `Err`: how the attempt ended already.
     pub(super) async fn stock_writes(
@@ -414,7 +617,7 @@ impl<'a> Rounds<'a> {
         let (ports, scope) = (self.ports, &self.context.caller.scope);
         if !holds.is_empty() {
             let held = (cart, holds, &self.layouts);
-            return held_sale::stock_writes(ports, self.context, held, (moves, movement), others).await;
+            return held_sale::stock_writes(ports, self, held, (moves, movement), others).await;
         }
         let delta = |wanted: &StockMove| delta_of(cart.kind, wanted);
         if cart.kind == CartKind::Return || self.layouts.is_empty() {
@@ -424,7 +627,7 @@ impl<'a> Rounds<'a> {
                 moves,
                 delta,
                 movement,
-                self.context.good_at(),
+                &self.takable(),
             )));
         }
         let mut stock = StockWrites::default();
@@ -436,6 +639,10 @@ impl<'a> Rounds<'a> {
                 None => vec![(Place::Whole, wanted.sellable)],
                 Some(layout) => match take(ports, scope, name, wanted.sellable, *layout).await? {
                     Taken::Shares(shares, _) => {
+                        if let Some(counted) = self.counted_before_its_split(name.0, wanted).await? {
+                            short.push(counted);
+                            continue;
+                        }
                         shares.iter().map(|share| (share.place(), share.quantity)).collect()
                     }
                     Taken::Short(seen) => {
@@ -451,7 +658,7 @@ impl<'a> Rounds<'a> {
             for (place, quantity) in shares {
                 let what = (name.0, name.1, place);
                 let delta = Delta::sale(quantity);
-                let more = vec![no_lot_is_due(self.context.good_at())];
+                let more = self.takable().conditions(&wanted.sku);
                 stock.writes.push(stock_update_at(scope, what, delta, movement, more, Vec::new()));
                 let layout = if let Place::Part { layout, .. } = place { layout } else { LAYOUT_WHOLE };
                 stock.of.push((at, Some(layout)));
@@ -482,6 +689,24 @@ pub(super) struct Tried<'t> {
     pub moves: &'t [StockMove],
     /// What the cart holds.
     pub holds: &'t [Located],
+}
+
+impl Tried<'_> {
+    /// That neither cart is final yet: checks, at most two.
+    fn not_final(&self, scope: &TenantScope) -> Result<Vec<Write>> {
+        let own = (self.cart.id.as_str(), self.stored);
+        let mut not_final = Vec::new();
+        for (cart_id, version) in
+            std::iter::once(own).chain(self.with.map(|(id, version)| (id, Some(version))))
+        {
+            let condition = match version {
+                Some(version) => Condition::Eq("version", i64::try_from(version).map_err(Error::bug)?.into()),
+                None => Condition::NotExists,
+            };
+            not_final.push(Write::Check { table: Table::Orders, key: scope.cart(cart_id), condition });
+        }
+        Ok(not_final)
+    }
 }
 
 /// What is written beside a cart that becomes final, its lane and its stock.

@@ -10,12 +10,13 @@ use tillstream_domain::quantity::Quantity;
 
 use super::cart_holds::{line_of, lines_of};
 use super::context::CommandContext;
-use super::final_transaction::{Attempt, StockWrites};
+use super::final_transaction::{Attempt, StockWrites, Takable};
+use super::finalize_rounds::Rounds;
 use super::shortage::Shortage;
 use crate::database::{Condition, TRANSACTION_ACTIONS_MAX, Write};
 use crate::error::Result;
 use crate::ports::Ports;
-use crate::stock::counters::{Delta, Movement, no_lot_is_due, stock_update, stock_update_at};
+use crate::stock::counters::{Delta, Movement, stock_update, stock_update_at};
 use crate::stock::holds::{Hold, Located, locate, standing_lines};
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::stock::split::make_whole;
@@ -55,6 +56,16 @@ pub(super) fn held_of(holds: &[Located], sku: &str) -> Quantity {
     of_it.fold(Quantity::ZERO, |sum, one| sum.plus(one.hold.quantity))
 }
 
+/// The ends of what a cart holds of some SKUs, in the transaction that sells it: a failure is a lost race.
+pub(super) fn ends_of(
+    context: &CommandContext,
+    holds: &[Located],
+    is_of: impl Fn(&str) -> bool,
+) -> Vec<Write> {
+    let of_it = holds.iter().filter(|one| is_of(&one.hold.sku));
+    of_it.map(|one| one.hold.end(&context.caller.scope, Quantity::ZERO, is_not_over(context.now))).collect()
+}
+
 /// That a hold's time is not over yet.
 pub(super) fn is_not_over(now: Timestamp) -> Condition {
     Condition::Gt("expires_at", now.as_millisecond().into())
@@ -76,11 +87,12 @@ struct Piece {
 /// Those of the database.
 pub(super) async fn stock_writes(
     ports: &Ports,
-    context: &CommandContext,
+    rounds: &Rounds<'_>,
     (cart, holds, layouts): (&Cart, &[Located], &BTreeMap<String, i64>),
     (moves, movement): (&[StockMove], &Movement),
     others: usize,
 ) -> Result<std::result::Result<StockWrites, Attempt>> {
+    let context = rounds.context();
     let scope = &context.caller.scope;
     let mut stock = StockWrites::default();
     let mut short = Vec::new();
@@ -122,11 +134,17 @@ pub(super) async fn stock_writes(
                 piece.sold = piece.sold.plus(quantity);
             }
         }
+        if pieces.values().any(|piece| matches!(piece.place, Place::Part { .. }))
+            && let Some(counted) = rounds.counted_before_its_split(name.0, wanted).await?
+        {
+            short.push(counted);
+            continue;
+        }
         if pieces.len() > most_parts.map_or(1, |(most, _)| most) {
             most_parts = Some((pieces.len(), &wanted.sku));
         }
         for piece in pieces.into_values() {
-            let (write, layout) = piece.write(scope, name, movement, context.good_at());
+            let (write, layout) = piece.write(scope, name, movement, &rounds.takable());
             stock.writes.push(write);
             stock.of.push((at, layout));
         }
@@ -154,12 +172,12 @@ impl Piece {
         scope: &TenantScope,
         (location_id, sku): (&str, &str),
         movement: &Movement,
-        good_at: Timestamp,
+        takable: &Takable<'_>,
     ) -> (Write, Option<i64>) {
         let Piece { place, released, sold } = self;
         let delta =
             Delta { on_hand: -sold.thousandths(), reserved: -released.thousandths(), ..Delta::default() };
-        let mut more = vec![no_lot_is_due(good_at)];
+        let mut more = takable.conditions(sku);
         if sold <= released {
             // A count may have found less than is held.
             more.push(Condition::Ge("on_hand", sold.thousandths().into()));
@@ -183,7 +201,7 @@ pub(super) async fn chunk_writes(
     ports: &Ports,
     scope: &TenantScope,
     (cart_id, store_id, holds): (&str, &str, &CartHolds),
-    (moves, movement): (&[StockMove], &Movement),
+    (moves, movement, takable): (&[StockMove], &Movement, &Takable<'_>),
     now: Timestamp,
 ) -> Result<std::result::Result<(StockWrites, Vec<Located>), String>> {
     let database = ports.database.as_ref();
@@ -215,8 +233,17 @@ pub(super) async fn chunk_writes(
         // Also where nothing more is held: whoever holds it has changed, and that is a movement.
         let delta = Delta::hold(more);
         let is_taken = more > Quantity::ZERO;
-        let is_good = is_taken.then(|| no_lot_is_due(movement.at)).into_iter().collect();
-        stock.writes.push(stock_update(scope, store_id, &wanted.sku, delta, movement, is_good, Vec::new()));
+        // What the cart held already is sold like the rest: of good lots, and not counted since it left the shop.
+        let conditions = takable.conditions(&wanted.sku);
+        stock.writes.push(stock_update(
+            scope,
+            store_id,
+            &wanted.sku,
+            delta,
+            movement,
+            conditions,
+            Vec::new(),
+        ));
         stock.of.push((at, is_taken.then_some(LAYOUT_WHOLE)));
     }
     Ok(Ok((stock, located)))

@@ -22,7 +22,7 @@ use crate::catalog::items::{catalog_get, prices_of, product_if_any};
 use crate::catalog::kits::{ReadIfKit, require_sellable};
 use crate::database::Item;
 use crate::error::{Error, Refusal, RefusalKind, Result};
-use crate::fields::{TEXT_CHARS_MAX, sku as check_sku, text};
+use crate::fields::{TEXT_CHARS_MAX, sku as check_sku, text, typed_id};
 use crate::ports::Ports;
 use crate::tenant_rules::tenant_rules;
 
@@ -41,6 +41,18 @@ pub fn positive_quantity(field: &str, input: &QuantityInput, product: &Product) 
         .resolve(product.unit)
         .and_then(Quantity::positive)
         .map_err(|e| Refusal::field(field, "quantity_invalid", e.to_string()).into())
+}
+
+/// Checks that the stock of a product of which a lot is named is kept by lots.
+///
+/// # Errors
+/// 422 `sku_without_lots`.
+pub fn require_lots(product: &Product, field: &str) -> Result<()> {
+    if product.lots {
+        return Ok(());
+    }
+    let message = format!("the stock of {} is not kept by lots", product.sku);
+    Err(Refusal::field(field, "sku_without_lots", message).into())
 }
 
 /// The price of a product at a store and a time.
@@ -121,12 +133,15 @@ fn modifiers_of(product: &Product, chosen: &[ModifierInput]) -> Result<Vec<Modif
 /// `add_line_item`.
 ///
 /// # Errors
-/// 404 `sku_not_found`, `barcode_not_found`; 422 for fields, `variant_required`, and for a kit that cannot be
-/// made of its components; 403 for a price override without approval; 409 `insufficient_stock` where the store's policy
-/// checks or holds it; the cart's own refusals.
+/// 404 `sku_not_found`, `barcode_not_found`; 422 for fields, `variant_required`, `sku_without_lots`, and for a kit
+/// that cannot be made of its components; 403 for a price override without approval; 409 `insufficient_stock` where the
+/// store's policy checks or holds it; the cart's own refusals.
 pub async fn add(ports: &Ports, context: &CommandContext, payload: AddLineItem) -> Result<Executed> {
     if let Some(notes) = &payload.notes {
         text("payload.notes", notes, TEXT_CHARS_MAX)?;
+    }
+    if let Some(lot) = &payload.lot {
+        typed_id("payload.lot", lot)?;
     }
     let approval_id = payload.approval_id.as_deref();
     let permission = match payload.unit_price_override {
@@ -207,6 +222,9 @@ impl Adding<'_> {
         if !context.offline {
             // What a register sold while it was cut off has left the shop, whatever it is by now.
             require_sellable(&product, "payload.sku")?;
+            if payload.lot.is_some() {
+                require_lots(&product, "payload.lot")?;
+            }
         }
         let parts = kit.parts(&product, "payload.sku")?;
         let quantity = positive_quantity("payload.quantity", &payload.quantity, &product)?;
@@ -231,6 +249,9 @@ impl Adding<'_> {
         })?;
         if let Some(parts) = parts {
             cart.set_kit(number, parts);
+        }
+        if let Some(lot) = &payload.lot {
+            cart.set_lot(number, lot.clone());
         }
         cart.reprice(by)?;
         let mut changed = Changed::from(Outcome::Line(number));

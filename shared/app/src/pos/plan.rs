@@ -6,6 +6,9 @@
 //! a crash at any step loses nothing.
 //!
 //! `reserving → committed → settled`, or `reserving → releasing → released`.
+//!
+//! What is held may be found less while it is: by a count, a recall, or the end of a lot's day. Before the order is
+//! final, that is told and all is given back; afterwards the sale stands, and what is missing is entered.
 
 use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -20,27 +23,32 @@ use super::cart_item::cart_of;
 use super::cart_write::lost_race;
 use super::claims::refused_claim;
 use super::context::CommandContext;
-use super::final_transaction::{Attempt, StockWrites, read_reasons};
+use super::counted_since::{KnownCounts, tell};
+use super::final_transaction::{Attempt, StockWrites, Takable, read_reasons};
 use super::finalize::{final_writes, mark_final, returned_writes};
 use super::held_sale::{chunk_writes, held_of};
 use super::identity::spread;
 use super::lane_write::{LaneState, lane_get};
 use super::limited_uses::use_claims;
+use super::named_lots::{leaving_of, taker};
 use super::offline_oversell::{Covered, OfflineSale, cover};
 use super::shortage::{Shortage, free_expired_holds, refused_of};
 use crate::catalog::items::{catalog_get, location_of};
 use crate::database::{
     Cancellation, Change, Condition, Consistency, DatabaseError, Get, Index, Item, Key, Partition, Query,
-    Table, Write,
+    TRANSACTION_ACTIONS_MAX, Table, Write,
 };
 use crate::environment::Retries;
 use crate::error::{Error, Result};
 use crate::keeper::due::{DueWork, postpone, walk_due};
 use crate::keys;
 use crate::ports::Ports;
-use crate::stock::counters::{Delta, Movement};
+use crate::stock::counters::{Counters, Delta, Movement, no_lot_is_due, stock_update};
+use crate::stock::lots::back::of_return;
+use crate::stock::lots::due::keep_aside_if_due;
+use crate::stock::lots::leaving::{self, Leaves};
 use crate::stock::split::make_whole;
-use crate::stock::taken_beyond::Beyond;
+use crate::stock::taken_beyond::{Beyond, found_less_write};
 use crate::stored_value::claims::stored_value_writes;
 use crate::tenancy::TenantScope;
 use crate::tenant_rules::tenant_rules;
@@ -49,12 +57,16 @@ use crate::tenant_rules::tenant_rules;
 pub const CHUNK_MOVES: usize = 98;
 /// The same where the cart holds what it sells: as many hold lines end for each as there can be.
 const CHUNK_MOVES_HELD: usize = CHUNK_MOVES / (1 + HOLDS_PER_SKU_MAX);
+/// The same where lots are named: what comes back of a lot writes two actions more.
+const CHUNK_MOVES_OF_LOTS: usize = 24;
 
 /// Attribute of a plan whose cart holds what it sells: moves in each of its chunks.
 const CHUNK_MOVES_NAME: &str = "chunk_moves";
 
 /// After this time without an end, scheduled recovery continues a plan.
 const RECOVERY_AFTER_SECONDS: i64 = 30;
+/// Attribute: when the order became final by our clock, in epoch milliseconds.
+const COMMITTED_AT: &str = "committed_at";
 /// A plan that recovery could not continue is let be for this time.
 const POSTPONED_MILLIS: i64 = 120_000;
 
@@ -127,6 +139,10 @@ struct Plan {
     uses_above_limit: bool,
     /// What its register asked for it while it was cut off, where its lines do not come to that: minor units.
     asked_total: Option<i64>,
+    /// When it was committed; `None` before, and of plans that did not note it.
+    committed_at: Option<Timestamp>,
+    /// Lines of the cart name lots.
+    names_lots: bool,
     shortages: Vec<Shortage>,
     /// Moves in each of its chunks.
     chunk_moves: usize,
@@ -153,6 +169,12 @@ impl Plan {
             uses_above_limit: item.opt_number("offline").is_some()
                 && item.opt_number("uses_within_limit").is_none(),
             asked_total: item.opt_number("asked_total"),
+            committed_at: item
+                .opt_number(COMMITTED_AT)
+                .map(Timestamp::from_millisecond)
+                .transpose()
+                .map_err(Error::bug)?,
+            names_lots: item.opt_number("names_lots").is_some(),
             shortages: match item.opt_text("shortages") {
                 Some(_) => item.json("shortages")?,
                 None => Vec::new(),
@@ -177,8 +199,19 @@ impl Plan {
         }
     }
 
+    /// When what it takes must be good: now, or when a register sold it that was cut off then.
+    fn good_at(&self, now: Timestamp) -> Timestamp {
+        if self.offline { self.terms.occurred_at } else { now }
+    }
+
+    /// When what it took was sold.
+    fn sold_at(&self) -> Timestamp {
+        self.good_at(self.committed_at.unwrap_or(self.terms.occurred_at))
+    }
+
     fn chunks(&self) -> impl Iterator<Item = (u32, &[StockMove])> {
-        (0_u32..).zip(self.terms.moves.chunks(self.chunk_moves))
+        let most = if self.names_lots { CHUNK_MOVES_OF_LOTS } else { CHUNK_MOVES };
+        (0_u32..).zip(self.terms.moves.chunks(self.chunk_moves.min(most)))
     }
 
     fn movement(&self, kind: &'static str) -> Movement {
@@ -284,6 +317,7 @@ pub async fn begin(
         .with("due_at", due.as_millisecond())
         .with_some(CHUNK_MOVES_NAME, held)
         .with_some("offline", context.offline.then_some(1))
+        .with_some("names_lots", (!cart.lots.is_empty()).then_some(1))
         .with_some("uses_within_limit", (context.offline && !context.uses_above_limit).then_some(1))
         .with_some("asked_total", cart.course.asked_total);
     let mark = Write::Update {
@@ -317,6 +351,7 @@ fn due_partition(cart_id: &str) -> Partition {
 pub async fn drive(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Timestamp) -> Result<PlanEnd> {
     let mut retries = Retries::new(ports.environment.as_ref(), now);
     let mut covers = 0;
+    let mut known_counts = KnownCounts::default();
     loop {
         let get = Get { table: Table::Orders, key: scope.plan(cart_id), consistency: Consistency::Strong };
         let item = match ports.database.get(get).await {
@@ -331,12 +366,12 @@ pub async fn drive(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Times
         let step = match plan.state {
             PlanState::Settled => return Ok(PlanEnd::Finalized),
             PlanState::Released => return Ok(PlanEnd::Released(plan.shortages)),
-            PlanState::Reserving => match reserve(ports, scope, &plan, now).await? {
+            PlanState::Reserving => match reserve(ports, scope, &plan, &mut known_counts, now).await? {
                 Step::Done => commit(ports, scope, &plan, now).await?,
                 other => other,
             },
-            PlanState::Committed => end_chunks(ports, scope, &plan, PlanState::Settled).await?,
-            PlanState::Releasing => end_chunks(ports, scope, &plan, PlanState::Released).await?,
+            PlanState::Committed => end_chunks(ports, scope, &plan, (PlanState::Settled, now)).await?,
+            PlanState::Releasing => end_chunks(ports, scope, &plan, (PlanState::Released, now)).await?,
         };
         match step {
             // Each step moves the plan on; what it is now is read again.
@@ -402,7 +437,13 @@ async fn chunk_states(ports: &Ports, scope: &TenantScope, plan: &Plan) -> Result
 }
 
 /// Holds every chunk that is not held yet.
-async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp) -> Result<Step> {
+async fn reserve(
+    ports: &Ports,
+    scope: &TenantScope,
+    plan: &Plan,
+    known_counts: &mut KnownCounts,
+    now: Timestamp,
+) -> Result<Step> {
     let states = chunk_states(ports, scope, plan).await?;
     let movement = plan.movement("hold");
     // No command changes the cart while its plan runs.
@@ -425,10 +466,12 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
         };
         let mut writes = vec![check, record];
         let (mut of, mut held) = (Vec::new(), Vec::new());
+        let left = plan.offline.then_some((plan.terms.occurred_at, &*known_counts));
+        let takable = Takable { good_at: plan.good_at(now), left };
         // What comes back needs no holding: a return's chunks are held by their record alone.
         if plan.is_held {
             let what = (plan.cart_id.as_str(), plan.store_id.as_str(), &holds);
-            match chunk_writes(ports, scope, what, (moves, &movement), now).await? {
+            match chunk_writes(ports, scope, what, (moves, &movement, &takable), now).await? {
                 Ok((stock, located)) => {
                     writes.extend(stock.writes);
                     writes.extend(stock.lines);
@@ -438,7 +481,7 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
             }
         } else if plan.kind == CartKind::Sale {
             let hold = |m: &StockMove| Delta::hold(m.sellable);
-            let stock = StockWrites::of_whole(scope, &plan.store_id, moves, hold, &movement, movement.at);
+            let stock = StockWrites::of_whole(scope, &plan.store_id, moves, hold, &movement, &takable);
             writes.extend(stock.writes);
             of = stock.of;
         }
@@ -459,6 +502,17 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
                             held => short.beside(held),
                         };
                         let shortages: Vec<Shortage> = shortages.into_iter().map(beside).collect();
+                        let counted = match plan.offline {
+                            true => known_counts.unknown(&shortages, plan.terms.occurred_at),
+                            false => Vec::new(),
+                        };
+                        if !counted.is_empty() {
+                            let told = tell_counted(ports, scope, plan, chunk, &counted, now).await?;
+                            if matches!(told, Step::Covered) {
+                                known_counts.learn(&counted);
+                            }
+                            return Ok(told);
+                        }
                         if free_expired_holds(ports, scope, &plan.store_id, &shortages, now).await?.any {
                             return Ok(Step::Again("expired holds were freed".to_owned()));
                         }
@@ -498,11 +552,44 @@ async fn reserve(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp
     Ok(Step::Done)
 }
 
-/// The cart that a plan makes final.
+/// The cart that a plan makes final, or has.
 async fn cart_of_plan(ports: &Ports, scope: &TenantScope, plan: &Plan) -> Result<Cart> {
     let get = Get { table: Table::Orders, key: scope.cart(&plan.cart_id), consistency: Consistency::Strong };
     let item = ports.database.get(get).await?;
     cart_of(item.as_ref().ok_or_else(|| Error::Bug(format!("plan without cart {}", plan.cart_id)))?)
+}
+
+/// That nobody holds a chunk yet, and somebody still wants to.
+fn not_held(scope: &TenantScope, plan: &Plan, chunk: u32) -> [Write; 2] {
+    [
+        Write::Check {
+            table: Table::Orders,
+            key: scope.plan(&plan.cart_id),
+            condition: plan.is_in(PlanState::Reserving),
+        },
+        Write::Check {
+            table: Table::Orders,
+            key: scope.chunk(&plan.cart_id, plan.attempt, chunk),
+            condition: Condition::NotExists,
+        },
+    ]
+}
+
+/// Tells of what of a chunk left the shop before it was counted, while nobody holds the chunk.
+async fn tell_counted(
+    ports: &Ports,
+    scope: &TenantScope,
+    plan: &Plan,
+    chunk: u32,
+    counted: &[Shortage],
+    now: Timestamp,
+) -> Result<Step> {
+    let cart = cart_of_plan(ports, scope, plan).await?;
+    let sale = plan.offline_sale(&cart, now);
+    Ok(match tell(ports, scope, &sale, &not_held(scope, plan, chunk), counted).await? {
+        Covered::Done => Step::Covered,
+        Covered::Again(why) => Step::Again(why),
+    })
 }
 
 /// Covers what a chunk is short of that stands all the same, while nobody holds the chunk.
@@ -515,20 +602,8 @@ async fn cover_chunk(
     now: Timestamp,
 ) -> Result<Step> {
     let cart = cart_of_plan(ports, scope, plan).await?;
-    let not_held = [
-        Write::Check {
-            table: Table::Orders,
-            key: scope.plan(&plan.cart_id),
-            condition: plan.is_in(PlanState::Reserving),
-        },
-        Write::Check {
-            table: Table::Orders,
-            key: scope.chunk(&plan.cart_id, plan.attempt, chunk),
-            condition: Condition::NotExists,
-        },
-    ];
     let sale = plan.offline_sale(&cart, now);
-    Ok(match cover(ports, scope, &sale, &not_held, shortages).await? {
+    Ok(match cover(ports, scope, &sale, &not_held(scope, plan, chunk), shortages).await? {
         Covered::Done => Step::Covered,
         Covered::Again(why) => Step::Again(why),
     })
@@ -565,6 +640,9 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
             lane => lane?,
         };
     }
+    if let Some(step) = found_less(ports, scope, plan, now).await? {
+        return Ok(step);
+    }
     let returned = match returned_writes(ports, scope, &cart).await {
         Ok(returned) => returned,
         Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
@@ -588,7 +666,8 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
     mark_final(&mut cart, &location, &lane, &plan.register_id, plan.terms.occurred_at, now)?;
     let identity = CommandIdentity { key: plan.terms.key, fingerprint: plan.terms.fingerprint };
     cart.applied.record_last(&identity, Outcome::Finalized);
-    let mut writes = vec![plan.advance(scope, PlanState::Reserving, PlanState::Committed, Vec::new())];
+    let committed_at = vec![Change::Set(COMMITTED_AT, now.as_millisecond().into())];
+    let mut writes = vec![plan.advance(scope, PlanState::Reserving, PlanState::Committed, committed_at)];
     writes.extend(final_writes(scope, &cart, Some(plan.cart_version), &lane)?);
     writes.extend(returned);
     writes.extend(task);
@@ -609,16 +688,74 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
     }
 }
 
+/// What is to be done, before an order is final, where less is there than its plan holds: a count found so, or a lot's
+/// day is over. `None`: all is there, or has left the shop anyway. What changes after this look is seen to when the
+/// chunks are settled.
+async fn found_less(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp) -> Result<Option<Step>> {
+    if plan.kind != CartKind::Sale || plan.offline {
+        return Ok(None);
+    }
+    let get = |wanted: &StockMove| Get {
+        table: Table::Stock,
+        key: scope.stock(&plan.store_id, &wanted.sku),
+        consistency: Consistency::Strong,
+    };
+    let items = match ports.database.get_many(plan.terms.moves.iter().map(get).collect()).await {
+        Ok(items) => items,
+        Err(error) if error.is_transient() => return Ok(Some(Step::Again(error.to_string()))),
+        Err(error) => return Err(error.into()),
+    };
+    let (mut is_aside, mut short) = (false, Vec::new());
+    for (wanted, item) in plan.terms.moves.iter().zip(&items) {
+        let seen = item.as_ref().map(Counters::of).transpose()?;
+        let name = (plan.store_id.as_str(), wanted.sku.as_str());
+        is_aside |= keep_aside_if_due(ports, scope, name, seen.as_ref(), now).await?;
+        let on_hand = seen.map_or(0, |seen| seen.on_hand);
+        if on_hand < wanted.sellable.thousandths() {
+            // What can be taken for this order is what lies there.
+            let available = Quantity::of_counter(on_hand.max(0));
+            short.push(Shortage { available, ..Shortage::of(wanted, item.as_ref()) });
+        }
+    }
+    if is_aside {
+        return Ok(Some(Step::Again("lots past their day were kept aside".to_owned())));
+    }
+    let refused = match refused_of(ports, scope, &plan.store_id, &short, now).await {
+        Ok(refused) => refused,
+        Err(Error::Retryable { reason, .. }) => return Ok(Some(Step::Again(reason))),
+        Err(error) => return Err(error),
+    };
+    Ok((!refused.is_empty()).then_some(Step::GiveUp(refused)))
+}
+
 /// Settles or releases every chunk that is held, then ends the plan.
-async fn end_chunks(ports: &Ports, scope: &TenantScope, plan: &Plan, end: PlanState) -> Result<Step> {
+async fn end_chunks(
+    ports: &Ports,
+    scope: &TenantScope,
+    plan: &Plan,
+    (end, now): (PlanState, Timestamp),
+) -> Result<Step> {
     let settle = end == PlanState::Settled;
     let states = chunk_states(ports, scope, plan).await?;
+    let cart = if settle && plan.names_lots { Some(cart_of_plan(ports, scope, plan).await?) } else { None };
     for (chunk, moves) in plan.chunks() {
         let position = usize::try_from(chunk).unwrap_or(usize::MAX);
         if states.get(position).and_then(Option::as_deref) != Some("held") {
             continue;
         }
         let mut writes = vec![plan.advance_chunk(scope, chunk, if settle { "settled" } else { "released" })];
+        let mut of_lots = NamedGoods::default();
+        if let Some(cart) = &cart {
+            of_lots = match settle_lots(ports, scope, (plan, cart), (chunk, moves), now).await {
+                Ok(Some(of_lots)) => of_lots,
+                Ok(None) => return Ok(Step::Covered),
+                Err(Error::Retryable { reason, .. }) => return Ok(Step::Again(reason)),
+                Err(error) => return Err(error),
+            };
+        }
+        let moves = of_lots.rest.as_deref().unwrap_or(moves);
+        writes.extend(of_lots.writes);
+        let first_move = writes.len();
         let stock = end_moves(scope, plan, moves, settle);
         writes.extend(stock.writes);
         match ports.database.transact(writes).await {
@@ -626,7 +763,12 @@ async fn end_chunks(ports: &Ports, scope: &TenantScope, plan: &Plan, end: PlanSt
             Err(DatabaseError::Cancelled(reasons))
                 if matches!(reasons.first(), Some(Cancellation::ConditionFailed(_))) => {}
             Err(DatabaseError::Cancelled(reasons)) => {
-                if let Attempt::Short(shortages) = read_reasons(&reasons, 1, moves, &stock.of)? {
+                let of_chunk = (chunk, first_move, moves);
+                if settle && let Some(step) = cover_found_less(ports, scope, plan, of_chunk, &reasons).await?
+                {
+                    return Ok(step);
+                }
+                if let Attempt::Short(shortages) = read_reasons(&reasons, first_move, moves, &stock.of)? {
                     // What this plan holds can not be short: somebody took what was not theirs.
                     let skus: Vec<&str> = shortages.iter().map(|s| s.sku.as_str()).collect();
                     return Err(Error::Bug(format!("plan of {} lost its hold on {skus:?}", plan.cart_id)));
@@ -654,15 +796,147 @@ async fn end_chunks(ports: &Ports, scope: &TenantScope, plan: &Plan, end: PlanSt
     }
 }
 
+/// That a chunk is held still.
+fn is_held(scope: &TenantScope, plan: &Plan, chunk: u32) -> Write {
+    Write::Check {
+        table: Table::Orders,
+        key: scope.chunk(&plan.cart_id, plan.attempt, chunk),
+        condition: Condition::Eq("state", "held".into()),
+    }
+}
+
+/// Less was found than a chunk holds, after its order was final: what is missing is entered as a discrepancy, as for a
+/// long reservation. Lots that were past their day when it was sold are kept aside first. `None`: neither was in the way.
+async fn cover_found_less(
+    ports: &Ports,
+    scope: &TenantScope,
+    plan: &Plan,
+    (chunk, first_move, moves): (u32, usize, &[StockMove]),
+    reasons: &[Cancellation],
+) -> Result<Option<Step>> {
+    if plan.kind != CartKind::Sale {
+        return Ok(None);
+    }
+    let sale = plan.movement("sale");
+    let mut writes = vec![is_held(scope, plan, chunk)];
+    let mut is_aside = false;
+    for (reason, wanted) in reasons.iter().skip(first_move).zip(moves) {
+        let Cancellation::ConditionFailed(Some(item)) = reason else { continue };
+        let seen = Counters::of(item)?;
+        let name = (plan.store_id.as_str(), wanted.sku.as_str());
+        is_aside |= keep_aside_if_due(ports, scope, name, Some(&seen), plan.sold_at()).await?;
+        let missing = wanted.sellable.thousandths() - seen.on_hand;
+        if missing > 0 && seen.reserved >= wanted.sellable.thousandths() {
+            writes.push(found_less_write(scope, name, &seen, missing, &sale));
+        }
+    }
+    if is_aside {
+        return Ok(Some(Step::Again("lots past their day were kept aside".to_owned())));
+    }
+    if writes.len() == 1 {
+        return Ok(None);
+    }
+    match ports.database.transact(writes).await {
+        Ok(()) => Ok(Some(Step::Covered)),
+        Err(error) => lost_race(error).map(|why| Some(Step::Again(why))),
+    }
+}
+
+/// What settles a chunk of a sale: it leaves the shelf, where it lies, and was good when it was sold.
+fn settle_moves(scope: &TenantScope, plan: &Plan, moves: &[StockMove]) -> StockWrites {
+    let movement = plan.movement("sale");
+    let mut stock = StockWrites::default();
+    for (at, wanted) in moves.iter().enumerate() {
+        let is_there = Condition::Ge("on_hand", wanted.sellable.thousandths().into());
+        let conditions = vec![is_there, no_lot_is_due(plan.sold_at())];
+        let delta = Delta::commit(wanted.sellable);
+        let (store_id, sku) = (plan.store_id.as_str(), wanted.sku.as_str());
+        stock.writes.push(stock_update(scope, store_id, sku, delta, &movement, conditions, Vec::new()));
+        stock.of.push((at, None));
+    }
+    stock
+}
+
+/// What a chunk settles of goods of which lots are named.
+#[derive(Default)]
+struct NamedGoods {
+    /// Conditions on what was read: a failure is a lost race.
+    writes: Vec<Write>,
+    /// The moves of all other goods; `None`: all of them.
+    rest: Option<Vec<StockMove>>,
+}
+
+/// What a chunk of a cart that is final settles of goods of which lots are named: they have left, whatever was sold of
+/// these lots since they were held, so what does not fit is made to. `None`: something was entered, look again.
+///
+/// # Errors
+/// As the database.
+async fn settle_lots(
+    ports: &Ports,
+    scope: &TenantScope,
+    (plan, cart): (&Plan, &Cart),
+    (chunk, moves): (u32, &[StockMove]),
+    now: Timestamp,
+) -> Result<Option<NamedGoods>> {
+    if plan.kind == CartKind::Return {
+        let movement = plan.movement("return");
+        let room = TRANSACTION_ACTIONS_MAX.saturating_sub(1 + moves.len());
+        let back = of_return(ports, scope, cart, moves, (&movement, now), room).await?;
+        return Ok(Some(NamedGoods { writes: back.writes, rest: back.rest }));
+    }
+    let movement = plan.movement("sale");
+    let mut goods = leaving_of(cart, moves, &movement);
+    for one in &mut goods {
+        one.held = one.quantity;
+    }
+    let sold_by = (plan.register_id.as_str(), plan.terms.employee_id.as_str());
+    let terms = leaving::Terms {
+        location_id: &plan.store_id,
+        good_at: plan.sold_at(),
+        now,
+        gone: Some(taker(cart, sold_by, plan.terms.occurred_at, now)),
+        // What was counted since it left was told when the chunk was held.
+        left: None,
+    };
+    let looked = leaving::look(ports, scope, &terms, &goods).await?;
+    leaving::tell(ports, scope, &terms, &looked.misfits).await?;
+    let mut entries = looked.entries;
+    for (one, leaves) in goods.iter().zip(&looked.goods) {
+        // Less was found than the chunk holds: what is missing is entered, as of goods of which no lot is named.
+        let Leaves::Short(needed, Some(seen)) = leaves else { continue };
+        let missing = needed + one.held - seen.on_hand;
+        if missing > 0 {
+            let name = (plan.store_id.as_str(), one.sku.as_str());
+            entries.push(vec![found_less_write(scope, name, seen, missing, &movement)]);
+        }
+    }
+    if !entries.is_empty() {
+        leaving::enter(ports, entries, &[is_held(scope, plan, chunk)]).await?;
+        return Ok(None);
+    }
+    let mut named = NamedGoods::default();
+    let mut rest = moves.to_vec();
+    for (one, leaves) in goods.iter().zip(looked.goods) {
+        if let Leaves::So(writes) = leaves {
+            named.writes.extend(writes);
+            rest.retain(|other| other.sku != one.sku);
+        }
+    }
+    named.rest = Some(rest);
+    Ok(Some(named))
+}
+
 fn end_moves(scope: &TenantScope, plan: &Plan, moves: &[StockMove], settle: bool) -> StockWrites {
     let (kind, delta): (&'static str, fn(&StockMove) -> Delta) = match (plan.kind, settle) {
-        (CartKind::Sale, true) => ("sale", |m| Delta::commit(m.sellable)),
+        (CartKind::Sale, true) => return settle_moves(scope, plan, moves),
         (CartKind::Sale, false) => ("release", |m| Delta::release(m.sellable)),
         (CartKind::Return, true) => ("return", |m| super::finalize::delta_of(CartKind::Return, m)),
         (CartKind::Return, false) => return StockWrites::default(),
     };
     let movement = plan.movement(kind);
-    StockWrites::of_whole(scope, &plan.store_id, moves, delta, &movement, movement.at)
+    // Nothing of it is taken.
+    let takable = Takable { good_at: movement.at, left: None };
+    StockWrites::of_whole(scope, &plan.store_id, moves, delta, &movement, &takable)
 }
 
 /// Plans that are looked at for what they hold.

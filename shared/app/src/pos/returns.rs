@@ -6,8 +6,8 @@ use tillstream_contracts::pos::{ReturnLineItem, StartReturn};
 use tillstream_domain::approval::{ApprovalAction, Binding};
 use tillstream_domain::cart::order_status::OrderStatus;
 use tillstream_domain::cart::{
-    ApprovedPart, Cart, CartKind, CartState, Charges, CustomerTerms, Disposition, Kits, LineTerms, NewLine,
-    OriginalLine, OriginalSale, Outcome, ReturnHead, Returned,
+    ApprovedPart, Cart, CartKind, CartState, Charges, CustomerTerms, Disposition, Kits, LineTerms, Lots,
+    NewLine, OriginalLine, OriginalSale, Outcome, ReturnHead, Returned,
 };
 use tillstream_domain::quantity::Quantity;
 
@@ -102,7 +102,7 @@ pub async fn start(
     let (mut customer_id, mut customer) = (None, CustomerTerms::default());
     // What was taken from gift cards and accounts goes back to them.
     let mut paid_from = Vec::new();
-    let mut kits = Kits::default();
+    let (mut kits, mut lots) = (Kits::default(), Lots::default());
     let original = match &payload.original_order_id {
         None => None,
         Some(order_id) => {
@@ -123,6 +123,7 @@ pub async fn start(
             }
             let original = original_sale(&sale, &returned_of(at(3))?);
             kits = Kits::sold_in(&sale.kits);
+            lots = Lots::sold_in(&sale.lots);
             (customer_id, customer) = (sale.customer_id, sale.terms.customer);
             sold = sale.charges;
             paid_from = sale.course.stored_value;
@@ -136,7 +137,7 @@ pub async fn start(
     cart.charges.discounts = sold.discounts;
     cart.charges.taxes = sold.taxes;
     cart.charges.sold = sold.lines;
-    (cart.kits, cart.course.paid_from) = (kits, paid_from);
+    (cart.kits, cart.lots, cart.course.paid_from) = (kits, lots, paid_from);
     cart.return_of = Some(ReturnHead { reason: payload.reason, original });
     let mut claims = Vec::new();
     if let Some(permission) = permission {

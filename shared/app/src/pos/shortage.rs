@@ -9,10 +9,11 @@ use tillstream_domain::lane::Lane;
 use tillstream_domain::quantity::{Quantity, Unit};
 use tillstream_domain::stock_policies::UnsyncedStock;
 
+use super::counted_since::StockCount;
 use crate::database::Item;
 use crate::error::{Refusal, Result};
 use crate::ports::Ports;
-use crate::stock::counters::Counters;
+use crate::stock::counters::{COUNTED_AT, COUNTED_IN, Counters};
 use crate::stock::expiry::{FreedHolds, free_enough};
 use crate::stock::layout::layout_of;
 use crate::stock::listing::StockName;
@@ -42,6 +43,9 @@ pub struct Shortage {
     /// Epoch milliseconds at which a lot of it is past its day.
     #[serde(skip)]
     pub lots_due_at: Option<i64>,
+    /// How it was counted last.
+    #[serde(skip)]
+    pub counted: Option<StockCount>,
     /// The stock as it was found; `None` where there is no such item.
     #[serde(skip)]
     pub found: Option<Found>,
@@ -58,6 +62,11 @@ pub struct Found {
     pub unsynced: bool,
 }
 
+fn counted(item: &Item) -> Option<StockCount> {
+    let reference = item.opt_text(COUNTED_IN)?.to_owned();
+    Some(StockCount { at: item.opt_number(COUNTED_AT)?, reference })
+}
+
 impl Shortage {
     /// From a stock update whose condition failed, with the item as it was.
     pub fn of(wanted: &StockMove, old: Option<&Item>) -> Self {
@@ -69,6 +78,7 @@ impl Shortage {
             held: Quantity::ZERO,
             earliest_expiry: old.and_then(|item| item.opt_number("earliest_expiry")),
             lots_due_at: old.and_then(|item| item.opt_number("lots_due_at")),
+            counted: old.and_then(counted),
             found: old.map(|item| Found {
                 available: item.opt_number("available").unwrap_or(0),
                 layout: layout_of(Some(item)),
@@ -89,6 +99,8 @@ impl Shortage {
             held: Quantity::ZERO,
             earliest_expiry: seen.and_then(|seen| seen.earliest_expiry),
             lots_due_at: seen.and_then(|seen| seen.lots_due_at),
+            // Split stock is not counted: whoever takes from it asks its first part.
+            counted: None,
             found: seen.map(|seen| Found {
                 available: seen.available,
                 layout: seen.layout,

@@ -157,6 +157,7 @@ pub fn line_views(cart: &Cart) -> Result<Vec<LineView>> {
                     .and_then(|terms| terms.list_price)
                     .filter(|list| *list != line.unit_price && !line.price_overridden),
                 notes: line.notes.clone(),
+                lot: cart.lots.of_line(line.number).map(str::to_owned),
                 modifiers: cart
                     .terms
                     .lines

@@ -18,6 +18,10 @@ pub(super) const CAME_IN: &str = "came_in";
 pub(super) const LOTS_VERSION: &str = "lots_version";
 /// Attribute: when a lot that is for sale is so no more, in epoch milliseconds.
 pub(super) const LOTS_DUE_AT: &str = "lots_due_at";
+/// Attribute: when what lies there was counted, of the count that came into the books last, in epoch milliseconds.
+pub(crate) const COUNTED_AT: &str = "counted_at";
+/// Attribute: the count sheet, or the update, that this was by.
+pub(crate) const COUNTED_IN: &str = "counted_in";
 /// Attribute of a stock item of which nobody has told yet how many lie there.
 const UNSYNCED: &str = "unsynced";
 
@@ -138,7 +142,8 @@ pub fn stock_update(
 /// The update of one part of a stock item. Where it takes from `available`, it is conditional on enough
 /// being there, and with it on the item's existence; where it does not, it makes the first part if need
 /// be. What takes from stock that is available names the layout, since under another one there is more or
-/// less of it elsewhere. `more` are further conditions (a version, an expiry), `changes` further changes.
+/// less of it elsewhere. `more` are further conditions (a version, an expiry), `changes` further changes. What is taken
+/// has no lot past its day when the movement happened, or when `more` says.
 pub fn stock_update_at(
     scope: &TenantScope,
     (location_id, sku, place): (&str, &str, Place),
@@ -151,7 +156,9 @@ pub fn stock_update_at(
     let taken = -delta.available();
     if taken > 0 {
         conditions.push(Condition::Ge("available", taken.into()));
-        conditions.push(no_lot_is_due(movement.at));
+        if !conditions.iter().any(is_of_lots_due) {
+            conditions.push(no_lot_is_due(movement.at));
+        }
     } else if place == Place::First {
         changes.extend(identity_changes(scope, location_id, sku));
     }
@@ -189,6 +196,11 @@ pub(crate) fn no_lot_is_due(at: Timestamp) -> Condition {
         Condition::Lacks(LOTS_DUE_AT),
         Condition::Gt(LOTS_DUE_AT, at.as_millisecond().into()),
     ])
+}
+
+/// Whether a condition is [`no_lot_is_due`], at whatever time.
+fn is_of_lots_due(condition: &Condition) -> bool {
+    matches!(condition, Condition::Any(any) if any.first() == Some(&Condition::Lacks(LOTS_DUE_AT)))
 }
 
 /// What a count or a feed line says that a stock item is; `None` says nothing about it.
@@ -277,6 +289,16 @@ pub fn stock_correction(
 /// Notes how the product is sold, so that lists need not read it to show quantities in its form.
 pub fn unit_change(unit: Unit) -> Change {
     Change::Set("unit", unit.name().into())
+}
+
+/// Notes when what lies there was counted, in epoch milliseconds, and by what.
+pub(super) fn counted_changes(at: i64, reference: &str) -> [Change; 2] {
+    [Change::Set(COUNTED_AT, at.into()), Change::Set(COUNTED_IN, reference.into())]
+}
+
+/// That nobody counted what lies there after `at`, in epoch milliseconds, so that the books have it.
+pub(crate) fn not_counted_after(at: i64) -> Condition {
+    Condition::Any(vec![Condition::Lacks(COUNTED_AT), Condition::Le(COUNTED_AT, at.into())])
 }
 
 /// Notes that nobody has told yet how many lie there.

@@ -8,6 +8,10 @@
 //! - where such a register, or another system, gave a coupon or promotion more often than its limit allows
 //!   (`uses_above_limit`, one per order and coupon or promotion);
 //! - where such a register asked another total for a sale than its lines come to (`total_differs`, one per order);
+//! - where such a register, or another system, told of a sale after the goods were counted that it had taken before
+//!   (`sold_before_count`, one per order and SKU);
+//! - where goods that have left the shop were said to be of a lot that they cannot be of, or that was not for sale
+//!   (`lot_mismatch`, one per order, SKU, lot and problem);
 //! - where what stock says of itself differs (`difference`, see [`crate::stock::reconciliation`]).
 //!
 //! Somebody looks at each and says how it was settled. The stock itself is corrected by a count, or, of a difference,
@@ -20,6 +24,7 @@ use tillstream_contracts::inventory::{
     DifferenceCause, ExceptionKind, ExceptionQuery, ExceptionResolution, ExceptionStatus,
     ResolveExceptionRequest, StockDifference, StockException, StockExceptionPage,
 };
+use tillstream_contracts::lots::LotProblem;
 use tillstream_domain::identifier::check_id;
 use tillstream_domain::money::{Currency, Money};
 use tillstream_domain::quantity::{QuantityInput, Unit};
@@ -33,7 +38,7 @@ use crate::fields::{TEXT_CHARS_MAX, text};
 use crate::ports::Ports;
 use crate::pos::identity::derived_id;
 use crate::stock::attempts::Attempts;
-use crate::stock::counters::shown;
+use crate::stock::counters::{COUNTED_AT, COUNTED_IN, shown};
 use crate::stock::index_page::IndexList;
 use crate::stock::reconciliation::{Cause, DIFFERENCE, Finding, MOVEMENTS, findings_of};
 use crate::stock::references::check_location_id;
@@ -42,6 +47,8 @@ use crate::stock::taken_beyond::{Beyond, Taker};
 use crate::stock::update::REASON_CHARS_MAX;
 use crate::tenancy::{Caller, TenantScope};
 
+/// Kind of the exception of goods that were taken off twice: by a count, and by a sale before it.
+const SOLD_BEFORE_COUNT: &str = "sold_before_count";
 /// Attribute of an exception that names a coupon.
 const COUPON: &str = "coupon_code";
 /// Attribute of an exception that names a promotion.
@@ -107,6 +114,76 @@ pub struct Oversold<'a> {
     pub quantity: i64,
     /// A number of this write, so that no other is like it.
     pub number: i64,
+}
+
+/// Goods that were sold before a count that did not find them any more, and that the books take off now, too.
+#[derive(Debug, Clone, Copy)]
+pub struct SoldBeforeCount<'a> {
+    /// Order.
+    pub order_id: &'a str,
+    /// Register that sold them.
+    pub register_id: &'a str,
+    /// Who sold them.
+    pub employee_id: &'a str,
+    /// Where.
+    pub location_id: &'a str,
+    /// What.
+    pub sku: &'a str,
+    /// How it is sold.
+    pub unit: Unit,
+    /// How many, in thousandths.
+    pub quantity: i64,
+    /// When they were counted, in epoch milliseconds.
+    pub counted_at: i64,
+    /// The count sheet, or the update, that said so.
+    pub counted_in: &'a str,
+    /// When they were sold, as the register tells it.
+    pub at: Timestamp,
+    /// Our time.
+    pub now: Timestamp,
+}
+
+/// Goods that have left the shop, and the lot that they cannot be of, or that was not for sale.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LotMismatch<'a> {
+    /// Who took them.
+    pub(super) taker: Taker<'a>,
+    /// Where.
+    pub(super) location_id: &'a str,
+    /// What.
+    pub(super) sku: &'a str,
+    /// How it is sold, where that is known.
+    pub(super) unit: Option<Unit>,
+    /// Which lot was named.
+    pub(super) lot_id: &'a str,
+    /// What is wrong with that.
+    pub(super) problem: LotProblem,
+    /// Of how many, in thousandths.
+    pub(super) quantity: i64,
+    /// Whether they are entered as of that lot in the same transaction: then it may happen more than once.
+    pub(super) is_entered: bool,
+}
+
+const LOT_MISMATCH: &str = "lot_mismatch";
+
+/// Attribute of an exception that names a lot.
+const LOT: &str = "lot_id";
+
+/// Attribute of an exception that says what is wrong with a lot.
+const LOT_PROBLEM: &str = "lot_problem";
+
+const LOT_PROBLEMS: [(LotProblem, &str); 7] = [
+    (LotProblem::Unknown, "unknown"),
+    (LotProblem::OfAnotherSku, "of_another_sku"),
+    (LotProblem::SkuWithoutLots, "sku_without_lots"),
+    (LotProblem::Short, "short"),
+    (LotProblem::Expired, "expired"),
+    (LotProblem::Quarantined, "quarantined"),
+    (LotProblem::Recalled, "recalled"),
+];
+
+fn problem_name(problem: LotProblem) -> &'static str {
+    LOT_PROBLEMS.iter().find(|(known, _)| *known == problem).map_or("unknown", |(_, name)| name)
 }
 
 /// Uses of a coupon or promotion beyond what its limit allows.
@@ -215,6 +292,33 @@ pub fn oversold_write(scope: &TenantScope, sold: &Oversold<'_>) -> Write {
     Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition: None }
 }
 
+/// Id of the exception of goods that cannot be of their lot.
+pub(super) fn lot_mismatch_id(mismatch: &LotMismatch<'_>) -> String {
+    let how = if mismatch.is_entered { "entered" } else { "told" };
+    let (problem, reference) = (problem_name(mismatch.problem), mismatch.taker.reference);
+    derived_id("x", &[LOT_MISMATCH, how, problem, reference, mismatch.sku, mismatch.lot_id])
+}
+
+/// Opens the exception of goods that cannot be of their lot. What is entered with it adds to it; else it is told
+/// once, and the write is refused where it was.
+pub(super) fn lot_mismatch_write(scope: &TenantScope, mismatch: &LotMismatch<'_>) -> Write {
+    let (taker, id) = (&mismatch.taker, lot_mismatch_id(mismatch));
+    let mut changes = opened(scope, &id, LOT_MISMATCH, mismatch.location_id, taker.now);
+    changes.extend(of_goods(mismatch.sku, mismatch.unit));
+    changes.extend([
+        Change::Add("quantity", mismatch.quantity),
+        Change::Set(LOT, mismatch.lot_id.into()),
+        Change::Set(LOT_PROBLEM, problem_name(mismatch.problem).into()),
+        Change::Set("reference", taker.reference.into()),
+        Change::Set("employee_id", taker.employee_id.into()),
+        Change::Set("occurred_at", taker.at.as_millisecond().into()),
+    ]);
+    changes.extend(taker.order_id.map(|order_id| Change::Set("order_id", order_id.into())));
+    changes.extend(taker.register_id.map(|register_id| Change::Set("register_id", register_id.into())));
+    let condition = (!mismatch.is_entered).then_some(Condition::NotExists);
+    Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition }
+}
+
 /// Opens the exception of uses above a limit: written in the transaction that makes their order final, and so once.
 pub fn above_limit_write(scope: &TenantScope, given: &AboveLimit<'_>) -> Write {
     let (kind, named) = given.what;
@@ -274,6 +378,24 @@ pub async fn below_promised(
 /// Whether an exception, as it was read, is to be settled still.
 pub fn is_standing_open(standing: Option<&Item>) -> bool {
     standing.and_then(|item| item.opt_text("state")) == Some("open")
+}
+
+/// Opens the exception of goods that were sold before they were counted; written again it is the same.
+pub fn sold_before_count_write(scope: &TenantScope, sold: &SoldBeforeCount<'_>) -> Write {
+    let id = derived_id("x", &[SOLD_BEFORE_COUNT, sold.order_id, sold.sku]);
+    let mut changes = opened(scope, &id, SOLD_BEFORE_COUNT, sold.location_id, sold.now);
+    changes.extend(of_goods(sold.sku, Some(sold.unit)));
+    changes.extend([
+        Change::Set("quantity", sold.quantity.into()),
+        Change::Set("reference", sold.order_id.into()),
+        Change::Set("order_id", sold.order_id.into()),
+        Change::Set("register_id", sold.register_id.into()),
+        Change::Set("employee_id", sold.employee_id.into()),
+        Change::Set("occurred_at", sold.at.as_millisecond().into()),
+        Change::Set(COUNTED_AT, sold.counted_at.into()),
+        Change::Set(COUNTED_IN, sold.counted_in.into()),
+    ]);
+    Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition: None }
 }
 
 /// What a count or feed line that leaves `available` at this has to write beside the stock item, in its
@@ -346,6 +468,8 @@ fn kind_of(item: &Item) -> Result<ExceptionKind> {
         "unsynced_stock" => Ok(ExceptionKind::UnsyncedStock),
         "uses_above_limit" => Ok(ExceptionKind::UsesAboveLimit),
         TOTAL_DIFFERS => Ok(ExceptionKind::TotalDiffers),
+        SOLD_BEFORE_COUNT => Ok(ExceptionKind::SoldBeforeCount),
+        LOT_MISMATCH => Ok(ExceptionKind::LotMismatch),
         DIFFERENCE => Ok(ExceptionKind::Difference),
         other => Err(Error::Bug(format!("unknown kind of exception {other}"))),
     }
@@ -427,6 +551,11 @@ pub(super) fn shown_exception(item: &Item) -> Result<StockException> {
         status: if open { ExceptionStatus::Open } else { ExceptionStatus::Resolved },
         location_id: item.text("location_id")?.to_owned(),
         sku: owned("sku"),
+        lot_id: owned(LOT),
+        lot_problem: item
+            .opt_text(LOT_PROBLEM)
+            .and_then(|name| LOT_PROBLEMS.iter().find(|(_, known)| *known == name))
+            .map(|(problem, _)| *problem),
         coupon_code: owned(COUPON),
         promotion_id: owned(PROMOTION),
         limit: item.opt_number("limit").map(u32::try_from).transpose().map_err(Error::bug)?,
@@ -440,6 +569,8 @@ pub(super) fn shown_exception(item: &Item) -> Result<StockException> {
         order_id: owned("order_id"),
         register_id: owned("register_id"),
         employee_id: owned("employee_id"),
+        counted_at: item.opt_number(COUNTED_AT).map(|_| time(item, COUNTED_AT)).transpose()?,
+        counted_in: owned(COUNTED_IN),
         occurred_at: time(item, "occurred_at")?,
         opened_at: time(item, "opened_at")?,
         resolution,

@@ -16,8 +16,10 @@ use tillstream_domain::quantity::Quantity;
 use crate::database::{Change, Condition, Consistency, Database, Get, Item, Key, Query, Table, Write};
 use crate::error::{Error, Result};
 use crate::keys;
+use crate::ports::Ports;
 use crate::stock::counters::{Counters, Delta, Movement, no_lot_is_due, stock_update_at};
 use crate::stock::layout::{LAYOUT_WHOLE, Place, layout_of};
+use crate::stock::lots::due::keep_aside_if_due;
 use crate::tenancy::TenantScope;
 
 /// One hold line.
@@ -247,11 +249,11 @@ pub async fn standing_lines(
 /// How holds end.
 #[derive(Debug, Clone)]
 pub enum Ending {
-    /// By a sale, at this time: refused once they have expired, or where a count found less than is held; not while
-    /// goods are counted that are past their day.
+    /// By a sale, at this time: refused once they have expired, where less is there than is held since a count found
+    /// so, or while a lot that is past its day then is not kept aside.
     Commit(Timestamp),
-    /// By a sale that is decided already: refused only where a count found less than is held.
-    Settle,
+    /// By a sale that was decided at this time: refused as [`Ending::Commit`], but never since they expired.
+    Settle(Timestamp),
     /// They are given back, on this condition on each line.
     GiveBack(Condition),
 }
@@ -288,7 +290,7 @@ pub fn end_holds(
     }
     let line_condition = match ending {
         Ending::Commit(now) => Condition::Gt("expires_at", now.as_millisecond().into()),
-        Ending::Settle => Condition::Exists,
+        Ending::Settle(_) => Condition::Exists,
         Ending::GiveBack(only_if) => only_if.clone(),
     };
     let mut writes = Vec::new();
@@ -299,14 +301,10 @@ pub fn end_holds(
             quantity = quantity.plus(hold.quantity.minus(*left));
         }
         let (delta, more) = match ending {
-            Ending::Commit(now) => {
-                // What is past its day is kept aside before anything is sold: else it would go first.
-                let is_there = Condition::Ge("on_hand", quantity.thousandths().into());
-                (Delta::commit(quantity), vec![is_there, no_lot_is_due(*now)])
-            }
-            Ending::Settle => {
-                (Delta::commit(quantity), vec![Condition::Ge("on_hand", quantity.thousandths().into())])
-            }
+            Ending::Commit(at) | Ending::Settle(at) => (
+                Delta::commit(quantity),
+                vec![Condition::Ge("on_hand", quantity.thousandths().into()), no_lot_is_due(*at)],
+            ),
             Ending::GiveBack(_) => (Delta::release(quantity), Vec::new()),
         };
         let stock = stock_update_at(scope, (location_id, sku, place), delta, movement, more, Vec::new());
@@ -323,6 +321,26 @@ pub(super) fn has_moved(about: &EndingWrite, item: Option<&Item>) -> bool {
         EndingWrite::Stock { place: Place::Part { layout, .. }, .. } => layout_of(item) != *layout,
         _ => false,
     }
+}
+
+/// Keeps aside what is past its day at `at` of the stock that was found in the places of these writes; answers whether
+/// anything was, so that what was found is to be read again.
+///
+/// # Errors
+/// As the database.
+pub(super) async fn keep_due_aside(
+    ports: &Ports,
+    scope: &TenantScope,
+    found: &[(&EndingWrite, Option<&Item>)],
+    at: Timestamp,
+) -> Result<bool> {
+    let mut any = false;
+    for &(about, item) in found {
+        let EndingWrite::Stock { location_id, sku, .. } = about else { continue };
+        let seen = item.map(Counters::of).transpose()?;
+        any |= keep_aside_if_due(ports, scope, (location_id, sku), seen.as_ref(), at).await?;
+    }
+    Ok(any)
 }
 
 /// All hold lines on one part of a stock item, strongly consistent.

@@ -23,6 +23,7 @@ pub mod listing;
 pub mod long_reservations;
 pub mod lots;
 pub mod movements;
+mod named_commit;
 pub mod noticed;
 pub(crate) mod on_order;
 pub mod purchases;

@@ -3,7 +3,8 @@
 
 use jiff::Timestamp;
 use serde_json::json;
-use tillstream_contracts::inventory::{self as wire, CommitRequest, ExtendRequest, ReserveLine};
+use tillstream_contracts::inventory::{self as wire, CommitRequest, ExtendRequest};
+use tillstream_contracts::lots::CommitLine;
 use tillstream_domain::identifier::check_id;
 use tillstream_domain::quantity::{Quantity, QuantityError, Unit};
 
@@ -12,10 +13,13 @@ use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
-use crate::stock::holds::{Ending, EndingWrite, Hold, Located, end_holds, has_moved, locate, standing_lines};
+use crate::stock::holds::{
+    Ending, EndingWrite, Hold, Located, end_holds, has_moved, keep_due_aside, locate, standing_lines,
+};
 use crate::stock::kits::{held_for_kits, kits_taking, taken_by};
 use crate::stock::long_reservations;
-use crate::stock::lots::due::keep_aside_if_due;
+pub use crate::stock::named_commit::LotWrites;
+use crate::stock::named_commit::{NamedLots, lot_writes, lots_of};
 use crate::stock::references::location_required;
 use crate::stock::request_identity::fingerprint;
 pub use crate::stock::request_identity::request_number;
@@ -76,7 +80,8 @@ pub struct Commit<'a> {
 /// alone, after which [`long_reservations::finish`] is due; of another first its header,
 /// then per hold, which `located` must be of now, its line (only while it has not ended) and the stock. At
 /// most 1 + 2 per hold. No other action of the transaction may touch the stock items of its lines, so an
-/// order that is placed on a reservation must be for exactly [`Reservation::quantities`].
+/// order that is placed on a reservation must be for exactly [`Reservation::quantities`]. `lots`: what is written
+/// instead of stock of which lots are named.
 ///
 /// # Errors
 /// A bug if the header cannot be written.
@@ -85,6 +90,7 @@ pub fn commit_actions(
     reservation: &Reservation,
     located: &[Located],
     commit: &Commit<'_>,
+    lots: &LotWrites,
 ) -> Result<Vec<Write>> {
     if reservation.long.is_some() {
         let at = (commit.movement, commit.now);
@@ -94,7 +100,8 @@ pub fn commit_actions(
     }
     let next = reservation.next(State::Committed, reservation.expires_at, commit.order_id, &commit.request);
     let ended = end_holds(scope, located, &Ending::Commit(commit.now), commit.movement);
-    Ok(std::iter::once(next.overwrite(scope)?).chain(ended.into_iter().map(|(write, _)| write)).collect())
+    let ended = ended.into_iter().map(|(write, about)| lots.instead_of(&about).cloned().unwrap_or(write));
+    Ok(std::iter::once(next.overwrite(scope)?).chain(ended).collect())
 }
 
 /// Where the holds of a reservation count now.
@@ -106,11 +113,12 @@ pub async fn located(ports: &Ports, scope: &TenantScope, reservation: &Reservati
 }
 
 /// Refuses unless the reservation can be committed now: what would be a lost race to a transaction that
-/// holds [`commit_actions`] is a plain answer here. Answers where its holds count.
+/// holds [`commit_actions`] is a plain answer here. Answers where its holds count. Lots past their day are kept
+/// aside before.
 ///
 /// # Errors
-/// As [`require_active`]; 409 `reservation_expired` where a hold was freed, `insufficient_stock` where a
-/// count found less than is held, or less of it is good.
+/// As [`require_active`]; 409 `reservation_expired` where a hold was freed, `insufficient_stock` where less is there
+/// than is held: a count found so, or a lot's day is over.
 pub async fn require_committable(
     ports: &Ports,
     caller: &Caller,
@@ -138,6 +146,7 @@ pub async fn require_committable(
     let ended = end_holds(&caller.scope, &located, &Ending::Commit(now), &movement);
     let stock: Vec<EndingWrite> =
         ended.into_iter().map(|(_, about)| about).filter(|about| *about != EndingWrite::Line).collect();
+    let mut attempts = Attempts::new(ports.environment.as_ref());
     loop {
         let gets = stock.iter().filter_map(|about| match about {
             EndingWrite::Line => None,
@@ -153,7 +162,8 @@ pub async fn require_committable(
             // It was merged meanwhile, so what was read tells nothing: the transaction will.
             return Ok(located);
         }
-        if keep_lots_aside(ports, &caller.scope, &seen, now).await? {
+        if keep_due_aside(ports, &caller.scope, &seen, now).await? {
+            attempts.at_once("lots past their day were kept aside")?;
             continue;
         }
         let shortages = count_shortages(reservation, seen.into_iter())?;
@@ -166,27 +176,6 @@ pub async fn require_committable(
 
 /// Places that are sold from, and the items that were found there.
 type Places<'a> = Vec<(&'a EndingWrite, Option<&'a Item>)>;
-
-/// Keeps aside what lies in some places of lots that are past their day at `now`: else it would go first. Answers
-/// whether there was any, so that they are to be read again.
-///
-/// # Errors
-/// As the database.
-async fn keep_lots_aside(
-    ports: &Ports,
-    scope: &TenantScope,
-    places: &[(&EndingWrite, Option<&Item>)],
-    now: Timestamp,
-) -> Result<bool> {
-    let mut any = false;
-    for (about, item) in places {
-        let EndingWrite::Stock { location_id, sku, .. } = about else { continue };
-        let seen = item.map(Counters::of).transpose()?;
-        let name = (location_id.as_str(), sku.as_str());
-        any |= keep_aside_if_due(ports, scope, name, seen.as_ref(), now).await?;
-    }
-    Ok(any)
-}
 
 /// Refuses unless the reservation is active and, where that matters, not over.
 ///
@@ -247,8 +236,10 @@ impl Action<'_> {
 ///
 /// # Errors
 /// 403, 404 `reservation_not_found`, 409 `reservation_not_active`, `reservation_expired`, `commit_above_held`,
-/// `too_many_commits` or `insufficient_stock` (a count found less than is held, or less of it is good), 422
-/// `lines_out_of_range`, `location_required`, `line_not_reserved`, `quantity_invalid` or `idempotency_key_reused`.
+/// `too_many_commits`, `insufficient_stock` (less is there than is held: a count found so, or a lot's day is over),
+/// `lots_of_long_reservation` or what a lot that is named is refused for, 422 `lines_out_of_range`, `location_required`,
+/// `line_not_reserved`, `quantity_invalid`, a malformed lot, `lot_unknown`, `lot_of_another_sku`, `sku_without_lots` or
+/// `idempotency_key_reused`.
 pub async fn commit(
     ports: &Ports,
     caller: &Caller,
@@ -293,7 +284,7 @@ impl Named {
 ///
 /// # Errors
 /// 409 `commit_above_held`; 422 `location_required`, `line_not_reserved`, `quantity_invalid`.
-fn sold(reservation: &Reservation, lines: &[ReserveLine]) -> Result<Option<SoldInPart>> {
+fn sold(reservation: &Reservation, lines: &[CommitLine]) -> Result<Option<SoldInPart>> {
     let mut by_line = Named::of(reservation.lines.len());
     let mut by_kit = Named::of(reservation.kits.len());
     for (position, line) in lines.iter().enumerate() {
@@ -423,7 +414,15 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
         if ended_at_version == Some(reservation.version) {
             return Err(expired(&reservation));
         }
-        let (next, actions) = actions(ports, caller, &reservation, action, &request, &movement, now).await?;
+        let acted = actions(ports, caller, &reservation, action, &request, &movement, now).await;
+        if matches!(acted, Err(Error::Rejected(_)))
+            && find_in_reach(ports, caller, id).await?.version != reservation.version
+        {
+            // Not all was read at one moment: what is missing may have gone to this very request.
+            attempts.at_once("the reservation changed meanwhile")?;
+            continue;
+        }
+        let (next, actions) = acted?;
         let (writes, about): (Vec<_>, Vec<_>) = actions.into_iter().unzip();
         match ports.database.transact(writes).await {
             Ok(()) => return Ok(Answer { reservation: next.shown(now), replayed: false }),
@@ -463,7 +462,11 @@ async fn long_change(
     match action {
         Action::Commit(commit) => {
             require_active(reservation, now)?;
+            let lines = commit.lines.as_deref().unwrap_or_default();
             let sold = commit.lines.as_deref().map_or(Ok(None), |lines| sold(reservation, lines))?;
+            if !lots_of(reservation, lines)?.is_empty() {
+                return Err(lots_of_long(&reservation.id).into());
+            }
             if sold.is_some() {
                 require_changeable(reservation, "too_many_commits")?;
             }
@@ -490,7 +493,8 @@ async fn long_change(
     }
 }
 
-/// Refuses where a count found less than a long reservation is to sell; `sold`: of which lines, if not of all.
+/// Refuses where less is there than a long reservation is to sell: a count found so, or a lot's day is over; what of
+/// it is, is kept aside before. `sold`: of which lines, if not of all.
 ///
 /// # Errors
 /// 409 `insufficient_stock`.
@@ -501,12 +505,15 @@ async fn require_on_hand(
     sold: Option<&OfLines>,
     movement: &Movement,
 ) -> Result<()> {
+    let scope = &caller.scope;
+    let mut attempts = Attempts::new(ports.environment.as_ref());
     loop {
-        let places = long_reservations::places_of(ports, &caller.scope, reservation, sold, movement).await?;
+        let places = long_reservations::places_of(ports, scope, reservation, sold, movement).await?;
         // Laid out anew meanwhile: what was read tells nothing, and what is missing in the end is entered.
         let Some(places) = places else { return Ok(()) };
         let seen: Places<'_> = places.iter().map(|(about, item)| (about, item.as_ref())).collect();
-        if keep_lots_aside(ports, &caller.scope, &seen, movement.at).await? {
+        if keep_due_aside(ports, scope, &seen, movement.at).await? {
+            attempts.at_once("lots past their day were kept aside")?;
             continue;
         }
         let shortages = count_shortages(reservation, seen.into_iter())?;
@@ -517,10 +524,22 @@ async fn require_on_hand(
     }
 }
 
+/// The refusal to take lots that are named of a long reservation: its stock follows what is decided, and by then a lot
+/// may have gone.
+pub fn lots_of_long(id: &str) -> Refusal {
+    let detail = format!(
+        "reservation {id} is of more lines than one transaction takes: its goods are of the lots that expire first; \
+         name no lot, or reserve in several"
+    );
+    Refusal::conflict("lots_of_long_reservation", detail)
+}
+
 /// What an action of a transaction on a reservation is about.
 enum About {
     Header,
     Holds(EndingWrite),
+    /// Stock of which lots are named: a failure is a lost race.
+    Lots,
 }
 
 /// What the action writes, the header first.
@@ -535,6 +554,7 @@ async fn actions(
 ) -> Result<(Reservation, Vec<(Write, About)>)> {
     let scope = &caller.scope;
     let next = |state, expires_at| reservation.next(state, expires_at, None, request);
+    let mut lots = NamedLots::default();
     let (next, holds) = match action {
         Action::Commit(commit) => {
             require_active(reservation, now)?;
@@ -550,6 +570,7 @@ async fn actions(
                     (next, located_with_left(ports, scope, reservation.holds_lessened_by(&sold.lines)).await?)
                 }
             };
+            lots = lots_of(reservation, commit.lines.as_deref().unwrap_or_default())?;
             (next, end_holds(scope, &located, &Ending::Commit(now), movement))
         }
         Action::Extend(extend) => {
@@ -566,8 +587,13 @@ async fn actions(
             (next(State::Released, reservation.expires_at), ended)
         }
     };
+    let stock = holds.iter().map(|(_, about)| about);
+    let lots = lot_writes(ports, scope, &lots, stock, movement, now).await?;
     let mut actions = vec![(next.overwrite(scope)?, About::Header)];
-    actions.extend(holds.into_iter().map(|(write, about)| (write, About::Holds(about))));
+    actions.extend(holds.into_iter().map(|(write, about)| match lots.instead_of(&about) {
+        Some(write) => (write.clone(), About::Lots),
+        None => (write, About::Holds(about)),
+    }));
     Ok((next, actions))
 }
 
@@ -611,7 +637,8 @@ fn ended(reservation: &Reservation, reasons: &[Cancellation], about: &[About]) -
     reasons.iter().zip(about).any(failed).then_some(reservation.version)
 }
 
-/// Why a commit's transaction did not hold, if that is a business answer; else what [`ended`] says.
+/// Why a commit's transaction did not hold, if that is a business answer; else what [`ended`] says. What is past its
+/// day at `now` is kept aside, which is no answer yet.
 async fn refuse_commit(
     ports: &Ports,
     caller: &Caller,
@@ -622,6 +649,13 @@ async fn refuse_commit(
     let ended = ended(reservation, reasons, about);
     if ended.is_some() || matches!(reasons.first(), Some(Cancellation::ConditionFailed(_))) {
         return Ok(ended);
+    }
+    let is_lot = |(reason, about): (&Cancellation, &About)| {
+        matches!((reason, about), (Cancellation::ConditionFailed(_), About::Lots))
+    };
+    if reasons.iter().zip(about).any(is_lot) {
+        // Somebody else took of the same stock.
+        return Ok(None);
     }
     let failed: Places<'_> = reasons
         .iter()
@@ -635,7 +669,7 @@ async fn refuse_commit(
         // It was merged meanwhile: what was held there is in the first part now.
         return Ok(None);
     }
-    if keep_lots_aside(ports, &caller.scope, &failed, now).await? {
+    if keep_due_aside(ports, &caller.scope, &failed, now).await? {
         // Whether enough is left that is good is found out by the next try.
         return Ok(None);
     }
@@ -649,8 +683,8 @@ async fn refuse_commit(
     Err(insufficient_stock(ports, caller, &shortages).await?.into())
 }
 
-/// The lines of which less lies in a place than is held there: a count found it. With each place the item
-/// that was found there.
+/// The lines of which less lies in a place than is held there: a count found it, or a lot's day is over. With each
+/// place the item that was found there.
 fn count_shortages<'a, 'b>(
     reservation: &'a Reservation,
     places: impl Iterator<Item = (&'b EndingWrite, Option<&'b Item>)>,

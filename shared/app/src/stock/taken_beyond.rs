@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use tillstream_domain::quantity::Unit;
 
 use crate::database::{Condition, Write};
-use crate::stock::counters::{Delta, Movement, stock_update_at, unit_change, unsynced_change};
-use crate::stock::exceptions::{Oversold, oversold_id, oversold_write};
+use crate::stock::counters::{Counters, Delta, Movement, stock_update_at, unit_change, unsynced_change};
+use crate::stock::exceptions::{Oversold, below_promised_id, oversold_id, oversold_write};
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::tenancy::TenantScope;
 
@@ -115,4 +115,27 @@ pub fn entry_writes(
         number,
     };
     [stock, oversold_write(scope, &oversold)]
+}
+
+/// The movement that enters what is `missing` of goods that were held and then sold, before less of them was found than
+/// is held: by a count, a recall or the end of a lot's day, which opened an exception for as much. It stands on the
+/// stock item being as it was `seen`, and so is like no other write.
+pub(crate) fn found_less_write(
+    scope: &TenantScope,
+    (location_id, sku): (&str, &str),
+    seen: &Counters,
+    missing: i64,
+    sale: &Movement,
+) -> Write {
+    let movement = Movement {
+        kind: DISCREPANCY,
+        reference: below_promised_id(location_id, sku),
+        reason: Some(format!("sold by {} before less was found", sale.reference)),
+        ..sale.clone()
+    };
+    let as_seen = vec![Condition::Eq("seq", seen.seq.into())];
+    let delta = Delta { on_hand: missing, ..Delta::default() };
+    let what = (location_id, sku, Place::First);
+    let unit = seen.unit.map(unit_change);
+    stock_update_at(scope, what, delta, &movement, as_seen, unit.into_iter().collect())
 }

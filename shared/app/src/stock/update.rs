@@ -11,7 +11,7 @@ use crate::fields::text;
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{
-    Counters, Delta, Movement, StockTarget, shown, stock_set, stock_update, unit_change,
+    Counters, Delta, Movement, StockTarget, counted_changes, shown, stock_set, stock_update, unit_change,
 };
 use crate::stock::exceptions::{below_promised_get, exception_write};
 use crate::stock::expiry::free_enough;
@@ -151,7 +151,7 @@ pub async fn update(
             None => None,
         };
         let of_lot = named.map(|named| update.of_lot(named, &stock)).transpose()?;
-        let is_aside = of_lot.as_ref().is_some_and(|lot| lot.named.is_aside());
+        let is_aside = of_lot.as_ref().is_some_and(|lot| lot.named.is_aside_in(&stock.book));
         let shortage = if is_aside { None } else { update.shortage(seen) };
         let is_lot_short = of_lot.as_ref().is_some_and(|lot| lot.book.is_none());
         let version_stands = update
@@ -272,7 +272,8 @@ impl<'a> Update<'a> {
                     unit: Some(self.unit),
                     ..StockTarget::default()
                 };
-                stock_set(scope, location_id, sku, seen.as_ref(), target, self.movement, Vec::new())
+                let counted = counted_changes(self.now.as_millisecond(), &self.movement.reference);
+                stock_set(scope, location_id, sku, seen.as_ref(), target, self.movement, counted.to_vec())
             }
             StockUpdateKind::Delta => {
                 let delta = Delta { on_hand: self.quantity.thousandths(), ..Delta::default() };

@@ -21,18 +21,22 @@ use tillstream_testkit::memory_messaging::{MemoryQueue, MemoryStream};
 use tillstream_testkit::shop::{STORE, Shop, caller};
 use tillstream_testkit::test_environment::TestEnvironment;
 
-const MILK: &str = "MILK";
+pub(super) const MILK: &str = "MILK";
 const DAY_SECONDS: i64 = 24 * 3_600;
 
-struct Dairy {
-    shop: Shop,
-    database: Arc<MemoryDatabase>,
-    environment: Arc<TestEnvironment>,
+pub(super) struct Dairy {
+    pub(super) shop: Shop,
+    pub(super) database: Arc<MemoryDatabase>,
+    pub(super) environment: Arc<TestEnvironment>,
 }
 
 impl Dairy {
-    async fn new() -> Self {
-        let environment = Arc::new(TestEnvironment::new(3));
+    pub(super) async fn new() -> Self {
+        Self::within(TestEnvironment::new(3)).await
+    }
+
+    pub(super) async fn within(environment: TestEnvironment) -> Self {
+        let environment = Arc::new(environment);
         let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
         let shop = Shop::open(database.clone(), environment.clone()).await.unwrap();
         shop.put_product(&Product { lots: true, ..Shop::plain(MILK, "1.00").unwrap() }).await.unwrap();
@@ -46,7 +50,7 @@ impl Dairy {
         today.checked_add(Span::new().days(days)).unwrap()
     }
 
-    async fn receive(&self, lot: &str, days: i64, pieces: i64) {
+    pub(super) async fn receive(&self, lot: &str, days: i64, pieces: i64) {
         let request = RestockRequest {
             location_id: STORE.into(),
             sku: MILK.into(),
@@ -67,11 +71,15 @@ impl Dairy {
     }
 
     async fn bring_back(&self, id: &str, order: &str, pieces: i64) {
+        self.bring_back_line(id, order, "l-1", pieces).await;
+    }
+
+    pub(super) async fn bring_back_line(&self, id: &str, order: &str, line_id: &str, pieces: i64) {
         let send = async |action: &'static str, payload: serde_json::Value| {
             self.shop.command(&format!("{id}-{action}"), action, payload).await.unwrap();
         };
         send("start_return", json!({"return_id": id, "original_order_id": order, "reason": "sour"})).await;
-        let line = json!({"return_id": id, "line_id": "l-1", "quantity": pieces, "disposition": "restock"});
+        let line = json!({"return_id": id, "line_id": line_id, "quantity": pieces, "disposition": "restock"});
         send("return_line_item", line).await;
         let amount = json!({"amount": pieces * 100, "currency": "GBP"});
         send("refund_tender", json!({"return_id": id, "tender": "card", "amount": amount})).await;
@@ -79,7 +87,7 @@ impl Dairy {
     }
 
     /// Gives the relay all changes of stock there ever were.
-    async fn relay(&self) {
+    pub(super) async fn relay(&self) {
         let changes = self.database.changes(Table::Stock, 0);
         let images: Vec<Images<'_>> =
             changes.iter().map(|change| (change.old.as_ref(), change.new.as_ref())).collect();
@@ -89,21 +97,25 @@ impl Dairy {
         assert!(failures.is_empty(), "{failures:?}");
     }
 
-    async fn lots(&self) -> Vec<(Option<String>, QuantityInput, QuantityInput)> {
+    pub(super) async fn lots(&self) -> Vec<(Option<String>, QuantityInput, QuantityInput)> {
         let query =
             LotQuery { sku: Some(MILK.into()), location_id: Some(STORE.into()), ..LotQuery::default() };
         let found = list::list(&self.shop.ports, &caller("demo", &[Role::Operator]), &query).await.unwrap();
         found.items.into_iter().map(|lot| (lot.lot_id, lot.on_hand, lot.quarantined)).collect()
     }
 
-    async fn recall(&self, lot: &str) {
+    pub(super) async fn recall(&self, lot: &str) {
         let request = ChangeLotRequest { reason: "not pasteurised".into() };
         let who = caller("demo", &[Role::Operator]);
         recall::change(&self.shop.ports, &who, "recall", lot, Change::Quarantine, &request).await.unwrap();
     }
 }
 
-fn lot(id: &str, on_hand: i64, quarantined: i64) -> (Option<String>, QuantityInput, QuantityInput) {
+pub(super) fn lot(
+    id: &str,
+    on_hand: i64,
+    quarantined: i64,
+) -> (Option<String>, QuantityInput, QuantityInput) {
     (Some(id.to_owned()), QuantityInput::Whole(on_hand), QuantityInput::Whole(quarantined))
 }
 

@@ -473,7 +473,7 @@ async fn some_of_it_sold_and_the_rest_given_back() {
     world.deliver(HERE, A, 3).await.unwrap();
     world.relay_all().await;
     let id = world.stored("b-1").await.reservation_id.unwrap();
-    let one = CommitRequest { lines: Some(request(&[(HERE, A, 1)], 1).lines) };
+    let one = CommitRequest::from(request(&[(HERE, A, 1)], 1).lines);
     reservations::commit(&world.ports, &world.caller, "p", &id, &one).await.unwrap();
     world.relay_all().await;
     let seen = world.stored("b-1").await;

@@ -55,6 +55,7 @@ fn counted(lines: &[(&str, i64)]) -> RecordCountRequest {
     let line = |(sku, pieces): &(&str, i64)| CountedLineRequest {
         sku: (*sku).into(),
         counted: QuantityInput::Whole(*pieces),
+        lots: Vec::new(),
         reason: None,
     };
     RecordCountRequest { lines: lines.iter().map(line).collect() }
@@ -777,6 +778,7 @@ async fn the_fullest_sheet_fits() {
         request.lines.push(CountedLineRequest {
             sku: sku.clone(),
             counted: QuantityInput::Whole(999_999),
+            lots: Vec::new(),
             reason: (n < 199).then(|| reason(n)),
         });
     }

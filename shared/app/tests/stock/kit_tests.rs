@@ -73,7 +73,7 @@ impl Fixture {
 
     async fn commit_lines(&self, key: &str, id: &str, lines: &[(&str, i64)]) -> Result<Answer, Error> {
         let lines: Vec<_> = lines.iter().map(|(sku, pieces)| (SHOP, *sku, *pieces)).collect();
-        let part = CommitRequest { lines: Some(request(&lines, 1).lines) };
+        let part = CommitRequest::from(request(&lines, 1).lines);
         reservations::commit(&self.ports, &self.caller, key, id, &part).await
     }
 }

@@ -72,7 +72,7 @@ async fn live(fixture: &Fixture, seed: u64, life: u64) -> [i64; 9] {
             }
             4 => {
                 let (location_id, sku, _) = named[0];
-                let one = CommitRequest { lines: Some(request(&[(location_id, sku, 1)], 1).lines) };
+                let one = CommitRequest::from(request(&[(location_id, sku, 1)], 1).lines);
                 let key = format!("part-{step}");
                 let done = until_answered(|| reservations::commit(ports, who, &key, &id, &one)).await;
                 if done.is_ok() {
@@ -241,7 +241,7 @@ async fn live_or_die(fixture: &Arc<Fixture>, seed: u64, life: u64) -> Option<boo
             2 => ("release".to_owned(), Step::Release),
             3 | 4 => {
                 let some = skus.iter().copied().step_by(1 + pick(60 + n, 3));
-                (format!("part-{n}"), Step::Commit(CommitRequest { lines: Some(of_each(some, 1, 1).lines) }))
+                (format!("part-{n}"), Step::Commit(CommitRequest::from(of_each(some, 1, 1).lines)))
             }
             _ => ("reserve".to_owned(), Step::Reserve(wanted.clone())),
         };

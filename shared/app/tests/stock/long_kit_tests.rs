@@ -52,7 +52,7 @@ fn of_kits(pieces: i64) -> ReserveRequest {
 
 fn part(lines: &[(&str, i64)]) -> CommitRequest {
     let lines: Vec<_> = lines.iter().map(|(sku, pieces)| (SHOP, *sku, *pieces)).collect();
-    CommitRequest { lines: Some(request(&lines, 1).lines) }
+    CommitRequest::from(request(&lines, 1).lines)
 }
 
 fn whole(pieces: i64) -> QuantityInput {

@@ -52,7 +52,7 @@ fn named(id: &str, wanted: ReserveRequest) -> ReserveRequest {
 }
 
 fn part(skus: impl IntoIterator<Item = usize>, pieces: i64) -> CommitRequest {
-    CommitRequest { lines: Some(of_each(skus, pieces, 1).lines) }
+    CommitRequest::from(of_each(skus, pieces, 1).lines)
 }
 
 /// How a request on a reservation goes that may have died once.

@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod commits;
+mod held;
 mod long_ledger;
 mod random_days;
 mod recalls;

@@ -21,7 +21,7 @@ const B: &str = SKUS[1];
 
 fn part(lines: &[(&str, i64)]) -> CommitRequest {
     let lines: Vec<_> = lines.iter().map(|(sku, pieces)| (SHOP, *sku, *pieces)).collect();
-    CommitRequest { lines: Some(request(&lines, 1).lines) }
+    CommitRequest::from(request(&lines, 1).lines)
 }
 
 impl Fixture {
@@ -155,7 +155,7 @@ async fn what_is_not_held_is_not_committed() {
         let refused = fixture.commit_part("n", &id, &lines).await.unwrap_err();
         assert_eq!(refused.code(), Some(code), "{:?}", lines.first());
     }
-    let elsewhere = CommitRequest { lines: Some(request(&[("s-york", A, 1)], 1).lines) };
+    let elsewhere = CommitRequest::from(request(&[("s-york", A, 1)], 1).lines);
     let refused =
         reservations::commit(&fixture.ports, &fixture.caller, "n", &id, &elsewhere).await.unwrap_err();
     assert_eq!(refused.code(), Some("line_not_reserved"));

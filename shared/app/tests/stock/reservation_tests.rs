@@ -463,7 +463,8 @@ async fn the_writes_alone_refuse_what_is_over_or_not_held() {
     let commit = |now| {
         let keyed = reservations::KeyedRequest { key: "order:o-1", fingerprint: "o-1", number: 1 };
         let commit = reservations::Commit { now, request: keyed, order_id: Some("o-1"), movement: &movement };
-        reservations::commit_actions(fixture.scope(), &reservation, &located, &commit).unwrap()
+        let no_lots = reservations::LotWrites::default();
+        reservations::commit_actions(fixture.scope(), &reservation, &located, &commit, &no_lots).unwrap()
     };
     assert!(database.transact(commit(reservation.expires_at)).await.is_err(), "its time was over");
     let not_held = Delta::release(Quantity::from_pieces(3).unwrap());

@@ -187,7 +187,12 @@ async fn a_count_sheet_tells_too() {
     };
     let (ports, who) = (&fixture.ports, &fixture.caller);
     counts::open(ports, who, "o", &open).await.unwrap();
-    let counted = CountedLineRequest { sku: A.into(), counted: QuantityInput::Whole(5), reason: None };
+    let counted = CountedLineRequest {
+        sku: A.into(),
+        counted: QuantityInput::Whole(5),
+        lots: Vec::new(),
+        reason: None,
+    };
     let counted = RecordCountRequest { lines: vec![counted] };
     counts::record(ports, who, "c", "n-1", &counted, |_| Ok(())).await.unwrap();
     counts::close(ports, who, "e", "n-1", &CloseCountRequest::default(), |_| Ok(())).await.unwrap();

@@ -6,6 +6,7 @@ use tillstream_domain::money::Money;
 use tillstream_domain::quantity::QuantityInput;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::lots::LotProblem;
 use crate::schema::{MoneySchema, QuantitySchema};
 
 /// Why somebody must look into something.
@@ -21,6 +22,13 @@ pub enum ExceptionKind {
     UnsyncedStock,
     /// A register that was cut off, or another system, gave a coupon or promotion more often than its limit allows.
     UsesAboveLimit,
+    /// A register that was cut off, or another system, told of a sale after the goods had been counted, and the books
+    /// been brought to that: so `quantity` was taken off twice, less what `oversold_offline` of the same order entered.
+    /// Whoever looks what lies there brings the books to it (`POST /v1/inventory/update`), and resolves this.
+    SoldBeforeCount,
+    /// Goods that have left the shop were said to be of a lot that they cannot be of, or that was not for sale
+    /// (`lot_id`, `lot_problem`).
+    LotMismatch,
     /// What stock says of itself differs: counters, ledger, holds, orders. It is corrected by
     /// `POST /v1/inventory/exceptions/{id}/correct`.
     Difference,
@@ -105,14 +113,21 @@ pub struct StockException {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "85123A")]
     pub sku: Option<String>,
+    /// Which lot was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "L-2031")]
+    pub lot_id: Option<String>,
+    /// Why they cannot be of it, or should not have been sold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lot_problem: Option<LotProblem>,
     /// Which coupon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupon_code: Option<String>,
     /// Which promotion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promotion_id: Option<String>,
-    /// How many too many: sold beyond what there was, promised beyond what is there, or uses beyond `limit`. Of a
-    /// difference the most that anything differs by. Of a total that differs 1: the sale.
+    /// How many too many: sold beyond what there was, promised beyond what is there, sold before they were counted, or
+    /// uses beyond `limit`. Of a difference the most that anything differs by. Of a total that differs 1: the sale.
     #[schema(value_type = QuantitySchema)]
     pub quantity: QuantityInput,
     /// Of uses: the limit as of the sale.
@@ -147,6 +162,13 @@ pub struct StockException {
     /// Who sold it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub employee_id: Option<String>,
+    /// Of what was sold before a count: when it was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub counted_at: Option<Timestamp>,
+    /// The count sheet, or the stock update, that counted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_in: Option<String>,
     /// When it happened, as its cause told it.
     #[schema(value_type = String, format = DateTime)]
     pub occurred_at: Timestamp,

@@ -5,13 +5,14 @@ use serde::{Deserialize, Serialize};
 use tillstream_domain::quantity::QuantityInput;
 use utoipa::ToSchema;
 
+use crate::lots::CommitLine;
 use crate::schema::QuantitySchema;
 
-/// One line of a reservation request, or of its commit.
+/// One line of a reservation request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReserveLine {
-    /// Where. Left out of all lines of a reservation whose locations are chosen (`sourcing`); a commit always says it.
+    /// Where. Left out of all lines of a reservation whose locations are chosen (`sourcing`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "s-uk-1", max_length = 64)]
     pub location_id: Option<String>,
@@ -122,7 +123,7 @@ pub struct CommitRequest {
     /// What is sold of it; the rest goes on being held. Lines of the same location and SKU are added up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_items = 1, max_items = 1000)]
-    pub lines: Option<Vec<ReserveLine>>,
+    pub lines: Option<Vec<CommitLine>>,
 }
 
 /// The body of a release: none, or an empty object.

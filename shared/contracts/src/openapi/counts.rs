@@ -48,7 +48,8 @@ fn list_counts() {}
 fn get_count() {}
 
 /// Records what was counted, each line with what the books say at that moment: what is sold between the counting and
-/// the closing is no variance. A line that was counted before is counted anew. Roles: cashier, store manager,
+/// the closing is no variance. A line that was counted before is counted anew. A SKU that is kept by lots may be
+/// counted lot by lot (`lots`): then each lot has its variance, and closing corrects each. Roles: cashier, store manager,
 /// warehouse staff, operator.
 #[utoipa::path(post, path = "/v1/inventory/counts/{id}/lines", tag = "counts",
     params(("id" = String, Path, description = "Count sheet", example = "count-1"), IdempotencyHeader, IfMatchHeader),
@@ -58,9 +59,9 @@ fn get_count() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`count_not_found`"),
-        (status = 409, description = "`count_closed`, `count_cancelled`, `too_many_reasons`"),
+        (status = 409, description = "`count_closed`, `count_cancelled`, `too_many_reasons`, `too_many_counted_lots`; `lot_not_for_sale` with its `lot_status`"),
         (status = 412, description = "`version_mismatch`"),
-        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `sku_malformed`, `sku_twice`, `sku_not_in_count`, `quantity_invalid`, `reason_invalid`, `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
+        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `sku_malformed`, `sku_twice`, `sku_not_in_count`, `quantity_invalid`, `reason_invalid`, `lots_out_of_range`, `lot_twice`, `lots_sum_differs`, `lots_missing` with the `lots` that the books have too, `lot_unknown`, `lot_of_another_sku`, `sku_without_lots`, `id_malformed`, `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
     ))]
 fn record_count() {}
 

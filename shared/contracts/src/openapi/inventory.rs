@@ -201,8 +201,8 @@ fn get_reservation() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`reservation_not_found`"),
-        (status = 409, description = "`reservation_not_active`, `reservation_expired`, `commit_above_held`, `too_many_commits`; `insufficient_stock` where a count found less than is held"),
-        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `location_required`, `line_not_reserved`, `quantity_invalid`, `idempotency_key_reused`"),
+        (status = 409, description = "`reservation_not_active`, `reservation_expired`, `commit_above_held`, `too_many_commits`, `lots_of_long_reservation`; `lot_short`, `lot_expired`, `lot_quarantined`, `lot_recalled` with `lots` (of each what is there of it, and which `others` are for sale); `insufficient_stock` where a count found less than is held"),
+        (status = 422, description = "`field_invalid`, `lot_unknown`, `lot_of_another_sku`, `sku_without_lots`, `id_malformed`, `lines_out_of_range`, `location_required`, `line_not_reserved`, `quantity_invalid`, `idempotency_key_reused`"),
     ))]
 fn commit_reservation() {}
 
@@ -270,8 +270,9 @@ fn prove_conservation() {}
 /// The exceptions of a location, the oldest first: where a register that was cut off sold more than there
 /// was (`oversold_offline`), goods were taken before anybody told their stock (`unsynced_stock`), a count left less than is
 /// promised (`below_promised`), such a register or another system gave a coupon or promotion more often than it may be
-/// (`uses_above_limit`), such a register asked another total for a sale than its lines come to (`total_differs`), or what
-/// stock says of itself differs (`difference`).
+/// (`uses_above_limit`), asked another total for a sale than its lines come to (`total_differs`), told of a sale after a
+/// count that had missed its goods (`sold_before_count`) or said that its goods were of a lot that they cannot be of
+/// (`lot_mismatch`), or what stock says of itself differs (`difference`).
 #[utoipa::path(get, path = "/v1/inventory/exceptions", tag = "inventory", params(ExceptionQuery),
     responses(
         (status = 200, description = "A page", body = StockExceptionPage),

@@ -4,11 +4,19 @@ use utoipa::OpenApi;
 
 use super::headers::IdempotencyHeader;
 use crate::inventory::PageQuery;
-use crate::lots::{ChangeLotRequest, Lot, LotDetail, LotLevelPage, LotQuery, LotSalePage};
+use crate::lots::{ChangeLotRequest, Lot, LotDetail, LotHere, LotLevelPage, LotQuery, LotSalePage};
 
 /// This area.
 #[derive(OpenApi)]
-#[openapi(paths(list_lots, get_lot, lot_orders, quarantine_lot, release_lot))]
+#[openapi(paths(
+    list_lots,
+    get_lot,
+    lot_orders,
+    quarantine_lot,
+    release_lot,
+    quarantine_lot_here,
+    release_lot_here
+))]
 pub struct Api;
 
 /// The lots of a SKU, of a location, or of both, of each stock item in the order in which they go: what expires first,
@@ -78,3 +86,42 @@ fn quarantine_lot() {}
         (status = 422, description = "`field_invalid`, `reason_invalid`, `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
     ))]
 fn release_lot() {}
+
+/// Quarantines a lot at one location: what is on hand of it there is `quarantined` from now on, and so is what comes in
+/// of it there. Elsewhere it goes on being sold. What is reserved beyond what is left opens an exception. Roles: store
+/// manager, warehouse staff, integration, operator; the token must reach the location.
+#[utoipa::path(post, path = "/v1/inventory/lots/{lot}/locations/{location_id}/quarantine", tag = "lots",
+    params(
+        ("lot" = String, Path, description = "Lot", example = "L-2031"),
+        ("location_id" = String, Path, description = "Location", example = "s-uk-1"),
+        IdempotencyHeader,
+    ),
+    request_body = ChangeLotRequest,
+    responses(
+        (status = 200, description = "Quarantined there; a replay answers the same", body = LotHere, headers(("ETag" = String))),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 403, description = "`role_required`, `store_out_of_reach`"),
+        (status = 404, description = "`lot_not_found`, `location_not_found`"),
+        (status = 409, description = "`lot_status_same`: it is so already (`lot_status`); `too_many_lots`"),
+        (status = 422, description = "`field_invalid`, `reason_invalid`, `text_too_long`, `text_malformed`, `card_number_refused`, `location_id_malformed`, `idempotency_key_reused`"),
+    ))]
+fn quarantine_lot_here() {}
+
+/// Ends the quarantine of a lot at one location: what there is of it is for sale again, unless it is recalled
+/// everywhere or its last day of sale is over. Roles as for `quarantine`.
+#[utoipa::path(post, path = "/v1/inventory/lots/{lot}/locations/{location_id}/release", tag = "lots",
+    params(
+        ("lot" = String, Path, description = "Lot", example = "L-2031"),
+        ("location_id" = String, Path, description = "Location", example = "s-uk-1"),
+        IdempotencyHeader,
+    ),
+    request_body = ChangeLotRequest,
+    responses(
+        (status = 200, description = "Released there; a replay answers the same", body = LotHere, headers(("ETag" = String))),
+        (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
+        (status = 403, description = "`role_required`, `store_out_of_reach`"),
+        (status = 404, description = "`lot_not_found`, `location_not_found`"),
+        (status = 409, description = "`lot_status_same`: it is not quarantined there (`lot_status`); `lot_recalled`: only a release everywhere releases it"),
+        (status = 422, description = "`field_invalid`, `reason_invalid`, `text_too_long`, `text_malformed`, `card_number_refused`, `location_id_malformed`, `idempotency_key_reused`"),
+    ))]
+fn release_lot_here() {}

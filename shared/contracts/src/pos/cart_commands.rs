@@ -57,6 +57,11 @@ pub struct AddLineItem {
     /// Free text, at most 500 characters.
     #[serde(default)]
     pub notes: Option<String>,
+    /// The lot it is taken from, of a product that is kept by lots. Without one it is of the lot that expires first.
+    /// Whether there is enough of it is found out when the cart becomes final.
+    #[serde(default)]
+    #[schema(example = "L-2031", max_length = 64)]
+    pub lot: Option<String>,
     /// The line's price instead of the price book's; needs an approval.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "2.55")]

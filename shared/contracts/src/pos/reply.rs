@@ -208,6 +208,9 @@ pub struct LineView {
     /// Free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
+    /// The lot that it was taken from, where that was named; of a return the lot that it goes back to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lot: Option<String>,
     /// What takes something off this line, discounts of the cart apportioned.
     pub discounts: Vec<AdjustmentView>,
     /// Tax of this line, by rule.

@@ -12,6 +12,7 @@ mod error;
 mod exchange;
 mod holds;
 mod kits;
+mod lots;
 pub mod order_status;
 mod payments;
 mod recorded_total;
@@ -36,6 +37,7 @@ pub use error::CartError;
 pub use exchange::{EXCHANGE, Exchange, ExchangeError, ExchangeMove, Exchanged};
 pub use holds::{CartHold, CartHolds, HOLDS_PER_SKU_MAX};
 pub use kits::Kits;
+pub use lots::{Lots, LotsOfSkus};
 pub use payments::{CASH, Payment, PaymentInput, TENDERS};
 pub use returns::{Disposition, OriginalLine, OriginalSale, ReturnLine, Returned, ReturnedLine};
 pub use sale_pricing::{COUNTERS_MAX, PricedBy};
@@ -242,6 +244,8 @@ pub struct Cart {
     pub kits: Kits,
     /// What it holds of the store's stock until it is final.
     pub holds: CartHolds,
+    /// Which lots its lines were taken from, where that was named.
+    pub lots: Lots,
     /// What of it was approved.
     pub approvals: Approvals,
     /// Numbers handed out to lines, and to payments.
@@ -437,6 +441,7 @@ impl Cart {
         self.charges.lines.remove(&number);
         self.terms.lines.remove(&number);
         self.kits.remove(number);
+        self.lots.remove(number);
         Ok(number)
     }
 

@@ -222,6 +222,7 @@ impl Cart {
         }
         if let Some(sold) = original_line {
             self.kits.bring_back(number, sold);
+            self.lots.bring_back(number, sold);
         }
         Ok(number)
     }

@@ -35,6 +35,7 @@ pub(super) fn cart(kind: CartKind) -> Cart {
         terms: SaleTerms::default(),
         kits: Kits::default(),
         holds: CartHolds::default(),
+        lots: Lots::default(),
         approvals: Approvals::default(),
         numbers_used: NumbersUsed::default(),
         applied: Applied::default(),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::order_status::{ACCOUNT, OrderStatus};
 use super::{
-    Cart, CartError, CartKind, Disposition, Kits, Line, OriginalSale, Payment, ReturnHead, ReturnLine,
+    Cart, CartError, CartKind, Disposition, Kits, Line, Lots, OriginalSale, Payment, ReturnHead, ReturnLine,
     Returned,
 };
 use crate::quantity::Quantity;
@@ -63,6 +63,7 @@ impl Cart {
         self.terms.customer.clone_from(&sale.terms.customer);
         self.terms.lines.clone_from(&sale.terms.lines);
         self.kits = Kits::all_of(&sale.kits);
+        self.lots = Lots::all_of(&sale.lots);
         self.terms.cash_rounding.clone_from(&sale.terms.cash_rounding);
         self.payments = sale
             .payments

@@ -133,7 +133,12 @@ pub(super) fn cart() -> impl Strategy<Value = Cart> {
         of(return_head()),
         of(any_text()),
         of(finalized()),
-        (charges(), terms(), approvals(), course(), vec((any::<u32>(), kit_parts()), 0..4), holds()),
+        (
+            (charges(), terms(), approvals(), course()),
+            vec((any::<u32>(), kit_parts()), 0..4),
+            holds(),
+            vec((any::<u32>(), id()), 0..4),
+        ),
     );
     (head, content).prop_map(
         |(
@@ -146,7 +151,7 @@ pub(super) fn cart() -> impl Strategy<Value = Cart> {
                 return_of,
                 void_reason,
                 finalized,
-                (charges, terms, approvals, course, kits, holds),
+                ((charges, terms, approvals, course), kits, holds, lots),
             ),
         )| {
             let cart = Cart {
@@ -169,6 +174,7 @@ pub(super) fn cart() -> impl Strategy<Value = Cart> {
                 terms,
                 kits: Kits::default(),
                 holds,
+                lots: Lots::default(),
                 approvals,
                 course,
                 numbers_used: NumbersUsed { lines: 7, payments: 3 },
@@ -178,7 +184,7 @@ pub(super) fn cart() -> impl Strategy<Value = Cart> {
                 void_reason,
                 finalized,
             };
-            with_kits(cart, kits)
+            with_lots(with_kits(cart, kits), lots)
         },
     )
 }
@@ -206,6 +212,15 @@ fn with_kits(mut cart: Cart, kits: Vec<(u32, Vec<KitPart>)>) -> Cart {
     let numbers: Vec<u32> = cart.lines.iter().map(|line| line.number).collect();
     for (place, (number, parts)) in kits.into_iter().enumerate() {
         cart.set_kit(numbers.get(place).copied().unwrap_or(number), parts);
+    }
+    cart
+}
+
+/// Some lines name lots, perhaps such as are not there.
+fn with_lots(mut cart: Cart, lots: Vec<(u32, String)>) -> Cart {
+    let numbers: Vec<u32> = cart.lines.iter().map(|line| line.number).collect();
+    for (place, (number, lot)) in lots.into_iter().enumerate() {
+        cart.set_lot(numbers.get(place).copied().unwrap_or(number), lot);
     }
     cart
 }

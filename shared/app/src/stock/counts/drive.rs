@@ -6,6 +6,7 @@ use tillstream_domain::count_sheet::{CountLine, correction};
 
 use super::find;
 use super::item::{Ending, StoredCount};
+use super::lots;
 use crate::database::{
     Condition, Consistency, DatabaseError, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write,
 };
@@ -13,7 +14,9 @@ use crate::error::{Error, Result};
 use crate::keeper::due::{DueWork, postpone, walk_due};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
-use crate::stock::counters::{Counters, Delta, stock_correction, synced_change, unit_change};
+use crate::stock::counters::{
+    Counters, Delta, counted_changes, stock_correction, synced_change, unit_change,
+};
 use crate::stock::exceptions::{below_promised_get, exception_write, is_standing_open};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::split::make_whole;
@@ -81,7 +84,9 @@ fn correct(
     };
     let movement = sheet.movement(ending, line)?;
     let delta = Delta { on_hand: by, ..Delta::default() };
-    let changes = std::iter::once(unit_change(line.unit)).chain(synced_change(seen)).collect();
+    // What was sold before that and arrives after this was not on the shelf any more.
+    let counted = line.counted.iter().flat_map(|counted| counted_changes(counted.at, &sheet.id));
+    let changes = std::iter::once(unit_change(line.unit)).chain(synced_change(seen)).chain(counted).collect();
     let stock = stock_correction(scope, what, (delta, by), (&movement, delta), condition, changes);
     let at = movement.at;
     let exception = exception_write(scope, what, Some(line.unit), after, &sheet.id, at, exception)?;
@@ -105,14 +110,27 @@ pub(super) async fn drive(
     let lines = stored.body.lines.as_slice();
     let mut done = usize::try_from(ending.done).map_err(Error::bug)?;
     let mut chunk = Vec::new();
+    // One that was counted lot by lot: it is corrected by itself.
+    let mut by_lots = None;
     // Lines that nobody counted are passed over, and so are those that are as the books say.
     while let Some(line) = lines.get(done)
         && chunk.len() < pace.0
     {
+        if stored.lots_at(done).iter().any(|lot| lot.variance() != 0) {
+            if chunk.is_empty() {
+                by_lots = Some((done, line));
+                done += 1;
+            }
+            break;
+        }
         match line.variance() {
             Some(0) => {
                 if let Some(line) = next.body.lines.get_mut(done) {
                     line.corrected = Some(0);
+                }
+                let at = u32::try_from(done).map_err(Error::bug)?;
+                for lot in next.lots.get_mut(&at).into_iter().flatten() {
+                    lot.corrected = Some(0);
                 }
             }
             Some(_) => chunk.push((done, line)),
@@ -144,6 +162,20 @@ pub(super) async fn drive(
         writes.extend(of_line);
         if let Some(line) = next.body.lines.get_mut(*at) {
             line.corrected = Some(by);
+        }
+    }
+    if let Some((at, line)) = by_lots {
+        let what = (line, stored.lots_at(at));
+        let now = ports.environment.now();
+        match lots::correct(ports, scope, (stored, ending), what, now).await? {
+            None => merged = true,
+            Some(corrected) => {
+                writes.extend(corrected.writes);
+                if let Some(line) = next.body.lines.get_mut(at) {
+                    line.corrected = Some(corrected.on_hand);
+                }
+                next.lots.insert(u32::try_from(at).map_err(Error::bug)?, corrected.lots);
+            }
         }
     }
     if merged {

@@ -1,12 +1,15 @@
 //! The item of a count sheet.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tillstream_contracts::counts::{
     CountEnding, CountLineStatus, CountLineView, CountSheet, CountStatus, CountSummary, CountVariance,
+    CountedLotView,
 };
 use tillstream_domain::compact;
-use tillstream_domain::count_sheet::{CountLine, SheetVariance, TEXTS_MAX, variance_of};
+use tillstream_domain::count_sheet::{CountLine, CountedLot, SheetVariance, TEXTS_MAX, variance_of};
 use tillstream_domain::money::{Currency, Money};
 use tillstream_domain::quantity::Quantity;
 
@@ -112,6 +115,36 @@ pub struct StoredCount {
     pub version: i64,
     /// The rest.
     pub body: Body,
+    /// What was counted lot by lot, by position of the line.
+    pub lots: CountedLots,
+}
+
+/// Lots that were counted, by position of the line.
+pub type CountedLots = BTreeMap<u32, Vec<CountedLot>>;
+
+/// Lots that were counted, as an attribute of a sheet or of a request.
+const LOTS: &str = "lots";
+
+/// An item with the lots that were counted, if any were.
+///
+/// # Errors
+/// A bug if they cannot be encoded.
+pub(super) fn with_lots(item: Item, lots: &CountedLots) -> Result<Item> {
+    match lots.is_empty() {
+        true => Ok(item),
+        false => Ok(item.with(LOTS, compact::encode(lots).map_err(Error::bug)?)),
+    }
+}
+
+/// The lots that an item says were counted.
+///
+/// # Errors
+/// A bug if the attribute is not of its shape.
+pub(super) fn lots_of(item: &Item) -> Result<CountedLots> {
+    match item.opt_bytes(LOTS) {
+        None => Ok(CountedLots::new()),
+        Some(bytes) => compact::decode(bytes).map_err(Error::bug),
+    }
 }
 
 const STATUSES: [(CountStatus, &str); 4] = [
@@ -158,6 +191,7 @@ impl StoredCount {
             next: owned("next_list").zip(owned("next_position")),
             version: item.number("version")?,
             body: compact::decode(item.bytes("body")?).map_err(Error::bug)?,
+            lots: lots_of(item)?,
         })
     }
 
@@ -179,6 +213,7 @@ impl StoredCount {
             .with("location_pk", scope.count_sheets(&self.location_id, state).value())
             .with("location_sk", format!("{:015}#{}", self.created_at.max(0), self.id))
             .with("body", compact::encode(&self.body).map_err(Error::bug)?);
+        item = with_lots(item, &self.lots)?;
         if let (CountStatus::Closing, Some(ending)) = (self.status, &self.body.ending) {
             item = item
                 .with("due_pk", keys::due("count", spread(&self.id)).value())
@@ -274,12 +309,24 @@ impl StoredCount {
         self.blind && self.status != CountStatus::Closed
     }
 
-    /// A line as a client reads it.
-    pub fn shown_line(&self, line: &CountLine) -> CountLineView {
+    /// The lots of the line at a position, as they were counted.
+    pub fn lots_at(&self, at: usize) -> &[CountedLot] {
+        u32::try_from(at).ok().and_then(|at| self.lots.get(&at)).map_or(&[], Vec::as_slice)
+    }
+
+    /// A line as a client reads it, with the lots that were counted of it.
+    pub fn shown_line(&self, line: &CountLine, lots: &[CountedLot]) -> CountLineView {
         let counted = line.counted.as_ref();
         let of = |thousandths: i64| shown(thousandths, Some(line.unit));
         let book = counted.map_or(line.opening_book, |counted| counted.book);
         let is_shown = !self.hides_books();
+        let shown_lot = |lot: &CountedLot| CountedLotView {
+            lot_id: lot.lot.clone(),
+            book: is_shown.then(|| of(lot.book)),
+            counted: of(lot.quantity.thousandths()),
+            variance: is_shown.then(|| of(lot.variance())),
+            corrected: lot.corrected.filter(|_| is_shown).map(of),
+        };
         CountLineView {
             sku: line.sku.clone(),
             status: match (counted, line.corrected) {
@@ -291,6 +338,7 @@ impl StoredCount {
             counted: counted.map(|counted| of(counted.quantity.thousandths())),
             variance: line.variance().filter(|_| is_shown).map(of),
             corrected: line.corrected.filter(|_| is_shown).map(of),
+            lots: lots.iter().map(shown_lot).collect(),
             counted_at: counted.map(|counted| time(counted.at)),
             counted_by: counted.and_then(|counted| self.text(counted.by)).map(str::to_owned),
             reason: counted.and_then(|counted| self.text(counted.reason?)).map(str::to_owned),
@@ -313,7 +361,13 @@ impl StoredCount {
             status: self.status,
             location_id: self.location_id.clone(),
             blind: self.blind,
-            lines: self.body.lines.iter().map(|line| self.shown_line(line)).collect(),
+            lines: self
+                .body
+                .lines
+                .iter()
+                .enumerate()
+                .map(|(at, line)| self.shown_line(line, self.lots_at(at)))
+                .collect(),
             counted_lines,
             uncounted_lines: self.body.lines.len() - counted_lines,
             variance,
@@ -337,7 +391,7 @@ impl StoredCount {
             opened: self.body.opened.clone(),
             ending: None,
         };
-        StoredCount { status: CountStatus::Open, version: 1, body, ..self.clone() }
+        StoredCount { status: CountStatus::Open, version: 1, body, lots: CountedLots::new(), ..self.clone() }
     }
 
     /// As a client reads it in a list.

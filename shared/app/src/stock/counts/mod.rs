@@ -4,6 +4,9 @@
 //! that, so what is sold between the counting and the closing is no variance. Closing changes on hand by the
 //! variance, in a movement of kind `count` that names the sheet.
 //!
+//! Of a SKU that is kept by lots it may be counted lot by lot; then each lot has its variance, and closing corrects
+//! each. Counted as a whole, what is missing is of the lots that go first, and what is too much of no known lot.
+//!
 //! To close is first to write so into the sheet (`closing`), with the approval used where one is needed. From then
 //! on whoever meets the sheet goes on with it, and the keeper with one that nobody meets: chunk by chunk, each a
 //! transaction that counts itself in the sheet, so that no line is corrected twice.
@@ -12,6 +15,7 @@ mod close;
 mod drive;
 mod item;
 pub mod list;
+mod lots;
 mod open;
 mod record;
 

@@ -7,7 +7,7 @@ use tillstream_domain::count_sheet::{CountLine, LINES_MAX};
 use tillstream_domain::location::Location;
 use tillstream_domain::quantity::Unit;
 
-use super::item::{Body, RequestMark, StoredCount, sheets_of};
+use super::item::{Body, CountedLots, RequestMark, StoredCount, sheets_of};
 use super::{Answer, find};
 use crate::catalog::items::{catalog_get, location_if_any};
 use crate::catalog::product_list::{self, ProductFilter};
@@ -267,6 +267,7 @@ pub async fn open(
         next: next.map(|next| (list, next)),
         version: 1,
         body: Body { lines, texts: Vec::new(), opened: RequestMark::of(&keyed), ending: None },
+        lots: CountedLots::new(),
     };
     let create = stored.create(scope)?;
     let mut attempts = Attempts::new(ports.environment.as_ref());

@@ -6,10 +6,12 @@ use jiff::Timestamp;
 use tillstream_contracts::counts::{CountRecorded, RecordCountRequest};
 use tillstream_domain::compact;
 use tillstream_domain::count_sheet::{CountLine, Counted, LINES_MAX};
+use tillstream_domain::lot_book::LotBook;
 use tillstream_domain::money::UnitPrice;
 use tillstream_domain::quantity::Quantity;
 
-use super::item::{RecordedLine, StoredCount};
+use super::item::{CountedLots, RecordedLine, StoredCount, lots_of, with_lots};
+use super::lots::{self, LotsWanted};
 use super::{not_found, sheet_get};
 use crate::catalog::items::{catalog_get, product_if_any};
 use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Item, Table, Write};
@@ -21,6 +23,8 @@ use crate::pos::lines::price_of;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::Counters;
 use crate::stock::layout::LAYOUT_WHOLE;
+use crate::stock::lots::LotStock;
+use crate::stock::lots::due::keep_aside_if_due;
 use crate::stock::references::check_sku_form;
 use crate::stock::request_identity::{fingerprint, key_reused, request_number};
 use crate::stock::reserve::now_kept;
@@ -52,6 +56,7 @@ fn check(request: &RecordCountRequest) -> Result<()> {
             let message = format!("{} stands there twice: say once what was counted of it", line.sku);
             return Err(Refusal::field(field("sku"), "sku_twice", message).into());
         }
+        lots::check(at, line)?;
         if let Some(reason) = &line.reason {
             text(&field("reason"), reason, REASON_CHARS_MAX)?;
             if reason.trim().is_empty() {
@@ -65,10 +70,21 @@ fn check(request: &RecordCountRequest) -> Result<()> {
 
 /// A line of the request: where it is on the sheet, and what was counted.
 struct Wanted<'a> {
+    /// Its position in the request.
+    position: usize,
     line: usize,
     sku: &'a str,
     quantity: Quantity,
+    /// The same lot by lot, where it was counted so.
+    lots: Vec<(Option<&'a str>, Quantity)>,
     reason: Option<&'a str>,
+}
+
+impl Wanted<'_> {
+    fn of_lots(&self) -> Option<LotsWanted<'_>> {
+        let lots = self.lots.as_slice();
+        (!lots.is_empty()).then_some(LotsWanted { position: self.position, sku: self.sku, lots })
+    }
 }
 
 fn wanted<'a>(stored: &StoredCount, request: &'a RecordCountRequest) -> Result<Vec<Wanted<'a>>> {
@@ -88,19 +104,29 @@ fn wanted<'a>(stored: &StoredCount, request: &'a RecordCountRequest) -> Result<V
         if quantity < Quantity::ZERO {
             return Err(invalid("a count is 0 or more".to_owned()).into());
         }
-        wanted.push(Wanted { line, sku: &sent.sku, quantity, reason: sent.reason.as_deref() });
+        let lots = lots::quantities(at, (sent.lots.as_slice(), quantity), of_sheet.unit)?;
+        let reason = sent.reason.as_deref();
+        wanted.push(Wanted { position: at, line, sku: &sent.sku, quantity, lots, reason });
     }
     Ok(wanted)
 }
 
-/// On hand and version of stock items, by position; each as of one moment, also where it is split: a sale that
-/// takes from two parts must not be seen by half.
+/// A stock item as the books have it, with its lots.
+struct Book {
+    counters: Counters,
+    lots: LotBook,
+}
+
+/// On hand, version and lots of stock items, by position; each as of one moment, also where it is split: a sale that
+/// takes from two parts must not be seen by half. Lots past their day at `now` are kept aside before: they are not on
+/// hand.
 async fn books(
     ports: &Ports,
     scope: &TenantScope,
     location_id: &str,
     wanted: &[Wanted<'_>],
-) -> Result<Vec<Counters>> {
+    now: Timestamp,
+) -> Result<Vec<Book>> {
     let get = |one: &Wanted<'_>| Get {
         table: Table::Stock,
         key: scope.stock(location_id, one.sku),
@@ -109,8 +135,15 @@ async fn books(
     let items = ports.database.get_many(wanted.iter().map(get).collect()).await?;
     let mut books = Vec::with_capacity(wanted.len());
     for (one, item) in wanted.iter().zip(items) {
-        let mut seen = item.as_ref().map(Counters::of).transpose()?.unwrap_or_default();
+        let mut stock = LotStock::of(item.as_ref())?;
+        let mut seen = stock.counters.unwrap_or_default();
         let mut attempts = Attempts::new(ports.environment.as_ref());
+        while keep_aside_if_due(ports, scope, (location_id, one.sku), Some(&seen), now).await? {
+            attempts.at_once("lots past their day were kept aside")?;
+            let item = ports.database.get(get(one)).await?;
+            stock = LotStock::of(item.as_ref())?;
+            seen = stock.counters.unwrap_or_default();
+        }
         while seen.layout != LAYOUT_WHOLE {
             let database = ports.database.as_ref();
             match standing_together(database, scope, location_id, one.sku, seen.layout).await {
@@ -122,7 +155,8 @@ async fn books(
                         // It was laid out anew.
                         attempts.at_once("the stock was laid out anew")?;
                         let item = ports.database.get(get(one)).await?;
-                        seen = item.as_ref().map(Counters::of).transpose()?.unwrap_or_default();
+                        stock = LotStock::of(item.as_ref())?;
+                        seen = stock.counters.unwrap_or_default();
                     }
                 },
                 // A read of one moment does not get through beside transactions on any of its items.
@@ -130,7 +164,10 @@ async fn books(
                 Err(error) => return Err(error.into()),
             }
         }
-        books.push(seen);
+        // What is split is not kept by lots.
+        let is_split = stock.counters.is_some_and(|stock| stock.layout != LAYOUT_WHOLE);
+        let lots = if is_split { LotBook::of_unknown(seen.on_hand, seen.came_in) } else { stock.book };
+        books.push(Book { counters: seen, lots });
     }
     Ok(books)
 }
@@ -168,6 +205,8 @@ struct Record {
     version: i64,
     counted: i64,
     lines: Vec<RecordedLine>,
+    /// What was counted lot by lot.
+    lots: CountedLots,
     at: i64,
     by: String,
 }
@@ -180,6 +219,7 @@ impl Record {
             version: item.number("version")?,
             counted: item.number("counted")?,
             lines: compact::decode(item.bytes("lines")?).map_err(Error::bug)?,
+            lots: lots_of(item)?,
             at: item.number("at")?,
             by: item.text("by")?.to_owned(),
         })
@@ -195,6 +235,7 @@ impl Record {
             .with("at", self.at)
             .with("by", self.by.as_str())
             .with("lines", compact::encode(&self.lines).map_err(Error::bug)?);
+        let item = with_lots(item, &self.lots)?;
         Ok(Write::Put { table: Table::Stock, item, condition: Some(Condition::NotExists) })
     }
 
@@ -218,7 +259,8 @@ impl Record {
                 by: u32::try_from(by).map_err(Error::bug)?,
                 reason: recorded.reason,
             });
-            lines.push(as_then.shown_line(&line));
+            let lots = self.lots.get(&recorded.line).map(Vec::as_slice).unwrap_or_default();
+            lines.push(as_then.shown_line(&line, lots));
         }
         let counted_lines = usize::try_from(self.counted).map_err(Error::bug)?;
         Ok(CountRecorded {
@@ -236,8 +278,10 @@ impl Record {
 ///
 /// # Errors
 /// What `precondition` refuses; 403 `store_out_of_reach`; 404 `count_not_found`; 409 `count_closed`,
-/// `count_cancelled`, `too_many_reasons`; 422 `lines_out_of_range`, `sku_twice`, `sku_not_in_count`,
-/// `quantity_invalid`, `reason_invalid`, malformed texts and SKUs, `idempotency_key_reused`.
+/// `count_cancelled`, `too_many_reasons`, `too_many_counted_lots`, `lot_not_for_sale`; 422 `lines_out_of_range`,
+/// `sku_twice`, `sku_not_in_count`, `quantity_invalid`, `reason_invalid`, `lots_out_of_range`, `lot_twice`,
+/// `lots_sum_differs`, `lots_missing`, `lot_unknown`, `lot_of_another_sku`, `sku_without_lots`, malformed texts and
+/// SKUs, `idempotency_key_reused`.
 pub async fn record(
     ports: &Ports,
     caller: &Caller,
@@ -255,9 +299,9 @@ pub async fn record(
     let own = derived_id("r", &[idempotency_key]);
     let record_get =
         Get { table: Table::Stock, key: scope.count_request(id, &own), consistency: Consistency::Strong };
-    let mut known_prices = None;
+    let (mut known_prices, mut known_lots) = (None, None);
     let mut attempts = Attempts::new(ports.environment.as_ref());
-    loop {
+    'attempts: loop {
         let mut read =
             ports.database.get_many(vec![record_get.clone(), sheet_get(scope, id)]).await?.into_iter();
         let (record, sheet) = (read.next().flatten(), read.next().flatten());
@@ -286,11 +330,35 @@ pub async fn record(
             Some(known) => known,
             None => known_prices.insert(prices(ports, scope, &stored, &wanted, now).await?),
         };
-        let books = books(ports, scope, &stored.location_id, &wanted).await?;
+        let of_lots: Vec<LotsWanted<'_>> = wanted.iter().filter_map(Wanted::of_lots).collect();
+        let known = match &known_lots {
+            Some(known) => known,
+            None => known_lots.insert(lots::known_lots(ports, scope, &of_lots).await?),
+        };
+        let books = books(ports, scope, &stored.location_id, &wanted, now).await?;
         let mut next = stored.clone();
         let by = next.place_of(&caller.subject)?;
         let mut lines = Vec::with_capacity(wanted.len());
+        let mut lots = CountedLots::new();
         for ((one, book), unit_price) in wanted.iter().zip(&books).zip(prices) {
+            let line = u32::try_from(one.line).map_err(Error::bug)?;
+            next.lots.remove(&line);
+            if let Some(of_lots) = one.of_lots() {
+                let counted = match lots::counted(&of_lots, &book.lots, known, now) {
+                    Err(refused) => {
+                        // Not read at one moment: it may be this very request that took effect and was closed upon.
+                        if ports.database.get(record_get.clone()).await?.is_some() {
+                            attempts.at_once("the request took effect meanwhile")?;
+                            continue 'attempts;
+                        }
+                        return Err(refused);
+                    }
+                    Ok(counted) => counted,
+                };
+                next.lots.insert(line, counted.clone());
+                lots.insert(line, counted);
+            }
+            let book = &book.counters;
             let reason = one.reason.map(|reason| next.place_of(reason)).transpose()?;
             let counted = Counted {
                 quantity: one.quantity,
@@ -304,15 +372,16 @@ pub async fn record(
             if let Some(line) = next.body.lines.get_mut(one.line) {
                 line.counted = Some(counted);
             }
-            let line = u32::try_from(one.line).map_err(Error::bug)?;
             lines.push(RecordedLine { line, quantity: one.quantity, book: book.on_hand, reason });
         }
+        lots::check_sum(&next.lots)?;
         let record = Record {
             fingerprint: fingerprint.clone(),
             number,
             version: stored.version + 1,
             counted: i64::try_from(next.counted()).map_err(Error::bug)?,
             lines,
+            lots,
             at: now.as_millisecond(),
             by: caller.subject.clone(),
         };

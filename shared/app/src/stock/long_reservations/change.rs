@@ -132,7 +132,7 @@ pub(in crate::stock) async fn places_of(
         first += chunk.lines.len();
         located.extend(sold_holds(ports, scope, reservation, &as_sold, (ordinal, sold.is_none())).await?);
     }
-    let ended = end_holds(scope, &located, &Ending::Settle, movement);
+    let ended = end_holds(scope, &located, &Ending::Settle(movement.at), movement);
     let places: Vec<EndingWrite> =
         ended.into_iter().map(|(_, about)| about).filter(|about| *about != EndingWrite::Line).collect();
     let gets = places.iter().filter_map(|about| match about {

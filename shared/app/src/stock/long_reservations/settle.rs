@@ -4,14 +4,13 @@ use crate::database::{Cancellation, Condition, DatabaseError, Item, Table, Write
 use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
-use crate::stock::counters::{Counters, Delta, Movement, stock_update_at, unit_change};
-use crate::stock::exceptions::below_promised_id;
-use crate::stock::holds::{Ending, EndingWrite, Hold, Located, end_holds, has_moved, locate};
+use crate::stock::counters::{Counters, Movement};
+use crate::stock::holds::{Ending, EndingWrite, Hold, Located, end_holds, has_moved, keep_due_aside, locate};
 use crate::stock::layout::Place;
 use crate::stock::long_reservations::chunk::{Chunk, ChunkState};
 use crate::stock::long_reservations::header::last_ordinal;
 use crate::stock::reservation_item::{Reservation, State};
-use crate::stock::taken_beyond::DISCREPANCY;
+use crate::stock::taken_beyond::found_less_write;
 use crate::tenancy::TenantScope;
 
 /// Whether what is being committed is all that is held.
@@ -80,7 +79,8 @@ async fn settle(
     let mut attempts = Attempts::new(ports.environment.as_ref());
     loop {
         let located = sold_holds(ports, scope, reservation, chunk, (ordinal, whole)).await?;
-        let ended = end_holds(scope, &located, &Ending::Settle, &movement);
+        // What was good when it was sold is the customer's, whenever its stock follows.
+        let ended = end_holds(scope, &located, &Ending::Settle(movement.at), &movement);
         let (stock, about): (Vec<Write>, Vec<EndingWrite>) = ended.into_iter().unzip();
         let own = chunk.replace(scope, reservation, &next)?;
         match ports.database.transact(std::iter::once(own).chain(stock).collect()).await {
@@ -98,7 +98,9 @@ async fn settle(
                     _ => None,
                 });
                 let failed: Vec<(&EndingWrite, Option<&Item>)> = failed.collect();
-                if !failed.iter().any(|(about, item)| has_moved(about, *item)) {
+                if !failed.iter().any(|(about, item)| has_moved(about, *item))
+                    && !keep_due_aside(ports, scope, &failed, movement.at).await?
+                {
                     cover(ports, scope, (reservation, chunk), &movement, &failed).await?;
                 }
                 attempts.at_once("stock changed while it was settled")?;
@@ -109,8 +111,8 @@ async fn settle(
     }
 }
 
-/// A count found less than was sold, after it was sold: what is missing is entered as a discrepancy, so that on
-/// hand stays at or above zero. The count itself has opened an exception for as much.
+/// Less was found than was sold, after it was sold: by a count, a recall or the end of a lot's day. What is missing is
+/// entered as a discrepancy, so that on hand stays at or above zero. Who found it has opened an exception for as much.
 async fn cover(
     ports: &Ports,
     scope: &TenantScope,
@@ -134,17 +136,7 @@ async fn cover(
         if missing <= 0 || stock.reserved < quantity.thousandths() {
             return Err(lost(reservation));
         }
-        let movement = Movement {
-            kind: DISCREPANCY,
-            reference: below_promised_id(location_id, sku),
-            reason: Some(format!("sold by {} before it was counted", sale.reference)),
-            ..sale.clone()
-        };
-        let as_seen = vec![Condition::Eq("on_hand", stock.on_hand.into())];
-        let delta = Delta { on_hand: missing, ..Delta::default() };
-        let what = (location_id.as_str(), sku.as_str(), Place::First);
-        let unit = stock.unit.map(unit_change);
-        writes.push(stock_update_at(scope, what, delta, &movement, as_seen, unit.into_iter().collect()));
+        writes.push(found_less_write(scope, (location_id, sku), &stock, missing, sale));
     }
     match ports.database.transact(writes).await {
         Ok(()) => Ok(()),

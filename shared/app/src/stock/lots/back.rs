@@ -3,6 +3,7 @@
 //! Of which lots they were is noted a moment after they left. Where all were of one lot, so is what comes back; where
 //! all of it comes back, each lot gets what it gave. Where it was of several and some comes back, nobody knows which:
 //! it is of no known lot, unless one of them is recalled or past its day; then it is taken for that, and kept aside.
+//! What was sold of a lot that was named comes back as that lot.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +55,8 @@ pub(in crate::stock) async fn taken_by(
 }
 
 fn note(taken: &mut TakenLots, item: &Item) -> Result<()> {
-    let quantity = -item.number("on_hand")?;
+    // What was sold although it was kept aside was taken too.
+    let quantity = -(item.number("on_hand")? + item.opt_number("quarantined").unwrap_or(0));
     if quantity > 0 {
         let of_sku = taken.entry(item.text("sku")?.to_owned()).or_default();
         *of_sku.entry(item.opt_text("lot_id").map(str::to_owned)).or_default() += quantity;
@@ -73,6 +75,15 @@ pub(in crate::stock) struct Coming<'a> {
     pub(in crate::stock) more: Delta,
 }
 
+/// Of which lots goods are that come: so much of lots that were named when they left, and of the rest how it was taken.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origin {
+    /// Of lots that were named.
+    pub(in crate::stock) said: BTreeMap<String, i64>,
+    /// All that was taken without a name, as far as it is noted.
+    pub(in crate::stock) taken: BTreeMap<Option<String>, i64>,
+}
+
 /// The writes by which goods come to a location that were `taken` so, as their lots: on the stock item, on the lots,
 /// and on what is there being as it was read. `None` where the stock is split, or its lots have no room.
 ///
@@ -83,16 +94,23 @@ pub(in crate::stock) async fn arrival(
     scope: &TenantScope,
     coming: Coming<'_>,
     taken: &BTreeMap<Option<String>, i64>,
+    at: (&Movement, Timestamp),
+) -> Result<Option<Vec<Write>>> {
+    let origin = Origin { said: BTreeMap::new(), taken: taken.clone() };
+    arrival_of(ports, scope, coming, &origin, at).await
+}
+
+/// The same for goods of which some are of lots that were named.
+async fn arrival_of(
+    ports: &Ports,
+    scope: &TenantScope,
+    coming: Coming<'_>,
+    origin: &Origin,
     (movement, now): (&Movement, Timestamp),
 ) -> Result<Option<Vec<Write>>> {
     let name = StockName { location_id: coming.location_id.to_owned(), sku: coming.sku.to_owned() };
     let what = (coming.location_id, coming.sku);
-    let mut lots: BTreeMap<&str, Named> = BTreeMap::new();
-    for lot_id in taken.keys().flatten().take(LOTS_LOOKED_AT_MAX) {
-        if let Some(lot) = known(ports, scope, what, lot_id, now).await? {
-            lots.insert(lot_id, lot);
-        }
-    }
+    let lots = known_of(ports, scope, what, origin, now).await?;
     let get = Get {
         table: Table::Stock,
         key: scope.stock(coming.location_id, coming.sku),
@@ -102,28 +120,78 @@ pub(in crate::stock) async fn arrival(
     if stock.counters.is_some_and(|stock| stock.layout != LAYOUT_WHOLE) {
         return Ok(None);
     }
-    let mut book = stock.book.clone();
-    let mut writes = Vec::new();
-    for (lot_id, quantity) in shared_out(coming.quantity.thousandths(), taken, &lots) {
-        match lot_id.and_then(|lot_id| lots.get(lot_id)) {
-            None => book.add_unknown(quantity),
-            Some(lot) => match added(lot, &book, quantity) {
-                Some(after) => {
-                    book = after;
-                    writes.extend(lot.writes(scope, &stock.book));
-                }
-                None => return Ok(None),
-            },
-        }
+    if lots.is_empty() && !stock.counters.is_some_and(|stock| stock.lots_version > 0) {
+        // Nothing of it was ever kept by lots here, and nothing comes that is.
+        return Ok(None);
     }
+    let Some((book, mut writes)) =
+        brought(scope, &stock, &stock.book, (coming.quantity.thousandths(), origin), &lots)
+    else {
+        return Ok(None);
+    };
     let how = (movement, Taking::Available);
     let write = stock.write(scope, &name, (&book, coming.more), how, coming.unit, Vec::new())?;
     writes.insert(0, write);
     Ok(Some(writes))
 }
 
-fn added(lot: &Named, book: &LotBook, quantity: i64) -> Option<LotBook> {
-    lot.changed(book, quantity).ok().flatten()
+/// The lots of an origin that are known to be of a SKU.
+///
+/// # Errors
+/// As the database.
+pub(super) async fn known_of<'o>(
+    ports: &Ports,
+    scope: &TenantScope,
+    what: (&str, &str),
+    origin: &'o Origin,
+    now: Timestamp,
+) -> Result<BTreeMap<&'o str, Named>> {
+    let mut lots: BTreeMap<&str, Named> = BTreeMap::new();
+    let noted = origin.taken.keys().flatten().take(LOTS_LOOKED_AT_MAX);
+    for lot_id in origin.said.keys().chain(noted) {
+        if lots.contains_key(lot_id.as_str()) {
+            continue;
+        }
+        if let Some(lot) = known(ports, scope, what, lot_id, now).await? {
+            lots.insert(lot_id, lot);
+        }
+    }
+    Ok(lots)
+}
+
+/// `book` with so much more of the lots of an origin, and what is written beside the stock item; `None` where there
+/// is no room for them.
+pub(super) fn brought(
+    scope: &TenantScope,
+    stock: &LotStock,
+    book: &LotBook,
+    (quantity, origin): (i64, &Origin),
+    lots: &BTreeMap<&str, Named>,
+) -> Option<(LotBook, Vec<Write>)> {
+    let mut book = book.clone();
+    let mut shares: BTreeMap<Option<&str>, i64> = BTreeMap::new();
+    let mut rest = quantity;
+    for (lot_id, said) in &origin.said {
+        let said = (*said).min(rest);
+        *shares.entry(Some(lot_id.as_str())).or_default() += said;
+        rest -= said;
+    }
+    if rest > 0 {
+        for (lot_id, quantity) in shared_out(rest, &origin.taken, lots, &book) {
+            *shares.entry(lot_id).or_default() += quantity;
+        }
+    }
+    let mut writes = Vec::new();
+    for (lot_id, quantity) in shares.into_iter().filter(|(_, quantity)| *quantity > 0) {
+        match lot_id.and_then(|lot_id| lots.get(lot_id)) {
+            None => book.add_unknown(quantity),
+            Some(lot) => {
+                book = lot.changed(&book, quantity).ok().flatten()?;
+                writes.extend(lot.writes(scope, &stock.book));
+            }
+        }
+    }
+    Some((book, writes))
 }
 
 /// Of which lots so much is that comes of what was taken.
@@ -131,14 +199,16 @@ fn shared_out<'t>(
     quantity: i64,
     taken: &'t BTreeMap<Option<String>, i64>,
     lots: &BTreeMap<&str, Named>,
+    book: &LotBook,
 ) -> Vec<(Option<&'t str>, i64)> {
     let of = |lot_id: &'t Option<String>| lot_id.as_deref();
     let all: i64 = taken.values().sum();
     if all == quantity {
         return taken.iter().map(|(lot_id, quantity)| (of(lot_id), *quantity)).collect();
     }
-    let is_aside =
-        |lot_id: Option<&str>| lot_id.and_then(|lot_id| lots.get(lot_id)).is_some_and(Named::is_aside);
+    let is_aside = |lot_id: Option<&str>| {
+        lot_id.and_then(|lot_id| lots.get(lot_id)).is_some_and(|lot| lot.is_aside_in(book))
+    };
     let mut ids = taken.keys().map(of);
     let one = match (ids.next(), ids.next()) {
         (Some(one), None) => one,
@@ -156,6 +226,38 @@ pub(crate) struct ComeBack {
     pub(crate) rest: Option<Vec<StockMove>>,
 }
 
+/// Of which lots what comes back of a known sale may be, by SKU; nothing of SKUs of which nothing is known.
+///
+/// # Errors
+/// As the database.
+pub(crate) async fn origins(
+    ports: &Ports,
+    scope: &TenantScope,
+    cart: &Cart,
+) -> Result<BTreeMap<String, Origin>> {
+    let mut origins: BTreeMap<String, Origin> = BTreeMap::new();
+    let original = cart.return_of.as_ref().and_then(|head| head.original.as_ref());
+    let Some(original) = original.filter(|_| cart.kind == CartKind::Return) else { return Ok(origins) };
+    for (sku, taken) in taken_by(ports, scope, &original.order_id, &cart.store_id).await? {
+        origins.entry(sku).or_default().taken = taken;
+    }
+    for (sku, lots) in cart.lots_moved() {
+        let said = lots.into_iter().map(|(lot_id, quantity)| (lot_id.to_owned(), quantity));
+        origins.entry(sku.to_owned()).or_default().said = said.collect();
+    }
+    for (sku, lots) in cart.lots_sold() {
+        // What lines of the sale named is not what its other lines took.
+        let Some(origin) = origins.get_mut(sku) else { continue };
+        for (lot_id, quantity) in lots {
+            if let Some(taken) = origin.taken.get_mut(&Some(lot_id.to_owned())) {
+                *taken -= quantity;
+            }
+        }
+        origin.taken.retain(|_, taken| *taken > 0);
+    }
+    Ok(origins)
+}
+
 /// What of a return of a known sale is of lots, as far as `room` for actions goes.
 ///
 /// # Errors
@@ -169,17 +271,15 @@ pub(crate) async fn of_return(
     room: usize,
 ) -> Result<ComeBack> {
     let mut back = ComeBack::default();
-    let original = cart.return_of.as_ref().and_then(|head| head.original.as_ref());
-    let Some(original) = original.filter(|_| cart.kind == CartKind::Return) else { return Ok(back) };
-    let taken = taken_by(ports, scope, &original.order_id, &cart.store_id).await?;
-    if taken.is_empty() {
+    let origins = origins(ports, scope, cart).await?;
+    if origins.is_empty() {
         return Ok(back);
     }
     let mut rest = Vec::new();
     for one in moves {
-        let of_sku = taken.get(&one.sku).filter(|_| one.sellable > Quantity::ZERO);
+        let origin = origins.get(&one.sku).filter(|_| one.sellable > Quantity::ZERO);
         let mut writes = None;
-        if let Some(of_sku) = of_sku {
+        if let Some(origin) = origin {
             let coming = Coming {
                 location_id: &cart.store_id,
                 sku: &one.sku,
@@ -187,7 +287,7 @@ pub(crate) async fn of_return(
                 unit: None,
                 more: Delta { damaged: one.damaged.thousandths(), ..Delta::default() },
             };
-            writes = arrival(ports, scope, coming, of_sku, (movement, now)).await?;
+            writes = arrival_of(ports, scope, coming, origin, (movement, now)).await?;
         }
         match writes.filter(|writes| back.writes.len() + writes.len() <= room) {
             Some(writes) => back.writes.extend(writes),

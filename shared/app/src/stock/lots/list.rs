@@ -22,7 +22,7 @@ use crate::tenancy::Caller;
 fn level(name: &StockName, counters: &Counters, lot: &Lot, now: Timestamp) -> Result<LotLevel> {
     let status = if lot.has_expired(now.as_millisecond()) {
         LotStatus::Expired
-    } else if lot.quarantined > 0 {
+    } else if lot.quarantined > 0 || lot.is_held {
         LotStatus::Quarantined
     } else {
         LotStatus::Sellable
@@ -33,10 +33,23 @@ fn level(name: &StockName, counters: &Counters, lot: &Lot, now: Timestamp) -> Re
         lot_id: Some(lot.id.clone()),
         expires_on: lot.expires_on,
         status,
+        quarantined_here: lot.is_held,
         received_at: Some(Timestamp::from_millisecond(lot.received_at).map_err(Error::bug)?),
         on_hand: shown(lot.quantity, counters.unit),
         quarantined: shown(lot.quarantined, counters.unit),
     })
+}
+
+/// What there is of one lot in a book; a bug if the book does not know it.
+pub(super) fn level_of(
+    name: &StockName,
+    counters: &Counters,
+    book: &LotBook,
+    lot_id: &str,
+    now: Timestamp,
+) -> Result<LotLevel> {
+    let lot = book.lot(lot_id).ok_or_else(|| Error::bug("a lot that was changed is in the book"))?;
+    level(name, counters, lot, now)
 }
 
 /// The lots of a stock item, as they are by now: what is past its day is shown as kept aside.
@@ -44,7 +57,7 @@ fn levels(name: &StockName, item: &Item, now: Timestamp) -> Result<Vec<LotLevel>
     let Some(mut book) = book_of(item)? else { return Ok(Vec::new()) };
     let counters = Counters::of(item)?;
     book.expire(now.as_millisecond());
-    let there = book.lots().iter().filter(|lot| lot.quantity != 0 || lot.quarantined != 0);
+    let there = book.lots().iter().filter(|lot| lot.quantity != 0 || lot.quarantined != 0 || lot.is_held);
     let mut levels = there.map(|lot| level(name, &counters, lot, now)).collect::<Result<Vec<_>>>()?;
     levels.extend(unknown(name, &counters, &book));
     Ok(levels)
@@ -57,6 +70,7 @@ fn unknown(name: &StockName, counters: &Counters, book: &LotBook) -> Option<LotL
         lot_id: None,
         expires_on: None,
         status: LotStatus::Sellable,
+        quarantined_here: false,
         received_at: None,
         on_hand: shown(book.unknown(), counters.unit),
         quarantined: shown(0, counters.unit),

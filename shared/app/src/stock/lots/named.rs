@@ -20,7 +20,7 @@ use crate::tenancy::TenantScope;
 #[derive(Debug, Clone)]
 pub(in crate::stock) struct Named {
     /// The lot, or the one that it will be.
-    header: Header,
+    pub(super) header: Header,
     is_new: bool,
     location_id: String,
     /// The first instant at which it is fit for sale no more at the location.
@@ -151,7 +151,7 @@ pub(in crate::stock) async fn named(
 ///
 /// # Errors
 /// As the database.
-pub(super) async fn known(
+pub(in crate::stock) async fn known(
     ports: &Ports,
     scope: &TenantScope,
     (location_id, sku): (&str, &str),
@@ -167,13 +167,36 @@ pub(super) async fn known(
     Ok(Some(Named { header, is_new: false, location_id: location_id.to_owned(), sell_until, now }))
 }
 
+/// What a lot is, everywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::stock) struct LotIs {
+    /// Of which SKU.
+    pub(in crate::stock) sku: String,
+    /// Whether it is recalled.
+    pub(in crate::stock) is_recalled: bool,
+}
+
+/// What a lot is; `None` where there is none.
+///
+/// # Errors
+/// As the database.
+pub(in crate::stock) async fn lot_is(
+    ports: &Ports,
+    scope: &TenantScope,
+    lot_id: &str,
+) -> Result<Option<LotIs>> {
+    let header = find(ports, scope, lot_id).await?;
+    Ok(header.map(|header| LotIs { sku: header.sku, is_recalled: header.is_recalled }))
+}
+
 impl Named {
     /// Its id.
     pub(in crate::stock) fn lot_id(&self) -> &str {
         &self.header.lot_id
     }
 
-    fn lot(&self) -> Lot {
+    /// It, as a book has it of which nothing is there.
+    pub(super) fn lot(&self) -> Lot {
         Lot {
             id: self.header.lot_id.clone(),
             expires_on: self.header.expires_on,
@@ -182,18 +205,24 @@ impl Named {
             received_at: self.header.created_at,
             quantity: 0,
             quarantined: 0,
+            is_held: false,
         }
     }
 
-    /// Whether what there is of it is kept aside: it is recalled, or past its day.
+    /// Whether what there is of it is kept aside everywhere: it is recalled, or past its day.
     pub(in crate::stock) fn is_aside(&self) -> bool {
         self.header.is_recalled || self.lot().has_expired(self.now.as_millisecond())
+    }
+
+    /// Whether what there is of it in `book` is kept aside: also where it is quarantined here alone.
+    pub(in crate::stock) fn is_aside_in(&self, book: &LotBook) -> bool {
+        self.is_aside() || book.lot(self.lot_id()).is_some_and(|lot| lot.is_held)
     }
 
     /// How much of it there is in `book`, where it may be touched.
     pub(in crate::stock) fn quantity_in(&self, book: &LotBook) -> i64 {
         let lot = book.lot(self.lot_id());
-        lot.map_or(0, |lot| if self.is_aside() { lot.quarantined } else { lot.quantity })
+        lot.map_or(0, |lot| if self.is_aside_in(book) { lot.quarantined } else { lot.quantity })
     }
 
     /// The book with so much more, or less, of it.
@@ -201,10 +230,11 @@ impl Named {
     /// # Errors
     /// 409 `too_many_lots`; [`LotError::Short`] as `Ok(None)`.
     pub(in crate::stock) fn changed(&self, book: &LotBook, by: i64) -> Result<Option<LotBook>> {
+        let is_aside = self.is_aside_in(book);
         let mut book = book.clone();
         let done = match by {
-            0.. => book.add(self.lot(), by, self.is_aside()),
-            _ => book.take(self.lot_id(), -by, self.is_aside()),
+            0.. => book.add(self.lot(), by, is_aside),
+            _ => book.take(self.lot_id(), -by, is_aside),
         };
         match done {
             Ok(()) => Ok(Some(book)),

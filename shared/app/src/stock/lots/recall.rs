@@ -41,7 +41,7 @@ pub enum Change {
 }
 
 impl Change {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Change::Quarantine => "quarantine",
             Change::Release => "release",
@@ -66,6 +66,18 @@ pub(super) fn not_found(lot_id: &str) -> Refusal {
     Refusal::not_found("lot_not_found", format!("there is no lot {lot_id}"))
 }
 
+/// Checks that a request says why.
+///
+/// # Errors
+/// 422 `reason_invalid`, and what a text is refused for.
+pub(super) fn check_reason(request: &ChangeLotRequest) -> Result<()> {
+    if request.reason.trim().is_empty() {
+        let message = format!("a reason is 1 to {REASON_CHARS_MAX} characters that say why");
+        return Err(Refusal::field("reason", "reason_invalid", message).into());
+    }
+    text("reason", &request.reason, REASON_CHARS_MAX)
+}
+
 /// Quarantines or releases a lot, everywhere.
 ///
 /// # Errors
@@ -84,11 +96,7 @@ pub async fn change(
         let detail = "a lot is recalled everywhere; the token does not reach all stores";
         return Err(Refusal::forbidden("all_stores_required", detail).into());
     }
-    if request.reason.trim().is_empty() {
-        let message = format!("a reason is 1 to {REASON_CHARS_MAX} characters that say why");
-        return Err(Refusal::field("reason", "reason_invalid", message).into());
-    }
-    text("reason", &request.reason, REASON_CHARS_MAX)?;
+    check_reason(request)?;
     check_id(lot_id).map_err(|_| not_found(lot_id))?;
     let scope = &caller.scope;
     let fingerprint = fingerprint(change.name(), &(lot_id, request))?;

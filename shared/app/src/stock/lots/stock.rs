@@ -25,6 +25,8 @@ pub(super) const DUE: &str = "lots";
 pub(in crate::stock) enum Taking {
     /// No more than is there: whoever takes it wants it.
     Available,
+    /// The same, of lots that were looked at one by one: whether they are fit for sale was asked of them.
+    Chosen,
     /// Whatever that leaves: it is a fact.
     Whatever,
 }
@@ -142,12 +144,16 @@ impl LotStock {
                 conditions.push(Condition::Ge("available", taken.into()));
                 conditions.push(no_lot_is_due(movement.at));
             }
+            Taking::Chosen if taken > 0 => conditions.push(Condition::Ge("available", taken.into())),
             // Whether less is left than is promised is told with it, so that must be so.
             Taking::Whatever if before.available < taken && self.counters.is_some() => {
                 conditions.push(Condition::Eq("available", before.available.into()));
             }
             Taking::Whatever if taken > 0 => conditions.push(Condition::Ge("available", taken.into())),
             _ => {}
+        }
+        if delta.reserved < 0 {
+            conditions.push(Condition::Ge("reserved", (-delta.reserved).into()));
         }
         if delta.on_order < 0 {
             conditions.push(Condition::Ge("on_order", (-delta.on_order).into()));

@@ -98,6 +98,7 @@ impl Keeping {
         let lines = skus.iter().map(|sku| CountedLineRequest {
             sku: sku.clone(),
             counted: QuantityInput::Whole(8),
+            lots: Vec::new(),
             reason: None,
         });
         let counted = RecordCountRequest { lines: lines.collect() };

@@ -242,3 +242,41 @@ async fn carts_at_once_under_faults_hold_what_they_sell() {
         assert_eq!((world.pieces(A).await, world.lines().len()), ((20 - sold, 0, 20 - sold), 0), "{seed}");
     }
 }
+
+/// What a cart held was counted after it had left the shop, and is told of after: the sale stands, what less was found
+/// than is held is entered, and somebody is told of both.
+#[tokio::test]
+async fn what_was_held_and_sold_before_a_count_is_a_task() {
+    let world = World::new(41, 5).await;
+    world.open("c").await;
+    world.add("k-1", "c", A, 3).await.unwrap();
+    let request = json!({"location_id": STORE, "sku": A, "kind": "set", "quantity": 2, "reason": "counted"});
+    let request = serde_json::from_value(request).unwrap();
+    update::update(&world.shop.ports, &manager(), "count", &request, |_| Ok(())).await.unwrap();
+    assert_eq!(world.pieces(A).await, (2, 3, -1));
+    let at = |key: &str, action: &str, payload: Value| envelope(STORE, "r-1", key, action, payload);
+    let paid = json!({"cart_id": "c", "tender": "card", "amount": {"amount": 300, "currency": "GBP"}});
+    let commands = vec![
+        at("k-2", "set_tendering", json!({"cart_id": "c"})),
+        at("k-3", "add_payment", paid),
+        at("k-4", "finalize_order", json!({"cart_id": "c"})),
+    ];
+    let who = caller("demo", &[Role::Cashier, Role::StoreManager]);
+    for _ in 0..2 {
+        let (outcomes, _) = batch::run(&world.shop.ports, &who, commands.clone(), Timestamp::MAX).await;
+        assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()), "{outcomes:?}");
+        assert_eq!(world.pieces(A).await, (0, 0, 0));
+        let query = ExceptionQuery { location_id: STORE.into(), status: None, limit: None, cursor: None };
+        let tasks = exceptions::list(&world.shop.ports, &manager(), &query).await.unwrap().items;
+        let told: Vec<_> = tasks.iter().map(|task| (task.kind, task.quantity.clone())).collect();
+        let expected = [
+            (ExceptionKind::BelowPromised, 1),
+            (ExceptionKind::SoldBeforeCount, 3),
+            (ExceptionKind::OversoldOffline, 1),
+        ];
+        assert_eq!(told.len(), expected.len(), "{told:?}");
+        for (kind, pieces) in expected {
+            assert!(told.contains(&(kind, QuantityInput::Whole(pieces))), "{kind:?} of {told:?}");
+        }
+    }
+}

@@ -19,7 +19,7 @@ async fn what_is_held_is_committed_of_goods_that_are_good() {
         let held = fixture.reserve("r", &fixture::request(&[(HERE, A, 2)], 60)).await.unwrap().reservation;
         fixture.environment.set(midnight);
         let lines = (wanted < 2).then(|| fixture::request(&[(HERE, A, wanted)], 60).lines);
-        let request = CommitRequest { lines };
+        let request = lines.map(CommitRequest::from).unwrap_or_default();
         let id = held.reservation_id.as_str();
         let done = reservations::commit(&fixture.ports, &fixture.caller, "c", id, &request).await;
         let is_enough = good >= wanted;

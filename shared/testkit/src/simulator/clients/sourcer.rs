@@ -327,7 +327,10 @@ impl Sourcer<'_> {
             let (caller, key, id, step) = (caller.clone(), key.clone(), id.clone(), step.clone());
             Box::pin(async move {
                 match step {
-                    Step::Commit(lines) => commit(&ports, &caller, &key, &id, &CommitRequest { lines }).await,
+                    Step::Commit(lines) => {
+                        let request = lines.map(CommitRequest::from).unwrap_or_default();
+                        commit(&ports, &caller, &key, &id, &request).await
+                    }
                     Step::Release => release(&ports, &caller, &key, &id).await,
                     Step::Extend => {
                         let request = ExtendRequest { ttl_seconds: 1_200 };

@@ -170,7 +170,7 @@ impl Waiter<'_> {
             return Err(Stopped);
         };
         let (location_id, sku) = (Some(waited.location.clone()), waited.sku.clone());
-        let lines = CommitRequest { lines: Some(vec![ReserveLine { location_id, sku, quantity }]) };
+        let lines = CommitRequest::from(vec![ReserveLine { location_id, sku, quantity }]);
         let key = self.next("fetch");
         self.line.begin(|| format!("{} {key}: {sold} of {id} by {reservation}", self.owner.id))?;
         let request: Request<Reserved> = {

@@ -377,7 +377,7 @@ impl WebShop {
                         let (location_id, sku) = (shop_id.clone(), sku.clone());
                         let line =
                             ReserveLine { location_id: Some(location_id), sku, quantity: quantity.clone() };
-                        let request = CommitRequest { lines: Some(vec![line]) };
+                        let request = CommitRequest::from(vec![line]);
                         reservations::commit(&ports, &caller, &key, &id, &request).await
                     }
                     Step::Release => reservations::release(&ports, &caller, &key, &id).await,

@@ -245,7 +245,8 @@ fn numbers(books: &Books, tenant: &Tenant) -> Checked {
 async fn stock(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) -> Checked {
     let ports = ports(world);
     let mut exceptions = world.memory.items(Table::Stock);
-    // What was sold of a long reservation before a count found less: so much came in by no client, too.
+    // What was held and sold, of a long reservation or a long order, before less was found: so much came in by no client,
+    // too.
     let covered = world.stock_watch.borrow().covered(&tenant.id);
     exceptions.retain(|item| {
         let of_sales = ["oversold_offline", "uses_above_limit", "total_differs"];

@@ -221,7 +221,8 @@ impl StockWatch {
         all.map(|((_, (_, reference)), moved)| (reference, moved))
     }
 
-    /// What was entered where a count found less than was promised and sold before, by location and SKU.
+    /// What was entered where less was found, by a count, a recall or the end of a lot's day, than was promised and sold
+    /// before, by location and SKU.
     pub fn covered(&self, tenant: &str) -> BTreeMap<Where, i64> {
         let mut covered = BTreeMap::new();
         for (exception, moved) in self.named("discrepancy", tenant) {
