@@ -270,8 +270,10 @@ impl Pipeline {
         while let Some((store, sku)) = self.unproven.pop_first() {
             let query = [("location_id", store.as_str()), ("sku", sku.as_str())];
             let proof = self.functions.get("/v1/inventory/conservation", &query).await;
-            // Of which lots rows were that came after their gap was closed is not always known.
-            let may_miss_lots = proof["ranges"].as_array().is_some_and(|ranges| !ranges.is_empty());
+            // Of which lots rows were that came after their gap was closed is not always known; and where nothing but
+            // returns of no known lot ever came, there are none.
+            let may_miss_lots = proof["ranges"].as_array().is_some_and(|ranges| !ranges.is_empty())
+                || proof["lots"].is_null();
             let lots_hold = !day.lots.contains(&sku) || may_miss_lots || proof["lots"]["holds"] == true;
             if proof["holds"] != true || !lots_hold || proof["seq_reached"] != proof["seq_current"] {
                 let behind = format!("ledger of {sku} in {store}: {proof}");

@@ -79,6 +79,7 @@ pub(super) fn cart_of_order<'r>(
         };
         let sold = (location.id.as_str(), location.currency, context.occurred_at);
         let terms = within(&place, line_terms(&found, prices, sold, unit_price, &line.modifiers))?;
+        let named_lot = line.lot.as_ref();
         let line = NewLine {
             sku: found.sku,
             name: found.name,
@@ -95,7 +96,7 @@ pub(super) fn cart_of_order<'r>(
         if let Some(parts) = parts {
             cart.set_kit(number, parts);
         }
-        if let Some(lot) = &line.lot {
+        if let Some(lot) = named_lot {
             cart.set_lot(number, lot.clone());
         }
     }
