@@ -180,8 +180,9 @@ async fn a_dearer_thing_costs_the_difference() {
     meter.take();
     let answered = exchange(&shop, "r-1", "back", "new").await.unwrap();
     let calls = meter.take().calls;
-    let expected = [(Operation::GetMany, 1), (Operation::Get, 1), (Operation::Transact, 1)];
-    assert_eq!(calls, expected.into(), "carts and lane, what came back, and one transaction");
+    let expected =
+        [(Operation::GetMany, 1), (Operation::Get, 1), (Operation::Query, 1), (Operation::Transact, 1)];
+    assert_eq!(calls, expected.into(), "carts and lane, what came back, of which lots, and one transaction");
     let documents = [
         "new.receipt",
         "new.gift_receipt",

@@ -293,6 +293,10 @@ fn is_named_rightly(was: &Shelf, is: &Shelf, new: &Item) -> bool {
             let is_good = |(rank, was, is): &(&Rank, There, There)| is.0 <= was.0 || !is_over(rank, at);
             is_same && changes.len() <= 1 && changes.iter().all(is_good)
         }
+        // One thing comes back, and another goes, of the same goods: what goes is of what is for sale, and good.
+        "exchange" => {
+            changes.iter().all(|(rank, was, is)| is.1 >= was.1 && (is.0 >= was.0 || !is_over(rank, at)))
+        }
         _ => changes.iter().all(|(_, was, is)| is.0 + is.1 >= was.0 + was.1),
     }
 }
