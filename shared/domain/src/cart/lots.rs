@@ -188,7 +188,7 @@ mod tests {
         back.return_known_line("l-2", pieces(1), Disposition::Restock).unwrap();
         // What is damaged is on no shelf; what the sale named is known in all.
         assert_eq!(moved(&back), is(&[("MILK", "L1", 1_000)]));
-        let sold: Vec<_> = back.lots_sold().into_iter().flat_map(|(_, lots)| lots).collect();
+        let sold: Vec<_> = back.lots_sold().into_values().flatten().collect();
         assert_eq!(sold, [("L1", 4_000), ("L2", 2_000)]);
         assert_eq!((back.lots.of_line(2), back.lots.of_line(3)), (Some("L1"), None));
         let mut undone = cart(CartKind::Return);

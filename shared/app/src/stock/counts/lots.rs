@@ -49,11 +49,11 @@ pub(super) fn check(position: usize, line: &CountedLineRequest) -> Result<()> {
 ///
 /// # Errors
 /// 422 `quantity_invalid`, `lots_sum_differs`.
-pub(super) fn quantities<'a>(
+pub(super) fn quantities(
     position: usize,
-    (lots, counted): (&'a [CountedLotRequest], Quantity),
+    (lots, counted): (&[CountedLotRequest], Quantity),
     unit: Unit,
-) -> Result<Vec<(Option<&'a str>, Quantity)>> {
+) -> Result<Vec<(Option<&str>, Quantity)>> {
     let mut found = Vec::with_capacity(lots.len());
     let mut sum = Quantity::ZERO;
     for (at, sent) in lots.iter().enumerate() {

@@ -120,7 +120,7 @@ async fn arrival_of(
     if stock.counters.is_some_and(|stock| stock.layout != LAYOUT_WHOLE) {
         return Ok(None);
     }
-    if lots.is_empty() && !stock.counters.is_some_and(|stock| stock.lots_version > 0) {
+    if lots.is_empty() && stock.counters.is_none_or(|stock| stock.lots_version <= 0) {
         // Nothing of it was ever kept by lots here, and nothing comes that is.
         return Ok(None);
     }
