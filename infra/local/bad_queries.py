@@ -101,7 +101,8 @@ class BadQueries(HostileClient):
             ("more than is held, in parts", [self.stock_line(2)] * 2, 409, "commit_above_held"),
             ("another SKU", [{**line, "sku": nothing}], 422, "line_not_reserved"),
             ("another location", [{**line, "location_id": nothing}], 422, "line_not_reserved"),
-            ("an unknown member", [{**line, "lot": "x"}], 422, malformed),
+            ("an unknown member", [{**line, "shelf": "x"}], 422, malformed),
+            ("a lot of goods without lots", [{**line, "lot": "x"}], 422, "sku_without_lots"),
             ("lines that are none", {"sku": self.sku}, 422, malformed),
         ]:
             yield Case(
