@@ -1,4 +1,4 @@
-//! Goods that come back from a customer, or arrive by a transfer: they are of the lots that were taken.
+//! Goods that come back from a customer: they are of the lots that were taken.
 //!
 //! Of which lots they were is noted a moment after they left. Where all were of one lot, so is what comes back; where
 //! all of it comes back, each lot gets what it gave. Where it was of several and some comes back, nobody knows which:
@@ -8,37 +8,39 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tillstream_domain::cart::{Cart, CartKind, StockMove};
-use tillstream_domain::lot_book::LotBook;
+use tillstream_domain::lot_book::LOTS_WITH_ASIDE_MAX;
 use tillstream_domain::quantity::{Quantity, Unit};
 
 use super::named::{Named, known};
 use super::stock::{LotStock, Taking};
+use super::trace::ORDER;
 use crate::database::{Consistency, Get, Item, Query, Table, Write};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::listing::StockName;
+use crate::stock::split::make_whole;
 use crate::tenancy::TenantScope;
 
-/// Most lots of one SKU of an order that are looked at: what came of more is of no known lot.
-const LOTS_LOOKED_AT_MAX: usize = 10;
+/// Most lots of one SKU of an order that are looked at: as many as a stock item has.
+const LOTS_LOOKED_AT_MAX: usize = LOTS_WITH_ASIDE_MAX;
 
 /// What was taken at a location by SKU and lot, in thousandths; what is of no known lot has none.
 pub(in crate::stock) type TakenLots = BTreeMap<String, BTreeMap<Option<String>, i64>>;
 
-/// What the movements of an order, reservation or transfer took at a location, as far as it is noted.
+/// What the movements of an order took at a location, as far as it is noted.
 ///
 /// # Errors
 /// As the database.
 pub(in crate::stock) async fn taken_by(
     ports: &Ports,
     scope: &TenantScope,
-    reference: &str,
+    order_id: &str,
     location_id: &str,
 ) -> Result<TakenLots> {
     let mut taken = TakenLots::new();
-    let mut query = Query::partition(Table::Stock, scope.lots_of_reference(reference));
+    let mut query = Query::partition(Table::Stock, scope.lots_of_reference(ORDER, order_id));
     loop {
         let page = ports.database.query(query.clone()).await?;
         for item in &page.items {
@@ -74,11 +76,11 @@ pub(in crate::stock) struct Coming<'a> {
 }
 
 /// The writes by which goods come to a location that were `taken` so, as their lots: on the stock item, on the lots,
-/// and on what is there being as it was read. `None` where the stock is split, or its lots have no room.
+/// and on what is there being as it was read. `None` where nothing of it is of a known lot.
 ///
 /// # Errors
-/// As the database.
-pub(in crate::stock) async fn arrival(
+/// As the database; [`Error::Retryable`] where the stock was split: it is whole now.
+async fn arrival(
     ports: &Ports,
     scope: &TenantScope,
     coming: Coming<'_>,
@@ -93,6 +95,9 @@ pub(in crate::stock) async fn arrival(
             lots.insert(lot_id, lot);
         }
     }
+    if lots.is_empty() {
+        return Ok(None);
+    }
     let get = Get {
         table: Table::Stock,
         key: scope.stock(coming.location_id, coming.sku),
@@ -100,30 +105,25 @@ pub(in crate::stock) async fn arrival(
     };
     let stock = LotStock::of(ports.database.get(get).await?.as_ref())?;
     if stock.counters.is_some_and(|stock| stock.layout != LAYOUT_WHOLE) {
-        return Ok(None);
+        make_whole(ports, scope, coming.location_id, coming.sku).await?;
+        return Err(Error::retryable("the stock was split"));
     }
     let mut book = stock.book.clone();
+    let mut more = coming.more;
     let mut writes = Vec::new();
     for (lot_id, quantity) in shared_out(coming.quantity.thousandths(), taken, &lots) {
         match lot_id.and_then(|lot_id| lots.get(lot_id)) {
             None => book.add_unknown(quantity),
-            Some(lot) => match added(lot, &book, quantity) {
-                Some(after) => {
-                    book = after;
-                    writes.extend(lot.writes(scope, &stock.book));
-                }
-                None => return Ok(None),
-            },
+            Some(lot) => {
+                more.damaged += lot.arrive(&mut book, quantity);
+                writes.extend(lot.writes(scope, &stock.book));
+            }
         }
     }
     let how = (movement, Taking::Available);
-    let write = stock.write(scope, &name, (&book, coming.more), how, coming.unit, Vec::new())?;
+    let write = stock.write(scope, &name, (&book, more), how, coming.unit, Vec::new())?;
     writes.insert(0, write);
     Ok(Some(writes))
-}
-
-fn added(lot: &Named, book: &LotBook, quantity: i64) -> Option<LotBook> {
-    lot.changed(book, quantity).ok().flatten()
 }
 
 /// Of which lots so much is that comes of what was taken.

@@ -20,6 +20,6 @@ pub mod sold;
 mod stock;
 pub mod trace;
 
-pub(super) use named::{Named, Said, named};
+pub(super) use named::{Named, Said, known_all, named};
 pub(super) use proof::prove;
 pub(super) use stock::{LotStock, Taking};
