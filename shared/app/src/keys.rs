@@ -24,7 +24,8 @@
 //! | stock | `<t>#reservation#<id>` | `reservation` | reservation header |
 //! | stock | `<t>#reservation#<id>` | `chunk#<n>` | some lines of a long reservation, held in one transaction |
 //! | stock | `<t>#update#<scope>#<key>` | `update` | record of a stock update |
-//! | stock | `<t>#transfer#<id>` | `transfer`, `lots#<line>` | transfer between locations; the lots that left with one of its lines |
+//! | stock | `<t>#transfer#<id>` | `transfer` | transfer between locations |
+//! | stock | `<t>#transfer-lots#<id>#<line>` | `lots` | the lots that left with a line of it |
 //! | stock | `<t>#count#<id>` | `count`, `request#<hash>` | count sheet; that a request recorded lines of it |
 //! | stock | `<t>#purchase-order#<id>` | `purchase-order` | order from a supplier |
 //! | stock | `<t>#on-order#<location>#<sku>` | `<time>#<order>` | what is open of a line of a purchase order, by when it is expected |

@@ -125,9 +125,9 @@ impl TenantScope {
         self.key("transfer", &[id], "transfer")
     }
 
-    /// The lots that left with a line of a transfer.
+    /// The lots that left with a line of a transfer: each in a partition of its own, since a long step writes many.
     pub fn transfer_lots(&self, id: &str, line: u32) -> Key {
-        self.key("transfer", &[id], &format!("lots#{line:04}"))
+        self.key("transfer-lots", &[id, &line.to_string()], "lots")
     }
 
     /// Index partition of the transfers to (`in`, `location_pk`) or from (`out`, `sku_pk`) a location, of which

@@ -1,8 +1,10 @@
 //! Lots: first expired first out, kept aside when recalled or past their day, and known to whom they went.
 
 mod arrivals;
+mod assigned;
 mod random_days;
 mod recalls;
+mod transfers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
