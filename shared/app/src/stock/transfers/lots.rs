@@ -48,9 +48,8 @@ pub(super) async fn lots_of_lines(
     ports: &Ports,
     scope: &TenantScope,
     transfer: &StoredTransfer,
-    lines: impl IntoIterator<Item = u32>,
+    lines: Vec<u32>,
 ) -> Result<BTreeMap<u32, Vec<ShippedLot>>> {
-    let lines: Vec<u32> = lines.into_iter().collect();
     let mut found = BTreeMap::new();
     if !transfer.has_lots || lines.is_empty() {
         return Ok(found);
@@ -123,11 +122,9 @@ impl Settling<'_> {
     /// # Errors
     /// As the database; [`Error::Retryable`] where split stock is too busy to be merged.
     pub(super) async fn settle(&self, lines: &[Settled]) -> Result<Settles> {
-        let mut seen = Seen {
-            lots: lots_of_lines(self.ports, self.scope, self.transfer, lines.iter().map(|line| line.line))
-                .await?,
-            ..Seen::default()
-        };
+        let positions = lines.iter().map(|line| line.line).collect();
+        let lots = lots_of_lines(self.ports, self.scope, self.transfer, positions).await?;
+        let mut seen = Seen { lots, ..Seen::default() };
         let lines = fitting(lines, &seen.lots);
         self.read(lines, &mut seen).await?;
         let mut is_split = false;

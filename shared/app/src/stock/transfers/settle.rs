@@ -218,7 +218,7 @@ async fn named_lots(
         named.push((position, line, lot));
     }
     let of_lines: BTreeSet<u32> = named.iter().map(|(_, _, lot)| lot.line).collect();
-    let shipped = lots_of_lines(ports, scope, stored, of_lines).await?;
+    let shipped = lots_of_lines(ports, scope, stored, of_lines.into_iter().collect()).await?;
     let mut sums: BTreeMap<(u32, &str), i64> = BTreeMap::new();
     for (position, line, lot) in &named {
         let lots = shipped.get(&lot.line).map(Vec::as_slice).unwrap_or_default();
