@@ -250,6 +250,7 @@ class BadQueries(HostileClient):
             ("a card number", {"note": "4111 1111 1111 1111"}, 422, "card_number_refused"),
             ("an id with a separator", {"transfer_id": "a#b"}, 422, "id_malformed"),
             ("an unknown member", {"in_transit": 1}, 422, malformed),
+            ("of a lot", {"lines": [{**line, "lot": "L-1"}]}, 422, malformed),
         ]
         for name, changed, status, code in shipments:
             body = {**ways, "lines": [line], **changed}

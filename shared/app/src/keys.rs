@@ -25,6 +25,7 @@
 //! | stock | `<t>#reservation#<id>` | `chunk#<n>` | some lines of a long reservation, held in one transaction |
 //! | stock | `<t>#update#<scope>#<key>` | `update` | record of a stock update |
 //! | stock | `<t>#transfer#<id>` | `transfer` | transfer between locations |
+//! | stock | `<t>#transfer-lots#<id>#<line>` | `lots` | the lots that left with a line of it |
 //! | stock | `<t>#count#<id>` | `count`, `request#<hash>` | count sheet; that a request recorded lines of it |
 //! | stock | `<t>#purchase-order#<id>` | `purchase-order` | order from a supplier |
 //! | stock | `<t>#on-order#<location>#<sku>` | `<time>#<order>` | what is open of a line of a purchase order, by when it is expected |
@@ -37,7 +38,7 @@
 //! | ledger | `<t>#stock#<location>#<sku>`, `<t>#stock-part#<location>#<sku>#<k>` | `<seq>` (12 digits), `<seq>#gap`, `head`, `compared` | movement; closed gap after `seq`; verified part; compared part |
 //! | stock | `<t>#lot#<id>` | `lot`, `at#<location>`, `request#<hash>` | lot; that a location has, or had, of it; that a request recalled or released it |
 //! | ledger | `<t>#lot#<id>` | `<location>#<seq>` | movement that changed a lot |
-//! | stock | `<t>#lots-of#<reference>` | `<location>#<sku>#<seq>#<n>` | lots that a movement of an order, reservation or transfer took |
+//! | stock | `<t>#lots-of#<kind>#<reference>` | `<location>#<sku>#<seq>#<n>` | lots that a movement of an `order` or `reservation` took |
 //! | ledger | `<t>#stock-changes` | `<page>` (12 digits) | stock items that changed, noted together |
 //! | catalog | `<t>#product#<sku>` | `product`, `prices` | product; its price book entries |
 //! | catalog | `<t>#barcode#<gtin>` | `barcode` | SKU of a GTIN |

@@ -85,6 +85,9 @@ pub enum StockUpdateKind {
     Delta,
     /// To a counted quantity (a physical count); may find less than is promised.
     Set,
+    /// Not at all: so much of what is of no known lot is found to be of `lot`. Where that is recalled, quarantined
+    /// there or past its day it is kept aside from then on, and then on hand is less by it.
+    Assign,
 }
 
 /// `POST /v1/inventory/update`.
@@ -97,9 +100,9 @@ pub struct StockUpdateRequest {
     /// What.
     #[schema(example = "85123A", max_length = 64)]
     pub sku: String,
-    /// By or to.
+    /// By, to, or of which lot.
     pub kind: StockUpdateKind,
-    /// Signed for `delta` (not zero), zero or more for `set`.
+    /// Signed for `delta` (not zero), zero or more for `set`, above zero for `assign`.
     #[schema(value_type = QuantitySchema)]
     pub quantity: QuantityInput,
     /// Why, for the ledger.

@@ -56,6 +56,11 @@ pub struct ReceivedLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<QuantitySchema>)]
     pub damaged: Option<QuantityInput>,
+    /// Of which lot they are, of those that left with this line: at most what of it is on its way. Without it they are
+    /// taken to be of the lots on their way in the order in which they expire, of a recalled one first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "L-2031", max_length = 64)]
+    pub lot: Option<String>,
 }
 
 /// `POST /v1/stock-movements/transfer/{id}/receive`.
@@ -66,6 +71,22 @@ pub struct ReceiveTransferRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_items = 1, max_items = 1000)]
     pub lines: Option<Vec<ReceivedLine>>,
+}
+
+/// What is refused of one SKU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RejectedLine {
+    /// What.
+    #[schema(example = "85123A", max_length = 64)]
+    pub sku: String,
+    /// How many, 0 or more.
+    #[schema(value_type = QuantitySchema)]
+    pub quantity: QuantityInput,
+    /// Of which lot they are, as of what is received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "L-2031", max_length = 64)]
+    pub lot: Option<String>,
 }
 
 /// Where refused goods go.
@@ -85,7 +106,7 @@ pub struct RejectTransferRequest {
     /// What is refused; all that is on its way where absent. Lines of the same SKU are added up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_items = 1, max_items = 1000)]
-    pub lines: Option<Vec<TransferLineRequest>>,
+    pub lines: Option<Vec<RejectedLine>>,
     /// Where it goes.
     pub to: RejectedTo,
     /// Why.

@@ -38,3 +38,4 @@ pub mod supplier;
 pub mod tenant_settings;
 pub mod till;
 pub mod transfer;
+pub mod transfer_lots;

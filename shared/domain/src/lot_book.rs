@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 /// Most lots of one stock item that have anything left.
 pub const LOTS_MAX: usize = 50;
+/// Most lots of one stock item where the last of them came to be kept aside: nothing that is recalled is put for sale
+/// for want of room. All of them still fit a transaction beside the item.
+pub const LOTS_WITH_ASIDE_MAX: usize = 90;
 
 /// A lot of one stock item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,6 +188,37 @@ impl LotBook {
             }
         };
         self.lots.get_mut(at).ok_or(LotError::TooMany)
+    }
+
+    /// Adds what is to be kept aside of a lot, also where there are [`LOTS_MAX`] already.
+    ///
+    /// # Errors
+    /// [`LotError::TooMany`] where there are [`LOTS_WITH_ASIDE_MAX`].
+    pub fn add_aside(&mut self, new: Lot, quantity: i64) -> Result<(), LotError> {
+        if let Some(lot) = self.lots.iter_mut().find(|lot| lot.id == new.id) {
+            lot.quarantined += quantity;
+            return Ok(());
+        }
+        if self.lots.len() >= LOTS_WITH_ASIDE_MAX {
+            return Err(LotError::TooMany);
+        }
+        let rank = new.rank();
+        let at = self.lots.partition_point(|lot| lot.rank() < rank);
+        self.lots.insert(at, Lot { quantity: 0, quarantined: quantity, is_held: false, ..new });
+        Ok(())
+    }
+
+    /// Says of which lot some is that was of no known lot; `aside`: it is kept aside with it.
+    ///
+    /// # Errors
+    /// [`LotError::Short`] where less is of no known lot; [`LotError::TooMany`].
+    pub fn assign(&mut self, new: Lot, quantity: i64, aside: bool) -> Result<(), LotError> {
+        if self.unknown < quantity {
+            return Err(LotError::Short);
+        }
+        self.add(new, quantity, aside)?;
+        self.unknown -= quantity;
+        Ok(())
     }
 
     /// Adds what is of no known lot.
@@ -424,6 +458,32 @@ mod tests {
         book.take("l0", 1, false).unwrap();
         book.add(lot("more", None, 0), 1, false).unwrap();
         assert!(book.lot("l0").is_none() && book.lot("more").is_some());
+    }
+
+    #[test]
+    fn what_is_kept_aside_has_room_where_nothing_else_has() {
+        let mut book = LotBook::default();
+        for n in 0..LOTS_MAX {
+            book.add(lot(&format!("l{n}"), None, 0), 1, false).unwrap();
+        }
+        for n in LOTS_MAX..LOTS_WITH_ASIDE_MAX {
+            let id = format!("l{n}");
+            assert_eq!(book.add(lot(&id, None, 0), 1, true), Err(LotError::TooMany));
+            book.add_aside(lot(&id, None, 0), 1).unwrap();
+            book.add_aside(lot(&id, None, 0), 1).unwrap();
+        }
+        assert_eq!(book.add_aside(lot("more", None, 0), 1), Err(LotError::TooMany));
+        assert_eq!((book.on_hand(), book.quarantined()), (50, 80));
+    }
+
+    #[test]
+    fn what_was_of_no_known_lot_is_said_to_be_of_one() {
+        let mut book = book(&[("a", Some(50), 1, 4)], 5);
+        assert_eq!(book.assign(lot("b", Some(90), 2), 6, false), Err(LotError::Short));
+        book.assign(lot("b", Some(90), 2), 2, false).unwrap();
+        assert_eq!((quantities(&book), book.unknown(), book.on_hand()), (vec![("a", 4), ("b", 2)], 3, 9));
+        book.assign(lot("c", None, 3), 3, true).unwrap();
+        assert_eq!((book.unknown(), book.on_hand(), book.quarantined()), (0, 6, 3));
     }
 
     #[test]

@@ -125,6 +125,11 @@ impl TenantScope {
         self.key("transfer", &[id], "transfer")
     }
 
+    /// The lots that left with a line of a transfer: each in a partition of its own, since a long step writes many.
+    pub fn transfer_lots(&self, id: &str, line: u32) -> Key {
+        self.key("transfer-lots", &[id, &line.to_string()], "lots")
+    }
+
     /// Index partition of the transfers to (`in`, `location_pk`) or from (`out`, `sku_pk`) a location, of which
     /// something is on its way (`open`) or nothing (`closed`).
     pub fn transfers(&self, location_id: &str, way: &str, state: &str) -> Partition {
@@ -198,21 +203,21 @@ impl TenantScope {
         self.key("lot", &[lot_id], &format!("{}#{}", KeyPart(location_id), padded(seq)))
     }
 
-    /// One of the lots that a movement of an order, reservation or transfer took.
+    /// One of the lots that a movement of an `order` or `reservation` took: ids of both may be the same.
     pub fn lot_of_reference(
         &self,
-        reference: &str,
+        (of, reference): (&str, &str),
         (location_id, sku): (&str, &str),
         seq: u64,
         number: usize,
     ) -> Key {
         let sk = format!("{}#{}#{}#{number:04}", KeyPart(location_id), KeyPart(sku), padded(seq));
-        self.key("lots-of", &[reference], &sk)
+        self.key("lots-of", &[of, reference], &sk)
     }
 
-    /// The lots that the movements of an order, reservation or transfer took.
-    pub fn lots_of_reference(&self, reference: &str) -> Partition {
-        Partition(self.pk("lots-of", &[reference]))
+    /// The lots that the movements of an `order` or `reservation` took.
+    pub fn lots_of_reference(&self, of: &str, reference: &str) -> Partition {
+        Partition(self.pk("lots-of", &[of, reference]))
     }
 
     /// Backorder.

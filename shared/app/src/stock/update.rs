@@ -1,4 +1,5 @@
-//! Adjustments and counts: one transaction of the stock item and the record of its idempotency key.
+//! Adjustments and counts, and of which lot goods are that were of no known one: one transaction of the stock item and
+//! the record of its idempotency key.
 
 use jiff::Timestamp;
 use tillstream_contracts::inventory::{StockUpdateKind, StockUpdateRequest, StockUpdated};
@@ -6,7 +7,7 @@ use tillstream_domain::lot_book::LotBook;
 use tillstream_domain::quantity::{Quantity, Unit};
 
 use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Item, Table, Write};
-use crate::error::{Refusal, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::fields::text;
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
@@ -50,6 +51,10 @@ fn check(caller: &Caller, request: &StockUpdateRequest) -> Result<()> {
         let message = "expected_version is a stock item's version, or 0 where there is none";
         return Err(Refusal::field("expected_version", "expected_version_invalid", message).into());
     }
+    if request.kind == StockUpdateKind::Assign && request.lot.is_none() {
+        let message = "say of which lot it is that was of no known one";
+        return Err(Refusal::field("lot", "lot_required", message).into());
+    }
     caller.require_store(&request.location_id)
 }
 
@@ -63,6 +68,7 @@ fn quantity_of(request: &StockUpdateRequest, unit: Unit) -> Result<Quantity> {
         StockUpdateKind::Set if quantity < Quantity::ZERO => {
             Err(invalid("a count is 0 or more".into()).into())
         }
+        StockUpdateKind::Assign => quantity.positive().map_err(|e| invalid(e.to_string()).into()),
         _ => Ok(quantity),
     }
 }
@@ -77,16 +83,16 @@ fn answer_again(record: &Item, fingerprint: &str, number: i64) -> Result<Answer>
 
 /// Applies an update.
 ///
-/// Both kinds are conditional on the `seq` that was read, so that the answer, and with it the record in
+/// All kinds are conditional on the `seq` that was read, so that the answer, and with it the record in
 /// the same transaction, says exactly what the update left. `precondition` is asked about the version
 /// that stands, `None` where there is no stock item; a repetition of what took effect is not asked.
 ///
 /// # Errors
 /// What `precondition` refuses; 403 `store_out_of_reach`; 404 `location_not_found`; 409
 /// `version_conflict` with `current_version`, or `insufficient_stock` where a delta takes more than is
-/// available, or than there is of the lot that is named, `lot_expires_otherwise`, `too_many_lots`; 422 for what is not
-/// valid, `sku_unknown`, `sku_not_stocked`, `sku_without_lots`, `lot_of_another_sku`, `lot_unknown`,
-/// `expires_on_without_lot`, `expires_on_invalid`, `idempotency_key_reused`.
+/// available, or than there is of the lot that is named, or assigns more than is of no known lot,
+/// `lot_expires_otherwise`, `too_many_lots`; 422 for what is not valid, `sku_unknown`, `sku_not_stocked`,
+/// `sku_without_lots`, `lot_of_another_sku`, `lot_unknown`, `lot_required`, `expires_on_without_lot`, `expires_on_invalid`, `idempotency_key_reused`.
 pub async fn update(
     ports: &Ports,
     caller: &Caller,
@@ -110,7 +116,11 @@ pub async fn update(
     let unit = products.get(sku).map(|product| product.unit).unwrap_or_default();
     let quantity = quantity_of(request, unit)?;
     let movement = Movement {
-        kind: if request.kind == StockUpdateKind::Set { "count" } else { "adjustment" },
+        kind: match request.kind {
+            StockUpdateKind::Set => "count",
+            StockUpdateKind::Delta => "adjustment",
+            StockUpdateKind::Assign => "lot_assign",
+        },
         reference: derived_id(caller, "update", idempotency_key),
         actor: caller.subject.clone(),
         at: now,
@@ -119,7 +129,7 @@ pub async fn update(
     let update = Update { request, quantity, unit, movement: &movement, now };
     let said = Said { path: "", lot: request.lot.as_deref(), expires_on: request.expires_on };
     // Goods of a lot that nobody knew come in, or were found.
-    let makes = request.kind == StockUpdateKind::Set || quantity > Quantity::ZERO;
+    let makes = request.kind != StockUpdateKind::Delta || quantity > Quantity::ZERO;
     let mut nothing_expired = false;
     let mut attempts = Attempts::new(ports.environment.as_ref());
     loop {
@@ -181,9 +191,15 @@ pub async fn update(
             return Err(insufficient_stock(ports, caller, &[shortage]).await?.into());
         }
         let (updated, mut writes) = match &of_lot {
+            None if request.kind == StockUpdateKind::Assign => {
+                return Err(Error::bug("an assignment names a lot"));
+            }
             None => update.writes(caller, seen, exception.as_ref())?,
             Some(OfLot { named, book: Some(book) }) => {
                 update.writes_of_lot(caller, (&stock, exception.as_ref()), named, book)?
+            }
+            Some(OfLot { book: None, .. }) if request.kind == StockUpdateKind::Assign => {
+                return Err(update.above_unknown(&stock.book));
             }
             Some(OfLot { named, book: None }) => {
                 return Err(named.short(Quantity::of_counter(-quantity.thousandths()), &stock.book));
@@ -213,7 +229,8 @@ pub async fn update(
     }
 }
 
-/// The lot that an update is of, and the lots as it leaves them; `None`: there is less of it than is taken.
+/// The lot that an update is of, and the lots as it leaves them; `None`: there is less of it than is taken, or less of
+/// no known lot than is assigned.
 struct OfLot {
     named: Named,
     book: Option<LotBook>,
@@ -275,7 +292,8 @@ impl<'a> Update<'a> {
                 let counted = counted_changes(self.now.as_millisecond(), &self.movement.reference);
                 stock_set(scope, location_id, sku, seen.as_ref(), target, self.movement, counted.to_vec())
             }
-            StockUpdateKind::Delta => {
+            // An assignment names a lot: it is not written here.
+            StockUpdateKind::Delta | StockUpdateKind::Assign => {
                 let delta = Delta { on_hand: self.quantity.thousandths(), ..Delta::default() };
                 let as_seen = seen.map_or(Condition::NotExists, |s| Condition::Eq("seq", s.seq.into()));
                 let changes = vec![unit_change(self.unit)];
@@ -321,12 +339,24 @@ impl<'a> Update<'a> {
 
     /// The lots as an update of one of them leaves them.
     fn of_lot(&self, named: Named, stock: &LotStock) -> Result<OfLot> {
-        let by = match self.request.kind {
-            StockUpdateKind::Set => self.quantity.thousandths() - named.quantity_in(&stock.book),
-            StockUpdateKind::Delta => self.quantity.thousandths(),
+        let quantity = self.quantity.thousandths();
+        let book = match self.request.kind {
+            StockUpdateKind::Set => named.changed(&stock.book, quantity - named.quantity_in(&stock.book))?,
+            StockUpdateKind::Delta => named.changed(&stock.book, quantity)?,
+            StockUpdateKind::Assign => named.assigned(&stock.book, quantity)?,
         };
-        let book = named.changed(&stock.book, by)?;
         Ok(OfLot { named, book })
+    }
+
+    /// 409: less is of no known lot than is assigned.
+    fn above_unknown(&self, book: &LotBook) -> Error {
+        let unknown = Quantity::of_counter(book.unknown().max(0));
+        let detail = format!("{unknown} of {} is of no known lot, not {}", self.request.sku, self.quantity);
+        let refusal = Refusal::conflict("insufficient_stock", detail.clone());
+        refusal
+            .with_error("quantity", "insufficient_stock", detail)
+            .with_extra("unknown", serde_json::json!(unknown.display(self.unit)))
+            .into()
     }
 
     /// The same where it is of one lot, whose `book` it leaves so.
@@ -340,7 +370,8 @@ impl<'a> Update<'a> {
         let scope = &caller.scope;
         let name = StockName { location_id: self.request.location_id.clone(), sku: self.request.sku.clone() };
         let taking = match self.request.kind {
-            StockUpdateKind::Set => Taking::Whatever,
+            // What is recalled was not fit for sale, whatever was promised of it.
+            StockUpdateKind::Set | StockUpdateKind::Assign => Taking::Whatever,
             StockUpdateKind::Delta => Taking::Available,
         };
         // The answer says exactly what it left.

@@ -1,11 +1,13 @@
 //! Lots: first expired first out, kept aside when recalled or past their day, and known to whom they went.
 
 mod arrivals;
+mod assigned;
 mod commits;
 mod held;
 mod long_ledger;
 mod random_days;
 mod recalls;
+mod transfers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -15,8 +15,8 @@ use tillstream_app::tenancy::{Role, Stores};
 use tillstream_app::{Error, Ports};
 use tillstream_contracts::inventory::{ReserveLine, ReserveRequest};
 use tillstream_contracts::transfers::{
-    CancelTransferRequest, ReceiveTransferRequest, ReceivedLine, RejectTransferRequest, RejectedTo,
-    TransferDirection, TransferLineRequest, TransferQuery, TransferRequest, TransferStatusView,
+    CancelTransferRequest, ReceiveTransferRequest, ReceivedLine, RejectTransferRequest, RejectedLine,
+    RejectedTo, TransferDirection, TransferLineRequest, TransferQuery, TransferRequest, TransferStatusView,
 };
 use tillstream_domain::quantity::QuantityInput;
 
@@ -48,12 +48,19 @@ fn received(lines: &[(&str, i64, i64)]) -> ReceiveTransferRequest {
         sku: (*sku).into(),
         quantity: QuantityInput::Whole(*quantity),
         damaged: Some(QuantityInput::Whole(*damaged)),
+        lot: None,
     };
     ReceiveTransferRequest { lines: Some(lines.iter().map(line).collect()) }
 }
 
 fn rejected(lines: Option<&[(&str, i64)]>, to: RejectedTo) -> RejectTransferRequest {
-    RejectTransferRequest { lines: lines.map(|lines| request(lines).lines), to, reason: "wet".into() }
+    let line = |(sku, quantity): &(&str, i64)| RejectedLine {
+        sku: (*sku).into(),
+        quantity: QuantityInput::Whole(*quantity),
+        lot: None,
+    };
+    let lines = lines.map(|lines| lines.iter().map(line).collect());
+    RejectTransferRequest { lines, to, reason: "wet".into() }
 }
 
 fn cancelled() -> CancelTransferRequest {

@@ -51,7 +51,7 @@ fn list_transfers() {}
     ))]
 fn get_transfer() {}
 
-/// Some of it, or all of it, arrived: fit for sale, or damaged.
+/// Some of it, or all of it, arrived: fit for sale, or damaged. Of goods that are kept by lots a line may say of which.
 #[utoipa::path(post, path = "/v1/stock-movements/transfer/{id}/receive", tag = "transfers",
     params(("id" = String, Path, description = "Transfer", example = "t-1"), IdempotencyHeader, IfMatchHeader),
     request_body = Option<ReceiveTransferRequest>,
@@ -60,9 +60,9 @@ fn get_transfer() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`transfer_not_found`"),
-        (status = 409, description = "`transfer_closed` with `transfer_status`; `above_shipped` with `sku` and `outstanding`; `too_many_steps`"),
+        (status = 409, description = "`transfer_closed` with `transfer_status`; `above_shipped` with `sku` and `outstanding`, and `lot` where it is of one; `too_many_steps`"),
         (status = 412, description = "`version_mismatch`"),
-        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `sku_malformed`, `sku_not_in_transfer`, `quantity_invalid`, `nothing_counted`, `idempotency_key_reused`"),
+        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `sku_malformed`, `sku_not_in_transfer`, `lot_not_in_transfer`, `id_malformed`, `card_number_refused`, `quantity_invalid`, `nothing_counted`, `idempotency_key_reused`"),
     ))]
 fn receive_transfer() {}
 
@@ -75,9 +75,9 @@ fn receive_transfer() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`transfer_not_found`"),
-        (status = 409, description = "`transfer_closed` with `transfer_status`; `above_shipped` with `sku` and `outstanding`; `too_many_steps`"),
+        (status = 409, description = "`transfer_closed` with `transfer_status`; `above_shipped` with `sku` and `outstanding`, and `lot` where it is of one; `too_many_steps`"),
         (status = 412, description = "`version_mismatch`"),
-        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `sku_malformed`, `sku_not_in_transfer`, `quantity_invalid`, `nothing_counted`, `reason_invalid`, `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
+        (status = 422, description = "`field_invalid`, `lines_out_of_range`, `sku_malformed`, `sku_not_in_transfer`, `lot_not_in_transfer`, `id_malformed`, `quantity_invalid`, `nothing_counted`, `reason_invalid`, `text_too_long`, `text_malformed`, `card_number_refused`, `idempotency_key_reused`"),
     ))]
 fn reject_transfer() {}
 

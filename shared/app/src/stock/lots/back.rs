@@ -1,4 +1,4 @@
-//! Goods that come back from a customer, or arrive by a transfer: they are of the lots that were taken.
+//! Goods that come back from a customer: they are of the lots that were taken.
 //!
 //! Of which lots they were is noted a moment after they left. Where all were of one lot, so is what comes back; where
 //! all of it comes back, each lot gets what it gave. Where it was of several and some comes back, nobody knows which:
@@ -9,37 +9,39 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tillstream_domain::cart::{Cart, CartKind, StockMove};
-use tillstream_domain::lot_book::LotBook;
+use tillstream_domain::lot_book::{LOTS_WITH_ASIDE_MAX, LotBook};
 use tillstream_domain::quantity::{Quantity, Unit};
 
 use super::named::{Named, known};
 use super::stock::{LotStock, Taking};
+use super::trace::ORDER;
 use crate::database::{Consistency, Get, Item, Query, Table, Write};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::listing::StockName;
+use crate::stock::split::make_whole;
 use crate::tenancy::TenantScope;
 
-/// Most lots of one SKU of an order that are looked at: what came of more is of no known lot.
-const LOTS_LOOKED_AT_MAX: usize = 10;
+/// Most lots of one SKU of an order that are looked at: as many as a stock item has.
+const LOTS_LOOKED_AT_MAX: usize = LOTS_WITH_ASIDE_MAX;
 
 /// What was taken at a location by SKU and lot, in thousandths; what is of no known lot has none.
 pub(in crate::stock) type TakenLots = BTreeMap<String, BTreeMap<Option<String>, i64>>;
 
-/// What the movements of an order, reservation or transfer took at a location, as far as it is noted.
+/// What the movements of an order took at a location, as far as it is noted.
 ///
 /// # Errors
 /// As the database.
 pub(in crate::stock) async fn taken_by(
     ports: &Ports,
     scope: &TenantScope,
-    reference: &str,
+    order_id: &str,
     location_id: &str,
 ) -> Result<TakenLots> {
     let mut taken = TakenLots::new();
-    let mut query = Query::partition(Table::Stock, scope.lots_of_reference(reference));
+    let mut query = Query::partition(Table::Stock, scope.lots_of_reference(ORDER, order_id));
     loop {
         let page = ports.database.query(query.clone()).await?;
         for item in &page.items {
@@ -84,23 +86,11 @@ pub(crate) struct Origin {
     pub(in crate::stock) taken: BTreeMap<Option<String>, i64>,
 }
 
-/// The writes by which goods come to a location that were `taken` so, as their lots: on the stock item, on the lots,
-/// and on what is there being as it was read. `None` where the stock is split, or its lots have no room.
+/// The writes by which goods of an `origin` come to a location as their lots: on the stock item, on the lots, and on
+/// what is there being as it was read. `None` where nothing of it is of a known lot.
 ///
 /// # Errors
-/// As the database.
-pub(in crate::stock) async fn arrival(
-    ports: &Ports,
-    scope: &TenantScope,
-    coming: Coming<'_>,
-    taken: &BTreeMap<Option<String>, i64>,
-    at: (&Movement, Timestamp),
-) -> Result<Option<Vec<Write>>> {
-    let origin = Origin { said: BTreeMap::new(), taken: taken.clone() };
-    arrival_of(ports, scope, coming, &origin, at).await
-}
-
-/// The same for goods of which some are of lots that were named.
+/// As the database; [`Error::Retryable`] where the stock was split: it is whole now.
 async fn arrival_of(
     ports: &Ports,
     scope: &TenantScope,
@@ -117,20 +107,19 @@ async fn arrival_of(
         consistency: Consistency::Strong,
     };
     let stock = LotStock::of(ports.database.get(get).await?.as_ref())?;
-    if stock.counters.is_some_and(|stock| stock.layout != LAYOUT_WHOLE) {
-        return Ok(None);
-    }
     if lots.is_empty() && stock.counters.is_none_or(|stock| stock.lots_version <= 0) {
         // Nothing of it was ever kept by lots here, and nothing comes that is.
         return Ok(None);
     }
-    let Some((book, mut writes)) =
-        brought(scope, &stock, &stock.book, (coming.quantity.thousandths(), origin), &lots)
-    else {
-        return Ok(None);
-    };
+    if stock.counters.is_some_and(|stock| stock.layout != LAYOUT_WHOLE) {
+        make_whole(ports, scope, coming.location_id, coming.sku).await?;
+        return Err(Error::retryable("the stock was split"));
+    }
+    let Brought { book, damaged, mut writes } =
+        brought(scope, &stock, &stock.book, (coming.quantity.thousandths(), origin), &lots);
+    let more = Delta { damaged: coming.more.damaged + damaged, ..coming.more };
     let how = (movement, Taking::Available);
-    let write = stock.write(scope, &name, (&book, coming.more), how, coming.unit, Vec::new())?;
+    let write = stock.write(scope, &name, (&book, more), how, coming.unit, Vec::new())?;
     writes.insert(0, write);
     Ok(Some(writes))
 }
@@ -159,16 +148,24 @@ pub(super) async fn known_of<'o>(
     Ok(lots)
 }
 
-/// `book` with so much more of the lots of an origin, and what is written beside the stock item; `None` where there
-/// is no room for them.
+/// What goods that come make of the lots that are there.
+pub(super) struct Brought {
+    /// The lots with them.
+    pub(super) book: LotBook,
+    /// How many of them are to be counted as damaged, in thousandths: they are to be kept aside, and there is no room.
+    pub(super) damaged: i64,
+    /// What is written beside the stock item.
+    pub(super) writes: Vec<Write>,
+}
+
+/// `book` with so much more of the lots of an origin. Whatever room there is for them, they are there.
 pub(super) fn brought(
     scope: &TenantScope,
     stock: &LotStock,
     book: &LotBook,
     (quantity, origin): (i64, &Origin),
     lots: &BTreeMap<&str, Named>,
-) -> Option<(LotBook, Vec<Write>)> {
-    let mut book = book.clone();
+) -> Brought {
     let mut shares: BTreeMap<Option<&str>, i64> = BTreeMap::new();
     let mut rest = quantity;
     for (lot_id, said) in &origin.said {
@@ -177,21 +174,21 @@ pub(super) fn brought(
         rest -= said;
     }
     if rest > 0 {
-        for (lot_id, quantity) in shared_out(rest, &origin.taken, lots, &book) {
+        for (lot_id, quantity) in shared_out(rest, &origin.taken, lots, book) {
             *shares.entry(lot_id).or_default() += quantity;
         }
     }
-    let mut writes = Vec::new();
+    let mut brought = Brought { book: book.clone(), damaged: 0, writes: Vec::new() };
     for (lot_id, quantity) in shares.into_iter().filter(|(_, quantity)| *quantity > 0) {
         match lot_id.and_then(|lot_id| lots.get(lot_id)) {
-            None => book.add_unknown(quantity),
+            None => brought.book.add_unknown(quantity),
             Some(lot) => {
-                book = lot.changed(&book, quantity).ok().flatten()?;
-                writes.extend(lot.writes(scope, &stock.book));
+                brought.damaged += lot.arrive(&mut brought.book, quantity);
+                brought.writes.extend(lot.writes(scope, &stock.book));
             }
         }
     }
-    Some((book, writes))
+    brought
 }
 
 /// Of which lots so much is that comes of what was taken.

@@ -24,7 +24,7 @@ use super::named::{Named, known};
 use super::stock::{LotStock, Taking};
 use crate::catalog::items::{catalog_get, product_if_any};
 use crate::database::{Consistency, DatabaseError, Get, Table, Write};
-use crate::error::{Refusal, RefusalKind, Result};
+use crate::error::{Error, Refusal, RefusalKind, Result};
 use crate::ports::Ports;
 use crate::pos::counted_since::KnownCounts;
 use crate::stock::attempts::Attempts;
@@ -179,7 +179,7 @@ fn judged<'g>(one: &'g Leaving<'_>, stock: &LotStock, terms: &Terms<'_>) -> Judg
 /// Looks at the lots of goods, and answers how they leave.
 ///
 /// # Errors
-/// As the database; [`crate::Error::Retryable`] where a lot is being recalled, or split stock cannot be merged.
+/// As the database; [`Error::Retryable`] where a lot is being recalled, or split stock was merged or cannot be.
 pub(crate) async fn look(
     ports: &Ports,
     scope: &TenantScope,
@@ -287,17 +287,16 @@ impl Found<'_> {
             let what = (terms.location_id, one.sku.as_str());
             let lots = known_of(ports, scope, what, &back.origin, terms.now).await?;
             let seen = stock.counters.unwrap_or_default();
-            if judged.named == 0
-                && (seen.layout != LAYOUT_WHOLE || (lots.is_empty() && seen.lots_version == 0))
-            {
+            if judged.named == 0 && lots.is_empty() && seen.lots_version == 0 {
                 return Ok(Leaves::AsAnyGoods);
             }
-            more.damaged = back.damaged;
-            match brought(scope, stock, &book, (back.quantity, &back.origin), &lots) {
-                Some((after, writes)) => (book, beside) = (after, writes),
-                // There is no room for more lots.
-                None => book.add_unknown(back.quantity),
+            if seen.layout != LAYOUT_WHOLE {
+                make_whole(ports, scope, what.0, what.1).await?;
+                return Err(Error::retryable("the stock was split"));
             }
+            let brought = brought(scope, stock, &book, (back.quantity, &back.origin), &lots);
+            more.damaged = back.damaged + brought.damaged;
+            (book, beside) = (brought.book, brought.writes);
         }
         let how = (one.movement, Taking::Chosen);
         let left = terms.left.filter(|_| one.taken() > 0);

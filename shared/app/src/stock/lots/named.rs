@@ -1,12 +1,15 @@
 //! A lot that a request names for goods at a location.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
+use tillstream_domain::location::Location;
 use tillstream_domain::lot_book::{Lot, LotBook, LotError};
 use tillstream_domain::product::Product;
 use tillstream_domain::quantity::Quantity;
 
-use super::header::{Header, find, place_write};
+use super::header::{Header, find, get, place_write};
 use super::recall::settle;
 use crate::catalog::items::{catalog_get, location_if_any};
 use crate::database::{Consistency, Get, Write};
@@ -39,6 +42,16 @@ pub(in crate::stock) struct Said<'a> {
     pub(in crate::stock) expires_on: Option<Date>,
 }
 
+async fn location_of(ports: &Ports, scope: &TenantScope, location_id: &str) -> Result<Location> {
+    let get = catalog_get(scope.location(location_id));
+    let mut item = ports.database.get(get.clone()).await?;
+    if item.is_none() {
+        // What was made a moment ago may not be there yet in an eventual read: only a strong read says no.
+        item = ports.database.get(Get { consistency: Consistency::Strong, ..get }).await?;
+    }
+    Ok(location_if_any(item.as_ref())?.ok_or_else(|| location_not_found(location_id))?)
+}
+
 /// The first instant after a location's business day, which a request names in `field`.
 async fn end_of_day(
     ports: &Ports,
@@ -46,17 +59,15 @@ async fn end_of_day(
     location_id: &str,
     (field, day): (&str, Date),
 ) -> Result<i64> {
+    end_of_day_at(&location_of(ports, scope, location_id).await?, (field, day))
+}
+
+/// The same at a location that was read.
+fn end_of_day_at(location: &Location, (field, day): (&str, Date)) -> Result<i64> {
     let out_of_range = || Refusal::field(field, "expires_on_invalid", "a day of the years 2000 to 9000");
     if !(2000..=9000).contains(&day.year()) {
         return Err(out_of_range().into());
     }
-    let get = catalog_get(scope.location(location_id));
-    let mut item = ports.database.get(get.clone()).await?;
-    if item.is_none() {
-        // What was made a moment ago may not be there yet in an eventual read: only a strong read says no.
-        item = ports.database.get(Get { consistency: Consistency::Strong, ..get }).await?;
-    }
-    let location = location_if_any(item.as_ref())?.ok_or_else(|| location_not_found(location_id))?;
     let calendar = location.calendar().map_err(Error::bug)?;
     let next = day.tomorrow().map_err(|_| out_of_range())?;
     Ok(calendar.day_begin(next).map_err(Error::bug)?.as_millisecond())
@@ -167,6 +178,45 @@ pub(in crate::stock) async fn known(
     Ok(Some(Named { header, is_new: false, location_id: location_id.to_owned(), sell_until, now }))
 }
 
+/// The same for many lots, each with its SKU, in a few reads; those that are lots of their SKU, by id.
+///
+/// # Errors
+/// As the database.
+pub(in crate::stock) async fn known_all(
+    ports: &Ports,
+    scope: &TenantScope,
+    location_id: &str,
+    wanted: &BTreeMap<&str, &str>,
+    now: Timestamp,
+) -> Result<BTreeMap<String, Named>> {
+    if wanted.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let items = ports.database.get_many(wanted.keys().map(|lot_id| get(scope, lot_id)).collect()).await?;
+    let mut lots = BTreeMap::new();
+    let mut location: Option<Location> = None;
+    for ((lot_id, sku), item) in wanted.iter().zip(items) {
+        let mut header = item.as_ref().map(Header::of).transpose()?;
+        if header.as_ref().is_some_and(|header| header.is_settling) {
+            header = settled(ports, scope, lot_id, now).await?;
+        }
+        let Some(header) = header.filter(|header| header.sku == *sku) else { continue };
+        let sell_until = match header.expires_on {
+            Some(day) => {
+                let location = match &mut location {
+                    Some(read) => read,
+                    None => location.insert(location_of(ports, scope, location_id).await?),
+                };
+                Some(end_of_day_at(location, ("expires_on", day))?)
+            }
+            None => None,
+        };
+        let named = Named { header, is_new: false, location_id: location_id.to_owned(), sell_until, now };
+        lots.insert((*lot_id).to_owned(), named);
+    }
+    Ok(lots)
+}
+
 /// What a lot is, everywhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::stock) struct LotIs {
@@ -187,6 +237,18 @@ pub(in crate::stock) async fn lot_is(
 ) -> Result<Option<LotIs>> {
     let header = find(ports, scope, lot_id).await?;
     Ok(header.map(|header| LotIs { sku: header.sku, is_recalled: header.is_recalled }))
+}
+
+/// The book, if it could be changed so.
+fn told(done: std::result::Result<LotBook, LotError>) -> Result<Option<LotBook>> {
+    match done {
+        Ok(book) => Ok(Some(book)),
+        Err(LotError::Short) => Ok(None),
+        Err(error @ LotError::TooMany) => {
+            let detail = format!("{error} with anything left; sell or write off some of them first");
+            Err(Refusal::conflict("too_many_lots", detail).into())
+        }
+    }
 }
 
 impl Named {
@@ -236,25 +298,53 @@ impl Named {
             0.. => book.add(self.lot(), by, is_aside),
             _ => book.take(self.lot_id(), -by, is_aside),
         };
-        match done {
-            Ok(()) => Ok(Some(book)),
-            Err(LotError::Short) => Ok(None),
-            Err(error @ LotError::TooMany) => {
-                let detail = format!("{error} with anything left; sell or write off some of them first");
-                Err(Refusal::conflict("too_many_lots", detail).into())
+        told(done.map(|()| book))
+    }
+
+    /// Adds so much of it to a book whatever room there is, since it is there: what has none is of no known lot; what
+    /// is to be kept aside is never that, and has more room. Answers how much has not even that: it is to be counted
+    /// as damaged, so that nobody sells it.
+    pub(in crate::stock) fn arrive(&self, book: &mut LotBook, quantity: i64) -> i64 {
+        match self.changed(book, quantity) {
+            Ok(Some(after)) => {
+                *book = after;
+                0
             }
+            _ if !self.is_aside_in(book) => {
+                book.add_unknown(quantity);
+                0
+            }
+            _ => book.add_aside(self.lot(), quantity).map_or(quantity, |()| 0),
         }
+    }
+
+    /// The book where so much of it is known that was of no known lot.
+    ///
+    /// # Errors
+    /// 409 `too_many_lots`; [`LotError::Short`] as `Ok(None)`.
+    pub(in crate::stock) fn assigned(&self, book: &LotBook, quantity: i64) -> Result<Option<LotBook>> {
+        let is_aside = self.is_aside_in(book);
+        let mut book = book.clone();
+        let done = book.assign(self.lot(), quantity, is_aside);
+        told(done.map(|()| book))
+    }
+
+    /// The lot's own item: that it is made, or as it was read.
+    pub(in crate::stock) fn own_write(&self, scope: &TenantScope) -> Write {
+        if self.is_new { self.header.create(scope) } else { self.header.check(scope) }
+    }
+
+    /// That it is, or was, at the location whose book is this; nothing where the book knows it. It may be written at
+    /// any time before the lot comes.
+    pub(in crate::stock) fn place_write(&self, scope: &TenantScope, book: &LotBook) -> Option<Write> {
+        let now = self.now.as_millisecond();
+        let is_new_here = book.lot(self.lot_id()).is_none();
+        is_new_here.then(|| place_write(scope, self.lot_id(), &self.location_id, now))
     }
 
     /// What is written beside the stock item: the lot, that it is as it was read, and where it is.
     pub(in crate::stock) fn writes(&self, scope: &TenantScope, book: &LotBook) -> Vec<Write> {
-        let own = if self.is_new { self.header.create(scope) } else { self.header.check(scope) };
-        let mut writes = vec![own];
-        if book.lot(self.lot_id()).is_none() {
-            let now = self.now.as_millisecond();
-            writes.push(place_write(scope, self.lot_id(), &self.location_id, now));
-        }
-        writes
+        std::iter::once(self.own_write(scope)).chain(self.place_write(scope, book)).collect()
     }
 
     /// 409: there is less of it than is to be taken.

@@ -1,7 +1,8 @@
 //! A stock item with its lots: how it is read, and the one way in which counters and lots are written together.
 
-use tillstream_domain::lot_book::LotBook;
+use tillstream_domain::lot_book::{LotBook, LotChange};
 use tillstream_domain::quantity::Unit;
+use tillstream_domain::transfer_lots::ShippedLot;
 
 use crate::database::{Change, Condition, Item, Table, Write};
 use crate::error::{Error, Result};
@@ -100,6 +101,28 @@ impl LotStock {
                 same(CAME_IN, counters.came_in),
                 same(LOTS_VERSION, counters.lots_version),
             ],
+        }
+    }
+
+    /// The lots that so much is of that leaves without a name, in the order in which they go; nothing where none of it
+    /// is of a known lot.
+    pub(in crate::stock) fn leaving(&self, quantity: i64) -> Vec<ShippedLot> {
+        let after =
+            self.book.as_of(self.book.on_hand() - quantity, self.counters.unwrap_or_default().came_in);
+        let left = |change: LotChange| ShippedLot {
+            lot_id: change.lot_id,
+            shipped: -(change.on_hand + change.quarantined),
+            settled: 0,
+        };
+        let lots: Vec<ShippedLot> = after.changes_since(&self.book).into_iter().map(left).collect();
+        if lots.iter().any(|lot| lot.lot_id.is_some()) { lots } else { Vec::new() }
+    }
+
+    /// That what leaves without a name is of the lots that it was read to be of.
+    pub(in crate::stock) fn lots_as_read(&self) -> Vec<Condition> {
+        match &self.counters {
+            Some(counters) if counters.lots_version > 0 => self.as_read(),
+            _ => vec![same(LOTS_VERSION, 0)],
         }
     }
 

@@ -3,7 +3,8 @@
 //! A change of a stock item brings the item before and after it. Each tells its lots; what differs is what the
 //! movement took and brought, whoever made it. So a row can be made again, or late, or beside any other, and always
 //! says the same. Beside the row stands one for each lot, by which a recall finds who got it. And the lots that an
-//! order or transfer took are noted with the stock, where whoever brings goods back finds which they are of.
+//! order or reservation took are noted with the stock, where whoever brings goods back finds which they are of. A
+//! transfer notes itself which lots leave.
 
 use std::collections::BTreeMap;
 
@@ -26,8 +27,18 @@ const AFTER: &str = "lots_after";
 /// may be such.
 pub(super) const OF_CUSTOMERS: [&str; 5] = ["sale", "commit", "exchange", "return", GAP_CLOSED];
 
-/// Kinds of movements of which goods may come back, or arrive elsewhere.
-const TAKING: [&str; 4] = ["sale", "commit", "exchange", "transfer_ship"];
+/// What took goods that may come back, by the kind of its movement. What has an id of its own has its own kind here:
+/// a reservation may be called what an order is called.
+fn taker(kind: &str) -> Option<&'static str> {
+    match kind {
+        "sale" | "exchange" => Some(ORDER),
+        "commit" => Some("reservation"),
+        _ => None,
+    }
+}
+
+/// What takes goods by sales and exchanges.
+pub(super) const ORDER: &str = "order";
 
 /// So much of each lot: for sale, and kept aside.
 pub(super) type Sums = BTreeMap<Option<String>, (i64, i64)>;
@@ -109,8 +120,8 @@ pub(in crate::stock) fn traces(row: &Item) -> Result<Traces> {
             traces.of_lots.push(item.with("seq", seq));
         }
         // Without a `seq`: what has one is a stock item.
-        if TAKING.contains(&kind) {
-            let key = scope.lot_of_reference(reference, (location_id, sku), number, position);
+        if let Some(taker) = taker(kind) {
+            let key = scope.lot_of_reference((taker, reference), (location_id, sku), number, position);
             traces.of_reference.push(filled(Item::new(&key))?);
         }
     }

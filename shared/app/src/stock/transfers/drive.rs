@@ -3,8 +3,11 @@
 use jiff::Timestamp;
 use tillstream_domain::quantity::Quantity;
 use tillstream_domain::transfer::{Settled, TransferAction, TransferLine};
+use tillstream_domain::transfer_lots::ShippedLot;
 
-use crate::database::{Consistency, DatabaseError, Get, TRANSACTION_ACTIONS_MAX, Table, Write};
+use crate::database::{
+    Cancellation, Condition, Consistency, DatabaseError, Get, TRANSACTION_ACTIONS_MAX, Table, Write,
+};
 use crate::error::{Error, Result};
 use crate::keeper::due::{DueWork, postpone, walk_due};
 use crate::ports::Ports;
@@ -12,31 +15,62 @@ use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Delta, Movement, stock_update_at, unit_change};
 use crate::stock::expiry::{FreedHolds, free_enough};
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
-use crate::stock::lots::back::taken_by;
+use crate::stock::lots::LotStock;
 use crate::stock::lots::due::keep_aside_if_due;
 use crate::stock::take::{Share, Taken, take};
 use crate::stock::transfers::find;
 use crate::stock::transfers::item::{Pending, StoredTransfer};
-use crate::stock::transfers::lots::settle_line;
+use crate::stock::transfers::lots::{Settles, Settling, note};
 use crate::tenancy::TenantScope;
 
 /// Actions of a transaction beside the transfer's own item.
 pub(super) const STOCK_ACTIONS_MAX: usize = TRANSACTION_ACTIONS_MAX - 1;
 /// Lines looked at for one chunk: each takes two actions at least.
 const CHUNK_LINES_MAX: usize = STOCK_ACTIONS_MAX / 2;
+/// How often a step of several lines of lots is tried in one transaction while others keep changing their stock: then
+/// it is taken as a long one is, fewer and fewer lines at once.
+pub(super) const LOST_MAX: usize = 4;
 /// For how long the keeper leaves a step alone that it could not take on.
 const POSTPONED_MILLIS: i64 = 300_000;
 
+/// How many lines are taken at once: fewer where others keep changing their stock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace(usize);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace(STOCK_ACTIONS_MAX)
+    }
+}
+
+impl Pace {
+    fn went_on(&mut self) {
+        self.0 = (self.0 * 2).min(STOCK_ACTIONS_MAX);
+    }
+
+    fn lost_to(&mut self, error: &DatabaseError) {
+        if is_of_stock(error) {
+            self.0 = (self.0 / 2).max(1);
+        }
+    }
+}
+
+/// Whether it was the stock that did not let a step through, and not somebody else who went on with the transfer,
+/// whose own item is the first action.
+pub(super) fn is_of_stock(error: &DatabaseError) -> bool {
+    let DatabaseError::Cancelled(reasons) = error else { return false };
+    !matches!(reasons.first(), Some(Cancellation::ConditionFailed(_) | Cancellation::Conflict))
+}
+
 /// One end of a transfer, and its goods on the way to it.
-fn at(
+pub(super) fn end_write(
     scope: &TenantScope,
     location_id: &str,
     line: &TransferLine,
-    place: Place,
     delta: Delta,
     movement: &Movement,
 ) -> Write {
-    let what = (location_id, line.sku.as_str(), place);
+    let what = (location_id, line.sku.as_str(), Place::First);
     stock_update_at(scope, what, delta, movement, Vec::new(), vec![unit_change(line.unit)])
 }
 
@@ -44,21 +78,47 @@ pub(super) fn in_transit(quantity: Quantity) -> Delta {
     Delta { in_transit: quantity.thousandths(), ..Delta::default() }
 }
 
-/// Ships a line from where it was found.
+/// Where there is enough of a line.
+pub(super) struct Found {
+    shares: Vec<Share>,
+    /// The lots that leave with it; none where none is known.
+    lots: Vec<ShippedLot>,
+    /// That what leaves is of these.
+    as_read: Vec<Condition>,
+}
+
+impl Found {
+    /// Whether it is known of which lots what leaves is.
+    pub(super) fn has_lots(&self) -> bool {
+        !self.lots.is_empty()
+    }
+}
+
+/// Ships a line, by its position, from where it was found.
+///
+/// # Errors
+/// A bug if its lots cannot be noted.
 pub(super) fn ship_writes(
     scope: &TenantScope,
     transfer: &StoredTransfer,
-    line: &TransferLine,
-    shares: &[Share],
+    (at, line): (usize, &TransferLine),
+    found: &Found,
     movement: &Movement,
-) -> Vec<Write> {
-    let from =
-        |share: &Share| at(scope, &transfer.from, line, share.place(), Delta::sale(share.quantity), movement);
-    let to = at(scope, &transfer.to, line, Place::First, in_transit(line.shipped), movement);
-    shares.iter().map(from).chain([to]).collect()
+) -> Result<Vec<Write>> {
+    let from = |share: &Share| {
+        let what = (transfer.from.as_str(), line.sku.as_str(), share.place());
+        let (sale, more) = (Delta::sale(share.quantity), found.as_read.clone());
+        stock_update_at(scope, what, sale, movement, more, vec![unit_change(line.unit)])
+    };
+    let to = end_write(scope, &transfer.to, line, in_transit(line.shipped), movement);
+    let mut writes: Vec<Write> = found.shares.iter().map(from).chain([to]).collect();
+    if found.has_lots() {
+        writes.push(note(scope, &transfer.id, u32::try_from(at).map_err(Error::bug)?, &found.lots)?);
+    }
+    Ok(writes)
 }
 
-/// Settles a line: what is no longer on its way is at one end or the other.
+/// Settles a line whose goods are of no known lot: what is no longer on its way is at one end or the other.
 pub(super) fn settle_writes(
     scope: &TenantScope,
     transfer: &StoredTransfer,
@@ -71,18 +131,18 @@ pub(super) fn settle_writes(
         damaged: settled.damaged.thousandths(),
         ..-in_transit(settled.total())
     };
-    let mut writes = vec![at(scope, &transfer.to, line, Place::First, arrived, movement)];
+    let mut writes = vec![end_write(scope, &transfer.to, line, arrived, movement)];
     if settled.returned > Quantity::ZERO {
         let back = Delta::restock(settled.returned);
-        writes.push(at(scope, &transfer.from, line, Place::First, back, movement));
+        writes.push(end_write(scope, &transfer.from, line, back, movement));
     }
     writes
 }
 
 /// What there is of some lines at the source.
 pub(super) enum Looked {
-    /// Enough of all: from where each is taken.
-    All(Vec<Vec<Share>>),
+    /// Enough of all.
+    All(Vec<Found>),
     /// Of these, by position, too little, of which so much is there.
     Short(Vec<(usize, Option<Counters>)>),
     /// It cannot be said now, for this reason.
@@ -102,9 +162,10 @@ pub(super) async fn look(
         consistency: Consistency::Strong,
     };
     let items = ports.database.get_many(lines.iter().map(get).collect()).await?;
-    let (mut shares, mut short) = (Vec::with_capacity(lines.len()), Vec::new());
+    let (mut found, mut short) = (Vec::with_capacity(lines.len()), Vec::new());
     for (position, (line, item)) in lines.iter().zip(items).enumerate() {
-        let seen = item.as_ref().map(Counters::of).transpose()?;
+        let stock = LotStock::of(item.as_ref())?;
+        let seen = stock.counters;
         let name = (location_id, line.sku.as_str());
         if keep_aside_if_due(ports, scope, name, seen.as_ref(), ports.environment.now()).await? {
             return Ok(Looked::Again("lots past their day were kept aside".to_owned()));
@@ -120,12 +181,16 @@ pub(super) async fn look(
             seen => Taken::Short(seen),
         };
         match taken {
-            Taken::Shares(of_line, _) => shares.push(of_line),
+            Taken::Shares(shares, _) => {
+                // What is split is not kept by lots, and so are none of its parts.
+                let lots = stock.leaving(line.shipped.thousandths());
+                found.push(Found { shares, lots, as_read: stock.lots_as_read() });
+            }
             Taken::Short(seen) => short.push((position, seen)),
             Taken::Again(why) => return Ok(Looked::Again(why)),
         }
     }
-    Ok(if short.is_empty() { Looked::All(shares) } else { Looked::Short(short) })
+    Ok(if short.is_empty() { Looked::All(found) } else { Looked::Short(short) })
 }
 
 /// Frees expired holds on what is short, as much as is short.
@@ -159,7 +224,7 @@ pub(super) enum Driven {
     Later(String),
 }
 
-/// Takes one chunk of a pending step.
+/// Takes one chunk of a pending step, at a `pace`.
 ///
 /// # Errors
 /// As the database; a bug where the item contradicts itself.
@@ -168,21 +233,17 @@ pub(super) async fn drive(
     scope: &TenantScope,
     stored: &StoredTransfer,
     now: Timestamp,
+    pace: &mut Pace,
 ) -> Result<Driven> {
     let Some(pending) = &stored.body.pending else { return Ok(Driven::On) };
     let movement = pending.step.movement(&stored.id)?;
     let done = usize::try_from(pending.done).map_err(Error::bug)?;
     let lines = stored.body.lines.as_slice();
     let (mut stock, mut short): (Vec<Write>, _) = (Vec::new(), Vec::new());
-    let mut next = pending.clone();
-    if pending.undoing {
-        let first = done.saturating_sub(CHUNK_LINES_MAX);
-        for line in lines.get(first..done).unwrap_or_default() {
-            stock.extend(settle_writes(scope, stored, line, &back(line), &movement));
-        }
-        next.done = u32::try_from(first).map_err(Error::bug)?;
-    } else if pending.step.action == TransferAction::Ship {
-        let until = lines.len().min(done + CHUNK_LINES_MAX);
+    let mut next = stored.clone();
+    let mut ahead = pending.clone();
+    if !pending.undoing && pending.step.action == TransferAction::Ship {
+        let until = lines.len().min(done + pace.0.min(CHUNK_LINES_MAX));
         let chunk = lines.get(done..until).unwrap_or_default();
         match look(ports, scope, &stored.from, chunk).await? {
             Looked::Again(why) => return Ok(Driven::Later(why)),
@@ -191,39 +252,58 @@ pub(super) async fn drive(
                     return Ok(Driven::On);
                 }
                 short = of_chunk.into_iter().map(|(at, seen)| (done + at, seen)).collect();
-                next.undoing = true;
+                ahead.undoing = true;
             }
-            Looked::All(shares) => {
-                for (line, shares) in chunk.iter().zip(shares) {
-                    let writes = ship_writes(scope, stored, line, &shares, &movement);
+            Looked::All(found) => {
+                for ((at, line), found) in (done..).zip(chunk).zip(found) {
+                    let writes = ship_writes(scope, stored, (at, line), &found, &movement)?;
                     if stock.len() + writes.len() > STOCK_ACTIONS_MAX {
                         break;
                     }
                     stock.extend(writes);
-                    next.done += 1;
+                    ahead.done += 1;
+                    next.has_lots |= found.has_lots();
                 }
             }
         }
     } else {
-        let taken = taken_by(ports, scope, &stored.id, &stored.from).await?;
-        for settled in pending.step.settled.get(done..).unwrap_or_default() {
-            let line = usize::try_from(settled.line).ok().and_then(|at| lines.get(at));
-            let line = line.ok_or_else(|| Error::bug("a settled line is one of the transfer"))?;
-            let what = (line, settled);
-            let writes = settle_line(ports, scope, stored, what, &taken, (&movement, now)).await?;
-            if stock.len() + writes.len() > STOCK_ACTIONS_MAX {
-                break;
+        // The last one is taken back first.
+        let of_chunk: Vec<Settled> = if pending.undoing {
+            let shipped = (0_u32..).zip(lines.iter().take(done));
+            let mut all: Vec<Settled> = shipped.map(|(at, line)| back(at, line)).collect();
+            all.reverse();
+            all
+        } else {
+            pending.step.settled.get(done..).unwrap_or_default().to_vec()
+        };
+        let of_chunk = of_chunk.get(..pace.0.min(of_chunk.len())).unwrap_or_default();
+        let settling = Settling {
+            ports,
+            scope,
+            transfer: stored,
+            movement: &movement,
+            named: &stored.named,
+            undoing: pending.undoing,
+            now,
+        };
+        match settling.settle(of_chunk).await? {
+            Settles::Again(why) => return Ok(Driven::Later(why.to_owned())),
+            Settles::Lines(settled, writes) => {
+                let done = if pending.undoing { done.saturating_sub(settled) } else { done + settled };
+                ahead.done = u32::try_from(done).map_err(Error::bug)?;
+                stock = writes;
             }
-            stock.extend(writes);
-            next.done += 1;
         }
     }
-    let own = own_write(scope, stored, next)?;
+    let own = own_write(scope, stored, next, ahead)?;
     match ports.database.transact(std::iter::once(own).chain(stock).collect()).await {
-        Ok(()) if short.is_empty() => Ok(Driven::On),
-        Ok(()) => Ok(Driven::Short(short)),
+        Ok(()) => {
+            pace.went_on();
+            Ok(if short.is_empty() { Driven::On } else { Driven::Short(short) })
+        }
         // Somebody else took this chunk, or the stock changed: what is read next tells which.
         Err(error @ (DatabaseError::Cancelled(_) | DatabaseError::ConditionFailed(_))) => {
+            pace.lost_to(&error);
             crate::pos::cart_write::lost_race(error).map(Driven::Later)
         }
         Err(error) if error.is_transient() => Ok(Driven::Later(error.to_string())),
@@ -232,29 +312,33 @@ pub(super) async fn drive(
 }
 
 /// What takes a line back that was shipped.
-fn back(line: &TransferLine) -> Settled {
+fn back(at: u32, line: &TransferLine) -> Settled {
     let none = Quantity::ZERO;
-    Settled { line: 0, received: none, damaged: none, returned: line.shipped }
+    Settled { line: at, received: none, damaged: none, returned: line.shipped }
 }
 
-/// The transfer's own item after a chunk that brought its pending step to `next`.
-fn own_write(scope: &TenantScope, stored: &StoredTransfer, next: Pending) -> Result<Write> {
-    if next.undoing && next.done == 0 {
+/// The transfer's own item, which is `next`, after a chunk that brought its pending step so far `ahead`.
+fn own_write(
+    scope: &TenantScope,
+    stored: &StoredTransfer,
+    mut next: StoredTransfer,
+    ahead: Pending,
+) -> Result<Write> {
+    if ahead.undoing && ahead.done == 0 {
         return Ok(stored.remove(scope));
     }
-    let mut after = stored.clone();
-    after.version += 1;
-    let of = if next.step.action == TransferAction::Ship {
+    next.version += 1;
+    let of = if ahead.step.action == TransferAction::Ship {
         stored.body.lines.len()
     } else {
-        next.step.settled.len()
+        ahead.step.settled.len()
     };
-    if !next.undoing && usize::try_from(next.done).is_ok_and(|done| done == of) {
-        after.conclude(next.step);
+    if !ahead.undoing && usize::try_from(ahead.done).is_ok_and(|done| done == of) {
+        next.conclude(ahead.step);
     } else {
-        after.body.pending = Some(next);
+        next.body.pending = Some(ahead);
     }
-    stored.replace(scope, &after)
+    stored.replace(scope, &next)
 }
 
 /// Goes on with steps that nobody went on with, over all tenants, at most so many and none begun after
@@ -278,12 +362,13 @@ pub async fn recover(ports: &Ports, now: Timestamp, most: usize, deadline: Times
 
 async fn finish(ports: &Ports, scope: &TenantScope, id: &str, now: Timestamp) -> Result<()> {
     let mut attempts = Attempts::new(ports.environment.as_ref());
+    let mut pace = Pace::default();
     loop {
         let Some(stored) = find(ports, scope, id).await? else { return Ok(()) };
         if stored.body.pending.is_none() {
             return Ok(());
         }
-        match drive(ports, scope, &stored, now).await? {
+        match drive(ports, scope, &stored, now, &mut pace).await? {
             Driven::On | Driven::Short(_) => attempts.at_once("a transfer goes on")?,
             Driven::Later(why) => attempts.after_a_wait(&why).await?,
         }

@@ -6,6 +6,7 @@ use tillstream_contracts::transfers::{self as wire, TransferStatusView};
 use tillstream_domain::compact;
 use tillstream_domain::quantity::Quantity;
 use tillstream_domain::transfer::{self, Settled, TransferAction, TransferLine, TransferStatus};
+use tillstream_domain::transfer_lots::NamedLot;
 
 use crate::database::{Condition, Item, Table, Write};
 use crate::error::{Error, Result};
@@ -103,6 +104,10 @@ pub struct StoredTransfer {
     pub born: i64,
     /// Count of its changes.
     pub version: i64,
+    /// Whether it is noted of any of its lines which lots left.
+    pub has_lots: bool,
+    /// Lots that the pending step names.
+    pub named: Vec<NamedLot>,
     /// The rest.
     pub body: Body,
 }
@@ -121,6 +126,11 @@ impl StoredTransfer {
             created_at: item.number("created_at")?,
             born: item.number("born")?,
             version: item.number("version")?,
+            has_lots: item.opt_number("has_lots").is_some(),
+            named: match item.opt_bytes("named") {
+                Some(named) => compact::decode(named).map_err(Error::bug)?,
+                None => Vec::new(),
+            },
             body: compact::decode(item.bytes("body")?).map_err(Error::bug)?,
         })
     }
@@ -149,11 +159,15 @@ impl StoredTransfer {
             .with("created_at", self.created_at)
             .with("born", self.born)
             .with("version", self.version)
+            .with_some("has_lots", self.has_lots.then_some(1_i64))
             .with("location_pk", scope.transfers(&self.to, "in", state).value())
             .with("location_sk", sort.as_str())
             .with("sku_pk", scope.transfers(&self.from, "out", state).value())
             .with("sku_sk", sort.as_str())
             .with("body", compact::encode(&self.body).map_err(Error::bug)?);
+        if !self.named.is_empty() {
+            item = item.with("named", compact::encode(&self.named).map_err(Error::bug)?);
+        }
         if let Some(pending) = &self.body.pending {
             item = item
                 .with("due_pk", keys::due("transfer", spread(&self.id)).value())
@@ -193,6 +207,7 @@ impl StoredTransfer {
         step.version = self.version;
         transfer::apply(&mut self.body.lines, &step.settled);
         self.body.pending = None;
+        self.named.clear();
         self.body.steps.push(step);
     }
 
@@ -308,6 +323,8 @@ fn name(status: TransferStatusView) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use tillstream_domain::transfer_lots::Parts;
+
     use super::*;
 
     /// A step that was read of one transfer is not written over another of its id, nor does it take that away, though
@@ -323,6 +340,8 @@ mod tests {
             created_at: 0,
             born: 77,
             version: 2,
+            has_lots: true,
+            named: vec![NamedLot { line: 0, lot_id: "L-1".to_owned(), parts: Parts::default() }],
             body: Body { lines: Vec::new(), steps: Vec::new(), pending: None },
         };
         let next = StoredTransfer { version: 3, ..read.clone() };

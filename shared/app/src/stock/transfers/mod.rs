@@ -4,7 +4,8 @@
 //! A step of few lines is one transaction: the transfer's item and the stock of both locations. A longer one
 //! is written into the item first (`pending`) and then taken in chunks, each a transaction that counts itself
 //! in the item, so that no chunk takes effect twice; whoever meets a pending step goes on with it, and the
-//! keeper with one that nobody meets. In every transaction source + on the way + destination stays what it was.
+//! keeper with one that nobody meets. In every transaction source + on the way + destination stays what it was, and so
+//! does each lot of goods that are kept by lots (`lots.rs`).
 
 mod drive;
 mod item;

@@ -18,7 +18,8 @@ use crate::stock::reservation_item::KeyedRequest;
 use crate::stock::reserve::now_kept;
 use crate::stock::shortage::{Shortage, insufficient_stock};
 use crate::stock::transfers::drive::{
-    Driven, Looked, STOCK_ACTIONS_MAX, drive, free_holds, look, ship_writes,
+    Driven, Found, LOST_MAX, Looked, Pace, STOCK_ACTIONS_MAX, drive, free_holds, is_of_stock, look,
+    ship_writes,
 };
 use crate::stock::transfers::item::{Body, Pending, Step, StoredTransfer};
 use crate::stock::transfers::{Answer, find};
@@ -138,6 +139,7 @@ pub async fn ship(
     let mut attempts = Attempts::new(ports.environment.as_ref());
     let (mut wanted, mut refused): (Option<Wanted>, Option<Refusal>) = (None, None);
     let mut nothing_expired = false;
+    let (mut pace, mut lost) = (Pace::default(), 0);
     loop {
         if let Some(stored) = find(ports, scope, &id).await? {
             if let Some(answer) = stored.answer_again(&keyed) {
@@ -147,7 +149,7 @@ pub async fn ship(
                 let detail = format!("there is a transfer {id} already; choose another id or none");
                 return Err(Refusal::conflict("transfer_exists", detail).into());
             }
-            match drive(ports, scope, &stored, now).await? {
+            match drive(ports, scope, &stored, now, &mut pace).await? {
                 Driven::On => attempts.at_once("the transfer goes on")?,
                 Driven::Later(why) => attempts.after_a_wait(&why).await?,
                 Driven::Short(short) => {
@@ -171,8 +173,8 @@ pub async fn ship(
             None => wanted.insert(add_up(ports, caller, request).await?),
         };
         let lines = wanted.lines.as_slice();
-        let shares = match look(ports, scope, from, lines).await? {
-            Looked::All(shares) => shares,
+        let found = match look(ports, scope, from, lines).await? {
+            Looked::All(found) => found,
             Looked::Again(why) => {
                 attempts.after_a_wait(&why).await?;
                 continue;
@@ -213,18 +215,24 @@ pub async fn ship(
             created_at: now.as_millisecond(),
             born: keyed.number,
             version: 1,
+            has_lots: false,
+            named: Vec::new(),
             body: Body { lines: lines.to_vec(), steps: Vec::new(), pending: None },
         };
         let movement = step.movement(&id)?;
-        let stock: Vec<_> = lines
-            .iter()
-            .zip(&shares)
-            .flat_map(|(line, shares)| ship_writes(scope, &transfer, line, shares, &movement))
-            .collect();
-        let is_long = stock.len() > STOCK_ACTIONS_MAX;
+        let mut stock = Vec::new();
+        for (line, found) in lines.iter().enumerate().zip(&found) {
+            stock.extend(ship_writes(scope, &transfer, line, found, &movement)?);
+        }
+        let has_lots = found.iter().any(Found::has_lots);
+        // What leaves of a lot is on condition that nobody else takes any: where somebody does all the time, fewer
+        // lines are taken at once.
+        let is_hard = lost >= LOST_MAX && has_lots && lines.len() > 1;
+        let is_long = stock.len() > STOCK_ACTIONS_MAX || is_hard;
         if is_long {
             transfer.body.pending = Some(Pending { step, done: 0, undoing: false });
         } else {
+            transfer.has_lots = has_lots;
             transfer.conclude(step);
         }
         let mut writes = vec![transfer.create(scope)?];
@@ -238,9 +246,10 @@ pub async fn ship(
             Ok(()) => {}
             // It is there (our own write or a twin of it), or the stock went or was laid out anew: what we
             // read next tells which.
-            Err(DatabaseError::Cancelled(reasons))
+            Err(ref error @ DatabaseError::Cancelled(ref reasons))
                 if reasons.iter().any(|r| matches!(r, Cancellation::ConditionFailed(_))) =>
             {
+                lost += usize::from(is_of_stock(error));
                 attempts.at_once("the stock changed while it was shipped")?;
             }
             Err(error) if error.is_transient() => attempts.after_a_wait("shipping").await?,

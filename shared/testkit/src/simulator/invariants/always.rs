@@ -245,8 +245,10 @@ fn stock(change: &StreamChange) -> Result<(), Fault> {
             return Err(("a counter is the sum of its movements", seen()));
         }
     }
-    let counted =
-        matches!(new.opt_text("last_kind"), Some("count" | "sync" | "lot_quarantine" | "lot_expire"));
+    let counted = matches!(
+        new.opt_text("last_kind"),
+        Some("count" | "sync" | "lot_quarantine" | "lot_expire" | "lot_assign")
+    );
     if now("available") < 0 && !counted && now("available") < before("available") {
         return Err(("nothing is sold twice", seen()));
     }
