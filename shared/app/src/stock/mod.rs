@@ -46,3 +46,4 @@ pub mod transfers;
 mod unsynced;
 pub mod update;
 mod wanted;
+mod whereabouts;

@@ -22,6 +22,7 @@ mod long_kit_tests;
 mod long_reservation_tests;
 mod lot_concurrency_tests;
 mod lot_tests;
+mod many_locations_tests;
 mod mass_expiry_tests;
 mod part_commit_tests;
 mod purchase_order_tests;
