@@ -7,6 +7,7 @@ pub mod change_feed;
 pub mod conservation;
 pub mod counters;
 pub mod counts;
+mod earliest;
 pub mod exceptions;
 pub mod expiry;
 pub mod holds;
