@@ -25,6 +25,7 @@ mod lot_concurrency_tests;
 mod lot_tests;
 mod many_holds_tests;
 mod many_locations_tests;
+mod many_lots_tests;
 mod mass_expiry_tests;
 mod part_commit_tests;
 mod purchase_order_tests;
