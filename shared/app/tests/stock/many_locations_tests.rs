@@ -21,7 +21,7 @@ fn id(n: i64) -> String {
 }
 
 impl Fixture {
-    async fn pieces(&self, location_id: &str, sku: &str, pieces: i64) {
+    async fn lies(&self, location_id: &str, sku: &str, pieces: i64) {
         let target = StockTarget { on_hand: Some(pieces * 1_000), ..StockTarget::default() };
         self.stocked(location_id, sku, target).await;
     }
@@ -41,7 +41,7 @@ impl Fixture {
                 450 => 5,
                 _ => 0,
             };
-            fixture.pieces(&id(n), A, pieces).await;
+            fixture.lies(&id(n), A, pieces).await;
         }
         fixture
     }
@@ -98,8 +98,8 @@ async fn a_refusal_tells_of_what_is_elsewhere_wherever_that_stands() {
 async fn where_more_have_stock_than_are_looked_at_locations_are_to_be_named() {
     let fixture = Fixture::chain(4).await;
     for n in 0..1_600 {
-        fixture.pieces(&format!("x-{n:04}"), A, 0).await;
-        fixture.pieces(&format!("x-{n:04}"), B, 1).await;
+        fixture.lies(&format!("x-{n:04}"), A, 0).await;
+        fixture.lies(&format!("x-{n:04}"), B, 1).await;
     }
     // 2,100 have an item of A, of which two have any.
     let made = fixture.reserve("k", &sourced(&[(A, 1)], near(449))).await.unwrap();
