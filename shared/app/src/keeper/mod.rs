@@ -43,8 +43,10 @@ const RESERVATIONS_MAX: usize = 200;
 const PURCHASE_ORDERS_MAX: usize = 200;
 /// Queues of backorders looked at in one run, and backorders besides.
 const BACKORDERS_MAX: usize = 200;
-/// Recalls looked at in one run, and stock items of which a lot is past its day.
-const LOTS_MAX: usize = 500;
+/// Recalls looked at in one run.
+const RECALLS_MAX: usize = 500;
+/// Stock items of which a lot is past its day, looked at in one turn: of a chain they are all at the same midnight.
+const LOTS_MAX: usize = 10_000;
 /// Orders of changed status looked at in one run, and things to be told of stock besides.
 const VERSIONS_MAX: usize = 200;
 /// Stock items whose ledger is looked at in one run, per tenant.
@@ -199,10 +201,11 @@ pub async fn run(
         report.note_failed(freed.failed, "expired holds");
     }
     let until_then = until(share::LOTS);
-    let recalled = lots::recall::recover(ports, now, LOTS_MAX, until_then).await;
+    let recalled = lots::recall::recover(ports, now, RECALLS_MAX, until_then).await;
     report.lots = report.note("recalls", recalled).unwrap_or(0);
     let kept_aside = lots::due::sweep(ports, now, LOTS_MAX, until_then).await;
-    report.lots += report.note("lots", kept_aside).unwrap_or(0);
+    let kept_aside = report.note("lots", kept_aside).unwrap_or(0);
+    report.lots += kept_aside;
     let tenants = report.note("tenants", tenants(ports).await).unwrap_or_default();
     for scope in in_turn(tenants, now) {
         if ports.environment.now() >= deadline {
@@ -246,6 +249,11 @@ pub async fn run(
             report.differences += compared.differences;
             report.note_failed(compared.failed, "reconciliation");
         }
+    }
+    if kept_aside > 0 && ports.environment.now() < deadline {
+        // What is left of the time is for what is left of them.
+        let kept_aside = lots::due::sweep(ports, now, LOTS_MAX, deadline).await;
+        report.lots += report.note("lots", kept_aside).unwrap_or(0);
     }
     if report.failed.is_empty() {
         Ok(report)

@@ -22,6 +22,10 @@ pub(super) const LOTS_DUE_AT: &str = "lots_due_at";
 pub(crate) const COUNTED_AT: &str = "counted_at";
 /// Attribute: the count sheet, or the update, that this was by.
 pub(crate) const COUNTED_IN: &str = "counted_in";
+/// Attribute: number of the look at the hold lines that is open.
+pub(super) const LOOK: &str = "look";
+/// Attribute: the earliest end of the holds made since that look was opened.
+pub(super) const PLACED_EARLIEST: &str = "placed_earliest";
 /// Attribute of a stock item of which nobody has told yet how many lie there.
 const UNSYNCED: &str = "unsynced";
 
@@ -414,6 +418,10 @@ pub struct Counters {
     pub past: Layouts,
     /// Epoch milliseconds before which no hold on it expires; `None` without holds.
     pub earliest_expiry: Option<i64>,
+    /// Number of the look at its hold lines that was begun and has not ended ([`crate::stock::earliest`]).
+    pub look: Option<i64>,
+    /// Since then: epoch milliseconds before which no hold expires that was made since.
+    pub placed_earliest: Option<i64>,
     /// Version of the feed line that set it last.
     pub sync_version: Option<i64>,
     /// How the product is sold, where it is known.
@@ -511,6 +519,8 @@ impl Counters {
                 version_offset: number("version_offset"),
             },
             earliest_expiry: item.opt_number("earliest_expiry"),
+            look: item.opt_number(LOOK),
+            placed_earliest: item.opt_number(PLACED_EARLIEST),
             sync_version: item.opt_number("sync_version"),
             unit: item.opt_text("unit").and_then(Unit::parse),
             unsynced: item.opt_number(UNSYNCED).is_some(),

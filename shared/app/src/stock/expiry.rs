@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tillstream_domain::quantity::Quantity;
 
 use crate::database::{
-    Cancellation, Change, Condition, Consistency, Database, DatabaseError, Get, Index, Item, Key, Query,
-    Range, TRANSACTION_ACTIONS_MAX, Table, Write,
+    Cancellation, Condition, Consistency, DatabaseError, Get, Index, Item, Key, Query, Range,
+    TRANSACTION_ACTIONS_MAX, Table,
 };
 use crate::error::Result;
 use crate::keeper::in_turn;
@@ -16,6 +16,7 @@ use crate::keys::{self, DUE_HOLD_SHARDS};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::Movement;
+use crate::stock::earliest::{PartSum, raise_earliest};
 use crate::stock::holds::{Ending, Hold, Located, end_holds};
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::stock::long_reservations::fate::{Fate, end, fates};
@@ -30,6 +31,9 @@ const HOLDS_AT_ONCE: u32 = 100;
 const HOLDS_PER_TRANSACTION: usize = TRANSACTION_ACTIONS_MAX - 1;
 /// Transactions of one request that needs stock; what is left is for the next, or for the schedule.
 const TRANSACTIONS_PER_REQUEST: u32 = 20;
+/// Pages of hold lines, of 1,000 each, that one request reads of one stock item: as many again per part where it is
+/// split over more parts. What lies behind them is freed by the schedule, which reads them all.
+pub(super) const HOLD_PAGES_PER_REQUEST: u32 = 5;
 
 /// How much is to be freed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +70,7 @@ pub async fn free_expired(
 }
 
 /// Frees expired holds on one stock item until `needed` thousandths are free that were not, or until one request
-/// has done enough. The rest is for whoever needs it, and for the schedule.
+/// has done or read enough. The rest is for whoever needs it, and for the schedule.
 ///
 /// # Errors
 /// As the database; what was freed stays freed.
@@ -87,8 +91,18 @@ async fn free(
     wanted: Wanted,
     now: Timestamp,
 ) -> Result<FreedHolds> {
-    let mut freeing =
-        Freeing { ports, scope, location_id, sku, wanted, now, freed: 0, transactions: 0, any: false };
+    let mut freeing = Freeing {
+        ports,
+        scope,
+        location_id,
+        sku,
+        wanted,
+        now,
+        freed: 0,
+        transactions: 0,
+        pages: 0,
+        any: false,
+    };
     for _ in 0..MOVES_MAX {
         match freeing.of_layout().await? {
             Ended::Moved => {}
@@ -120,6 +134,8 @@ struct Freeing<'a> {
     /// So much, in thousandths.
     freed: i64,
     transactions: u32,
+    /// Pages of hold lines that were read.
+    pages: u32,
     /// Whether any had expired.
     any: bool,
 }
@@ -132,6 +148,11 @@ impl Freeing<'_> {
         }
     }
 
+    /// Whether one request has read enough of an item whose hold lines are in so many partitions.
+    fn has_read_enough(&self, partitions: u32) -> bool {
+        matches!(self.wanted, Wanted::Enough(_)) && self.pages >= partitions.max(HOLD_PAGES_PER_REQUEST)
+    }
+
     async fn of_layout(&mut self) -> Result<Ended> {
         let database = self.ports.database.as_ref();
         let (scope, location_id, sku) = (self.scope, self.location_id, self.sku);
@@ -140,8 +161,8 @@ impl Freeing<'_> {
         };
         let first = standing.first();
         // Read before the holds: whoever adds a hold raises the part's `seq`, so an unchanged `seq` proves that
-        // the holds read after it are all there are.
-        let mut sums: Vec<PartSum> = standing.parts().iter().map(|part| PartSum::new(part.seq)).collect();
+        // the holds read after it are all there are; where it changed, a look that was open may tell.
+        let mut sums: Vec<PartSum> = standing.parts().iter().map(PartSum::new).collect();
         let mut has_moved = false;
         let mut lines_of_the_past = false;
         for partition in 0..standing.hold_partitions() {
@@ -154,6 +175,10 @@ impl Freeing<'_> {
             let lines = scope.holds_on_part(location_id, sku, partition);
             let mut query = Query::partition(Table::Stock, lines);
             loop {
+                if self.has_read_enough(standing.hold_partitions()) {
+                    return Ok(Ended::Early);
+                }
+                self.pages += 1;
                 let page = database.query(query.clone()).await?;
                 let mut groups: BTreeMap<Place, Vec<Located>> = BTreeMap::new();
                 let holds = page.items.iter().map(Hold::of).collect::<Result<Vec<_>>>()?;
@@ -196,8 +221,9 @@ impl Freeing<'_> {
                         }
                         let freed = self.free_group(place, group.to_vec()).await?;
                         sum.seq += freed.by_us;
-                        // Extended, committed or freed by somebody else, or we cannot tell: leave the expiry early.
+                        // It cannot be told what goes on being held: leave the expiry early.
                         sum.certain &= freed.is_certain;
+                        freed.go_on.into_iter().for_each(|expires_at| sum.sees(expires_at));
                         has_moved |= freed.has_moved;
                     }
                 }
@@ -215,7 +241,7 @@ impl Freeing<'_> {
             if sum.certain && sum.looked_at {
                 let forget_past = part == 0 && first.past.hold_parts > 0 && !lines_of_the_past;
                 let key = scope.stock_part(location_id, sku, part);
-                raise_earliest(database, key, sum, forget_past).await?;
+                raise_earliest(self.ports, &key, sum, forget_past, self.now).await?;
             }
         }
         Ok(if has_moved { Ended::Moved } else { Ended::AtTheEnd })
@@ -224,7 +250,7 @@ impl Freeing<'_> {
     /// Frees those of some holds in one place that are still there and still expired, in one transaction unless
     /// some of them are not.
     async fn free_group(&mut self, place: Place, mut group: Vec<Located>) -> Result<GroupFreed> {
-        let mut freed = GroupFreed { by_us: 0, is_certain: true, has_moved: false };
+        let mut freed = GroupFreed { by_us: 0, is_certain: true, go_on: Vec::new(), has_moved: false };
         let mut attempts = Attempts::new(self.ports.environment.as_ref());
         while let Some(movement) = expiry_movement(&group, self.now) {
             let still_expired = Condition::Le("expires_at", self.now.as_millisecond().into());
@@ -244,11 +270,16 @@ impl Freeing<'_> {
                 Err(DatabaseError::Cancelled(reasons)) => reasons,
                 Err(error) => return Err(error.into()),
             };
-            freed.is_certain = false;
             let failed = |at: usize| matches!(reasons.get(at), Some(Cancellation::ConditionFailed(_)));
             let of_group = group.len();
             if (0..of_group).any(failed) {
-                // Lines that are gone or extended. After a lost answer it may have been our own doing.
+                // Lines that are gone, which after a lost answer may have been our own doing, or extended: these go on
+                // until then at least.
+                for reason in reasons.get(..of_group).unwrap_or_default() {
+                    if let Cancellation::ConditionFailed(Some(line)) = reason {
+                        freed.go_on.push(line.number("expires_at")?);
+                    }
+                }
                 let mut at = 0..of_group;
                 group.retain(|_| at.next().is_some_and(|at| !failed(at)));
                 attempts.at_once("expired holds were freed or extended")?;
@@ -257,6 +288,7 @@ impl Freeing<'_> {
             let Some(Cancellation::ConditionFailed(stock)) = reasons.get(of_group) else {
                 return Err(DatabaseError::Cancelled(reasons).into());
             };
+            freed.is_certain = false;
             if matches!(place, Place::Part { .. }) {
                 // It was held in a part that was merged meanwhile: it counts in the first part now.
                 freed.has_moved = true;
@@ -291,8 +323,10 @@ impl Freeing<'_> {
 struct GroupFreed {
     /// Transactions of ours that took effect: each raised the `seq` by one.
     by_us: i64,
-    /// Whether nobody else can have changed what was seen.
+    /// Whether what goes on being held is known.
     is_certain: bool,
+    /// Ends of those that were changed meanwhile, in epoch milliseconds.
+    go_on: Vec<i64>,
     /// Whether another layout came meanwhile.
     has_moved: bool,
 }
@@ -355,47 +389,6 @@ async fn has_ended(
     }
     sum.certain = false;
     Ok(false)
-}
-
-/// What was seen of the holds that count in one part.
-struct PartSum {
-    /// `seq` of the part as it was read, our own changes added.
-    seq: i64,
-    /// The earliest end of what has not expired.
-    earliest: Option<i64>,
-    /// Whether nobody else can have changed what was seen.
-    certain: bool,
-    /// Whether its holds were read at all.
-    looked_at: bool,
-}
-
-impl PartSum {
-    fn new(seq: i64) -> Self {
-        PartSum { seq, earliest: None, certain: true, looked_at: false }
-    }
-
-    /// Notes a hold that goes on until then.
-    fn sees(&mut self, expires_at: i64) {
-        self.earliest = Some(self.earliest.map_or(expires_at, |earliest| earliest.min(expires_at)));
-    }
-}
-
-/// Sets a part's `earliest_expiry` to the truth if nothing moved since. `forget_past`: no hold partition has
-/// lines of a past layout any more.
-async fn raise_earliest(database: &dyn Database, key: Key, sum: &PartSum, forget_past: bool) -> Result<()> {
-    let mut changes = vec![match sum.earliest {
-        Some(earliest) => Change::Set("earliest_expiry", earliest.into()),
-        None => Change::Remove("earliest_expiry"),
-    }];
-    changes.extend(forget_past.then_some(Change::Remove("hold_parts")));
-    let condition = Some(Condition::Eq("seq", sum.seq.into()));
-    let write = Write::Update { table: Table::Stock, key, changes, condition };
-    match database.write(write).await {
-        // An expiry that is too early costs the next reader a query; it is never wrong.
-        Ok(()) | Err(DatabaseError::ConditionFailed(_)) => Ok(()),
-        Err(error) if error.is_transient() => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// What a sweep over expired holds did.

@@ -13,11 +13,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use tillstream_domain::quantity::Quantity;
 
-use crate::database::{Change, Condition, Consistency, Database, Get, Item, Key, Query, Table, Write};
+use crate::database::{Change, Condition, Consistency, Database, Get, Item, Key, Table, Write};
 use crate::error::{Error, Result};
 use crate::keys;
 use crate::ports::Ports;
 use crate::stock::counters::{Counters, Delta, Movement, no_lot_is_due, stock_update_at};
+use crate::stock::earliest::noted_for_look;
 use crate::stock::layout::{LAYOUT_WHOLE, Place, layout_of};
 use crate::stock::lots::due::keep_aside_if_due;
 use crate::tenancy::TenantScope;
@@ -102,8 +103,8 @@ impl Hold {
     pub fn place(&self, scope: &TenantScope, seen: &Counters, movement: &Movement) -> [Write; 2] {
         // Never later than the truth: either what stands there is early enough and stays so, or this
         // hold is the earliest. Which of both is a guess until the condition confirms it.
-        let (condition, changes) = if seen.earliest_expiry.is_some_and(|earliest| earliest <= self.expires_at)
-        {
+        let is_early = seen.earliest_expiry.is_some_and(|earliest| earliest <= self.expires_at);
+        let (condition, mut changes) = if is_early {
             (Condition::Le("earliest_expiry", self.expires_at.into()), Vec::new())
         } else {
             (
@@ -116,13 +117,15 @@ impl Hold {
         };
         let line =
             Write::Put { table: Table::Stock, item: self.item(scope), condition: Some(Condition::NotExists) };
+        let (not_unseen, lowered) = noted_for_look(seen, self.expires_at);
+        changes.extend(lowered);
         let place = match self.layout {
             LAYOUT_WHOLE => Place::Whole,
             layout => Place::Part { part: self.part, layout },
         };
         let what = (self.location_id.as_str(), self.sku.as_str(), place);
-        let stock =
-            stock_update_at(scope, what, Delta::hold(self.quantity), movement, vec![condition], changes);
+        let conditions = vec![condition, not_unseen];
+        let stock = stock_update_at(scope, what, Delta::hold(self.quantity), movement, conditions, changes);
         [line, stock]
     }
 
@@ -341,31 +344,6 @@ pub(super) async fn keep_due_aside(
         any |= keep_aside_if_due(ports, scope, (location_id, sku), seen.as_ref(), at).await?;
     }
     Ok(any)
-}
-
-/// All hold lines on one part of a stock item, strongly consistent.
-///
-/// # Errors
-/// As the database.
-pub async fn holds_on(
-    database: &dyn Database,
-    scope: &TenantScope,
-    location_id: &str,
-    sku: &str,
-    part: u32,
-) -> Result<Vec<Hold>> {
-    let mut holds = Vec::new();
-    let mut query = Query::partition(Table::Stock, scope.holds_on_part(location_id, sku, part));
-    loop {
-        let page = database.query(query.clone()).await?;
-        for item in &page.items {
-            holds.push(Hold::of(item)?);
-        }
-        match page.next {
-            Some(next) => query.start = Some(next),
-            None => return Ok(holds),
-        }
-    }
 }
 
 #[cfg(test)]

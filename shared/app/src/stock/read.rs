@@ -1,28 +1,34 @@
 //! Reading stock: one item, or lists by location, by SKU, or of everything in reach.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use futures::future::{try_join, try_join_all};
 use jiff::Timestamp;
 use tillstream_contracts::inventory::{StockLevel, StockLevelPage, StockListQuery};
 
 use crate::catalog::items::{location_if_any, product_if_any};
 use crate::cursor::{PagedQuery, limit};
-use crate::database::{Consistency, Get, Table};
+use crate::database::{Consistency, Database, Get, Query, Table};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::counters::Counters;
-use crate::stock::expiry::free_enough;
-use crate::stock::holds::{Hold, holds_on};
+use crate::stock::expiry::{HOLD_PAGES_PER_REQUEST, free_enough};
+use crate::stock::holds::Hold;
 use crate::stock::kit_levels::{self, kit_of};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::listing::{Among, Position, StockName, stock_names};
 use crate::stock::long_reservations::fate::{Fate, fates};
 use crate::stock::lots::due::{due_quantity, keep_aside_if_due};
 use crate::stock::references::{check_location_id, check_sku_form, location_not_found};
-use crate::stock::standing::{standing, standings};
+use crate::stock::standing::{Standing, standing, standings};
 use crate::tenancy::{Caller, TenantScope};
 
 /// Stock items that one filtered page looks at before it answers with what it has.
 const LOOKED_AT_MAX: usize = 1_000;
+/// Hold lines that one call reads over all its stock items, beside those of the items that are read at once.
+const HOLD_LINES_PER_READ: usize = 20_000;
+/// Stock items whose hold lines are read at once.
+const ITEMS_AT_ONCE: usize = 16;
 
 /// A stock item as a client reads it.
 pub fn level(location_id: &str, sku: &str, counters: &Counters) -> StockLevel {
@@ -263,7 +269,9 @@ async fn page(
     }
 }
 
-/// Counters of many items, expired holds counted as free and lots past their day as kept aside without writing.
+/// Counters of many items, expired holds counted as free and lots past their day as kept aside without writing. Of hold
+/// lines so many are read and no more: what lies behind them shows as held, until a reservation or the schedule frees
+/// it. So less may be shown than there is, and never more.
 pub(crate) async fn read_many(
     ports: &Ports,
     scope: &TenantScope,
@@ -273,34 +281,81 @@ pub(crate) async fn read_many(
 ) -> Result<Vec<(StockName, Counters)>> {
     let database = ports.database.as_ref();
     let found = standings(database, scope, &names, consistency).await?;
-    let read: Vec<_> =
-        names.into_iter().zip(found).filter_map(|(name, found)| Some((name, found?))).collect();
-    try_join_all(read.into_iter().map(|(name, found)| async move {
-        let mut counters = found.total();
-        if counters.has_lots_due(now) {
-            let due = due_quantity(database, scope, (&name.location_id, &name.sku), now).await?;
-            counters.on_hand -= due;
-            counters.available -= due;
-            counters.quarantined += due;
+    let mut found = names.into_iter().zip(found).filter_map(|(name, found)| Some((name, found?)));
+    let lines_left = AtomicUsize::new(HOLD_LINES_PER_READ);
+    let mut read = Vec::new();
+    loop {
+        let some: Vec<(StockName, Standing)> = found.by_ref().take(ITEMS_AT_ONCE).collect();
+        if some.is_empty() {
+            return Ok(read);
         }
-        if counters.may_have_expired_holds(now) {
-            let mut sum = 0;
-            for partition in 0..found.hold_partitions() {
-                let holds = holds_on(database, scope, &name.location_id, &name.sku, partition).await?;
-                let fates = fates(database, scope, &holds, now).await?;
-                let is_over = |hold: &Hold| match fates.get(&hold.reservation_id) {
-                    Some(fate) => matches!(fate, Fate::Over | Fate::Ends(_)),
-                    None => hold.attempt.is_none(),
-                };
-                let expired = holds.iter().filter(|hold| hold.has_expired(now) && is_over(hold));
-                sum += expired.map(|hold| hold.quantity.thousandths()).sum::<i64>();
+        let shown = |(name, found)| as_shown(database, scope, name, found, now, &lines_left);
+        read.extend(try_join_all(some.into_iter().map(shown)).await?);
+    }
+}
+
+/// The counters of one item as [`read_many`] shows them.
+async fn as_shown(
+    database: &dyn Database,
+    scope: &TenantScope,
+    name: StockName,
+    found: Standing,
+    now: Timestamp,
+    lines_left: &AtomicUsize,
+) -> Result<(StockName, Counters)> {
+    let mut counters = found.total();
+    if counters.has_lots_due(now) {
+        let due = due_quantity(database, scope, (&name.location_id, &name.sku), now).await?;
+        counters.on_hand -= due;
+        counters.available -= due;
+        counters.quarantined += due;
+    }
+    if counters.may_have_expired_holds(now) {
+        let expired = expired_on(database, scope, &name, found.hold_partitions(), now, lines_left).await?;
+        // The counters and the holds are of two moments: never show less than nothing reserved.
+        let expired = expired.min(counters.reserved);
+        counters.reserved -= expired;
+        counters.available += expired;
+    }
+    Ok((name, counters))
+}
+
+/// How much is held no longer, in thousandths, of the hold lines that are read.
+async fn expired_on(
+    database: &dyn Database,
+    scope: &TenantScope,
+    name: &StockName,
+    partitions: u32,
+    now: Timestamp,
+    lines_left: &AtomicUsize,
+) -> Result<i64> {
+    let (mut sum, mut pages) = (0, 0);
+    for partition in 0..partitions {
+        let lines = scope.holds_on_part(&name.location_id, &name.sku, partition);
+        let mut query = Query::partition(Table::Stock, lines);
+        loop {
+            let left = lines_left.load(Ordering::Relaxed);
+            if left == 0 || pages >= partitions.max(HOLD_PAGES_PER_REQUEST) {
+                return Ok(sum);
             }
-            // The counters and the holds are of two moments: never show less than nothing reserved.
-            let sum = sum.min(counters.reserved);
-            counters.reserved -= sum;
-            counters.available += sum;
+            pages += 1;
+            let page = database.query(query.clone()).await?;
+            let holds = page.items.iter().map(Hold::of).collect::<Result<Vec<_>>>()?;
+            // Others read beside: what they took since is taken too.
+            let left = lines_left.load(Ordering::Relaxed);
+            lines_left.store(left.saturating_sub(holds.len()), Ordering::Relaxed);
+            let fates = fates(database, scope, &holds, now).await?;
+            let is_over = |hold: &Hold| match fates.get(&hold.reservation_id) {
+                Some(fate) => matches!(fate, Fate::Over | Fate::Ends(_)),
+                None => hold.attempt.is_none(),
+            };
+            let expired = holds.iter().filter(|hold| hold.has_expired(now) && is_over(hold));
+            sum += expired.map(|hold| hold.quantity.thousandths()).sum::<i64>();
+            match page.next {
+                Some(next) => query.start = Some(next),
+                None => break,
+            }
         }
-        Ok::<_, Error>((name, counters))
-    }))
-    .await
+    }
+    Ok(sum)
 }

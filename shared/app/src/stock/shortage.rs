@@ -4,13 +4,14 @@ use futures::future::try_join_all;
 use tillstream_contracts::inventory::{Elsewhere, ShortLine};
 use tillstream_domain::quantity::{Quantity, Unit};
 
-use crate::database::{Consistency, Index, Query, Table};
+use crate::database::Consistency;
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::counters::{Counters, shown};
 use crate::stock::listing::StockName;
 use crate::stock::on_order::coming;
 use crate::stock::standing::standings;
+use crate::stock::whereabouts::keepers_of;
 use crate::tenancy::Caller;
 
 /// Of so many lines a refusal says where else there is some: each is a query, and reads over all locations.
@@ -19,8 +20,12 @@ const LOOKED_FOR_MAX: usize = 50;
 const LOOKED_FOR_AT_ONCE: usize = 8;
 /// Most other locations that a refusal names.
 const ELSEWHERE_MAX: usize = 20;
-/// Most locations that are looked at for them.
-const LOCATIONS_MAX: u32 = 200;
+/// Most locations that are looked at for one line.
+const LOCATIONS_MAX: usize = 1_000;
+/// Stock items that are looked at for all lines: where many are short, for each fewer.
+const LOOKED_AT_MAX: usize = 10_000;
+/// So many locations are looked at together, for each line at least.
+const LOCATIONS_AT_ONCE: usize = 200;
 
 /// What was asked for and is not there.
 pub(super) struct Shortage<'a> {
@@ -46,9 +51,11 @@ pub(super) async fn insufficient_stock(
     shortages: &[Shortage<'_>],
 ) -> Result<Refusal> {
     let looked_for = shortages.get(..LOOKED_FOR_MAX).unwrap_or(shortages);
+    let most = LOOKED_AT_MAX.checked_div(looked_for.len()).unwrap_or(LOCATIONS_MAX);
+    let most = most.clamp(LOCATIONS_AT_ONCE, LOCATIONS_MAX);
     let mut found = Vec::with_capacity(looked_for.len());
     for some in looked_for.chunks(LOOKED_FOR_AT_ONCE) {
-        let looked = some.iter().map(|shortage| elsewhere(ports, caller, shortage));
+        let looked = some.iter().map(|shortage| elsewhere(ports, caller, shortage, most));
         found.extend(try_join_all(looked).await?);
     }
     let mut found = found.into_iter();
@@ -86,39 +93,32 @@ pub(super) async fn insufficient_stock(
     Ok(refusal)
 }
 
-/// The locations in reach that have a stock item of a SKU, by id, of those that are looked at. A moment behind.
-///
-/// # Errors
-/// As the database.
-pub(super) async fn locations_of(ports: &Ports, caller: &Caller, sku: &str) -> Result<Vec<String>> {
-    let query = Query {
-        limit: LOCATIONS_MAX,
-        ..Query::index(Table::Stock, Index::BySku, caller.scope.sku_stock(sku))
-    };
-    let mut locations = Vec::new();
-    for item in &ports.database.query(query).await?.items {
-        let location_id = item.text("sku_sk")?;
-        if caller.reaches(location_id) {
-            locations.push(location_id.to_owned());
-        }
-    }
-    Ok(locations)
-}
-
-async fn elsewhere(ports: &Ports, caller: &Caller, shortage: &Shortage<'_>) -> Result<Vec<Elsewhere>> {
+/// Where else there is some, the most first among the locations that are looked at: `most` of them at most, by id,
+/// and no more once enough have some. A moment behind.
+async fn elsewhere(
+    ports: &Ports,
+    caller: &Caller,
+    shortage: &Shortage<'_>,
+    most: usize,
+) -> Result<Vec<Elsewhere>> {
     let scope = &caller.scope;
-    let mut locations = locations_of(ports, caller, shortage.sku).await?;
+    let mut locations = keepers_of(ports, caller, shortage.sku, most).await?.locations;
     locations.retain(|location_id| location_id != shortage.location_id);
-    let names: Vec<StockName> = locations
-        .iter()
-        .map(|location_id| StockName { location_id: location_id.clone(), sku: shortage.sku.to_owned() })
-        .collect();
-    let standings = standings(ports.database.as_ref(), scope, &names, Consistency::Eventual).await?;
     let mut found = Vec::new();
-    for (location_id, standing) in locations.into_iter().zip(standings) {
-        let available = standing.map_or(0, |standing| standing.total().available);
-        if available > 0 {
-            found.push((available, location_id));
+    for some in locations.chunks(LOCATIONS_AT_ONCE) {
+        let names: Vec<StockName> = some
+            .iter()
+            .map(|location_id| StockName { location_id: location_id.clone(), sku: shortage.sku.to_owned() })
+            .collect();
+        let standings = standings(ports.database.as_ref(), scope, &names, Consistency::Eventual).await?;
+        for (name, standing) in names.into_iter().zip(standings) {
+            let available = standing.map_or(0, |standing| standing.total().available);
+            if available > 0 {
+                found.push((available, name.location_id));
+            }
+        }
+        if found.len() >= ELSEWHERE_MAX {
+            break;
         }
     }
     found.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));

@@ -27,6 +27,7 @@ use crate::database::Consistency;
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
+use crate::stock::counters::Counters;
 use crate::stock::kits::{Goods, KitLine};
 use crate::stock::listing::StockName;
 use crate::stock::long_reservations;
@@ -35,16 +36,19 @@ use crate::stock::read::read_many;
 use crate::stock::references::{check_location_id, resolve_both};
 use crate::stock::reservation_item::{KeyedRequest, Reservation};
 use crate::stock::reserve::{Answer, Made, Making, answer_of_standing, header_of};
-use crate::stock::shortage::locations_of;
+use crate::stock::standing::standings;
 use crate::stock::wanted::{
     Wanted, check_kit_pairs, check_kits, check_pairs, quantity_of, sku_field, with_more,
 };
-use crate::tenancy::Caller;
+use crate::stock::whereabouts::keepers_of;
+use crate::tenancy::{Caller, Stores};
 
 /// Most locations that a request names.
 const LOCATIONS_MAX: usize = 50;
-/// Most pairs of a named location and a SKU: each is read at least once.
+/// Most pairs of a location and a SKU that are planned with: each is read at least once.
 const LOOKED_AT_MAX: usize = 2_000;
+/// Most pairs of a location that is found, not named, and a SKU: among them those are looked for that are planned with.
+const FOUND_MAX: usize = 5_000;
 /// Most different SKUs of a request that names no locations, the components of kits counted: for each of them they are
 /// looked for.
 const SKUS_WITHOUT_LOCATIONS_MAX: usize = 10;
@@ -203,8 +207,8 @@ pub(super) async fn reserve(
     reservation: &Reservation,
     keyed: &KeyedRequest<'_>,
 ) -> Result<Answer> {
-    let asked = asked(ports, caller, request, sourcing).await?;
     let now = reservation.created_at;
+    let asked = asked(ports, caller, request, sourcing, now).await?;
     let mut making = Making {
         ports,
         caller,
@@ -249,6 +253,7 @@ async fn asked(
     caller: &Caller,
     request: &ReserveRequest,
     sourcing: &Sourcing,
+    now: Timestamp,
 ) -> Result<Asked> {
     let skus: Vec<&str> =
         request.lines.iter().map(|line| line.sku.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
@@ -287,7 +292,7 @@ async fn asked(
     check_size(sourcing, stocked.len())?;
     let lines = needs.iter().map(|need| line_of(need, &goods, &stocked)).collect();
     if sourcing.locations.is_none() {
-        places = found(ports, caller, &stocked).await?;
+        places = found(ports, caller, &stocked, now).await?;
     }
     if let Some(from) = from {
         by_distance(&mut places, from);
@@ -333,16 +338,51 @@ fn nowhere(field: String, location_id: &str) -> Error {
     refused(field, "location_without_coordinates", message)
 }
 
-/// The locations in reach that have a stock item of any of these, by id.
-async fn found(ports: &Ports, caller: &Caller, skus: &[String]) -> Result<Vec<Location>> {
-    let looked = try_join_all(skus.iter().map(|sku| locations_of(ports, caller, sku))).await?;
-    let ids: BTreeSet<String> = looked.into_iter().flatten().collect();
+/// The locations in reach that have a stock item of any of these, by id; where these are more than are planned with,
+/// those that have stock. A moment behind.
+///
+/// # Errors
+/// 422 `locations_required` where they are more than are looked at: a plan of some of them may be the wrong one.
+async fn found(ports: &Ports, caller: &Caller, skus: &[String], now: Timestamp) -> Result<Vec<Location>> {
+    let most = FOUND_MAX.checked_div(skus.len()).unwrap_or(FOUND_MAX);
+    let looked = try_join_all(skus.iter().map(|sku| keepers_of(ports, caller, sku, most))).await?;
+    if looked.iter().any(|keepers| !keepers.is_all) {
+        return Err(too_many_found());
+    }
+    let mut names = Vec::new();
+    for (sku, keepers) in skus.iter().zip(looked) {
+        let name = |location_id| StockName { location_id, sku: sku.clone() };
+        names.extend(keepers.locations.into_iter().map(name));
+    }
+    let most = LOOKED_AT_MAX.checked_div(skus.len()).unwrap_or(LOOKED_AT_MAX);
+    let mut ids: BTreeSet<String> = names.iter().map(|name| name.location_id.clone()).collect();
+    let is_named = matches!(caller.stores, Stores::Named(_));
+    if is_named || ids.len() > most {
+        let scope = &caller.scope;
+        let standings = standings(ports.database.as_ref(), scope, &names, Consistency::Eventual).await?;
+        let kept = names.into_iter().zip(standings).filter_map(|(name, found)| Some((name, found?.total())));
+        let kept: Vec<(StockName, Counters)> = kept.collect();
+        ids = kept.iter().map(|(name, _)| name.location_id.clone()).collect();
+        if ids.len() > most {
+            let has_stock = |stock: &Counters| stock.available > 0 || stock.may_have_expired_holds(now);
+            let with_stock = kept.into_iter().filter(|(_, stock)| has_stock(stock));
+            ids = with_stock.map(|(name, _)| name.location_id).collect();
+        }
+    }
+    if ids.len() > most {
+        return Err(too_many_found());
+    }
     let gets = ids.iter().map(|id| catalog_get(caller.scope.location(id))).collect();
     let mut places = Vec::with_capacity(ids.len());
     for item in ports.database.get_many(gets).await? {
         places.extend(location_if_any(item.as_ref())?);
     }
     Ok(places)
+}
+
+fn too_many_found() -> Error {
+    let message = "more locations in reach have these than are looked at: say which of them may be chosen";
+    refused("sourcing.locations", "locations_required", message)
 }
 
 /// The nearest first; of those as near, and of those of which nobody knows where they are, by id. These come last.

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Delta, LOTS_VERSION, Movement, counter_changes, movement_changes};
+use crate::stock::earliest::no_look;
 use crate::stock::layout::{LAYOUT_WHOLE, PARTS_MAX, layout_of, next_layout};
 use crate::stock::standing::{Standing, standing};
 use crate::tenancy::TenantScope;
@@ -198,6 +199,7 @@ async fn merge_as_seen(
             hold_parts = hold_parts.max(part + 1);
         }
         let mut changes = vec![Change::Set("layout", LAYOUT_WHOLE.into()), Change::Remove("earliest_expiry")];
+        changes.extend(no_look());
         changes.extend(counter_changes(goes, goes.available()));
         changes.extend(movement_changes(&movement, goes));
         writes.push(Write::Update {
@@ -213,6 +215,8 @@ async fn merge_as_seen(
         changes.push(Change::Set("hold_parts", i64::from(hold_parts).into()));
     }
     changes.extend(found.total().earliest_expiry.map(|at| Change::Set("earliest_expiry", at.into())));
+    // Hold lines of the parts count here from now on, of which a look that is open knows nothing.
+    changes.extend(no_look());
     changes.extend(counter_changes(comes, comes.available()));
     changes.extend(movement_changes(&movement, comes));
     writes.push(Write::Update {

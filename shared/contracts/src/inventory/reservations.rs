@@ -67,7 +67,8 @@ pub struct Sourcing {
     pub policy: SourcingPolicy,
     /// The locations that may be chosen, stores and warehouses, the preferred first; each once. Times the number of
     /// different SKUs at most 2,000. Without them (not for `priority`, and for at most 10 different SKUs) all that the
-    /// token reaches and that have stock, of which at most 200 for each SKU are looked at.
+    /// token reaches and that have stock; where these are more than 2,000 pairs of location and SKU, they are to be
+    /// named (`locations_required`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_items = 1, max_items = 50)]
     pub locations: Option<Vec<String>>,
@@ -250,8 +251,8 @@ pub struct ShortLine {
     /// for of the first 50 lines that are short. A time that is over is a delivery that is late.
     #[schema(max_items = 5)]
     pub expected: Vec<ExpectedDelivery>,
-    /// Where else it is, the most first, among the locations that the token reaches; looked for of the first 50
-    /// lines that are short.
+    /// Where else it is: at most 20, the most first among those that were looked at, up to 1,000 of the locations that
+    /// the token reaches, by id; looked for of the first 50 lines that are short.
     pub elsewhere: Vec<Elsewhere>,
     /// SKUs of the kits, of those that were asked for, that take it. Left out where none does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::stock::{DUE, LotStock, Taking};
 use crate::database::{Consistency, Database, DatabaseError, Get, Table};
 use crate::error::{Error, Result};
-use crate::keeper::due::{DueWork, postpone, walk_due};
+use crate::keeper::due::{DueWork, postpone, walk_due_in_turns};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Delta, Movement};
@@ -126,14 +126,14 @@ fn told(ids: &[&str]) -> String {
     }
 }
 
-/// Keeps aside what is past its day, over all tenants, at most so many stock items and none begun after `deadline`;
-/// answers how many were looked at.
+/// Keeps aside what is past its day, over all tenants in turn, at most so many stock items and none begun after
+/// `deadline`; answers how many were looked at. Days of a chain end at the same midnight: several are seen to at once.
 ///
 /// # Errors
 /// [`Error::Retryable`] where the index cannot be read.
 pub async fn sweep(ports: &Ports, now: Timestamp, most: usize, deadline: Timestamp) -> Result<usize> {
     let work = DueWork { table: Table::Stock, kind: DUE, now, most, deadline };
-    walk_due(ports, work, async |item| {
+    walk_due_in_turns(ports, work, async |item| {
         let scope = TenantScope::from_own_record(item.text("tenant_id")?);
         let name = StockName {
             location_id: item.text("location_id")?.to_owned(),

@@ -7,8 +7,11 @@ use async_trait::async_trait;
 use tillstream_app::Ports;
 use tillstream_app::capacity::Operation;
 use tillstream_app::database::{Database, DatabaseError, Get, Item, Query, QueryPage, Table, Write};
+use tillstream_app::environment::Environment;
+use tillstream_app::keys;
+use tillstream_app::stock::layout::LAYOUT_WHOLE;
 use tillstream_app::stock::{counts, reserve, transfers};
-use tillstream_app::tenancy::Role;
+use tillstream_app::tenancy::{Role, TenantScope};
 use tillstream_contracts::counts::{
     CloseCountRequest, CountStatus, CountedLineRequest, OpenCountRequest, RecordCountRequest,
 };
@@ -158,4 +161,35 @@ async fn a_mass_of_due_holds_keeps_no_other_duty_from_its_turn() {
     for sku in &skus {
         assert_eq!(keeping.shop.counters(STORE, sku).await.unwrap().reserved, 0);
     }
+}
+
+/// Of a chain all lots are past their day at the same midnight: what a run leaves of its time is for them.
+#[tokio::test]
+async fn lots_past_their_day_have_what_is_left_of_a_run() {
+    let keeping = Keeping::new().await;
+    let scope = TenantScope::from_own_record("chain");
+    let due_at = keeping.environment.now().as_millisecond();
+    for n in 0..200_u64 {
+        let sku = format!("L-{n:03}");
+        let item = Item::new(&scope.stock(STORE, &sku))
+            .with("tenant_id", scope.tenant_id())
+            .with("location_id", STORE)
+            .with("sku", sku.as_str())
+            .with("layout", LAYOUT_WHOLE)
+            .with("seq", 1_i64)
+            .with("lots_due_at", due_at)
+            .with("due_pk", keys::due("lots", n).value())
+            .with("due_at", due_at);
+        keeping.memory.put_many(Table::Stock, vec![item]).await.unwrap();
+    }
+    let slow: Arc<dyn Database> = Arc::new(Slow {
+        memory: keeping.memory.clone(),
+        environment: keeping.environment.clone(),
+        time: Duration::from_millis(100),
+    });
+    // Twenty seconds of work, of which its share is eleven.
+    let report = keeping.run_on(slow, Duration::from_secs(45)).await.unwrap();
+    let stock = keeping.memory.items(Table::Stock);
+    assert_eq!(stock.iter().filter(|item| item.opt_number("lots_due_at").is_some()).count(), 0);
+    assert_eq!(report.lots, 200);
 }
