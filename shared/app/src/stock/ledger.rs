@@ -56,7 +56,7 @@ impl LedgerRow {
             None => scope.ledger_row_of_part(&self.location_id, &self.sku, self.part, seq(self.seq)?),
             Some(from) => scope.ledger_gap(&self.location_id, &self.sku, self.part, seq(from)?),
         };
-        Ok(Item::new(&key)
+        let item = Item::new(&key)
             .with("tenant_id", scope.tenant_id())
             .with("location_id", self.location_id.as_str())
             .with("sku", self.sku.as_str())
@@ -73,14 +73,9 @@ impl LedgerRow {
             .with("delta_damaged", self.delta.damaged)
             .with_some("delta_in_transit", some(self.delta.in_transit))
             .with_some("delta_on_order", some(self.delta.on_order))
-            .with_some("delta_quarantined", some(self.delta.quarantined))
-            .with("on_hand", self.after.on_hand)
-            .with("reserved", self.after.reserved)
+            .with_some("delta_quarantined", some(self.delta.quarantined));
+        Ok(with_sums(item, self.after.sums())
             .with("available", self.after.available)
-            .with("damaged", self.after.damaged)
-            .with_some("in_transit", some(self.after.in_transit))
-            .with_some("on_order", some(self.after.on_order))
-            .with_some("quarantined", some(self.after.quarantined))
             .with("safety_stock", self.after.safety_stock)
             .with_some("unit", self.after.unit.map(|unit| unit.name())))
     }
@@ -121,8 +116,33 @@ impl LedgerRow {
 }
 
 /// What rows leave out where it is nothing.
-pub(super) fn some(number: i64) -> Option<i64> {
+fn some(number: i64) -> Option<i64> {
     (number != 0).then_some(number)
+}
+
+/// The item with the sums that stand after a movement, as rows, heads and checkpoints keep them.
+pub(super) fn with_sums(item: Item, sums: Delta) -> Item {
+    item.with("on_hand", sums.on_hand)
+        .with("reserved", sums.reserved)
+        .with("damaged", sums.damaged)
+        .with_some("in_transit", some(sums.in_transit))
+        .with_some("on_order", some(sums.on_order))
+        .with_some("quarantined", some(sums.quarantined))
+}
+
+/// Reads what [`with_sums`] put.
+///
+/// # Errors
+/// A bug if one of those that always stand there is missing.
+pub(super) fn sums_of(item: &Item) -> Result<Delta> {
+    Ok(Delta {
+        on_hand: item.number("on_hand")?,
+        reserved: item.number("reserved")?,
+        damaged: item.number("damaged")?,
+        in_transit: item.opt_number("in_transit").unwrap_or(0),
+        on_order: item.opt_number("on_order").unwrap_or(0),
+        quarantined: item.opt_number("quarantined").unwrap_or(0),
+    })
 }
 
 fn part_of(item: &Item) -> Result<u32> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::database::{Consistency, Get, Item, Range, Table};
 use crate::error::{Error, Result};
 use crate::stock::counters::{Counters, Delta};
-use crate::stock::ledger::some;
+use crate::stock::ledger::{sums_of, with_sums};
 use crate::stock::lots::ProvedLots;
 use crate::tenancy::TenantScope;
 
@@ -65,14 +65,7 @@ impl Checkpoint {
     /// A bug if the item is malformed.
     pub(super) fn of(item: &Item) -> Result<Option<Self>> {
         let Some(safety_stock) = item.opt_number("safety_stock") else { return Ok(None) };
-        let sums = Delta {
-            on_hand: item.number("on_hand")?,
-            reserved: item.number("reserved")?,
-            damaged: item.number("damaged")?,
-            in_transit: item.opt_number("in_transit").unwrap_or(0),
-            on_order: item.opt_number("on_order").unwrap_or(0),
-            quarantined: item.opt_number("quarantined").unwrap_or(0),
-        };
+        let sums = sums_of(item)?;
         let ranges = item.opt_text("ranges").map(|_| item.json("ranges")).transpose()?;
         let lots = item.opt_text("lots").map(|_| item.json("lots")).transpose()?;
         let seq = item.number("compared_seq")?;
@@ -91,13 +84,8 @@ impl Checkpoint {
         let item = Item::new(&scope.ledger_checkpoint(location_id, sku, part))
             .with("tenant_id", scope.tenant_id())
             .with("compared_seq", self.seq)
-            .with("on_hand", self.sums.on_hand)
-            .with("reserved", self.sums.reserved)
-            .with("damaged", self.sums.damaged)
-            .with_some("in_transit", some(self.sums.in_transit))
-            .with_some("on_order", some(self.sums.on_order))
-            .with_some("quarantined", some(self.sums.quarantined))
             .with("safety_stock", self.safety_stock);
+        let item = with_sums(item, self.sums);
         let item = match self.ranges.kept.is_empty() {
             true => item,
             false => item.with_json("ranges", &self.ranges)?,

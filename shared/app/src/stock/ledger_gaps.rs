@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::stock::change_feed;
 use crate::stock::counters::{Counters, Delta};
-use crate::stock::ledger::{GAP_CLOSED, LedgerRow, some};
+use crate::stock::ledger::{GAP_CLOSED, LedgerRow, sums_of, with_sums};
 use crate::stock::listing::{Among, Position, StockName, stock_names};
 use crate::stock::lots::trace;
 use crate::stock::noticed;
@@ -64,14 +64,7 @@ impl Head {
     fn of(item: &Item) -> Result<Self> {
         Ok(Head {
             seq: item.number("verified_seq")?,
-            after: Delta {
-                on_hand: item.number("on_hand")?,
-                reserved: item.number("reserved")?,
-                damaged: item.number("damaged")?,
-                in_transit: item.opt_number("in_transit").unwrap_or(0),
-                on_order: item.opt_number("on_order").unwrap_or(0),
-                quarantined: item.opt_number("quarantined").unwrap_or(0),
-            },
+            after: sums_of(item)?,
             missed_through: item.opt_number("missed_through"),
             missed_at: item.opt_number("missed_at").unwrap_or(0),
         })
@@ -81,14 +74,9 @@ impl Head {
         let item = Item::new(&ledger.head(scope))
             .with("tenant_id", scope.tenant_id())
             .with("verified_seq", self.seq)
-            .with("on_hand", self.after.on_hand)
-            .with("reserved", self.after.reserved)
-            .with("damaged", self.after.damaged)
-            .with_some("in_transit", some(self.after.in_transit))
-            .with_some("on_order", some(self.after.on_order))
-            .with_some("quarantined", some(self.after.quarantined))
             .with_some("missed_through", self.missed_through)
             .with_some("missed_at", self.missed_through.map(|_| self.missed_at));
+        let item = with_sums(item, self.after);
         // Two walks that meet must not close the same gap differently.
         let condition = match before {
             None => Condition::NotExists,
