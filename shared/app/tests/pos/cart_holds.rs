@@ -12,63 +12,34 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tillstream_app::Error;
 use tillstream_app::capacity::{CapacityKind, CapacityMeter, Operation};
-use tillstream_app::database::{Database, Item, Table, Write};
+use tillstream_app::database::{Item, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::pos::batch;
 use tillstream_app::pos::execute::Answered;
 use tillstream_app::stock::expiry::sweep_expired;
 use tillstream_app::stock::reserve::reserve;
 use tillstream_app::stock::split::{make_whole, split};
-use tillstream_app::stock::standing::standing;
-use tillstream_app::stock::{exceptions, update};
 use tillstream_app::tenancy::Role;
-use tillstream_app::tenant_rules::{settings_item, tenant_rules};
-use tillstream_app::{Error, Refusal};
-use tillstream_contracts::inventory::{ExceptionKind, ExceptionQuery};
+use tillstream_app::tenant_rules::tenant_rules;
+use tillstream_contracts::inventory::ExceptionKind;
 use tillstream_domain::quantity::QuantityInput;
-use tillstream_domain::stock_policies::{CartStock, StockPolicies, UnsyncedStock};
-use tillstream_domain::tenant_settings::TenantSettings;
+use tillstream_domain::stock_policies::{CartStock, UnsyncedStock};
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::shop::{STORE, Shop, caller, envelope};
 use tillstream_testkit::test_environment::TestEnvironment;
 
-const A: &str = "SKU-A";
-const B: &str = "SKU-B";
-/// Nobody has told its stock at the store.
-const NEW: &str = "NEW";
-/// How long carts hold.
-const MINUTES: u32 = 30;
+use crate::policy_world::{A, MINUTES, NEW, World, manager, refused};
 
-#[derive(Clone)]
-struct World {
-    shop: Shop,
-    database: Arc<MemoryDatabase>,
-    environment: Arc<TestEnvironment>,
-}
+const B: &str = "SKU-B";
 
 impl World {
     /// A store whose carts hold, with so many of `SKU-A` and of `SKU-B`.
-    async fn new(seed: u64, pieces: i64) -> Self {
-        let environment = Arc::new(TestEnvironment::new(seed));
-        let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
-        let shop = Shop::open(database.clone(), environment.clone()).await.unwrap();
-        for sku in [A, B] {
-            shop.product(STORE, sku, "1.00", pieces).await.unwrap();
-        }
-        shop.product("s-other", NEW, "1.00", 9).await.unwrap();
-        let world = World { shop, database, environment };
+    async fn that_holds(seed: u64, pieces: i64) -> Self {
+        let world = World::new(seed, &[A, B], pieces).await;
         world.decide(CartStock::Hold, UnsyncedStock::Refuse).await;
         world
-    }
-
-    async fn decide(&self, at_cart: CartStock, unsynced: UnsyncedStock) {
-        let stock = StockPolicies { unsynced, at_cart, hold_minutes: MINUTES };
-        let settings = TenantSettings { stock, ..TenantSettings::default() };
-        let item = settings_item(&self.shop.scope, &settings).unwrap();
-        self.database.write(Write::Put { table: Table::Catalog, item, condition: None }).await.unwrap();
-        // Longer than a process remembers rules.
-        self.environment.advance(Duration::from_secs(16));
     }
 
     /// Until what was held before is over.
@@ -115,48 +86,11 @@ impl World {
         }
         self.shop.finalize("r-1", cart).await
     }
-
-    /// Hold lines, in pieces by SKU.
-    fn lines(&self) -> BTreeMap<String, i64> {
-        let mut sums = BTreeMap::new();
-        for item in self.database.items(Table::Stock) {
-            if let (Some(sku), Some(_)) = (item.opt_text("sku"), item.opt_text("reservation_id")) {
-                *sums.entry(sku.to_owned()).or_insert(0) += item.number("quantity").unwrap() / 1_000;
-            }
-        }
-        sums
-    }
-
-    /// On hand, reserved and available over all parts, in pieces. What is reserved is what is held, and each part is
-    /// in order.
-    async fn pieces(&self, sku: &str) -> (i64, i64, i64) {
-        let found = standing(self.database.as_ref(), &self.shop.scope, STORE, sku, 0).await.unwrap();
-        let Some(found) = found else { return (0, 0, 0) };
-        for part in found.parts() {
-            assert_eq!(part.available, part.on_hand - part.reserved - part.safety_stock, "{found:?}");
-            assert!(part.reserved >= 0, "{found:?}");
-        }
-        let total = found.total();
-        let held = self.lines().get(sku).copied().unwrap_or(0);
-        assert_eq!(total.reserved / 1_000, held, "what is reserved of {sku} is what is held");
-        (total.on_hand / 1_000, total.reserved / 1_000, total.available / 1_000)
-    }
-}
-
-fn refused<T: std::fmt::Debug>(result: tillstream_app::Result<T>) -> Refusal {
-    match result {
-        Err(Error::Rejected(refusal)) => *refusal,
-        other => panic!("not refused: {other:?}"),
-    }
-}
-
-fn manager() -> tillstream_app::tenancy::Caller {
-    caller("demo", &[Role::StoreManager])
 }
 
 #[tokio::test]
 async fn what_is_added_is_held_for_the_cart_and_sold_with_it() {
-    let world = World::new(1, 3).await;
+    let world = World::that_holds(1, 3).await;
     world.open("c-1").await;
     world.open("c-2").await;
     let added = world.add("k-1", "c-1", A, 2).await.unwrap();
@@ -191,7 +125,7 @@ async fn what_is_added_is_held_for_the_cart_and_sold_with_it() {
 
 #[tokio::test]
 async fn what_a_cart_holds_follows_its_lines() {
-    let world = World::new(2, 9).await;
+    let world = World::that_holds(2, 9).await;
     world.open("c").await;
     world.add("k-1", "c", A, 2).await.unwrap();
     world.add("k-2", "c", A, 3).await.unwrap();
@@ -231,7 +165,7 @@ async fn what_a_cart_holds_follows_its_lines() {
 /// Who comes back with a purse finds what was put aside, at any register of the store.
 #[tokio::test]
 async fn a_parked_cart_goes_on_holding_until_that_is_over() {
-    let world = World::new(3, 2).await;
+    let world = World::that_holds(3, 2).await;
     let shop = &world.shop;
     let of = |cart: &str| json!({"cart_id": cart});
     for cart in ["c-1", "c-2"] {
@@ -260,7 +194,7 @@ async fn a_parked_cart_goes_on_holding_until_that_is_over() {
 
 #[tokio::test]
 async fn what_is_over_is_free_for_everybody() {
-    let world = World::new(4, 3).await;
+    let world = World::that_holds(4, 3).await;
     for cart in ["c-1", "c-2", "c-3"] {
         world.open(cart).await;
     }
@@ -295,7 +229,7 @@ async fn what_is_over_is_free_for_everybody() {
 #[tokio::test]
 async fn a_cart_whose_hold_is_over_takes_stock_anew() {
     for swept in [false, true] {
-        let world = World::new(5, 3).await;
+        let world = World::that_holds(5, 3).await;
         for (n, cart) in ["c-1", "c-2"].into_iter().enumerate() {
             world.open(cart).await;
             world.add(&format!("k-{n}"), cart, [A, B][n], 3).await.unwrap();
@@ -320,7 +254,7 @@ async fn a_cart_whose_hold_is_over_takes_stock_anew() {
 
 #[tokio::test]
 async fn a_kit_holds_its_components_with_what_is_sold_by_itself() {
-    let world = World::new(6, 6).await;
+    let world = World::that_holds(6, 6).await;
     world.shop.kit("SET", "5.00", &[(A, 2), (B, 1)]).await.unwrap();
     world.open("c").await;
     world.add("k-1", "c", "SET", 2).await.unwrap();
@@ -339,7 +273,7 @@ async fn a_kit_holds_its_components_with_what_is_sold_by_itself() {
 #[tokio::test]
 async fn carts_hold_from_the_parts_of_split_stock() {
     for end in ["sold", "voided", "sold whole", "voided whole", "sold in another layout"] {
-        let world = World::new(7, 40).await;
+        let world = World::that_holds(7, 40).await;
         let (ports, scope) = (&world.shop.ports, &world.shop.scope);
         split(ports, scope, STORE, A, 8).await.unwrap();
         world.open("c").await;
@@ -374,7 +308,7 @@ async fn carts_hold_from_the_parts_of_split_stock() {
 /// What a register did while it was cut off has left the shop: it holds nothing, and is refused for nothing.
 #[tokio::test]
 async fn an_upload_neither_holds_nor_is_refused() {
-    let world = World::new(8, 3).await;
+    let world = World::that_holds(8, 3).await;
     world.open("other").await;
     world.add("k-other", "other", A, 2).await.unwrap();
     // Begun online, gone on with while the register was cut off.
@@ -404,8 +338,7 @@ async fn an_upload_neither_holds_nor_is_refused() {
     upload(vec![at("k-7", "finalize_order", json!({"cart_id": "c"}))]).await;
     // Five were sold, of which one was its own, and the other cart's two stay its own.
     assert_eq!((world.pieces(A).await, world.pieces(B).await), ((2, 2, 0), (2, 0, 2)));
-    let query = ExceptionQuery { location_id: STORE.into(), status: None, limit: None, cursor: None };
-    let tasks = exceptions::list(&world.shop.ports, &manager(), &query).await.unwrap().items;
+    let tasks = world.tasks().await;
     let told: Vec<_> = tasks.iter().map(|task| (task.kind, task.quantity.clone())).collect();
     assert_eq!(told, [(ExceptionKind::OversoldOffline, QuantityInput::Whole(4))]);
     world.sell("other").await.unwrap();
@@ -414,7 +347,7 @@ async fn an_upload_neither_holds_nor_is_refused() {
 
 #[tokio::test]
 async fn what_nobody_has_told_is_held_as_its_policy_says() {
-    let world = World::new(9, 3).await;
+    let world = World::that_holds(9, 3).await;
     world.open("c").await;
     let refusal = refused(world.add("k-1", "c", NEW, 2).await);
     assert_eq!(
@@ -431,22 +364,15 @@ async fn what_nobody_has_told_is_held_as_its_policy_says() {
 
 #[tokio::test]
 async fn a_count_below_what_is_held_refuses_the_sale_as_without_a_hold() {
-    let world = World::new(10, 5).await;
+    let world = World::that_holds(10, 5).await;
     world.open("c").await;
     world.add("k-1", "c", A, 4).await.unwrap();
-    let count = async |pieces: i64| {
-        let request =
-            json!({"location_id": STORE, "sku": A, "kind": "set", "quantity": pieces, "reason": "c"});
-        let key = format!("count-{pieces}");
-        let request = serde_json::from_value(request).unwrap();
-        update::update(&world.shop.ports, &manager(), &key, &request, |_| Ok(())).await.unwrap();
-    };
-    count(3).await;
+    world.count(A, 3).await;
     let refusal = refused(world.sell("c").await);
     let line = &refusal.extra["lines"][0];
     assert_eq!((&line["requested"], &line["available"]), (&json!(4), &json!(3)));
     assert_eq!(world.pieces(A).await, (3, 4, -1));
-    count(4).await;
+    world.count(A, 4).await;
     world.shop.finalize("r-1", "c").await.unwrap();
     assert_eq!(world.pieces(A).await, (0, 0, 0));
 }
@@ -455,7 +381,7 @@ async fn a_count_below_what_is_held_refuses_the_sale_as_without_a_hold() {
 #[tokio::test]
 async fn what_is_held_is_sold_and_given_back_whatever_the_policy_is_by_then() {
     for then in [CartStock::None, CartStock::Check] {
-        let world = World::new(11, 4).await;
+        let world = World::that_holds(11, 4).await;
         for cart in ["c-1", "c-2"] {
             world.open(cart).await;
             world.add(&format!("{cart}-line"), cart, A, 2).await.unwrap();
@@ -479,7 +405,7 @@ async fn what_is_held_is_sold_and_given_back_whatever_the_policy_is_by_then() {
 #[tokio::test]
 async fn an_exchange_sells_what_its_cart_holds() {
     for is_split in [false, true] {
-        let world = World::new(12, 20).await;
+        let world = World::that_holds(12, 20).await;
         let shop = &world.shop;
         shop.ready("r-1", "sold", &[(A, 2)]).await.unwrap();
         shop.finalize("r-1", "sold").await.unwrap();
@@ -562,7 +488,7 @@ async fn holding_costs_what_it_says() {
 #[tokio::test]
 async fn of_many_carts_at_once_as_many_hold_as_there_is() {
     for seed in 400..404 {
-        let world = World::new(seed, 10).await;
+        let world = World::that_holds(seed, 10).await;
         if seed % 2 == 1 {
             split(&world.shop.ports, &world.shop.scope, STORE, A, 4).await.unwrap();
         }

@@ -15,7 +15,6 @@ use tillstream_app::database::{Database, Item, Table};
 use tillstream_app::dispatch::delivery::Delivery;
 use tillstream_app::dispatch::message::order_message;
 use tillstream_app::environment::Environment;
-use tillstream_app::error::Refusal;
 use tillstream_app::facts::sale_event;
 use tillstream_app::orders::place::place;
 use tillstream_app::orders::read;
@@ -33,6 +32,8 @@ use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::memory_messaging::{MemoryQueue, MemoryStream};
 use tillstream_testkit::shop::{STORE, Shop, caller, envelope};
 use tillstream_testkit::test_environment::TestEnvironment;
+
+use crate::policy_world::refused;
 
 /// Two mugs, a box, and 0.125 kg of tea; a wrapping of which no stock is kept.
 const SET: &str = "TEA SET";
@@ -93,13 +94,6 @@ async fn sold(shop: &Shop, cart: &str, lines: &[(&str, i64)]) {
 fn item_of(database: &MemoryDatabase, cart: &str) -> Item {
     let is_it = |item: &Item| item.opt_text("sk") == Some("cart") && item.opt_text("cart_id") == Some(cart);
     database.items(Table::Orders).into_iter().find(is_it).unwrap()
-}
-
-fn refused<T: std::fmt::Debug>(answer: Result<T>) -> Refusal {
-    match answer.unwrap_err() {
-        tillstream_app::Error::Rejected(refusal) => *refusal,
-        other => panic!("not a refusal: {other}"),
-    }
 }
 
 async fn placed(shop: &Shop, id: &str, lines: &[(&str, i64)], reservation: Option<&str>) -> Result<Executed> {

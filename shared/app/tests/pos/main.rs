@@ -24,6 +24,7 @@ mod named_lots;
 mod offline_oversell;
 mod one_fault;
 mod past_times;
+mod policy_world;
 mod pricing;
 mod random_shifts;
 mod returns;

@@ -15,57 +15,29 @@ use tillstream_app::database::{Database, Item, Table, Write};
 use tillstream_app::environment::Environment;
 use tillstream_app::orders::place;
 use tillstream_app::pos::batch;
-use tillstream_app::stock::ledger;
 use tillstream_app::stock::reserve::reserve;
 use tillstream_app::stock::split::split;
-use tillstream_app::stock::{conservation, exceptions, update};
+use tillstream_app::stock::{conservation, ledger};
 use tillstream_app::sync::entities::Entity;
 use tillstream_app::sync::upload::{Upload, upload};
 use tillstream_app::tenancy::Role;
-use tillstream_app::tenant_rules::{settings_item, tenant_rules};
-use tillstream_app::{Error, Ports, Refusal};
-use tillstream_contracts::inventory::{ExceptionKind, ExceptionQuery, StockException};
+use tillstream_app::tenant_rules::tenant_rules;
+use tillstream_app::{Error, Ports};
+use tillstream_contracts::inventory::ExceptionKind;
 use tillstream_domain::product::Product;
 use tillstream_domain::quantity::QuantityInput;
-use tillstream_domain::stock_policies::{CartStock, StockPolicies, UnsyncedStock};
-use tillstream_domain::tenant_settings::TenantSettings;
+use tillstream_domain::stock_policies::{CartStock, UnsyncedStock};
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
 use tillstream_testkit::memory_database::{MemoryDatabase, StreamChange};
 use tillstream_testkit::shop::{STORE, Shop, caller, envelope};
 use tillstream_testkit::test_environment::TestEnvironment;
 
-/// Nobody has told its stock at the store.
-const NEW: &str = "NEW";
-const A: &str = "SKU-A";
+use crate::policy_world::{A, NEW, World, manager, refused};
 
 use CartStock::{Check, None as Unchecked};
 use UnsyncedStock::{Allow, Refuse};
 
-struct World {
-    shop: Shop,
-    database: Arc<MemoryDatabase>,
-    environment: Arc<TestEnvironment>,
-}
-
 impl World {
-    /// A store with so many of `SKU-A`, and none told of `NEW`.
-    async fn new(seed: u64, pieces: i64) -> Self {
-        let environment = Arc::new(TestEnvironment::new(seed));
-        let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
-        let shop = Shop::open(database.clone(), environment.clone()).await.unwrap();
-        shop.product(STORE, A, "1.00", pieces).await.unwrap();
-        shop.product("s-other", NEW, "1.00", 9).await.unwrap();
-        World { shop, database, environment }
-    }
-
-    async fn decide(&self, unsynced: UnsyncedStock, at_cart: CartStock) {
-        let stock = StockPolicies { unsynced, at_cart, ..StockPolicies::default() };
-        let settings = TenantSettings { stock, ..TenantSettings::default() };
-        let item = settings_item(&self.shop.scope, &settings).unwrap();
-        self.database.write(Write::Put { table: Table::Catalog, item, condition: None }).await.unwrap();
-        self.forget();
-    }
-
     /// What the store decides, by the feed of locations.
     async fn store_decides(&self, stock: Value) {
         // Newer than whatever it decided before.
@@ -79,23 +51,6 @@ impl World {
         let reply = upload(&self.shop.ports, &caller("demo", &[Role::Integration]), call).await.unwrap();
         assert_eq!((reply.applied, reply.failed), (1, 0), "{reply:?}");
         self.forget();
-    }
-
-    /// Longer than a process remembers rules.
-    fn forget(&self) {
-        self.environment.advance(Duration::from_secs(16));
-    }
-
-    async fn tasks(&self) -> Vec<StockException> {
-        let query =
-            ExceptionQuery { location_id: STORE.into(), status: None, limit: Some(200), cursor: None };
-        exceptions::list(&self.shop.ports, &manager(), &query).await.unwrap().items
-    }
-
-    /// On hand, reserved and available, in pieces.
-    async fn pieces(&self, sku: &str) -> (i64, i64, i64) {
-        let stock = self.shop.counters(STORE, sku).await.unwrap();
-        (stock.on_hand / 1_000, stock.reserved / 1_000, stock.available / 1_000)
     }
 
     /// The ledger adds up to the counters, and what was entered is what the exceptions tell.
@@ -119,31 +74,12 @@ impl World {
         assert!(proof.holds && proof.seq_reached == proof.seq_current, "{proof:?}");
     }
 
-    async fn count(&self, sku: &str, pieces: i64) {
-        let request =
-            json!({"location_id": STORE, "sku": sku, "kind": "set", "quantity": pieces, "reason": "c"});
-        let request = serde_json::from_value(request).unwrap();
-        let key = format!("count-{}", self.environment.random());
-        update::update(&self.shop.ports, &manager(), &key, &request, |_| Ok(())).await.unwrap();
-    }
-
     async fn place(&self, id: &str, lines: &[(&str, i64)]) -> tillstream_app::Result<()> {
         let lines: Vec<Value> = lines.iter().map(|(sku, n)| json!({"sku": sku, "quantity": n})).collect();
         let order = json!({"order_id": id, "store_id": STORE, "channel": "web", "lines": lines});
         let who = caller("demo", &[Role::Integration]);
         let order = serde_json::from_value(order).unwrap();
         place::place(&self.shop.ports, &who, &format!("k-{id}"), order).await.map(drop)
-    }
-}
-
-fn manager() -> tillstream_app::tenancy::Caller {
-    caller("demo", &[Role::StoreManager])
-}
-
-fn refused<T: std::fmt::Debug>(result: tillstream_app::Result<T>) -> Refusal {
-    match result {
-        Err(Error::Rejected(refusal)) => *refusal,
-        other => panic!("not refused: {other:?}"),
     }
 }
 
@@ -175,8 +111,8 @@ const DECISIONS: [(UnsyncedStock, Option<&str>, bool); 6] = [
 
 impl World {
     async fn deciding(seed: u64, tenant: UnsyncedStock, own: Option<&str>) -> Self {
-        let world = World::new(seed, 5).await;
-        world.decide(tenant, Unchecked).await;
+        let world = World::new(seed, &[A], 5).await;
+        world.decide(Unchecked, tenant).await;
         if let Some(own) = own {
             world.store_decides(json!({"unsynced": own})).await;
         }
@@ -281,8 +217,8 @@ async fn an_order_from_elsewhere_follows_the_policy() {
 async fn an_upload_is_never_refused() {
     for unsynced in [Refuse, Allow] {
         for at_cart in [Unchecked, Check] {
-            let world = World::new(5, 1).await;
-            world.decide(unsynced, at_cart).await;
+            let world = World::new(5, &[A], 1).await;
+            world.decide(at_cart, unsynced).await;
             let who = caller("demo", &[Role::Cashier, Role::StoreManager]);
             let commands = sale("r-1", "c-1", &[(NEW, 2), (A, 4)]);
             for _ in 0..2 {
@@ -415,8 +351,8 @@ async fn what_is_not_there_is_not_added_where_that_is_checked() {
         (Check, Some("none"), false),
     ] {
         let label = format!("{tenant:?} {own:?}");
-        let world = World::new(8, 3).await;
-        world.decide(Refuse, tenant).await;
+        let world = World::new(8, &[A], 3).await;
+        world.decide(tenant, Refuse).await;
         if let Some(own) = own {
             world.store_decides(json!({"at_cart": own})).await;
         }
@@ -465,8 +401,8 @@ async fn what_is_not_there_is_not_added_where_that_is_checked() {
 /// Nothing is held by a check: of two carts that both have the last one, the first to become final sells it.
 #[tokio::test]
 async fn a_check_holds_nothing() {
-    let world = World::new(9, 1).await;
-    world.decide(Refuse, Check).await;
+    let world = World::new(9, &[A], 1).await;
+    world.decide(Check, Refuse).await;
     let shop = &world.shop;
     shop.ready("r-1", "c-1", &[(A, 1)]).await.unwrap();
     shop.ready("r-2", "c-2", &[(A, 1)]).await.unwrap();
@@ -477,8 +413,8 @@ async fn a_check_holds_nothing() {
 
 #[tokio::test]
 async fn a_check_knows_holds_parts_services_and_what_nobody_has_told() {
-    let world = World::new(10, 40).await;
-    world.decide(Refuse, Check).await;
+    let world = World::new(10, &[A], 40).await;
+    world.decide(Check, Refuse).await;
     let shop = &world.shop;
     shop.command("k-1", "create_cart", json!({"cart_id": "c"})).await.unwrap();
     let add = async |key: &str, sku: &str, n: i64| {
@@ -492,8 +428,8 @@ async fn a_check_knows_holds_parts_services_and_what_nobody_has_told() {
     world.environment.advance(Duration::from_secs(61));
     add("k-2", A, 2).await.unwrap();
     // Split over parts, it is there as a whole.
-    let world_2 = World::new(11, 40).await;
-    world_2.decide(Refuse, Check).await;
+    let world_2 = World::new(11, &[A], 40).await;
+    world_2.decide(Check, Refuse).await;
     split(&world_2.shop.ports, &world_2.shop.scope, STORE, A, 8).await.unwrap();
     let shop_2 = &world_2.shop;
     shop_2.command("k-1", "create_cart", json!({"cart_id": "c"})).await.unwrap();
@@ -512,7 +448,7 @@ async fn a_check_knows_holds_parts_services_and_what_nobody_has_told() {
     add("k-3", "WRAP", 1_000).await.unwrap();
     // What nobody has told is not there, unless its policy allows it to be sold.
     assert_eq!(refused(add("k-4", NEW, 1).await).extra["lines"][0]["available"], json!(0));
-    world.decide(Allow, Check).await;
+    world.decide(Check, Allow).await;
     add("k-4", NEW, 1).await.unwrap();
     // And of what was told the check goes on.
     assert!(add("k-5", A, 39).await.is_err());
@@ -526,8 +462,8 @@ async fn one_fault_of_a_checked_command_is_outlived() {
         for (step, fault) in (0..3).flat_map(|step| {
             [Fault::Throttled, Fault::TimedOutBefore, Fault::AnswerLost].map(|fault| (step, fault))
         }) {
-            let world = World::new(12, 3).await;
-            world.decide(Refuse, Check).await;
+            let world = World::new(12, &[A], 3).await;
+            world.decide(Check, Refuse).await;
             world.shop.command("k-1", "create_cart", json!({"cart_id": "c"})).await.unwrap();
             let faulty = Arc::new(FaultyDatabase::new(world.database.clone()));
             faulty.script(operation, std::iter::repeat_n(None, step).chain([Some(fault)]));

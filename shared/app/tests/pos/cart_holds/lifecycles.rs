@@ -155,7 +155,7 @@ impl Day {
 async fn a_thousand_carts_leave_nothing_held() {
     let (mut ended, mut refusals, mut sold) = (0, 0, 0);
     for seed in 0..SEEDS {
-        let world = World::new(7_000 + seed, PIECES).await;
+        let world = World::that_holds(7_000 + seed, PIECES).await;
         world.shop.kit(SET, "5.00", &[(A, 2), (B, 1)]).await.unwrap();
         let mut day = Day { world, sold: (0, 0), ended: 0, refused: 0 };
         let (mut open, mut begun): (Vec<Open>, usize) = (Vec::new(), 0);

@@ -14,7 +14,7 @@ fn sku(n: usize) -> String {
 
 /// A store with so many of each, and a cart that holds one of each.
 async fn world(seed: u64, pieces: i64) -> World {
-    let world = World::new(seed, 1).await;
+    let world = World::that_holds(seed, 1).await;
     for n in 0..SKUS {
         world.shop.product(STORE, &sku(n), "1.00", pieces).await.unwrap();
     }

@@ -2,6 +2,7 @@
 //! not at all, and so does its hold.
 
 use tillstream_app::Ports;
+use tillstream_app::database::Database;
 use tillstream_testkit::faults::{Fault, FaultyDatabase, Rates};
 
 use super::long::until_it_dies;
@@ -30,7 +31,7 @@ const ALL: [(Done, i64); 6] = [
 impl World {
     /// A cart that holds three, ready for what is to be done to it.
     async fn holding(seed: u64, done: Done, is_split: bool) -> World {
-        let world = World::new(seed, 9).await;
+        let world = World::that_holds(seed, 9).await;
         if is_split {
             split(&world.shop.ports, &world.shop.scope, STORE, A, 3).await.unwrap();
         }
@@ -199,7 +200,7 @@ async fn twins_of_every_command_have_one_effect() {
 #[tokio::test]
 async fn carts_at_once_under_faults_hold_what_they_sell() {
     for seed in 80..88 {
-        let world = World::new(seed, 20).await;
+        let world = World::that_holds(seed, 20).await;
         if seed % 2 == 0 {
             split(&world.shop.ports, &world.shop.scope, STORE, A, 4).await.unwrap();
         }
@@ -247,12 +248,10 @@ async fn carts_at_once_under_faults_hold_what_they_sell() {
 /// than is held is entered, and somebody is told of both.
 #[tokio::test]
 async fn what_was_held_and_sold_before_a_count_is_a_task() {
-    let world = World::new(41, 5).await;
+    let world = World::that_holds(41, 5).await;
     world.open("c").await;
     world.add("k-1", "c", A, 3).await.unwrap();
-    let request = json!({"location_id": STORE, "sku": A, "kind": "set", "quantity": 2, "reason": "counted"});
-    let request = serde_json::from_value(request).unwrap();
-    update::update(&world.shop.ports, &manager(), "count", &request, |_| Ok(())).await.unwrap();
+    world.count(A, 2).await;
     assert_eq!(world.pieces(A).await, (2, 3, -1));
     let at = |key: &str, action: &str, payload: Value| envelope(STORE, "r-1", key, action, payload);
     let paid = json!({"cart_id": "c", "tender": "card", "amount": {"amount": 300, "currency": "GBP"}});
@@ -266,8 +265,7 @@ async fn what_was_held_and_sold_before_a_count_is_a_task() {
         let (outcomes, _) = batch::run(&world.shop.ports, &who, commands.clone(), Timestamp::MAX).await;
         assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()), "{outcomes:?}");
         assert_eq!(world.pieces(A).await, (0, 0, 0));
-        let query = ExceptionQuery { location_id: STORE.into(), status: None, limit: None, cursor: None };
-        let tasks = exceptions::list(&world.shop.ports, &manager(), &query).await.unwrap().items;
+        let tasks = world.tasks().await;
         let told: Vec<_> = tasks.iter().map(|task| (task.kind, task.quantity.clone())).collect();
         let expected = [
             (ExceptionKind::BelowPromised, 1),

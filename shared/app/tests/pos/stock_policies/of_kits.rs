@@ -27,8 +27,8 @@ impl World {
 
 #[tokio::test]
 async fn what_a_cart_has_of_a_component_is_checked_over_all_its_lines() {
-    let world = World::new(20, 4).await.with_kits().await;
-    world.decide(Refuse, Check).await;
+    let world = World::new(20, &[A], 4).await.with_kits().await;
+    world.decide(Check, Refuse).await;
     let shop = &world.shop;
     shop.command("k-1", "create_cart", json!({"cart_id": "c"})).await.unwrap();
     let line = |sku: &str, n: i64| json!({"cart_id": "c", "sku": sku, "quantity": n});
@@ -53,24 +53,24 @@ async fn what_a_cart_has_of_a_component_is_checked_over_all_its_lines() {
     assert!(shop.command("k-5", "update_line_item", to(2)).await.unwrap().replayed);
     // Nothing was held, and without the policy nothing is asked.
     assert_eq!(world.pieces(A).await, (5, 0, 5));
-    world.decide(Refuse, Unchecked).await;
+    world.decide(Unchecked, Refuse).await;
     shop.command("k-6", "add_line_item", line(TWO, 1_000)).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_component_that_nobody_has_told_is_checked_as_its_policy_says() {
-    let world = World::new(21, 3).await.with_kits().await;
+    let world = World::new(21, &[A], 3).await.with_kits().await;
     let shop = &world.shop;
     shop.command("k-1", "create_cart", json!({"cart_id": "c"})).await.unwrap();
     let line = |n: i64| json!({"cart_id": "c", "sku": MIXED, "quantity": n});
-    world.decide(Refuse, Check).await;
+    world.decide(Check, Refuse).await;
     let refusal = refused(shop.command("k-2", "add_line_item", line(1)).await);
     let short = |refusal: &tillstream_app::Refusal| -> Vec<String> {
         let lines = refusal.extra["lines"].as_array().unwrap().iter();
         lines.map(|line| line["sku"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!((refusal.code, short(&refusal)), ("insufficient_stock", vec![NEW.to_owned()]));
-    world.decide(Allow, Check).await;
+    world.decide(Check, Allow).await;
     shop.command("k-2", "add_line_item", line(1)).await.unwrap();
     // What was told is checked all the same.
     let refusal = refused(shop.command("k-3", "add_line_item", line(3)).await);
@@ -129,8 +129,8 @@ async fn an_untold_component_by_weight_is_entered_by_weight() {
 
 #[tokio::test]
 async fn kits_that_were_sold_while_a_register_was_cut_off_are_never_refused() {
-    let world = World::new(24, 1).await.with_kits().await;
-    world.decide(Refuse, Check).await;
+    let world = World::new(24, &[A], 1).await.with_kits().await;
+    world.decide(Check, Refuse).await;
     let who = caller("demo", &[Role::Cashier, Role::StoreManager]);
     let commands = sale("r-1", "c-1", &[(MIXED, 2), (TWO, 1)]);
     for _ in 0..2 {
