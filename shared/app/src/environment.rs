@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::database::DatabaseError;
 use crate::stock::hot_stock::HotStock;
 use crate::tenant_rules::RulesMemory;
 
@@ -74,5 +75,20 @@ impl<'a> Retries<'a> {
         let wait = backoff(self.environment, self.attempt, RETRY_BASE, RETRY_CAP);
         self.environment.sleep(wait).await;
         Ok(())
+    }
+
+    /// What the database answered; `None`, after a wait, where it is worth another round.
+    ///
+    /// # Errors
+    /// Those of the database that repeating would not change; [`crate::Error::Conflict`] once the time is up.
+    pub async fn answered<T>(&mut self, answer: Result<T, DatabaseError>) -> crate::Result<Option<T>> {
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error.is_transient() => {
+                self.again(&error.to_string()).await?;
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }

@@ -204,14 +204,8 @@ async fn change_restores<T>(
 ) -> Result<T> {
     let mut retries = Retries::new(ports.environment.as_ref(), ports.environment.now());
     loop {
-        let item = match ports.database.get(restores_get(scope)).await {
-            Ok(item) => item,
-            Err(error) if error.is_transient() => {
-                retries.again(&error.to_string()).await?;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let read = ports.database.get(restores_get(scope)).await;
+        let Some(item) = retries.answered(read).await? else { continue };
         let version = item.as_ref().map_or(Ok(0), |item| item.number("version"))?;
         let mut restores: Restores =
             item.as_ref().map_or_else(|| Ok(Restores::default()), |i| i.json("data"))?;

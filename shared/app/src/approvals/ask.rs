@@ -81,14 +81,7 @@ pub async fn ask(ports: &Ports, caller: &Caller, key: &str, sent: AskForApproval
         let mut gets = vec![approval_get(scope, &approval_id), catalog_get(scope.location(&sent.store_id))];
         gets.extend(sent.sku.as_deref().map(|sku| catalog_get(scope.product(sku))));
         gets.extend(stock_get(scope, &sent));
-        let read = match ports.database.get_many(gets).await {
-            Ok(read) => read,
-            Err(error) if error.is_transient() => {
-                retries.again(&error.to_string()).await?;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let Some(read) = retries.answered(ports.database.get_many(gets).await).await? else { continue };
         let at = |position: usize| read.get(position).and_then(Option::as_ref);
         if let Some(existing) = at(0) {
             let existing = StoredApproval::of(existing)?;

@@ -52,14 +52,8 @@ pub async fn decide(
     let by = Person { subject: caller.subject.clone(), employee_id: caller.subject.clone() };
     let mut retries = Retries::new(ports.environment.as_ref(), now);
     loop {
-        let read = match ports.database.get(approval_get(scope, approval_id)).await {
-            Ok(read) => read,
-            Err(error) if error.is_transient() => {
-                retries.again(&error.to_string()).await?;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let read = ports.database.get(approval_get(scope, approval_id)).await;
+        let Some(read) = retries.answered(read).await? else { continue };
         let mut stored = StoredApproval::of(&read.ok_or_else(approval_not_found)?)?;
         if !caller.reaches(&stored.approval.bound.store_id) {
             return Err(approval_not_found().into());

@@ -93,14 +93,7 @@ pub async fn change(
     let mut retries = Retries::new(ports.environment.as_ref(), now);
     loop {
         let gets = vec![cart_get(&context, order_id), returned_get(scope, order_id)];
-        let read = match ports.database.get_many(gets).await {
-            Ok(read) => read,
-            Err(error) if error.is_transient() => {
-                retries.again(&error.to_string()).await?;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let Some(read) = retries.answered(ports.database.get_many(gets).await).await? else { continue };
         let at = |position: usize| read.get(position).and_then(Option::as_ref);
         let (order, came_back) = (at(0).map(cart_of).transpose()?, at(1));
         let order = order.filter(|order| order.finalized.is_some() && caller.reaches(&order.store_id));

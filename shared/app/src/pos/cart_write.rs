@@ -131,14 +131,7 @@ where
     loop {
         let mut gets = vec![cart_get(context, cart_id)];
         gets.extend(more.iter().cloned());
-        let read = match ports.database.get_many(gets).await {
-            Ok(read) => read,
-            Err(error) if error.is_transient() => {
-                retries.again(&error.to_string()).await?;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let Some(read) = retries.answered(ports.database.get_many(gets).await).await? else { continue };
         let (item, more) = read.split_first().ok_or_else(|| Error::bug("a read answered nothing"))?;
         let mut cart = cart_of(item.as_ref().ok_or_else(|| cart_not_found(cart_id))?)?;
         // What took effect is answered again whoever has the cart by now: another register may have recalled

@@ -108,14 +108,8 @@ impl<'a> Rounds<'a> {
     /// # Errors
     /// Those of the database that repeating would not change; [`Error::Conflict`] after too many rounds.
     pub async fn read(&mut self, gets: Vec<Get>) -> Result<Option<Vec<Option<Item>>>> {
-        match self.ports.database.get_many(gets).await {
-            Ok(read) => Ok(Some(read)),
-            Err(error) if error.is_transient() => {
-                self.retries.again(&error.to_string()).await?;
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
-        }
+        let read = self.ports.database.get_many(gets).await;
+        self.retries.answered(read).await
     }
 
     /// Whether the cart was written since it was read at `version` (`None`: it was not there).

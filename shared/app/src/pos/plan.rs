@@ -359,14 +359,8 @@ pub async fn drive(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Times
     let mut known_counts = KnownCounts::default();
     loop {
         let get = Get { table: Table::Orders, key: scope.plan(cart_id), consistency: Consistency::Strong };
-        let item = match ports.database.get(get).await {
-            Ok(item) => item.ok_or_else(|| Error::Bug(format!("cart {cart_id} has no plan")))?,
-            Err(error) if error.is_transient() => {
-                retries.again(&error.to_string()).await?;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let Some(item) = retries.answered(ports.database.get(get).await).await? else { continue };
+        let item = item.ok_or_else(|| Error::Bug(format!("cart {cart_id} has no plan")))?;
         let plan = Plan::of(&item)?;
         let step = match plan.state {
             PlanState::Settled => return Ok(PlanEnd::Finalized),

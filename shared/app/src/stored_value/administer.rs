@@ -139,14 +139,8 @@ pub async fn issue(ports: &Ports, caller: &Caller, key: &str, sent: IssueStoredV
     let mut retries = Retries::new(environment, now);
     loop {
         // Read together: a record that is seen has its gift card.
-        let read = match ports.database.get(record_get(record_key.clone())).await {
-            Ok(read) => read,
-            Err(error) if error.is_transient() => {
-                retries.again(&error.to_string()).await?;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let read = ports.database.get(record_get(record_key.clone())).await;
+        let Some(read) = retries.answered(read).await? else { continue };
         if let Some(issued) = read {
             let replayed = is_earlier(&issued, &identity, request)?;
             let id = issued.text("stored_value_id")?;
@@ -324,14 +318,7 @@ async fn change(
     loop {
         // As of one moment: what is refused on the balance that is seen was not this very request's doing.
         let gets = vec![stored_value_get(scope, id), record_get(record_key.clone())];
-        let read = match ports.database.get_together(gets).await {
-            Ok(read) => read,
-            Err(error) if error.is_transient() => {
-                retries.again(&error.to_string()).await?;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let Some(read) = retries.answered(ports.database.get_together(gets).await).await? else { continue };
         let at = |position: usize| read.get(position).and_then(Option::as_ref);
         let mut stored = Stored::of(at(0).ok_or_else(not_found)?)?;
         if let Some(changed) = at(1) {

@@ -18,7 +18,7 @@ use super::shift_item::{shift_get, shift_of, shift_put};
 use super::view;
 use crate::approvals::permission::{Permission, expect_none};
 use crate::catalog::items::catalog_get;
-use crate::database::{DatabaseError, Get, Item};
+use crate::database::{Get, Item};
 use crate::environment::Retries;
 use crate::error::{Error, Refusal, Result};
 use crate::fields::{text, typed_id};
@@ -102,7 +102,7 @@ async fn open(ports: &Ports, context: &CommandContext, payload: &OpenTill, key: 
             lane_get(scope, store_id, register_id),
             catalog_get(scope.location(store_id)),
         ];
-        let Some(read) = attempt(ports.database.get_many(gets).await, &mut retries).await? else { continue };
+        let Some(read) = retries.answered(ports.database.get_many(gets).await).await? else { continue };
         let at = |position: usize| read.get(position).and_then(Option::as_ref);
         if let Some(existing) = at(0) {
             let existing = shift_of(existing)?;
@@ -375,7 +375,7 @@ async fn change(
     loop {
         let gets = gets(context, shift_id).into_iter().chain(more.clone()).collect();
         let read = ports.database.get_many(gets).await;
-        let Some(read) = attempt(read, &mut retries).await? else { continue };
+        let Some(read) = retries.answered(read).await? else { continue };
         let (mut shift, lane) = read_shift(ports, context, shift_id, &read).await?;
         if let Some(done) = replay(context, &shift)? {
             return Ok(done);
@@ -392,20 +392,5 @@ async fn change(
             Written::Done => return Ok(done(&shift)),
             Written::LostRace(why) => retries.again(&why).await?,
         }
-    }
-}
-
-/// What a read answered; `None`, after a wait, where it is worth another round.
-///
-/// # Errors
-/// Those of the database that repeating would not change; [`Error::Conflict`] after too many rounds.
-async fn attempt<T>(answer: Result<T, DatabaseError>, retries: &mut Retries<'_>) -> Result<Option<T>> {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.is_transient() => {
-            retries.again(&error.to_string()).await?;
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
     }
 }
