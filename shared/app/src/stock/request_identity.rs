@@ -3,12 +3,15 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use crate::database::{Condition, Item, Key, Table, Write};
 use crate::environment::Environment;
 use crate::error::{Error, Refusal, RefusalKind, Result};
-use crate::tenancy::Caller;
+use crate::tenancy::{Caller, TenantScope};
 
 /// Who sends: the register a token belongs to, else its subject.
 pub(super) fn sender(caller: &Caller) -> String {
@@ -60,4 +63,41 @@ pub(super) fn key_reused() -> Error {
 /// all parameters, cover this request only.
 pub fn request_number(environment: &dyn Environment) -> i64 {
     i64::try_from(environment.random() >> 1).unwrap_or(i64::MAX)
+}
+
+/// The record of a request under `key`, put in the transaction of what it does: its fingerprint, its number, and what
+/// it answers.
+///
+/// # Errors
+/// A bug if `result` cannot be JSON.
+pub(super) fn record_write<T: Serialize>(
+    scope: &TenantScope,
+    key: &Key,
+    (fingerprint, number): (&str, i64),
+    now: Timestamp,
+    result: &T,
+) -> Result<Write> {
+    let item = Item::new(key)
+        .with("tenant_id", scope.tenant_id())
+        .with("fingerprint", fingerprint)
+        .with("request", number)
+        .with("at", now.as_millisecond())
+        .with_json("result", result)?;
+    Ok(Write::Put { table: Table::Stock, item, condition: Some(Condition::NotExists) })
+}
+
+/// What the request of a record answered, and whether that is a replay to the one of this number.
+///
+/// # Errors
+/// 422 `idempotency_key_reused`; a bug if the record is not one.
+pub(super) fn recorded<T: DeserializeOwned>(
+    record: &Item,
+    fingerprint: &str,
+    number: i64,
+) -> Result<(T, bool)> {
+    if record.text("fingerprint")? != fingerprint {
+        return Err(key_reused());
+    }
+    // Our own write, whose answer was lost, is not a replay.
+    Ok((record.json("result")?, record.number("request")? != number))
 }

@@ -17,7 +17,7 @@ use crate::stock::listing::StockName;
 use crate::stock::lots::{LotStock, Named, Said, Taking, named};
 use crate::stock::read::level;
 use crate::stock::references::{check_location_id, check_sku_form, resolve};
-use crate::stock::request_identity::{derived_id, fingerprint, key_reused, request_number, sender};
+use crate::stock::request_identity::{derived_id, fingerprint, record_write, recorded, request_number, sender};
 use crate::stock::split::make_whole;
 use crate::stock::standing::standing;
 use crate::stock::update::REASON_CHARS_MAX;
@@ -63,11 +63,8 @@ fn told(request: &RestockRequest) -> Option<String> {
 }
 
 fn answer_again(record: &Item, fingerprint: &str, number: i64) -> Result<Answer> {
-    if record.text("fingerprint")? != fingerprint {
-        return Err(key_reused());
-    }
-    // Our own write, whose answer was lost, is not a replay.
-    Ok(Answer { restocked: record.json("result")?, replayed: record.number("request")? != number })
+    let (restocked, replayed) = recorded(record, fingerprint, number)?;
+    Ok(Answer { restocked, replayed })
 }
 
 /// Takes in a delivery. It makes a stock item that is missing.
@@ -141,14 +138,7 @@ pub async fn restock(
                 restock.writes_of_lot(caller, (&stock, exception.as_ref()), &named)?
             }
         };
-        let record = Item::new(&record_key)
-            .with("tenant_id", scope.tenant_id())
-            .with("fingerprint", fingerprint.as_str())
-            .with("request", number)
-            .with("at", now.as_millisecond())
-            .with_json("result", &restocked)?;
-        let record = Write::Put { table: Table::Stock, item: record, condition: Some(Condition::NotExists) };
-        writes.insert(0, record);
+        writes.insert(0, record_write(scope, &record_key, (fingerprint.as_str(), number), now, &restocked)?);
         match ports.database.transact(writes).await {
             Ok(()) => return Ok(Answer { restocked, replayed: false }),
             // The key was used meanwhile, or the stock moved: what we read next tells which.

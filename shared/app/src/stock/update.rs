@@ -22,7 +22,7 @@ use crate::stock::lots::due::keep_aside_if_due;
 use crate::stock::lots::{LotStock, Named, Said, Taking, named};
 use crate::stock::read::level;
 use crate::stock::references::{check_location_id, check_sku_form, resolve};
-use crate::stock::request_identity::{derived_id, fingerprint, key_reused, request_number, sender};
+use crate::stock::request_identity::{derived_id, fingerprint, record_write, recorded, request_number, sender};
 use crate::stock::shortage::{Shortage, insufficient_stock};
 use crate::stock::split::make_whole;
 use crate::tenancy::Caller;
@@ -74,11 +74,8 @@ fn quantity_of(request: &StockUpdateRequest, unit: Unit) -> Result<Quantity> {
 }
 
 fn answer_again(record: &Item, fingerprint: &str, number: i64) -> Result<Answer> {
-    if record.text("fingerprint")? != fingerprint {
-        return Err(key_reused());
-    }
-    // Our own write, whose answer was lost, is not a replay.
-    Ok(Answer { updated: record.json("result")?, replayed: record.number("request")? != number })
+    let (updated, replayed) = recorded(record, fingerprint, number)?;
+    Ok(Answer { updated, replayed })
 }
 
 /// Applies an update.
@@ -205,14 +202,7 @@ pub async fn update(
                 return Err(named.short(Quantity::of_counter(-quantity.thousandths()), &stock.book));
             }
         };
-        let record = Item::new(&record_key)
-            .with("tenant_id", scope.tenant_id())
-            .with("fingerprint", fingerprint.as_str())
-            .with("request", number)
-            .with("at", now.as_millisecond())
-            .with_json("result", &updated)?;
-        let record = Write::Put { table: Table::Stock, item: record, condition: Some(Condition::NotExists) };
-        writes.insert(0, record);
+        writes.insert(0, record_write(scope, &record_key, (fingerprint.as_str(), number), now, &updated)?);
         match ports.database.transact(writes).await {
             Ok(()) => return Ok(Answer { updated, replayed: false }),
             // The key was used meanwhile, or the stock moved: what we read next tells which.

@@ -15,7 +15,7 @@ use super::named::{Named, known};
 use super::recall::{Change, check_reason, not_found, settle};
 use super::stock::{LotStock, Taking};
 use crate::catalog::items::{catalog_get, location_if_any};
-use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Item, Table, Write};
+use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Table, Write};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
@@ -24,7 +24,7 @@ use crate::stock::exceptions::{below_promised, exception_write};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::listing::StockName;
 use crate::stock::references::{check_location_id, location_not_found};
-use crate::stock::request_identity::{fingerprint, key_reused, request_number, sender};
+use crate::stock::request_identity::{fingerprint, record_write, recorded, request_number, sender};
 use crate::stock::reserve::now_kept;
 use crate::stock::split::make_whole;
 use crate::tenancy::Caller;
@@ -110,11 +110,8 @@ pub async fn change(
         let found = read.next().flatten().as_ref().map(header::Header::of).transpose()?;
         let header = found.ok_or_else(|| not_found(lot_id))?;
         if let Some(record) = record {
-            if record.text("fingerprint")? != fingerprint {
-                return Err(key_reused());
-            }
-            let replayed = record.number("request")? != number;
-            return Ok(Answer { changed: record.json("result")?, replayed });
+            let (changed, replayed) = recorded(&record, &fingerprint, number)?;
+            return Ok(Answer { changed, replayed });
         }
         let location = ports.database.get(catalog_get(scope.location(location_id))).await?;
         if location_if_any(location.as_ref())?.is_none() {
@@ -155,14 +152,7 @@ pub async fn change(
         };
         let here = level_of(&name, &counters, &book, lot_id, now)?;
         let result = LotHere { lot: named.header.shown()?, here };
-        let record = Item::new(&record_key)
-            .with("tenant_id", scope.tenant_id())
-            .with("fingerprint", fingerprint.as_str())
-            .with("request", number)
-            .with("at", now.as_millisecond())
-            .with_json("result", &result)?;
-        let mut writes =
-            vec![Write::Put { table: Table::Stock, item: record, condition: Some(Condition::NotExists) }];
+        let mut writes = vec![record_write(scope, &record_key, (fingerprint.as_str(), number), now, &result)?];
         writes.push(named.header.check(scope));
         writes.extend(stock_writes(ports, caller, (&stock, &counters), (&name, &book), &movement).await?);
         if stock.book.lot(lot_id).is_none() {

@@ -11,9 +11,7 @@ use tillstream_domain::identifier::check_id;
 
 use super::header::{self, Header, SETTLING};
 use super::stock::{LotStock, Taking};
-use crate::database::{
-    Cancellation, Condition, Consistency, DatabaseError, Get, Item, Query, Range, Table, Write,
-};
+use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Query, Range, Table};
 use crate::error::{Error, Refusal, RefusalKind, Result};
 use crate::fields::text;
 use crate::keeper::due::{DueWork, postpone, walk_due};
@@ -23,7 +21,7 @@ use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Delta, Movement};
 use crate::stock::exceptions::{below_promised, exception_write};
 use crate::stock::listing::StockName;
-use crate::stock::request_identity::{fingerprint, key_reused, request_number, sender};
+use crate::stock::request_identity::{fingerprint, record_write, recorded, request_number, sender};
 use crate::stock::reserve::now_kept;
 use crate::stock::update::REASON_CHARS_MAX;
 use crate::tenancy::{Caller, Stores, TenantScope};
@@ -112,13 +110,10 @@ pub async fn change(
         let found = read.next().flatten().as_ref().map(Header::of).transpose()?;
         let header = found.ok_or_else(|| not_found(lot_id))?;
         if let Some(record) = record {
-            if record.text("fingerprint")? != fingerprint {
-                return Err(key_reused());
-            }
+            let (lot, replayed) = recorded(&record, &fingerprint, number)?;
             // The answer comes once stock is as it says, unless the lot was changed again since.
             settle(ports, scope, lot_id, now).await?;
-            let replayed = record.number("request")? != number;
-            return Ok(Answer { lot: record.json("result")?, replayed });
+            return Ok(Answer { lot, replayed });
         }
         if Change::of(&header) == change {
             let state = if header.is_recalled { "quarantined" } else { "sellable" };
@@ -139,13 +134,7 @@ pub async fn change(
             reason: Some(request.reason.clone()),
             ..header.clone()
         };
-        let record = Item::new(&record_key)
-            .with("tenant_id", scope.tenant_id())
-            .with("fingerprint", fingerprint.as_str())
-            .with("request", number)
-            .with("at", now.as_millisecond())
-            .with_json("result", &next.shown()?)?;
-        let record = Write::Put { table: Table::Stock, item: record, condition: Some(Condition::NotExists) };
+        let record = record_write(scope, &record_key, (fingerprint.as_str(), number), now, &next.shown()?)?;
         match ports.database.transact(vec![record, next.replace(scope, &header)]).await {
             // What is read next is its record.
             Ok(()) => attempts.at_once("the lot was changed")?,
