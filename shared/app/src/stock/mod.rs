@@ -5,6 +5,7 @@ mod attempts;
 pub mod backorders;
 pub mod change_feed;
 pub mod conservation;
+mod counted;
 pub mod counters;
 pub mod counts;
 mod earliest;

@@ -39,14 +39,22 @@ pub struct Answer {
     pub replayed: bool,
 }
 
-fn check(caller: &Caller, request: &StockUpdateRequest) -> Result<()> {
-    check_location_id("location_id", &request.location_id)?;
-    check_sku_form("sku", &request.sku)?;
-    if request.reason.trim().is_empty() || request.reason.chars().count() > REASON_CHARS_MAX {
+/// Checks the reason of a request that has to say why.
+///
+/// # Errors
+/// 422 `reason_invalid`, and what a text is refused for.
+pub(super) fn check_reason(reason: &str) -> Result<()> {
+    if reason.trim().is_empty() || reason.chars().count() > REASON_CHARS_MAX {
         let message = format!("a reason is 1 to {REASON_CHARS_MAX} characters that say why");
         return Err(Refusal::field("reason", "reason_invalid", message).into());
     }
-    text("reason", &request.reason, REASON_CHARS_MAX)?;
+    text("reason", reason, REASON_CHARS_MAX)
+}
+
+fn check(caller: &Caller, request: &StockUpdateRequest) -> Result<()> {
+    check_location_id("location_id", &request.location_id)?;
+    check_sku_form("sku", &request.sku)?;
+    check_reason(&request.reason)?;
     if request.expected_version.is_some_and(|version| version < 0) {
         let message = "expected_version is a stock item's version, or 0 where there is none";
         return Err(Refusal::field("expected_version", "expected_version_invalid", message).into());

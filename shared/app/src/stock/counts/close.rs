@@ -12,13 +12,12 @@ use super::{Answer, find_in_reach};
 use crate::approvals::stock_grant::{self, StockUse};
 use crate::database::{Cancellation, DatabaseError};
 use crate::error::{Refusal, Result};
-use crate::fields::text;
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::request_identity::{fingerprint, request_number};
 use crate::stock::reservation_item::KeyedRequest;
 use crate::stock::reserve::now_kept;
-use crate::stock::update::REASON_CHARS_MAX;
+use crate::stock::update::check_reason;
 use crate::tenancy::Caller;
 use crate::tenant_rules::tenant_rules;
 
@@ -28,14 +27,6 @@ pub(crate) fn bound_of(stored: &StoredCount) -> Bound {
     let version = stored.version.unsigned_abs();
     let binding = Binding::CloseCount { count_id: stored.id.clone(), version, variance };
     Bound { store_id: stored.location_id.clone(), register_id: None, binding }
-}
-
-fn check_reason(reason: &str) -> Result<()> {
-    if reason.trim().is_empty() || reason.chars().count() > REASON_CHARS_MAX {
-        let message = format!("a reason is 1 to {REASON_CHARS_MAX} characters that say why");
-        return Err(Refusal::field("reason", "reason_invalid", message).into());
-    }
-    text("reason", reason, REASON_CHARS_MAX)
 }
 
 /// How a sheet is to end.

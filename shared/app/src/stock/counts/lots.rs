@@ -14,6 +14,7 @@ use crate::database::{Condition, Consistency, Get, Table, Write};
 use crate::error::{Refusal, Result};
 use crate::fields::typed_id;
 use crate::ports::Ports;
+use crate::stock::counted::counted_quantity;
 use crate::stock::counters::{Delta, counted_changes, synced_change};
 use crate::stock::exceptions::{below_promised, exception_write, is_standing_open};
 use crate::stock::layout::LAYOUT_WHOLE;
@@ -57,13 +58,8 @@ pub(super) fn quantities(
     let mut found = Vec::with_capacity(lots.len());
     let mut sum = Quantity::ZERO;
     for (at, sent) in lots.iter().enumerate() {
-        let invalid = |message: String| {
-            Refusal::field(format!("lines[{position}].lots[{at}].counted"), "quantity_invalid", message)
-        };
-        let quantity = sent.counted.resolve(unit).map_err(|e| invalid(e.to_string()))?;
-        if quantity < Quantity::ZERO {
-            return Err(invalid("a count is 0 or more".to_owned()).into());
-        }
+        let field = || format!("lines[{position}].lots[{at}].counted");
+        let quantity = counted_quantity(field, &sent.counted, unit)?;
         sum = sum.plus(quantity);
         found.push((sent.lot.as_deref(), quantity));
     }

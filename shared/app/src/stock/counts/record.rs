@@ -21,6 +21,7 @@ use crate::ports::Ports;
 use crate::pos::identity::derived_id;
 use crate::pos::lines::price_of;
 use crate::stock::attempts::Attempts;
+use crate::stock::counted::counted_quantity;
 use crate::stock::counters::Counters;
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::lots::LotStock;
@@ -98,12 +99,7 @@ fn wanted<'a>(stored: &StoredCount, request: &'a RecordCountRequest) -> Result<V
             let message = format!("count sheet {} has no {}; open another for it", stored.id, sent.sku);
             return Err(Refusal::field(format!("lines[{at}].sku"), "sku_not_in_count", message).into());
         };
-        let invalid =
-            |message: String| Refusal::field(format!("lines[{at}].counted"), "quantity_invalid", message);
-        let quantity = sent.counted.resolve(of_sheet.unit).map_err(|e| invalid(e.to_string()))?;
-        if quantity < Quantity::ZERO {
-            return Err(invalid("a count is 0 or more".to_owned()).into());
-        }
+        let quantity = counted_quantity(|| format!("lines[{at}].counted"), &sent.counted, of_sheet.unit)?;
         let lots = lots::quantities(at, (sent.lots.as_slice(), quantity), of_sheet.unit)?;
         let reason = sent.reason.as_deref();
         wanted.push(Wanted { position: at, line, sku: &sent.sku, quantity, lots, reason });

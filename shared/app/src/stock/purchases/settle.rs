@@ -10,9 +10,9 @@ use tillstream_domain::quantity::{Quantity, QuantityInput};
 
 use crate::database::{Cancellation, DatabaseError};
 use crate::error::{Error, Refusal, Result};
-use crate::fields::text;
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
+use crate::stock::counted::counted_quantity;
 use crate::stock::purchases::drive::{CHUNK_LINES_MAX, Driven, drive, step_writes};
 use crate::stock::purchases::item::{Pending, Step, StoredPurchase};
 use crate::stock::purchases::lots::{LotReceipt, any_names_a_lot};
@@ -21,7 +21,7 @@ use crate::stock::references::check_sku_form;
 use crate::stock::request_identity::{fingerprint, request_number};
 use crate::stock::reservation_item::KeyedRequest;
 use crate::stock::reserve::now_kept;
-use crate::stock::update::REASON_CHARS_MAX;
+use crate::stock::update::check_reason;
 use crate::tenancy::Caller;
 
 /// What is asked of an order that was placed.
@@ -63,11 +63,7 @@ impl Asked<'_> {
 
     fn check(&self) -> Result<()> {
         if let Some(reason) = self.reason() {
-            if reason.trim().is_empty() || reason.chars().count() > REASON_CHARS_MAX {
-                let message = format!("a reason is 1 to {REASON_CHARS_MAX} characters that say why");
-                return Err(Refusal::field("reason", "reason_invalid", message).into());
-            }
-            text("reason", reason, REASON_CHARS_MAX)?;
+            check_reason(reason)?;
         }
         let Asked::Receive(ReceivePurchaseRequest { lines: Some(lines) }) = self else { return Ok(()) };
         if lines.is_empty() || lines.len() > LINES_MAX {
@@ -91,14 +87,7 @@ impl Asked<'_> {
                 return Err(Refusal::field(field, "sku_not_in_purchase_order", message).into());
             };
             let resolved = |name: &str, input: &QuantityInput| {
-                let invalid = |message: String| {
-                    Refusal::field(format!("lines[{position}].{name}"), "quantity_invalid", message)
-                };
-                let quantity = input.resolve(line.unit).map_err(|e| invalid(e.to_string()))?;
-                if quantity < Quantity::ZERO {
-                    return Err(Error::from(invalid("a count is 0 or more".to_owned())));
-                }
-                Ok(quantity)
+                counted_quantity(|| format!("lines[{position}].{name}"), input, line.unit)
             };
             let damaged =
                 received.damaged.as_ref().map(|damaged| resolved("damaged", damaged)).transpose()?;

@@ -19,7 +19,6 @@ use super::{KIND, name_of, version_of};
 use crate::approvals::stock_grant::{StockUse, permit};
 use crate::database::{Cancellation, Condition, Consistency, DatabaseError, Get, Item, Table, Write};
 use crate::error::{Error, Refusal, Result};
-use crate::fields::text;
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::conservation::parts_ever;
@@ -29,7 +28,7 @@ use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::ledger::{GAP_CLOSED, LedgerRow};
 use crate::stock::request_identity::{self, fingerprint, key_reused, request_number};
 use crate::stock::split::make_whole;
-use crate::stock::update::REASON_CHARS_MAX;
+use crate::stock::update::check_reason;
 use crate::tenancy::{Caller, TenantScope};
 
 /// Rows of its ledgers that are read to correct a stock item.
@@ -221,11 +220,7 @@ pub async fn correct(
     request: &CorrectDifferenceRequest,
 ) -> Result<Corrected> {
     let now = ports.environment.now();
-    if request.reason.trim().is_empty() || request.reason.chars().count() > REASON_CHARS_MAX {
-        let message = format!("a reason is 1 to {REASON_CHARS_MAX} characters that say why");
-        return Err(Refusal::field("reason", "reason_invalid", message).into());
-    }
-    text("reason", &request.reason, REASON_CHARS_MAX)?;
+    check_reason(&request.reason)?;
     let scope = &caller.scope;
     let missing = || Refusal::not_found("exception_not_found", "there is no such exception");
     check_id(id).map_err(|_| missing())?;

@@ -15,9 +15,10 @@ use tillstream_domain::transfer_lots::{NamedLot, Parts};
 
 use crate::database::{Cancellation, DatabaseError};
 use crate::error::{Error, Refusal, Result};
-use crate::fields::{text, typed_id};
+use crate::fields::typed_id;
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
+use crate::stock::counted::counted_quantity;
 use crate::stock::references::check_sku_form;
 use crate::stock::request_identity::{fingerprint, request_number};
 use crate::stock::reservation_item::KeyedRequest;
@@ -26,7 +27,7 @@ use crate::stock::transfers::drive::{Driven, LOST_MAX, Pace, STOCK_ACTIONS_MAX, 
 use crate::stock::transfers::item::{Pending, Step, StoredTransfer};
 use crate::stock::transfers::lots::{Settles, Settling, lots_of_lines};
 use crate::stock::transfers::{Answer, find_existing};
-use crate::stock::update::REASON_CHARS_MAX;
+use crate::stock::update::check_reason;
 use crate::tenancy::{Caller, TenantScope};
 
 /// What is asked of a transfer that was shipped.
@@ -104,11 +105,7 @@ impl Asked<'_> {
 
     fn check(&self) -> Result<()> {
         if let Some(reason) = self.reason() {
-            if reason.trim().is_empty() || reason.chars().count() > REASON_CHARS_MAX {
-                let message = format!("a reason is 1 to {REASON_CHARS_MAX} characters that say why");
-                return Err(Refusal::field("reason", "reason_invalid", message).into());
-            }
-            text("reason", reason, REASON_CHARS_MAX)?;
+            check_reason(reason)?;
         }
         let Some(lines) = self.sent() else { return Ok(()) };
         if lines.is_empty() || lines.len() > LINES_MAX {
@@ -135,14 +132,7 @@ impl Asked<'_> {
                 return Err(Refusal::field(field, "sku_not_in_transfer", message).into());
             };
             let resolved = |name: &str, input: &QuantityInput| {
-                let invalid = |message: String| {
-                    Refusal::field(format!("lines[{position}].{name}"), "quantity_invalid", message)
-                };
-                let quantity = input.resolve(line.unit).map_err(|e| invalid(e.to_string()))?;
-                if quantity < Quantity::ZERO {
-                    return Err(Error::from(invalid("a count is 0 or more".to_owned())));
-                }
-                Ok(quantity)
+                counted_quantity(|| format!("lines[{position}].{name}"), input, line.unit)
             };
             let damaged = damaged.map(|damaged| resolved("damaged", damaged)).transpose()?;
             counted.push(Counted {
