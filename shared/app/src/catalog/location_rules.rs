@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use tillstream_contracts::catalog::LocationBody;
 use tillstream_domain::business_day::{CalendarError, StoreCalendar};
 use tillstream_domain::coordinates::{Coordinates, CoordinatesError};
-use tillstream_domain::identifier::check_id;
 use tillstream_domain::lane::Lane;
 use tillstream_domain::location::{Location, LocationKind};
 
@@ -15,8 +14,6 @@ use crate::error::Refusal;
 
 /// Most registers of one location.
 pub const REGISTERS_MAX: usize = 200;
-/// Longest name, in characters.
-pub const NAME_CHARACTERS_MAX: usize = 200;
 /// Longest region, in characters.
 pub const REGION_CHARACTERS_MAX: usize = 64;
 /// Longest tax number, in characters: the longest there are have some twenty, with what countries write before
@@ -38,18 +35,8 @@ pub(super) fn is_text(text: &str) -> bool {
 /// 422 `field_invalid` with every field that is wrong.
 pub fn location_from(body: LocationBody) -> Result<Location, Refusal> {
     let mut errors = FieldErrors::default();
-    errors.demand(
-        check_id(&body.id).is_ok(),
-        "id",
-        "id_malformed",
-        "an id is 1 to 64 of A-Z a-z 0-9 . _ ~ : - and begins with a letter or digit",
-    );
-    errors.demand(
-        is_plain_text(&body.name, NAME_CHARACTERS_MAX),
-        "name",
-        "name_malformed",
-        "a name is 1 to 200 printable characters without leading or trailing spaces",
-    );
+    errors.demand_id("id", &body.id);
+    errors.demand_name("name", &body.name);
     match StoreCalendar::new(&body.time_zone, &body.business_day_start) {
         Ok(_) => {}
         Err(CalendarError::MalformedStart) => errors.demand(
@@ -124,12 +111,7 @@ pub fn location_from(body: LocationBody) -> Result<Location, Refusal> {
     let mut seen = BTreeSet::new();
     for (position, register) in body.registers.iter().enumerate().take(REGISTERS_MAX) {
         let field = format!("registers[{position}]");
-        errors.demand(
-            check_id(register).is_ok(),
-            &field,
-            "id_malformed",
-            "an id is 1 to 64 of A-Z a-z 0-9 . _ ~ : - and begins with a letter or digit",
-        );
+        errors.demand_id(&field, register);
         // Receipt numbers name their lane as store/register~epoch, and web orders have lanes of their own.
         errors.demand(
             !register.contains('~') && !Lane::is_virtual(register),

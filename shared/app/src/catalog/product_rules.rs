@@ -44,6 +44,26 @@ impl FieldErrors {
         }
     }
 
+    /// Notes an id that is none.
+    pub(crate) fn demand_id(&mut self, field: &str, id: &str) {
+        self.demand(
+            check_id(id).is_ok(),
+            field,
+            "id_malformed",
+            "an id is 1 to 64 of A-Z a-z 0-9 . _ ~ : - and begins with a letter or digit",
+        );
+    }
+
+    /// Notes a name that is none.
+    pub(crate) fn demand_name(&mut self, field: &str, name: &str) {
+        self.demand(
+            is_plain_text(name, NAME_CHARACTERS_MAX),
+            field,
+            "name_malformed",
+            "a name is 1 to 200 printable characters without leading or trailing spaces",
+        );
+    }
+
     /// A 422 `field_invalid` naming all of them, if there are any.
     pub(crate) fn refuse(self) -> Result<(), Refusal> {
         let Some(first) = self.0.first() else { return Ok(()) };
@@ -64,24 +84,14 @@ fn demand_modifiers(errors: &mut FieldErrors, body: &ProductBody) {
     let mut seen = BTreeSet::new();
     for (position, modifier) in body.modifiers.iter().enumerate().take(MODIFIERS_MAX) {
         let field = |name: &str| format!("modifiers[{position}].{name}");
-        errors.demand(
-            check_id(&modifier.id).is_ok(),
-            &field("id"),
-            "id_malformed",
-            "an id is 1 to 64 of A-Z a-z 0-9 . _ ~ : - and begins with a letter or digit",
-        );
+        errors.demand_id(&field("id"), &modifier.id);
         errors.demand(
             seen.insert(&modifier.id),
             &field("id"),
             "modifier_repeated",
             "the modifier stands there twice",
         );
-        errors.demand(
-            is_plain_text(&modifier.name, NAME_CHARACTERS_MAX),
-            &field("name"),
-            "name_malformed",
-            "a name is 1 to 200 printable characters without leading or trailing spaces",
-        );
+        errors.demand_name(&field("name"), &modifier.name);
         errors.demand(
             modifier.unit_price.on(body.unit_price).is_some(),
             &field("unit_price"),
@@ -109,12 +119,7 @@ pub fn product_from(body: ProductBody, sku: &str) -> Result<Product, Refusal> {
         "sku_mismatch",
         "the sku in the body is not the one that is addressed",
     );
-    errors.demand(
-        is_plain_text(&body.name, NAME_CHARACTERS_MAX),
-        "name",
-        "name_malformed",
-        "a name is 1 to 200 printable characters without leading or trailing spaces",
-    );
+    errors.demand_name("name", &body.name);
     errors.demand(
         body.category.as_deref().is_none_or(is_category),
         "category",

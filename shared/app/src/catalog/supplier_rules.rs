@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use tillstream_contracts::suppliers::SupplierBody;
 use tillstream_domain::card_number::contains_card_number;
-use tillstream_domain::identifier::{check_id, check_sku};
+use tillstream_domain::identifier::check_sku;
 use tillstream_domain::quantity::{Quantity, QuantityInput, Unit};
 use tillstream_domain::supplier::{
     LEAD_TIME_DAYS_MAX, OVER_DELIVERY_PERCENT_MAX, SUPPLIED_SKUS_MAX, SuppliedSku, Supplier,
 };
 
-use super::location_rules::{NAME_CHARACTERS_MAX, is_text};
+use super::location_rules::is_text;
 use super::product_rules::{FieldErrors, is_plain_text};
 use crate::error::Refusal;
 
@@ -40,12 +40,9 @@ fn is_pack_size(input: &QuantityInput) -> bool {
 }
 
 fn demand_contact(errors: &mut FieldErrors, body: &SupplierBody) {
-    errors.demand(
-        body.contact_name.as_deref().is_none_or(|name| is_plain_text(name, NAME_CHARACTERS_MAX)),
-        "contact_name",
-        "name_malformed",
-        "a name is 1 to 200 printable characters without leading or trailing spaces",
-    );
+    if let Some(name) = &body.contact_name {
+        errors.demand_name("contact_name", name);
+    }
     errors.demand(
         body.email.as_deref().is_none_or(is_email),
         "email",
@@ -129,18 +126,8 @@ fn demand_supplies(errors: &mut FieldErrors, body: &SupplierBody) {
 /// 422 `field_invalid` with every field that is wrong.
 pub fn supplier_from(body: SupplierBody) -> Result<Supplier, Refusal> {
     let mut errors = FieldErrors::default();
-    errors.demand(
-        check_id(&body.id).is_ok(),
-        "id",
-        "id_malformed",
-        "an id is 1 to 64 of A-Z a-z 0-9 . _ ~ : - and begins with a letter or digit",
-    );
-    errors.demand(
-        is_plain_text(&body.name, NAME_CHARACTERS_MAX),
-        "name",
-        "name_malformed",
-        "a name is 1 to 200 printable characters without leading or trailing spaces",
-    );
+    errors.demand_id("id", &body.id);
+    errors.demand_name("name", &body.name);
     errors.demand(
         body.lead_time_days <= LEAD_TIME_DAYS_MAX,
         "lead_time_days",
