@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::money::UnitPrice;
 use crate::quantity::{Quantity, Unit};
+use crate::transfer::wanted;
 
 pub use crate::transfer::Counted;
 
@@ -203,22 +204,8 @@ pub fn settle(
     if action == PurchaseAction::Cancel && stands != PurchaseStatus::Ordered {
         return Err(PurchaseError::NotCancellable);
     }
-    let mut wanted: Vec<(Quantity, Quantity)> = vec![Default::default(); lines.len()];
-    match counted {
-        None => {
-            for (line, wanted) in lines.iter().zip(&mut wanted) {
-                wanted.0 = line.outstanding();
-            }
-        }
-        Some(counted) => {
-            for count in counted {
-                let at = lines.iter().position(|line| line.sku == count.sku);
-                let wanted = at.and_then(|at| wanted.get_mut(at));
-                let wanted = wanted.ok_or_else(|| PurchaseError::UnknownSku(count.sku.clone()))?;
-                *wanted = (wanted.0.plus(count.quantity), wanted.1.plus(count.damaged));
-            }
-        }
-    }
+    let open: Vec<_> = lines.iter().map(|line| (line.sku.as_str(), line.outstanding())).collect();
+    let wanted = wanted(&open, counted).map_err(PurchaseError::UnknownSku)?;
     let mut settled = Vec::new();
     for (at, (line, (quantity, damaged))) in (0_u32..).zip(lines.iter().zip(wanted)) {
         let total = quantity.plus(damaged);

@@ -119,6 +119,27 @@ pub struct Counted {
     pub damaged: Quantity,
 }
 
+/// What a step asks of each line, fit for sale and damaged: what is `counted` of its SKU, or where nothing is counted
+/// all that is open. `lines` are their SKUs and what is open of each.
+///
+/// # Errors
+/// The SKU of a count that no line is of.
+pub(crate) fn wanted(
+    lines: &[(&str, Quantity)],
+    counted: Option<&[Counted]>,
+) -> Result<Vec<(Quantity, Quantity)>, String> {
+    let Some(counted) = counted else {
+        return Ok(lines.iter().map(|(_, open)| (*open, Quantity::ZERO)).collect());
+    };
+    let mut wanted: Vec<(Quantity, Quantity)> = vec![Default::default(); lines.len()];
+    for count in counted {
+        let at = lines.iter().position(|(sku, _)| *sku == count.sku);
+        let wanted = at.and_then(|at| wanted.get_mut(at)).ok_or_else(|| count.sku.clone())?;
+        *wanted = (wanted.0.plus(count.quantity), wanted.1.plus(count.damaged));
+    }
+    Ok(wanted)
+}
+
 /// Why a transfer does not take a step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransferError {
@@ -202,22 +223,8 @@ pub fn settle(
     if action == TransferAction::Cancel && stands != TransferStatus::InTransit {
         return Err(TransferError::NotCancellable);
     }
-    let mut wanted: Vec<(Quantity, Quantity)> = vec![Default::default(); lines.len()];
-    match counted {
-        None => {
-            for (line, wanted) in lines.iter().zip(&mut wanted) {
-                wanted.0 = line.outstanding();
-            }
-        }
-        Some(counted) => {
-            for count in counted {
-                let at = lines.iter().position(|line| line.sku == count.sku);
-                let wanted = at.and_then(|at| wanted.get_mut(at));
-                let wanted = wanted.ok_or_else(|| TransferError::UnknownSku(count.sku.clone()))?;
-                *wanted = (wanted.0.plus(count.quantity), wanted.1.plus(count.damaged));
-            }
-        }
-    }
+    let open: Vec<_> = lines.iter().map(|line| (line.sku.as_str(), line.outstanding())).collect();
+    let wanted = wanted(&open, counted).map_err(TransferError::UnknownSku)?;
     let mut settled = Vec::new();
     for (at, (line, (quantity, damaged))) in (0_u32..).zip(lines.iter().zip(wanted)) {
         let outstanding = line.outstanding();
