@@ -136,9 +136,9 @@ impl Cart {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::tests::{by, cart, line};
+    use super::super::tests::{by, cart, line, original_of};
     use super::super::undo::Undoing;
-    use super::super::{CartKind, OriginalLine, OriginalSale, ReturnHead};
+    use super::super::{CartKind, ReturnHead};
     use super::*;
 
     fn part(sku: &str, thousandths: i64) -> KitPart {
@@ -196,21 +196,6 @@ mod tests {
         assert!(sale.kits.is_empty() && sale.kits == Kits::default(), "{:?}", sale.kits);
     }
 
-    fn original(sale: &Cart) -> OriginalSale {
-        let lines = sale.lines.iter().map(|line| OriginalLine {
-            number: line.number,
-            sku: line.sku.clone(),
-            name: line.name.clone(),
-            category: None,
-            sold: line.quantity,
-            returned: Quantity::ZERO,
-            unit: line.unit,
-            stocked: line.stocked,
-            unit_price: line.unit_price,
-        });
-        OriginalSale { order_id: sale.id.clone(), lines: lines.collect(), tenders: BTreeMap::new() }
-    }
-
     #[test]
     fn a_return_gives_back_what_went() {
         let mut sale = cart(CartKind::Sale);
@@ -218,7 +203,7 @@ mod tests {
         let number = add_kit(&mut sale, "GIFT", 5, &[part("MUG", 2_000), part("TEA", 125)]);
         sale.set_tendering(&by()).unwrap();
         let mut back = cart(CartKind::Return);
-        back.return_of = Some(ReturnHead { reason: "x".into(), original: Some(original(&sale)) });
+        back.return_of = Some(ReturnHead { reason: "x".into(), original: Some(original_of(&sale)) });
         back.kits = Kits::sold_in(&sale.kits);
         let pieces = |n| Quantity::from_pieces(n).unwrap();
         let id = format!("l-{number}");

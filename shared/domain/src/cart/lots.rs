@@ -108,9 +108,9 @@ impl Cart {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{by, cart, line};
+    use super::super::tests::{by, cart, line, original_of};
     use super::super::undo::Undoing;
-    use super::super::{CartKind, OriginalLine, OriginalSale, ReturnHead};
+    use super::super::{CartKind, ReturnHead};
     use super::*;
     use crate::quantity::Quantity;
 
@@ -166,21 +166,8 @@ mod tests {
         add(&mut sale, "MILK", 3, None);
         add(&mut sale, "MILK", 2, Some("L2"));
         sale.set_tendering(&by()).unwrap();
-        let lines = sale.lines.iter().map(|line| OriginalLine {
-            number: line.number,
-            sku: line.sku.clone(),
-            name: line.name.clone(),
-            category: None,
-            sold: line.quantity,
-            returned: Quantity::ZERO,
-            unit: line.unit,
-            stocked: line.stocked,
-            unit_price: line.unit_price,
-        });
-        let original =
-            OriginalSale { order_id: sale.id.clone(), lines: lines.collect(), tenders: BTreeMap::new() };
         let mut back = cart(CartKind::Return);
-        back.return_of = Some(ReturnHead { reason: "x".into(), original: Some(original) });
+        back.return_of = Some(ReturnHead { reason: "x".into(), original: Some(original_of(&sale)) });
         back.lots = Lots::sold_in(&sale.lots);
         let pieces = |n| Quantity::from_pieces(n).unwrap();
         back.return_known_line("l-1", pieces(1), Disposition::Restock).unwrap();

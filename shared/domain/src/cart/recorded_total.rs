@@ -159,9 +159,9 @@ impl Cart {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::tests::{by, cart, line, pay};
+    use super::super::tests::{by, cart, line, lines_of, pay};
     use super::super::undo::Undoing;
-    use super::super::{Disposition, OriginalLine, OriginalSale, ReturnHead, Returned};
+    use super::super::{Disposition, OriginalSale, ReturnHead, Returned};
     use super::*;
     use crate::money::Currency;
     use crate::quantity::Quantity;
@@ -309,18 +309,7 @@ mod tests {
         for (tender, amount) in &returned.refunded {
             tenders.entry(tender.clone()).or_default().1 += amount;
         }
-        let lines = sale.lines.iter().map(|sold| OriginalLine {
-            number: sold.number,
-            sku: sold.sku.clone(),
-            name: sold.name.clone(),
-            category: None,
-            sold: sold.quantity,
-            returned: returned.lines.get(&sold.number).copied().unwrap_or_default(),
-            unit: sold.unit,
-            stocked: true,
-            unit_price: sold.unit_price,
-        });
-        OriginalSale { order_id: sale.id.clone(), lines: lines.collect(), tenders }
+        OriginalSale { order_id: sale.id.clone(), lines: lines_of(sale, returned), tenders }
     }
 
     proptest! {

@@ -72,6 +72,28 @@ pub(super) fn pay(tender: &str, amount: i64) -> PaymentInput {
     }
 }
 
+/// Lines of a sale as a return knows them after what came back before.
+pub(super) fn lines_of(sale: &Cart, returned: &Returned) -> Vec<OriginalLine> {
+    let known = |line: &Line| OriginalLine {
+        number: line.number,
+        sku: line.sku.clone(),
+        name: line.name.clone(),
+        category: None,
+        sold: line.quantity,
+        returned: returned.lines.get(&line.number).copied().unwrap_or_default(),
+        unit: line.unit,
+        stocked: line.stocked,
+        unit_price: line.unit_price,
+    };
+    sale.lines.iter().map(known).collect()
+}
+
+/// A sale of which nothing was paid yet, nor came back, as a return knows it.
+pub(super) fn original_of(sale: &Cart) -> OriginalSale {
+    let lines = lines_of(sale, &Returned::default());
+    OriginalSale { order_id: sale.id.clone(), lines, tenders: [].into() }
+}
+
 #[test]
 fn a_sale_from_its_first_line_to_paid() {
     let mut c = cart(CartKind::Sale);

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::super::tests::{by, cart, line, pay};
-use super::super::{
-    ApprovedPart, Disposition, OriginalLine, OriginalSale, ReturnHead, Returned, UsedApproval,
-};
+use super::super::tests::{by, cart, line, lines_of, pay};
+use super::super::{ApprovedPart, Disposition, OriginalSale, ReturnHead, Returned, UsedApproval};
 use super::*;
 use crate::quantity::Quantity;
 use crate::till::LaneTotals;
@@ -155,22 +153,6 @@ fn no_more_cash_goes_back_than_came_in_and_nothing_gets_stuck() {
     let mut back = known(2, 5, &[("card", 1_002, 0)]);
     assert_eq!(told(&mut back, &[("cash", 0), ("card", 2)]), [Err("amount_not_positive"), Ok(0)]);
     assert_eq!(rounding(&back), 0);
-}
-
-/// Lines of a sale as a return knows them.
-fn lines_of(sale: &Cart, returned: &Returned) -> Vec<OriginalLine> {
-    let known = |line: &super::super::Line| OriginalLine {
-        number: line.number,
-        sku: line.sku.clone(),
-        name: line.name.clone(),
-        category: None,
-        sold: line.quantity,
-        returned: returned.lines.get(&line.number).copied().unwrap_or_default(),
-        unit: line.unit,
-        stocked: true,
-        unit_price: line.unit_price,
-    };
-    sale.lines.iter().map(known).collect()
 }
 
 /// Gives a return back as a till does: by tenders in any order, as much as each takes, cash in coins; what is
