@@ -42,7 +42,7 @@ use crate::stock::counters::{COUNTED_AT, COUNTED_IN, shown};
 use crate::stock::index_page::IndexList;
 use crate::stock::reconciliation::{Cause, DIFFERENCE, Finding, MOVEMENTS, findings_of};
 use crate::stock::references::check_location_id;
-use crate::stock::request_identity::{self, fingerprint, key_reused, request_number};
+use crate::stock::request_identity::{self, fingerprint, is_replay, key_reused, request_number};
 use crate::stock::taken_beyond::{Beyond, Taker};
 use crate::stock::update::REASON_CHARS_MAX;
 use crate::tenancy::{Caller, TenantScope};
@@ -657,14 +657,11 @@ pub async fn resolve(
             return Err(if used.fingerprint == fingerprint { reopened() } else { key_reused() });
         }
         if item.opt_text("resolve_key") == Some(own.as_str()) {
-            if item.text("resolve_fingerprint")? != fingerprint {
-                return Err(key_reused());
-            }
+            let done = (item.text("resolve_fingerprint")?, item.number("resolve_request")?);
+            let replayed = is_replay((fingerprint.as_str(), number), done)?;
             if is_open(&item)? {
                 return Err(reopened());
             }
-            // Our own write, whose answer was lost, is not a replay.
-            let replayed = item.number("resolve_request")? != number;
             return Ok(Resolved { exception: shown_exception(&item)?, replayed });
         }
         if !is_open(&item)? {

@@ -58,6 +58,18 @@ pub(super) fn key_reused() -> Error {
     .into()
 }
 
+/// Whether a request is a replay to what was `done` under its key; both are told by fingerprint and number.
+///
+/// # Errors
+/// 422 `idempotency_key_reused`.
+pub(super) fn is_replay(asked: (&str, i64), done: (&str, i64)) -> Result<bool> {
+    if asked.0 != done.0 {
+        return Err(key_reused());
+    }
+    // Our own write, whose answer was lost, is not a replay.
+    Ok(asked.1 != done.1)
+}
+
 /// A number of this one request. Written with what it does, it tells our own write, whose answer was
 /// lost, from that of a twin with the same key; and it makes the database's own request token, a hash of
 /// all parameters, cover this request only.
@@ -95,9 +107,7 @@ pub(super) fn recorded<T: DeserializeOwned>(
     fingerprint: &str,
     number: i64,
 ) -> Result<(T, bool)> {
-    if record.text("fingerprint")? != fingerprint {
-        return Err(key_reused());
-    }
-    // Our own write, whose answer was lost, is not a replay.
-    Ok((record.json("result")?, record.number("request")? != number))
+    let done = (record.text("fingerprint")?, record.number("request")?);
+    let replayed = is_replay((fingerprint, number), done)?;
+    Ok((record.json("result")?, replayed))
 }

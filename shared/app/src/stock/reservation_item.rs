@@ -15,6 +15,7 @@ use crate::stock::holds::Hold;
 use crate::stock::kits::{self, KitLine};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::long_reservations::header::{Long, last_ordinal};
+use crate::stock::request_identity::is_replay;
 use crate::tenancy::TenantScope;
 
 /// How often one reservation is extended or committed in part: so its keys stay within some kilobytes.
@@ -187,6 +188,16 @@ pub struct KeyedRequest<'a> {
     pub fingerprint: &'a str,
     /// A number of this one request.
     pub number: i64,
+}
+
+impl KeyedRequest<'_> {
+    /// Whether it is a replay to what was done under its key, by a request of this fingerprint and number.
+    ///
+    /// # Errors
+    /// 422 `idempotency_key_reused`.
+    pub(super) fn is_replay(&self, fingerprint: &str, number: i64) -> Result<bool> {
+        is_replay((self.fingerprint, self.number), (fingerprint, number))
+    }
 }
 
 /// A reservation.

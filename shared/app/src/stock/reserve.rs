@@ -16,7 +16,7 @@ use crate::stock::counters::{Counters, Movement};
 use crate::stock::kits::{KitLine, kits_taking};
 use crate::stock::line_layouts::{Layouts, Looked, free_short, parts_of};
 use crate::stock::long_reservations;
-use crate::stock::request_identity::{derived_id, fingerprint, key_reused, request_number};
+use crate::stock::request_identity::{derived_id, fingerprint, request_number};
 use crate::stock::reservation_item::{AppliedKey, HeldLine, KeyedRequest, Reservation, State};
 use crate::stock::shortage::{Shortage, insufficient_stock};
 use crate::stock::sourcing;
@@ -61,13 +61,8 @@ pub(super) fn now_kept(ports: &Ports) -> Result<Timestamp> {
 /// The answer of a request that took effect before.
 pub(super) fn answer_again(standing: &Reservation, request: &KeyedRequest<'_>) -> Option<Result<Answer>> {
     let applied = standing.keys.iter().find(|applied| applied.key == request.key)?;
-    Some(if applied.fingerprint == request.fingerprint {
-        // Our own write, whose answer was lost, is not a replay.
-        let replayed = applied.request != request.number;
-        Ok(Answer { reservation: standing.as_of(applied), replayed })
-    } else {
-        Err(key_reused())
-    })
+    let replayed = request.is_replay(&applied.fingerprint, applied.request);
+    Some(replayed.map(|replayed| Answer { reservation: standing.as_of(applied), replayed }))
 }
 
 /// The answer where the reservation is there already.

@@ -14,7 +14,6 @@ use crate::keys;
 use crate::pos::identity::spread;
 use crate::stock::counters::{Delta, Movement, stock_update_at, unit_change, unsynced_change};
 use crate::stock::layout::Place;
-use crate::stock::request_identity::key_reused;
 use crate::stock::reservation_item::{HeldLine, KeyedRequest, Reservation, State};
 use crate::stock::stock_facts::StockFact;
 use crate::tenancy::TenantScope;
@@ -47,11 +46,7 @@ impl Applied {
         if self.key != request.key {
             return Ok(None);
         }
-        if self.fingerprint != request.fingerprint {
-            return Err(key_reused());
-        }
-        // Our own write, whose answer was lost, is not a replay.
-        Ok(Some(self.request != request.number))
+        request.is_replay(&self.fingerprint, self.request).map(Some)
     }
 }
 

@@ -19,7 +19,6 @@ use crate::error::{Error, Refusal, Result};
 use crate::keys;
 use crate::pos::identity::spread;
 use crate::stock::counters::{Movement, shown};
-use crate::stock::request_identity::key_reused;
 use crate::stock::reservation_item::KeyedRequest;
 use crate::tenancy::TenantScope;
 
@@ -67,11 +66,7 @@ impl RequestMark {
         if self.key != request.key {
             return Ok(None);
         }
-        if self.fingerprint != request.fingerprint {
-            return Err(key_reused());
-        }
-        // Our own write, whose answer was lost, is not a replay.
-        Ok(Some(self.number != request.number))
+        request.is_replay(&self.fingerprint, self.number).map(Some)
     }
 }
 

@@ -27,7 +27,7 @@ use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::lots::LotStock;
 use crate::stock::lots::due::keep_aside_if_due;
 use crate::stock::references::check_sku_form;
-use crate::stock::request_identity::{fingerprint, key_reused, request_number};
+use crate::stock::request_identity::{fingerprint, is_replay, request_number};
 use crate::stock::reserve::now_kept;
 use crate::stock::standing::standing_together;
 use crate::stock::update::REASON_CHARS_MAX;
@@ -304,11 +304,9 @@ pub async fn record(
         let stored = sheet.as_ref().map(StoredCount::of).transpose()?.ok_or_else(|| not_found(id))?;
         caller.require_store(&stored.location_id)?;
         if let Some(record) = record.as_ref().map(Record::of).transpose()? {
-            if record.fingerprint != fingerprint {
-                return Err(key_reused());
-            }
-            // Our own write, whose answer was lost, is not a replay.
-            return Ok(RecordAnswer { recorded: record.answer(&stored)?, replayed: record.number != number });
+            let done = (record.fingerprint.as_str(), record.number);
+            let replayed = is_replay((fingerprint.as_str(), number), done)?;
+            return Ok(RecordAnswer { recorded: record.answer(&stored)?, replayed });
         }
         let may_go_on = stored
             .require_open()

@@ -26,7 +26,7 @@ use crate::stock::counters::{Counters, Delta, Movement, counter_changes, movemen
 use crate::stock::exceptions::{below_promised, exception_write, shown_exception};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::ledger::{GAP_CLOSED, LedgerRow};
-use crate::stock::request_identity::{self, fingerprint, key_reused, request_number};
+use crate::stock::request_identity::{self, fingerprint, is_replay, request_number};
 use crate::stock::split::make_whole;
 use crate::stock::update::check_reason;
 use crate::tenancy::{Caller, TenantScope};
@@ -233,11 +233,8 @@ pub async fn correct(
         let item = ports.database.get(get.clone()).await?.ok_or_else(missing)?;
         caller.require_store(item.text("location_id")?)?;
         if item.opt_text("correct_key") == Some(own.as_str()) {
-            if item.text("correct_fingerprint")? != fingerprint {
-                return Err(key_reused());
-            }
-            // Our own write, whose answer was lost, is not a replay.
-            let replayed = item.number("correct_request")? != number;
+            let done = (item.text("correct_fingerprint")?, item.number("correct_request")?);
+            let replayed = is_replay((fingerprint.as_str(), number), done)?;
             return Ok(Corrected { exception: shown_exception(&item)?, replayed });
         }
         let bound = bound_of(Some(&item))?;

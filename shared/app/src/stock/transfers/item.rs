@@ -215,11 +215,8 @@ impl StoredTransfer {
     pub fn answer_again(&self, request: &KeyedRequest<'_>) -> Option<Result<Answer>> {
         let at = self.body.steps.iter().position(|step| step.key == request.key)?;
         let step = self.body.steps.get(at)?;
-        if step.fingerprint != request.fingerprint {
-            return Some(Err(key_reused()));
-        }
-        // Our own write, whose answer was lost, is not a replay.
-        Some(Ok(Answer { transfer: self.as_of(at + 1), replayed: step.request != request.number }))
+        let replayed = request.is_replay(&step.fingerprint, step.request);
+        Some(replayed.map(|replayed| Answer { transfer: self.as_of(at + 1), replayed }))
     }
 
     /// The step that is pending, if the request asked for it.
