@@ -77,19 +77,27 @@ async fn changed(
 }
 
 pub(crate) async fn quarantine_here(
-    State(services): State<Services>,
-    Authenticated(caller): Authenticated,
-    IdempotencyKey(key): IdempotencyKey,
-    PathParams((lot, location_id)): PathParams<(String, String)>,
-    JsonBody(request): JsonBody<ChangeLotRequest>,
+    services: State<Services>,
+    caller: Authenticated,
+    key: IdempotencyKey,
+    what: PathParams<(String, String)>,
+    request: JsonBody<ChangeLotRequest>,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.require_role(&UPDATERS)?;
-    let what = (lot.as_str(), location_id.as_str());
-    let answer = here::change(&services.ports, &caller, &key, what, Change::Quarantine, &request).await?;
-    Ok(answered(answer.changed.lot.version, answer.replayed, answer.changed))
+    changed_here(Change::Quarantine, services, caller, key, what, request).await
 }
 
 pub(crate) async fn release_here(
+    services: State<Services>,
+    caller: Authenticated,
+    key: IdempotencyKey,
+    what: PathParams<(String, String)>,
+    request: JsonBody<ChangeLotRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    changed_here(Change::Release, services, caller, key, what, request).await
+}
+
+async fn changed_here(
+    change: Change,
     State(services): State<Services>,
     Authenticated(caller): Authenticated,
     IdempotencyKey(key): IdempotencyKey,
@@ -98,6 +106,6 @@ pub(crate) async fn release_here(
 ) -> Result<impl IntoResponse, Problem> {
     caller.require_role(&UPDATERS)?;
     let what = (lot.as_str(), location_id.as_str());
-    let answer = here::change(&services.ports, &caller, &key, what, Change::Release, &request).await?;
+    let answer = here::change(&services.ports, &caller, &key, what, change, &request).await?;
     Ok(answered(answer.changed.lot.version, answer.replayed, answer.changed))
 }
