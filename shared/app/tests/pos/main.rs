@@ -10,6 +10,7 @@
 mod after_sale;
 mod approvals;
 mod cart_holds;
+mod chance;
 mod coins_and_counters;
 mod commands;
 mod discounts;
@@ -34,3 +35,4 @@ mod stock_policies;
 mod stored_value;
 mod tenant_settings;
 mod till;
+mod uploaded_sale;

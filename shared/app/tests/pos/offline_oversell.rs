@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tillstream_app::capacity::Operation;
 use tillstream_app::database::{Item, Table};
 use tillstream_app::environment::Environment;
@@ -24,8 +24,10 @@ use tillstream_contracts::inventory::{
 use tillstream_domain::quantity::QuantityInput;
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
 use tillstream_testkit::memory_database::{MemoryDatabase, StreamChange};
-use tillstream_testkit::shop::{STORE, Shop, caller, envelope};
+use tillstream_testkit::shop::{STORE, Shop, caller};
 use tillstream_testkit::test_environment::TestEnvironment;
+
+use crate::uploaded_sale::sale;
 
 const A: &str = "SKU-A";
 
@@ -39,22 +41,6 @@ async fn shop(seed: u64, pieces: i64) -> (Shop, Arc<MemoryDatabase>, Arc<TestEnv
 
 fn on(database: Arc<dyn tillstream_app::database::Database>, shop: &Shop) -> Ports {
     Ports { database, environment: shop.ports.environment.clone() }
-}
-
-/// A whole sale as a register remembers it.
-fn sale(store: &str, register: &str, cart: &str, lines: &[(&str, i64)]) -> Vec<Value> {
-    let at = |key: String, action: &str, payload: Value| envelope(store, register, &key, action, payload);
-    let mut commands = vec![at(format!("{cart}-open"), "create_cart", json!({"cart_id": cart}))];
-    for (n, (sku, pieces)) in lines.iter().enumerate() {
-        let line = json!({"cart_id": cart, "sku": sku, "quantity": pieces});
-        commands.push(at(format!("{cart}-{n}"), "add_line_item", line));
-    }
-    let total: i64 = lines.iter().map(|(_, pieces)| pieces * 100).sum();
-    let paid = json!({"cart_id": cart, "tender": "card", "amount": {"amount": total, "currency": "GBP"}});
-    commands.push(at(format!("{cart}-tender"), "set_tendering", json!({"cart_id": cart})));
-    commands.push(at(format!("{cart}-pay"), "add_payment", paid));
-    commands.push(at(format!("{cart}-final"), "finalize_order", json!({"cart_id": cart})));
-    commands
 }
 
 /// Uploads until it has come to its end. Nothing may be refused.
@@ -135,7 +121,7 @@ fn orders(database: &MemoryDatabase) -> usize {
 #[tokio::test]
 async fn what_was_sold_offline_is_sold() {
     let (shop, database, _) = shop(1, 2).await;
-    let commands = sale(STORE, "r-1", "c-1", &[(A, 5)]);
+    let commands = sale("r-1", "c-1", &[(A, 5)]);
     let results = upload(&shop.ports, &commands).await;
     assert_eq!(results.last().unwrap()["receipt_number"], 1);
     assert_eq!(tasks(&shop).await, [("c-1".into(), A.into(), 3)]);
@@ -152,7 +138,7 @@ async fn what_was_sold_offline_is_sold() {
     // Sent again, nothing is done again; what is there is sold as ever, without an exception.
     upload(&shop.ports, &commands).await;
     shop.product(STORE, A, "1.00", 4).await.unwrap();
-    upload(&shop.ports, &sale(STORE, "r-1", "c-2", &[(A, 4)])).await;
+    upload(&shop.ports, &sale("r-1", "c-2", &[(A, 4)])).await;
     assert_eq!(tasks(&shop).await.len(), 1);
     assert_eq!((proved(&shop, &database, &[A]).await, orders(&database)), (vec![(0, 0)], 2));
 }
@@ -166,7 +152,7 @@ async fn an_online_sale_of_too_much_is_refused_and_changes_nothing() {
     assert_eq!(refusal.code, "insufficient_stock");
     assert_eq!(database.items(Table::Stock), before);
     // The same cart, uploaded by its register, was sold.
-    let last = sale(STORE, "r-1", "c", &[]).pop().unwrap();
+    let last = sale("r-1", "c", &[]).pop().unwrap();
     upload(&shop.ports, &[last]).await;
     assert_eq!(tasks(&shop).await, [("c".into(), A.into(), 1)]);
 }
@@ -175,7 +161,7 @@ async fn an_online_sale_of_too_much_is_refused_and_changes_nothing() {
 async fn the_day_of_the_sale_is_the_registers() {
     let (shop, _, environment) = shop(3, 0).await;
     environment.set("2010-12-04T12:00:00Z".parse().unwrap());
-    upload(&shop.ports, &sale(STORE, "r-1", "c", &[(A, 1)])).await;
+    upload(&shop.ports, &sale("r-1", "c", &[(A, 1)])).await;
     let key = shop.scope.cart("c");
     let get = tillstream_app::database::Get {
         table: Table::Orders,
@@ -193,7 +179,7 @@ async fn the_day_of_the_sale_is_the_registers() {
 async fn stock_that_never_was_there_is_covered() {
     let (shop, database, _) = shop(4, 0).await;
     shop.product("s-other", "NEW", "1.00", 9).await.unwrap();
-    upload(&shop.ports, &sale(STORE, "r-1", "c", &[("NEW", 2), (A, 1)])).await;
+    upload(&shop.ports, &sale("r-1", "c", &[("NEW", 2), (A, 1)])).await;
     assert_eq!(tasks(&shop).await, [("c".into(), "NEW".into(), 2), ("c".into(), A.into(), 1)]);
     assert_eq!(proved(&shop, &database, &["NEW", A]).await, [(0, 0), (0, 0)]);
 }
@@ -214,12 +200,12 @@ async fn what_others_hold_stays_theirs() {
         order_id: None,
     };
     reserve(&shop.ports, &manager(), "held", &hold(600)).await.unwrap();
-    upload(&shop.ports, &sale(STORE, "r-1", "c-1", &[(A, 3)])).await;
+    upload(&shop.ports, &sale("r-1", "c-1", &[(A, 3)])).await;
     assert_eq!(tasks(&shop).await, [("c-1".into(), A.into(), 2)]);
     assert_eq!(proved(&shop, &database, &[A]).await, [(4, 4)]);
     // A hold that has expired holds nothing: no exception.
     environment.advance(std::time::Duration::from_secs(601));
-    upload(&shop.ports, &sale(STORE, "r-1", "c-2", &[(A, 4)])).await;
+    upload(&shop.ports, &sale("r-1", "c-2", &[(A, 4)])).await;
     assert_eq!(tasks(&shop).await.len(), 1);
     assert_eq!(proved(&shop, &database, &[A]).await, [(0, 0)]);
 }
@@ -229,7 +215,7 @@ async fn split_stock_is_covered_too() {
     let (shop, database, _) = shop(6, 40).await;
     let laid_out = split::split(&shop.ports, &shop.scope, STORE, A, 8).await.unwrap();
     assert!(matches!(laid_out, LaidOut::Now(_)));
-    upload(&shop.ports, &sale(STORE, "r-1", "c", &[(A, 43)])).await;
+    upload(&shop.ports, &sale("r-1", "c", &[(A, 43)])).await;
     assert_eq!(tasks(&shop).await, [("c".into(), A.into(), 3)]);
     assert_eq!(proved(&shop, &database, &[A]).await, [(0, 0)]);
 }
@@ -264,7 +250,7 @@ async fn all_sold(shop: &Shop, database: &MemoryDatabase, skus: &[String]) {
 #[tokio::test]
 async fn a_long_order_is_covered_too() {
     let (shop, database, skus) = long_shop(7).await;
-    let commands = sale(STORE, "r-1", "long", &lines_of(&skus));
+    let commands = sale("r-1", "long", &lines_of(&skus));
     upload(&shop.ports, &commands).await;
     all_sold(&shop, &database, &skus).await;
     upload(&shop.ports, &commands).await;
@@ -276,7 +262,7 @@ async fn a_long_order_is_covered_too() {
 #[tokio::test]
 async fn a_long_order_is_ended_by_whoever_meets_it() {
     let (shop, database, skus) = long_shop(8).await;
-    let mut commands = sale(STORE, "r-1", "long", &lines_of(&skus));
+    let mut commands = sale("r-1", "long", &lines_of(&skus));
     let last = commands.pop().unwrap();
     upload(&shop.ports, &commands).await;
     let refused = shop.finalize("r-1", "long").await.unwrap_err();
@@ -304,7 +290,7 @@ async fn twenty_registers_sell_the_last_five() {
         let uploads: Vec<_> = (0..20)
             .map(|n| {
                 let ports = shop.ports.clone();
-                let commands = sale(STORE, &format!("r-{}", n % 4 + 1), &format!("c-{n}"), &[(A, 1)]);
+                let commands = sale(&format!("r-{}", n % 4 + 1), &format!("c-{n}"), &[(A, 1)]);
                 tokio::spawn(async move { upload(&ports, &commands).await })
             })
             .collect();
@@ -321,8 +307,8 @@ async fn one_upload_fifty_times_from_two_places_is_one() {
     for seed in 0..3 {
         let (shop, database, _) = shop(200 + seed, 4).await;
         shop.product(STORE, "B", "1.00", 1).await.unwrap();
-        let mut commands = sale(STORE, "r-1", "c-1", &[(A, 3), ("B", 2)]);
-        commands.extend(sale(STORE, "r-1", "c-2", &[(A, 3)]));
+        let mut commands = sale("r-1", "c-1", &[(A, 3), ("B", 2)]);
+        commands.extend(sale("r-1", "c-2", &[(A, 3)]));
         let places: Vec<_> = (0..2)
             .map(|_| {
                 let (ports, commands) = (shop.ports.clone(), commands.clone());
@@ -352,7 +338,7 @@ async fn one_upload_fifty_times_from_two_places_is_one() {
 async fn twins_enter_what_is_missing_once() {
     for seed in 0..40 {
         let (shop, database, _) = shop(300 + seed, 1).await;
-        let mut commands = sale(STORE, "r-1", "c", &[(A, 3)]);
+        let mut commands = sale("r-1", "c", &[(A, 3)]);
         let last = commands.pop().unwrap();
         upload(&shop.ports, &commands).await;
         let last = [last];
@@ -373,7 +359,7 @@ async fn a_fault_at_any_call_enters_nothing_twice() {
         for fault in faults {
             for call in 0.. {
                 let (shop, database, _) = shop(9, 1).await;
-                let mut commands = sale(STORE, "r-1", "c", &[(A, 3)]);
+                let mut commands = sale("r-1", "c", &[(A, 3)]);
                 let last = commands.pop().unwrap();
                 upload(&shop.ports, &commands).await;
                 let faulty = Arc::new(FaultyDatabase::new(database.clone()));
@@ -401,7 +387,7 @@ async fn a_fault_at_any_call_enters_nothing_twice() {
 #[tokio::test]
 async fn what_was_covered_and_taken_by_another_till_is_covered_again() {
     let (shop, database, _) = shop(10, 0).await;
-    let mut commands = sale(STORE, "r-1", "c", &[(A, 3)]);
+    let mut commands = sale("r-1", "c", &[(A, 3)]);
     let last = commands.pop().unwrap();
     upload(&shop.ports, &commands).await;
     let faulty = Arc::new(FaultyDatabase::new(database.clone()));
@@ -424,7 +410,7 @@ fn settle(reason: &str) -> ResolveExceptionRequest {
 #[tokio::test]
 async fn an_exception_is_resolved_once() {
     let (shop, database, environment) = shop(11, 0).await;
-    upload(&shop.ports, &sale(STORE, "r-1", "c", &[(A, 1)])).await;
+    upload(&shop.ports, &sale("r-1", "c", &[(A, 1)])).await;
     let id = listed(&shop, ExceptionStatus::Open).await.remove(0).exception_id;
     let code = |error: Error| error.code().unwrap_or("none").to_owned();
     let resolve = async |key: &str, id: &str, request: &ResolveExceptionRequest| {
@@ -478,7 +464,7 @@ fn counters_of(items: &[Item]) -> Counters {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_that_resolve_one_does() {
     let (shop, _, _) = shop(12, 0).await;
-    upload(&shop.ports, &sale(STORE, "r-1", "c", &[(A, 1)])).await;
+    upload(&shop.ports, &sale("r-1", "c", &[(A, 1)])).await;
     let id = listed(&shop, ExceptionStatus::Open).await.remove(0).exception_id;
     let tries: Vec<_> = (0..20)
         .map(|n| {
@@ -505,7 +491,7 @@ async fn resolving_rides_out_a_lost_answer() {
         for fault in [Fault::Throttled, Fault::TimedOutBefore, Fault::AnswerLost] {
             for call in 0..3 {
                 let (shop, database, _) = shop(13, 0).await;
-                upload(&shop.ports, &sale(STORE, "r-1", "c", &[(A, 1)])).await;
+                upload(&shop.ports, &sale("r-1", "c", &[(A, 1)])).await;
                 let id = listed(&shop, ExceptionStatus::Open).await.remove(0).exception_id;
                 let faulty = Arc::new(FaultyDatabase::new(database));
                 faulty.script(operation, std::iter::repeat_n(None, call).chain([Some(fault)]));

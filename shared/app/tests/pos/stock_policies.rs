@@ -29,10 +29,11 @@ use tillstream_domain::quantity::QuantityInput;
 use tillstream_domain::stock_policies::{CartStock, UnsyncedStock};
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
 use tillstream_testkit::memory_database::{MemoryDatabase, StreamChange};
-use tillstream_testkit::shop::{STORE, Shop, caller, envelope};
+use tillstream_testkit::shop::{STORE, Shop, caller};
 use tillstream_testkit::test_environment::TestEnvironment;
 
 use crate::policy_world::{A, NEW, World, manager, refused};
+use crate::uploaded_sale::sale;
 
 use CartStock::{Check, None as Unchecked};
 use UnsyncedStock::{Allow, Refuse};
@@ -81,22 +82,6 @@ impl World {
         let order = serde_json::from_value(order).unwrap();
         place::place(&self.shop.ports, &who, &format!("k-{id}"), order).await.map(drop)
     }
-}
-
-/// A whole sale as a register remembers it.
-fn sale(register: &str, cart: &str, lines: &[(&str, i64)]) -> Vec<Value> {
-    let at = |key: String, action: &str, payload: Value| envelope(STORE, register, &key, action, payload);
-    let mut commands = vec![at(format!("{cart}-open"), "create_cart", json!({"cart_id": cart}))];
-    for (n, (sku, pieces)) in lines.iter().enumerate() {
-        let line = json!({"cart_id": cart, "sku": sku, "quantity": pieces});
-        commands.push(at(format!("{cart}-{n}"), "add_line_item", line));
-    }
-    let total: i64 = lines.iter().map(|(_, pieces)| pieces * 100).sum();
-    let paid = json!({"cart_id": cart, "tender": "card", "amount": {"amount": total, "currency": "GBP"}});
-    commands.push(at(format!("{cart}-tender"), "set_tendering", json!({"cart_id": cart})));
-    commands.push(at(format!("{cart}-pay"), "add_payment", paid));
-    commands.push(at(format!("{cart}-final"), "finalize_order", json!({"cart_id": cart})));
-    commands
 }
 
 /// Tenant and store, and whether what nobody has told is sold.

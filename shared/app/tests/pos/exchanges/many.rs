@@ -6,6 +6,7 @@ use tillstream_app::Ports;
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
 
 use super::*;
+use crate::chance::Chance;
 
 /// Of one sold line twenty returns and exchanges at once bring back what was sold, no more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -179,22 +180,7 @@ async fn one_return_pays_once() {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood, 2014).
-struct Chance(u64);
-
 impl Chance {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % n
-    }
-
-    fn amount(&mut self, from: i64, to: i64) -> i64 {
-        from + i64::try_from(self.below(u64::try_from(to - from + 1).unwrap())).unwrap()
-    }
-
     fn lines(&mut self) -> Vec<(&'static str, i64)> {
         let count = 1 + self.below(3);
         (0..count).map(|_| (GOODS[usize::try_from(self.below(5)).unwrap()].0, self.amount(1, 3))).collect()

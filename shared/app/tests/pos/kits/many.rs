@@ -15,28 +15,12 @@ use tillstream_testkit::shop::{STORE, Shop};
 use tillstream_testkit::test_environment::TestEnvironment;
 
 use super::{gbp, placed};
+use crate::chance::Chance;
 
 /// Four tills, and as many who place orders from elsewhere.
 const TILLS: usize = 4;
 const TASKS: usize = 2 * TILLS;
 const COMPONENTS: usize = 10;
-
-/// SplitMix64 (Steele, Lea, Flood, 2014).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % n
-    }
-
-    fn pieces(&mut self, most: u64) -> i64 {
-        i64::try_from(self.below(most)).unwrap() + 1
-    }
-}
 
 /// What is sold: SKU, and what one of it takes of which component.
 type Goods = Vec<(String, BTreeMap<usize, i64>)>;
@@ -50,9 +34,9 @@ fn goods(chance: &mut Chance) -> Goods {
     let mut goods: Goods = (0..COMPONENTS).map(|n| (component(n), BTreeMap::from([(n, 1)]))).collect();
     for kit in 0..12 {
         let mut takes = BTreeMap::new();
-        for _ in 0..chance.pieces(5) {
+        for _ in 0..chance.amount(1, 5) {
             let of = usize::try_from(chance.below(COMPONENTS as u64)).unwrap();
-            takes.insert(of, chance.pieces(3));
+            takes.insert(of, chance.amount(1, 3));
         }
         goods.push((format!("K-{kit}"), takes));
     }
@@ -91,8 +75,8 @@ async fn work(shop: Shop, goods: Arc<Goods>, (task, carts): (usize, usize), seed
     let register = format!("r-{}", task % TILLS + 1);
     for n in 0..carts / TASKS {
         let cart = format!("c-{task}-{n}");
-        let lines: Vec<(usize, i64)> = (0..chance.pieces(4))
-            .map(|_| (usize::try_from(chance.below(goods.len() as u64)).unwrap(), chance.pieces(3)))
+        let lines: Vec<(usize, i64)> = (0..chance.amount(1, 4))
+            .map(|_| (usize::try_from(chance.below(goods.len() as u64)).unwrap(), chance.amount(1, 3)))
             .collect();
         let named: Vec<(&str, i64)> = lines.iter().map(|(at, n)| (goods[*at].0.as_str(), *n)).collect();
         let sold = if task < TILLS {
