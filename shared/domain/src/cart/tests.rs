@@ -91,7 +91,7 @@ pub(super) fn lines_of(sale: &Cart, returned: &Returned) -> Vec<OriginalLine> {
 /// A sale of which nothing was paid yet, nor came back, as a return knows it.
 pub(super) fn original_of(sale: &Cart) -> OriginalSale {
     let lines = lines_of(sale, &Returned::default());
-    OriginalSale { order_id: sale.id.clone(), lines, tenders: [].into() }
+    OriginalSale { order_id: sale.id.clone(), lines, tenders: std::collections::BTreeMap::new() }
 }
 
 #[test]

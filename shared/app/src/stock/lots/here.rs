@@ -152,8 +152,8 @@ pub async fn change(
         };
         let here = level_of(&name, &counters, &book, lot_id, now)?;
         let result = LotHere { lot: named.header.shown()?, here };
-        let mut writes = vec![record_write(scope, &record_key, (fingerprint.as_str(), number), now, &result)?];
-        writes.push(named.header.check(scope));
+        let record = record_write(scope, &record_key, (fingerprint.as_str(), number), now, &result)?;
+        let mut writes = vec![record, named.header.check(scope)];
         writes.extend(stock_writes(ports, caller, (&stock, &counters), (&name, &book), &movement).await?);
         if stock.book.lot(lot_id).is_none() {
             writes.push(place_write(scope, lot_id, location_id, now.as_millisecond()));
