@@ -88,5 +88,5 @@ pub(super) fn shortage_of((one, leaves): (&Leaving<'_>, &Leaves)) -> Option<Shor
         sellable: Quantity::of_counter(*needed + one.held),
         damaged: Quantity::ZERO,
     };
-    Some(Shortage::over_all_parts(&wanted, seen.as_ref()))
+    Some(Shortage::over_all_parts(&wanted, seen.as_deref()))
 }

@@ -17,7 +17,9 @@ use crate::stock::listing::StockName;
 use crate::stock::lots::{LotStock, Named, Said, Taking, named};
 use crate::stock::read::level;
 use crate::stock::references::{check_location_id, check_sku_form, resolve};
-use crate::stock::request_identity::{derived_id, fingerprint, record_write, recorded, request_number, sender};
+use crate::stock::request_identity::{
+    derived_id, fingerprint, record_write, recorded, request_number, sender,
+};
 use crate::stock::split::make_whole;
 use crate::stock::standing::standing;
 use crate::stock::update::REASON_CHARS_MAX;

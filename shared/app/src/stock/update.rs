@@ -22,7 +22,9 @@ use crate::stock::lots::due::keep_aside_if_due;
 use crate::stock::lots::{LotStock, Named, Said, Taking, named};
 use crate::stock::read::level;
 use crate::stock::references::{check_location_id, check_sku_form, resolve};
-use crate::stock::request_identity::{derived_id, fingerprint, record_write, recorded, request_number, sender};
+use crate::stock::request_identity::{
+    derived_id, fingerprint, record_write, recorded, request_number, sender,
+};
 use crate::stock::shortage::{Shortage, insufficient_stock};
 use crate::stock::split::make_whole;
 use crate::tenancy::Caller;

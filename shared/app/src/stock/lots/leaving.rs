@@ -97,7 +97,7 @@ pub(crate) enum Leaves {
     /// So. A condition that fails is a lost race.
     So(Vec<Write>),
     /// So many are not available beside what is held, or less is on hand than is held. With the stock as it was found.
-    Short(i64, Option<Counters>),
+    Short(i64, Option<Box<Counters>>),
 }
 
 /// A lot that goods cannot be of, or that should not have been sold.
@@ -255,7 +255,7 @@ impl Found<'_> {
         // Less may have been found than is held, by a count or a recall: on hand is never below zero.
         let is_held_short = one.held > 0 && seen.on_hand < one.taken() - judged.aside;
         if (needed > 0 && seen.available < needed) || is_held_short {
-            return Ok(Leaves::Short(needed, stock.counters));
+            return Ok(Leaves::Short(needed, stock.counters.map(Box::new)));
         }
         let mut is_entered = false;
         for wrong in &judged.wrong {

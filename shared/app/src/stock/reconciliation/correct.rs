@@ -52,7 +52,7 @@ struct Repair {
 
 enum RepairOf {
     Counters(Vec<PartCompared>),
-    Order(Counters),
+    Order(Box<Counters>),
 }
 
 async fn repair_of(ports: &Ports, scope: &TenantScope, name: &Name<'_>) -> Result<Repair> {
@@ -67,7 +67,7 @@ async fn repair_of(ports: &Ports, scope: &TenantScope, name: &Name<'_>) -> Resul
     };
     let stock = parts_ever(ports, scope, name.location_id, name.sku).await?;
     let seen = compare_order(ports, scope, what, order_id).await?;
-    Ok(Repair { seen, of: RepairOf::Order(stock.first().copied().unwrap_or_default()) })
+    Ok(Repair { seen, of: RepairOf::Order(Box::new(stock.first().copied().unwrap_or_default())) })
 }
 
 fn below_zero() -> Error {
