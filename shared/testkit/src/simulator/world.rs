@@ -18,7 +18,7 @@ use tillstream_app::environment::Environment;
 use tillstream_app::ports::{EventStream, WakeUpQueue};
 
 use super::Settings;
-use super::books::{AskedTotals, Books, GivenAbove, Goods, LotMoves, Shop};
+use super::books::{AskedTotals, Books, GivenAbove, Goods, LotMoves, LotTrips, LotsOnShelves, Shop};
 use super::chance::Chance;
 use super::clients::Follower;
 use super::clock::{Clock, MachineClock, ProcessMemory};
@@ -117,6 +117,10 @@ pub struct World {
     pub asked_totals: RefCell<AskedTotals>,
     /// Who got goods of lots, as the changes of the stock showed it.
     pub lot_moves: RefCell<LotMoves>,
+    /// What of each lot is for sale, as the changes of the stock showed it.
+    pub lots_on_shelves: RefCell<LotsOnShelves>,
+    /// Lots on their way, as the changes of the stock showed them.
+    pub lot_trips: RefCell<LotTrips>,
     /// Restores of the orders.
     pub restores: Restores,
     /// How often the weather changed.
@@ -218,6 +222,8 @@ impl World {
             given_above: RefCell::default(),
             asked_totals: RefCell::default(),
             lot_moves: RefCell::default(),
+            lots_on_shelves: RefCell::default(),
+            lot_trips: RefCell::default(),
             restores: Restores::default(),
             weather_changes: Cell::new(0),
             violation: RefCell::default(),

@@ -10,7 +10,7 @@ use tillstream_app::Refusal;
 use tillstream_app::pos::execute::{Answered, execute};
 use tillstream_app::tenancy::{Caller, Role};
 
-use super::super::books::{Line as Sold, Order, Paid, Shop, part};
+use super::super::books::{KnownLot, Line as Sold, Order, Paid, Shop, part};
 use super::super::day_settings::DaySettings;
 use super::super::price_book::Costs;
 use super::super::rules::Rules;
@@ -75,6 +75,12 @@ pub struct Cart {
 }
 
 impl Cart {
+    /// For what more a sale may be refused whose lines name lots: others were quicker, or it is kept aside.
+    pub fn refused_for_lots(&self) -> &'static [&'static str] {
+        let names_lots = self.lines.values().any(|line| line.lot.is_some());
+        if names_lots { &["lot_short", "lot_expired", "lot_quarantined", "lot_recalled"] } else { &[] }
+    }
+
     pub fn total(&self) -> i64 {
         self.lines.values().map(Sold::paid).sum()
     }
@@ -408,6 +414,26 @@ impl Till {
         Some((goods.sku.clone(), quantity))
     }
 
+    /// The lot that so much of something is of, as somebody reads it on the goods now and then; some read it wrongly.
+    pub fn lot_of(&self, sku: &str, quantity: i64) -> Option<String> {
+        let (world, owner) = (self.world(), self.owner()?);
+        if !owner.goods_of(sku)?.by_lots || !world.chance.percent(30) {
+            return None;
+        }
+        if world.chance.percent(12) {
+            let books = world.books.borrow();
+            let is_of_it = |lot: &KnownLot| lot.sku == sku && lot.has_come;
+            let all = books.lots.iter().filter(|((of, _), lot)| *of == owner.id && is_of_it(lot));
+            let all: Vec<&String> = all.map(|((_, id), _)| id).collect();
+            return world.chance.one_of(&all).map(|id| (*id).clone());
+        }
+        let name = (owner.id.clone(), self.shop_id(), sku.to_owned());
+        let shelves = world.lots_on_shelves.borrow();
+        let there = shelves.get(&name)?.iter().filter(|(_, there)| **there >= quantity);
+        let there: Vec<&String> = there.map(|(id, _)| id).collect();
+        world.chance.one_of(&there).map(|id| (*id).clone())
+    }
+
     /// What more of something may be refused for: of a shop whose carts hold, that others hold it.
     fn refused_where_carts_hold(&self) -> &'static [&'static str] {
         let holds = self.shop().is_some_and(|shop| shop.hold_minutes.is_some());
@@ -434,6 +460,10 @@ impl Till {
         // A cashier would need an approval.
         let may_set = self.caller.roles.contains(&Role::Operator) && chance.percent(4);
         let set_by_hand = may_set.then(|| chance.between(1, 120_000));
+        let lot = self.lot_of(&sku, quantity);
+        if let Some(lot) = &lot {
+            payload["lot"] = json!(lot);
+        }
         if let Some(price) = set_by_hand {
             payload["unit_price_override"] = json!(set_up::decimal(price));
         }
@@ -469,6 +499,7 @@ impl Till {
         let number = line_number(&id);
         let mut line = Sold::of(number, sku.clone(), quantity, price).with_extra(extra.unwrap_or(0));
         line.is_charged = extra.is_some();
+        line.lot = lot;
         cart.lines.insert(number, line);
         self.compare(cart, &answered);
         Ok(())
@@ -637,7 +668,9 @@ impl Till {
                         shift_lead::open_for(self).await?;
                     }
                     Without::Else => {
-                        self.line.expect_refusal(&refusal, &["insufficient_stock"]);
+                        let of_lots = cart.refused_for_lots().iter().copied();
+                        let known: Vec<&str> = std::iter::once("insufficient_stock").chain(of_lots).collect();
+                        self.line.expect_refusal(&refusal, &known);
                         return self.void(&cart).await;
                     }
                 },
