@@ -382,6 +382,26 @@ impl World {
         }
     }
 
+    /// The lot that so much of something at a shop is of, as somebody reads it on the goods now and then; some read it
+    /// wrongly.
+    pub fn lot_read(&self, owner: &Tenant, shop: &str, (sku, quantity): (&str, i64)) -> Option<String> {
+        if !owner.goods_of(sku)?.by_lots || !self.chance.percent(30) {
+            return None;
+        }
+        if self.chance.percent(12) {
+            let books = self.books.borrow();
+            let of_it =
+                books.lots.iter().filter(|((of, _), lot)| *of == owner.id && lot.sku == sku && lot.has_come);
+            let known: Vec<&String> = of_it.map(|((_, id), _)| id).collect();
+            return self.chance.one_of(&known).map(|id| (*id).clone());
+        }
+        let name = (owner.id.clone(), shop.to_owned(), sku.to_owned());
+        let shelves = self.lots_on_shelves.borrow();
+        let there = shelves.get(&name)?.iter().filter(|(_, there)| **there >= quantity);
+        let there: Vec<&String> = there.map(|(id, _)| id).collect();
+        self.chance.one_of(&there).map(|id| (*id).clone())
+    }
+
     /// HQ takes up its other secret; the dispatcher follows when it is told.
     pub fn rotate_hq_secret(&self) -> usize {
         let next = (self.secret.get() + 1) % SECRETS.len();

@@ -59,14 +59,14 @@ pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stoppe
         if keeper.line.is_over() {
             return Some(Stopped);
         }
-        let done = match world.chance.below(28) {
+        let done = match world.chance.below(32) {
             9..12 => keeper.write_off().await,
-            12..15 if number == 0 => keeper.change(Change::Quarantine).await,
-            15..18 if number == 0 => keeper.change(Change::Release).await,
-            18..20 => keeper.ask().await,
-            20..23 if number == 0 => keeper.change_here(Change::Quarantine).await,
-            23..26 if number == 0 => keeper.change_here(Change::Release).await,
-            26.. => keeper.assign().await,
+            12..17 if number == 0 => keeper.change(Change::Quarantine).await,
+            17..21 if number == 0 => keeper.change(Change::Release).await,
+            21..23 => keeper.ask().await,
+            23..26 if number == 0 => keeper.change_here(Change::Quarantine).await,
+            26..29 if number == 0 => keeper.change_here(Change::Release).await,
+            29..31 => keeper.assign().await,
             _ => keeper.receive().await,
         };
         if done.is_err() {

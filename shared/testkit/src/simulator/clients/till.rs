@@ -10,7 +10,7 @@ use tillstream_app::Refusal;
 use tillstream_app::pos::execute::{Answered, execute};
 use tillstream_app::tenancy::{Caller, Role};
 
-use super::super::books::{KnownLot, Line as Sold, Order, Paid, Shop, part};
+use super::super::books::{Line as Sold, Order, Paid, Shop, part};
 use super::super::day_settings::DaySettings;
 use super::super::price_book::Costs;
 use super::super::rules::Rules;
@@ -20,6 +20,9 @@ use super::till_rules::{self, Without};
 use super::{Answer, Line, Request, Stopped};
 use super::{shift_lead, till_exchange, till_offline, till_parking, till_undo};
 use crate::shop::caller;
+
+/// For what whoever names a lot may be refused: others were quicker, or it is kept aside.
+pub const OF_LOTS: [&str; 4] = ["lot_short", "lot_expired", "lot_quarantined", "lot_recalled"];
 
 /// A till.
 pub struct Till {
@@ -75,10 +78,10 @@ pub struct Cart {
 }
 
 impl Cart {
-    /// For what more a sale may be refused whose lines name lots: others were quicker, or it is kept aside.
+    /// For what more it may be refused if its lines name lots.
     pub fn refused_for_lots(&self) -> &'static [&'static str] {
         let names_lots = self.lines.values().any(|line| line.lot.is_some());
-        if names_lots { &["lot_short", "lot_expired", "lot_quarantined", "lot_recalled"] } else { &[] }
+        if names_lots { &OF_LOTS } else { &[] }
     }
 
     pub fn total(&self) -> i64 {
@@ -416,22 +419,7 @@ impl Till {
 
     /// The lot that so much of something is of, as somebody reads it on the goods now and then; some read it wrongly.
     pub fn lot_of(&self, sku: &str, quantity: i64) -> Option<String> {
-        let (world, owner) = (self.world(), self.owner()?);
-        if !owner.goods_of(sku)?.by_lots || !world.chance.percent(30) {
-            return None;
-        }
-        if world.chance.percent(12) {
-            let books = world.books.borrow();
-            let is_of_it = |lot: &KnownLot| lot.sku == sku && lot.has_come;
-            let all = books.lots.iter().filter(|((of, _), lot)| *of == owner.id && is_of_it(lot));
-            let all: Vec<&String> = all.map(|((_, id), _)| id).collect();
-            return world.chance.one_of(&all).map(|id| (*id).clone());
-        }
-        let name = (owner.id.clone(), self.shop_id(), sku.to_owned());
-        let shelves = world.lots_on_shelves.borrow();
-        let there = shelves.get(&name)?.iter().filter(|(_, there)| **there >= quantity);
-        let there: Vec<&String> = there.map(|(id, _)| id).collect();
-        world.chance.one_of(&there).map(|id| (*id).clone())
+        self.world().lot_read(self.owner()?, &self.shop_id(), (sku, quantity))
     }
 
     /// What more of something may be refused for: of a shop whose carts hold, that others hold it.
