@@ -98,6 +98,8 @@ pub struct Line {
     pub tax: i64,
     /// Whether it is worth something else than its price × quantity, or bears tax, if only of nothing.
     pub is_charged: bool,
+    /// The lot that whoever sold it named.
+    pub lot: Option<String>,
 }
 
 impl Line {
@@ -115,6 +117,7 @@ impl Line {
             shown_off: 0,
             tax: 0,
             is_charged: false,
+            lot: None,
         }
     }
 
@@ -344,6 +347,8 @@ pub struct Transfer {
     pub outstanding: BTreeMap<String, i64>,
     /// What arrived fit for sale, what was damaged, and what went back.
     pub settled: BTreeMap<String, (i64, i64, i64)>,
+    /// Of `settled`, by SKU and lot: what was said to be of that lot.
+    pub named: BTreeMap<(String, String), (i64, i64, i64)>,
     /// What was done to it, in any order.
     pub steps: Vec<&'static str>,
 }
@@ -405,6 +410,8 @@ pub struct KnownLot {
     pub has_come: bool,
     /// Whether it is recalled, as the last who changed that was told.
     pub is_recalled: bool,
+    /// Where it is quarantined beside that, as the last who changed that was told.
+    pub held_at: BTreeSet<String>,
 }
 
 /// What a customer got of a lot by one movement, or brought back.
@@ -423,6 +430,32 @@ pub struct LotMove {
 /// Who got goods of lots, as the changes of the stock showed it: by tenant and lot, then by location and number of the
 /// movement.
 pub type LotMoves = BTreeMap<Of<String>, BTreeMap<(String, i64), LotMove>>;
+
+/// What of each lot is for sale, by tenant, location and SKU, then by lot, in thousandths, as the changes of the stock
+/// showed it: whoever stands before the shelf reads it there.
+pub type LotsOnShelves = BTreeMap<(String, String, String), BTreeMap<String, i64>>;
+
+/// The lots of one SKU of a transfer, as the changes of the stock showed them; `None` is what is of no known lot.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LotTrip {
+    /// What left the source, in thousandths.
+    pub left: BTreeMap<Option<String>, i64>,
+    /// What of it came on hand, or aside, at the destination, and back at the source.
+    pub came: BTreeMap<Option<String>, (i64, i64)>,
+    /// Whether it came where more had been sold than was there, and was that from the first.
+    pub is_owed: bool,
+}
+
+impl LotTrip {
+    /// What of a lot has not come anywhere yet, or came damaged.
+    pub fn rest_of(&self, lot: &Option<String>) -> i64 {
+        let (there, back) = self.came.get(lot).copied().unwrap_or_default();
+        self.left.get(lot).copied().unwrap_or(0) - there - back
+    }
+}
+
+/// Lots on their way, by tenant and transfer, then by SKU.
+pub type LotTrips = BTreeMap<Of<String>, BTreeMap<String, LotTrip>>;
 
 /// All that the clients know.
 #[derive(Debug, Clone, Default)]

@@ -352,6 +352,7 @@ impl BuggyDatabase {
             }
         }
         self.forget_supplies(&mut writes);
+        self.forget_cart_holds(&mut writes);
         self.forget_recalls(&mut writes);
         writes.retain_mut(|write| self.distort(write));
         writes

@@ -18,7 +18,7 @@ use tillstream_app::environment::Environment;
 use tillstream_app::ports::{EventStream, WakeUpQueue};
 
 use super::Settings;
-use super::books::{AskedTotals, Books, GivenAbove, Goods, LotMoves, Shop};
+use super::books::{AskedTotals, Books, GivenAbove, Goods, LotMoves, LotTrips, LotsOnShelves, Shop};
 use super::chance::Chance;
 use super::clients::Follower;
 use super::clock::{Clock, MachineClock, ProcessMemory};
@@ -117,6 +117,10 @@ pub struct World {
     pub asked_totals: RefCell<AskedTotals>,
     /// Who got goods of lots, as the changes of the stock showed it.
     pub lot_moves: RefCell<LotMoves>,
+    /// What of each lot is for sale, as the changes of the stock showed it.
+    pub lots_on_shelves: RefCell<LotsOnShelves>,
+    /// Lots on their way, as the changes of the stock showed them.
+    pub lot_trips: RefCell<LotTrips>,
     /// Restores of the orders.
     pub restores: Restores,
     /// How often the weather changed.
@@ -218,6 +222,8 @@ impl World {
             given_above: RefCell::default(),
             asked_totals: RefCell::default(),
             lot_moves: RefCell::default(),
+            lots_on_shelves: RefCell::default(),
+            lot_trips: RefCell::default(),
             restores: Restores::default(),
             weather_changes: Cell::new(0),
             violation: RefCell::default(),
@@ -374,6 +380,26 @@ impl World {
                 self.queue.fail_next(fault);
             }
         }
+    }
+
+    /// The lot that so much of something at a shop is of, as somebody reads it on the goods now and then; some read it
+    /// wrongly.
+    pub fn lot_read(&self, owner: &Tenant, shop: &str, (sku, quantity): (&str, i64)) -> Option<String> {
+        if !owner.goods_of(sku)?.by_lots || !self.chance.percent(30) {
+            return None;
+        }
+        if self.chance.percent(12) {
+            let books = self.books.borrow();
+            let of_it =
+                books.lots.iter().filter(|((of, _), lot)| *of == owner.id && lot.sku == sku && lot.has_come);
+            let known: Vec<&String> = of_it.map(|((_, id), _)| id).collect();
+            return self.chance.one_of(&known).map(|id| (*id).clone());
+        }
+        let name = (owner.id.clone(), shop.to_owned(), sku.to_owned());
+        let shelves = self.lots_on_shelves.borrow();
+        let there = shelves.get(&name)?.iter().filter(|(_, there)| **there >= quantity);
+        let there: Vec<&String> = there.map(|(id, _)| id).collect();
+        self.chance.one_of(&there).map(|id| (*id).clone())
     }
 
     /// HQ takes up its other secret; the dispatcher follows when it is told.

@@ -1,6 +1,8 @@
-//! Whoever looks after lots: takes goods of them in, that end soon, late or never, writes some off, recalls lots and lets
-//! them go again, and asks who got them. Two of them, often at the same lot; only the first recalls.
+//! Whoever looks after lots: takes goods of them in, that end soon, late or never, writes some off, says of which lot
+//! goods are that were of no known one, recalls lots and lets them go again, everywhere or at one location, and asks who
+//! got them. Two of them, often at the same lot; only the first recalls.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use jiff::Span;
 use jiff::civil::Date;
 use serde_json::json;
 use tillstream_app::stock::lots::recall::{self, Change};
-use tillstream_app::stock::lots::{list, sold};
+use tillstream_app::stock::lots::{here, list, sold};
 use tillstream_app::stock::restock::{self, restock};
 use tillstream_app::stock::update::{self, update};
 use tillstream_app::tenancy::{Caller, Role};
@@ -17,10 +19,11 @@ use tillstream_contracts::lots::{ChangeLotRequest, LotDetail, LotSalePage, LotSt
 use tillstream_domain::quantity::{QuantityInput, Unit};
 
 use super::super::books::{Goods, KnownLot, Of, Shop};
+use super::super::invariants::lots::HERE;
 use super::super::invariants::lots_at_rest::is_right;
 use super::super::set_up;
 use super::super::world::{Tenant, World};
-use super::{Line, Request, Stopped};
+use super::{Answer, Line, Request, Stopped};
 use crate::shop::caller;
 
 /// After so many commands of the day other lots come.
@@ -56,11 +59,14 @@ pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stoppe
         if keeper.line.is_over() {
             return Some(Stopped);
         }
-        let done = match world.chance.below(20) {
+        let done = match world.chance.below(32) {
             9..12 => keeper.write_off().await,
-            12..15 if number == 0 => keeper.change(Change::Quarantine).await,
-            15..18 if number == 0 => keeper.change(Change::Release).await,
-            18.. => keeper.ask().await,
+            12..17 if number == 0 => keeper.change(Change::Quarantine).await,
+            17..21 if number == 0 => keeper.change(Change::Release).await,
+            21..23 => keeper.ask().await,
+            23..26 if number == 0 => keeper.change_here(Change::Quarantine).await,
+            26..29 if number == 0 => keeper.change_here(Change::Release).await,
+            29..31 => keeper.assign().await,
             _ => keeper.receive().await,
         };
         if done.is_err() {
@@ -136,6 +142,7 @@ impl Keeper<'_> {
             expires_on: self.last_day(shop),
             has_come: false,
             is_recalled: false,
+            held_at: BTreeSet::new(),
         });
         // Both say the same of it, from the first on.
         self.world().books.borrow_mut().lots.insert(of_lot.clone(), known.clone());
@@ -190,28 +197,49 @@ impl Keeper<'_> {
             "location_id": shop_id, "sku": sku, "lot": lot, "kind": "delta",
             "quantity": set_up::quantity(self.owner, &sku, quantity), "reason": "looked at",
         });
-        let key = self.key("lot-looked-at");
-        self.line.begin(|| format!("{} {key}: {body}", self.owner.id))?;
-        let request: StockUpdateRequest = self.read(body)?;
-        let request: Request<update::Answer> = {
-            let caller = self.caller.clone();
-            Rc::new(move |ports| {
-                let (caller, key, request) = (caller.clone(), key.clone(), request.clone());
-                Box::pin(async move { update(&ports, &caller, &key, &request, |_| Ok(())).await })
-            })
-        };
-        match self
-            .line
-            .send_to("POST /v1/inventory/update", request, |answer: &update::Answer| {
-                format!("{:?}", answer.updated)
-            })
-            .await
-        {
+        let request = self.updating("lot-looked-at", body)?;
+        match self.send_update(request).await {
             Ok(_) => {
                 let mut books = self.world().books.borrow_mut();
                 books.shelf(&self.owner.id, &shop_id, &sku).on_hand += quantity;
             }
             Err(refusal) => self.line.expect_refusal(&refusal, &["insufficient_stock"]),
+        }
+        Ok(())
+    }
+
+    /// A stock update that is begun, and not sent yet.
+    fn updating(
+        &mut self,
+        what: &str,
+        body: serde_json::Value,
+    ) -> Result<Request<update::Answer>, Stopped> {
+        let key = self.key(what);
+        self.line.begin(|| format!("{} {key}: {body}", self.owner.id))?;
+        let request: StockUpdateRequest = self.read(body)?;
+        let caller = self.caller.clone();
+        Ok(Rc::new(move |ports| {
+            let (caller, key, request) = (caller.clone(), key.clone(), request.clone());
+            Box::pin(async move { update(&ports, &caller, &key, &request, |_| Ok(())).await })
+        }))
+    }
+
+    async fn send_update(&self, request: Request<update::Answer>) -> Answer<update::Answer> {
+        let told = |answer: &update::Answer| format!("{:?}", answer.updated);
+        self.line.send_to("POST /v1/inventory/update", request, told).await
+    }
+
+    /// Says of which lot some of the goods at a shop are that were of no known one.
+    async fn assign(&mut self) -> Result<(), Stopped> {
+        let (Some((lot, known)), Some(shop)) = (self.known(|_| true), self.shop()) else { return Ok(()) };
+        let quantity = 1_000 * self.world().chance.between(1, 4);
+        let body = json!({
+            "location_id": shop.id, "sku": known.sku, "lot": lot, "kind": "assign",
+            "quantity": set_up::quantity(self.owner, &known.sku, quantity), "reason": "read on the box",
+        });
+        let request = self.updating("lot-read", body)?;
+        if let Err(refusal) = self.send_update(request).await {
+            self.line.expect_refusal(&refusal, &["insufficient_stock", "too_many_lots"]);
         }
         Ok(())
     }
@@ -242,6 +270,99 @@ impl Keeper<'_> {
                 }
             }
             Err(refusal) => self.line.expect_refusal(&refusal, &[]),
+        }
+        Ok(())
+    }
+
+    /// Where a lot may be quarantined, or released: mostly where there is of it.
+    fn place_of(&self, (lot, known): (&str, &KnownLot), change: Change) -> Option<String> {
+        let (world, owner) = (self.world(), self.owner);
+        let is_held = change == Change::Release;
+        let shops = owner.shops.iter().map(|shop| &shop.id);
+        let may: Vec<&String> = shops.filter(|shop| known.held_at.contains(*shop) == is_held).collect();
+        let shelves = world.lots_on_shelves.borrow();
+        let has = |shop: &&&String| {
+            let name = (owner.id.clone(), (**shop).clone(), known.sku.clone());
+            shelves.get(&name).is_some_and(|lots| lots.contains_key(lot))
+        };
+        let having: Vec<&String> = may.iter().filter(has).copied().collect();
+        let among = if having.is_empty() || world.chance.percent(20) { &may } else { &having };
+        world.chance.one_of(among).map(|shop| (*shop).clone())
+    }
+
+    /// Quarantines a lot at one location, or releases it there; now and then while some of it is found there. Nobody
+    /// else does, so the answer is how it stands.
+    async fn change_here(&mut self, change: Change) -> Result<(), Stopped> {
+        let holds = change == Change::Quarantine;
+        let Some((lot, known)) = self.known(|known| holds || !known.held_at.is_empty()) else {
+            return Ok(());
+        };
+        let Some(place) = self.place_of((&lot, &known), change) else { return Ok(()) };
+        let found = 1_000 * self.world().chance.between(1, 2);
+        let rival = if self.world().chance.percent(50) {
+            let body = json!({
+                "location_id": place, "sku": known.sku, "lot": lot, "kind": "delta",
+                "quantity": set_up::quantity(self.owner, &known.sku, found), "reason": "found",
+            });
+            Some(self.updating("lot-found", body)?)
+        } else {
+            self.line.meet_others(70).await;
+            None
+        };
+        let key = self.key("lot-here");
+        // What is found is found whether another command may begin or not.
+        let is_begun =
+            self.line.begin(|| format!("{} {key}: {change:?} {lot} at {place}", self.owner.id)).is_ok();
+        let request: Request<here::Answer> = {
+            let (caller, lot, place) = (self.caller.clone(), lot.clone(), place.clone());
+            Rc::new(move |ports| {
+                let (caller, key, lot, place) = (caller.clone(), key.clone(), lot.clone(), place.clone());
+                let why = ChangeLotRequest { reason: "torn boxes".to_owned() };
+                Box::pin(
+                    async move { here::change(&ports, &caller, &key, (&lot, &place), change, &why).await },
+                )
+            })
+        };
+        let route = match change {
+            Change::Quarantine => "POST /v1/inventory/lots/{lot}/locations/{location_id}/quarantine",
+            Change::Release => "POST /v1/inventory/lots/{lot}/locations/{location_id}/release",
+        };
+        let finding = async {
+            match rival {
+                Some(rival) => Some(self.send_update(rival).await),
+                None => None,
+            }
+        };
+        let changing = async {
+            let told = |answer: &here::Answer| format!("{:?}", answer.changed);
+            if is_begun { Some(self.line.send_to(route, request, told).await) } else { None }
+        };
+        let (found_one, changed) = futures::join!(finding, changing);
+        match found_one {
+            Some(Ok(_)) => {
+                let mut books = self.world().books.borrow_mut();
+                books.shelf(&self.owner.id, &place, &known.sku).on_hand += found;
+            }
+            Some(Err(refusal)) => self.line.expect_refusal(&refusal, &["too_many_lots"]),
+            None => {}
+        }
+        match changed {
+            Some(Ok(answer)) => {
+                let told = &answer.changed.here;
+                if told.quarantined_here != holds || told.location_id != place {
+                    self.world().fail(HERE, format!("{change:?} {lot} at {place}: {told:?}"));
+                }
+                let of_lot = self.of(&lot);
+                if let Some(known) = self.world().books.borrow_mut().lots.get_mut(&of_lot) {
+                    if holds {
+                        known.held_at.insert(place);
+                    } else {
+                        known.held_at.remove(&place);
+                    }
+                }
+            }
+            Some(Err(refusal)) => self.line.expect_refusal(&refusal, &["too_many_lots"]),
+            None => return Err(Stopped),
         }
         Ok(())
     }
@@ -311,6 +432,10 @@ impl Keeper<'_> {
                 let is_for_sale = detail.locations.iter().any(|level| !is_nothing(&level.on_hand));
                 if detail.lot.status != status || (known.is_recalled && is_for_sale) {
                     self.world().fail("a recalled lot is for sale nowhere", format!("{known:?}: {detail:?}"));
+                }
+                let mut levels = detail.locations.iter();
+                if levels.any(|level| level.quarantined_here != known.held_at.contains(&level.location_id)) {
+                    self.world().fail(HERE, format!("{known:?}: {detail:?}"));
                 }
             }
             Err(refusal) => self.line.expect_refusal(&refusal, &[]),

@@ -21,6 +21,9 @@ use super::{Answer, Line, Request, Stopped};
 use super::{shift_lead, till_exchange, till_offline, till_parking, till_undo};
 use crate::shop::caller;
 
+/// For what whoever names a lot may be refused: others were quicker, or it is kept aside.
+pub const OF_LOTS: [&str; 4] = ["lot_short", "lot_expired", "lot_quarantined", "lot_recalled"];
+
 /// A till.
 pub struct Till {
     pub line: Line,
@@ -75,6 +78,12 @@ pub struct Cart {
 }
 
 impl Cart {
+    /// For what more it may be refused if its lines name lots.
+    pub fn refused_for_lots(&self) -> &'static [&'static str] {
+        let names_lots = self.lines.values().any(|line| line.lot.is_some());
+        if names_lots { &OF_LOTS } else { &[] }
+    }
+
     pub fn total(&self) -> i64 {
         self.lines.values().map(Sold::paid).sum()
     }
@@ -408,6 +417,11 @@ impl Till {
         Some((goods.sku.clone(), quantity))
     }
 
+    /// The lot that so much of something is of, as somebody reads it on the goods now and then; some read it wrongly.
+    pub fn lot_of(&self, sku: &str, quantity: i64) -> Option<String> {
+        self.world().lot_read(self.owner()?, &self.shop_id(), (sku, quantity))
+    }
+
     /// What more of something may be refused for: of a shop whose carts hold, that others hold it.
     fn refused_where_carts_hold(&self) -> &'static [&'static str] {
         let holds = self.shop().is_some_and(|shop| shop.hold_minutes.is_some());
@@ -434,6 +448,10 @@ impl Till {
         // A cashier would need an approval.
         let may_set = self.caller.roles.contains(&Role::Operator) && chance.percent(4);
         let set_by_hand = may_set.then(|| chance.between(1, 120_000));
+        let lot = self.lot_of(&sku, quantity);
+        if let Some(lot) = &lot {
+            payload["lot"] = json!(lot);
+        }
         if let Some(price) = set_by_hand {
             payload["unit_price_override"] = json!(set_up::decimal(price));
         }
@@ -469,6 +487,7 @@ impl Till {
         let number = line_number(&id);
         let mut line = Sold::of(number, sku.clone(), quantity, price).with_extra(extra.unwrap_or(0));
         line.is_charged = extra.is_some();
+        line.lot = lot;
         cart.lines.insert(number, line);
         self.compare(cart, &answered);
         Ok(())
@@ -637,7 +656,9 @@ impl Till {
                         shift_lead::open_for(self).await?;
                     }
                     Without::Else => {
-                        self.line.expect_refusal(&refusal, &["insufficient_stock"]);
+                        let of_lots = cart.refused_for_lots().iter().copied();
+                        let known: Vec<&str> = std::iter::once("insufficient_stock").chain(of_lots).collect();
+                        self.line.expect_refusal(&refusal, &known);
                         return self.void(&cart).await;
                     }
                 },

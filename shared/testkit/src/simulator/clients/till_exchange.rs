@@ -70,7 +70,9 @@ pub async fn exchange(till: &mut Till) -> Result<(), Stopped> {
             Ok(answered) => return finish(till, &sale, (back, cart), credit, answered, at).await,
             Err(refusal) if till.may_lack_a_shift(&refusal) => shift_lead::open_for(till).await?,
             Err(refusal) => {
-                till.line.expect_refusal(&refusal, &REFUSALS);
+                let of_lots = cart.refused_for_lots().iter().copied();
+                let known: Vec<&str> = REFUSALS.into_iter().chain(of_lots).collect();
+                till.line.expect_refusal(&refusal, &known);
                 break;
             }
         }

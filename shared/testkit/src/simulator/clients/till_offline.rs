@@ -43,13 +43,17 @@ pub async fn sell(till: &mut Till) -> Result<(), Stopped> {
                 // Some of it is left whatever is taken off, so that it can be paid.
                 (quantity, price) = (quantity.max(1_000), price + 200_000);
             }
-            let payload = json!({
+            let mut payload = json!({
                 "cart_id": cart.id, "sku": sku, "quantity": till.quantity(&sku, quantity),
                 "unit_price_override": decimal(price),
             });
+            let lot = till.lot_of(&sku, quantity);
+            if let Some(lot) = &lot {
+                payload["lot"] = json!(lot);
+            }
             commands.push(till.envelope("add_line_item", &payload, at));
             let number = u32::try_from(number).unwrap_or(u32::MAX);
-            cart.lines.insert(number, Sold::of(number, sku, quantity, price));
+            cart.lines.insert(number, Sold { lot, ..Sold::of(number, sku, quantity, price) });
         }
         // A register that is cut off cannot tell whether it is used up: what it gave is given.
         if let Some(code) = coupon {

@@ -1,5 +1,5 @@
 //! Whoever moves stock between locations: ships it, receives it in parts, some of it damaged, refuses it, and calls
-//! it back. Two of them are often at the same transfer.
+//! it back. Of goods that are kept by lots they name the lot now and then. Two of them are often at the same transfer.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -164,9 +164,25 @@ impl Clerk<'_> {
         some.map(|(sku, quantity)| (sku.clone(), of(*quantity))).collect()
     }
 
+    /// Lots that some of it is of, by SKU, as it stands on the goods: of which there may be enough on the way.
+    fn lots_of(&self, id: &str, part: &BTreeMap<String, i64>) -> BTreeMap<String, String> {
+        let (owner, chance) = (self.owner, &self.world().chance);
+        let trips = self.world().lot_trips.borrow();
+        let Some(trips) = trips.get(&(owner.id.clone(), id.to_owned())) else { return BTreeMap::new() };
+        let mut lots = BTreeMap::new();
+        for (sku, quantity) in part {
+            let Some(trip) = trips.get(sku).filter(|_| chance.percent(40)) else { continue };
+            let are_enough = |lot: &&Option<String>| trip.rest_of(lot) >= *quantity;
+            let known: Vec<&String> = trip.left.keys().filter(are_enough).flatten().collect();
+            lots.extend(chance.one_of(&known).map(|lot| (sku.clone(), (*lot).clone())));
+        }
+        lots
+    }
+
     async fn settle(&mut self, id: &str, transfer: &Transfer) -> Result<(), Stopped> {
         let chance = &self.world().chance;
         let part = self.part(transfer);
+        let lots = self.lots_of(id, &part);
         let step = match chance.below(10) {
             _ if part.is_empty() => Step::Cancel,
             0..6 => {
@@ -182,7 +198,7 @@ impl Clerk<'_> {
         self.count += 1;
         let key = format!("settle-{}-{}", self.number, self.count);
         self.line.begin(|| format!("{} {key}: {step:?} {id}", self.owner.id))?;
-        let body = self.body(&step);
+        let body = self.body(&step, &lots);
         let request: Request<Transferred> = {
             let (caller, id, step) = (self.caller.clone(), id.to_owned(), step.clone());
             Rc::new(move |ports| {
@@ -207,7 +223,7 @@ impl Clerk<'_> {
         match self.line.send_to(step.route(), request, told).await {
             Ok(_) => {
                 let key = (self.owner.id.clone(), id.to_owned());
-                let settled = enter(&mut self.world().books.borrow_mut(), &key, &step);
+                let settled = enter(&mut self.world().books.borrow_mut(), &key, &step, &lots);
                 if let Err(seen) = settled {
                     self.world().fail("of a transfer no more arrives than was shipped", seen);
                 }
@@ -217,11 +233,18 @@ impl Clerk<'_> {
         Ok(())
     }
 
-    fn body(&self, step: &Step) -> Value {
+    fn body(&self, step: &Step, lots: &BTreeMap<String, String>) -> Value {
+        let line_of = |sku: &String, quantity: i64| {
+            let mut line = self.line_of(sku, quantity);
+            if let Some(lot) = lots.get(sku) {
+                line["lot"] = json!(lot);
+            }
+            line
+        };
         match step {
             Step::Receive(lines) => {
                 let line = |(sku, (fit, damaged)): (&String, &(i64, i64))| {
-                    let mut line = self.line_of(sku, *fit);
+                    let mut line = line_of(sku, *fit);
                     line["damaged"] = set_up::quantity(self.owner, sku, *damaged);
                     line
                 };
@@ -229,7 +252,7 @@ impl Clerk<'_> {
             }
             Step::Reject(lines, is_back) => {
                 let lines: Vec<Value> =
-                    lines.iter().map(|(sku, quantity)| self.line_of(sku, *quantity)).collect();
+                    lines.iter().map(|(sku, quantity)| line_of(sku, *quantity)).collect();
                 let to = if *is_back { "source" } else { "damaged" };
                 json!({ "lines": lines, "to": to, "reason": "not ordered" })
             }
@@ -248,7 +271,12 @@ fn read<T: serde::de::DeserializeOwned>(body: Value) -> tillstream_app::Result<T
 }
 
 /// Writes a step into the books.
-fn enter(books: &mut super::super::books::Books, key: &Of<String>, step: &Step) -> Result<(), String> {
+fn enter(
+    books: &mut super::super::books::Books,
+    key: &Of<String>,
+    step: &Step,
+    lots: &BTreeMap<String, String>,
+) -> Result<(), String> {
     let transfer = books.transfers.get(key).cloned().ok_or_else(|| format!("{key:?} was never shipped"))?;
     let settled: BTreeMap<String, (i64, i64, i64)> = match step {
         Step::Receive(lines) => {
@@ -269,6 +297,10 @@ fn enter(books: &mut super::super::books::Books, key: &Of<String>, step: &Step) 
         let Some(known) = books.transfers.get_mut(key) else { continue };
         let all = known.settled.entry(sku.clone()).or_default();
         *all = (all.0 + fit, all.1 + damaged, all.2 + back);
+        if let Some(lot) = lots.get(&sku).filter(|_| !matches!(step, Step::Cancel)) {
+            let of_lot = known.named.entry((sku.clone(), lot.clone())).or_default();
+            *of_lot = (of_lot.0 + fit, of_lot.1 + damaged, of_lot.2 + back);
+        }
         let left = known.outstanding.entry(sku.clone()).or_default();
         *left -= fit + damaged + back;
         if *left < 0 {

@@ -22,7 +22,7 @@ use super::super::books::{Goods, Line as Sold, Order, Paid, Shop, part};
 use super::super::rules::{Coupon, Rules};
 use super::super::set_up::{self, decimal};
 use super::super::world::{Tenant, World};
-use super::till::pounds;
+use super::till::{OF_LOTS, pounds};
 use super::{Answer, Line, Request, Stopped};
 use crate::shop::caller;
 
@@ -134,6 +134,13 @@ impl WebShop {
             .zip(wanted)
             .map(|(number, (sku, quantity, price))| Sold::of(number, sku.clone(), *quantity, *price))
             .collect();
+        let world = &self.line.world;
+        if let Some(owner) = world.tenants.get(self.tenant).filter(|_| reservation.is_none()) {
+            for line in &mut lines {
+                line.lot = world.lot_read(owner, &self.shop_id, (&line.sku, line.quantity));
+            }
+        }
+        let names_lots = lines.iter().any(|line| line.lot.is_some());
         let is_plain = self.rules().is_some_and(Rules::is_plain);
         let discount = self.discount(&lines);
         if let Some(Discount { at, off, .. }) = &discount
@@ -148,11 +155,15 @@ impl WebShop {
         let mut shown: Vec<_> = lines
             .iter()
             .map(|line| {
-                json!({
+                let mut shown = json!({
                     "sku": line.sku,
                     "quantity": self.quantity(&line.sku, line.quantity),
                     "unit_price": decimal(line.price),
-                })
+                });
+                if let Some(lot) = &line.lot {
+                    shown["lot"] = json!(lot);
+                }
+                shown
             })
             .collect();
         let mut off_all = json!([]);
@@ -217,6 +228,8 @@ impl WebShop {
                     true => lost.to_vec(),
                     false => lost.into_iter().chain(ruled).collect(),
                 };
+                let of_lots = OF_LOTS.into_iter().filter(|_| names_lots);
+                let known: Vec<&str> = known.into_iter().chain(of_lots).collect();
                 self.line.expect_refusal(&refusal, &known);
                 Ok(())
             }

@@ -204,4 +204,16 @@ bugs! {
     ArrivalNotCounted,
     /// Lots are written without looking whether they were written meanwhile, or sold.
     LotsVersionUnchecked,
+    /// A lot is quarantined at a location, and its stock does not remember it.
+    LotHereUnmarked,
+    /// A lot is quarantined at a location without looking whether its stock changed meanwhile.
+    LotHereUnchecked,
+    /// Which lots a transfer ships is not noted.
+    TransferForgetsLots,
+    /// A sale that names a lot leaves as one that names none.
+    NamedLotIgnored,
+    /// A cart that is given up goes on holding its goods.
+    VoidedCartHoldsOn,
+    /// A sale takes its goods beside what its cart holds of them.
+    CartSoldBesideItsHold,
 }

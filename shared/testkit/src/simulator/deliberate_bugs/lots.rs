@@ -14,7 +14,7 @@ impl BuggyDatabase {
     /// What the bug makes of a write; `false` where it forgets it altogether.
     pub(super) fn distort_lots(&self, write: &mut Write, is_stock: bool) -> bool {
         if !is_stock {
-            return true;
+            return !(self.bug == Bug::TransferForgetsLots && notes_lots(write));
         }
         match self.bug {
             Bug::LotsDueUnchecked => forget_part_of_condition(write, is_of_due_lots),
@@ -29,6 +29,13 @@ impl BuggyDatabase {
             }),
             Bug::ArrivalNotCounted => forget_changes(write, &["came_in"]),
             Bug::LotsVersionUnchecked if names_lots(write) => forget_condition(write),
+            Bug::LotHereUnmarked if is_movement(write, "lot_quarantine") => {
+                changes_of(write).for_each(unmark_lots);
+            }
+            Bug::LotHereUnchecked if is_movement(write, "lot_quarantine") && marks_lots(write) => {
+                forget_condition(write);
+            }
+            Bug::NamedLotIgnored if is_movement(write, "sale") && names_lots(write) => forget_lots(write),
             _ => {}
         }
         true
@@ -62,6 +69,39 @@ pub(super) fn is_of_places(query: &Query) -> bool {
 fn names_lots(write: &Write) -> bool {
     let is_of_lots = |change: &Change| matches!(change, Change::Set("lots", _));
     matches!(write, Write::Update { changes, .. } if changes.iter().any(is_of_lots))
+}
+
+/// Whether it notes which lots leave with a line of a transfer.
+fn notes_lots(write: &Write) -> bool {
+    matches!(write, Write::Put { item, .. } if item.get("of_line").is_some())
+}
+
+/// Whether it leaves a lot quarantined at its location.
+fn marks_lots(write: &Write) -> bool {
+    let marks = |change: &Change| {
+        matches!(change, Change::Set("lots", Value::S(text)) if text.contains("\"h\":true"))
+    };
+    matches!(write, Write::Update { changes, .. } if changes.iter().any(marks))
+}
+
+fn forget_lots(write: &mut Write) {
+    const OF_LOTS: [&str; 5] = ["lots", "lots_version", "lots_due_at", "due_pk", "due_at"];
+    forget_changes(write, &OF_LOTS);
+    if let Write::Update { changes, .. } = write {
+        changes.retain(|change| !matches!(change, Change::Remove(name) if OF_LOTS.contains(name)));
+    }
+}
+
+fn unmark_lots(change: &mut Change) {
+    if let Change::Set("lots", Value::S(text)) = change
+        && let Ok(mut book) = serde_json::from_str::<serde_json::Value>(text)
+        && let Some(lots) = book.get_mut("l").and_then(serde_json::Value::as_array_mut)
+    {
+        for lot in lots.iter_mut().filter_map(serde_json::Value::as_object_mut) {
+            lot.remove("h");
+        }
+        *text = book.to_string();
+    }
 }
 
 fn changes_of(write: &mut Write) -> impl Iterator<Item = &mut Change> {

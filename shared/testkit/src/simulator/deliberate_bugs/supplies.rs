@@ -80,6 +80,30 @@ impl BuggyDatabase {
         }
     }
 
+    /// What the bug forgets of what a cart holds that ends.
+    pub(super) fn forget_cart_holds(&self, writes: &mut Vec<Write>) {
+        let ends = |state: &str| {
+            let is_it = |write: &Write| {
+                matches!(write, Write::Put { table: Table::Orders, item, .. }
+                    if item.opt_text("state") == Some(state))
+            };
+            writes.iter().any(is_it)
+        };
+        let is_line = |write: &Write| {
+            matches!(write, Write::Delete { table: Table::Stock, key, .. } if key.sk().starts_with("cart#"))
+        };
+        match self.bug {
+            Bug::VoidedCartHoldsOn if ends("voided") => {
+                writes.retain(|write| !is_line(write) && !is_movement(write, "release"));
+            }
+            Bug::CartSoldBesideItsHold if ends("finalized") && writes.iter().any(is_line) => {
+                writes.retain(|write| !is_line(write));
+                writes.iter_mut().filter(|write| is_movement(write, "sale")).for_each(sell_beside_hold);
+            }
+            _ => {}
+        }
+    }
+
     /// What the bug asks in the place of a question.
     pub(super) fn ask_wrongly(&self, mut query: Query) -> Query {
         // Who came last is taken for who came first.
@@ -90,6 +114,23 @@ impl BuggyDatabase {
             query.ascending = false;
         }
         query
+    }
+}
+
+/// What is held stays so, and all that is sold is taken from what is available.
+fn sell_beside_hold(write: &mut Write) {
+    let Write::Update { changes, .. } = write else { return };
+    let reserved = changes.iter().find_map(|change| match change {
+        Change::Add("reserved", by) => Some(*by),
+        _ => None,
+    });
+    for change in changes.iter_mut() {
+        match change {
+            Change::Add("reserved", by) => *by = 0,
+            Change::Add("available", by) => *by += reserved.unwrap_or(0),
+            Change::Set("last_reserved", value) => *value = Value::N(0),
+            _ => {}
+        }
     }
 }
 

@@ -66,6 +66,9 @@ impl Watch {
                 fault = world.stock_watch.borrow_mut().settled(world).err();
             }
         }
+        if fault.is_none() {
+            fault = world.stock_watch.borrow_mut().carts_ended(world).err();
+        }
         if let Some((invariant, seen)) = fault {
             world.fail(invariant, seen);
         }
@@ -114,6 +117,11 @@ impl Watch {
             Some("uses") => return self.counters.look(world, new, &self.sale),
             Some("balance") => return balance(change.old.as_ref(), new),
             _ => return Ok(()),
+        }
+        let ends = |item: &Item| matches!(item.opt_text("state"), Some("finalized" | "voided"));
+        if ends(new) && !change.old.as_ref().is_some_and(ends) && new.get("holds").is_none() {
+            let name = |name: &str| new.opt_text(name).unwrap_or_default();
+            world.stock_watch.borrow_mut().cart_ended(name("tenant_id"), name("cart_id"));
         }
         let (before, now) = (number(&change.old, "version"), new.opt_number("version").unwrap_or(0));
         if before.is_some_and(|before| now != before + 1) && !is_only_announced(change.old.as_ref(), new) {

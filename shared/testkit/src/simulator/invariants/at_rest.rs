@@ -150,6 +150,7 @@ async fn orders(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) 
     for ((_, id), order) in mine {
         count += 1;
         let view = read::get(&ports, caller, id).await.map_err(broken)?;
+        let mut lots = Vec::new();
         let lines: Vec<(String, i64, i64, i64, i64)> = view
             .lines
             .unwrap_or_default()
@@ -160,6 +161,7 @@ async fn orders(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) 
                     .resolve(unit_of(tenant, &line.sku))
                     .map_or(0, |quantity| quantity.thousandths());
                 let (worth, paid) = (line.subtotal.amount, line.total.amount);
+                lots.push(line.lot.clone());
                 (line.sku.clone(), quantity, line.unit_price.ten_thousandths(), worth, paid)
             })
             .collect();
@@ -173,6 +175,11 @@ async fn orders(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) 
                 "an order is what its commands made of it",
                 format!("{id}: {lines:?}, not {known:?}"),
             ));
+        }
+        let named: Vec<Option<String>> = order.lines.iter().map(|line| line.lot.clone()).collect();
+        // What comes back is of the lot that its sale named, as far as that is told.
+        if !order.is_return && lots != named {
+            return Err(("an order tells the lots that were named", format!("{id}: {lots:?}, not {named:?}")));
         }
         let seen =
             (view.lane, view.receipt_number, view.business_day, view.channel, view.totals.total.amount);

@@ -4,15 +4,18 @@
 //! What leaves and names no lot is of the lots that end first; what names one changes that one; what a stock item says
 //! of its lots is always what is there. Nothing is sold of a lot whose day is over, as the sale tells its time and, unless
 //! its register was cut off, by our clock; and nothing of a recalled lot is for sale once the recall has come everywhere.
+//! Of a lot that is quarantined at a location nothing is for sale there until it is released there. A sale whose lines
+//! name a lot leaves that lot, or, where its goods had left the shop before, somebody is told. What leaves with a
+//! transfer as a lot comes as that lot, there or back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use tillstream_app::database::Item;
-use tillstream_domain::cart::Cart;
+use tillstream_domain::cart::{Cart, CartKind};
 use tillstream_domain::lot_book::{Lot, LotBook};
 
-use super::super::books::{LotMove, Of, Shop};
+use super::super::books::{LotMove, LotTrip, Of, Shop};
 use super::super::clients::OFFLINE;
 use super::super::world::World;
 use crate::memory_database::StreamChange;
@@ -26,6 +29,13 @@ const TAKES: [&str; 5] = ["sale", "commit", "exchange", "transfer_ship", "adjust
 const OF_CUSTOMERS: [&str; 4] = ["sale", "commit", "exchange", "return"];
 
 const NOT_RECALLED: &str = "nothing of a recalled lot is for sale";
+/// Also asked by whoever quarantines lots, and at rest.
+pub const HERE: &str = "a lot is quarantined at a location until it is released there";
+const NOT_HERE: &str = "nothing of a lot is for sale where it is quarantined";
+const BACK: &str = "what is released at a location is for sale again";
+const NAMED: &str = "a sale that names a lot leaves that lot, or somebody is told";
+/// Also asked at rest.
+pub const TRIP: &str = "what leaves with a transfer as a lot comes as that lot";
 
 type Fault = (&'static str, String);
 
@@ -80,6 +90,31 @@ impl Shelf {
         self
     }
 
+    /// So many leave of which these lots are named: what is for sale of each first, then what is kept aside; the rest
+    /// leaves as any goods. With each lot of which too little was for sale, and whether it was not there at all.
+    fn sold_as<'l>(mut self, lots: &'l BTreeMap<String, i64>, all: i64) -> (Self, Vec<(&'l str, bool)>) {
+        let (mut named, mut short) = (0, Vec::new());
+        for (lot, wanted) in lots {
+            let (mut for_sale, mut aside) = (0, 0);
+            if let Some((_, there)) = self.lots.iter_mut().find(|(rank, _)| rank.3 == *lot) {
+                for_sale = there.0.min(*wanted);
+                aside = there.1.min(*wanted - for_sale);
+                *there = (there.0 - for_sale, there.1 - aside);
+            }
+            named += for_sale + aside;
+            if for_sale < *wanted {
+                short.push((lot.as_str(), for_sale + aside < *wanted));
+            }
+        }
+        (self.moved(named - all), short)
+    }
+
+    /// What is there in all, for sale or kept aside, by lot; `None` is what is of no known lot.
+    fn in_all(&self) -> BTreeMap<Option<String>, i64> {
+        let lots = self.lots.iter().map(|(rank, there)| (Some(rank.3.clone()), there.0 + there.1));
+        lots.chain([(None, self.unknown)]).collect()
+    }
+
     fn of(&self, rank: &Rank) -> There {
         self.lots.get(rank).copied().unwrap_or_default()
     }
@@ -104,10 +139,22 @@ struct Recall {
     is_everywhere: bool,
 }
 
+/// Lots that the lines of a sale name, by SKU, in thousandths.
+type NamedLots = BTreeMap<String, BTreeMap<String, i64>>;
+
+/// Order, SKU and lot.
+type Misfit = (String, String, String);
+
 /// What was seen of lots so far.
 #[derive(Default)]
 pub struct Lots {
     shelves: BTreeMap<Name, Shelf>,
+    /// Lots that are quarantined at a location.
+    held: BTreeMap<Name, BTreeSet<String>>,
+    /// Lots that sales name which are final.
+    named: BTreeMap<Of<String>, NamedLots>,
+    /// Lots of which somebody was told that goods cannot have been of them, or should not.
+    told: BTreeSet<Of<Misfit>>,
     recalls: BTreeMap<Of<String>, Recall>,
     /// When orders became final by our clock that were sold while their registers were not cut off.
     sold_at: BTreeMap<Of<String>, i64>,
@@ -121,6 +168,13 @@ impl Lots {
         if let Some(is) = cart.finalized.as_ref().filter(|_| is_online) {
             self.sold_at.insert((tenant.to_owned(), cart.id.clone()), is.recorded_at.as_millisecond());
         }
+        if cart.kind == CartKind::Sale && !cart.lots.is_empty() {
+            let owned = |lots: BTreeMap<&str, i64>| {
+                lots.into_iter().map(|(lot, quantity)| (lot.to_owned(), quantity)).collect()
+            };
+            let lots = cart.lots_moved().into_iter().map(|(sku, lots)| (sku.to_owned(), owned(lots)));
+            self.named.insert((tenant.to_owned(), cart.id.clone()), lots.collect());
+        }
     }
 
     /// Looks at a change of the stock table.
@@ -129,6 +183,11 @@ impl Lots {
         if text(new, "sk") == "lot" {
             return self.lot(old, new);
         }
+        if text(new, "kind") == "lot_mismatch" {
+            let misfit = ["order_id", "sku", "lot_id"].map(|name| text(new, name).to_owned());
+            self.told.insert((text(new, "tenant_id").to_owned(), misfit.into()));
+            return Ok(());
+        }
         if new.opt_number("seq").is_none() {
             return Ok(());
         }
@@ -136,7 +195,10 @@ impl Lots {
         match (old.is_some_and(is_kept), is_kept(new)) {
             (_, true) => self.stock(world, old, new),
             (true, false) => Err(("what is kept by lots stays so", format!("{old:?} became {new:?}"))),
-            (false, false) => Ok(()),
+            (false, false) => travels(world, old, new, || {
+                let by = new.opt_number("last_on_hand").unwrap_or(0);
+                (BTreeMap::from([(None, by)]), false)
+            }),
         }
     }
 
@@ -202,12 +264,23 @@ impl Lots {
             }
         } else if book != written || now("lots_version") != before("lots_version") + 1 {
             return Err(("lots are written as what is there", seen()));
-        } else if !is_named_rightly(&was, &is, new) {
+        } else if !(self.names_of(old, new).is_some() || is_named_rightly(&was, &is, new)) {
             let told = format!("{was:?} became {is:?}: {}", seen());
             return Err(("who names a lot changes that one", told));
         }
+        if let Some(lots) = self.names_of(old, new) {
+            self.check_sale(world, (&was, &is), new, lots)?;
+        }
         let changes = is.changes_since(&was);
         self.check_recalls(tenant, &is, &changes, &seen)?;
+        self.check_held(&name, (&book, &is), old, new)?;
+        travels(world, old, new, || {
+            let (before, mut by) = (was.in_all(), is.in_all());
+            for (lot, quantity) in before {
+                *by.entry(lot).or_default() -= quantity;
+            }
+            (by, was.unknown < 0)
+        })?;
         let unheard = changes.iter().filter(|(rank, ..)| !was.lots.contains_key(*rank));
         for lot in unheard.filter_map(|(rank, ..)| book.lot(&rank.3)) {
             if !ends_with_its_day(world, tenant, location, lot) {
@@ -245,7 +318,100 @@ impl Lots {
                 of_lot.insert((location.to_owned(), now("seq")), one);
             }
         }
+        let for_sale = is.lots.iter().filter(|(_, there)| there.0 > 0);
+        let for_sale = for_sale.map(|(rank, there)| (rank.3.clone(), there.0)).collect();
+        world.lots_on_shelves.borrow_mut().insert(name.clone(), for_sale);
         self.shelves.insert(name, is);
+        Ok(())
+    }
+
+    /// The lots of these goods that the sale names by which they move.
+    fn names_of(&self, old: Option<&Item>, new: &Item) -> Option<&BTreeMap<String, i64>> {
+        if text(new, "last_kind") != "sale" || old.is_some_and(|old| old.get("seq") == new.get("seq")) {
+            return None;
+        }
+        let sale = (text(new, "tenant_id").to_owned(), text(new, "last_ref").to_owned());
+        self.named.get(&sale)?.get(text(new, "sku"))
+    }
+
+    /// Goods of which lots are named left these lots. Where they had left the shop before anybody could refuse it, what
+    /// was not there of a lot left as any goods, and somebody was told.
+    fn check_sale(
+        &self,
+        world: &World,
+        (was, is): (&Shelf, &Shelf),
+        new: &Item,
+        lots: &BTreeMap<String, i64>,
+    ) -> Result<(), Fault> {
+        let now = |name: &str| new.opt_number(name).unwrap_or(0);
+        let (tenant, order, sku) = (text(new, "tenant_id"), text(new, "last_ref"), text(new, "sku"));
+        let seen = || format!("{order} of {lots:?}: {was:?} became {is:?}, {new:?}");
+        let moved = now("last_on_hand");
+        let (expected, short) = was.clone().sold_as(lots, -(moved + now("last_quarantined")));
+        let is_long = world.tenants.iter().any(|owner| owner.id == tenant && owner.goods.len() > GOODS_MAX);
+        let sold_at = self.sold_at.get(&(tenant.to_owned(), order.to_owned()));
+        if let Some(at) = sold_at.filter(|_| !is_long) {
+            let changes = is.changes_since(was);
+            if changes.iter().any(|(rank, was, is)| is.0 < was.0 && is_over(rank, *at)) {
+                return Err(("nothing is sold of a lot whose day is over", seen()));
+            }
+            return if *is == expected && short.is_empty() { Ok(()) } else { Err((NAMED, seen())) };
+        }
+        let is_told = |lot: &str| {
+            let misfit = (order.to_owned(), sku.to_owned(), lot.to_owned());
+            self.told.contains(&(tenant.to_owned(), misfit))
+        };
+        let is_known = if *is == expected {
+            // What is kept aside of a lot may be so only since it was sold.
+            short.iter().all(|(lot, is_missing)| !is_missing || is_told(lot))
+        } else {
+            // What of it came only after somebody was told was not taken.
+            *is == was.clone().moved(moved) && lots.keys().all(|lot| is_told(lot))
+        };
+        if is_known { Ok(()) } else { Err((NAMED, seen())) }
+    }
+
+    /// Of a lot that is quarantined at a location nothing is for sale there, until whoever releases it there says so;
+    /// then all of it is, unless it is recalled or past its day.
+    fn check_held(
+        &mut self,
+        name: &Name,
+        (book, is): (&LotBook, &Shelf),
+        old: Option<&Item>,
+        new: &Item,
+    ) -> Result<(), Fault> {
+        let held: BTreeSet<String> =
+            book.lots().iter().filter(|lot| lot.is_held).map(|lot| lot.id.clone()).collect();
+        let seen = || format!("{old:?} became {new:?}");
+        if book.lots().iter().any(|lot| lot.is_held && lot.quantity != 0) {
+            return Err((NOT_HERE, seen()));
+        }
+        let mut expected = self.held.get(name).cloned().unwrap_or_default();
+        let is_counted = old.is_none_or(|old| old.get("seq") != new.get("seq"));
+        let lot = text(new, "last_ref");
+        match text(new, "last_kind") {
+            // A recall quarantines it as well: everywhere, and none where it is quarantined by itself.
+            "lot_quarantine" if is_counted => {
+                if held.contains(lot) || !self.recall_of(&name.0, lot).is_recalled {
+                    expected.insert(lot.to_owned());
+                }
+            }
+            "lot_release" if is_counted => {
+                expected.remove(lot);
+                let at = new.opt_number("last_at").unwrap_or(0);
+                let stays = |(rank, there): (&Rank, &There)| {
+                    rank.3 == lot && there.1 > 0 && !is_over(rank, at)
+                };
+                if is.lots.iter().any(stays) && !self.recall_of(&name.0, lot).is_recalled {
+                    return Err((BACK, seen()));
+                }
+            }
+            _ => {}
+        }
+        if held != expected {
+            return Err((HERE, format!("{held:?}, not {expected:?}: {}", seen())));
+        }
+        self.held.insert(name.clone(), held);
         Ok(())
     }
 
@@ -277,6 +443,7 @@ fn is_named_rightly(was: &Shelf, is: &Shelf, new: &Item) -> bool {
     let (kind, named, at) = (text(new, "last_kind"), text(new, "last_ref"), now("last_at"));
     let changes = is.changes_since(was);
     let is_same = was.unknown == is.unknown;
+    let gain = |(_, was, is): &(&Rank, There, There)| is.0 + is.1 - was.0 - was.1;
     let is_aside = |was: &There, is: &There| *is == (0, was.0 + was.1);
     match kind {
         "lot_quarantine" => {
@@ -289,6 +456,19 @@ fn is_named_rightly(was: &Shelf, is: &Shelf, new: &Item) -> bool {
         }
         // What was sold before it was there is taken off whatever comes.
         _ if was.unknown < 0 => true,
+        // Of which lot it is that was of no known one is said of some of that, and of one lot.
+        "lot_assign" => {
+            let is_good = |(rank, was, is): &(&Rank, There, There)| is.0 <= was.0 || !is_over(rank, at);
+            let gained: i64 = changes.iter().map(gain).sum();
+            let is_one = changes.len() == 1 && changes.iter().all(is_good);
+            is_one && gained > 0 && was.unknown - is.unknown == gained
+        }
+        // What was sold as of a lot of which too little was there is entered as of it, out of what else is there.
+        "discrepancy" if changes.iter().any(|change| gain(change) < 0) || is.unknown < was.unknown => {
+            let gained: i64 = changes.iter().map(gain).sum();
+            let is_one = changes.iter().filter(|change| gain(change) > 0).count() == 1;
+            is_one && gained + is.unknown - was.unknown == 0
+        }
         "restock" | "adjustment" | "count" => {
             let is_good = |(rank, was, is): &(&Rank, There, There)| is.0 <= was.0 || !is_over(rank, at);
             is_same && changes.len() <= 1 && changes.iter().all(is_good)
@@ -299,6 +479,43 @@ fn is_named_rightly(was: &Shelf, is: &Shelf, new: &Item) -> bool {
         }
         _ => changes.iter().all(|(_, was, is)| is.0 + is.1 >= was.0 + was.1),
     }
+}
+
+/// Notes by how much each lot changed that a movement of a transfer took with it, or brought, and whether that was where
+/// more had been sold than was there. No more of a lot comes than left.
+fn travels(
+    world: &World,
+    old: Option<&Item>,
+    new: &Item,
+    by_lot: impl FnOnce() -> (BTreeMap<Option<String>, i64>, bool),
+) -> Result<(), Fault> {
+    let kind = text(new, "last_kind");
+    if !kind.starts_with("transfer_") || old.is_some_and(|old| old.get("seq") == new.get("seq")) {
+        return Ok(());
+    }
+    let (mut by_lot, is_owed) = by_lot();
+    by_lot.retain(|_, by| *by != 0);
+    if by_lot.is_empty() {
+        return Ok(());
+    }
+    let transfer = (text(new, "tenant_id").to_owned(), text(new, "last_ref").to_owned());
+    let mut trips = world.lot_trips.borrow_mut();
+    let trip: &mut LotTrip =
+        trips.entry(transfer).or_default().entry(text(new, "sku").to_owned()).or_default();
+    trip.is_owed |= is_owed;
+    for (lot, by) in by_lot {
+        match kind {
+            // What is taken back has not left.
+            "transfer_ship" => *trip.left.entry(lot).or_default() -= by,
+            "transfer_return" | "transfer_cancel" => trip.came.entry(lot).or_default().1 += by,
+            _ => trip.came.entry(lot).or_default().0 += by,
+        }
+    }
+    let is_more = trip.came.keys().chain(trip.left.keys()).any(|lot| trip.rest_of(lot) < 0);
+    if is_more && !trip.is_owed {
+        return Err((TRIP, format!("{trip:?}: {old:?} became {new:?}")));
+    }
+    Ok(())
 }
 
 /// Whether the first moment at which a lot is for sale no more is the first after its last business day there.
@@ -339,6 +556,16 @@ mod tests {
         assert_eq!(of(&shelf.clone().moved(-4)), [told("a", 0, 1), told("b", 1, 0), told("c", 4, 0)]);
         let sold_out = shelf.clone().moved(-15);
         assert_eq!((of(&sold_out), sold_out.unknown), (vec![told("a", 0, 1)], -1));
-        assert_eq!(shelf.clone().moved(7), Shelf { unknown: 12, ..shelf });
+        assert_eq!(shelf.clone().moved(7), Shelf { unknown: 12, ..shelf.clone() });
+        // What is named leaves its lot, the rest the first ones; of what is not there somebody is to be told.
+        let named = |lot: &str, quantity| BTreeMap::from([(lot.to_owned(), quantity)]);
+        let few = named("c", 3);
+        let (left, short) = shelf.clone().sold_as(&few, 4);
+        assert_eq!(of(&left), [told("a", 2, 1), told("b", 2, 0), told("c", 1, 0)]);
+        assert!(short.is_empty());
+        let many = named("a", 5);
+        let (left, short) = shelf.sold_as(&many, 5);
+        assert_eq!(of(&left), [told("b", 1, 0), told("c", 4, 0)]);
+        assert_eq!(short, [("a", true)]);
     }
 }

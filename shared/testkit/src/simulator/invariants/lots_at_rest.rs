@@ -1,7 +1,7 @@
 //! Lots when everything has arrived: each is the sum of its movements, stands where it was put last, and whoever asks
 //! who got goods of it is told all of them and nobody else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tillstream_app::Ports;
 use tillstream_app::database::{Consistency, Get, Query, Range, Table};
@@ -12,9 +12,10 @@ use tillstream_contracts::lots::{LotSale, LotStatus};
 use tillstream_domain::lot_book::{LotBook, LotChange};
 use tillstream_domain::quantity::QuantityInput;
 
-use super::super::books::{Books, KnownLot, LotMove};
+use super::super::books::{Books, KnownLot, LotMove, LotTrip, Transfer};
 use super::super::world::{Tenant, World};
 use super::at_rest::{Checked, broken, ports, unit_of};
+use super::lots::{HERE, TRIP};
 
 const SUMS: &str = "a lot is the sum of its movements";
 const WHO: &str = "who got goods of a lot is told, and nobody else";
@@ -49,7 +50,36 @@ pub async fn check(world: &World, books: &Books, tenant: &Tenant, caller: &Calle
             who_got_it(world, books, tenant, caller, (id.as_str(), &places)).await?;
         }
     }
+    trips(world, books, tenant)
+}
+
+/// What left with a transfer as a lot came as that lot, but for what came damaged; also what was said to be of one.
+fn trips(world: &World, books: &Books, tenant: &Tenant) -> Checked {
+    let all = world.lot_trips.borrow();
+    let mine = books.transfers.iter().filter(|((of, _), _)| *of == tenant.id);
+    for (key, transfer) in mine {
+        let of_skus = all.get(key).into_iter().flatten();
+        let by_lots = |sku: &str| tenant.goods_of(sku).is_some_and(|goods| goods.by_lots);
+        for (sku, trip) in of_skus.filter(|(sku, trip)| by_lots(sku) && !trip.is_owed) {
+            if !has_travelled(transfer, sku, trip) {
+                return Err((TRIP, format!("{key:?} {sku}: {trip:?} of {transfer:?}")));
+            }
+        }
+    }
     Ok(())
+}
+
+fn has_travelled(transfer: &Transfer, sku: &str, trip: &LotTrip) -> bool {
+    let rest: i64 = trip.left.keys().map(|lot| trip.rest_of(lot)).sum();
+    let (_, damaged, _) = transfer.settled.get(sku).copied().unwrap_or_default();
+    let on_its_way = transfer.outstanding.get(sku).copied().unwrap_or(0);
+    let mut named = transfer.named.iter().filter(|((of, _), _)| of == sku);
+    rest == damaged + on_its_way
+        && named.all(|((_, lot), (fit, bad, back))| {
+            let lot = Some(lot.clone());
+            let (there, returned) = trip.came.get(&lot).copied().unwrap_or_default();
+            there >= *fit && returned >= *back && trip.rest_of(&lot) >= *bad
+        })
 }
 
 /// Adds up the ledger of a stock item by lots, and holds that against what the item says of them.
@@ -145,11 +175,24 @@ async fn stands(
     let own = places.iter().filter_map(|place| Some((place.location, *place.sums.get(&of_lot)?)));
     let expected: BTreeMap<&str, i64> = own.map(|(location, sum)| (location, sum.0 + sum.1)).collect();
     let (mut shown, mut for_sale) = (BTreeMap::new(), 0);
+    let mut held_at = BTreeSet::new();
     for level in &detail.locations {
         let on_hand = thousandths(tenant, &level.sku, &level.on_hand);
         let aside = thousandths(tenant, &level.sku, &level.quarantined);
         for_sale += on_hand;
-        shown.insert(level.location_id.as_str(), on_hand + aside);
+        // Where it is quarantined it is known also where there is none of it.
+        if on_hand + aside != 0 {
+            shown.insert(level.location_id.as_str(), on_hand + aside);
+        }
+        let is_kept_aside = level.status == LotStatus::Quarantined;
+        if level.quarantined_here {
+            held_at.insert(level.location_id.clone());
+        } else if is_kept_aside && !known.is_recalled {
+            return Err(("what is released is for sale again", format!("{level:?} of {known:?}")));
+        }
+    }
+    if held_at != known.held_at {
+        return Err((HERE, format!("{id}: {held_at:?}, not {:?}", known.held_at)));
     }
     if shown != expected || (known.is_recalled && for_sale != 0) {
         return Err(("there is of a lot what its movements left", format!("{detail:?}, not {expected:?}")));

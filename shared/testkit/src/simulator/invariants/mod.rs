@@ -12,7 +12,7 @@ mod figures;
 mod followed;
 mod gift_cards;
 pub mod log_lines;
-mod lots;
+pub mod lots;
 pub mod lots_at_rest;
 mod parked;
 mod priced;

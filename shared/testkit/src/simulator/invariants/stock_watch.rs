@@ -28,6 +28,11 @@ const WRITTEN_DOWN: [&str; 7] = [
 
 type Fault = (&'static str, String);
 
+/// What names of holders begin with that are carts.
+const OF_CARTS: &str = "cart#";
+/// So much may clocks differ, in milliseconds.
+const CLOCKS_DIFFER: i64 = 1_000;
+
 /// Location and SKU.
 pub type Where = (String, String);
 
@@ -57,6 +62,10 @@ pub struct StockWatch {
     unheld: BTreeMap<Of<Where>, i64>,
     /// What hold lines hold, by tenant and reservation.
     held: BTreeMap<Of<String>, BTreeMap<Where, i64>>,
+    /// When hold lines of carts end, in epoch milliseconds, by tenant and cart, then by the line's partition.
+    of_carts: BTreeMap<Of<String>, BTreeMap<String, i64>>,
+    /// Carts that were made final or given up since that was looked at.
+    ended_carts: Vec<Of<String>>,
     /// Who waits: number and quantity.
     waiting: BTreeMap<Of<Where>, BTreeMap<i64, i64>>,
     /// What stock items say is waited for.
@@ -145,6 +154,13 @@ impl StockWatch {
         let by = number(change.new.as_ref(), "quantity") - number(change.old.as_ref(), "quantity");
         *self.unheld.entry(place.clone()).or_default() -= by;
         let reservation = (place.0.clone(), text(item, "reservation_id"));
+        if let Some(cart) = reservation.1.strip_prefix(OF_CARTS) {
+            let lines = self.of_carts.entry((place.0.clone(), cart.to_owned())).or_default();
+            match &change.new {
+                Some(new) => lines.insert(text(new, "pk"), number(Some(new), "expires_at")),
+                None => lines.remove(&text(item, "pk")),
+            };
+        }
         let lines = self.held.entry(reservation).or_default();
         let held = lines.entry(place.1.clone()).or_default();
         *held += by;
@@ -184,6 +200,28 @@ impl StockWatch {
             _ => return Err(("a backorder ends once", seen())),
         }
         self.touched.insert(place);
+        Ok(())
+    }
+
+    /// A cart was made final, or given up, and names nothing any more that it holds.
+    pub fn cart_ended(&mut self, tenant: &str, cart: &str) {
+        self.ended_carts.push((tenant.to_owned(), cart.to_owned()));
+    }
+
+    /// Nothing is held for carts that ended, but what is over and freed by whoever needs it, now that all changes there
+    /// are were seen.
+    pub fn carts_ended(&mut self, world: &World) -> Result<(), Fault> {
+        for cart in std::mem::take(&mut self.ended_carts) {
+            let lines = self.of_carts.remove(&cart).unwrap_or_default();
+            let owner = world.tenants.iter().find(|owner| owner.id == cart.0);
+            // What is long ends step by step; and after a restore a cart may name other lines than there are.
+            let is_short = owner.is_some_and(|owner| owner.goods.len() <= GOODS_MAX);
+            let now = world.now().as_millisecond() + CLOCKS_DIFFER;
+            let stays = lines.iter().find(|(_, until)| **until > now);
+            if let Some(line) = stays.filter(|_| is_short && world.restores.count.get() == 0) {
+                return Err(("a cart that ended holds nothing", format!("{cart:?}: {line:?}")));
+            }
+        }
         Ok(())
     }
 
