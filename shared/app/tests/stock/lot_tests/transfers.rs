@@ -154,7 +154,8 @@ async fn who_says_which_lot_it_is_gets_that() {
     // One that is there, and did not leave.
     fixture.lot_in("k-3", Some("L-3"), None, 1).await.unwrap();
     let untouched = fixture.memory.items(Table::Stock);
-    let wrong: [(&[(i64, Option<&str>)], &str); 6] = [
+    type Parts<'a> = &'a [(i64, Option<&'a str>)];
+    let wrong: [(Parts<'_>, &str); 6] = [
         (&[(1, Some("L-3"))], "lot_not_in_transfer"),
         (&[(1, Some("L-1")), (0, Some("L-9"))], "lot_not_in_transfer"),
         (&[(5, Some("L-2"))], "above_shipped"),

@@ -209,11 +209,7 @@ impl Keeper<'_> {
     }
 
     /// A stock update that is begun, and not sent yet.
-    fn updating(
-        &mut self,
-        what: &str,
-        body: serde_json::Value,
-    ) -> Result<Request<update::Answer>, Stopped> {
+    fn updating(&mut self, what: &str, body: serde_json::Value) -> Result<Request<update::Answer>, Stopped> {
         let key = self.key(what);
         self.line.begin(|| format!("{} {key}: {body}", self.owner.id))?;
         let request: StockUpdateRequest = self.read(body)?;

@@ -251,8 +251,7 @@ impl Clerk<'_> {
                 json!({ "lines": lines.iter().map(line).collect::<Vec<_>>() })
             }
             Step::Reject(lines, is_back) => {
-                let lines: Vec<Value> =
-                    lines.iter().map(|(sku, quantity)| line_of(sku, *quantity)).collect();
+                let lines: Vec<Value> = lines.iter().map(|(sku, quantity)| line_of(sku, *quantity)).collect();
                 let to = if *is_back { "source" } else { "damaged" };
                 json!({ "lines": lines, "to": to, "reason": "not ordered" })
             }

@@ -78,9 +78,7 @@ fn notes_lots(write: &Write) -> bool {
 
 /// Whether it leaves a lot quarantined at its location.
 fn marks_lots(write: &Write) -> bool {
-    let marks = |change: &Change| {
-        matches!(change, Change::Set("lots", Value::S(text)) if text.contains("\"h\":true"))
-    };
+    let marks = |change: &Change| matches!(change, Change::Set("lots", Value::S(text)) if text.contains("\"h\":true"));
     matches!(write, Write::Update { changes, .. } if changes.iter().any(marks))
 }
 

@@ -89,9 +89,7 @@ impl BuggyDatabase {
             };
             writes.iter().any(is_it)
         };
-        let is_line = |write: &Write| {
-            matches!(write, Write::Delete { table: Table::Stock, key, .. } if key.sk().starts_with("cart#"))
-        };
+        let is_line = |write: &Write| matches!(write, Write::Delete { table: Table::Stock, key, .. } if key.sk().starts_with("cart#"));
         match self.bug {
             Bug::VoidedCartHoldsOn if ends("voided") => {
                 writes.retain(|write| !is_line(write) && !is_movement(write, "release"));

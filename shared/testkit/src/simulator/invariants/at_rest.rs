@@ -179,7 +179,10 @@ async fn orders(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) 
         let named: Vec<Option<String>> = order.lines.iter().map(|line| line.lot.clone()).collect();
         // What comes back is of the lot that its sale named, as far as that is told.
         if !order.is_return && lots != named {
-            return Err(("an order tells the lots that were named", format!("{id}: {lots:?}, not {named:?}")));
+            return Err((
+                "an order tells the lots that were named",
+                format!("{id}: {lots:?}, not {named:?}"),
+            ));
         }
         let seen =
             (view.lane, view.receipt_number, view.business_day, view.channel, view.totals.total.amount);

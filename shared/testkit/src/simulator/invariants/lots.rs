@@ -92,7 +92,7 @@ impl Shelf {
 
     /// So many leave of which these lots are named: what is for sale of each first, then what is kept aside; the rest
     /// leaves as any goods. With each lot of which too little was for sale, and whether it was not there at all.
-    fn sold_as<'l>(mut self, lots: &'l BTreeMap<String, i64>, all: i64) -> (Self, Vec<(&'l str, bool)>) {
+    fn sold_as(mut self, lots: &BTreeMap<String, i64>, all: i64) -> (Self, Vec<(&str, bool)>) {
         let (mut named, mut short) = (0, Vec::new());
         for (lot, wanted) in lots {
             let (mut for_sale, mut aside) = (0, 0);
@@ -391,17 +391,16 @@ impl Lots {
         let lot = text(new, "last_ref");
         match text(new, "last_kind") {
             // A recall quarantines it as well: everywhere, and none where it is quarantined by itself.
-            "lot_quarantine" if is_counted => {
-                if held.contains(lot) || !self.recall_of(&name.0, lot).is_recalled {
-                    expected.insert(lot.to_owned());
-                }
+            "lot_quarantine"
+                if is_counted && (held.contains(lot) || !self.recall_of(&name.0, lot).is_recalled) =>
+            {
+                expected.insert(lot.to_owned());
             }
             "lot_release" if is_counted => {
                 expected.remove(lot);
                 let at = new.opt_number("last_at").unwrap_or(0);
-                let stays = |(rank, there): (&Rank, &There)| {
-                    rank.3 == lot && there.1 > 0 && !is_over(rank, at)
-                };
+                let stays =
+                    |(rank, there): (&Rank, &There)| rank.3 == lot && there.1 > 0 && !is_over(rank, at);
                 if is.lots.iter().any(stays) && !self.recall_of(&name.0, lot).is_recalled {
                     return Err((BACK, seen()));
                 }
