@@ -76,7 +76,7 @@ pub struct AddLineItem {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModifierInput {
-    /// A modifier of the product.
+    /// A modifier of the product. One that takes off the price is chosen once for a line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modifier_id: Option<String>,
     /// A wish, at most 100 characters.

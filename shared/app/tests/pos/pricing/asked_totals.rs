@@ -3,7 +3,6 @@
 //! explain it, somebody is asked to look into it, once.
 
 use jiff::Timestamp;
-use tillstream_app::Error;
 use tillstream_app::capacity::Operation;
 use tillstream_app::environment::Environment as _;
 use tillstream_app::pos::plan;
