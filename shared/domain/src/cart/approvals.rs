@@ -157,18 +157,32 @@ impl Cart {
     /// # Errors
     /// [`CartError::Money`] where they take off more than it.
     pub fn price_with_reductions(&self, number: u32, price: UnitPrice) -> Result<UnitPrice, CartError> {
-        let modifiers = self.terms.lines.get(&number).map_or(&[][..], |terms| &terms.modifiers);
-        let off = modifiers.iter().fold(0_i64, |sum, one| sum.saturating_add(one.ten_thousandths.min(0)));
-        Ok(UnitPrice::from_ten_thousandths(price.ten_thousandths().saturating_add(off))?)
+        self.price_with(number, price, |modifier| modifier.min(0))
     }
 
-    /// What the goods of a line, or of all lines, come to before anything is taken off, in minor units.
+    /// A price of a line with its modifiers, of each what `part` says of it, in ten-thousandths.
+    fn price_with(
+        &self,
+        number: u32,
+        price: UnitPrice,
+        part: impl Fn(i64) -> i64,
+    ) -> Result<UnitPrice, CartError> {
+        let modifiers = self.terms.lines.get(&number).map_or(&[][..], |terms| &terms.modifiers);
+        let more = modifiers.iter().fold(0_i64, |sum, one| sum.saturating_add(part(one.ten_thousandths)));
+        Ok(UnitPrice::from_ten_thousandths(price.ten_thousandths().saturating_add(more))?)
+    }
+
+    /// What the goods of a line, or of all lines, come to with what is chosen with them, before anything is taken off,
+    /// in minor units. No promotion and no tax changes it.
     ///
     /// # Errors
     /// [`CartError::Money`].
     pub fn goods_of(&self, line: Option<u32>) -> Result<i64, CartError> {
         let mut meant = self.lines.iter().filter(|one| line.is_none_or(|number| one.number == number));
-        meant.try_fold(0_i64, |sum, one| Ok(sum.saturating_add(one.gross(self.currency)?)))
+        meant.try_fold(0_i64, |sum, one| {
+            let price = self.price_with(one.number, one.unit_price, |modifier| modifier)?;
+            Ok(sum.saturating_add(price.times(one.quantity, self.currency)?))
+        })
     }
 
     /// Checks that shares that were approved are of no more goods than they were approved of.
