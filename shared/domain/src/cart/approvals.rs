@@ -1,5 +1,7 @@
 //! What of a cart was approved by a supervisor, or allowed to a cashier without one.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Cart, CartError, Line, Totals};
@@ -33,7 +35,7 @@ pub enum ApprovedPart {
     ShareOf {
         /// Its number.
         number: u32,
-        /// What the goods that it is taken off came to before anything was, in minor units, when it was approved: of
+        /// What the goods that it is taken off came to before anything was, in minor units, when it was asked for: of
         /// more it is not.
         goods: i64,
     },
@@ -60,6 +62,10 @@ pub struct Approvals {
     pub allowed_discounts: Vec<u32>,
     /// What the tenant allowed when the last of those was given.
     pub allowed_by: Option<DiscountRule>,
+    /// Shares that were given by whoever needs no approval, by their numbers, each with what the goods came to then, in
+    /// minor units: of more it is nobody's word. It stands in the cart's item by itself.
+    #[serde(skip)]
+    pub own_shares: BTreeMap<u32, i64>,
 }
 
 impl Approvals {
@@ -185,13 +191,33 @@ impl Cart {
         })
     }
 
-    /// Checks that shares that were approved are of no more goods than they were approved of.
+    /// Keeps of how much goods the manual discount `number` is that was given by whoever needs no approval, where it is
+    /// a share.
+    ///
+    /// # Errors
+    /// [`CartError::Money`].
+    pub fn bind_share(&mut self, number: u32) -> Result<(), CartError> {
+        let manual = &self.charges.manual;
+        let given = manual.iter().find(|given| given.number == number);
+        let Some(kind) = given.map(|given| given.kind).filter(|kind| kind.is_share()) else { return Ok(()) };
+        let goods = self.goods_of(kind.line())?;
+        // Those that were taken back are no matter any more.
+        self.approvals.own_shares.retain(|n, _| manual.iter().any(|given| given.number == *n));
+        self.approvals.own_shares.insert(number, goods);
+        Ok(())
+    }
+
+    /// Checks that shares are of no more goods than they were approved of, or given of by whoever needs no approval.
     ///
     /// # Errors
     /// [`CartError::ShareOfMore`]; [`CartError::Money`].
     pub fn check_approved_discounts(&self) -> Result<(), CartError> {
-        for used in &self.approvals.used {
-            let ApprovedPart::ShareOf { number, goods } = used.part else { continue };
+        let approved = self.approvals.used.iter().filter_map(|used| match used.part {
+            ApprovedPart::ShareOf { number, goods } => Some((number, goods)),
+            _ => None,
+        });
+        let own = self.approvals.own_shares.iter().map(|(number, goods)| (*number, *goods));
+        for (number, goods) in approved.chain(own) {
             let given = self.charges.manual.iter().find(|given| given.number == number);
             if let Some(given) = given
                 && self.goods_of(given.kind.line())? > goods

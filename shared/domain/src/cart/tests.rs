@@ -406,3 +406,25 @@ fn goods_come_to_what_is_chosen_with_them() {
     let of_more = CartError::ShareOfMore { discount: "d-1".into(), goods: 1_000 };
     assert_eq!(c.check_approved_discounts(), Err(of_more));
 }
+
+/// Who needs no approval spoke of the goods that there were, too.
+#[test]
+fn a_share_that_was_given_is_of_the_goods_that_there_were() {
+    let mut c = cart(CartKind::Sale);
+    c.add_line(line("A", 2, "1")).unwrap();
+    let kinds =
+        [ManualDiscountKind::PercentLine { line: 1, bps: 5_000 }, ManualDiscountKind::FixedCart { amount: 9 }];
+    for (number, kind) in (1..).zip(kinds) {
+        c.charges.manual.push(ManualDiscount { number, kind, reason: "regular".into() });
+        c.bind_share(number).unwrap();
+    }
+    assert_eq!(c.approvals.own_shares, std::collections::BTreeMap::from([(1, 200)]));
+    c.add_line(line("B", 9, "1")).unwrap();
+    c.check_approved_discounts().unwrap();
+    c.update_line("l-1", Some(Quantity::from_pieces(3).unwrap()), None).unwrap();
+    let of_more = CartError::ShareOfMore { discount: "d-1".into(), goods: 200 };
+    assert_eq!(c.check_approved_discounts(), Err(of_more));
+    // What was taken back is no matter.
+    c.charges.manual.clear();
+    c.check_approved_discounts().unwrap();
+}
