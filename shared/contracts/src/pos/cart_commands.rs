@@ -231,7 +231,7 @@ pub struct AddPayment {
     pub cart_id: String,
     /// `cash`, `card`, `gift_card`, `voucher` or `account`. Only cash gives change.
     pub tender: String,
-    /// What is handed over.
+    /// What is handed over, above zero; in cash 0 where what is due comes to no coin.
     #[schema(value_type = MoneySchema)]
     pub amount: Money,
     /// On top of the amount.

@@ -99,7 +99,7 @@ impl Cart {
         if tender == CASH { cash_rounding(due, self.terms.cash_increment) } else { 0 }
     }
 
-    /// Takes a payment; answers its number and the change to give.
+    /// Takes a payment; answers its number and the change to give. A payment of no cash settles what comes to no coin.
     ///
     /// # Errors
     /// [`CartError::Overpaid`] where a tender that gives no change is above what is due; [`CartError::BelowCoins`];
@@ -108,10 +108,12 @@ impl Cart {
     pub fn add_payment(&mut self, input: PaymentInput) -> Result<(u32, i64), CartError> {
         self.require(CartKind::Sale)?;
         self.require_tendering()?;
-        let tip = self.check_payment(&input, 1)?;
         let due = self.totals()?.due;
         let rounding = self.rounding_of(&input.tender, due);
         let payable = due.saturating_add(rounding);
+        // What comes to no coin is settled by none.
+        let least = if due > 0 && payable == 0 { 0 } else { 1 };
+        let tip = self.check_payment(&input, least)?;
         let amount = input.amount.amount;
         let above = amount.saturating_sub(payable).max(0);
         if above > 0 && input.tender != CASH {
