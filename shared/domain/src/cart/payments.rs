@@ -134,20 +134,22 @@ impl Cart {
     }
 
     /// Takes a payment that a register took while it was cut off: also where it is more than is due here. Whether it is
-    /// what the register asked is told when the sale becomes final.
+    /// what the register asked is told when the sale becomes final. So is whether no cash settled what came to no coin.
     ///
     /// # Errors
     /// Those of [`Self::add_payment`], except [`CartError::Overpaid`].
     pub fn add_payment_taken(&mut self, input: PaymentInput) -> Result<(u32, i64), CartError> {
-        match self.add_payment(input.clone()) {
-            Err(CartError::Overpaid { .. }) => {
-                let tip = self.check_payment(&input, 1)?;
-                let number = self.push_payment(input, 0, tip);
-                self.state = CartState::Paid;
-                Ok((number, 0))
-            }
-            taken => taken,
-        }
+        let has_coins = input.tender == CASH && self.terms.cash_increment > 1;
+        let (least, state) = match self.add_payment(input.clone()) {
+            Err(CartError::Overpaid { .. }) => (1, CartState::Paid),
+            // It settled what came to no coin of what the register asked.
+            Err(CartError::NotPositive) if has_coins => (0, self.state),
+            taken => return taken,
+        };
+        let tip = self.check_payment(&input, least)?;
+        let number = self.push_payment(input, 0, tip);
+        self.state = state;
+        Ok((number, 0))
     }
 
     /// Takes a payment back. It is kept that it was there, unless it was to be taken from stored value.

@@ -134,6 +134,24 @@ fn what_is_left_of_a_sale_without_a_coin_is_paid_by_none() {
     }
 }
 
+/// A register that was cut off may have settled by no coin what is more here by now: it is settled as it was there.
+#[test]
+fn no_coin_of_a_register_that_was_cut_off_is_taken() {
+    let mut sale = cart(CartKind::Sale);
+    sale.add_line(line("A", 1, "10.52")).unwrap();
+    sale.set_tendering(&by()).unwrap();
+    sale.terms.cash_increment = 5;
+    sale.add_payment_taken(pay("card", 1_000)).unwrap();
+    assert_eq!(sale.add_payment(pay("cash", 0)), Err(CartError::NotPositive));
+    for (tender, amount) in [("card", 0), ("cash", -1)] {
+        assert_eq!(sale.add_payment_taken(pay(tender, amount)), Err(CartError::NotPositive));
+    }
+    assert_eq!(sale.add_payment_taken(pay("cash", 0)), Ok((2, 0)));
+    assert_eq!((sale.state, sale.totals().unwrap().due), (CartState::Tendering, 52));
+    sale.keep_at_asked_total(Money { amount: 1_002, currency: sale.currency }).unwrap();
+    assert_eq!((rounding(&sale), sale.totals().unwrap().due), (-50 - 2, 0));
+}
+
 /// An approval is of what is handed over: where the nearest coin is above it, the one below settles what is due.
 #[test]
 fn no_coin_above_what_was_approved_is_given_back() {
