@@ -75,7 +75,8 @@ pub fn price_of(
 /// What the catalogue says of a line's product beside its price.
 ///
 /// # Errors
-/// 422 `modifier_not_found`, `modifier_invalid`, `modifier_repeated`, `too_many_modifiers`; a bug where the prices are none.
+/// 422 `modifier_not_found`, `modifier_invalid`, `modifier_repeated`, `too_many_modifiers`; a bug where the prices are
+/// none.
 pub fn line_terms(
     product: &Product,
     prices: Option<&Item>,

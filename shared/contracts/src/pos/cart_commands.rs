@@ -217,7 +217,8 @@ pub struct FinalizeOrder {
     pub cart_id: String,
     /// What the register asked for it, before cash was rounded to coins. Where the cart comes to another total, nothing
     /// is made final (`total_differs`); but of a register that was cut off the sale is kept at its own total, and where
-    /// that is no rounding, somebody is asked to look into it.
+    /// that is no rounding, somebody is asked to look into it, or less is refused (the setting
+    /// `offline_total_below_lines`).
     #[serde(default)]
     #[schema(value_type = Option<MoneySchema>)]
     pub total: Option<Money>,
