@@ -80,6 +80,20 @@ class BadApprovals(HostileClient):
                 "value",
             ),
             (
+                "a share of a cart that is not there",
+                self.asked("manual_discount", cart_id=nothing),
+                422,
+                "maximum_goods_required",
+                "maximum_goods",
+            ),
+            (
+                "a share of no goods",
+                self.asked("manual_discount", maximum_goods=pounds(0)),
+                422,
+                "amount_not_positive",
+                "maximum_goods",
+            ),
+            (
                 "a share of a line that is not named",
                 self.asked("manual_discount", kind="percent_line"),
                 422,

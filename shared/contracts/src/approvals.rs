@@ -17,7 +17,8 @@ pub enum ApprovalActionInput {
     /// `add_line_item` with `unit_price_override`: `cart_id`, `sku`, `unit_price_override`, `quantity`.
     PriceOverride,
     /// `apply_manual_discount`, and a discount of `POST /v1/orders`: `cart_id`, `kind`, `value`, and `line_id` for a
-    /// line's.
+    /// line's. A share is approved of the goods that are in the cart when it is asked for; where they are not there
+    /// yet, as of an order, of those that `maximum_goods` says.
     ManualDiscount,
     /// `start_return` without a sale: `maximum_refund`.
     BlindReturn,
@@ -86,6 +87,11 @@ pub struct AskForApproval {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^l-[0-9]{1,9}$", example = "l-1")]
     pub line_id: Option<String>,
+    /// For a share (`percent_cart`, `percent_line`): most that the goods may come to before anything is taken off. Where
+    /// absent, what they come to in the cart now; required where they are not in it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub maximum_goods: Option<Money>,
     /// Most that the return may refund.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
@@ -198,7 +204,7 @@ pub struct ApprovalView {
     /// The cart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cart_id: Option<String>,
-    /// What is sold.
+    /// What is sold; of a share off a line, where the line was there when it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sku: Option<String>,
     /// Price per unit.
@@ -219,6 +225,10 @@ pub struct ApprovalView {
     /// The line it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line_id: Option<String>,
+    /// Of a share, most that the goods may come to before anything is taken off: of more it is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub maximum_goods: Option<Money>,
     /// Most that the return may refund.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]

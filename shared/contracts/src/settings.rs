@@ -137,6 +137,18 @@ pub enum OfflineUsesBody {
     Refuse,
 }
 
+/// What becomes of a sale for which a register that was cut off asked less than its lines come to here, by more than a
+/// minor unit for each line (`finalize_order` with `total` in `POST /v1/pos/commands`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = OfflineTotals)]
+pub enum OfflineTotalsBody {
+    /// It is kept at what was asked, and an exception asks somebody to look into it (`GET /v1/inventory/exceptions`).
+    Accept,
+    /// It is refused as online (`total_differs`), and waits until somebody settles it.
+    Refuse,
+}
+
 /// Whether customers may wait for what is not there (`/v1/inventory/backorders`). What is left out is as without
 /// settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -251,6 +263,10 @@ pub struct SettingsBody {
     /// while it was cut off; `allow` where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offline_uses_above_limit: Option<OfflineUsesBody>,
+    /// What becomes of a sale in such an upload for which its register asked less than its lines come to here;
+    /// `accept` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offline_total_below_lines: Option<OfflineTotalsBody>,
     /// Whether customers may wait for what is not there; nowhere where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backorders: Option<BackorderSettingsBody>,
@@ -277,6 +293,8 @@ pub struct SettingsReply {
     /// What becomes of uses of coupons and promotions above their limit in an upload of what a register did
     /// while it was cut off.
     pub offline_uses_above_limit: OfflineUsesBody,
+    /// What becomes of a sale in such an upload for which its register asked less than its lines come to here.
+    pub offline_total_below_lines: OfflineTotalsBody,
     /// Whether customers may wait for what is not there.
     pub backorders: BackorderSettingsBody,
     /// What a sale or reservation makes of stock, where its location does not decide otherwise.

@@ -44,7 +44,8 @@ pub struct OpenTill {
 pub struct CashMovement {
     /// The shift.
     pub shift_id: String,
-    /// What is put into the drawer, or taken out of it; above zero.
+    /// What is put into the drawer, or taken out of it; above zero. No more is taken out than can be there; what a
+    /// register uploads that was cut off is recorded whatever is there by what is known.
     #[schema(value_type = MoneySchema)]
     pub amount: Money,
     /// Why: at most 200 characters.
@@ -267,7 +268,7 @@ pub struct ShiftReportView {
     /// How often the drawer was opened for nothing.
     pub no_sale_count: u64,
     /// Cash that is to be in the drawer: float, cash sales with their tips, less cash refunds, paid in, less
-    /// paid out.
+    /// paid out. Below zero where more was taken out than is known to have come in.
     #[schema(value_type = MoneySchema)]
     pub cash_expected: Money,
     /// Cash that was counted at the closing.

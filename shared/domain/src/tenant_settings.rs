@@ -38,6 +38,9 @@ pub struct TenantSettings {
     /// What becomes of uses above their limit that a register gave while it was cut off.
     #[serde(default)]
     pub offline_uses_above_limit: OfflineUses,
+    /// What becomes of a sale for which a register that was cut off asked less than its lines come to here.
+    #[serde(default)]
+    pub offline_total_below_lines: OfflineTotals,
     /// Whether customers may wait for what is not there.
     #[serde(default)]
     pub backorders: BackorderSettings,
@@ -85,6 +88,18 @@ pub enum OfflineUses {
     Refuse,
 }
 
+/// What becomes of a sale for which a register that was cut off asked less than its lines come to here, by more than
+/// rounding explains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OfflineTotals {
+    /// It is kept at what was asked, and somebody is asked to look into it: the goods have left the shop.
+    #[default]
+    Accept,
+    /// It is refused as at a till that is online, and waits until somebody settles it.
+    Refuse,
+}
+
 /// Which tenders are taken from balances that are kept here; the others are recorded only, as all are without
 /// settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -125,6 +140,7 @@ impl Default for TenantSettings {
             command_age_max_seconds: None,
             stored_value: StoredValueSettings::default(),
             offline_uses_above_limit: OfflineUses::default(),
+            offline_total_below_lines: OfflineTotals::default(),
             backorders: BackorderSettings::default(),
             stock: StockPolicies::default(),
         }

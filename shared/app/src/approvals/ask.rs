@@ -7,7 +7,9 @@ use tillstream_domain::lane::Lane;
 use tillstream_domain::quantity::Unit;
 
 use super::Answer;
-use super::binding::{action_of, binding_of, check_fields, of_stock, stock_get};
+use super::binding::{
+    action_of, binding_of, check_fields, is_of_share, of_share, of_stock, share_get, stock_get,
+};
 use super::item::{StoredApproval, approval_get};
 use super::view::approval_view;
 use crate::catalog::items::{catalog_get, location_if_any, product_if_any};
@@ -81,6 +83,7 @@ pub async fn ask(ports: &Ports, caller: &Caller, key: &str, sent: AskForApproval
         let mut gets = vec![approval_get(scope, &approval_id), catalog_get(scope.location(&sent.store_id))];
         gets.extend(sent.sku.as_deref().map(|sku| catalog_get(scope.product(sku))));
         gets.extend(stock_get(scope, &sent));
+        gets.extend(share_get(scope, &sent));
         let Some(read) = retries.answered(ports.database.get_many(gets).await).await? else { continue };
         let at = |position: usize| read.get(position).and_then(Option::as_ref);
         if let Some(existing) = at(0) {
@@ -102,9 +105,10 @@ pub async fn ask(ports: &Ports, caller: &Caller, key: &str, sent: AskForApproval
                 Refusal::not_found("store_not_found", format!("there is no location {}", sent.store_id))
             })?,
         };
-        // An action is about a product, or about stock, never about both.
+        // An action is about a product, about stock, or about what is in a cart, never about two of them.
         let (binding, unit) = match of_stock(&sent, at(2))? {
             Some(binding) => (binding, Unit::Piece),
+            None if is_of_share(&sent) => (of_share(&sent, location.currency, at(2))?, Unit::Piece),
             None => binding_of(&sent, location.currency, product_if_any(at(2))?.as_ref())?,
         };
         let employee_id = sent.employee_id.clone().unwrap_or_else(|| caller.subject.clone());

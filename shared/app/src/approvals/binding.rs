@@ -2,7 +2,8 @@
 
 use tillstream_contracts::approvals::{ApprovalActionInput, AskForApproval};
 use tillstream_contracts::pos::{DiscountKind, DiscountValue};
-use tillstream_domain::approval::{ApprovalAction, Binding, Off};
+use tillstream_domain::approval::{ApprovalAction, Binding, Goods, Off};
+use tillstream_domain::cart::{Cart, CartKind};
 use tillstream_domain::money::{Currency, Money};
 use tillstream_domain::product::Product;
 use tillstream_domain::quantity::Unit;
@@ -10,12 +11,14 @@ use tillstream_domain::quantity::Unit;
 use crate::database::{Consistency, Get, Item, Table};
 use crate::error::{Refusal, Result};
 use crate::fields::{id, sku as check_sku};
+use crate::pos::cart_item::cart_of;
+use crate::pos::discounts::goods_in;
 use crate::pos::lines::{positive_quantity, sku_not_found};
 use crate::stock::{counts, reconciliation};
 use crate::tenancy::TenantScope;
 
 /// Fields that say what an approval is bound to, each with whether it is there.
-fn said(sent: &AskForApproval) -> [(&'static str, bool); 13] {
+fn said(sent: &AskForApproval) -> [(&'static str, bool); 14] {
     [
         ("register_id", sent.register_id.is_some()),
         ("cart_id", sent.cart_id.is_some()),
@@ -25,6 +28,7 @@ fn said(sent: &AskForApproval) -> [(&'static str, bool); 13] {
         ("kind", sent.kind.is_some()),
         ("value", sent.value.is_some()),
         ("line_id", sent.line_id.is_some()),
+        ("maximum_goods", sent.maximum_goods.is_some()),
         ("maximum_refund", sent.maximum_refund.is_some()),
         ("order_id", sent.order_id.is_some()),
         ("shift_id", sent.shift_id.is_some()),
@@ -64,6 +68,12 @@ fn takes(sent: &AskForApproval) -> &'static [&'static str] {
     }
 }
 
+/// Whether it is asked for a share off a cart or a line.
+pub fn is_of_share(sent: &AskForApproval) -> bool {
+    let is_percent = matches!(sent.kind, Some(DiscountKind::PercentCart | DiscountKind::PercentLine));
+    sent.action == ApprovalActionInput::ManualDiscount && is_percent
+}
+
 fn required(field: &str) -> crate::Error {
     Refusal::field(field, "field_required", "this action needs it").into()
 }
@@ -77,6 +87,8 @@ pub fn check_fields(sent: &AskForApproval) -> Result<()> {
     for (field, is_there) in said(sent).into_iter().chain([("amount", sent.amount.is_some())]) {
         let is_taken = match field {
             "register_id" => action_of(sent).is_at_a_register(),
+            // Said where the goods are not in the cart yet.
+            "maximum_goods" if is_of_share(sent) => continue,
             field => takes.contains(&field),
         };
         match (is_taken, is_there) {
@@ -164,6 +176,7 @@ pub fn binding_of(
             cart_id: text("cart_id", &sent.cart_id)?,
             line: sent.line_id.as_deref().map(line_number).transpose()?,
             off: discount(sent, currency)?,
+            goods: None,
         },
         ApprovalActionInput::BlindReturn => {
             Binding::BlindReturn { maximum_refund: amount("maximum_refund", sent.maximum_refund, currency)? }
@@ -183,6 +196,38 @@ pub fn binding_of(
         }
     };
     Ok((binding, Unit::Piece))
+}
+
+/// The read of the cart whose goods a share is to be taken off.
+pub fn share_get(scope: &TenantScope, sent: &AskForApproval) -> Option<Get> {
+    let cart_id = sent.cart_id.as_deref().filter(|_| is_of_share(sent))?;
+    Some(Get { table: Table::Orders, key: scope.cart(cart_id), consistency: Consistency::Strong })
+}
+
+/// What an approval of a share is bound to: the goods that are in the cart now, or what it is said that they may come
+/// to. The fields are checked.
+///
+/// # Errors
+/// Those of [`binding_of`]; 422 `maximum_goods_required` where there are no such goods yet and nothing is said.
+pub fn of_share(sent: &AskForApproval, currency: Currency, cart: Option<&Item>) -> Result<Binding> {
+    let (mut binding, _) = binding_of(sent, currency, None)?;
+    let Binding::ManualDiscount { line, goods, .. } = &mut binding else {
+        return Err(crate::Error::bug("a share is a manual discount"));
+    };
+    let said = sent.maximum_goods.map(|most| amount("maximum_goods", Some(most), currency)).transpose()?;
+    // Of a cart elsewhere nothing is told: the command would be refused for it.
+    let is_here = |cart: &Cart| cart.kind == CartKind::Sale && cart.store_id == sent.store_id;
+    let cart = cart.map(cart_of).transpose()?.filter(is_here);
+    let there = cart.map(|cart| goods_in(&cart, *line)).transpose()?;
+    *goods = match (said, there) {
+        (Some(worth), there) => Some(Goods { worth, sku: there.and_then(|there| there.sku) }),
+        (None, Some(there)) if there.worth.amount > 0 => Some(there),
+        (None, _) => {
+            let message = "the goods are not in the cart yet: say what they may come to";
+            return Err(Refusal::field("maximum_goods", "maximum_goods_required", message).into());
+        }
+    };
+    Ok(binding)
 }
 
 /// The read of what an approval of something done to stock is bound to.

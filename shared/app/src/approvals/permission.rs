@@ -177,6 +177,14 @@ impl Grant {
         }
     }
 
+    /// Most that the goods may come to, in minor units; for a share of them.
+    pub fn maximum_goods(&self) -> Option<i64> {
+        match &self.stored.approval.bound.binding {
+            Binding::ManualDiscount { goods: Some(goods), .. } => Some(goods.worth.amount),
+            _ => None,
+        }
+    }
+
     /// What a cart keeps of it.
     pub fn used_for(&self, part: ApprovedPart) -> UsedApproval {
         UsedApproval {

@@ -55,6 +55,7 @@ pub fn approval_view(stored: &StoredApproval, now: Timestamp) -> ApprovalView {
         kind: None,
         value: None,
         line_id: None,
+        maximum_goods: None,
         maximum_refund: None,
         order_id: None,
         shift_id: None,
@@ -85,7 +86,7 @@ pub fn approval_view(stored: &StoredApproval, now: Timestamp) -> ApprovalView {
             view.unit_price_override = Some(*unit_price);
             view.quantity = Some(quantity.display(stored.unit));
         }
-        Binding::ManualDiscount { cart_id, line, off } => {
+        Binding::ManualDiscount { cart_id, line, off, goods } => {
             view.cart_id = Some(cart_id.clone());
             view.line_id = line.map(|number| format!("l-{number}"));
             let (kind, value) = match (off, line) {
@@ -100,6 +101,8 @@ pub fn approval_view(stored: &StoredApproval, now: Timestamp) -> ApprovalView {
             };
             view.kind = Some(kind);
             view.value = Some(value);
+            view.maximum_goods = goods.as_ref().map(|goods| goods.worth);
+            view.sku = goods.as_ref().and_then(|goods| goods.sku.clone());
         }
         Binding::BlindReturn { maximum_refund } => view.maximum_refund = Some(*maximum_refund),
         Binding::VoidOrder { order_id } => view.order_id = Some(order_id.clone()),

@@ -2,7 +2,7 @@
 
 use tillstream_contracts::settings::{
     ApprovalSettingsBody, BackorderSettingsBody, CartStockBody, CashRuleBody, DiscountRuleBody,
-    OfflineUsesBody, PricingSettingsBody, SettingsBody, SettingsReply, StockPoliciesBody,
+    OfflineTotalsBody, OfflineUsesBody, PricingSettingsBody, SettingsBody, SettingsReply, StockPoliciesBody,
     StoredValueSettingsBody, TaxModeBody, TaxRoundingBody, UnsyncedStockBody,
 };
 use tillstream_domain::approval::{
@@ -17,7 +17,7 @@ use tillstream_domain::stock_policies::{
 };
 use tillstream_domain::tenant_settings::{
     BACKORDER_LOCATIONS_MAX, BackorderSettings, COMMAND_AGE_SECONDS_MAX, COMMAND_AGE_SECONDS_MIN,
-    OfflineUses, StoredValueSettings, TenantSettings,
+    OfflineTotals, OfflineUses, StoredValueSettings, TenantSettings,
 };
 
 use super::attempt::{ATTEMPTS_MAX, Attempt, attempt, pause};
@@ -169,6 +169,11 @@ pub fn settings_from(body: &SettingsBody) -> Result<TenantSettings, Refusal> {
             None => without.offline_uses_above_limit,
             Some(OfflineUsesBody::Allow) => OfflineUses::Allow,
             Some(OfflineUsesBody::Refuse) => OfflineUses::Refuse,
+        },
+        offline_total_below_lines: match body.offline_total_below_lines {
+            None => without.offline_total_below_lines,
+            Some(OfflineTotalsBody::Accept) => OfflineTotals::Accept,
+            Some(OfflineTotalsBody::Refuse) => OfflineTotals::Refuse,
         },
         backorders,
         stock: without.stock.overridden_by(stock),
@@ -327,6 +332,10 @@ fn reply(settings: &TenantSettings, version: u64) -> SettingsReply {
         offline_uses_above_limit: match settings.offline_uses_above_limit {
             OfflineUses::Allow => OfflineUsesBody::Allow,
             OfflineUses::Refuse => OfflineUsesBody::Refuse,
+        },
+        offline_total_below_lines: match settings.offline_total_below_lines {
+            OfflineTotals::Accept => OfflineTotalsBody::Accept,
+            OfflineTotals::Refuse => OfflineTotalsBody::Refuse,
         },
         stock: StockPoliciesBody {
             unsynced: Some(settings.stock.unsynced.into()),

@@ -135,7 +135,8 @@ impl<'o> Discounts<'o> {
                 _ => None,
             };
             let field = asked.field("approval_id");
-            let granted = at_field(&field, permission.permit(context, approval, binding_of(cart, kind)))?;
+            let leave = binding_of(cart, kind).and_then(|asked| permission.permit(context, approval, asked));
+            let granted = at_field(&field, leave)?;
             if let Some(grant) = granted {
                 at_field(&field, cart.approvals.record(grant.used_for(ApprovedPart::Discount(number))))?;
                 claims.push(grant.claim(context, &cart.id, Some(format!("d-{number}")))?);

@@ -3,6 +3,7 @@
 
 use tillstream_domain::cart::{Cart, CartError};
 use tillstream_domain::money::Money;
+use tillstream_domain::tenant_settings::OfflineTotals;
 
 use super::context::CommandContext;
 use super::offline_oversell::OfflineSale;
@@ -14,13 +15,25 @@ use crate::tenancy::TenantScope;
 /// Where a register states it.
 const FIELD: &str = "payload.total";
 
-/// Holds a sale against the total that its register states, or keeps it at that.
+/// Holds a sale against the total that its register states, or keeps it at that. `below`: what becomes of one that was
+/// asked less for while its register was cut off than its lines come to.
 ///
 /// # Errors
-/// 409 `total_differs` of a register that is not cut off; 422 `currency_mismatch`, `amount_out_of_range`.
-pub(super) fn settle(context: &CommandContext, cart: &mut Cart, stated: Money) -> Result<()> {
-    let settled =
-        if context.offline { cart.keep_at_asked_total(stated) } else { cart.check_asked_total(stated) };
+/// 409 `total_differs` of a register that is not cut off, and of one that is where the tenant refuses less; 422
+/// `currency_mismatch`, `amount_out_of_range`.
+pub(super) fn settle(
+    context: &CommandContext,
+    cart: &mut Cart,
+    stated: Money,
+    below: OfflineTotals,
+) -> Result<()> {
+    let settled = match (context.offline, below) {
+        (false, _) => cart.check_asked_total(stated),
+        (true, OfflineTotals::Accept) => cart.keep_at_asked_total(stated),
+        (true, OfflineTotals::Refuse) => {
+            cart.check_asked_not_below(stated).and_then(|()| cart.keep_at_asked_total(stated))
+        }
+    };
     settled.map_err(at_total)
 }
 

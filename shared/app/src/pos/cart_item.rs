@@ -157,9 +157,13 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         true => None,
         false => Some(compact::encode(&cart.approvals).map_err(Error::bug)?),
     };
+    let own_shares = match cart.approvals.own_shares.is_empty() {
+        true => None,
+        false => Some(compact::encode(&cart.approvals.own_shares).map_err(Error::bug)?),
+    };
     let length = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
     let bytes = body.len() + keys.len() + length(&charges) + length(&terms) + length(&approvals);
-    let bytes = bytes + length(&kits) + length(&holds) + length(&lots);
+    let bytes = bytes + length(&kits) + length(&holds) + length(&lots) + length(&own_shares);
     if cart.state == CartState::Open && bytes > ENCODED_BYTES_MAX {
         return Err(too_large());
     }
@@ -194,6 +198,7 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         .with_some("holds", holds)
         .with_some("lots", lots)
         .with_some("approvals", approvals)
+        .with_some("own_shares", own_shares)
         .with("keys", keys);
     let item = with_course(item, &cart.course)?;
     let Some(done) = &cart.finalized else {
@@ -253,10 +258,13 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         Some(bytes) => compact::decode(bytes).map_err(Error::bug)?,
     };
     let written_at: Timestamp = item.text("written_at")?.parse().map_err(Error::bug)?;
-    let approvals = match item.opt_bytes("approvals") {
+    let mut approvals = match item.opt_bytes("approvals") {
         None => Approvals::default(),
         Some(bytes) => compact::decode(bytes).map_err(Error::bug)?,
     };
+    if let Some(bytes) = item.opt_bytes("own_shares") {
+        approvals.own_shares = compact::decode(bytes).map_err(Error::bug)?;
+    }
     let finalized = match item.opt_number("lane_number") {
         None => None,
         Some(number) => Some(Finalized {

@@ -1,7 +1,7 @@
 //! Discounts that an employee gives.
 
 use tillstream_contracts::pos::{ApplyManualDiscount, DiscountKind, DiscountReference, DiscountValue};
-use tillstream_domain::approval::{ApprovalAction, Binding, Off};
+use tillstream_domain::approval::{ApprovalAction, Binding, Goods, Off};
 use tillstream_domain::cart::{ApprovedPart, Cart, CartError, CartKind, Outcome};
 use tillstream_domain::money::{Currency, Money};
 use tillstream_domain::pricing::ManualDiscountKind;
@@ -34,12 +34,13 @@ pub async fn give(ports: &Ports, context: &CommandContext, payload: ApplyManualD
         let number = cart.give_discount(kind, payload.reason.clone(), &by.for_cart(cart))?;
         let mut changed = Changed::from(Outcome::Discount(number));
         let approval = more.first().and_then(Option::as_ref);
-        if let Some(grant) = permission.permit(context, approval, binding_of(cart, kind))? {
-            let part = match kind {
-                ManualDiscountKind::PercentLine { .. } | ManualDiscountKind::PercentCart { .. } => {
+        if let Some(grant) = permission.permit(context, approval, binding_of(cart, kind)?)? {
+            let part = match grant.maximum_goods() {
+                Some(goods) => ApprovedPart::ShareOf { number, goods },
+                None if kind.is_share() => {
                     ApprovedPart::ShareOf { number, goods: cart.goods_of(kind.line())? }
                 }
-                _ => ApprovedPart::Discount(number),
+                None => ApprovedPart::Discount(number),
             };
             cart.approvals.record(grant.used_for(part))?;
             changed.claims.push(grant.claim(context, &cart.id, Some(format!("d-{number}")))?);
@@ -47,6 +48,8 @@ pub async fn give(ports: &Ports, context: &CommandContext, payload: ApplyManualD
             && settings.manual_discount.required
         {
             cart.allow_discount(number, settings.manual_discount)?;
+        } else if permission == Permission::Role && rules.settings.approvals.manual_discount.required {
+            cart.bind_share(number)?;
         }
         Ok(changed)
     })
@@ -65,8 +68,11 @@ pub fn check_reason(field: &str, reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// The discount as an approval of it names it.
-pub fn binding_of(cart: &Cart, kind: ManualDiscountKind) -> Binding {
+/// The discount as an approval of it names it; of a share also what the goods come to that it is taken off.
+///
+/// # Errors
+/// 422 `amount_out_of_range` where they come to more than is accepted.
+pub fn binding_of(cart: &Cart, kind: ManualDiscountKind) -> Result<Binding> {
     let off = match kind {
         ManualDiscountKind::PercentLine { bps, .. } | ManualDiscountKind::PercentCart { bps } => {
             Off::BasisPoints(bps)
@@ -75,7 +81,18 @@ pub fn binding_of(cart: &Cart, kind: ManualDiscountKind) -> Binding {
             Off::Amount(Money { amount, currency: cart.currency })
         }
     };
-    Binding::ManualDiscount { cart_id: cart.id.clone(), line: kind.line(), off }
+    let goods = kind.is_share().then(|| goods_in(cart, kind.line())).transpose()?;
+    Ok(Binding::ManualDiscount { cart_id: cart.id.clone(), line: kind.line(), off, goods })
+}
+
+/// The goods of a cart, or of one line of it, as a share of them is approved; of a line that is not there, none.
+///
+/// # Errors
+/// 422 `amount_out_of_range`.
+pub fn goods_in(cart: &Cart, line: Option<u32>) -> Result<Goods> {
+    let of_line = cart.lines.iter().find(|one| Some(one.number) == line);
+    let worth = Money { amount: cart.goods_of(line)?, currency: cart.currency };
+    Ok(Goods { worth, sku: of_line.map(|one| one.sku.clone()) })
 }
 
 /// What is to be taken off.

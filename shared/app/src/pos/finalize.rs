@@ -154,7 +154,8 @@ pub async fn finalize(
     asked: Option<Money>,
 ) -> Result<Executed> {
     let scope = &context.caller.scope;
-    let needs_shift = tenant_rules(ports, scope, context.now).await?.settings.sale_needs_open_shift;
+    let rules = tenant_rules(ports, scope, context.now).await?;
+    let needs_shift = rules.settings.sale_needs_open_shift;
     let mut rounds = Rounds::new(ports, context);
     loop {
         let gets = vec![
@@ -177,7 +178,7 @@ pub async fn finalize(
             continue;
         }
         if let Some(asked) = asked {
-            asked_total::settle(context, &mut cart, asked)?;
+            asked_total::settle(context, &mut cart, asked, rules.settings.offline_total_below_lines)?;
         }
         cart.check_finalizable(kind)?;
         let location = context.till(at(2))?;

@@ -75,7 +75,8 @@ pub fn price_of(
 /// What the catalogue says of a line's product beside its price.
 ///
 /// # Errors
-/// 422 `modifier_not_found`, `modifier_invalid`, `too_many_modifiers`; a bug where the prices are none.
+/// 422 `modifier_not_found`, `modifier_invalid`, `modifier_repeated`, `too_many_modifiers`; a bug where the prices are
+/// none.
 pub fn line_terms(
     product: &Product,
     prices: Option<&Item>,
@@ -115,6 +116,12 @@ fn modifiers_of(product: &Product, chosen: &[ModifierInput]) -> Result<Vec<Modif
                         Refusal::field(field("modifier_id"), "modifier_not_found", message)
                     })?;
                 let ten_thousandths = found.unit_price.ten_thousandths();
+                // What is left out is left out once: as often as anybody likes, it would make the product free.
+                let mut earlier = chosen.iter().take(position);
+                if ten_thousandths < 0 && earlier.any(|one| one.modifier_id.as_ref() == Some(id)) {
+                    let message = format!("{id} takes off the price, so a line has it once");
+                    return Err(Refusal::field(field("modifier_id"), "modifier_repeated", message).into());
+                }
                 Ok(Modifier { name: found.name.clone(), ten_thousandths })
             }
             (None, Some(name)) if !name.trim().is_empty() => {

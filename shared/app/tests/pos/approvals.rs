@@ -309,8 +309,9 @@ async fn a_command_that_is_not_what_was_approved_is_refused_and_told_why() {
     let other = world.at("r-2", "n", "start_return", json!({"reason": "x", "approval_id": "blind"})).await;
     assert_eq!(differing(&refusal(other)), ["register_id"]);
     assert_eq!(world.items(), before, "a refusal changes nothing");
+    // The share first: what comes after it is no part of the goods that it was asked for.
     for ((action, payload), id) in
-        [(add(json!({})), "price"), (give(json!({})), "share"), (off(json!({})), "off")]
+        [(give(json!({})), "share"), (add(json!({})), "price"), (off(json!({})), "off")]
     {
         world.till(&format!("do-{id}"), action, payload).await.unwrap();
         assert_eq!(world.status(id).await, "used");
@@ -564,6 +565,13 @@ async fn what_cannot_be_approved_is_refused_when_it_is_asked_for() {
         (percent(json!({"value": gbp(1)})), "discount_value_invalid"),
         (percent(json!({"kind": null})), "field_required"),
         (percent(json!({"line_id": "l-1"})), "field_not_expected"),
+        (percent(json!({})), "maximum_goods_required"),
+        (percent(json!({"kind": "percent_line", "line_id": "l-1"})), "maximum_goods_required"),
+        (percent(json!({"maximum_goods": gbp(0)})), "amount_not_positive"),
+        (percent(json!({"maximum_goods": gbp(1_000_000_000_001)})), "amount_out_of_range"),
+        (percent(json!({"maximum_goods": {"amount": 1, "currency": "EUR"}})), "currency_mismatch"),
+        (percent(json!({"kind": "fixed_cart", "value": gbp(1), "maximum_goods": gbp(1)})), "field_not_expected"),
+        (price(json!({"maximum_goods": gbp(1)})), "field_not_expected"),
         (percent(json!({"kind": "percent_line"})), "field_required"),
         (percent(json!({"kind": "percent_line", "line_id": "l-01"})), "line_malformed"),
         (percent(json!({"kind": "fixed_cart"})), "discount_value_invalid"),
@@ -599,6 +607,8 @@ async fn what_cannot_be_approved_is_refused_when_it_is_asked_for() {
     for (n, request) in [
         price(json!({"unit_price_override": "0"})),
         percent(json!({"kind": "fixed_line", "line_id": "l-1", "value": gbp(5)})),
+        percent(json!({"maximum_goods": gbp(900)})),
+        percent(json!({"kind": "percent_line", "line_id": "l-1", "maximum_goods": gbp(1_000_000_000_000)})),
         blind(1_000_000_000_000),
         json!({"store_id": STORE, "register_id": "r-1", "action": "void_order", "reason": "x", "order_id": "o"}),
         cash("paid_in", json!({})),

@@ -16,6 +16,32 @@ use tillstream_testkit::shop::{STORE, caller};
 
 use crate::pricing::{World, amount, gbp};
 
+/// What a voucher leaves may come to no coin: the sale is final without one, and its report says what was let go.
+#[tokio::test]
+async fn what_comes_to_no_coin_is_paid_by_none() {
+    let world = World::open().await;
+    world.settings(TaxMode::Exclusive, TaxRounding::PerLine, 5).await;
+    world.shop.product(STORE, "ODD", "10.02", 100).await.unwrap();
+    let open = json!({"shift_id": "sh", "amount": gbp(0)});
+    world.shop.command("o", "open_till", open).await.unwrap();
+    world.cart("c", &[("ODD", 1)]).await;
+    world.send("c", "set_tendering", json!({})).await;
+    let nothing = || json!({"tender": "cash", "amount": gbp(0)});
+    assert_eq!(world.refused("c", "add_payment", nothing()).await, "amount_not_positive", "10.00 is due");
+    world.send("c", "add_payment", json!({"tender": "voucher", "amount": gbp(1_000)})).await;
+    let by_card = json!({"tender": "card", "amount": gbp(0)});
+    assert_eq!(world.refused("c", "add_payment", by_card).await, "amount_not_positive");
+    let paid = world.send("c", "add_payment", nothing()).await;
+    assert_eq!(paid["state"], json!("paid"));
+    let totals = ["total", "due", "cash_rounding"].map(|name| amount(&paid["totals"][name]));
+    assert_eq!(totals, [1_002, 0, -2]);
+    world.send("c", "finalize_order", json!({})).await;
+    let asked = world.shop.command("x", "get_x_report", json!({"shift_id": "sh"})).await.unwrap();
+    let report = serde_json::to_value(asked.reply.result.shift.unwrap().report.unwrap()).unwrap();
+    let seen = ["sales_total", "cash_rounding", "cash_expected"].map(|name| amount(&report[name]));
+    assert_eq!(seen, [1_002, -2, 0]);
+}
+
 /// A report names what rounding to coins added and took off: sales with it come to what tenders took in.
 #[tokio::test]
 async fn a_shift_names_the_rounding_of_its_cash() {

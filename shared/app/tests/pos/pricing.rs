@@ -24,7 +24,7 @@ use tillstream_app::relay::handle;
 use tillstream_app::tenancy::Role;
 use tillstream_app::tenant_rules::settings_item;
 use tillstream_app::tenant_rules::stored_rules::{promotion_item, tax_rule_item};
-use tillstream_app::{Ports, Result};
+use tillstream_app::{Error, Ports, Result};
 use tillstream_domain::coupon::CouponDefinition;
 use tillstream_domain::customer::Customer;
 use tillstream_domain::pricing::{PricingSettings, Promotion, TaxMode, TaxRounding, TaxRule};
@@ -426,6 +426,36 @@ async fn what_is_chosen_with_a_product_changes_its_price() {
     let back = json!({"return_id": "b", "line_id": "l-1", "quantity": 3, "disposition": "none"});
     let back = view(&world.shop.command("l", "return_line_item", back).await.unwrap());
     assert_eq!(totals(&back), [1_352, 0, 0, 1_352], "worth what was paid, with what was chosen");
+}
+
+/// What takes off the price is chosen once, or a product left out of often enough costs nothing.
+#[tokio::test]
+async fn what_takes_off_is_chosen_once_and_what_adds_as_often_as_wanted() {
+    let world = World::open().await;
+    world.cart("c", &[]).await;
+    let line =
+        |modifiers: Value| json!({"cart_id": "c", "sku": "FOOD", "quantity": 1, "modifiers": modifiers});
+    let bare = || json!({"modifier_id": "bare"});
+    let before = world.database.items(Table::Orders);
+    for (modifiers, field) in [
+        (json!([bare(), {"name": "well done"}, bare()]), "payload.modifiers[2].modifier_id"),
+        (Value::Array(vec![bare(); 16]), "payload.modifiers[1].modifier_id"),
+    ] {
+        let Err(Error::Rejected(refusal)) = world.shop.command("l", "add_line_item", line(modifiers)).await
+        else {
+            panic!("{field}")
+        };
+        assert_eq!((refusal.code, refusal.errors[0].field.as_str()), ("modifier_repeated", field));
+    }
+    assert_eq!(world.database.items(Table::Orders), before, "a refusal changed something");
+    let large = || json!({"modifier_id": "large"});
+    let both = json!([bare(), large(), large(), {"name": "hot"}, {"name": "hot"}]);
+    let cart = view(&world.shop.command("l", "add_line_item", line(both)).await.unwrap());
+    // 4.00 - 0.25 + 2 x 0.505.
+    assert_eq!(totals(&cart), [476, 0, 0, 476]);
+    // Another line is another product.
+    let cart = view(&world.shop.command("l2", "add_line_item", line(json!([bare()]))).await.unwrap());
+    assert_eq!(totals(&cart), [476 + 375, 0, 0, 851]);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use tillstream_app::tenant_rules::tenant_rules;
 use tillstream_app::{Error, Ports, Refusal, RefusalKind, Result};
 use tillstream_contracts::settings::SettingsReply;
 use tillstream_domain::stock_policies::{CartStock, StockPolicies, UnsyncedStock};
-use tillstream_domain::tenant_settings::{OfflineUses, TenantSettings};
+use tillstream_domain::tenant_settings::{OfflineTotals, OfflineUses, TenantSettings};
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::shop::caller;
@@ -54,6 +54,7 @@ fn rich() -> Value {
         "stored_value": {"gift_card": true, "account": true},
         "sale_needs_open_shift": true,
         "offline_uses_above_limit": "refuse",
+        "offline_total_below_lines": "refuse",
         "backorders": {"allowed": true, "hold_seconds": 3_600, "locations": {"w-hull": false}},
         "stock": {"unsynced": "allow", "at_cart": "hold", "hold_minutes": 45},
     })
@@ -80,6 +81,8 @@ async fn what_is_written_is_in_force_and_what_is_left_out_is_as_before() {
     assert!(rules.settings.sale_needs_open_shift && rules.settings.approvals.no_sale);
     assert_eq!(without["offline_uses_above_limit"], json!("allow"));
     assert_eq!(rules.settings.offline_uses_above_limit, OfflineUses::Refuse);
+    assert_eq!(without["offline_total_below_lines"], json!("accept"));
+    assert_eq!(rules.settings.offline_total_below_lines, OfflineTotals::Refuse);
     assert_eq!(without["stock"], json!({"unsynced": "refuse", "at_cart": "none", "hold_minutes": 30}));
     let policies =
         StockPolicies { unsynced: UnsyncedStock::Allow, at_cart: CartStock::Hold, hold_minutes: 45 };

@@ -76,7 +76,7 @@ pub struct AddLineItem {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModifierInput {
-    /// A modifier of the product.
+    /// A modifier of the product. One that takes off the price is chosen once for a line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modifier_id: Option<String>,
     /// A wish, at most 100 characters.
@@ -217,7 +217,8 @@ pub struct FinalizeOrder {
     pub cart_id: String,
     /// What the register asked for it, before cash was rounded to coins. Where the cart comes to another total, nothing
     /// is made final (`total_differs`); but of a register that was cut off the sale is kept at its own total, and where
-    /// that is no rounding, somebody is asked to look into it.
+    /// that is no rounding, somebody is asked to look into it, or less is refused (the setting
+    /// `offline_total_below_lines`).
     #[serde(default)]
     #[schema(value_type = Option<MoneySchema>)]
     pub total: Option<Money>,
@@ -231,7 +232,7 @@ pub struct AddPayment {
     pub cart_id: String,
     /// `cash`, `card`, `gift_card`, `voucher` or `account`. Only cash gives change.
     pub tender: String,
-    /// What is handed over.
+    /// What is handed over, above zero; in cash 0 where what is due comes to no coin.
     #[schema(value_type = MoneySchema)]
     pub amount: Money,
     /// On top of the amount.

@@ -74,6 +74,16 @@ pub enum Off {
     Amount(Money),
 }
 
+/// The goods that a share is taken off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Goods {
+    /// What they come to before anything is taken off; in an approval, at most.
+    pub worth: Money,
+    /// What is sold, where it is taken off one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sku: Option<String>,
+}
+
 /// An action with all that an approval of it is bound to, store and register apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
@@ -97,6 +107,10 @@ pub enum Binding {
         line: Option<u32>,
         /// How much.
         off: Off,
+        /// Of a share, of which goods: of more of them, or of others, it is not. Those that were asked for before
+        /// this was bound have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        goods: Option<Goods>,
     },
     /// A return without a known sale. The return does not exist yet, so the approval is bound to the most
     /// that may be refunded, which becomes the limit of the return that uses it.
@@ -204,7 +218,7 @@ impl Binding {
                 ("unit_price", unit_price.to_string()),
                 ("quantity", quantity.to_string()),
             ],
-            Binding::ManualDiscount { cart_id, line, off } => vec![
+            Binding::ManualDiscount { cart_id, line, off, .. } => vec![
                 ("cart_id", cart_id.clone()),
                 ("line_id", line.map_or_else(|| "none".to_owned(), |number| format!("l-{number}"))),
                 (
@@ -233,10 +247,31 @@ impl Binding {
             }
         }
     }
+
+    /// In what the goods of `asked` are others, or more, than was approved.
+    fn beyond(&self, asked: &Binding) -> Vec<Difference> {
+        let (
+            Binding::ManualDiscount { goods: Some(approved), .. },
+            Binding::ManualDiscount { goods: Some(asked), .. },
+        ) = (self, asked)
+        else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        if approved.sku.is_some() && approved.sku != asked.sku {
+            let name = |sku: &Option<String>| sku.clone().unwrap_or_else(|| "none".to_owned());
+            found.push(Difference { field: "sku", approved: name(&approved.sku), asked: name(&asked.sku) });
+        }
+        let (most, worth) = (&approved.worth, &asked.worth);
+        if most.currency != worth.currency || worth.amount > most.amount {
+            found.push(Difference { field: "maximum_goods", approved: money(most), asked: money(worth) });
+        }
+        found
+    }
 }
 
 impl Bound {
-    /// In what `asked` is not what was approved; nothing where it is exactly that.
+    /// In what `asked` is not what was approved; nothing where it is exactly that, or a share of less.
     pub fn differences(&self, asked: &Bound) -> Vec<Difference> {
         let place = |of: &Bound| {
             vec![
@@ -251,9 +286,9 @@ impl Bound {
             wanted.extend(asked.binding.fields());
         }
         let pairs = approved.into_iter().zip(wanted);
-        pairs
+        let differ = pairs
             .filter(|((_, approved), (_, asked))| approved != asked)
-            .map(|((field, approved), (_, asked))| Difference { field, approved, asked })
-            .collect()
+            .map(|((field, approved), (_, asked))| Difference { field, approved, asked });
+        differ.chain(self.binding.beyond(&asked.binding)).collect()
     }
 }

@@ -9,7 +9,7 @@ mod settings;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use binding::{ApprovalAction, Binding, Bound, Difference, Off};
+pub use binding::{ApprovalAction, Binding, Bound, Difference, Goods, Off};
 pub use settings::{
     ApprovalSettings, CashRule, DiscountRule, GRANTED_SECONDS_DEFAULT, LIFETIME_SECONDS_MAX,
     LIFETIME_SECONDS_MIN, PENDING_SECONDS_DEFAULT,

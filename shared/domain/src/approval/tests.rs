@@ -158,6 +158,47 @@ fn thresholds_are_what_still_goes() {
     assert!(!cash(false, Some(100)).needs(101));
 }
 
+/// Of no more goods than were looked at, and of no others: fewer may be left of them.
+#[test]
+fn a_share_is_of_the_goods_that_were_looked_at() {
+    let share = |goods: Option<Goods>| Bound {
+        binding: Binding::ManualDiscount {
+            cart_id: "c".to_owned(),
+            line: Some(1),
+            off: Off::BasisPoints(5_000),
+            goods,
+        },
+        ..bound()
+    };
+    let goods = |amount, sku: Option<&str>| Some(Goods { worth: gbp(amount), sku: sku.map(str::to_owned) });
+    let differing = |approved: Option<Goods>, asked: Option<Goods>| -> Vec<&'static str> {
+        share(approved).differences(&share(asked)).iter().map(|one| one.field).collect()
+    };
+    for (asked, fields) in [
+        (goods(200, Some("A")), vec![]),
+        (goods(1, Some("A")), vec![]),
+        (goods(201, Some("A")), vec!["maximum_goods"]),
+        (goods(200, Some("B")), vec!["sku"]),
+        (goods(201, None), vec!["sku", "maximum_goods"]),
+    ] {
+        assert_eq!(differing(goods(200, Some("A")), asked.clone()), fields, "{asked:?}");
+    }
+    // Where no line was there yet when it was asked for, the line may be of anything.
+    assert!(differing(goods(200, None), goods(200, Some("B"))).is_empty());
+    let euros = Goods { worth: Money { amount: 1, currency: "EUR".parse().unwrap() }, sku: None };
+    assert_eq!(differing(goods(200, None), Some(euros)), ["maximum_goods"]);
+}
+
+/// Approvals that were asked for before a share was bound to its goods are still read.
+#[test]
+fn a_share_of_no_goods_is_read() {
+    let stored = r#"{"action":"manual_discount","cart_id":"c","line":null,"off":{"basis_points":500}}"#;
+    let read: Binding = serde_json::from_str(stored).unwrap();
+    let off = Off::BasisPoints(500);
+    assert_eq!(read, Binding::ManualDiscount { cart_id: "c".to_owned(), line: None, off, goods: None });
+    assert_eq!(serde_json::to_string(&read).unwrap(), stored);
+}
+
 fn id() -> impl Strategy<Value = String> {
     "[a-z]{1,3}"
 }
@@ -180,7 +221,7 @@ fn binding() -> impl Strategy<Value = Binding> {
             quantity: Quantity::from_pieces(pieces).unwrap(),
         }),
         (id(), proptest::option::of(1..3_u32), off())
-            .prop_map(|(cart_id, line, off)| Binding::ManualDiscount { cart_id, line, off }),
+            .prop_map(|(cart_id, line, off)| Binding::ManualDiscount { cart_id, line, off, goods: None }),
         amount().prop_map(|maximum_refund| Binding::BlindReturn { maximum_refund }),
         id().prop_map(|order_id| Binding::VoidOrder { order_id }),
         (id(), amount()).prop_map(|(shift_id, amount)| Binding::PaidIn { shift_id, amount }),

@@ -1,5 +1,7 @@
 //! What of a cart was approved by a supervisor, or allowed to a cashier without one.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Cart, CartError, Line, Totals};
@@ -33,7 +35,7 @@ pub enum ApprovedPart {
     ShareOf {
         /// Its number.
         number: u32,
-        /// What the goods that it is taken off came to before anything was, in minor units, when it was approved: of
+        /// What the goods that it is taken off came to before anything was, in minor units, when it was asked for: of
         /// more it is not.
         goods: i64,
     },
@@ -60,6 +62,10 @@ pub struct Approvals {
     pub allowed_discounts: Vec<u32>,
     /// What the tenant allowed when the last of those was given.
     pub allowed_by: Option<DiscountRule>,
+    /// Shares that were given by whoever needs no approval, by their numbers, each with what the goods came to then, in
+    /// minor units: of more it is nobody's word. It stands in the cart's item by itself.
+    #[serde(skip)]
+    pub own_shares: BTreeMap<u32, i64>,
 }
 
 impl Approvals {
@@ -157,27 +163,61 @@ impl Cart {
     /// # Errors
     /// [`CartError::Money`] where they take off more than it.
     pub fn price_with_reductions(&self, number: u32, price: UnitPrice) -> Result<UnitPrice, CartError> {
-        let modifiers = self.terms.lines.get(&number).map_or(&[][..], |terms| &terms.modifiers);
-        let off = modifiers.iter().fold(0_i64, |sum, one| sum.saturating_add(one.ten_thousandths.min(0)));
-        Ok(UnitPrice::from_ten_thousandths(price.ten_thousandths().saturating_add(off))?)
+        self.price_with(number, price, |modifier| modifier.min(0))
     }
 
-    /// What the goods of a line, or of all lines, come to before anything is taken off, in minor units.
+    /// A price of a line with its modifiers, of each what `part` says of it, in ten-thousandths.
+    fn price_with(
+        &self,
+        number: u32,
+        price: UnitPrice,
+        part: impl Fn(i64) -> i64,
+    ) -> Result<UnitPrice, CartError> {
+        let modifiers = self.terms.lines.get(&number).map_or(&[][..], |terms| &terms.modifiers);
+        let more = modifiers.iter().fold(0_i64, |sum, one| sum.saturating_add(part(one.ten_thousandths)));
+        Ok(UnitPrice::from_ten_thousandths(price.ten_thousandths().saturating_add(more))?)
+    }
+
+    /// What the goods of a line, or of all lines, come to with what is chosen with them, before anything is taken off,
+    /// in minor units. No promotion and no tax changes it.
     ///
     /// # Errors
     /// [`CartError::Money`].
     pub fn goods_of(&self, line: Option<u32>) -> Result<i64, CartError> {
         let mut meant = self.lines.iter().filter(|one| line.is_none_or(|number| one.number == number));
-        meant.try_fold(0_i64, |sum, one| Ok(sum.saturating_add(one.gross(self.currency)?)))
+        meant.try_fold(0_i64, |sum, one| {
+            let price = self.price_with(one.number, one.unit_price, |modifier| modifier)?;
+            Ok(sum.saturating_add(price.times(one.quantity, self.currency)?))
+        })
     }
 
-    /// Checks that shares that were approved are of no more goods than they were approved of.
+    /// Keeps of how much goods the manual discount `number` is that was given by whoever needs no approval, where it is
+    /// a share.
+    ///
+    /// # Errors
+    /// [`CartError::Money`].
+    pub fn bind_share(&mut self, number: u32) -> Result<(), CartError> {
+        let manual = &self.charges.manual;
+        let given = manual.iter().find(|given| given.number == number);
+        let Some(kind) = given.map(|given| given.kind).filter(|kind| kind.is_share()) else { return Ok(()) };
+        let goods = self.goods_of(kind.line())?;
+        // Those that were taken back are no matter any more.
+        self.approvals.own_shares.retain(|n, _| manual.iter().any(|given| given.number == *n));
+        self.approvals.own_shares.insert(number, goods);
+        Ok(())
+    }
+
+    /// Checks that shares are of no more goods than they were approved of, or given of by whoever needs no approval.
     ///
     /// # Errors
     /// [`CartError::ShareOfMore`]; [`CartError::Money`].
     pub fn check_approved_discounts(&self) -> Result<(), CartError> {
-        for used in &self.approvals.used {
-            let ApprovedPart::ShareOf { number, goods } = used.part else { continue };
+        let approved = self.approvals.used.iter().filter_map(|used| match used.part {
+            ApprovedPart::ShareOf { number, goods } => Some((number, goods)),
+            _ => None,
+        });
+        let own = self.approvals.own_shares.iter().map(|(number, goods)| (*number, *goods));
+        for (number, goods) in approved.chain(own) {
             let given = self.charges.manual.iter().find(|given| given.number == number);
             if let Some(given) = given
                 && self.goods_of(given.kind.line())? > goods

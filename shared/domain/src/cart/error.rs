@@ -200,7 +200,7 @@ pub enum CartError {
         "the discounts given without an approval come to more than the tenant allows; have this one approved, or take one back"
     )]
     DiscountsAboveAllowed,
-    /// An approved share of more goods than it was approved of.
+    /// A share of more goods than it was approved of, or given of by whoever needs no approval.
     #[error(
         "discount {discount} was approved of goods for {goods} minor units, and the cart holds more of them now; take it back, and have it approved anew"
     )]

@@ -99,7 +99,7 @@ impl Cart {
         if tender == CASH { cash_rounding(due, self.terms.cash_increment) } else { 0 }
     }
 
-    /// Takes a payment; answers its number and the change to give.
+    /// Takes a payment; answers its number and the change to give. A payment of no cash settles what comes to no coin.
     ///
     /// # Errors
     /// [`CartError::Overpaid`] where a tender that gives no change is above what is due; [`CartError::BelowCoins`];
@@ -108,10 +108,12 @@ impl Cart {
     pub fn add_payment(&mut self, input: PaymentInput) -> Result<(u32, i64), CartError> {
         self.require(CartKind::Sale)?;
         self.require_tendering()?;
-        let tip = self.check_payment(&input, 1)?;
         let due = self.totals()?.due;
         let rounding = self.rounding_of(&input.tender, due);
         let payable = due.saturating_add(rounding);
+        // What comes to no coin is settled by none.
+        let least = if due > 0 && payable == 0 { 0 } else { 1 };
+        let tip = self.check_payment(&input, least)?;
         let amount = input.amount.amount;
         let above = amount.saturating_sub(payable).max(0);
         if above > 0 && input.tender != CASH {
@@ -132,20 +134,22 @@ impl Cart {
     }
 
     /// Takes a payment that a register took while it was cut off: also where it is more than is due here. Whether it is
-    /// what the register asked is told when the sale becomes final.
+    /// what the register asked is told when the sale becomes final. So is whether no cash settled what came to no coin.
     ///
     /// # Errors
     /// Those of [`Self::add_payment`], except [`CartError::Overpaid`].
     pub fn add_payment_taken(&mut self, input: PaymentInput) -> Result<(u32, i64), CartError> {
-        match self.add_payment(input.clone()) {
-            Err(CartError::Overpaid { .. }) => {
-                let tip = self.check_payment(&input, 1)?;
-                let number = self.push_payment(input, 0, tip);
-                self.state = CartState::Paid;
-                Ok((number, 0))
-            }
-            taken => taken,
-        }
+        let has_coins = input.tender == CASH && self.terms.cash_increment > 1;
+        let (least, state) = match self.add_payment(input.clone()) {
+            Err(CartError::Overpaid { .. }) => (1, CartState::Paid),
+            // It settled what came to no coin of what the register asked.
+            Err(CartError::NotPositive) if has_coins => (0, self.state),
+            taken => return taken,
+        };
+        let tip = self.check_payment(&input, least)?;
+        let number = self.push_payment(input, 0, tip);
+        self.state = state;
+        Ok((number, 0))
     }
 
     /// Takes a payment back. It is kept that it was there, unless it was to be taken from stored value.

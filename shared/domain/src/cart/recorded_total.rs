@@ -77,6 +77,16 @@ impl Cart {
         if asked == total { Ok(()) } else { Err(CartError::AskedTotalDiffers { total, asked }) }
     }
 
+    /// Checks that a register asked no less for a sale than its lines come to here, but for rounding.
+    ///
+    /// # Errors
+    /// [`CartError::AskedTotalDiffers`]; [`CartError::CurrencyMismatch`], [`CartError::Money`] for what is stated.
+    pub fn check_asked_not_below(&self, stated: Money) -> Result<(), CartError> {
+        let (total, asked) = (self.totals()?.total, self.amount_of(stated)?);
+        let is_below = total.saturating_sub(asked) > self.rounding_max();
+        if is_below { Err(CartError::AskedTotalDiffers { total, asked }) } else { Ok(()) }
+    }
+
     /// Keeps a sale that is paid at what its register asked for it while it was cut off, whatever its lines come to
     /// here: change and coins are those of that total.
     ///

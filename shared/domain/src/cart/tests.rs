@@ -2,7 +2,7 @@ use super::applied::{CommandIdentity, Seen};
 use super::*;
 use crate::category::CategoryTree;
 use crate::money::Money;
-use crate::pricing::PriceRules;
+use crate::pricing::{ManualDiscount, ManualDiscountKind, Modifier, PriceRules};
 
 /// No rules at all.
 static PLAIN: std::sync::LazyLock<(PriceRules, CategoryTree)> = std::sync::LazyLock::new(|| {
@@ -386,4 +386,45 @@ fn approvals_are_found_by_what_they_are_for_and_bounded() {
         c.approvals.record(approved(ApprovedPart::Whole)).unwrap();
     }
     assert_eq!(c.approvals.record(approved(ApprovedPart::Whole)), Err(CartError::TooManyApprovals));
+}
+
+/// What is chosen with goods is part of what they come to: a share that was approved of them is not of more of it.
+#[test]
+fn goods_come_to_what_is_chosen_with_them() {
+    let mut c = cart(CartKind::Sale);
+    c.add_line(line("A", 2, "1")).unwrap();
+    let kind = ManualDiscountKind::PercentCart { bps: 5_000 };
+    c.charges.manual.push(ManualDiscount { number: 1, kind, reason: "regular".into() });
+    c.approvals.record(approved(ApprovedPart::ShareOf { number: 1, goods: 1_000 })).unwrap();
+    c.check_approved_discounts().unwrap();
+    let modifier = |ten_thousandths: i64| Modifier { name: "chosen".into(), ten_thousandths };
+    let mut more = line("B", 2, "1");
+    more.terms.modifiers = vec![modifier(95_000), modifier(-5_000)];
+    c.add_line(more).unwrap();
+    // 2 × 1.00, and 2 × (1.00 + 9.50 − 0.50).
+    assert_eq!([Some(1), Some(2), None].map(|of| c.goods_of(of).unwrap()), [200, 2_000, 2_200]);
+    let of_more = CartError::ShareOfMore { discount: "d-1".into(), goods: 1_000 };
+    assert_eq!(c.check_approved_discounts(), Err(of_more));
+}
+
+/// Who needs no approval spoke of the goods that there were, too.
+#[test]
+fn a_share_that_was_given_is_of_the_goods_that_there_were() {
+    let mut c = cart(CartKind::Sale);
+    c.add_line(line("A", 2, "1")).unwrap();
+    let kinds =
+        [ManualDiscountKind::PercentLine { line: 1, bps: 5_000 }, ManualDiscountKind::FixedCart { amount: 9 }];
+    for (number, kind) in (1..).zip(kinds) {
+        c.charges.manual.push(ManualDiscount { number, kind, reason: "regular".into() });
+        c.bind_share(number).unwrap();
+    }
+    assert_eq!(c.approvals.own_shares, std::collections::BTreeMap::from([(1, 200)]));
+    c.add_line(line("B", 9, "1")).unwrap();
+    c.check_approved_discounts().unwrap();
+    c.update_line("l-1", Some(Quantity::from_pieces(3).unwrap()), None).unwrap();
+    let of_more = CartError::ShareOfMore { discount: "d-1".into(), goods: 200 };
+    assert_eq!(c.check_approved_discounts(), Err(of_more));
+    // What was taken back is no matter.
+    c.charges.manual.clear();
+    c.check_approved_discounts().unwrap();
 }

@@ -63,6 +63,11 @@ impl ManualDiscountKind {
         }
     }
 
+    /// Whether it is a part of what goods come to, and grows with them.
+    pub fn is_share(&self) -> bool {
+        matches!(self, ManualDiscountKind::PercentLine { .. } | ManualDiscountKind::PercentCart { .. })
+    }
+
     /// When its turn comes: percentages of lines, then of the cart, then amounts off lines, then off the
     /// cart, the smaller value first within each. The order of classes is that of Square's Orders API
     /// (<https://developer.squareup.com/docs/orders-api/discounts>); it does not depend on the order in

@@ -145,6 +145,9 @@ pub struct NewMovement {
     pub at: Timestamp,
     /// By whom.
     pub by: String,
+    /// Whether it happened while nobody could refuse it: then it is recorded, whatever the drawer holds by what is
+    /// known.
+    pub has_happened: bool,
 }
 
 /// What a command did to a shift.
@@ -317,7 +320,7 @@ impl Shift {
     /// # Errors
     /// [`TillError::Closed`], [`TillError::TooManyMovements`], [`TillError::NotPositive`],
     /// [`TillError::CurrencyMismatch`], [`TillError::Money`]; [`TillError::DrawerShort`] where more is taken
-    /// out than can be there.
+    /// out than can be there, unless it has happened: what else the drawer held, its count shows.
     pub fn record(
         &mut self,
         new: NewMovement,
@@ -332,7 +335,7 @@ impl Shift {
         if matches!(new.kind, MovementKind::PaidIn | MovementKind::PaidOut) && amount <= 0 {
             return Err(TillError::NotPositive);
         }
-        if new.kind == MovementKind::PaidOut {
+        if new.kind == MovementKind::PaidOut && !new.has_happened {
             let most = self.most_in_drawer(lane);
             if amount > most {
                 return Err(TillError::DrawerShort { most });
@@ -439,6 +442,7 @@ mod tests {
             approval_id: None,
             at: Timestamp::UNIX_EPOCH,
             by: "e".to_owned(),
+            has_happened: false,
         }
     }
 
@@ -504,6 +508,21 @@ mod tests {
         assert_eq!(shift.expected(&lane), -20);
         let more = shift.record(new(PaidOut, 1), &lane, &identity(3));
         assert_eq!(more, Err(TillError::DrawerShort { most: 0 }));
+    }
+
+    /// Money that left the drawer is gone, whatever is known of how it came there.
+    #[test]
+    fn what_has_happened_is_recorded_below_nothing() {
+        use MovementKind::PaidOut;
+        let (mut shift, lane) = (shift(100), mark(7, 1_000, 0));
+        let out = |amount| NewMovement { has_happened: true, ..new(PaidOut, amount) };
+        shift.record(out(120), &lane, &identity(1)).unwrap();
+        assert_eq!((shift.last_expected(), shift.figures(&lane).expected), (-20, -20));
+        assert_eq!(shift.record(out(0), &lane, &identity(2)), Err(TillError::NotPositive));
+        let online = shift.record(new(PaidOut, 1), &lane, &identity(2));
+        assert_eq!(online, Err(TillError::DrawerShort { most: -20 }));
+        shift.close(closing(lane.clone()), &identity(3)).unwrap();
+        assert_eq!(shift.figures(&lane).paid_out, tally(1, 120));
     }
 
     #[test]

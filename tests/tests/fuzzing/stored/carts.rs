@@ -234,6 +234,7 @@ fn approvals() -> impl Strategy<Value = Approvals> {
     let part = prop_oneof![
         (any::<u32>(), quantity()).prop_map(|(number, most)| ApprovedPart::Line { number, most }),
         any::<u32>().prop_map(ApprovedPart::Discount),
+        any::<(u32, i64)>().prop_map(|(number, goods)| ApprovedPart::ShareOf { number, goods }),
         any::<i64>().prop_map(|most| ApprovedPart::Return { most }),
         Just(ApprovedPart::Whole),
     ];
@@ -244,8 +245,15 @@ fn approvals() -> impl Strategy<Value = Approvals> {
     });
     let rule = (any::<bool>(), of(any::<u32>()), of(any::<i64>()))
         .prop_map(|(required, above_bps, above_amount)| DiscountRule { required, above_bps, above_amount });
-    (vec(used, 0..4), vec(any::<u32>(), 0..4), of(rule))
-        .prop_map(|(used, allowed_discounts, allowed_by)| Approvals { used, allowed_discounts, allowed_by })
+    let shares = btree_map(any::<u32>(), any::<i64>(), 0..3);
+    (vec(used, 0..4), vec(any::<u32>(), 0..4), of(rule), shares).prop_map(
+        |(used, allowed_discounts, allowed_by, own_shares)| Approvals {
+            used,
+            allowed_discounts,
+            allowed_by,
+            own_shares,
+        },
+    )
 }
 
 fn charged() -> impl Strategy<Value = LineCharges> {

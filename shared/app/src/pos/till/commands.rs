@@ -158,7 +158,8 @@ async fn open(ports: &Ports, context: &CommandContext, payload: &OpenTill, key: 
 /// `paid_in` and `paid_out`.
 ///
 /// # Errors
-/// 409 `drawer_short`; 422 `amount_not_positive`, `currency_mismatch`, `reason_required`.
+/// 409 `drawer_short`, not of what happened while the register was cut off: the cash is gone, though a sale that brought
+/// some may have been refused; 422 `amount_not_positive`, `currency_mismatch`, `reason_required`.
 async fn move_cash(
     ports: &Ports,
     context: &CommandContext,
@@ -279,6 +280,7 @@ fn new_movement(context: &CommandContext, kind: MovementKind) -> NewMovement {
         approval_id: None,
         at: context.occurred_at,
         by: context.employee_id.clone(),
+        has_happened: context.offline,
     }
 }
 

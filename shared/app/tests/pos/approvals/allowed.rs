@@ -49,6 +49,79 @@ async fn no_more_is_taken_off_than_was_approved() {
     world.till("t2", "set_tendering", tender()).await.unwrap();
 }
 
+/// What comes into the cart between the grant and its use is no part of what the supervisor saw.
+#[tokio::test]
+async fn a_share_is_of_the_goods_that_were_there_when_it_was_asked_for() {
+    let world = World::new().await;
+    world.cart("c").await;
+    let add = |sku: &str, quantity: i64| json!({"cart_id": "c", "sku": sku, "quantity": quantity});
+    world.till("b", "add_line_item", add("B", 2)).await.unwrap();
+    let of_cart = json!({"kind": "percent_cart", "value": 5_000});
+    let of_line = json!({"kind": "percent_line", "value": 5_000, "line_id": "l-1"});
+    for (id, share, sku) in [("cart", &of_cart, Value::Null), ("line", &of_line, json!("B"))] {
+        world.granted(id, discount_of("c", share.clone())).await;
+        let shown = read::get(&world.shop.ports, &manager(), id).await.unwrap();
+        let shown = serde_json::to_value(shown).unwrap();
+        assert_eq!((&shown["maximum_goods"], &shown["sku"]), (&gbp(200), &sku));
+    }
+    world.till("a", "add_line_item", add("A", 50)).await.unwrap();
+    let change = |quantity: i64| json!({"cart_id": "c", "line_id": "l-1", "quantity": quantity});
+    world.till("u3", "update_line_item", change(3)).await.unwrap();
+    let give = |id: &str, share: &Value| {
+        let mut payload = json!({"cart_id": "c", "reason": "x", "approval_id": id});
+        payload.as_object_mut().unwrap().extend(share.as_object().unwrap().clone());
+        payload
+    };
+    let items = world.items();
+    for (id, share, worth) in [("cart", &of_cart, "13050 GBP"), ("line", &of_line, "300 GBP")] {
+        let refused = refusal(world.till(id, "apply_manual_discount", give(id, share)).await);
+        assert_eq!(differing(&refused), ["maximum_goods"], "{id}");
+        let told = json!([{"field": "maximum_goods", "approved": "200 GBP", "asked": worth}]);
+        assert_eq!(refused.extra["differences"], told);
+    }
+    assert_eq!(world.items(), items, "a refusal changed something");
+    // As it was seen, each is what was approved.
+    world.till("u2", "update_line_item", change(2)).await.unwrap();
+    world.till("line", "apply_manual_discount", give("line", &of_line)).await.unwrap();
+    let other = json!({"cart_id": "c", "line_id": "l-2"});
+    world.till("x", "remove_line_item", other).await.unwrap();
+    world.till("cart", "apply_manual_discount", give("cart", &of_cart)).await.unwrap();
+    let tendered = world.till("t", "set_tendering", json!({"cart_id": "c"})).await.unwrap();
+    assert_eq!(view(&tendered)["totals"]["total"], gbp(50), "half of half of 2.00");
+}
+
+async fn by_manager(world: &World, key: &str, action: &str, payload: Value) -> Result<Answered> {
+    let sent = envelope(STORE, "r-1", key, action, payload);
+    execute(&world.shop.ports, &manager(), sent).await
+}
+
+/// A share that a manager gives is of the goods that the manager saw, too.
+#[tokio::test]
+async fn a_share_by_a_manager_is_of_the_goods_that_were_there() {
+    let world = World::new().await;
+    for (cart, refused) in [("c", Some("approval_does_not_match")), ("free", None)] {
+        world.cart(cart).await;
+        let key = |name: &str| format!("{cart}-{name}");
+        let add = |sku: &str, quantity: i64| json!({"cart_id": cart, "sku": sku, "quantity": quantity});
+        world.till(&key("b"), "add_line_item", add("B", 2)).await.unwrap();
+        let half = json!({"cart_id": cart, "kind": "percent_cart", "value": 5_000, "reason": "x"});
+        let given = by_manager(&world, &key("d"), "apply_manual_discount", half).await.unwrap();
+        assert_eq!(view(&given)["discounts"][0]["approval"], Value::Null, "nobody was asked");
+        world.till(&key("a"), "add_line_item", add("A", 50)).await.unwrap();
+        let items = world.items();
+        let tender = json!({"cart_id": cart});
+        let tendered = world.till(&key("t"), "set_tendering", tender.clone()).await;
+        assert_eq!(code(tendered), refused);
+        if refused.is_some() {
+            assert_eq!(world.items(), items, "a refusal changed something");
+            // The manager sees all of it.
+            by_manager(&world, &key("m"), "set_tendering", tender).await.unwrap();
+        }
+        // Where nobody needs an approval, nobody's word is bound.
+        world.settings("s", json!({"approvals": {"manual_discount": {"required": false}}})).await;
+    }
+}
+
 #[tokio::test]
 async fn a_tenant_may_let_cashiers_give_a_little() {
     let world = World::new().await;

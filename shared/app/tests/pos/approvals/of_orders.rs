@@ -41,6 +41,15 @@ impl World {
     }
 }
 
+/// Half off an order, which is no cart yet: of goods for so much at most.
+fn half_of(most: i64) -> Value {
+    json!({"kind": "percent_cart", "value": 5_000, "maximum_goods": gbp(most)})
+}
+
+fn half() -> Value {
+    half_of(30_000)
+}
+
 fn refused(code: &str, field: &str) -> std::result::Result<i64, (String, String)> {
     Err((code.to_owned(), field.to_owned()))
 }
@@ -88,7 +97,6 @@ async fn an_approval_is_used_by_exactly_its_order() {
         request["register_id"] = "r-2".into();
         request
     };
-    let half = || json!({"kind": "percent_cart", "value": 5_000});
     world.granted("ap-1", of("o", half())).await;
     world.granted("ap-2", of("o", json!({"kind": "fixed_line", "value": gbp(20), "line_id": "l-1"}))).await;
     let mut asked = of("o", half());
@@ -154,6 +162,20 @@ async fn an_approval_is_used_by_exactly_its_order() {
     assert_eq!(again.code(), Some("order_exists"));
 }
 
+/// An order is no cart when its approval is asked for: it is approved of goods for so much, and of more it is not.
+#[tokio::test]
+async fn a_share_of_an_order_is_of_no_more_goods_than_it_was_asked_for() {
+    let world = World::new().await;
+    world.granted("less", discount_of("o", half_of(1_019))).await;
+    world.granted("all", discount_of("o", half_of(1_020))).await;
+    let before = world.items();
+    let wanted = |approval: &str| order("o", json!([approved(json!(5_000), approval)]));
+    let of_more = refused("approval_does_not_match", "discounts[0].approval_id");
+    assert_eq!(world.told(&cashier(), &wanted("less")).await, of_more);
+    assert_eq!(world.items(), before, "a refusal changed something");
+    assert_eq!(world.told(&cashier(), &wanted("all")).await, Ok(510));
+}
+
 /// An approval is for one register where the command is sent at one.
 #[tokio::test]
 async fn an_approval_for_an_order_is_none_for_another_register() {
@@ -172,7 +194,7 @@ async fn an_approval_for_an_order_is_none_for_another_register() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_twenty_of_the_same_order_with_an_approval_all_are_that_order() {
     let world = World::new().await;
-    world.granted("ap-1", discount_of("o", json!({"kind": "percent_cart", "value": 5_000}))).await;
+    world.granted("ap-1", discount_of("o", half())).await;
     let wanted = order("o", json!([approved(json!(5_000), "ap-1")]));
     let tasks: Vec<_> = (0_u64..20)
         .map(|n| {
@@ -200,7 +222,7 @@ async fn an_order_is_not_refused_for_the_approval_that_it_used_itself() {
     let mut frozen_at = 0;
     for step in 0..4 {
         let world = World::new().await;
-        world.granted("ap-1", discount_of("o", json!({"kind": "percent_cart", "value": 5_000}))).await;
+        world.granted("ap-1", discount_of("o", half())).await;
         let wanted = order("o", json!([approved(json!(5_000), "ap-1")]));
         let frozen = Arc::new(FaultyDatabase::new(world.database.clone()));
         frozen.script(Operation::GetMany, std::iter::repeat_n(None, step).chain([Some(Fault::Freezes)]));
@@ -223,7 +245,7 @@ async fn an_order_is_not_refused_for_the_approval_that_it_used_itself() {
     assert!(frozen_at >= 1, "no read to freeze in");
     for fault in [Fault::Throttled, Fault::Conflict, Fault::TimedOutBefore, Fault::AnswerLost] {
         let world = World::new().await;
-        world.granted("ap-1", discount_of("o", json!({"kind": "percent_cart", "value": 5_000}))).await;
+        world.granted("ap-1", discount_of("o", half())).await;
         let wanted = order("o", json!([approved(json!(5_000), "ap-1")]));
         let faulty = Arc::new(FaultyDatabase::new(world.database.clone()));
         faulty.script(Operation::Transact, [Some(fault)]);
@@ -246,7 +268,7 @@ async fn a_long_order_uses_no_approval() {
         lines.push(json!({"sku": format!("P{n}"), "quantity": 1}));
     }
     wanted["lines"] = lines.into();
-    world.granted("ap-1", discount_of("o", json!({"kind": "percent_cart", "value": 5_000}))).await;
+    world.granted("ap-1", discount_of("o", half())).await;
     let before = world.items();
     assert_eq!(world.told(&cashier(), &wanted).await, refused("order_too_long", ""));
     assert_eq!(world.items(), before);

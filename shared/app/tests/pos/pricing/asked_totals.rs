@@ -3,7 +3,6 @@
 //! explain it, somebody is asked to look into it, once.
 
 use jiff::Timestamp;
-use tillstream_app::Error;
 use tillstream_app::capacity::Operation;
 use tillstream_app::environment::Environment as _;
 use tillstream_app::pos::plan;
@@ -13,6 +12,7 @@ use tillstream_contracts::inventory::{
 };
 use tillstream_domain::money::Money;
 use tillstream_domain::quantity::QuantityInput;
+use tillstream_domain::tenant_settings::OfflineTotals;
 use tillstream_testkit::faults::Fault;
 
 use super::*;
@@ -126,6 +126,47 @@ async fn online_another_total_is_refused_and_names_both() {
     let again = json!({"cart_id": "c", "total": gbp(300)});
     let late = world.shop.command("another key", "finalize_order", again).await.unwrap_err();
     assert_eq!(late.code(), Some("wrong_cart_state"));
+}
+
+/// Whoever uploads may say that next to nothing was asked. A tenant that wants none of it has it refused; what was asked
+/// beyond the lines, or what rounding explains, is kept as ever.
+#[tokio::test]
+async fn a_tenant_may_refuse_what_was_asked_below_the_lines() {
+    for setting in [OfflineTotals::Accept, OfflineTotals::Refuse] {
+        let world = World::open().await;
+        let settings = TenantSettings { offline_total_below_lines: setting, ..TenantSettings::default() };
+        world.put(settings_item(&world.shop.scope, &settings).unwrap()).await;
+        world.later();
+        let ports = &world.shop.ports;
+        for (cart, asked) in [("penny", 99), ("more", 150)] {
+            let commands = sale(cart, &[("B", 1)], &[("cash", asked)], Some(asked));
+            assert!(upload(ports, &commands).await.is_empty(), "{cart}, {setting:?}");
+        }
+        assert_eq!(open(&world).await, [("more".to_owned(), 100, 150)], "{setting:?}");
+        let mut commands = sale("little", &[("B", 3)], &[("cash", 5)], Some(5));
+        let last = commands.pop().unwrap();
+        assert!(upload(ports, &commands).await.is_empty());
+        let before = held(&world);
+        let refused = upload(ports, std::slice::from_ref(&last)).await;
+        if setting == OfflineTotals::Accept {
+            assert!(refused.is_empty());
+            assert_eq!(kept(&world, "little").await, (-295, 0, 5));
+            assert_eq!(open(&world).await.len(), 2);
+            continue;
+        }
+        assert_eq!(refused, ["total_differs"]);
+        assert_eq!(held(&world), before, "a refusal changed something");
+        // Two below three pieces of one line is more than rounding.
+        let nearly = sale("nearly", &[("B", 3)], &[("cash", 298)], Some(298));
+        assert_eq!(upload(ports, &nearly).await, ["total_differs"]);
+        // Somebody settles it, and the sale is not lost.
+        let rest = json!({"cart_id": "little", "tender": "cash", "amount": gbp(295)});
+        world.shop.command("rest", "add_payment", rest).await.unwrap();
+        let whole = json!({"cart_id": "little", "total": gbp(300)});
+        world.shop.command("whole", "finalize_order", whole).await.unwrap();
+        assert_eq!(kept(&world, "little").await, (0, 0, 300));
+        assert_eq!(open(&world).await.len(), 1);
+    }
 }
 
 /// The price was 1.00 when the register was cut off, and is another by the time that it is back.

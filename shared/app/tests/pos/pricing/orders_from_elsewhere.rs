@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use tillstream_app::Error;
 use tillstream_app::capacity::Operation;
 use tillstream_app::environment::Environment as _;
 use tillstream_app::orders::place::place;
@@ -216,6 +215,11 @@ async fn every_refusal_of_a_till_names_the_field_of_the_order() {
             "lines[1].modifiers[0].modifier_id",
         ),
         (line("modifiers", json!([{}])), "modifier_invalid", "lines[1].modifiers[0].modifier_id"),
+        (
+            line("modifiers", json!([{"modifier_id": "bare"}, {"name": "x"}, {"modifier_id": "bare"}])),
+            "modifier_repeated",
+            "lines[1].modifiers[2].modifier_id",
+        ),
         (
             line("modifiers", json!([{"name": "x".repeat(101)}])),
             "text_too_long",

@@ -3,7 +3,6 @@
 //! can have any.
 
 use jiff::Timestamp;
-use tillstream_app::Error;
 use tillstream_app::capacity::Operation;
 use tillstream_app::database::Write;
 use tillstream_app::environment::Environment as _;

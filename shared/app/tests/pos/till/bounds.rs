@@ -17,6 +17,49 @@ async fn no_more_is_taken_out_than_there_is() {
     assert_eq!(shop.command("q", "paid_out", out(1)).await.unwrap_err().code(), Some("drawer_short"));
 }
 
+/// Of what a register uploads, a sale may be refused. What was taken out of the drawer with its cash is taken out.
+#[tokio::test]
+async fn cash_that_left_the_drawer_offline_is_recorded_though_its_sale_was_refused() {
+    let (shop, _) = shop().await;
+    let cart = |more: Value| {
+        let mut payload = json!({"cart_id": "c"});
+        payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        payload
+    };
+    let out = |amount: i64| json!({"shift_id": "sh", "amount": gbp(amount), "reason": "safe"});
+    let script = [
+        ("open_till", json!({"shift_id": "sh", "amount": gbp(100)}), None),
+        ("create_cart", cart(json!({})), None),
+        ("add_line_item", cart(json!({"sku": "NONE", "quantity": 1})), Some("sku_not_found")),
+        ("set_tendering", cart(json!({})), Some("cart_empty")),
+        ("paid_out", out(500), None),
+        ("paid_out", out(0), Some("amount_not_positive")),
+    ];
+    let commands = || -> Vec<Value> {
+        let sent = |(n, (action, payload, _)): (usize, &(&str, Value, Option<&str>))| {
+            envelope(STORE, "r-1", &format!("k{n}"), action, payload.clone())
+        };
+        script.iter().enumerate().map(sent).collect()
+    };
+    // Sent twice it is recorded once.
+    for _ in 0..2 {
+        let (outcomes, _) = batch::run(&shop.ports, &operator(), commands(), jiff::Timestamp::MAX).await;
+        for ((action, _, expected), (_, outcome)) in script.iter().zip(&outcomes) {
+            let code = outcome.as_ref().err().and_then(Error::code);
+            assert_eq!(code, *expected, "{action}");
+        }
+    }
+    let now = send(&shop, "x", "get_x_report", json!({"shift_id": "sh"})).await.report.unwrap();
+    assert_eq!((now.cash_expected.amount, now.paid_out.amount), (-400, 500));
+    // Who is asked now can still say no.
+    let online = shop.command("online", "paid_out", out(1)).await.unwrap_err();
+    assert_eq!(online.code(), Some("drawer_short"));
+    let z = send(&shop, "z", "close_till", json!({"shift_id": "sh", "counted": gbp(30)})).await;
+    let z = z.report.unwrap();
+    assert_eq!((z.cash_expected.amount, z.paid_out.amount), (-400, 500));
+    assert_eq!(z.cash_difference.unwrap().amount, 430, "as much as the sale brought that is not there");
+}
+
 #[tokio::test]
 async fn a_full_shift_can_still_be_closed() {
     let (shop, _) = shop().await;

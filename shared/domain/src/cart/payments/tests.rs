@@ -93,6 +93,65 @@ fn cash_is_given_back_in_coins() {
     assert_eq!(refused, Err(CartError::NotInCoins { payable: 1_005 }), "it says what would be right");
 }
 
+/// What another tender leaves of a sale may come to no coin: it is paid by none.
+#[test]
+fn what_is_left_of_a_sale_without_a_coin_is_paid_by_none() {
+    let refused = Err("amount_not_positive");
+    for (total, coin, by_card, tender, expected) in [
+        (1_002, 5, 1_000, "cash", Ok(-2)),
+        (2, 5, 0, "cash", Ok(-2)),
+        (1_004, 10, 1_000, "cash", Ok(-4)),
+        // What comes to a coin is not.
+        (1_003, 5, 1_000, "cash", refused),
+        (1_005, 5, 1_000, "cash", refused),
+        // Where every coin is there, and by what needs none.
+        (1_002, 1, 1_000, "cash", refused),
+        (1_002, 0, 1_000, "cash", refused),
+        (1_002, 5, 1_000, "card", refused),
+        (1_002, 5, 0, "cash", refused),
+    ] {
+        let label = format!("{total} in {coin}, {by_card} by card, nothing by {tender}");
+        let mut sale = cart(CartKind::Sale);
+        sale.add_line(line("A", 1, &pounds(total))).unwrap();
+        sale.set_tendering(&by()).unwrap();
+        sale.terms.cash_increment = coin;
+        if by_card > 0 {
+            sale.add_payment(pay("card", by_card)).unwrap();
+        }
+        let before = sale.clone();
+        let paid = sale.add_payment(pay(tender, 0));
+        assert_eq!(paid.as_ref().map(|_| rounding(&sale)).map_err(CartError::code), expected, "{label}");
+        let Ok((number, change)) = paid else {
+            assert_eq!(sale, before, "what is refused changes nothing: {label}");
+            continue;
+        };
+        assert_eq!((sale.state, change, sale.totals().unwrap().due), (CartState::Paid, 0, 0), "{label}");
+        // Nothing is due any more, so nothing is paid with nothing.
+        assert!(sale.clone().add_payment(pay("cash", 0)).is_err(), "{label}");
+        sale.remove_payment(&format!("p-{number}")).unwrap();
+        assert_eq!((sale.totals().unwrap().due, sale.state), (total - by_card, CartState::Tendering));
+        assert_eq!(rounding(&sale), 0, "{label}");
+    }
+}
+
+/// A register that was cut off may have settled by no coin what is more here by now: it is settled as it was there.
+#[test]
+fn no_coin_of_a_register_that_was_cut_off_is_taken() {
+    let mut sale = cart(CartKind::Sale);
+    sale.add_line(line("A", 1, "10.52")).unwrap();
+    sale.set_tendering(&by()).unwrap();
+    sale.terms.cash_increment = 5;
+    sale.add_payment_taken(pay("card", 1_000)).unwrap();
+    assert_eq!(sale.add_payment(pay("cash", 0)), Err(CartError::NotPositive));
+    for (tender, amount) in [("card", 0), ("cash", -1)] {
+        assert_eq!(sale.add_payment_taken(pay(tender, amount)), Err(CartError::NotPositive));
+    }
+    assert_eq!(sale.add_payment_taken(pay("cash", 0)), Ok((2, 0)));
+    assert_eq!((sale.state, sale.totals().unwrap().due), (CartState::Tendering, 52));
+    sale.keep_at_asked_total(Money { amount: 1_002, currency: sale.currency }).unwrap();
+    assert_eq!((rounding(&sale), sale.totals().unwrap().due), (-50 - 2, 0));
+}
+
 /// An approval is of what is handed over: where the nearest coin is above it, the one below settles what is due.
 #[test]
 fn no_coin_above_what_was_approved_is_given_back() {
