@@ -7,6 +7,7 @@ use tillstream_documents::{
 use tillstream_domain::cart::{Cart, CartKind, DiscountHead, LINES_MAX, Line, Payment};
 use tillstream_domain::location::Location;
 use tillstream_domain::money::{Currency, Money, divide_rounding};
+use tillstream_domain::pricing::Modifier as Chosen;
 
 use super::taxes;
 use crate::error::{Error, Result};
@@ -15,6 +16,13 @@ use crate::stored_value::last_four;
 /// Most discounts that the lines tell by name, all together: as many again as there can be lines.
 /// With more the longest order would have no document at all, for its size.
 const LINE_DISCOUNTS_MAX: usize = LINES_MAX;
+
+/// Most lines and modifiers, all together, of which modifiers are told by name: each is a row. With more the longest
+/// order would have no document at all, for its size or for the number of its entries.
+const LINES_AND_MODIFIERS_MAX: usize = 3 * LINES_MAX;
+
+/// Most taxes that the lines tell by name, all together. With what else may be told it is within what documents take.
+const LINE_TAXES_MAX: usize = 3 * LINES_MAX;
 
 /// What stands for discounts that there is no room to name.
 const OTHER_DISCOUNTS: &str = "Other discounts";
@@ -98,9 +106,15 @@ pub(super) fn store_of(location: &Location) -> Store {
 }
 
 fn lines_of(cart: &Cart) -> Result<Vec<DocumentLine>> {
-    let discounts: usize = cart.lines.iter().map(|line| cart.charges.of_line(line.number).count()).sum();
-    // Only where thousands of lines bear many discounts each: then a line names their sum.
-    let named_max = if discounts > LINE_DISCOUNTS_MAX { 1 } else { ENTRIES_MAX };
+    let sum_of = |count: &dyn Fn(&Line) -> usize| cart.lines.iter().map(count).sum::<usize>();
+    let discounts = sum_of(&|line: &Line| cart.charges.of_line(line.number).count());
+    let modifiers = sum_of(&|line: &Line| chosen_with(cart, line).len());
+    let line_taxes = sum_of(&|line: &Line| cart.charges.taxes_of_line(line.number).count());
+    // Only where thousands of lines bear many each: then a line names their sum.
+    let named_max = |count: usize, most: usize| if count > most { 1 } else { ENTRIES_MAX };
+    let discounts_max = named_max(discounts, LINE_DISCOUNTS_MAX);
+    let modifiers_max = named_max(cart.lines.len() + modifiers, LINES_AND_MODIFIERS_MAX);
+    let taxes_max = named_max(line_taxes, LINE_TAXES_MAX);
     let line_of = |line: &Line| {
         let (gross, total) = taxes::shown(cart, line, cart.line_amounts(line).map_err(Error::bug)?.total);
         let money = |amount| Money { amount, currency: cart.currency };
@@ -110,10 +124,10 @@ fn lines_of(cart: &Cart) -> Result<Vec<DocumentLine>> {
             quantity: line.quantity,
             unit: line.unit,
             unit_price: line.unit_price,
-            modifiers: modifiers_of(cart, line),
+            modifiers: modifiers_of(cart, line, modifiers_max),
             notes: line.notes.as_deref().map(clipped),
-            discounts: discounts_of(cart.charges.of_line(line.number), named_max, cart.currency),
-            taxes: taxes::of_line(cart, line),
+            discounts: discounts_of(cart.charges.of_line(line.number), discounts_max, cart.currency),
+            taxes: taxes::of_line(cart, line, taxes_max),
             gross: money(gross),
             total: money(total),
         })
@@ -138,18 +152,28 @@ fn discounts_of<'a>(
     all
 }
 
-fn modifiers_of(cart: &Cart, line: &Line) -> Vec<Modifier> {
-    let modifiers = cart.terms.lines.get(&line.number).map(|terms| terms.modifiers.as_slice());
+/// What was chosen with a line, as it was sold.
+fn chosen_with<'c>(cart: &'c Cart, line: &Line) -> &'c [Chosen] {
+    cart.terms.lines.get(&line.number).map(|terms| terms.modifiers.as_slice()).unwrap_or_default()
+}
+
+/// Modifiers by name; where they are more than so many one stands for all, and says how many they are: who makes the
+/// thing must know that there is something to ask for.
+fn modifiers_of(cart: &Cart, line: &Line, named_max: usize) -> Vec<Modifier> {
     // A price is four decimals, an amount as many as the currency has.
     let divisor = 10_i128.pow(4 - cart.currency.minor_digits().min(4));
-    let price = |ten_thousandths: i64| {
-        let amount = divide_rounding(ten_thousandths.into(), divisor);
+    let price = |ten_thousandths: i128| {
+        let amount = divide_rounding(ten_thousandths, divisor);
         Money { amount: i64::try_from(amount).unwrap_or(0), currency: cart.currency }
     };
-    modifiers
-        .unwrap_or_default()
+    let chosen = chosen_with(cart, line);
+    if chosen.len() > named_max {
+        let sum = chosen.iter().map(|one| i128::from(one.ten_thousandths)).sum::<i128>();
+        return vec![Modifier { name: format!("{} choices", chosen.len()), price: price(sum) }];
+    }
+    chosen
         .iter()
-        .map(|one| Modifier { name: clipped(&one.name), price: price(one.ten_thousandths) })
+        .map(|one| Modifier { name: clipped(&one.name), price: price(one.ten_thousandths.into()) })
         .collect()
 }
 
@@ -187,7 +211,8 @@ mod tests {
     use jiff::Timestamp;
     use tillstream_documents::{DocumentData, Format, Kind, render};
     use tillstream_domain::cart::{
-        Applied, CartState, Charges, Course, Finalized, LineCharges, LineDiscount, NumbersUsed, SaleTerms,
+        Applied, CartState, Charges, Course, Finalized, LineCharges, LineDiscount, LineTerms, NumbersUsed,
+        SaleTerms, TaxHead,
     };
     use tillstream_domain::lane::{Lane, LaneNumber};
     use tillstream_domain::money::UnitPrice;
@@ -195,6 +220,7 @@ mod tests {
     use tillstream_domain::quantity::{Quantity, Unit};
 
     use super::*;
+    use crate::documents::read::rendered;
 
     fn line(number: u32) -> Line {
         Line {
@@ -297,6 +323,90 @@ mod tests {
                 assert!(made.is_ok(), "{lines} lines, {discounts} discounts as {format}: {made:?}");
             }
         }
+    }
+
+    /// With so many modifiers of one and a half pence, and so many taxes of a penny, on each line of a sale.
+    fn with_modifiers_and_taxes(mut cart: Cart, modifiers: usize, taxes: u16) -> Cart {
+        let chosen = |n: usize| Chosen { name: format!("Wish {n}"), ten_thousandths: 150 };
+        let chosen: Vec<Chosen> = (0..modifiers).map(chosen).collect();
+        for line in &cart.lines {
+            let terms = LineTerms { modifiers: chosen.clone(), ..LineTerms::default() };
+            cart.terms.lines.insert(line.number, terms);
+        }
+        let head = |n: u16| TaxHead {
+            id: format!("t-{n}"),
+            version: 1,
+            name: format!("Tax {n}"),
+            rate_bps: 100,
+            included: true,
+        };
+        cart.charges.taxes = (0..taxes).map(head).collect();
+        for charged in cart.charges.lines.values_mut() {
+            charged.taxes = (0..taxes).map(|head| (head, 1)).collect();
+        }
+        cart
+    }
+
+    /// Whatever is chosen with an order's lines and levied on them: a receipt tells all of it, or its sum.
+    #[test]
+    fn the_longest_order_with_the_most_modifiers_and_taxes_has_its_documents() {
+        for (lines, (modifiers, taxes), shown) in [
+            (LINES_MAX, (50, 10), (1, 1)),
+            (LINES_MAX, (8, 0), (1, 0)),
+            (LINES_MAX, (0, 7), (0, 1)),
+            (LINES_MAX, (2, 3), (2, 3)),
+            (LINES_MAX, (4, 4), (1, 1)),
+            (1_000, (14, 10), (14, 10)),
+            (1_000, (16, 10), (1, 10)),
+        ] {
+            let label = format!("{lines} lines, {modifiers} modifiers, {taxes} taxes");
+            let cart = with_modifiers_and_taxes(sale(lines, 0), modifiers, taxes);
+            let document = order_document(&cart, None, store(), false).unwrap();
+            let last = document.lines.last().unwrap();
+            assert_eq!((last.modifiers.len(), last.taxes.len()), shown, "{label}");
+            let tax: i64 = last.taxes.iter().map(|tax| tax.amount.amount).sum();
+            let rate: u32 = last.taxes.iter().map(|tax| tax.rate_bps).sum();
+            assert_eq!((tax, rate), (taxes.into(), 100 * u32::from(taxes)), "{label}");
+            if shown.0 == 1 {
+                let one = &last.modifiers[0];
+                // Of all before it is rounded: as many times one and a half pence.
+                let price = i64::try_from(modifiers * 3 / 2).unwrap();
+                assert_eq!((one.name.clone(), one.price.amount), (format!("{modifiers} choices"), price));
+            }
+            let of_lines: i64 =
+                document.lines.iter().flat_map(|line| &line.taxes).map(|tax| tax.amount.amount).sum();
+            assert_eq!(of_lines, document.totals.tax.amount, "{label}");
+            let data = DocumentData::Order(Box::new(document));
+            for kind in [Kind::Receipt, Kind::KitchenChit] {
+                for format in Format::ALL {
+                    let made = render(kind, format, &data, None).map(|made| made.bytes.len());
+                    assert!(made.is_ok(), "{label}: {kind} as {format}: {made:?}");
+                }
+            }
+        }
+    }
+
+    /// All that there may be at once is told on paper.
+    #[test]
+    fn the_longest_order_with_the_most_of_everything_is_printed() {
+        let cart = with_modifiers_and_taxes(sale(LINES_MAX, 2), 50, 10);
+        let document = order_document(&cart, None, store(), false).unwrap();
+        let data = DocumentData::Order(Box::new(document));
+        for format in [Format::Text, Format::Escpos] {
+            let made = render(Kind::Receipt, format, &data, None).map(|made| made.bytes.len());
+            assert!(made.is_ok(), "{format}: {made:?}");
+        }
+    }
+
+    /// What is no document is nobody's fault here: an answer, and none of a server that failed.
+    #[test]
+    fn what_no_document_holds_is_refused() {
+        let mut document = order_document(&sale(1, 1), None, store(), false).unwrap();
+        let one = Modifier { name: "One".to_owned(), price: document.totals.total };
+        document.lines[0].modifiers = vec![one; ENTRIES_MAX + 1];
+        let data = DocumentData::Order(Box::new(document));
+        let refused = rendered(Kind::Receipt, Format::Text, &data, None).unwrap_err();
+        assert_eq!(refused.code(), Some("document_too_many_entries"));
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub async fn list(ports: &Ports, caller: &Caller, order_id: &str) -> Result<Docu
 ///
 /// # Errors
 /// 403 `role_required`; 404 `document_not_found` also where the order is not final, or the order or shift has
-/// no such document or is out of the caller's reach; 422 `document_too_large`.
+/// no such document or is out of the caller's reach; 422 `document_too_large`, `document_too_many_entries`.
 pub async fn get(
     ports: &Ports,
     caller: &Caller,
@@ -158,7 +158,8 @@ pub(super) async fn store(ports: &Ports, scope: &TenantScope, store_id: &str) ->
 /// customer is not to go without a receipt because of its looks. What is wrong with it is logged.
 ///
 /// # Errors
-/// 422 `document_too_large` where the order is; a bug where the built-in template fails otherwise.
+/// 422 `document_too_large`, `document_too_many_entries`, `template_too_costly` where the order or shift is; a bug where
+/// the built-in template fails otherwise.
 pub(super) fn rendered(
     kind: Kind,
     format: Format,
@@ -183,7 +184,9 @@ fn render_by(
     }
     render(kind, format, data, None).map_err(|error| match error {
         // Thousands of lines with long names and notes: nobody's mistake, and no document either.
-        DocumentError::DocumentTooLarge | DocumentError::TemplateTooCostly => {
+        DocumentError::DocumentTooLarge
+        | DocumentError::TooManyEntries { .. }
+        | DocumentError::TemplateTooCostly => {
             Refusal::new(RefusalKind::Invalid, error.code(), error.to_string()).into()
         }
         error => Error::bug(error),

@@ -19,14 +19,25 @@ pub(super) fn of_order(cart: &Cart) -> Vec<TaxTotal> {
     cart.charges.taxes_of_cart().into_iter().take(ENTRIES_MAX).map(total).collect()
 }
 
-/// Taxes of one line.
-pub(super) fn of_line(cart: &Cart, line: &Line) -> Vec<LineTax> {
-    let taxes = cart.charges.taxes_of_line(line.number);
-    taxes
+/// What stands for the taxes of a line that there is no room to name.
+const ALL_TAXES: &str = "Taxes";
+
+/// Taxes of one line by name; where they are more than so many, one of all rates together.
+pub(super) fn of_line(cart: &Cart, line: &Line, named_max: usize) -> Vec<LineTax> {
+    let money = |amount| Money { amount, currency: cart.currency };
+    let taxes = || cart.charges.taxes_of_line(line.number);
+    if taxes().count() > named_max {
+        return vec![LineTax {
+            name: ALL_TAXES.to_owned(),
+            rate_bps: taxes().fold(0_u32, |sum, tax| sum.saturating_add(tax.head.rate_bps)),
+            amount: money(taxes().fold(0_i64, |sum, tax| sum.saturating_add(tax.amount))),
+        }];
+    }
+    taxes()
         .map(|tax| LineTax {
             name: clipped(&tax.head.name),
             rate_bps: tax.head.rate_bps,
-            amount: Money { amount: tax.amount, currency: cart.currency },
+            amount: money(tax.amount),
         })
         .collect()
 }

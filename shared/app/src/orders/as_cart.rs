@@ -39,7 +39,7 @@ pub(super) struct Buyer<'r> {
 /// The order as a cart, lines, coupons, promotions, discounts and payments in it; and the uses of approvals.
 ///
 /// # Errors
-/// The refusals of the till's commands, at the order's fields; 409 `coupon_takes_nothing_off`,
+/// The refusals of the till's commands, at the order's fields; 422 `cart_too_large`; 409 `coupon_takes_nothing_off`,
 /// `promotion_takes_nothing_off` with the `reason`: nobody looks at the cart before it is paid, so what was asked for
 /// is given or refused. Of a sale that another system made nothing is refused for that: it was paid; but 409
 /// `recorded_total_differs`.
@@ -100,10 +100,6 @@ pub(super) fn cart_of_order<'r>(
             cart.set_lot(number, lot.clone());
         }
     }
-    if !cart.kits.is_empty() || !cart.lots.is_empty() {
-        // As a till's: what many kits are made of, or many lots, may be more than one item takes.
-        check_size(&context.caller.scope, &cart)?;
-    }
     for (position, (code, (coupon, counter))) in order.coupons.iter().zip(buyer.coupons).enumerate() {
         at_field(&coupon_field(position), redeem(&mut cart, code, (coupon, counter), context))?;
     }
@@ -113,6 +109,9 @@ pub(super) fn cart_of_order<'r>(
     // Last, as what they may take off depends on all else.
     let approved = buyer.discounts.give(&mut cart, context, by, buyer.approvals)?;
     cart.set_tendering(by)?;
+    // As a till's, with all that pricing adds to its lines: many notes, kits or lots may be more than one item takes,
+    // and of an order nothing is written before it is tendering.
+    check_size(&context.caller.scope, &cart)?;
     if placing.recorded.is_none() {
         check_effects(&cart, order)?;
     }

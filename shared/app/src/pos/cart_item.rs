@@ -98,12 +98,29 @@ fn too_large() -> Error {
     Refusal::new(crate::RefusalKind::Invalid, error.code(), error.to_string()).into()
 }
 
-/// Refuses a cart that is more than one item takes when it is tendered and final.
+/// Encodes a part of a cart so that it stays readable when it has grown by `room` bytes.
+///
+/// # Errors
+/// 422 `cart_too_large` where that is more than is read again; a bug if it cannot be encoded.
+fn encoded<T: Serialize>(part: &T, room: usize) -> Result<Vec<u8>> {
+    compact::encode_with_room(part, room).map_err(|error| match error {
+        CompactError::TooLarge => too_large(),
+        other => Error::bug(other),
+    })
+}
+
+/// As [`encoded`], of a part that most carts do not have.
+fn encoded_unless<T: Serialize>(is_empty: bool, part: &T) -> Result<Option<Vec<u8>>> {
+    if is_empty { Ok(None) } else { encoded(part, 0).map(Some) }
+}
+
+/// Refuses a cart that is more than one item takes when it is tendered and final, whatever its state is: the lines
+/// of an order from elsewhere are never stored while it is open.
 ///
 /// # Errors
 /// 422 `cart_too_large`.
 pub fn check_size(scope: &TenantScope, cart: &Cart) -> Result<()> {
-    cart_item(scope, cart).map(drop)
+    item_of(scope, cart, true).map(drop)
 }
 
 /// The item of a cart.
@@ -113,7 +130,12 @@ pub fn check_size(scope: &TenantScope, cart: &Cart) -> Result<()> {
 /// again; a bug if it cannot
 /// be encoded.
 pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
-    let room = if cart.state == CartState::Open { ROOM_BYTES } else { 0 };
+    item_of(scope, cart, cart.state == CartState::Open)
+}
+
+/// The item of a cart that `grows` until it is final, or does not any more.
+fn item_of(scope: &TenantScope, cart: &Cart, grows: bool) -> Result<Item> {
+    let room = if grows { ROOM_BYTES } else { 0 };
     let body = Body {
         lines: cart.lines.clone(),
         payments: cart.payments.clone(),
@@ -122,49 +144,19 @@ pub fn cart_item(scope: &TenantScope, cart: &Cart) -> Result<Item> {
         void_reason: cart.void_reason.clone(),
         opened_at: cart.opened_at,
     };
-    let body = match compact::encode_with_room(&body, room) {
-        Err(CompactError::TooLarge) => return Err(too_large()),
-        body => body.map_err(Error::bug)?,
-    };
-    let keys = compact::encode(&cart.applied).map_err(Error::bug)?;
-    let charges = match cart.charges.is_empty() {
-        true => None,
-        false => Some(compact::encode(&cart.charges).map_err(Error::bug)?),
-    };
-    let terms = match cart.terms.is_empty() {
-        true => None,
-        false => Some(compact::encode(&cart.terms).map_err(Error::bug)?),
-    };
-    let kits = match cart.kits.is_empty() {
-        true => None,
-        false => match compact::encode(&cart.kits) {
-            Err(CompactError::TooLarge) => return Err(too_large()),
-            kits => Some(kits.map_err(Error::bug)?),
-        },
-    };
-    let holds = match cart.holds.is_empty() {
-        true => None,
-        false => match compact::encode(&cart.holds) {
-            Err(CompactError::TooLarge) => return Err(too_large()),
-            holds => Some(holds.map_err(Error::bug)?),
-        },
-    };
-    let lots = match cart.lots.is_empty() {
-        true => None,
-        false => Some(compact::encode(&cart.lots).map_err(Error::bug)?),
-    };
-    let approvals = match cart.approvals.is_empty() {
-        true => None,
-        false => Some(compact::encode(&cart.approvals).map_err(Error::bug)?),
-    };
-    let own_shares = match cart.approvals.own_shares.is_empty() {
-        true => None,
-        false => Some(compact::encode(&cart.approvals.own_shares).map_err(Error::bug)?),
-    };
+    let body = encoded(&body, room)?;
+    let keys = encoded(&cart.applied, 0)?;
+    let charges = encoded_unless(cart.charges.is_empty(), &cart.charges)?;
+    let terms = encoded_unless(cart.terms.is_empty(), &cart.terms)?;
+    let kits = encoded_unless(cart.kits.is_empty(), &cart.kits)?;
+    let holds = encoded_unless(cart.holds.is_empty(), &cart.holds)?;
+    let lots = encoded_unless(cart.lots.is_empty(), &cart.lots)?;
+    let approvals = encoded_unless(cart.approvals.is_empty(), &cart.approvals)?;
+    let own_shares = encoded_unless(cart.approvals.own_shares.is_empty(), &cart.approvals.own_shares)?;
     let length = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
     let bytes = body.len() + keys.len() + length(&charges) + length(&terms) + length(&approvals);
     let bytes = bytes + length(&kits) + length(&holds) + length(&lots) + length(&own_shares);
-    if cart.state == CartState::Open && bytes > ENCODED_BYTES_MAX {
+    if grows && bytes > ENCODED_BYTES_MAX {
         return Err(too_large());
     }
     let totals = cart.totals().map_err(Error::bug)?;

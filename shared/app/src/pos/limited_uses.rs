@@ -21,8 +21,9 @@ use crate::ports::Ports;
 use crate::stock::exceptions::{AboveLimit, above_limit_write};
 use crate::tenancy::TenantScope;
 
-/// From this limit on a counter is split.
-const SPLIT_FROM: u32 = 200;
+/// From this limit on a counter is split. What was once that high is not lowered below it: the feeds refuse that, as
+/// what the other parts have used would be forgotten.
+pub const SPLIT_FROM: u32 = 200;
 /// Over so many parts.
 const PARTS: u32 = 16;
 /// Most parts that a sale takes from beyond one of each counter, as it has a hundred actions for all that it does.
@@ -40,6 +41,11 @@ fn name_of(source: &Source) -> Option<(&'static str, &str)> {
 /// How many parts the counter of a limit has that all together use.
 fn parts_of(limit: u32) -> u32 {
     if limit >= SPLIT_FROM { PARTS } else { 1 }
+}
+
+/// Whether the uses of a limit are counted in parts.
+pub fn is_split(limit: u32) -> bool {
+    parts_of(limit) > 1
 }
 
 /// The share of `limit` that part `part` of `parts` has.

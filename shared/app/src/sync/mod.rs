@@ -24,3 +24,4 @@ mod stock_feed;
 mod supplier_feed;
 mod template_feed;
 pub mod upload;
+mod use_limits;

@@ -46,6 +46,11 @@ pub(super) trait RecordFeed: Send + Sync {
         mark
     }
 
+    /// Carries over to what is written, also to a mark, what is to be remembered of what stood there.
+    fn remembering(&self, item: Item, _old: Option<&Item>) -> Item {
+        item
+    }
+
     /// Whether a line that is new enough may take the place of `old`, before each attempt to write it. It
     /// has no record where it is a delete.
     ///
@@ -163,7 +168,7 @@ async fn apply_one<F: RecordFeed>(
                 records.item(scope, record, version)?.with("feed_version", change.version)
             }
         };
-        let item = Puts::of(old.as_ref())?.into_item(item)?;
+        let item = Puts::of(old.as_ref())?.into_item(records.remembering(item, old.as_ref()))?;
         let attempt = records.write(feed.ports, old.as_ref(), item, with).await?;
         records.tried(&attempt);
         match attempt {

@@ -570,7 +570,10 @@ async fn what_cannot_be_approved_is_refused_when_it_is_asked_for() {
         (percent(json!({"maximum_goods": gbp(0)})), "amount_not_positive"),
         (percent(json!({"maximum_goods": gbp(1_000_000_000_001)})), "amount_out_of_range"),
         (percent(json!({"maximum_goods": {"amount": 1, "currency": "EUR"}})), "currency_mismatch"),
-        (percent(json!({"kind": "fixed_cart", "value": gbp(1), "maximum_goods": gbp(1)})), "field_not_expected"),
+        (
+            percent(json!({"kind": "fixed_cart", "value": gbp(1), "maximum_goods": gbp(1)})),
+            "field_not_expected",
+        ),
         (price(json!({"maximum_goods": gbp(1)})), "field_not_expected"),
         (percent(json!({"kind": "percent_line"})), "field_required"),
         (percent(json!({"kind": "percent_line", "line_id": "l-01"})), "line_malformed"),

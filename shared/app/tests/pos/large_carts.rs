@@ -2,14 +2,22 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tillstream_app::database::{Consistency, Get, Item, Table, Write};
 use tillstream_app::environment::Environment;
+use tillstream_app::orders::place::place;
+use tillstream_app::orders::record::record;
 use tillstream_app::pos::cart_item::{cart_item, cart_of};
+use tillstream_app::pos::cart_write::Executed;
 use tillstream_app::pos::identity::command_identity;
-use tillstream_domain::cart::{COMMANDS_MAX, Cart, ENCODED_BYTES_MAX, Outcome, PAYMENTS_MAX};
+use tillstream_app::tenancy::Role;
+use tillstream_app::{Error, Result};
+use tillstream_domain::cart::{
+    COMMANDS_MAX, Cart, CartState, ENCODED_BYTES_MAX, LineTerms, Outcome, PAYMENTS_MAX,
+};
+use tillstream_domain::pricing::{MODIFIERS_PER_LINE_MAX, Modifier};
 use tillstream_testkit::memory_database::MemoryDatabase;
-use tillstream_testkit::shop::{STORE, Shop};
+use tillstream_testkit::shop::{STORE, Shop, caller};
 use tillstream_testkit::test_environment::TestEnvironment;
 
 /// An item of DynamoDB has at most 400 KB.
@@ -95,6 +103,117 @@ async fn pay_the_largest(notes: &[String]) -> usize {
     assert!(bytes_of(&item) < ITEM_BYTES_MAX);
     assert_eq!(cart_of(&item).unwrap().lines.len(), fits + 1);
     bytes
+}
+
+/// The longest wish in words, of characters that take the most bytes.
+fn wish() -> String {
+    "\u{1f6d2}".repeat(100)
+}
+
+/// The wishes of a line that has as many as a line takes: 20 KB that deflate to nothing.
+fn wishes() -> Vec<Value> {
+    vec![json!({"name": wish()}); MODIFIERS_PER_LINE_MAX]
+}
+
+/// What lines are sold with inflates to no more than is read again, as their notes do.
+#[tokio::test]
+async fn a_line_with_many_wishes_is_refused_where_there_is_no_room_for_them() {
+    let environment = Arc::new(TestEnvironment::new(7));
+    let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
+    let shop = Shop::open(database, environment).await.unwrap();
+    shop.product(STORE, "A", "1.00", 10_000).await.unwrap();
+    shop.command("open", "create_cart", json!({"cart_id": "c"})).await.unwrap();
+    let line = json!({"cart_id": "c", "sku": "A", "quantity": 1, "modifiers": wishes()});
+    shop.command("first", "add_line_item", line.clone()).await.unwrap();
+    let get = Get { table: Table::Orders, key: shop.scope.cart("c"), consistency: Consistency::Strong };
+    let small: Cart = cart_of(&shop.ports.database.get(get.clone()).await.unwrap().unwrap()).unwrap();
+    let of_lines = |count: u32| {
+        let mut cart = small.clone();
+        let modifiers = vec![Modifier { name: wish(), ten_thousandths: 0 }; MODIFIERS_PER_LINE_MAX];
+        for number in 2..=count {
+            let mut line = small.lines[0].clone();
+            line.number = number;
+            cart.lines.push(line);
+            cart.numbers_used.lines = number;
+            let terms = LineTerms { modifiers: modifiers.clone(), ..LineTerms::default() };
+            cart.terms.lines.insert(number, terms);
+        }
+        cart
+    };
+    let (mut fits, mut too_many) = (1, 500);
+    while too_many - fits > 1 {
+        let half = u32::midpoint(fits, too_many);
+        match cart_item(&shop.scope, &of_lines(half)) {
+            Ok(_) => fits = half,
+            Err(error) => {
+                assert_eq!(error.code(), Some("cart_too_large"));
+                too_many = half;
+            }
+        }
+    }
+    assert!((400..420).contains(&fits), "{fits} lines");
+    let item = cart_item(&shop.scope, &of_lines(fits)).unwrap();
+    shop.ports.database.write(Write::Put { table: Table::Orders, item, condition: None }).await.unwrap();
+    let refused = shop.command("more", "add_line_item", line).await.unwrap_err();
+    assert_eq!(refused.code(), Some("cart_too_large"));
+    let plain = json!({"cart_id": "c", "sku": "A", "quantity": 1});
+    shop.command("plain", "add_line_item", plain).await.unwrap();
+    let stored = cart_of(&shop.ports.database.get(get).await.unwrap().unwrap()).unwrap();
+    assert_eq!(stored.lines.len(), usize::try_from(fits).unwrap() + 1);
+}
+
+/// The two ways by which a whole sale comes from elsewhere.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Placed,
+    Recorded,
+}
+
+impl Way {
+    async fn send(self, shop: &Shop, lines: &[Value]) -> Result<Executed> {
+        let mut order = json!({"order_id": "o", "store_id": STORE, "channel": "web", "lines": lines});
+        let who = caller("demo", &[Role::Integration]);
+        match self {
+            Way::Placed => place(&shop.ports, &who, "k", serde_json::from_value(order).unwrap()).await,
+            Way::Recorded => {
+                order["occurred_at"] = shop.ports.environment.now().to_string().into();
+                record(&shop.ports, &who, "k", serde_json::from_value(order).unwrap()).await
+            }
+        }
+    }
+}
+
+/// An order is written when it is tendering or final, never while it is open: it is bounded as a till's cart all the
+/// same, of one product or of more than one transaction takes.
+#[tokio::test]
+async fn an_order_from_elsewhere_is_as_large_as_a_cart_may_be_and_no_larger() {
+    let chance = TestEnvironment::new(9);
+    let notes: Vec<String> = (0..2_000).map(|_| noise(&chance, 500)).collect();
+    for (way, skus) in [(Way::Placed, 1), (Way::Placed, 110), (Way::Recorded, 1), (Way::Recorded, 110)] {
+        let environment = Arc::new(TestEnvironment::new(7));
+        let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
+        let shop = Shop::open(database.clone(), environment).await.unwrap();
+        for n in 0..skus {
+            shop.product(STORE, &format!("A{n}"), "1.00", 10_000).await.unwrap();
+        }
+        let lines: Vec<Value> = notes
+            .iter()
+            .enumerate()
+            .map(|(n, notes)| json!({"sku": format!("A{}", n % skus), "quantity": 1, "notes": notes}))
+            .collect();
+        let before = Table::ALL.map(|table| database.items(table));
+        // More than an item takes; what an item takes, but no cart; and wishes that are more than is read again.
+        let wished = vec![json!({"sku": "A0", "quantity": 1, "modifiers": wishes()}); 430];
+        for refused in [&lines[..], &lines[..1_300], &wished[..]] {
+            match way.send(&shop, refused).await {
+                Err(Error::Rejected(refusal)) => assert_eq!(refusal.code, "cart_too_large"),
+                other => panic!("{way:?} of {} lines: {other:?}", refused.len()),
+            }
+            assert_eq!(Table::ALL.map(|table| database.items(table)), before, "{way:?}");
+        }
+        let sold = way.send(&shop, &lines[..500]).await.unwrap();
+        assert_eq!((sold.cart.lines.len(), sold.cart.state), (500, CartState::Finalized), "{way:?}");
+    }
 }
 
 /// A cart that has taken all the commands it takes is tendered and paid, or voided, all the same.

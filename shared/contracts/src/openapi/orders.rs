@@ -21,7 +21,7 @@ pub struct Api;
         (status = 403, description = "`role_required`, `store_out_of_reach`, `approval_required`"),
         (status = 404, description = "`store_not_found`, `sku_not_found`, `reservation_not_found`, `stored_value_not_found`, `coupon_not_found`, `promotion_not_found`"),
         (status = 409, description = "`insufficient_stock` with `lines` (what is available, `incoming` and `expected` of each), `lot_short`, `lot_expired`, `lot_quarantined`, `lot_recalled` with `lots` (of each what is there of it, and which `others` are for sale), `order_exists`, `underpaid`, `overpaid`, `coupon_not_valid`, `coupon_expired`, `coupon_needs_customer`, `coupon_limit_reached`, `coupon_unavailable`, `coupon_already_applied`, `coupon_takes_nothing_off` with the `reason`, `promotion_not_valid`, `promotion_expired`, `promotion_limit_reached`, `promotion_unavailable`, `promotion_takes_nothing_off` with the `reason`, `reservation_not_active`, `reservation_expired`, `order_too_long`, `stored_value_in_part`, `insufficient_balance` with what is `left`, `account_of_another_customer`, `stored_value_blocked`, `stored_value_expired`"),
-        (status = 422, description = "`field_invalid`, `lot_unknown`, `lot_of_another_sku`, `sku_without_lots`, `idempotency_key_reused`, `quantity_invalid`, `variant_required`, `kit_component_unknown`, `kit_component_is_a_kit`, `kit_component_quantity`, `too_many_components`, `reservation_mismatch`, `too_many_lines`, `too_many_coupons`, `too_many_promotions`, `modifier_not_found`, `modifier_invalid`, `modifier_repeated`, `text_too_long`, `stored_value_required`, …"),
+        (status = 422, description = "`field_invalid`, `lot_unknown`, `lot_of_another_sku`, `sku_without_lots`, `idempotency_key_reused`, `quantity_invalid`, `variant_required`, `kit_component_unknown`, `kit_component_is_a_kit`, `kit_component_quantity`, `too_many_components`, `reservation_mismatch`, `too_many_lines`, `cart_too_large`, `too_many_coupons`, `too_many_promotions`, `modifier_not_found`, `modifier_invalid`, `modifier_repeated`, `text_too_long`, `stored_value_required`, …"),
     ))]
 fn place_order() {}
 
@@ -71,7 +71,7 @@ fn update_order() {}
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`store_not_found`, `sku_not_found`, `stored_value_not_found`, `coupon_not_found`, `promotion_not_found`"),
         (status = 409, description = "`order_exists`, `recorded_total_differs` with the `total` of the lines here, what was `asked` and by how much that may differ at `most`, `underpaid`, `overpaid`, `coupon_expired`, `coupon_not_valid`, `coupon_needs_customer`, `promotion_expired`, `promotion_not_valid`, `stored_value_in_part`, `insufficient_balance` with what is `left`, `account_of_another_customer`, `stored_value_blocked`, `stored_value_expired`"),
-        (status = 422, description = "`field_invalid`, `occurred_at_in_future`, `occurred_at_too_old`, `idempotency_key_reused`, `quantity_invalid`, `too_many_lines`, …"),
+        (status = 422, description = "`field_invalid`, `occurred_at_in_future`, `occurred_at_too_old`, `idempotency_key_reused`, `quantity_invalid`, `too_many_lines`, `cart_too_large`, …"),
     ))]
 fn record_sale() {}
 

@@ -412,8 +412,10 @@ fn goods_come_to_what_is_chosen_with_them() {
 fn a_share_that_was_given_is_of_the_goods_that_there_were() {
     let mut c = cart(CartKind::Sale);
     c.add_line(line("A", 2, "1")).unwrap();
-    let kinds =
-        [ManualDiscountKind::PercentLine { line: 1, bps: 5_000 }, ManualDiscountKind::FixedCart { amount: 9 }];
+    let kinds = [
+        ManualDiscountKind::PercentLine { line: 1, bps: 5_000 },
+        ManualDiscountKind::FixedCart { amount: 9 },
+    ];
     for (number, kind) in (1..).zip(kinds) {
         c.charges.manual.push(ManualDiscount { number, kind, reason: "regular".into() });
         c.bind_share(number).unwrap();
