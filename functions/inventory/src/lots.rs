@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, post};
 use tillstream_app::stock::lots::recall::{self, Change};
 use tillstream_app::stock::lots::{here, list, sold};
 use tillstream_contracts::inventory::PageQuery;
@@ -43,24 +44,9 @@ pub(crate) async fn orders(
     Ok(Json(sold::orders(&services.ports, &caller, &lot, query.limit, query.cursor.as_deref()).await?))
 }
 
-pub(crate) async fn quarantine(
-    services: State<Services>,
-    caller: Authenticated,
-    key: IdempotencyKey,
-    lot: PathParams<String>,
-    request: JsonBody<ChangeLotRequest>,
-) -> Result<impl IntoResponse, Problem> {
-    changed(Change::Quarantine, services, caller, key, lot, request).await
-}
-
-pub(crate) async fn release(
-    services: State<Services>,
-    caller: Authenticated,
-    key: IdempotencyKey,
-    lot: PathParams<String>,
-    request: JsonBody<ChangeLotRequest>,
-) -> Result<impl IntoResponse, Problem> {
-    changed(Change::Release, services, caller, key, lot, request).await
+/// What does this with a lot.
+pub(crate) fn doing(change: Change) -> MethodRouter<Services> {
+    post(move |services, caller, key, lot, request| changed(change, services, caller, key, lot, request))
 }
 
 async fn changed(
@@ -76,24 +62,11 @@ async fn changed(
     Ok(answered(answer.lot.version, answer.replayed, answer.lot))
 }
 
-pub(crate) async fn quarantine_here(
-    services: State<Services>,
-    caller: Authenticated,
-    key: IdempotencyKey,
-    what: PathParams<(String, String)>,
-    request: JsonBody<ChangeLotRequest>,
-) -> Result<impl IntoResponse, Problem> {
-    changed_here(Change::Quarantine, services, caller, key, what, request).await
-}
-
-pub(crate) async fn release_here(
-    services: State<Services>,
-    caller: Authenticated,
-    key: IdempotencyKey,
-    what: PathParams<(String, String)>,
-    request: JsonBody<ChangeLotRequest>,
-) -> Result<impl IntoResponse, Problem> {
-    changed_here(Change::Release, services, caller, key, what, request).await
+/// What does this with a lot at one location.
+pub(crate) fn doing_here(change: Change) -> MethodRouter<Services> {
+    post(move |services, caller, key, what, request| {
+        changed_here(change, services, caller, key, what, request)
+    })
 }
 
 async fn changed_here(
