@@ -15,6 +15,21 @@ use crate::tenancy::TenantScope;
 /// Kind of the row that stands for movements whose own rows were lost.
 pub const GAP_CLOSED: &str = "gap_closed";
 
+/// The numbers of a row, in the order of [`Delta`].
+const ROW_DELTA: [&str; 6] = [
+    "delta_on_hand",
+    "delta_reserved",
+    "delta_damaged",
+    "delta_in_transit",
+    "delta_on_order",
+    "delta_quarantined",
+];
+/// What a stock item says of its last movement, in the same order.
+const LAST_DELTA: [&str; 6] =
+    ["last_on_hand", "last_reserved", "last_damaged", "last_in_transit", "last_on_order", "last_quarantined"];
+/// The sums after a movement, in the same order.
+const SUMS: [&str; 6] = ["on_hand", "reserved", "damaged", "in_transit", "on_order", "quarantined"];
+
 /// One ledger row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerRow {
@@ -96,14 +111,7 @@ impl LedgerRow {
             actor: item.text("actor")?.to_owned(),
             at: Timestamp::from_millisecond(item.number("at")?).map_err(Error::bug)?,
             reason: item.opt_text("reason").map(Into::into),
-            delta: Delta {
-                on_hand: item.number("delta_on_hand")?,
-                reserved: item.number("delta_reserved")?,
-                damaged: item.number("delta_damaged")?,
-                in_transit: item.opt_number("delta_in_transit").unwrap_or(0),
-                on_order: item.opt_number("delta_on_order").unwrap_or(0),
-                quarantined: item.opt_number("delta_quarantined").unwrap_or(0),
-            },
+            delta: delta_of(item, ROW_DELTA)?,
             after: Counters::of(item)?,
         })
     }
@@ -135,13 +143,20 @@ pub(super) fn with_sums(item: Item, sums: Delta) -> Item {
 /// # Errors
 /// A bug if one of those that always stand there is missing.
 pub(super) fn sums_of(item: &Item) -> Result<Delta> {
+    delta_of(item, SUMS)
+}
+
+/// Reads six numbers, of which the last three are left out where they are nothing.
+fn delta_of(item: &Item, names: [&str; 6]) -> Result<Delta> {
+    let [on_hand, reserved, damaged, in_transit, on_order, quarantined] = names;
+    let or_nothing = |name: &str| item.opt_number(name).unwrap_or(0);
     Ok(Delta {
-        on_hand: item.number("on_hand")?,
-        reserved: item.number("reserved")?,
-        damaged: item.number("damaged")?,
-        in_transit: item.opt_number("in_transit").unwrap_or(0),
-        on_order: item.opt_number("on_order").unwrap_or(0),
-        quarantined: item.opt_number("quarantined").unwrap_or(0),
+        on_hand: item.number(on_hand)?,
+        reserved: item.number(reserved)?,
+        damaged: item.number(damaged)?,
+        in_transit: or_nothing(in_transit),
+        on_order: or_nothing(on_order),
+        quarantined: or_nothing(quarantined),
     })
 }
 
@@ -178,14 +193,7 @@ pub fn ledger_rows(old: Option<&Item>, new: Option<&Item>) -> Result<Option<Item
         actor: new.text("last_actor")?.to_owned(),
         at: Timestamp::from_millisecond(new.number("last_at")?).map_err(Error::bug)?,
         reason: new.opt_text("last_reason").map(Into::into),
-        delta: Delta {
-            on_hand: new.number("last_on_hand")?,
-            reserved: new.number("last_reserved")?,
-            damaged: new.number("last_damaged")?,
-            in_transit: new.opt_number("last_in_transit").unwrap_or(0),
-            on_order: new.opt_number("last_on_order").unwrap_or(0),
-            quarantined: new.opt_number("last_quarantined").unwrap_or(0),
-        },
+        delta: delta_of(new, LAST_DELTA)?,
         after,
     };
     let scope = TenantScope::from_own_record(new.text("tenant_id")?);
