@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use tillstream_domain::coupon::CouponDefinition;
-use tillstream_domain::identifier::check_id;
 
 use super::batch::Feed;
 use super::line::{BadLine, Line};
@@ -26,10 +25,6 @@ fn was_counted_in_parts(old: Option<&Item>) -> bool {
 impl RecordFeed for Coupons {
     type Record = CouponDefinition;
     const WHAT: &'static str = "coupon";
-
-    fn check_id(&self, _feed: Feed<'_>, id: &str) -> Result<(), BadLine> {
-        check_id(id).map_err(|error| BadLine::new("id_malformed", format!("id: {error}")))
-    }
 
     fn record_of(&self, line: &Line) -> Result<CouponDefinition, BadLine> {
         coupon_of_line(line)

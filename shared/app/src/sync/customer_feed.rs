@@ -2,9 +2,7 @@
 
 use async_trait::async_trait;
 use tillstream_domain::customer::Customer;
-use tillstream_domain::identifier::check_id;
 
-use super::batch::Feed;
 use super::line::{BadLine, Line};
 use super::record_feed::RecordFeed;
 use super::rule_lines::customer_of_line;
@@ -20,10 +18,6 @@ pub(super) struct Customers;
 impl RecordFeed for Customers {
     type Record = Customer;
     const WHAT: &'static str = "customer";
-
-    fn check_id(&self, _feed: Feed<'_>, id: &str) -> Result<(), BadLine> {
-        check_id(id).map_err(|error| BadLine::new("id_malformed", format!("id: {error}")))
-    }
 
     fn record_of(&self, line: &Line) -> Result<Customer, BadLine> {
         customer_of_line(line)

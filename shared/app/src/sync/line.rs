@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tillstream_contracts::strict_json::{self, Fault, FieldFault};
 use tillstream_contracts::sync::{FeedLine, LineOperation};
+use tillstream_domain::identifier::check_id;
 
 use crate::catalog::standing::FEED_VERSION_MAX;
 use crate::error::Refusal;
@@ -122,6 +123,11 @@ fn wrong(within: &str, fault: &FieldFault) -> BadLine {
     let places: Vec<&str> =
         [within, fault.field.as_str()].into_iter().filter(|place| !place.is_empty()).collect();
     BadLine::new("line_invalid", format!("{}: {}", places.join("."), fault.message))
+}
+
+/// Whether a line's id is an identifier.
+pub(super) fn check_line_id(id: &str) -> Result<(), BadLine> {
+    check_id(id).map_err(|error| BadLine::new("id_malformed", format!("id: {error}")))
 }
 
 impl Line {

@@ -3,11 +3,10 @@
 use async_trait::async_trait;
 use tillstream_contracts::catalog::LocationBody;
 use tillstream_contracts::sync::LineOperation;
-use tillstream_domain::identifier::check_id;
 use tillstream_domain::location::Location;
 
 use super::batch::{Feed, LineOutcome};
-use super::line::{BadLine, Line};
+use super::line::{BadLine, Line, check_line_id};
 use super::record_feed::{self, Admission, RecordFeed};
 use crate::catalog::attempt::Attempt;
 use crate::catalog::items::{CLOSED_LOCATIONS, kind_changed, location_item};
@@ -27,7 +26,7 @@ impl RecordFeed for Locations {
     const WHAT: &'static str = "location";
 
     fn check_id(&self, feed: Feed<'_>, id: &str) -> Result<(), BadLine> {
-        check_id(id).map_err(|error| BadLine::new("id_malformed", format!("id: {error}")))?;
+        check_line_id(id)?;
         if feed.caller.reaches(id) {
             Ok(())
         } else {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tillstream_contracts::sync::LineOperation;
 
 use super::batch::{BatchRead, Feed, LineOutcome, apply_grouped, not_newer, read_again};
-use super::line::{BadLine, Line};
+use super::line::{BadLine, Line, check_line_id};
 use crate::catalog::attempt::{ATTEMPTS_MAX, Attempt, attempt, pause};
 use crate::catalog::put_record::Puts;
 use crate::catalog::standing::Standing;
@@ -27,7 +27,9 @@ pub(super) trait RecordFeed: Send + Sync {
     const IN_ORDER: bool = false;
 
     /// Checks a line's id, of a delete too.
-    fn check_id(&self, feed: Feed<'_>, id: &str) -> Result<(), BadLine>;
+    fn check_id(&self, _feed: Feed<'_>, id: &str) -> Result<(), BadLine> {
+        check_line_id(id)
+    }
 
     /// Reads and checks what a line that is no delete says.
     fn record_of(&self, line: &Line) -> Result<Self::Record, BadLine>;

@@ -8,7 +8,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use serde::Serialize;
 use tillstream_contracts::sync::LineOperation;
-use tillstream_domain::identifier::check_id;
 use tillstream_domain::pricing::{PROMOTIONS_MAX, Promotion, TAX_RULES_MAX, TaxRule};
 
 use super::batch::{Feed, LineOutcome};
@@ -88,10 +87,6 @@ fn size_of(rule: &impl Serialize) -> Result<usize> {
     Ok(serde_json::to_vec(rule).map_err(Error::bug)?.len())
 }
 
-fn check_rule_id(id: &str) -> Result<(), BadLine> {
-    check_id(id).map_err(|error| BadLine::new("id_malformed", format!("id: {error}")))
-}
-
 /// Rules as they stand, where a line may need a place among them.
 async fn standing(feed: Feed<'_>, prefix: &str, lines: &[Line]) -> Result<StoredRules> {
     if lines.iter().any(|line| line.operation == LineOperation::Upsert) {
@@ -115,10 +110,6 @@ impl RecordFeed for Promotions {
     type Record = Promotion;
     const WHAT: &'static str = "promotion";
     const IN_ORDER: bool = true;
-
-    fn check_id(&self, _feed: Feed<'_>, id: &str) -> Result<(), BadLine> {
-        check_rule_id(id)
-    }
 
     fn record_of(&self, line: &Line) -> Result<Promotion, BadLine> {
         promotion_of(line)
@@ -171,10 +162,6 @@ impl RecordFeed for TaxRules {
     type Record = TaxRule;
     const WHAT: &'static str = "tax rule";
     const IN_ORDER: bool = true;
-
-    fn check_id(&self, _feed: Feed<'_>, id: &str) -> Result<(), BadLine> {
-        check_rule_id(id)
-    }
 
     fn record_of(&self, line: &Line) -> Result<TaxRule, BadLine> {
         tax_rule_of(line)

@@ -2,10 +2,8 @@
 
 use async_trait::async_trait;
 use tillstream_contracts::suppliers::SupplierBody;
-use tillstream_domain::identifier::check_id;
 use tillstream_domain::supplier::Supplier;
 
-use super::batch::Feed;
 use super::line::{BadLine, Line};
 use super::record_feed::RecordFeed;
 use crate::catalog::supplier_rules::supplier_from;
@@ -21,10 +19,6 @@ pub(super) struct Suppliers;
 impl RecordFeed for Suppliers {
     type Record = Supplier;
     const WHAT: &'static str = "supplier";
-
-    fn check_id(&self, _feed: Feed<'_>, id: &str) -> Result<(), BadLine> {
-        check_id(id).map_err(|error| BadLine::new("id_malformed", format!("id: {error}")))
-    }
 
     fn record_of(&self, line: &Line) -> Result<Supplier, BadLine> {
         let supplier = supplier_from(line.data::<SupplierBody>(Some("id"))?)?;

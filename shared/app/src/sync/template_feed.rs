@@ -7,11 +7,10 @@
 
 use tillstream_contracts::sync::{LineOperation, TemplateData};
 use tillstream_documents::{DocumentError, Kind, Template, TemplateFormat, TemplateSource};
-use tillstream_domain::identifier::check_id;
 
 use super::batch::{Feed, LineOutcome, apply_grouped, not_newer, read_again};
 use super::entities::Entity;
-use super::line::{BadLine, Line};
+use super::line::{BadLine, Line, check_line_id};
 use crate::catalog::attempt::{ATTEMPTS_MAX, Attempt, attempt, pause};
 use crate::catalog::standing::Standing;
 use crate::database::{Condition, Item, Table, Write};
@@ -33,7 +32,7 @@ fn bad(field: &str, error: &DocumentError) -> BadLine {
 }
 
 fn change_of(line: &Line) -> Result<Change<'_>, BadLine> {
-    check_id(&line.id).map_err(|error| BadLine::new("id_malformed", format!("id: {error}")))?;
+    check_line_id(&line.id)?;
     let template = match line.operation {
         LineOperation::Delete => None,
         LineOperation::Upsert => {
