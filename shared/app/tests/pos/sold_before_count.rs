@@ -26,8 +26,10 @@ use tillstream_contracts::inventory::{
 use tillstream_domain::quantity::QuantityInput;
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
 use tillstream_testkit::memory_database::MemoryDatabase;
-use tillstream_testkit::shop::{STORE, Shop, caller, envelope};
+use tillstream_testkit::shop::{STORE, Shop, caller};
 use tillstream_testkit::test_environment::TestEnvironment;
+
+use crate::uploaded_sale;
 
 const A: &str = "SKU-A";
 const MINUTE: u64 = 60;
@@ -42,23 +44,12 @@ fn operator() -> Caller {
     caller("demo", &[Role::Operator])
 }
 
-/// A whole sale as a register remembers it.
+/// A whole sale as a register remembers it that sold then.
 fn sale(cart: &str, at: Timestamp, lines: &[(&str, i64)]) -> Vec<Value> {
-    let told = |key: String, action: &str, payload: Value| {
-        let mut sent = envelope(STORE, "r-1", &key, action, payload);
-        sent["occurred_at"] = at.to_string().into();
-        sent
-    };
-    let mut commands = vec![told(format!("{cart}-open"), "create_cart", json!({"cart_id": cart}))];
-    for (n, (sku, pieces)) in lines.iter().enumerate() {
-        let line = json!({"cart_id": cart, "sku": sku, "quantity": pieces});
-        commands.push(told(format!("{cart}-{n}"), "add_line_item", line));
+    let mut commands = uploaded_sale::sale("r-1", cart, lines);
+    for command in &mut commands {
+        command["occurred_at"] = at.to_string().into();
     }
-    let total: i64 = lines.iter().map(|(_, pieces)| pieces * 100).sum();
-    let paid = json!({"cart_id": cart, "tender": "card", "amount": {"amount": total, "currency": "GBP"}});
-    commands.push(told(format!("{cart}-tender"), "set_tendering", json!({"cart_id": cart})));
-    commands.push(told(format!("{cart}-pay"), "add_payment", paid));
-    commands.push(told(format!("{cart}-final"), "finalize_order", json!({"cart_id": cart})));
     commands
 }
 
