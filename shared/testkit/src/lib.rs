@@ -5,6 +5,7 @@ pub mod database_contract;
 pub mod emulator;
 pub mod event_payloads;
 pub mod faults;
+pub mod heard_database;
 pub mod hq_stand_in;
 pub mod interleavings;
 pub mod item_name;

@@ -7,7 +7,7 @@ mod backorder_tests;
 mod change_feed_tests;
 mod conservation_tests;
 mod count_sheet_tests;
-mod counted_database;
+mod counted_calls;
 mod counter_tests;
 mod ending_tests;
 mod exception_tests;

@@ -13,7 +13,7 @@ use tillstream_contracts::inventory::{ReserveRequest, StockListQuery};
 use tillstream_domain::quantity::{Quantity, QuantityInput};
 use tillstream_testkit::interleavings::{Interleavings, Request};
 
-use crate::counted_database::CountedDatabase;
+use crate::counted_calls::CountedCalls;
 use crate::fixture::{Fixture, SKUS, refusal, request};
 
 const SHOP: &str = "s-leeds";
@@ -79,20 +79,20 @@ async fn no_request_reads_all_holds_of_an_item() {
     fixture.count(SHOP, A, 20_000).await;
     fixture.crowd(20_000).await;
     fixture.pass(61);
-    let (ports, database) = CountedDatabase::ports_over(&fixture);
+    let (ports, calls) = CountedCalls::ports_over(&fixture);
     let who = &fixture.caller;
     let list = StockListQuery { location_id: Some(SHOP.into()), ..StockListQuery::default() };
 
     // Nothing has expired, which nobody can know without reading all.
-    database.queries();
+    calls.queries();
     assert_eq!(read::one(&ports, who, SHOP, A).await.unwrap().available, QuantityInput::Whole(0));
-    assert_eq!(database.queries(), PAGES);
+    assert_eq!(calls.queries(), PAGES);
     assert_eq!(read::list(&ports, who, &list).await.unwrap().items[0].available, QuantityInput::Whole(0));
-    assert_eq!(database.queries(), 1 + PAGES);
+    assert_eq!(calls.queries(), 1 + PAGES);
     let refused = refusal(reserve(&ports, who, "k", &request(&[(SHOP, A, 1)], 60)).await.unwrap_err());
     assert_eq!(refused.code, "insufficient_stock");
     // The index by SKU besides, for where else there is some.
-    assert_eq!(database.queries(), PAGES + 1);
+    assert_eq!(calls.queries(), PAGES + 1);
 
     // All have expired: less is shown than there is, never more, and who wants some has it.
     fixture.pass(600);
@@ -100,9 +100,9 @@ async fn no_request_reads_all_holds_of_an_item() {
     let seen = i64::try_from(PAGES).unwrap() * PAGE;
     assert_eq!(shown.available, QuantityInput::Whole(seen));
     assert_eq!(shown.reserved, QuantityInput::Whole(20_000 - seen));
-    assert_eq!(database.queries(), 1 + PAGES);
+    assert_eq!(calls.queries(), 1 + PAGES);
     reserve(&ports, who, "some", &request(&[(SHOP, A, 500)], 60)).await.unwrap();
-    assert_eq!(database.queries(), 1);
+    assert_eq!(calls.queries(), 1);
     fixture.check_invariants();
 }
 

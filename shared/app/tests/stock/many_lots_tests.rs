@@ -9,7 +9,7 @@ use tillstream_app::stock::layout::LAYOUT_WHOLE;
 use tillstream_app::stock::lots::due;
 use tillstream_app::tenancy::TenantScope;
 
-use crate::counted_database::CountedDatabase;
+use crate::counted_calls::CountedCalls;
 use crate::fixture::{Fixture, put};
 
 const SHOP: &str = "s-leeds";
@@ -63,11 +63,11 @@ async fn one_tenants_backlog_leaves_the_others_their_turns() {
 async fn several_are_seen_to_at_once_and_not_all() {
     let fixture = Fixture::new(2).await;
     fixture.lots_due("demo", 100, 1).await;
-    let (ports, database) = CountedDatabase::ports_over(&fixture);
+    let (ports, calls) = CountedCalls::ports_over(&fixture);
     let now = fixture.environment.now();
     assert_eq!(due::sweep(&ports, now, 1_000, Timestamp::MAX).await.unwrap(), 100);
     assert_eq!(fixture.still_due("demo"), 0);
-    assert!((8..=16).contains(&database.most_at_once()), "{}", database.most_at_once());
+    assert!((8..=16).contains(&calls.most_at_once()), "{}", calls.most_at_once());
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tillstream_app::Ports;
 use tillstream_app::capacity::Operation;
-use tillstream_app::database::{Database, DatabaseError, Get, Item, Query, QueryPage, Table, Write};
+use tillstream_app::database::{Database, Item, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::keys;
 use tillstream_app::stock::layout::LAYOUT_WHOLE;
@@ -19,47 +19,34 @@ use tillstream_contracts::inventory::{ReserveLine, ReserveRequest};
 use tillstream_contracts::transfers::{TransferLineRequest, TransferRequest, TransferStatusView};
 use tillstream_domain::quantity::QuantityInput;
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
-use tillstream_testkit::memory_database::MemoryDatabase;
+use tillstream_testkit::heard_database::{HeardDatabase, Listener};
 use tillstream_testkit::shop::{STORE, caller};
 use tillstream_testkit::test_environment::TestEnvironment;
 
 use super::fixture::{Keeping, MINUTE};
 use super::{feed, store};
 
-/// A database whose every transaction takes its time.
+/// Every transaction takes its time.
 struct Slow {
-    memory: Arc<MemoryDatabase>,
     environment: Arc<TestEnvironment>,
     time: Duration,
 }
 
 #[async_trait]
-impl Database for Slow {
-    async fn get(&self, get: Get) -> Result<Option<Item>, DatabaseError> {
-        self.memory.get(get).await
-    }
-    async fn get_many(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
-        self.memory.get_many(gets).await
-    }
-    async fn get_together(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
-        self.memory.get_together(gets).await
-    }
-    async fn query(&self, query: Query) -> Result<QueryPage, DatabaseError> {
-        self.memory.query(query).await
-    }
-    async fn write(&self, write: Write) -> Result<(), DatabaseError> {
-        self.memory.write(write).await
-    }
-    async fn transact(&self, writes: Vec<Write>) -> Result<(), DatabaseError> {
-        self.environment.advance(self.time);
-        self.memory.transact(writes).await
-    }
-    async fn put_many(&self, table: Table, items: Vec<Item>) -> Result<(), DatabaseError> {
-        self.memory.put_many(table, items).await
+impl Listener for Slow {
+    async fn called(&self, operation: Operation) {
+        if operation == Operation::Transact {
+            self.environment.advance(self.time);
+        }
     }
 }
 
 impl Keeping {
+    fn slow(&self, time: Duration) -> Arc<dyn Database> {
+        let slow = Slow { environment: self.environment.clone(), time };
+        Arc::new(HeardDatabase::new(self.memory.clone(), Arc::new(slow)))
+    }
+
     fn dying(&self, after: usize) -> (Ports, Arc<FaultyDatabase>) {
         let (ports, database) = FaultyDatabase::ports_over(self.memory.clone(), self.environment.clone());
         let script =
@@ -139,13 +126,7 @@ async fn a_mass_of_due_holds_keeps_no_other_duty_from_its_turn() {
     }
     keeping.left_undone().await;
     keeping.pass(2 * MINUTE);
-    let slow = || -> Arc<dyn Database> {
-        Arc::new(Slow {
-            memory: keeping.memory.clone(),
-            environment: keeping.environment.clone(),
-            time: Duration::from_secs(1),
-        })
-    };
+    let slow = || keeping.slow(Duration::from_secs(1));
     let report = keeping.run_on(slow(), Duration::from_secs(45)).await.unwrap();
     let transfer = transfers::get(&keeping.shop.ports, &operator, "t-1").await.unwrap();
     assert_eq!((report.transfers, transfer.status), (1, TransferStatusView::InTransit));
@@ -182,11 +163,7 @@ async fn lots_past_their_day_have_what_is_left_of_a_run() {
             .with("due_at", due_at);
         keeping.memory.put_many(Table::Stock, vec![item]).await.unwrap();
     }
-    let slow: Arc<dyn Database> = Arc::new(Slow {
-        memory: keeping.memory.clone(),
-        environment: keeping.environment.clone(),
-        time: Duration::from_millis(100),
-    });
+    let slow = keeping.slow(Duration::from_millis(100));
     // Twenty seconds of work, of which its share is eleven.
     let report = keeping.run_on(slow, Duration::from_secs(45)).await.unwrap();
     let stock = keeping.memory.items(Table::Stock);

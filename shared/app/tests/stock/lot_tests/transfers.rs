@@ -4,15 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use tillstream_app::Ports;
-use tillstream_app::database::{Get, Query, QueryPage, Write};
+use tillstream_app::capacity::Operation;
 use tillstream_app::stock::transfers::{self, Answer};
 use tillstream_contracts::transfers::{
     CancelTransferRequest, ReceivedLine, RejectTransferRequest, RejectedLine, RejectedTo,
 };
 use tillstream_domain::lot_book::LOTS_MAX;
 use tillstream_domain::transfer_lots::ShippedLot;
-use tillstream_testkit::memory_database::MemoryDatabase;
+use tillstream_testkit::heard_database::{HeardDatabase, Listener};
 
 use super::*;
 
@@ -311,49 +310,28 @@ async fn a_long_shipment_that_is_taken_back_brings_its_lots_back() {
     fixture.check_invariants();
 }
 
-/// The database, and how often it was asked.
+/// How often the database was asked.
+#[derive(Default)]
 struct Counting {
-    memory: Arc<MemoryDatabase>,
     reads: AtomicU64,
     transactions: AtomicU64,
     reads_before_any: AtomicU64,
 }
 
-impl Counting {
-    fn read(&self) {
-        self.reads.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
 #[async_trait]
-impl Database for Counting {
-    async fn get(&self, get: Get) -> Result<Option<Item>, DatabaseError> {
-        self.read();
-        self.memory.get(get).await
-    }
-    async fn get_many(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
-        self.read();
-        self.memory.get_many(gets).await
-    }
-    async fn get_together(&self, gets: Vec<Get>) -> Result<Vec<Option<Item>>, DatabaseError> {
-        self.read();
-        self.memory.get_together(gets).await
-    }
-    async fn query(&self, query: Query) -> Result<QueryPage, DatabaseError> {
-        self.read();
-        self.memory.query(query).await
-    }
-    async fn write(&self, write: Write) -> Result<(), DatabaseError> {
-        self.memory.write(write).await
-    }
-    async fn transact(&self, writes: Vec<Write>) -> Result<(), DatabaseError> {
-        if self.transactions.fetch_add(1, Ordering::SeqCst) == 0 {
-            self.reads_before_any.store(self.reads.load(Ordering::SeqCst), Ordering::SeqCst);
+impl Listener for Counting {
+    async fn called(&self, operation: Operation) {
+        match operation {
+            Operation::Get | Operation::GetMany | Operation::GetTogether | Operation::Query => {
+                self.reads.fetch_add(1, Ordering::SeqCst);
+            }
+            Operation::Transact => {
+                if self.transactions.fetch_add(1, Ordering::SeqCst) == 0 {
+                    self.reads_before_any.store(self.reads.load(Ordering::SeqCst), Ordering::SeqCst);
+                }
+            }
+            Operation::Write | Operation::PutMany => {}
         }
-        self.memory.transact(writes).await
-    }
-    async fn put_many(&self, table: Table, items: Vec<Item>) -> Result<(), DatabaseError> {
-        self.memory.put_many(table, items).await
     }
 }
 
@@ -365,13 +343,9 @@ async fn a_long_receipt_is_written_down_first_and_reads_many_lines_at_once() {
     let skus = many(&fixture, 120).await;
     let lines: Vec<(&str, i64)> = skus.iter().map(|sku| (sku.as_str(), 5)).collect();
     send(&fixture, "s", &lines).await.unwrap();
-    let counting = Arc::new(Counting {
-        memory: fixture.memory.clone(),
-        reads: AtomicU64::new(0),
-        transactions: AtomicU64::new(0),
-        reads_before_any: AtomicU64::new(0),
-    });
-    let ports = Ports { database: counting.clone(), environment: fixture.environment.clone() };
+    let counting = Arc::new(Counting::default());
+    let ports =
+        HeardDatabase::ports_over(fixture.memory.clone(), fixture.environment.clone(), counting.clone());
     // One line says its lot: it is remembered until its turn comes.
     let mut said = received("M000", Some(&[(5, None)]));
     let named = received("M119", Some(&[(2, Some("M119-2")), (3, None)]));
