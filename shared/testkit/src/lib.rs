@@ -1,6 +1,7 @@
 //! Fakes that behave as the real thing, faults to inject, and pollers with AWS's semantics.
 
 pub mod database_contract;
+pub mod due_lots;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 pub mod event_payloads;

@@ -27,6 +27,7 @@ mod lot_count_tests;
 mod lot_help;
 mod lot_here_tests;
 mod lot_tests;
+mod many_holds;
 mod many_holds_tests;
 mod many_locations_tests;
 mod many_lots_tests;

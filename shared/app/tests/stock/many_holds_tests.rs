@@ -1,16 +1,12 @@
 //! Tens of thousands of holds on one stock item: no request reads them all, and the earliest expiry is raised to the
 //! truth beside whoever makes holds, never past one of them.
 
-use tillstream_app::database::{Change, Database, Item, Table};
 use tillstream_app::environment::Environment;
-use tillstream_app::stock::counters::{Delta, stock_update};
 use tillstream_app::stock::expiry;
-use tillstream_app::stock::holds::Hold;
-use tillstream_app::stock::layout::LAYOUT_WHOLE;
 use tillstream_app::stock::reserve::reserve;
 use tillstream_app::stock::{read, reservations, split};
 use tillstream_contracts::inventory::{ReserveRequest, StockListQuery};
-use tillstream_domain::quantity::{Quantity, QuantityInput};
+use tillstream_domain::quantity::QuantityInput;
 use tillstream_testkit::interleavings::{Interleavings, Request};
 
 use crate::counted_calls::CountedCalls;
@@ -26,27 +22,7 @@ impl Fixture {
     /// So many holds of one piece each that end in ten minutes, on an item that says that the first ends in one: as
     /// it stands where that one was committed.
     async fn crowd(&self, count: i64) {
-        let now = self.environment.now().as_millisecond();
-        let line = |n| {
-            let hold = Hold {
-                location_id: SHOP.into(),
-                sku: A.into(),
-                reservation_id: format!("h-{n:05}"),
-                part: 0,
-                layout: LAYOUT_WHOLE,
-                quantity: Quantity::from_pieces(1).unwrap(),
-                attempt: None,
-                expires_at: now + 600_000,
-            };
-            hold.item(self.scope())
-        };
-        let lines: Vec<Item> = (0..count).map(line).collect();
-        self.memory.put_many(Table::Stock, lines).await.unwrap();
-        let held = Delta { reserved: count * 1_000, ..Delta::default() };
-        let earliest = vec![Change::Set("earliest_expiry", (now + 60_000).into())];
-        let (scope, movement) = (self.scope(), self.movement());
-        let write = stock_update(scope, SHOP, A, held, &movement, Vec::new(), earliest);
-        self.memory.write(write).await.unwrap();
+        self.many_holds((SHOP, A), count, 600, 60).await;
     }
 
     /// A stock item whose first hold ended early: it says that one has expired, and none has. Answers when the one

@@ -4,10 +4,9 @@
 use jiff::Timestamp;
 use tillstream_app::database::{Item, Table};
 use tillstream_app::environment::Environment;
-use tillstream_app::keys;
-use tillstream_app::stock::layout::LAYOUT_WHOLE;
 use tillstream_app::stock::lots::due;
 use tillstream_app::tenancy::TenantScope;
+use tillstream_testkit::due_lots::stock_of_due_lot;
 
 use crate::counted_calls::CountedCalls;
 use crate::fixture::{Fixture, put};
@@ -21,15 +20,7 @@ impl Fixture {
         let due_at = self.environment.now().as_millisecond() - seconds_ago * 1_000;
         for n in 0..count {
             let sku = format!("L-{n:04}");
-            let item = Item::new(&scope.stock(SHOP, &sku))
-                .with("tenant_id", tenant_id)
-                .with("location_id", SHOP)
-                .with("sku", sku.as_str())
-                .with("layout", LAYOUT_WHOLE)
-                .with("seq", 1_i64)
-                .with("lots_due_at", due_at)
-                .with("due_pk", keys::due("lots", n).value())
-                .with("due_at", due_at);
+            let item = stock_of_due_lot(&scope, SHOP, &sku, n, due_at);
             put(&self.memory, Table::Stock, item).await;
         }
     }

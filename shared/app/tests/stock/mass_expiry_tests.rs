@@ -5,13 +5,10 @@ use std::sync::atomic::Ordering;
 use jiff::Timestamp;
 use tillstream_app::database::{Change, Database, Table, Write};
 use tillstream_app::environment::Environment;
-use tillstream_app::stock::counters::{Delta, stock_update};
 use tillstream_app::stock::expiry::{self, FreedHolds, Swept};
-use tillstream_app::stock::holds::Hold;
-use tillstream_app::stock::layout::LAYOUT_WHOLE;
 use tillstream_app::stock::{conservation, read, reservations};
 use tillstream_contracts::inventory::ExtendRequest;
-use tillstream_domain::quantity::{Quantity, QuantityInput};
+use tillstream_domain::quantity::QuantityInput;
 
 use crate::fixture::{Fault, Fixture, SKUS, refusal, request};
 
@@ -21,26 +18,7 @@ const A: &str = SKUS[0];
 impl Fixture {
     /// So many holds of one piece each, as they would stand, which have all expired a minute from now.
     async fn holds(&self, count: i64) {
-        let expires_at = self.environment.now().as_millisecond() + 60_000;
-        for n in 0..count {
-            let hold = Hold {
-                location_id: SHOP.into(),
-                sku: A.into(),
-                reservation_id: format!("h-{n:05}"),
-                part: 0,
-                layout: LAYOUT_WHOLE,
-                quantity: Quantity::from_pieces(1).unwrap(),
-                attempt: None,
-                expires_at,
-            };
-            let item = hold.item(self.scope());
-            self.memory.write(Write::Put { table: Table::Stock, item, condition: None }).await.unwrap();
-        }
-        let held = Delta { reserved: count * 1_000, ..Delta::default() };
-        let earliest = vec![Change::Set("earliest_expiry", expires_at.into())];
-        let (scope, movement) = (self.scope(), self.movement());
-        let write = stock_update(scope, SHOP, A, held, &movement, Vec::new(), earliest);
-        self.memory.write(write).await.unwrap();
+        self.many_holds((SHOP, A), count, 60, 60).await;
     }
 
     /// Writes and transactions that `act` takes.

@@ -6,10 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tillstream_app::Ports;
 use tillstream_app::capacity::Operation;
-use tillstream_app::database::{Database, Item, Table};
+use tillstream_app::database::{Database, Table};
 use tillstream_app::environment::Environment;
-use tillstream_app::keys;
-use tillstream_app::stock::layout::LAYOUT_WHOLE;
 use tillstream_app::stock::{counts, reserve, transfers};
 use tillstream_app::tenancy::{Role, TenantScope};
 use tillstream_contracts::counts::{
@@ -18,6 +16,7 @@ use tillstream_contracts::counts::{
 use tillstream_contracts::inventory::{ReserveLine, ReserveRequest};
 use tillstream_contracts::transfers::{TransferLineRequest, TransferRequest, TransferStatusView};
 use tillstream_domain::quantity::QuantityInput;
+use tillstream_testkit::due_lots::stock_of_due_lot;
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
 use tillstream_testkit::heard_database::{HeardDatabase, Listener};
 use tillstream_testkit::shop::{STORE, caller};
@@ -152,15 +151,7 @@ async fn lots_past_their_day_have_what_is_left_of_a_run() {
     let due_at = keeping.environment.now().as_millisecond();
     for n in 0..200_u64 {
         let sku = format!("L-{n:03}");
-        let item = Item::new(&scope.stock(STORE, &sku))
-            .with("tenant_id", scope.tenant_id())
-            .with("location_id", STORE)
-            .with("sku", sku.as_str())
-            .with("layout", LAYOUT_WHOLE)
-            .with("seq", 1_i64)
-            .with("lots_due_at", due_at)
-            .with("due_pk", keys::due("lots", n).value())
-            .with("due_at", due_at);
+        let item = stock_of_due_lot(&scope, STORE, &sku, n, due_at);
         keeping.memory.put_many(Table::Stock, vec![item]).await.unwrap();
     }
     let slow = keeping.slow(Duration::from_millis(100));
