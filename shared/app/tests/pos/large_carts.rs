@@ -33,6 +33,22 @@ fn bytes_of(item: &Item) -> usize {
     ["body", "keys"].map(|name| item.bytes(name).unwrap().len()).iter().sum()
 }
 
+/// Most lines with which a cart can be stored, of fewer than `too_many`.
+fn most_lines(shop: &Shop, mut too_many: usize, of_lines: impl Fn(usize) -> Cart) -> usize {
+    let mut fits = 1;
+    while too_many - fits > 1 {
+        let half = usize::midpoint(fits, too_many);
+        match cart_item(&shop.scope, &of_lines(half)) {
+            Ok(_) => fits = half,
+            Err(error) => {
+                assert_eq!(error.code(), Some("cart_too_large"));
+                too_many = half;
+            }
+        }
+    }
+    fits
+}
+
 /// Notes that do not deflate, and notes that deflate to nothing: the one cart is as large as an item may be, the
 /// other as what is inflated from it.
 #[tokio::test]
@@ -71,17 +87,7 @@ async fn pay_the_largest(notes: &[String]) -> usize {
         }
         cart
     };
-    let (mut fits, mut too_many) = (1, notes.len());
-    while too_many - fits > 1 {
-        let half = usize::midpoint(fits, too_many);
-        match cart_item(&shop.scope, &of_lines(half)) {
-            Ok(_) => fits = half,
-            Err(error) => {
-                assert_eq!(error.code(), Some("cart_too_large"));
-                too_many = half;
-            }
-        }
-    }
+    let fits = most_lines(&shop, notes.len(), &of_lines);
     let item = cart_item(&shop.scope, &of_lines(fits)).unwrap();
     let bytes = bytes_of(&item);
     shop.ports.database.write(Write::Put { table: Table::Orders, item, condition: None }).await.unwrap();
@@ -127,10 +133,10 @@ async fn a_line_with_many_wishes_is_refused_where_there_is_no_room_for_them() {
     shop.command("first", "add_line_item", line.clone()).await.unwrap();
     let get = Get { table: Table::Orders, key: shop.scope.cart("c"), consistency: Consistency::Strong };
     let small: Cart = cart_of(&shop.ports.database.get(get.clone()).await.unwrap().unwrap()).unwrap();
-    let of_lines = |count: u32| {
+    let of_lines = |count: usize| {
         let mut cart = small.clone();
         let modifiers = vec![Modifier { name: wish(), ten_thousandths: 0 }; MODIFIERS_PER_LINE_MAX];
-        for number in 2..=count {
+        for number in 2..=u32::try_from(count).unwrap() {
             let mut line = small.lines[0].clone();
             line.number = number;
             cart.lines.push(line);
@@ -140,17 +146,7 @@ async fn a_line_with_many_wishes_is_refused_where_there_is_no_room_for_them() {
         }
         cart
     };
-    let (mut fits, mut too_many) = (1, 500);
-    while too_many - fits > 1 {
-        let half = u32::midpoint(fits, too_many);
-        match cart_item(&shop.scope, &of_lines(half)) {
-            Ok(_) => fits = half,
-            Err(error) => {
-                assert_eq!(error.code(), Some("cart_too_large"));
-                too_many = half;
-            }
-        }
-    }
+    let fits = most_lines(&shop, 500, &of_lines);
     assert!((400..420).contains(&fits), "{fits} lines");
     let item = cart_item(&shop.scope, &of_lines(fits)).unwrap();
     shop.ports.database.write(Write::Put { table: Table::Orders, item, condition: None }).await.unwrap();
@@ -159,7 +155,7 @@ async fn a_line_with_many_wishes_is_refused_where_there_is_no_room_for_them() {
     let plain = json!({"cart_id": "c", "sku": "A", "quantity": 1});
     shop.command("plain", "add_line_item", plain).await.unwrap();
     let stored = cart_of(&shop.ports.database.get(get).await.unwrap().unwrap()).unwrap();
-    assert_eq!(stored.lines.len(), usize::try_from(fits).unwrap() + 1);
+    assert_eq!(stored.lines.len(), fits + 1);
 }
 
 /// The two ways by which a whole sale comes from elsewhere.

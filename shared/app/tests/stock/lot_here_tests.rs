@@ -17,11 +17,23 @@ use tillstream_contracts::transfers::{
 };
 use tillstream_domain::quantity::QuantityInput;
 
-use crate::fixture::{Fault, caller, named, request};
+use crate::fixture::{Fault, Fixture, caller, named, request};
 use crate::lot_help::{
     A, HERE, THERE, change_here, check, comes, everywhere, fixture, line, lots, moves, refused, told,
     unknown, whole, why,
 };
+
+/// Ships so many from there to here.
+async fn send_here(fixture: &Fixture, pieces: i64) {
+    let sent = TransferRequest {
+        transfer_id: Some("t-1".into()),
+        from_location_id: THERE.into(),
+        to_location_id: HERE.into(),
+        lines: vec![TransferLineRequest { sku: A.into(), quantity: QuantityInput::Whole(pieces) }],
+        note: None,
+    };
+    ship::ship(&fixture.ports, &fixture.caller, "s", &sent).await.unwrap();
+}
 
 #[tokio::test]
 async fn a_lot_is_kept_from_sale_at_one_location_and_sold_elsewhere() {
@@ -68,14 +80,7 @@ async fn what_arrives_where_a_lot_is_quarantined_is_kept_aside() {
     comes(&fixture, THERE, Some("BAD"), Some(5), 4).await;
     let answer = change_here(&fixture, "q", "BAD", Change::Quarantine).await.unwrap();
     assert_eq!(whole(&answer.changed.here.quarantined), 0);
-    let sent = TransferRequest {
-        transfer_id: Some("t-1".into()),
-        from_location_id: THERE.into(),
-        to_location_id: HERE.into(),
-        lines: vec![TransferLineRequest { sku: A.into(), quantity: QuantityInput::Whole(3) }],
-        note: None,
-    };
-    ship::ship(&fixture.ports, &fixture.caller, "s", &sent).await.unwrap();
+    send_here(&fixture, 3).await;
     fixture.relay(|_| true).await;
     let all = ReceiveTransferRequest::default();
     settle(&fixture.ports, &fixture.caller, "r", "t-1", &Asked::Receive(&all), |_| Ok(())).await.unwrap();
@@ -97,14 +102,7 @@ async fn what_may_be_of_a_lot_that_is_quarantined_here_is_kept_aside_first() {
     comes(&fixture, THERE, Some("GOOD"), Some(5), 2).await;
     comes(&fixture, THERE, Some("BAD"), Some(9), 4).await;
     change_here(&fixture, "q", "BAD", Change::Quarantine).await.unwrap();
-    let sent = TransferRequest {
-        transfer_id: Some("t-1".into()),
-        from_location_id: THERE.into(),
-        to_location_id: HERE.into(),
-        lines: vec![TransferLineRequest { sku: A.into(), quantity: QuantityInput::Whole(6) }],
-        note: None,
-    };
-    ship::ship(&fixture.ports, &fixture.caller, "s", &sent).await.unwrap();
+    send_here(&fixture, 6).await;
     let three = ReceivedLine { sku: A.into(), quantity: QuantityInput::Whole(3), damaged: None, lot: None };
     let some = ReceiveTransferRequest { lines: Some(vec![three]) };
     settle(&fixture.ports, &fixture.caller, "r-1", "t-1", &Asked::Receive(&some), |_| Ok(())).await.unwrap();
