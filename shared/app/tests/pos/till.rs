@@ -29,6 +29,12 @@ fn gbp(amount: i64) -> Value {
     json!({"amount": amount, "currency": "GBP"})
 }
 
+/// A payload with more members.
+fn with_members(mut payload: Value, members: &Value) -> Value {
+    payload.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    payload
+}
+
 async fn shop_in(environment: Arc<dyn Environment>) -> (Shop, Arc<MemoryDatabase>) {
     let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
     let shop = Shop::open(database.clone(), environment).await.unwrap();
@@ -188,11 +194,7 @@ async fn a_shift_from_its_float_to_its_z_report() {
 #[tokio::test]
 async fn every_command_answers_again_what_it_answered() {
     let (shop, database) = shop().await;
-    let of = |members: Value| {
-        let mut payload = json!({"shift_id": "sh"});
-        payload.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
-        payload
-    };
+    let of = |members: Value| with_members(json!({"shift_id": "sh"}), &members);
     let script = [
         ("open_till", of(json!({"amount": gbp(500)}))),
         ("paid_in", of(json!({"amount": gbp(70), "reason": "x"}))),
@@ -283,11 +285,7 @@ async fn what_no_shift_takes_is_refused_and_changes_nothing() {
     let before = database.items(Table::Orders);
     let (invalid, conflict, missing) = (RefusalKind::Invalid, RefusalKind::Conflict, RefusalKind::NotFound);
     let long = "x".repeat(201);
-    let of = |shift: &str, members: Value| {
-        let mut payload = json!({"shift_id": shift});
-        payload.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
-        payload
-    };
+    let of = |shift: &str, members: Value| with_members(json!({"shift_id": shift}), &members);
     let cash = |amount: Value, reason: &str| of("open", json!({"amount": amount, "reason": reason}));
     let kinds = |kinds: Value| of("open", json!({"counted": gbp(100), "denominations": kinds}));
     let euro = json!({"amount": 5, "currency": "EUR"});

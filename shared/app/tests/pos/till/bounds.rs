@@ -21,11 +21,7 @@ async fn no_more_is_taken_out_than_there_is() {
 #[tokio::test]
 async fn cash_that_left_the_drawer_offline_is_recorded_though_its_sale_was_refused() {
     let (shop, _) = shop().await;
-    let cart = |more: Value| {
-        let mut payload = json!({"cart_id": "c"});
-        payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        payload
-    };
+    let cart = |more: Value| with_members(json!({"cart_id": "c"}), &more);
     let out = |amount: i64| json!({"shift_id": "sh", "amount": gbp(amount), "reason": "safe"});
     let script = [
         ("open_till", json!({"shift_id": "sh", "amount": gbp(100)}), None),
