@@ -245,13 +245,7 @@ async fn a_reader_beside_sixteen_writers_ends_with_the_same_table() {
         fixture.relay(|_| true).await;
         let start = since(&fixture, &fixture.caller, None, 50).await.unwrap().next_since;
         let mut mirror = table(&fixture).await;
-        let environment = fixture.environment.clone();
-        fixture.inject(move |_| match environment.random() % 30 {
-            0 => Fault::LostAfter,
-            1 => Fault::LostBefore,
-            2 => Fault::Throttled,
-            _ => Fault::None,
-        });
+        fixture.inject_by_chance(30, [Fault::LostAfter, Fault::LostBefore, Fault::Throttled]);
         let (writing, relayed) = (AtomicUsize::new(16), AtomicBool::new(false));
         let writers = (0..16).map(|writer| {
             let (fixture, writing) = (fixture.clone(), &writing);

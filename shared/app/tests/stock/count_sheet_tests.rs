@@ -591,13 +591,7 @@ async fn counting_beside_sixteen_sellers_is_exact() {
             fixture.split(8).await;
         }
         fixture.open("o", &of_skus(&[A, B, C])).await.unwrap();
-        let environment = fixture.environment.clone();
-        fixture.inject(move |_| match environment.random() % 30 {
-            0 => Fault::LostAfter,
-            1 => Fault::LostBefore,
-            2 => Fault::Throttled,
-            _ => Fault::None,
-        });
+        fixture.inject_by_chance(30, [Fault::LostAfter, Fault::LostBefore, Fault::Throttled]);
         let again = async |what: &str, act: &dyn Fn() -> futures::future::BoxFuture<'static, Result<()>>| {
             for _ in 0..500 {
                 match act().await {

@@ -237,6 +237,15 @@ impl Fixture {
         *self.faulty.faults.lock().unwrap() = Some(Arc::new(faults));
     }
 
+    /// Injects each of these into one of so many writes, by chance.
+    pub fn inject_by_chance<const N: usize>(&self, one_of: u64, faults: [Fault; N]) {
+        let environment = self.environment.clone();
+        self.inject(move |_| {
+            let drawn = usize::try_from(environment.random() % one_of).unwrap();
+            faults.get(drawn).copied().unwrap_or(Fault::None)
+        });
+    }
+
     /// Lets somebody else do something just before our next write. They have ports of their own.
     pub fn meanwhile<F: Future<Output = ()> + Send + 'static>(&self, act: impl FnOnce(Ports, Caller) -> F) {
         let ports = Ports { database: self.memory.clone(), environment: self.environment.clone() };

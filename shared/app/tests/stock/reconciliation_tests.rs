@@ -559,13 +559,7 @@ async fn busy_stock_that_is_right_never_differs() {
             }
         }
         fixture.memory.set_lag(5);
-        let environment = fixture.environment.clone();
-        fixture.inject(move |_| match environment.random() % 40 {
-            0 => Fault::LostAfter,
-            1 => Fault::LostBefore,
-            2 => Fault::Throttled,
-            _ => Fault::None,
-        });
+        fixture.inject_by_chance(40, [Fault::LostAfter, Fault::LostBefore, Fault::Throttled]);
         let writing = AtomicUsize::new(16);
         let compared = AtomicUsize::new(0);
         let done = AtomicBool::new(false);

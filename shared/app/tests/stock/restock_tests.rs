@@ -3,7 +3,6 @@ use std::sync::Arc;
 use futures::future::join_all;
 use tillstream_app::catalog::suppliers::supplier_item;
 use tillstream_app::database::Table;
-use tillstream_app::environment::Environment;
 use tillstream_app::stock::restock::{Answer, restock};
 use tillstream_app::stock::split::split;
 use tillstream_app::stock::{conservation, movements, read};
@@ -118,13 +117,7 @@ async fn one_delivery_sent_many_times_comes_in_once() {
         if is_split {
             split(&fixture.ports, fixture.scope(), HERE, A, 4).await.unwrap();
         }
-        let environment = fixture.environment.clone();
-        fixture.inject(move |_| match environment.random() % 10 {
-            0 => Fault::LostAfter,
-            1 => Fault::LostBefore,
-            2 => Fault::Conflict,
-            _ => Fault::None,
-        });
+        fixture.inject_by_chance(10, [Fault::LostAfter, Fault::LostBefore, Fault::Conflict]);
         let deliveries = (0..20).map(|n| {
             let fixture = fixture.clone();
             tokio::spawn(async move {

@@ -432,14 +432,8 @@ async fn of_ten_thousand_transfers_nothing_is_lost_at_any_moment() {
             fixture.count("s-york", sku, 10).await;
         }
         let before = fixture.everything();
-        let environment = fixture.environment.clone();
-        fixture.inject(move |_| match environment.random() % 40 {
-            0 => Fault::LostAfter,
-            1 => Fault::LostBefore,
-            2 => Fault::Conflict,
-            3 => Fault::Throttled,
-            _ => Fault::None,
-        });
+        fixture
+            .inject_by_chance(40, [Fault::LostAfter, Fault::LostBefore, Fault::Conflict, Fault::Throttled]);
         let clients = (0..4_u64).map(|client| {
             let (fixture, skus, before) = (fixture.clone(), skus.clone(), before.clone());
             async move {

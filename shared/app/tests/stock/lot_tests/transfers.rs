@@ -440,13 +440,7 @@ async fn no_lot_is_lost_on_its_way() {
             let day = Some(fixture.local_day(30 + n));
             fixture.lot_in(lot, Some(lot), day, 20).await.unwrap();
         }
-        let environment = fixture.environment.clone();
-        fixture.inject(move |_| match environment.random() % 20 {
-            0 => Fault::LostBefore,
-            1 => Fault::LostAfter,
-            2 => Fault::Conflict,
-            _ => Fault::None,
-        });
+        fixture.inject_by_chance(20, [Fault::LostBefore, Fault::LostAfter, Fault::Conflict]);
         let clients = (0..3).map(|client| {
             let fixture = fixture.clone();
             tokio::spawn(async move {

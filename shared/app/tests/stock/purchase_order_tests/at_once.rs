@@ -140,14 +140,8 @@ async fn of_ten_thousand_orders_what_is_open_is_on_order_at_any_moment() {
             fixture.count(HERE, sku, before(HERE, n)).await;
         }
         let opening = fixture.look().on_hand;
-        let environment = fixture.environment.clone();
-        fixture.inject(move |_| match environment.random() % 40 {
-            0 => Fault::LostAfter,
-            1 => Fault::LostBefore,
-            2 => Fault::Conflict,
-            3 => Fault::Throttled,
-            _ => Fault::None,
-        });
+        fixture
+            .inject_by_chance(40, [Fault::LostAfter, Fault::LostBefore, Fault::Conflict, Fault::Throttled]);
         let look = |fixture: &Fixture| {
             let books = fixture.look();
             let (received, damaged) = fixture.arrived();
