@@ -70,7 +70,8 @@ enum Sent {
 async fn execute_as(ports: &Ports, caller: &Caller, sent: Value, how: Sent) -> Result<Answered> {
     let key = sent.get("idempotency_key").and_then(Value::as_str).map(str::to_owned);
     let action = known_action(&sent).map(str::to_owned);
-    run(ports, caller, sent, how).await.map_err(|error| match error {
+    // What any of the commands may need while it waits is large: it is kept once, not within each that waits for it.
+    Box::pin(run(ports, caller, sent, how)).await.map_err(|error| match error {
         Error::Rejected(mut refusal) => {
             for (name, value) in [("idempotency_key", key), ("action", action)] {
                 let value =

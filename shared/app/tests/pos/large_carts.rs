@@ -87,7 +87,7 @@ async fn pay_the_largest(notes: &[String]) -> usize {
         }
         cart
     };
-    let fits = most_lines(&shop, notes.len(), &of_lines);
+    let fits = most_lines(&shop, notes.len(), of_lines);
     let item = cart_item(&shop.scope, &of_lines(fits)).unwrap();
     let bytes = bytes_of(&item);
     shop.ports.database.write(Write::Put { table: Table::Orders, item, condition: None }).await.unwrap();
@@ -146,7 +146,7 @@ async fn a_line_with_many_wishes_is_refused_where_there_is_no_room_for_them() {
         }
         cart
     };
-    let fits = most_lines(&shop, 500, &of_lines);
+    let fits = most_lines(&shop, 500, of_lines);
     assert!((400..420).contains(&fits), "{fits} lines");
     let item = cart_item(&shop.scope, &of_lines(fits)).unwrap();
     shop.ports.database.write(Write::Put { table: Table::Orders, item, condition: None }).await.unwrap();
