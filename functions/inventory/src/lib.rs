@@ -18,7 +18,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 use tillstream_app::Ports;
-use tillstream_app::stock::lots::recall::Change;
 use tillstream_app::tenancy::Role;
 use tillstream_runtime::auth::Authenticator;
 use tillstream_runtime::config::{self, Variable};
@@ -96,13 +95,10 @@ pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
         .route("/v1/inventory/lots", get(lots::all))
         .route("/v1/inventory/lots/{lot}", get(lots::one))
         .route("/v1/inventory/lots/{lot}/orders", get(lots::orders))
-        .route("/v1/inventory/lots/{lot}/quarantine", lots::doing(Change::Quarantine))
-        .route("/v1/inventory/lots/{lot}/release", lots::doing(Change::Release))
-        .route(
-            "/v1/inventory/lots/{lot}/locations/{location_id}/quarantine",
-            lots::doing_here(Change::Quarantine),
-        )
-        .route("/v1/inventory/lots/{lot}/locations/{location_id}/release", lots::doing_here(Change::Release))
+        .route("/v1/inventory/lots/{lot}/quarantine", post(lots::quarantine))
+        .route("/v1/inventory/lots/{lot}/release", post(lots::release))
+        .route("/v1/inventory/lots/{lot}/locations/{location_id}/quarantine", post(lots::quarantine_here))
+        .route("/v1/inventory/lots/{lot}/locations/{location_id}/release", post(lots::release_here))
         .route("/v1/inventory/reserve", post(reservations::reserve))
         .route("/v1/inventory/reservations/{id}", get(reservations::one))
         .route("/v1/inventory/reservations/{id}/commit", post(reservations::commit))

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use axum::routing::{MethodRouter, post};
 use tillstream_app::stock::lots::recall::{self, Change};
 use tillstream_app::stock::lots::{here, list, sold};
 use tillstream_contracts::inventory::PageQuery;
@@ -44,9 +43,24 @@ pub(crate) async fn orders(
     Ok(Json(sold::orders(&services.ports, &caller, &lot, query.limit, query.cursor.as_deref()).await?))
 }
 
-/// What does this with a lot.
-pub(crate) fn doing(change: Change) -> MethodRouter<Services> {
-    post(move |services, caller, key, lot, request| changed(change, services, caller, key, lot, request))
+pub(crate) async fn quarantine(
+    services: State<Services>,
+    caller: Authenticated,
+    key: IdempotencyKey,
+    lot: PathParams<String>,
+    request: JsonBody<ChangeLotRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    changed(Change::Quarantine, services, caller, key, lot, request).await
+}
+
+pub(crate) async fn release(
+    services: State<Services>,
+    caller: Authenticated,
+    key: IdempotencyKey,
+    lot: PathParams<String>,
+    request: JsonBody<ChangeLotRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    changed(Change::Release, services, caller, key, lot, request).await
 }
 
 async fn changed(
@@ -62,11 +76,24 @@ async fn changed(
     Ok(answered(answer.lot.version, answer.replayed, answer.lot))
 }
 
-/// What does this with a lot at one location.
-pub(crate) fn doing_here(change: Change) -> MethodRouter<Services> {
-    post(move |services, caller, key, what, request| {
-        changed_here(change, services, caller, key, what, request)
-    })
+pub(crate) async fn quarantine_here(
+    services: State<Services>,
+    caller: Authenticated,
+    key: IdempotencyKey,
+    what: PathParams<(String, String)>,
+    request: JsonBody<ChangeLotRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    changed_here(Change::Quarantine, services, caller, key, what, request).await
+}
+
+pub(crate) async fn release_here(
+    services: State<Services>,
+    caller: Authenticated,
+    key: IdempotencyKey,
+    what: PathParams<(String, String)>,
+    request: JsonBody<ChangeLotRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    changed_here(Change::Release, services, caller, key, what, request).await
 }
 
 async fn changed_here(
