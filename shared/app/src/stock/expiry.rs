@@ -84,25 +84,39 @@ pub async fn free_enough(
     free(ports, scope, (location_id, sku), Wanted::Enough(needed.max(1)), now).await
 }
 
+/// Frees those of some holds on one stock item that are there still and have expired, and no others. Its
+/// `earliest_expiry` stays as it is, perhaps too early.
+///
+/// # Errors
+/// As the database; what was freed stays freed.
+pub(super) async fn free_these(
+    ports: &Ports,
+    scope: &TenantScope,
+    what: (&str, &str),
+    holds: Vec<Located>,
+    now: Timestamp,
+) -> Result<()> {
+    let mut freeing = Freeing::new(ports, scope, what, Wanted::AllUntil(Timestamp::MAX), now);
+    let mut groups: BTreeMap<Place, Vec<Located>> = BTreeMap::new();
+    for one in holds.into_iter().filter(|one| one.hold.has_expired(now)) {
+        groups.entry(one.place).or_default().push(one);
+    }
+    for (place, holds) in groups {
+        for group in holds.chunks(HOLDS_PER_TRANSACTION) {
+            freeing.free_group(place, group.to_vec()).await?;
+        }
+    }
+    Ok(())
+}
+
 async fn free(
     ports: &Ports,
     scope: &TenantScope,
-    (location_id, sku): (&str, &str),
+    what: (&str, &str),
     wanted: Wanted,
     now: Timestamp,
 ) -> Result<FreedHolds> {
-    let mut freeing = Freeing {
-        ports,
-        scope,
-        location_id,
-        sku,
-        wanted,
-        now,
-        freed: 0,
-        transactions: 0,
-        pages: 0,
-        any: false,
-    };
+    let mut freeing = Freeing::new(ports, scope, what, wanted, now);
     for _ in 0..MOVES_MAX {
         match freeing.of_layout().await? {
             Ended::Moved => {}
@@ -140,7 +154,28 @@ struct Freeing<'a> {
     any: bool,
 }
 
-impl Freeing<'_> {
+impl<'a> Freeing<'a> {
+    fn new(
+        ports: &'a Ports,
+        scope: &'a TenantScope,
+        (location_id, sku): (&'a str, &'a str),
+        wanted: Wanted,
+        now: Timestamp,
+    ) -> Self {
+        Freeing {
+            ports,
+            scope,
+            location_id,
+            sku,
+            wanted,
+            now,
+            freed: 0,
+            transactions: 0,
+            pages: 0,
+            any: false,
+        }
+    }
+
     fn is_over(&self) -> bool {
         match self.wanted {
             Wanted::AllUntil(until) => self.ports.environment.now() >= until,
