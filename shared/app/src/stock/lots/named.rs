@@ -234,17 +234,24 @@ pub(in crate::stock) struct LotIs {
     pub(in crate::stock) is_recalled: bool,
 }
 
-/// What a lot is; `None` where there is none.
+/// What lots are, by position; `None` where there is none.
 ///
 /// # Errors
 /// As the database.
-pub(in crate::stock) async fn lot_is(
+pub(in crate::stock) async fn lots_are(
     ports: &Ports,
     scope: &TenantScope,
-    lot_id: &str,
-) -> Result<Option<LotIs>> {
-    let header = find(ports, scope, lot_id).await?;
-    Ok(header.map(|header| LotIs { sku: header.sku, is_recalled: header.is_recalled }))
+    lot_ids: &[&str],
+) -> Result<Vec<Option<LotIs>>> {
+    if lot_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let items = ports.database.get_many(lot_ids.iter().map(|lot_id| get(scope, lot_id)).collect()).await?;
+    let is = |item: &Option<Item>| {
+        let header = item.as_ref().map(Header::of).transpose()?;
+        Ok(header.map(|header| LotIs { sku: header.sku, is_recalled: header.is_recalled }))
+    };
+    items.iter().map(is).collect()
 }
 
 /// The book, if it could be changed so.
