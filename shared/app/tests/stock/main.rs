@@ -39,6 +39,7 @@ mod read_tests;
 mod reconciliation_tests;
 mod reservation_tests;
 mod restock_tests;
+mod sold_out_tests;
 mod sourced_kit_tests;
 mod sourcing_tests;
 mod split_tests;
