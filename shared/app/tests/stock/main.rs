@@ -13,6 +13,7 @@ mod ending_tests;
 mod exception_tests;
 mod fixture;
 mod gap_tests;
+mod hold_runs_tests;
 mod hot_stock_tests;
 mod interleaving_tests;
 mod kit_tests;
