@@ -1,8 +1,8 @@
 //! How the chunks of a return settle.
 //!
-//! A chunk has as many moves as one transaction takes where each is one action. What comes back as lots takes more: the
-//! stock item, and each lot. So a chunk settles in parts, each a transaction; its record is written with each, and says how
-//! many of its moves are settled. Whoever goes on begins there, and of any number at once one writes each part.
+//! A chunk has as many moves as one transaction takes where each is one action. What comes back as lots takes more:
+//! the stock item, and each lot. So a chunk settles in parts, each a transaction; its record is written with each, and
+//! says how many of its moves are settled. Whoever goes on begins there, and of any number at once one writes each part.
 
 use super::*;
 use crate::pos::finalize::delta_of;
