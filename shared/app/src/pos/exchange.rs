@@ -124,10 +124,10 @@ pub async fn finalize(
             returned => returned?,
         };
         let Some(claims) = rounds.claims(&exchange.sale, Some(versions.1)).await? else { continue };
-        let back = Beside { writes: returned, claims: Vec::new() };
+        let back = Beside { writes: returned, ..Beside::default() };
         // Of a gift card that is paid with and refunded to, only the difference needs to be there.
         let stored_value = stored_value_writes(scope, &[&exchange.back, &exchange.sale], context.now)?;
-        let sale = Beside { writes: Vec::new(), claims }.with(stored_value);
+        let sale = Beside { claims, ..Beside::default() }.with(stored_value);
         let holds = exchange.sale.holds.len();
         let actions = FIXED_ACTIONS + exchange.moves().len() + holds + back.len() + sale.len();
         if actions > TRANSACTION_ACTIONS_MAX {

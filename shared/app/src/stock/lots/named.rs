@@ -1,6 +1,6 @@
 //! A lot that a request names for goods at a location.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -186,7 +186,7 @@ pub(in crate::stock) async fn known(
     Ok(Some(Named { header, is_new: false, location_id: location_id.to_owned(), sell_until, now }))
 }
 
-/// The same for many lots, each with its SKU, in a few reads; those that are lots of their SKU, by id.
+/// The same for many lots, each with the SKU that it may be of, in a few reads; those that are, by id.
 ///
 /// # Errors
 /// As the database.
@@ -194,13 +194,14 @@ pub(in crate::stock) async fn known_all(
     ports: &Ports,
     scope: &TenantScope,
     location_id: &str,
-    wanted: &BTreeMap<&str, &str>,
+    wanted: &BTreeSet<(&str, &str)>,
     now: Timestamp,
 ) -> Result<BTreeMap<String, Named>> {
     if wanted.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let items = ports.database.get_many(wanted.keys().map(|lot_id| get(scope, lot_id)).collect()).await?;
+    let items =
+        ports.database.get_many(wanted.iter().map(|(lot_id, _)| get(scope, lot_id)).collect()).await?;
     let mut lots = BTreeMap::new();
     let mut location: Option<Location> = None;
     for ((lot_id, sku), item) in wanted.iter().zip(items) {
