@@ -223,7 +223,7 @@ pub(super) async fn correct(
         return Ok(None);
     }
     let more = lots.iter().filter(|lot| lot.variance() > 0).filter_map(|lot| lot.lot.as_deref());
-    let more: BTreeMap<&str, &str> = more.map(|lot_id| (lot_id, sku)).collect();
+    let more: BTreeSet<(&str, &str)> = more.map(|lot_id| (lot_id, sku)).collect();
     let known = known_all(ports, scope, location_id, &more, now).await?;
     let mut book = stock.book.clone();
     let (mut checks, mut places) = (Vec::new(), Vec::new());
