@@ -50,7 +50,9 @@ impl Taken {
     /// The same goods, of whatever lots.
     #[must_use]
     pub fn without_lots(self) -> Self {
-        let of_any = |(location, sku, quantity, _)| (location, sku, quantity, None);
+        let of_any = |(location, sku, quantity, _): (String, String, i64, Option<String>)| {
+            (location, sku, quantity, None)
+        };
         Taken(self.0.into_iter().map(of_any).collect())
     }
 
