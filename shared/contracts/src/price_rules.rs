@@ -282,7 +282,7 @@ pub struct LimitsData {
     #[serde(default)]
     #[schema(minimum = 1)]
     pub per_customer: Option<u32>,
-    /// By all together. Where it was 200 or more it may not be lowered below 200 any more.
+    /// By all together. What was used counts under each limit that takes the place of another.
     #[serde(default)]
     #[schema(minimum = 1)]
     pub total: Option<u32>,
@@ -528,8 +528,8 @@ pub struct CouponData {
     /// What it is for.
     #[serde(default)]
     pub target: TargetData,
-    /// Times it may be redeemed by all together; any number where absent. Where it was 200 or more it may not be
-    /// lowered below 200 any more.
+    /// Times it may be redeemed by all together; any number where absent. What was redeemed counts under each limit
+    /// that takes the place of another.
     #[serde(default)]
     #[schema(minimum = 1)]
     pub total_limit: Option<u32>,

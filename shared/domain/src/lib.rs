@@ -39,3 +39,4 @@ pub mod tenant_settings;
 pub mod till;
 pub mod transfer;
 pub mod transfer_lots;
+pub mod use_counting;

@@ -49,6 +49,7 @@ use tillstream_domain::pricing::{
 use tillstream_domain::purchase_order::{self, PurchaseAction, PurchaseLine};
 use tillstream_domain::quantity::{Quantity, Unit};
 use tillstream_domain::transfer::{Settled, TransferAction, TransferLine};
+use tillstream_domain::use_counting::{Counting, Countings};
 
 use self::carts::cart;
 use crate::alterations::{altered_bytes, any_bytes, any_text, json_input};

@@ -17,3 +17,4 @@ pub mod settings;
 pub mod standing;
 pub mod supplier_rules;
 pub mod suppliers;
+pub(crate) mod use_counting;

@@ -153,9 +153,11 @@ fn item_of(scope: &TenantScope, cart: &Cart, grows: bool) -> Result<Item> {
     let lots = encoded_unless(cart.lots.is_empty(), &cart.lots)?;
     let approvals = encoded_unless(cart.approvals.is_empty(), &cart.approvals)?;
     let own_shares = encoded_unless(cart.approvals.own_shares.is_empty(), &cart.approvals.own_shares)?;
+    let countings = encoded_unless(cart.terms.countings.is_empty(), &cart.terms.countings)?;
     let length = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
     let bytes = body.len() + keys.len() + length(&charges) + length(&terms) + length(&approvals);
     let bytes = bytes + length(&kits) + length(&holds) + length(&lots) + length(&own_shares);
+    let bytes = bytes + length(&countings);
     if grows && bytes > ENCODED_BYTES_MAX {
         return Err(too_large());
     }
@@ -191,6 +193,7 @@ fn item_of(scope: &TenantScope, cart: &Cart, grows: bool) -> Result<Item> {
         .with_some("lots", lots)
         .with_some("approvals", approvals)
         .with_some("own_shares", own_shares)
+        .with_some("countings", countings)
         .with("keys", keys);
     let item = with_course(item, &cart.course)?;
     let Some(done) = &cart.finalized else {
@@ -233,10 +236,13 @@ pub fn cart_of(item: &Item) -> Result<Cart> {
         (None, Some(bytes)) => compact::decode::<UntaxedCharges>(bytes).map_err(Error::bug)?.into(),
         (None, None) => Charges::default(),
     };
-    let terms = match item.opt_bytes("terms") {
+    let mut terms = match item.opt_bytes("terms") {
         None => SaleTerms::default(),
         Some(bytes) => compact::decode(bytes).map_err(Error::bug)?,
     };
+    if let Some(bytes) = item.opt_bytes("countings") {
+        terms.countings = compact::decode(bytes).map_err(Error::bug)?;
+    }
     let kits = match item.opt_bytes("kits") {
         None => Kits::default(),
         Some(bytes) => compact::decode(bytes).map_err(Error::bug)?,

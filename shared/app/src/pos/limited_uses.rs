@@ -4,7 +4,8 @@
 //! A limit that many tills use is split over parts, each with a share of the limit and an item of its own,
 //! as hot stock is: a partition takes 1,000 writes a second, and transactions on one item conflict. A sale
 //! takes from one part; where that has not enough left, all are looked at, and it takes from several where no part
-//! alone has enough. Only where all together have not is the coupon or promotion refused.
+//! alone has enough. Only where all together have not is the coupon or promotion refused. What shares are, also of a
+//! limit that was changed, says [`tillstream_domain::use_counting`].
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use tillstream_domain::cart::{Cart, LimitedUse, PricedBy};
 use tillstream_domain::pricing::{Promotion, Source};
+use tillstream_domain::use_counting::Counting;
 
 use super::claims::{Claim, Refused};
 use super::offline_oversell::OfflineSale;
@@ -21,11 +23,6 @@ use crate::ports::Ports;
 use crate::stock::exceptions::{AboveLimit, above_limit_write};
 use crate::tenancy::TenantScope;
 
-/// From this limit on a counter is split. What was once that high is not lowered below it: the feeds refuse that, as
-/// what the other parts have used would be forgotten.
-pub const SPLIT_FROM: u32 = 200;
-/// Over so many parts.
-const PARTS: u32 = 16;
 /// Most parts that a sale takes from beyond one of each counter, as it has a hundred actions for all that it does.
 pub const SPREAD_MAX: usize = 4;
 
@@ -36,21 +33,6 @@ fn name_of(source: &Source) -> Option<(&'static str, &str)> {
         Source::Coupon { code } => Some(("coupon", code)),
         Source::ManualDiscount { .. } => None,
     }
-}
-
-/// How many parts the counter of a limit has that all together use.
-fn parts_of(limit: u32) -> u32 {
-    if limit >= SPLIT_FROM { PARTS } else { 1 }
-}
-
-/// Whether the uses of a limit are counted in parts.
-pub fn is_split(limit: u32) -> bool {
-    parts_of(limit) > 1
-}
-
-/// The share of `limit` that part `part` of `parts` has.
-fn share_of(limit: u32, part: u32, parts: u32) -> u32 {
-    limit / parts + u32::from(part < limit % parts)
 }
 
 /// The read of the first part of a coupon's counter.
@@ -64,15 +46,25 @@ fn used(item: Option<&Item>) -> i64 {
 
 /// What the first part of a coupon's counter says is left of `limit`; of one that is split at least one, as the other
 /// parts were not looked at.
-pub fn coupon_uses_left(limit: u32, first: Option<&Item>) -> u32 {
-    if parts_of(limit) > 1 {
+pub fn coupon_uses_left(limit: u32, counting: Counting, first: Option<&Item>) -> u32 {
+    if counting.parts(limit) > 1 {
         return 1;
     }
-    left_of(limit, used(first))
+    left_of(limit.into(), used(first))
 }
 
-fn left_of(limit: u32, used: i64) -> u32 {
-    u32::try_from(i64::from(limit) - used).unwrap_or(0)
+/// What the first part of a counter says is used.
+///
+/// # Errors
+/// Those of the database.
+pub async fn used_of_first(ports: &Ports, scope: &TenantScope, kind: &str, id: &str) -> Result<i64> {
+    let key = scope.uses(kind, id, 0);
+    let get = Get { table: Table::Orders, key, consistency: Consistency::Strong };
+    Ok(used(ports.database.get(get).await?.as_ref()))
+}
+
+fn left_of(limit: i64, used: i64) -> u32 {
+    u32::try_from((limit - used).max(0)).unwrap_or(u32::MAX)
 }
 
 /// Most counters of limited promotions, or parts of them, that are looked at before a sale is paid.
@@ -106,7 +98,7 @@ impl<'r> LimitedPromotions<'r> {
     pub fn by_all(by: &PricedBy<'r>) -> Self {
         Self::of(by, |promotion| {
             let limit = promotion.limits.total?;
-            Some(Watched { id: &promotion.id, limit, parts: parts_of(limit) })
+            Some(Watched { id: &promotion.id, limit, parts: promotion.limits.counting.parts(limit) })
         })
     }
 
@@ -140,7 +132,7 @@ impl<'r> LimitedPromotions<'r> {
             let parts = (0..watched.parts).filter_map(|_| counters.next());
             let used: i64 = parts.map(|part| used(part.as_ref())).sum();
             if used > 0 {
-                left.insert(watched.id.to_owned(), left_of(watched.limit, used));
+                left.insert(watched.id.to_owned(), left_of(watched.limit.into(), used));
             }
         }
         left
@@ -159,6 +151,9 @@ struct Counted<'a> {
     id: &'a str,
     uses: u32,
     limit: u32,
+    counting: Counting,
+    /// What parts beside the first were seen to have used, where that decides: of a limit that was lowered.
+    elsewhere: i64,
     customer_id: Option<&'a str>,
 }
 
@@ -170,21 +165,29 @@ impl Counted<'_> {
         }
     }
 
-    /// What part `part` may be used; all of it by a customer.
-    fn share(&self, part: u32) -> u32 {
-        share_of(self.limit, part, self.parts())
+    /// What part `part` may be used; all of it by a customer. Of a limit that was lowered the first may be used as much
+    /// as the others were not: nobody who knows of the limit uses those any more.
+    fn share(&self, part: u32) -> i64 {
+        if self.parts() == 1 {
+            return self.limit.into();
+        }
+        match (self.counting.lowered, part) {
+            (false, _) => self.counting.share(self.limit, part).into(),
+            (true, 0) => i64::from(self.limit) - self.elsewhere,
+            (true, _) => 0,
+        }
     }
 
     fn parts(&self) -> u32 {
-        if self.customer_id.is_some() { 1 } else { parts_of(self.limit) }
+        if self.customer_id.is_some() { 1 } else { self.counting.parts(self.limit) }
     }
 
     /// From which parts to take, of which so much is used: from the first from `from` on that has enough, or from
     /// those that have most, and from at most `parts_max` of them.
     fn shares_of(&self, used: &[Option<i64>], from: u32, parts_max: usize) -> Shares {
         let used_of = |part: u32| usize::try_from(part).ok().and_then(|at| used.get(at).copied().flatten());
-        // Not the sum of what parts have left: where a limit was lowered, some have used more than their share.
-        let there = self.uses.min(left_of(self.limit, used.iter().flatten().sum()));
+        // Not the sum of what parts have left: the first has used more than its share where some was counted above it.
+        let there = self.uses.min(left_of(self.limit.into(), used.iter().flatten().sum()));
         let parts = self.parts();
         let mut left: Vec<(u32, u32)> = (0..parts)
             .map(|n| (from + n) % parts)
@@ -232,7 +235,7 @@ impl Counted<'_> {
         refused: Refused,
         unavailable: Option<Refusal>,
     ) -> Claim {
-        let most = i64::from(self.share(part)) - i64::from(uses);
+        let most = self.share(part) - i64::from(uses);
         let enough = Condition::Le("used", most.into());
         let condition = match most {
             // Not even the first use fits.
@@ -257,7 +260,7 @@ impl Counted<'_> {
     /// The claim on so many uses of the first part, of which `seen` are used, that it does not have. It stands on
     /// there being none: nobody is to look into a use that the limit allowed.
     fn claim_above(&self, scope: &TenantScope, uses: u32, seen: Option<i64>) -> Claim {
-        let share = i64::from(self.share(0));
+        let share = self.share(0);
         let as_seen = match seen {
             // However many more: all of it is above.
             Some(used) if used >= share => Condition::Ge("used", share.into()),
@@ -328,20 +331,24 @@ fn raced() -> Refused {
 
 fn counted<'a>(cart: &'a Cart, limited: &'a LimitedUse) -> Vec<Counted<'a>> {
     let Some((kind, id)) = name_of(&limited.source) else { return Vec::new() };
-    let uses = limited.uses;
-    let total = limited.total.map(|limit| Counted { kind, id, uses, limit, customer_id: None });
-    let own = limited.per_customer.zip(cart.customer_id.as_deref()).map(|(limit, customer_id)| Counted {
+    let of = |limit: u32, counting: Counting, customer_id: Option<&'a str>| Counted {
         kind,
         id,
-        uses,
+        uses: limited.uses,
         limit,
-        customer_id: Some(customer_id),
-    });
+        counting,
+        elsewhere: 0,
+        customer_id,
+    };
+    let total = limited.total.map(|limit| of(limit, cart.terms.countings.of(&limited.source), None));
+    let own = limited.per_customer.zip(cart.customer_id.as_deref());
+    let own = own.map(|(limit, customer_id)| of(limit, Counting::default(), Some(customer_id)));
     total.into_iter().chain(own).collect()
 }
 
 /// The claims of a sale that becomes final: one for each limit. Of counters that are split, any part; but
-/// where `look` says that a part was found used up, the part that has enough, or several.
+/// where `look` says that a part was found used up, the part that has enough, or several. Of those whose limit was
+/// lowered, the first, by what the others have used.
 ///
 /// What was given already is counted `beyond` the limits too: the goods and the money have changed hands. Then an
 /// exception that names the coupon or promotion is among the claims, one for each: it is opened with the sale or
@@ -365,10 +372,10 @@ pub async fn use_claims(
             return Err(Refusal::conflict("coupon_needs_customer", detail).into());
         }
         let mut exceeded: Option<(Counted<'_>, u32)> = None;
-        for counted in counted(cart, limited) {
+        for mut counted in counted(cart, limited) {
             let parts = counted.parts();
             let any = u32::try_from(ports.environment.random() % u64::from(parts)).map_err(Error::bug)?;
-            if !look {
+            if !look && !counted.counting.lowered {
                 claims.push(match beyond {
                     Some(_) => counted.claim_if_there(scope, (any, counted.uses)),
                     None => counted.claim_within(scope, (any, counted.uses), true),
@@ -376,6 +383,7 @@ pub async fn use_claims(
                 continue;
             }
             let used = used_by_part(ports, scope, &counted).await?;
+            counted.elsewhere = used.iter().skip(1).flatten().sum();
             let shares = counted.shares_of(&used, any, 1 + spread);
             spread = (1 + spread).saturating_sub(shares.taken.len().max(1));
             if beyond.is_none() {
@@ -448,26 +456,14 @@ pub fn given_back(scope: &TenantScope, cart: &Cart) -> Vec<Write> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn shares_sum_to_the_limit() {
-        for limit in [1, 2, 15, 16, 17, 199, 200, 201, 1_000, 123_457] {
-            let parts = parts_of(limit);
-            let shares: u32 = (0..parts).map(|part| share_of(limit, part, parts)).sum();
-            assert_eq!(shares, limit);
-        }
-        assert_eq!((parts_of(199), parts_of(200)), (1, 16));
-    }
-
     fn counted(limit: u32, uses: u32) -> Counted<'static> {
-        Counted { kind: "promotion", id: "p", uses, limit, customer_id: None }
+        let counting = Counting::default();
+        Counted { kind: "promotion", id: "p", uses, limit, counting, elsewhere: 0, customer_id: None }
     }
 
     /// What parts have used of whom so much is left.
     fn with_left(counted: &Counted<'_>, left: &[i64]) -> Vec<Option<i64>> {
-        (0..counted.parts())
-            .zip(left)
-            .map(|(part, left)| Some(i64::from(counted.share(part)) - left))
-            .collect()
+        (0..counted.parts()).zip(left).map(|(part, left)| Some(counted.share(part) - left)).collect()
     }
 
     #[test]
@@ -492,6 +488,37 @@ mod tests {
         assert_eq!(all_of(&left, 2, 0, 5), (vec![(3, 1)], 0, 1));
         // A part that was never used has all of its share.
         assert_eq!(counted(400, 25).shares_of(&[None; 16], 4, 5).taken, [(4, 25)]);
+    }
+
+    /// Of a limit that was lowered nobody takes from any part but the first, and from that what the others left.
+    #[test]
+    fn of_a_lowered_limit_the_first_part_has_what_the_others_left() {
+        let scope = TenantScope::from_own_record("demo");
+        // More was given back than the first part gave itself.
+        let mut used = [Some(15); 16];
+        (used[0], used[7]) = (Some(-2), None);
+        let counting = Counting { first: 0, split: 400, lowered: true };
+        for (limit, taken, above) in [
+            (250, vec![(0, 3)], 0),
+            (211, vec![(0, 3)], 0),
+            (210, vec![(0, 2)], 1),
+            (208, vec![], 3),
+            (1, vec![], 3),
+        ] {
+            let lowered = Counted { counting, elsewhere: 210, ..counted(limit, 3) };
+            assert_eq!(lowered.parts(), 16, "all are looked at, also below 200");
+            let shares = lowered.shares_of(&used, 9, 5);
+            assert_eq!(shares, Shares { taken: taken.clone(), rest: 0, above }, "{limit}");
+            for (part, uses) in taken {
+                let claim = lowered.claim_if_there(&scope, (part, uses));
+                let most = i64::from(limit) - 210 - i64::from(uses);
+                let Write::Update { condition, .. } = claim.write else { panic!("no update") };
+                let within = Condition::Le("used", most.into());
+                let expected =
+                    if most < 0 { within } else { Condition::Any(vec![Condition::Lacks("used"), within]) };
+                assert_eq!(condition, Some(expected), "{limit}");
+            }
+        }
     }
 
     #[test]

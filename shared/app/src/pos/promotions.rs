@@ -3,11 +3,13 @@
 use tillstream_contracts::pos::{CouponReference, PromoReference};
 use tillstream_domain::cart::{AppliedCoupon, Cart, CartKind, Outcome, PricedBy};
 use tillstream_domain::coupon::CouponDefinition;
+use tillstream_domain::use_counting::Counting;
 
 use super::cart_write::{Executed, change_cart};
 use super::context::CommandContext;
 use super::limited_uses::{coupon_use_get, coupon_uses_left};
 use crate::catalog::items::{catalog_get, coupon_of};
+use crate::catalog::use_counting::counting_of;
 use crate::database::Item;
 use crate::error::{Refusal, Result};
 use crate::fields::id;
@@ -60,19 +62,22 @@ pub fn redeem(
             detail,
         )
     })?;
-    check_coupon(cart, &definition, counter, context)?;
-    Ok(cart.apply_coupon(AppliedCoupon {
+    let counting = counting_of(coupon);
+    check_coupon(cart, (&definition, counting), counter, context)?;
+    cart.apply_coupon(AppliedCoupon {
         total_limit: definition.total_limit,
         per_customer_limit: definition.per_customer_limit,
         coupon: definition.coupon,
-    })?)
+    })?;
+    cart.terms.countings.set_coupon(code, counting);
+    Ok(())
 }
 
 /// Refuses a coupon that cannot be redeemed now. One for which the cart is not right yet is taken: it says in
 /// the cart why it takes nothing off, and what is added may change that.
 fn check_coupon(
     cart: &Cart,
-    definition: &CouponDefinition,
+    (definition, counting): (&CouponDefinition, Counting),
     counter: Option<&Item>,
     context: &CommandContext,
 ) -> Result<()> {
@@ -94,7 +99,7 @@ fn check_coupon(
         return Err(Refusal::conflict("coupon_needs_customer", detail).into());
     }
     match definition.total_limit {
-        Some(limit) if !context.uses_above_limit && coupon_uses_left(limit, counter) == 0 => {
+        Some(limit) if !context.uses_above_limit && coupon_uses_left(limit, counting, counter) == 0 => {
             Err(Refusal::conflict("coupon_limit_reached", "the coupon is used up").into())
         }
         _ => Ok(()),

@@ -5,9 +5,9 @@ use tillstream_domain::coupon::CouponDefinition;
 
 use super::batch::Feed;
 use super::line::{BadLine, Line};
-use super::record_feed::{Admission, RecordFeed};
+use super::record_feed::RecordFeed;
 use super::rule_lines::coupon_of_line;
-use super::use_limits::{check_limit, remembering, was_split};
+use super::use_limits::{LimitChange, remembering};
 use crate::catalog::items::{coupon_item, coupon_of};
 use crate::database::{Item, Key};
 use crate::error::Result;
@@ -15,11 +15,6 @@ use crate::tenancy::TenantScope;
 
 /// Coupons, by their codes.
 pub(super) struct Coupons;
-
-/// Whether its uses were ever counted in parts. One that cannot be read says nothing: a line may mend it.
-fn was_counted_in_parts(old: Option<&Item>) -> bool {
-    was_split(old, coupon_of(old).ok().flatten().and_then(|coupon| coupon.total_limit))
-}
 
 #[async_trait]
 impl RecordFeed for Coupons {
@@ -38,18 +33,17 @@ impl RecordFeed for Coupons {
         coupon_item(scope, &CouponDefinition { version, ..record.clone() })
     }
 
-    fn remembering(&self, item: Item, old: Option<&Item>) -> Item {
-        remembering(item, was_counted_in_parts(old))
-    }
-
-    async fn admit(
+    async fn remembering(
         &self,
-        _feed: Feed<'_>,
-        _id: &str,
+        feed: Feed<'_>,
+        id: &str,
         record: Option<&CouponDefinition>,
+        item: Item,
         old: Option<&Item>,
-    ) -> Result<Admission> {
+    ) -> Result<Item> {
+        // One that cannot be read says nothing: a line may mend it.
+        let before = coupon_of(old).ok().flatten().and_then(|coupon| coupon.total_limit);
         let limit = record.and_then(|coupon| coupon.total_limit);
-        Ok(check_limit("data.total_limit", limit, was_counted_in_parts(old)).map(|()| Vec::new()))
+        remembering(feed, LimitChange { kind: "coupon", id, before, limit }, item, old).await
     }
 }

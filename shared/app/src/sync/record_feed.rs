@@ -48,9 +48,20 @@ pub(super) trait RecordFeed: Send + Sync {
         mark
     }
 
-    /// Carries over to what is written, also to a mark, what is to be remembered of what stood there.
-    fn remembering(&self, item: Item, _old: Option<&Item>) -> Item {
-        item
+    /// Carries over to what is written, also to a mark, which has no record, what is to be remembered of what stood
+    /// there.
+    ///
+    /// # Errors
+    /// As the database.
+    async fn remembering(
+        &self,
+        _feed: Feed<'_>,
+        _id: &str,
+        _record: Option<&Self::Record>,
+        item: Item,
+        _old: Option<&Item>,
+    ) -> Result<Item> {
+        Ok(item)
     }
 
     /// Whether a line that is new enough may take the place of `old`, before each attempt to write it. It
@@ -170,7 +181,9 @@ async fn apply_one<F: RecordFeed>(
                 records.item(scope, record, version)?.with("feed_version", change.version)
             }
         };
-        let item = Puts::of(old.as_ref())?.into_item(records.remembering(item, old.as_ref()))?;
+        let record = change.record.as_ref();
+        let item = records.remembering(feed, change.id, record, item, old.as_ref()).await?;
+        let item = Puts::of(old.as_ref())?.into_item(item)?;
         let attempt = records.write(feed.ports, old.as_ref(), item, with).await?;
         records.tried(&attempt);
         match attempt {

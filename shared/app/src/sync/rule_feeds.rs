@@ -14,7 +14,7 @@ use super::batch::{Feed, LineOutcome};
 use super::line::{BadLine, Line};
 use super::record_feed::{self, Admission, RecordFeed};
 use super::rule_lines::{promotion_of, tax_rule_of};
-use super::use_limits::{check_limit, remembering, was_split};
+use super::use_limits::{LimitChange, remembering};
 use crate::database::{Item, Key};
 use crate::error::{Error, Result};
 use crate::tenancy::TenantScope;
@@ -96,13 +96,6 @@ async fn standing(feed: Feed<'_>, prefix: &str, lines: &[Line]) -> Result<Stored
     }
 }
 
-/// Whether a promotion's uses were ever counted in parts. One that cannot be read, or is deleted, says nothing of a
-/// limit.
-fn was_counted_in_parts(old: Option<&Item>) -> bool {
-    let promotion = old.and_then(|item| item.json::<Promotion>("data").ok());
-    was_split(old, promotion.and_then(|promotion| promotion.limits.total))
-}
-
 struct Promotions(Counted);
 
 #[async_trait]
@@ -123,8 +116,19 @@ impl RecordFeed for Promotions {
         promotion_item(scope, &Promotion { version, ..record.clone() })
     }
 
-    fn remembering(&self, item: Item, old: Option<&Item>) -> Item {
-        remembering(item, was_counted_in_parts(old))
+    async fn remembering(
+        &self,
+        feed: Feed<'_>,
+        id: &str,
+        record: Option<&Promotion>,
+        item: Item,
+        old: Option<&Item>,
+    ) -> Result<Item> {
+        // One that cannot be read, or is deleted, says nothing of a limit.
+        let standing = old.and_then(|item| item.json::<Promotion>("data").ok());
+        let before = standing.and_then(|promotion| promotion.limits.total);
+        let limit = record.and_then(|promotion| promotion.limits.total);
+        remembering(feed, LimitChange { kind: "promotion", id, before, limit }, item, old).await
     }
 
     async fn admit(
@@ -132,12 +136,8 @@ impl RecordFeed for Promotions {
         feed: Feed<'_>,
         id: &str,
         record: Option<&Promotion>,
-        old: Option<&Item>,
+        _old: Option<&Item>,
     ) -> Result<Admission> {
-        let limit = record.and_then(|promotion| promotion.limits.total);
-        if let Err(bad) = check_limit("data.limits.total", limit, was_counted_in_parts(old)) {
-            return Ok(Err(bad));
-        }
         let in_force =
             |promotion: &&Promotion| !is_past(promotion.conditions.valid_to, feed.now, PROMOTIONS_KEPT);
         self.0.admit(id, record.filter(in_force))

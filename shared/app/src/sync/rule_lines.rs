@@ -163,7 +163,8 @@ fn contains(data: ContainsData) -> Result<Contains, BadLine> {
 }
 
 fn limits(data: LimitsData) -> Limits {
-    Limits { per_order: data.per_order, per_customer: data.per_customer, total: data.total }
+    let LimitsData { per_order, per_customer, total } = data;
+    Limits { per_order, per_customer, total, ..Limits::default() }
 }
 
 /// The promotion that a line tells of. Its version is set when it is written.

@@ -1,35 +1,81 @@
-//! The total limit of a coupon or promotion that changes while it is in use. From [`SPLIT_FROM`] on its uses are
-//! counted in parts. Below there is one counter, the first part, which knows little of what the others gave: so a limit
-//! that was that high once is not lowered below it. What was given would be given again.
+//! The total limit of a coupon or promotion that changes while it is in use: what its item is to say of the limits
+//! before, so that what was used counts under the new one.
 
-use super::line::BadLine;
+use tillstream_domain::use_counting::{Counting, SPLIT_FROM};
+
+use super::batch::Feed;
+use crate::catalog::use_counting::{counting_of, with_counting};
 use crate::database::Item;
-use crate::pos::limited_uses::{SPLIT_FROM, is_split};
+use crate::error::Result;
+use crate::pos::limited_uses::used_of_first;
 
-/// Says that uses were counted in parts once, where the limit beside it does not: it was taken off, or all was deleted.
-/// The counters stay, and count again when there is a limit again.
-const ATTRIBUTE: &str = "uses_split";
-
-/// Whether uses were counted in parts under `old`, whose limit is `limit`, or under what stood there before it.
-pub(super) fn was_split(old: Option<&Item>, limit: Option<u32>) -> bool {
-    limit.is_some_and(is_split) || old.is_some_and(|item| item.opt_number(ATTRIBUTE).is_some())
+/// A limit that takes the place of another, or of none.
+pub(super) struct LimitChange<'a> {
+    /// `coupon` or `promotion`.
+    pub kind: &'static str,
+    /// Its code or id.
+    pub id: &'a str,
+    /// The limit that stands.
+    pub before: Option<u32>,
+    /// The one that is fed.
+    pub limit: Option<u32>,
 }
 
-/// Notes on an item, or on the mark of a deletion, that uses were counted in parts before it.
-pub(super) fn remembering(item: Item, was_split: bool) -> Item {
-    item.with_some(ATTRIBUTE, was_split.then_some(1_i64))
+/// What `old` says of the limits before, whose own is `before`.
+fn known(old: Option<&Item>, before: Option<u32>) -> Counting {
+    let known = counting_of(old);
+    // Items of before say only that there were parts, and not under which limit.
+    let unknown = (1..SPLIT_FROM).contains(&known.split);
+    if unknown { Counting { split: before.unwrap_or(u32::MAX), ..known } } else { known }
 }
 
-/// Refuses a limit that would forget most of what was given before.
-pub(super) fn check_limit(field: &str, limit: Option<u32>, was_split: bool) -> Result<(), BadLine> {
-    match limit {
-        Some(limit) if was_split && !is_split(limit) => {
-            let message = format!(
-                "{field}: it was {SPLIT_FROM} or more, and what was given then is counted in parts that a lower limit \
-                 does not look at; say at least {SPLIT_FROM}, let it end, or feed a new one"
-            );
-            Err(BadLine::new("limit_lowered_too_far", message))
+/// Notes on an item, or on the mark of a deletion, how uses are counted from it on.
+///
+/// # Errors
+/// As the database.
+pub(super) async fn remembering(
+    feed: Feed<'_>,
+    change: LimitChange<'_>,
+    item: Item,
+    old: Option<&Item>,
+) -> Result<Item> {
+    let mut counting = known(old, change.before).after(change.before, change.limit);
+    if let Some(limit) = change.limit
+        && old.is_some()
+        && change.before != change.limit
+        && counting.parts(limit) > 1
+        && !counting.lowered
+    {
+        // Uses above the limit stand in the first part: they count under the new one too.
+        let used = used_of_first(feed.ports, &feed.caller.scope, change.kind, change.id).await?;
+        if used > i64::from(counting.share(limit, 0)) {
+            counting.first = u32::try_from(used).unwrap_or(u32::MAX);
         }
-        _ => Ok(()),
+    }
+    Ok(with_counting(item, counting))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tenancy::TenantScope;
+
+    /// Items of before say that there were parts, and no more: what had a limit had that one, and what had none any
+    /// more may have had any, so that each is lower.
+    #[test]
+    fn what_items_of_before_say_is_understood() {
+        let key = TenantScope::from_own_record("t").coupon("A");
+        let of_before = Item::new(&key).with("uses_split", 1_i64);
+        let split = |counting: Counting| (counting.split, counting.lowered);
+        let after =
+            |before: Option<u32>, limit: u32| known(Some(&of_before), before).after(before, Some(limit));
+        assert_eq!(split(after(Some(300), 400)), (300, false));
+        assert_eq!(split(after(Some(300), 250)), (300, true));
+        assert_eq!(split(after(None, 4_000)), (u32::MAX, true));
+        assert_eq!(known(None, None), Counting::default());
+        let counting = Counting { first: 150, split: 300, lowered: true };
+        let now = with_counting(Item::new(&key), counting);
+        assert_eq!(known(Some(&now), Some(250)), counting);
+        assert_eq!(with_counting(Item::new(&key), Counting::default()), Item::new(&key));
     }
 }

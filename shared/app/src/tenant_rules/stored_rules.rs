@@ -8,6 +8,7 @@ use tillstream_domain::pricing::{PROMOTIONS_MAX, Promotion, TAX_RULES_MAX, TaxRu
 use tillstream_domain::stock_policies::StockOverrides;
 
 use crate::catalog::location_stock::LOCATION_STOCK;
+use crate::catalog::use_counting::counting_of;
 use crate::database::{Item, Query, Range, Table};
 use crate::error::{Error, Result};
 use crate::ports::Ports;
@@ -121,7 +122,10 @@ impl StoredRules {
                 let read = read(item, |promotion: &Promotion| promotion.check());
                 let counts =
                     read.filter(|promotion| !is_past(promotion.conditions.valid_to, now, PROMOTIONS_KEPT));
-                self.promotions.extend(counts);
+                self.promotions.extend(counts.map(|mut promotion| {
+                    promotion.limits.counting = counting_of(Some(item));
+                    promotion
+                }));
             }
             Some("tax_rule") => {
                 let read = read(item, |rule: &TaxRule| rule.check());

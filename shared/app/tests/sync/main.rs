@@ -18,4 +18,5 @@ mod rules;
 mod stock_versions;
 mod suppliers;
 mod templates;
+mod use_limits;
 mod versions;

@@ -376,63 +376,6 @@ async fn every_kind_of_bad_rule_has_its_code_and_the_rest_is_applied() {
     }
 }
 
-/// From 200 on uses are counted in parts, of which a lower limit looks at one: what was that high stays that high,
-/// whatever is fed in between.
-#[tokio::test]
-async fn a_limit_of_uses_is_not_lowered_to_where_they_would_be_forgotten() {
-    let benefit = || json!({"percentage": {"bps": 1}});
-    let promotion =
-        |limit: Option<u32>| json!({"name": "P", "benefit": benefit(), "limits": {"total": limit}});
-    let coupon = |limit: Option<u32>| json!({"benefit": benefit(), "total_limit": limit});
-    for entity in [Entity::Promotions, Entity::Coupons] {
-        let world = world(4);
-        let version = std::sync::atomic::AtomicU64::new(1);
-        let next = || version.fetch_add(1, Ordering::SeqCst);
-        let fed = async |id: &str, limit: Option<u32>| {
-            let data = if entity == Entity::Promotions { promotion(limit) } else { coupon(limit) };
-            let reply = world.send(entity, &[line(id, next(), data)]).await;
-            codes(reply).into_iter().map(|(_, code)| code).next().unwrap_or_default()
-        };
-        let refused = "limit_lowered_too_far";
-        for (limit, answer) in [
-            (Some(199), ""),
-            (Some(50), ""),
-            (Some(199), ""),
-            (Some(300), ""),
-            (Some(200), ""),
-            (Some(199), refused),
-            (Some(1), refused),
-            (Some(1_000), ""),
-            (None, ""),
-            (Some(199), refused),
-            (None, ""),
-            (Some(150), refused),
-        ] {
-            let key = rule_key(world.scope(), entity, "x");
-            let before = world.item(Table::Catalog, key.clone()).await;
-            assert_eq!(fed("x", limit).await, answer, "{entity:?}: {limit:?}");
-            let is_same = world.item(Table::Catalog, key).await == before;
-            assert_eq!(is_same, !answer.is_empty(), "{entity:?}: {limit:?}");
-        }
-        world.send(entity, &[delete("x", next())]).await;
-        assert_eq!(fed("x", Some(150)).await, refused, "{entity:?}: its counters outlive it");
-        assert_eq!(fed("x", Some(200)).await, "");
-        // Another is another, and one that never had so many may have any.
-        assert_eq!(fed("y", Some(150)).await, "");
-        world.send(entity, &[delete("y", next())]).await;
-        assert_eq!(fed("y", Some(1)).await, "");
-        // In one upload, and deleted with its limit.
-        let data = |limit: u32| {
-            if entity == Entity::Promotions { promotion(Some(limit)) } else { coupon(Some(limit)) }
-        };
-        let lines =
-            [line("z", 1, data(200)), line("z", 2, data(199)), delete("z", 3), line("z", 4, data(199))];
-        let reply = world.send(entity, &lines).await;
-        let expected = [(2, refused.to_owned()), (4, refused.to_owned())];
-        assert_eq!((counts(&reply), codes(reply)), ((2, 0, 2), expected.to_vec()), "{entity:?}");
-    }
-}
-
 #[tokio::test]
 async fn unknown_fields_are_counted_at_any_depth_and_do_no_harm() {
     let world = world(4);

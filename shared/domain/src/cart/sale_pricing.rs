@@ -15,6 +15,7 @@ use crate::pricing::{
     Basket, BasketLine, COUPONS_MAX, CustomerFacts, MANUAL_DISCOUNTS_MAX, ManualDiscount, ManualDiscountKind,
     Outcome, PriceRules, Priced, PricingError, Promotion, REQUESTED_PROMOTIONS_MAX, Source, price,
 };
+use crate::use_counting::Counting;
 
 /// Most counters of uses that one sale takes from: they stand beside its stock in one transaction of a hundred
 /// actions, and when it is undone beside all that comes back.
@@ -39,6 +40,17 @@ impl PricedBy<'_> {
     }
 }
 
+/// How uses of promotions are counted, where that is not as ever.
+fn countings_of(uses: &[LimitedUse], rules: &PriceRules) -> BTreeMap<String, Counting> {
+    let counting = |limited: &LimitedUse| {
+        let Source::Promotion { id, .. } = &limited.source else { return None };
+        let promotion = rules.promotions.iter().find(|promotion| promotion.id == *id)?;
+        let counting = promotion.limits.counting;
+        (counting != Counting::default()).then(|| (id.clone(), counting))
+    };
+    uses.iter().filter_map(counting).collect()
+}
+
 impl Cart {
     /// Prices the lines anew: of a sale all, of a blind return their tax. Those of a return of a known sale are
     /// worth what they were sold for.
@@ -52,6 +64,7 @@ impl Cart {
         self.set_customer_prices();
         if self.is_plain(by.rules) {
             self.charges.clear_lines();
+            self.terms.countings.promotions.clear();
         } else {
             let priced = self.priced(by)?;
             self.keep(&priced, by.rules);
@@ -62,6 +75,7 @@ impl Cart {
 
     fn keep(&mut self, priced: &Priced, rules: &PriceRules) {
         let uses = self.limited_uses(priced, rules);
+        self.terms.countings.promotions = countings_of(&uses, rules);
         let lines = &self.terms.lines;
         let modified = |number| lines.get(&number).is_some_and(|terms| !terms.modifiers.is_empty());
         self.charges.set_lines(priced, (&self.terms.requested, modified), uses);
@@ -338,6 +352,7 @@ impl Cart {
         let at = self.terms.coupons.iter().position(|applied| applied.coupon.code == code);
         self.require_not_final()?;
         self.terms.coupons.remove(at.ok_or_else(|| CartError::UnknownCoupon(code.to_owned()))?);
+        self.terms.countings.coupons.remove(code);
         self.reprice_paid(by)
     }
 

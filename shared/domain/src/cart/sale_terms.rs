@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::money::UnitPrice;
 use crate::pricing::{Coupon, Modifier};
+use crate::use_counting::Countings;
 
 /// A coupon as it stood when it was applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +70,10 @@ pub struct SaleTerms {
     /// By number of the payment: what was added to what was due, so that it could be paid in coins. Under 0, which is
     /// no payment's: what another system asked for the sale beyond what its lines come to.
     pub cash_rounding: BTreeMap<u32, i64>,
+    /// How uses of its coupons and limited promotions are counted, as of the limits that it knows of them. It stands in
+    /// the cart's item by itself.
+    #[serde(skip)]
+    pub countings: Countings,
 }
 
 impl SaleTerms {

@@ -10,6 +10,7 @@ use super::selection::Selector;
 use super::two_pools::Pool;
 use crate::identifier::check_id;
 use crate::money::{AMOUNT_MAX, Currency, UnitPrice};
+use crate::use_counting::Counting;
 
 /// Most promotions that one basket is priced with.
 pub const PROMOTIONS_MAX: usize = 500;
@@ -138,6 +139,9 @@ pub struct Limits {
     /// By all together.
     #[serde(default)]
     pub total: Option<u32>,
+    /// How those are counted. It stands in the promotion's item by itself.
+    #[serde(skip)]
+    pub counting: Counting,
 }
 
 /// A promotion.

@@ -307,6 +307,16 @@ fn terms() -> impl Strategy<Value = SaleTerms> {
             requested,
             uses_left: excluded.iter().map(|id| (id.clone(), 3)).collect(),
             uses_left_by_customer: BTreeMap::new(),
+            countings: Countings {
+                coupons: BTreeMap::from([(
+                    "TEN".to_owned(),
+                    Counting { first: cash.0, split: 0, lowered: false },
+                )]),
+                promotions: excluded
+                    .iter()
+                    .map(|id| (id.clone(), Counting { first: 0, split: cash.0, lowered: true }))
+                    .collect(),
+            },
             excluded,
             coupons,
             lines,

@@ -1,12 +1,13 @@
 //! What may be used so often only: coupons and promotions, by all together and by each customer.
 
-use tillstream_app::sync::entities::Entity;
-use tillstream_app::sync::upload::{Upload, upload};
-
 use super::*;
 
 /// Sells B with a coupon at a register, as many carts as there are numbers, at once; answers who could.
-async fn redeem_at_once(world: &World, code: &'static str, carts: std::ops::Range<usize>) -> Vec<usize> {
+pub(super) async fn redeem_at_once(
+    world: &World,
+    code: &'static str,
+    carts: std::ops::Range<usize>,
+) -> Vec<usize> {
     let register = |n: usize| format!("r-{}", n % 4 + 1);
     for n in carts.clone() {
         let cart = format!("{code}-{n}");
@@ -317,7 +318,7 @@ async fn what_is_left_of_a_promotion_is_given() {
 }
 
 /// What parts of a promotion's counter say is used.
-fn used_of_promotion(world: &World, id: &str) -> Vec<i64> {
+pub(super) fn used_of_promotion(world: &World, id: &str) -> Vec<i64> {
     let items = world.database.items(Table::Orders);
     let is_part = |item: &&Item| item.opt_text("pk").unwrap().contains(&format!("uses#promotion#{id}#"));
     items.iter().filter(is_part).map(|item| item.number("used").unwrap()).collect()
@@ -325,7 +326,13 @@ fn used_of_promotion(world: &World, id: &str) -> Vec<i64> {
 
 /// Pays so many carts, then makes all of them final at once; whoever is refused the promotion goes on without it.
 /// Answers how often it was given, over all.
-async fn sell_at_once(world: &World, promotion: &'static str, name: &str, carts: usize, pieces: u32) -> i64 {
+pub(super) async fn sell_at_once(
+    world: &World,
+    promotion: &'static str,
+    name: &str,
+    carts: usize,
+    pieces: u32,
+) -> i64 {
     let named = |n: usize| (format!("r-{}", n % 4 + 1), format!("{name}-{n}"));
     for (register, cart) in (0..carts).map(named) {
         world.cart_at(&register, &cart, &[("B", pieces)]).await;
@@ -481,74 +488,5 @@ async fn trouble_with_a_counter_refuses_the_promotion_and_never_the_sale() {
         let placed = tillstream_app::orders::place::place(&shop.ports, &who, "k", wanted).await.unwrap();
         assert_eq!(placed.cart.totals().unwrap().total, 200);
         assert!(used_of_promotion(&world, "busy").is_empty());
-    }
-}
-
-/// Feeds one line, of a version; answers the code of its refusal, or nothing. Tills know of it then.
-async fn fed(world: &World, entity: Entity, id: &str, version: u64, data: Value) -> Option<String> {
-    let line = json!({"id": id, "version": version, "op": "upsert", "data": data}).to_string();
-    let call = Upload { entity, body: line.as_bytes(), from: 1, deadline: jiff::Timestamp::MAX };
-    let reply = upload(&world.shop.ports, &caller("demo", &[Role::Integration]), call).await.unwrap();
-    world.later();
-    reply.errors.into_iter().map(|error| error.code).next()
-}
-
-/// Lets so much be used of each part of a counter.
-async fn use_parts(world: &World, kind: &str, id: &str, used: &[i64]) {
-    for (part, used) in (0..).zip(used) {
-        let item = Item::new(&world.shop.scope.uses(kind, id, part)).with("used", *used);
-        let write = Write::Put { table: Table::Orders, item, condition: None };
-        world.database.write(write).await.unwrap();
-    }
-}
-
-/// 280 uses over sixteen parts, none of which has more than its share of 300 or of 290.
-const USED_280: &[i64] = &[18, 18, 18, 18, 18, 18, 18, 18, 17, 17, 17, 17, 17, 17, 17, 17];
-
-/// What was used counts, whatever the limit becomes: so many more are given as the limit that stands has left.
-#[tokio::test]
-async fn a_limit_that_is_lowered_in_use_forgets_no_use_of_a_coupon() {
-    for (lowered, answer, more) in [(150, Some("limit_lowered_too_far"), 20), (290, None, 10), (200, None, 0)]
-    {
-        let world = World::open().await;
-        let data =
-            |limit: u32| json!({"benefit": {"fixed_amount": {"amount": gbp(100)}}, "total_limit": limit});
-        assert_eq!(fed(&world, Entity::Coupons, "MANY", 1, data(300)).await, None);
-        use_parts(&world, "coupon", "MANY", USED_280).await;
-        assert_eq!(fed(&world, Entity::Coupons, "MANY", 2, data(lowered)).await.as_deref(), answer);
-        let mut redeemed = 0;
-        for n in 0..30 {
-            redeemed += redeem_at_once(&world, "MANY", n..n + 1).await.len();
-        }
-        let used = i64::try_from(280 + more).unwrap();
-        assert_eq!((redeemed, world.used("MANY")), (more, used), "lowered to {lowered}");
-    }
-}
-
-#[tokio::test]
-async fn a_limit_that_is_changed_in_use_forgets_no_use_of_a_promotion() {
-    let all_in_one: &[i64] = &[140];
-    for (before, used, after, answer, more) in [
-        (300, USED_280, 150, Some("limit_lowered_too_far"), 20),
-        (300, USED_280, 290, None, 10),
-        (300, USED_280, 200, None, 0),
-        // Raised to where it is counted in parts: all that was used stands in the first.
-        (150, all_in_one, 300, None, 160),
-    ] {
-        let world = World::open().await;
-        let data = |limit: u32| {
-            json!({"name": "Many", "benefit": {"fixed_amount": {"amount": gbp(1), "per": "unit"}},
-                "target": {"skus": ["B"]}, "limits": {"total": limit}})
-        };
-        assert_eq!(fed(&world, Entity::Promotions, "many", 1, data(before)).await, None);
-        use_parts(&world, "promotion", "many", used).await;
-        assert_eq!(fed(&world, Entity::Promotions, "many", 2, data(after)).await.as_deref(), answer);
-        let (sales, pieces) = if more > 20 { (10, 20) } else { (10, 3) };
-        let mut given = 0;
-        for n in 0..sales {
-            given += sell_at_once(&world, "many", &format!("c{n}"), 1, pieces).await;
-        }
-        let sum = used_of_promotion(&world, "many").iter().sum::<i64>();
-        assert_eq!((given, sum), (more, used.iter().sum::<i64>() + more), "from {before} to {after}");
     }
 }

@@ -22,7 +22,7 @@ fn what_is_right_passes() {
     ] {
         assert_eq!(promotion.check(), Ok(()), "{promotion:?}");
     }
-    let limits = Limits { per_order: Some(1), per_customer: Some(1), total: Some(5) };
+    let limits = Limits { per_order: Some(1), per_customer: Some(1), total: Some(5), ..Limits::default() };
     assert_eq!(Promotion { limits, ..percentage("p", 1) }.check(), Ok(()));
     assert_eq!(tax("t", 0).check(), Ok(()));
     assert_eq!(tax("t", 100_000).check(), Ok(()));
@@ -140,7 +140,8 @@ fn conditions_and_limits_contradict_nothing() {
     let least = Conditions { minimum_quantity: Some(Quantity::ZERO), ..Conditions::default() };
     assert_eq!(with(least), "minimum_quantity_out_of_range");
     let limited = |per_order, per_customer, total| {
-        refused(Promotion { limits: Limits { per_order, per_customer, total }, ..percentage("p", 1) })
+        let limits = Limits { per_order, per_customer, total, ..Limits::default() };
+        refused(Promotion { limits, ..percentage("p", 1) })
     };
     assert_eq!(limited(Some(0), None, None), "limit_zero");
     assert_eq!(limited(None, Some(0), None), "limit_zero");
