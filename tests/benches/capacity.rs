@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tillstream_app::capacity::{CapacityKind, CapacityMeter, CapacitySums, Operation};
 use tillstream_app::catalog::items::coupon_item;
 use tillstream_app::database::{Consistency, Database, Get, Item, Table, Write};
+use tillstream_app::pos::limited_uses::coupon_use_get;
 use tillstream_app::tenant_rules::settings_item;
 use tillstream_app::tenant_rules::stored_rules::promotion_item;
 use tillstream_contracts::events::SaleEvent;
@@ -46,6 +47,11 @@ const LONGEST: usize = 1_114;
 const COUPON: &str = "TENTH";
 const PROMOTION: &str = "BY-HAND";
 const BARCODE: &str = "4006381333931";
+/// Coupons with a limit, of which a sale redeems the first or both; its distinct SKUs; and how often each may be used.
+/// A limit of 200 or more would be counted in parts: as many writes, but not all at one item.
+const LIMITED: [&str; 2] = ["FIRST-HUNDRED", "SECOND-HUNDRED"];
+const LIMITED_SIZE: usize = 3;
+const LIMIT: u32 = 100;
 /// Longer than a process remembers what a tenant decides.
 const RULES_AGE: Duration = Duration::from_secs(16);
 /// Actions that no open cart of a sale takes: they make it, only look, or are about orders, returns and shifts.
@@ -75,6 +81,11 @@ const SCANNED: &str = "scanned_";
 const MARKED: &str = "marked_";
 /// The same: what the cart holds of the stock.
 const HELD: &str = "held_";
+
+/// The step that makes a sale with so many limited coupons final.
+fn finalize_with(coupons: usize) -> String {
+    format!("finalize_with_{coupons}")
+}
 
 /// What a step cost, and the bytes of the order that it left.
 struct Step {
@@ -170,14 +181,41 @@ impl<'a> Till<'a> {
         first.pay().await;
         first.command("finalize_order", json!({})).await;
         for size in SIZES {
-            let mut sale = self.cart(0).await;
-            sale.command("set_customer", json!({"customer_id": "17850"})).await;
-            for sku in &self.skus[..size] {
-                sale.add(sku).await;
-            }
-            sale.pay().await;
-            self.priced(format!("finalize_{size}"), &mut sale, "finalize_order", json!({})).await;
+            self.sell(format!("finalize_{size}"), size, &[]).await;
         }
+        for count in 1..=LIMITED.len() {
+            let coupons = &LIMITED[..count];
+            let before = self.used(coupons).await;
+            self.sell(finalize_with(count), LIMITED_SIZE, coupons).await;
+            // Each coupon took something off, and its use was counted.
+            assert_eq!(self.used(coupons).await, before + i64::try_from(count).unwrap());
+        }
+    }
+
+    /// A sale of so many distinct SKUs that redeems these coupons; the step that makes it final is priced.
+    async fn sell(&mut self, step: String, size: usize, coupons: &[&str]) {
+        let mut sale = self.cart(0).await;
+        sale.command("set_customer", json!({"customer_id": "17850"})).await;
+        for sku in &self.skus[..size] {
+            sale.add(sku).await;
+        }
+        for code in coupons {
+            sale.command("apply_coupon", json!({"coupon_code": code})).await;
+        }
+        sale.pay().await;
+        self.priced(step, &mut sale, "finalize_order", json!({})).await;
+    }
+
+    /// How often these coupons were used, together.
+    async fn used(&self, coupons: &[&str]) -> i64 {
+        let shop = &self.tills.shop;
+        let mut used = 0;
+        for code in coupons {
+            let get = Get { consistency: Consistency::Strong, ..coupon_use_get(&shop.scope, code) };
+            let counter = shop.ports.database.get(get).await.unwrap();
+            used += counter.and_then(|counter| counter.opt_number("used")).unwrap_or(0);
+        }
+        used
     }
 
     /// Everything that a cart of 20 lines takes until it is final or given up; each subject on a cart of its own, so
@@ -256,6 +294,9 @@ async fn rules(tills: &Tills, scanned: &str) {
     .unwrap();
     put(tills, promotion_item(scope, &promotion).unwrap()).await;
     coupon(tills, COUPON, None).await;
+    for code in LIMITED {
+        coupon(tills, code, Some(LIMIT)).await;
+    }
     let barcode = Item::new(&scope.barcode(BARCODE)).with("kind", "barcode").with("sku", scanned);
     put(tills, barcode).await;
 }
@@ -342,21 +383,35 @@ fn most(steps: &[Step], kinds: &[&str], of: fn(&Step) -> f64) -> f64 {
     steps.iter().filter(is_of).map(of).fold(0.0, f64::max)
 }
 
+/// What DynamoDB may charge the tables for an order of so many distinct SKUs, kilobytes and limited coupons.
+fn finals_target(size: usize, kilobytes: usize, coupons: usize) -> Target {
+    #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+    let most = (2 * size + 2 * kilobytes + 2 + 2 * coupons) as f64;
+    Target::AtMost(most)
+}
+
 fn tell_finals(report: &mut Report, steps: &[Step]) {
     for size in SIZES {
         let step = named(steps, &format!("finalize_{size}"));
         let kilobytes = step.order_bytes.div_ceil(1024);
-        #[allow(clippy::cast_precision_loss, reason = "small numbers")]
-        let target = (2 * size + 2 * kilobytes + 2) as f64;
         let at = |what: &str| format!("finalize_{size}_skus_{what}");
         let written = step.units(CapacityKind::Write, false);
-        report.figure(&at("table_write_units"), written, "units", Target::AtMost(target));
+        report.figure(&at("table_write_units"), written, "units", finals_target(size, kilobytes, 0));
         let indexes = step.units(CapacityKind::Write, true);
         report.figure(&at("index_write_units"), indexes, "units", Target::AtMost(3.0));
         let of_order = if size <= 20 { Target::AtMost(2.0) } else { Target::None };
         #[allow(clippy::cast_precision_loss, reason = "small numbers")]
         report.figure(&at("order_kilobytes"), kilobytes as f64, "KB", of_order);
         report.figure(&at("read_units"), step.read(), "units", Target::None);
+    }
+    for coupons in 1..=LIMITED.len() {
+        let step = named(steps, &finalize_with(coupons));
+        let target = finals_target(LIMITED_SIZE, step.order_bytes.div_ceil(1024), coupons);
+        let at = |what: &str| format!("finalize_{LIMITED_SIZE}_skus_{coupons}_limited_coupons_{what}");
+        let written = step.units(CapacityKind::Write, false);
+        report.figure(&at("table_write_units"), written, "units", target);
+        let indexes = step.units(CapacityKind::Write, true);
+        report.figure(&at("index_write_units"), indexes, "units", Target::AtMost(3.0));
     }
 }
 
@@ -390,7 +445,8 @@ fn tell_carts(report: &mut Report, steps: &[Step]) {
 }
 
 fn tell_aggregation(report: &mut Report, steps: &[Step]) {
-    let batch = named(steps, "aggregate_500_3").written() / 500.0;
+    // The first batch makes the day's pages, the last finds them fullest: whichever is the dearest.
+    let batch = most(steps, &["aggregate_500_"], Step::written) / 500.0;
     report.figure("aggregate_batch_of_500_write_units_per_order", batch, "units", Target::AtMost(1.0));
     let fresh = named(steps, "aggregate_alone_fresh").written();
     report.figure("aggregate_alone_fresh_day_write_units", fresh, "units", Target::AtMost(6.0));
