@@ -19,7 +19,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde_json::json;
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, Context, LambdaEvent, service_fn};
+use serde_json::{Value, json};
 use tillstream_allocator as _;
 use tillstream_app::database::Database;
 use tillstream_app::environment::Environment;
@@ -31,17 +33,25 @@ use tillstream_domain::lane::Lane;
 use tillstream_domain::money::Currency;
 use tillstream_domain::quantity::Quantity;
 use tillstream_runtime::auth::Authenticator;
+use tillstream_runtime::counted_database::CountedDatabase;
+use tillstream_runtime::http::request_of;
+use tillstream_runtime::wide_event::Metered;
+use tillstream_testkit::emulator::DynamoFixture;
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::test_environment::TestEnvironment;
 use tillstream_testkit::tokens::{AUDIENCE, Claims, ISSUER, TokenIssuer};
 use tillstream_tests::bench_report::{Report, Target};
-use tower::ServiceExt;
+use tillstream_tests::cpu_clock::of_this_thread;
+use tokio::runtime::{Builder, Runtime};
+use tower::{Service, ServiceExt};
 
 use crate::till::{Sale, TENANT, Tills, products};
 use crate::timed::Timed;
 
 /// Tokens verified, and commands answered.
 const TIMES: usize = 2_000;
+/// Commands answered by the whole function: each cart is made through the emulator before.
+const WHOLE_TIMES: usize = 500;
 /// Orders folded.
 const ORDERS: usize = 200_000;
 /// Orders of a store's day, as the benchmark `capacity` fills one.
@@ -106,6 +116,54 @@ async fn warm_command(report: &mut Report) {
     }
     report.figure("warm_add_line_item", percentile(&mut times, 50), "µs", Target::AtMost(300.0));
     report.figure("warm_add_line_item_p99", percentile(&mut times, 99), "µs", Target::None);
+}
+
+/// The same command from the bytes of API Gateway's event to those of the answer, by the database client that
+/// functions have. The database is on another thread: counted is what this one, the function's, was on a processor.
+fn warm_whole_command(report: &mut Report) {
+    let emulator = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let fixture = emulator.block_on(DynamoFixture::dynoxide()).unwrap();
+    let products = products();
+    let environment = Arc::new(TestEnvironment::new(1));
+    let open = Tills::open(fixture.database.clone(), environment.clone(), 1, &products[..40]);
+    let tills = emulator.block_on(open);
+    let function = function_runtime();
+    // Put together as functions do it.
+    let client = fixture.adapter().observed_by(Arc::new(Metered));
+    let database = Arc::new(CountedDatabase(Arc::new(client)));
+    let router = function.block_on(tills.at_another_process(database, environment)).router();
+    let mut handler = Adapter::from(service_fn(move |request: lambda_http::Request| {
+        let router = router.clone();
+        async move { router.oneshot(request_of(request)).await }
+    }));
+    let mut times = Vec::with_capacity(WHOLE_TIMES);
+    // The first tenth warms caches up.
+    for number in 0..WHOLE_TIMES + WHOLE_TIMES / 10 {
+        let event = emulator.block_on(async {
+            let mut sale = Sale::open(&tills, "s-1", "r-1", number as u64).await;
+            for (sku, ..) in &products[..20] {
+                sale.add(sku).await;
+            }
+            let payload = json!({"sku": products[20].0, "quantity": 2});
+            tills.gateway_event(&sale.envelope("add_line_item", payload))
+        });
+        let (took, answer) = function.block_on(async {
+            let begin = of_this_thread().unwrap();
+            let event: LambdaRequest = serde_json::from_slice(&event).unwrap();
+            let answer = handler.call(LambdaEvent::new(event, Context::default())).await.unwrap();
+            let answer = serde_json::to_vec(&answer).unwrap();
+            (of_this_thread().unwrap() - begin, answer)
+        });
+        let told: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(told["statusCode"], 200, "{told}");
+        assert!(!took.is_zero(), "this system does not tell how long a thread was on a processor");
+        if number >= WHOLE_TIMES / 10 {
+            times.push(took);
+        }
+    }
+    let name = "warm_add_line_item_with_gateway_and_adapter";
+    report.figure(name, percentile(&mut times, 50), "µs", Target::AtMost(300.0));
+    report.figure(&format!("{name}_p99"), percentile(&mut times, 99), "µs", Target::None);
 }
 
 fn fact(n: u64) -> SaleFact {
@@ -200,16 +258,20 @@ fn fold_batch(batch: &[SaleFact], stored_hour: &mut Vec<u8>, stored_products: &m
     }
 }
 
-async fn measure() {
+/// One thread, as a function has it.
+fn function_runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn measure() {
     let mut report = Report::of_times("cpu_time");
-    token_verification(&mut report).await;
-    warm_command(&mut report).await;
+    function_runtime().block_on(token_verification(&mut report));
+    function_runtime().block_on(warm_command(&mut report));
+    warm_whole_command(&mut report);
     fold(&mut report);
     report.write().unwrap();
 }
 
 fn main() {
-    // One thread, as a function has it.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    worker::run(|| runtime.block_on(measure()), worker::told_only);
+    worker::run(measure, worker::told_only);
 }
