@@ -18,13 +18,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{Span, Timestamp};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Context, LambdaEvent, service_fn};
+use sales_aggregator::Aggregator;
 use serde_json::{Value, json};
 use tillstream_allocator as _;
+use tillstream_app::Ports;
+use tillstream_app::aggregation::event::{fact_of, parse_event};
 use tillstream_app::database::Database;
 use tillstream_app::environment::Environment;
+use tillstream_contracts::events::SaleEvent;
 use tillstream_domain::aggregates::{
     FactKind, FactLine, FactPayment, HourPage, PAGES_DEFAULT, ProductPage, SaleFact, page_of,
 };
@@ -33,11 +37,16 @@ use tillstream_domain::lane::Lane;
 use tillstream_domain::money::Currency;
 use tillstream_domain::quantity::Quantity;
 use tillstream_runtime::auth::Authenticator;
+use tillstream_runtime::batch::kinesis::Kinesis;
+use tillstream_runtime::batch::{Batches, Failures, Source, run_whole};
 use tillstream_runtime::counted_database::CountedDatabase;
 use tillstream_runtime::http::request_of;
-use tillstream_runtime::wide_event::Metered;
+use tillstream_runtime::wide_event::{Metered, Outcome, Work};
 use tillstream_testkit::emulator::DynamoFixture;
+use tillstream_testkit::event_payloads::{event, kinesis_record};
+use tillstream_testkit::made_up_sales::{Dice, busy_sale};
 use tillstream_testkit::memory_database::MemoryDatabase;
+use tillstream_testkit::memory_messaging::ShardRecord;
 use tillstream_testkit::test_environment::TestEnvironment;
 use tillstream_testkit::tokens::{AUDIENCE, Claims, ISSUER, TokenIssuer};
 use tillstream_tests::bench_report::{Report, Target};
@@ -56,8 +65,12 @@ const WHOLE_TIMES: usize = 500;
 const ORDERS: usize = 200_000;
 /// Orders of a store's day, as the benchmark `capacity` fills one.
 const ORDERS_OF_A_DAY: usize = 2_000;
+/// Days of which all orders begin as bytes.
+const DAYS: usize = 50;
 /// Orders of a batch, between pages as they are stored and pages to store.
 const BATCH: usize = 500;
+/// A request's id, as Lambda makes them.
+const REQUEST: &str = "5a1e4b1d-9c3f-4b1d-8c3f-0123456789ab";
 
 /// The value below which so many hundredths of `times` lie, in microseconds.
 fn percentile(times: &mut [Duration], hundredths: usize) -> f64 {
@@ -199,63 +212,165 @@ fn fact(n: u64) -> SaleFact {
     }
 }
 
-/// Three-line orders into hours' pages and days' product pages, on one core, batch by batch as the
-/// aggregator does it: each page that a batch touches is decoded from what is stored, folded and encoded.
+/// The same order at its hour, of 12 that a store is open: a day's orders come one after the other.
+fn fact_of_12_hours(n: u64) -> SaleFact {
+    let of_day = ORDERS_OF_A_DAY as u64;
+    let hour = i64::try_from(n % of_day * 12 / of_day).unwrap();
+    let fact = fact(n);
+    let hour_start = fact.hour_start.checked_add(Span::new().hours(hour)).unwrap();
+    SaleFact { hour_start, ..fact }
+}
+
+/// A day's orders of three lines as the relay writes them onto the stream, over 12 hours.
+fn records() -> Vec<ShardRecord> {
+    let mut dice = Dice(77);
+    let record = |n: usize| {
+        let hour = i64::try_from(n * 12 / ORDERS_OF_A_DAY).unwrap();
+        let n = n as u64;
+        let sale = SaleEvent {
+            // As long as the ids that tills make.
+            order_id: till::uuid(1, n),
+            ..busy_sale(&mut dice, n % 4, n / 4 + 1, 3, hour)
+        };
+        ShardRecord {
+            sequence: n + 1,
+            partition_key: sale.partition_key(),
+            data: serde_json::to_vec(&sale).unwrap(),
+            at: sale.occurred_at,
+        }
+    };
+    (0..ORDERS_OF_A_DAY).map(record).collect()
+}
+
+/// Pages of a store's day, as they are stored.
+struct StoredDay {
+    hours: BTreeMap<Timestamp, Vec<u8>>,
+    products: Vec<Vec<u8>>,
+}
+
+impl StoredDay {
+    fn new() -> Self {
+        let pages = usize::try_from(PAGES_DEFAULT).unwrap();
+        let products = vec![compact::encode(&ProductPage::default()).unwrap(); pages];
+        StoredDay { hours: BTreeMap::new(), products }
+    }
+
+    /// Folds a batch as the aggregator does it: each page that it touches is decoded, folded and encoded.
+    fn fold(&mut self, batch: &[SaleFact]) {
+        let mut of_hours = BTreeMap::<Timestamp, Vec<&SaleFact>>::new();
+        let mut of_products = BTreeMap::<u32, Vec<&SaleFact>>::new();
+        for fact in batch {
+            of_hours.entry(fact.hour_start).or_default().push(fact);
+            let of_lines: BTreeSet<u32> =
+                fact.lines.iter().map(|line| page_of(&line.sku, PAGES_DEFAULT)).collect();
+            for page in of_lines {
+                of_products.entry(page).or_default().push(fact);
+            }
+        }
+        for (start, facts) in of_hours {
+            let stored = self.hours.get(&start);
+            let mut hour: HourPage =
+                stored.map(|stored| compact::decode(stored).unwrap()).unwrap_or_default();
+            for fact in facts {
+                assert!(hour.fold(fact), "an order was taken for counted");
+            }
+            self.hours.insert(start, compact::encode(&hour).unwrap());
+        }
+        for (page, facts) in of_products {
+            let stored = &mut self.products[usize::try_from(page).unwrap()];
+            let mut products: ProductPage = compact::decode(stored).unwrap();
+            for fact in facts {
+                assert!(products.fold(fact, page, PAGES_DEFAULT), "an order was taken for counted");
+            }
+            *stored = compact::encode(&products).unwrap();
+        }
+    }
+
+    fn tell(&self, of: &str) {
+        let bytes = |pages: &mut dyn Iterator<Item = &Vec<u8>>| pages.map(Vec::len).sum::<usize>();
+        let (hours, products) = (bytes(&mut self.hours.values()), bytes(&mut self.products.iter()));
+        println!(
+            "# {of}; stored of one: {} hours {hours} bytes, products {products} bytes",
+            self.hours.len()
+        );
+    }
+}
+
+fn rate(orders: usize, took: Duration) -> f64 {
+    #[allow(clippy::cast_precision_loss, reason = "a count of orders")]
+    let rate = orders as f64 / took.as_secs_f64();
+    rate.round()
+}
+
+/// Three-line orders into hours' pages and days' product pages, on one core, batch by batch.
 fn fold(report: &mut Report) {
+    let asked = Target::AtLeast(100_000.0);
     let facts: Vec<SaleFact> = (0..ORDERS as u64).map(fact).collect();
-    report.figure(
-        "fold_3_line_orders",
-        fold_days(&facts, ORDERS_OF_A_DAY),
-        "orders/s",
-        Target::AtLeast(100_000.0),
-    );
+    report.figure("fold_3_line_orders", fold_days(&facts, ORDERS_OF_A_DAY), "orders/s", asked);
     // A day that no store has: what a page knows of its orders grows with them.
     report.figure("fold_3_line_orders_all_of_one_day", fold_days(&facts, ORDERS), "orders/s", Target::None);
+    let facts: Vec<SaleFact> = (0..ORDERS as u64).map(fact_of_12_hours).collect();
+    report.figure("fold_3_line_orders_over_12_hours", fold_days(&facts, ORDERS_OF_A_DAY), "orders/s", asked);
+    let records = records();
+    report.figure("fold_3_line_orders_from_record_bytes", fold_bytes(&records), "orders/s", asked);
+    let by_function = function_runtime().block_on(fold_by_function(&records));
+    report.figure("fold_3_line_orders_by_the_whole_function", by_function, "orders/s", Target::None);
 }
 
 /// Orders a second, into days of so many.
 fn fold_days(facts: &[SaleFact], orders_of_a_day: usize) -> f64 {
-    let pages = usize::try_from(PAGES_DEFAULT).unwrap();
-    let (mut hour_bytes, mut products_bytes) = (0, 0);
+    let mut stored = StoredDay::new();
     let begin = Instant::now();
     for day in facts.chunks(orders_of_a_day) {
-        let mut stored_hour = compact::encode(&HourPage::default()).unwrap();
-        let mut stored_products = vec![compact::encode(&ProductPage::default()).unwrap(); pages];
+        stored = StoredDay::new();
         for batch in day.chunks(BATCH) {
-            fold_batch(batch, &mut stored_hour, &mut stored_products);
+            stored.fold(batch);
         }
-        hour_bytes = stored_hour.len();
-        products_bytes = stored_products.iter().map(Vec::len).sum();
     }
     let took = begin.elapsed();
-    println!(
-        "# days of {orders_of_a_day} orders; stored of one: hour {hour_bytes} bytes, products {products_bytes} bytes"
-    );
-    #[allow(clippy::cast_precision_loss, reason = "a count of orders")]
-    let rate = facts.len() as f64 / took.as_secs_f64();
-    rate.round()
+    stored.tell(&format!("days of {orders_of_a_day} orders"));
+    rate(facts.len(), took)
 }
 
-fn fold_batch(batch: &[SaleFact], stored_hour: &mut Vec<u8>, stored_products: &mut [Vec<u8>]) {
-    let mut hour: HourPage = compact::decode(stored_hour).unwrap();
-    let mut touched = BTreeMap::<u32, Vec<&SaleFact>>::new();
-    for fact in batch {
-        assert!(hour.fold(fact), "an order was taken for counted");
-        let of_lines: BTreeSet<u32> =
-            fact.lines.iter().map(|line| page_of(&line.sku, PAGES_DEFAULT)).collect();
-        for page in of_lines {
-            touched.entry(page).or_default().push(fact);
+/// The same from the bytes of the stream's records: each is read, checked and made a fact. One day, again and again.
+fn fold_bytes(records: &[ShardRecord]) -> f64 {
+    let mut stored = StoredDay::new();
+    let begin = Instant::now();
+    for _ in 0..DAYS {
+        stored = StoredDay::new();
+        for batch in records.chunks(BATCH) {
+            let read = |record: &ShardRecord| fact_of(parse_event(&record.data).unwrap()).unwrap();
+            let facts: Vec<SaleFact> = batch.iter().map(read).collect();
+            stored.fold(&facts);
         }
     }
-    *stored_hour = compact::encode(&hour).unwrap();
-    for (page, facts) in touched {
-        let stored = &mut stored_products[usize::try_from(page).unwrap()];
-        let mut products: ProductPage = compact::decode(stored).unwrap();
-        for fact in facts {
-            assert!(products.fold(fact, page, PAGES_DEFAULT), "an order was taken for counted");
+    let took = begin.elapsed();
+    let bytes: usize = records.iter().map(|record| record.data.len()).sum();
+    stored.tell(&format!("records of {} bytes", bytes / records.len()));
+    rate(DAYS * records.len(), took)
+}
+
+/// The whole aggregator: from Lambda's event to its answer. What the database in memory takes is not counted.
+async fn fold_by_function(records: &[ShardRecord]) -> f64 {
+    let records: Vec<Value> = records.iter().map(|record| kinesis_record(0, record)).collect();
+    let events: Vec<String> = records.chunks(BATCH).map(|batch| event(batch).to_string()).collect();
+    let mut took = Duration::ZERO;
+    for _ in 0..DAYS {
+        let database = Arc::new(Timed::new(Arc::new(MemoryDatabase::new())));
+        let ports = Ports { database: database.clone(), environment: Arc::new(TestEnvironment::new(1)) };
+        let batches = Batches::telling(sales_aggregator::FUNCTION, &ports, Failures::Report);
+        let aggregator = Aggregator { ports };
+        for event in &events {
+            let begin = Instant::now();
+            let work = Work::begin(sales_aggregator::FUNCTION, REQUEST);
+            let answer = work.scope(run_whole::<Kinesis, _>(&batches, &aggregator, event)).await.unwrap();
+            work.name(Kinesis::NAME);
+            work.end(Outcome::Ok, None, None);
+            took += begin.elapsed().saturating_sub(database.take());
+            assert!(answer.batch_item_failures.is_empty(), "{answer:?}");
         }
-        *stored = compact::encode(&products).unwrap();
     }
+    rate(DAYS * records.len(), took)
 }
 
 /// One thread, as a function has it.
