@@ -287,12 +287,10 @@ impl StoredDay {
     }
 
     fn tell(&self, of: &str) {
-        let bytes = |pages: &mut dyn Iterator<Item = &Vec<u8>>| pages.map(Vec::len).sum::<usize>();
-        let (hours, products) = (bytes(&mut self.hours.values()), bytes(&mut self.products.iter()));
-        println!(
-            "# {of}; stored of one: {} hours {hours} bytes, products {products} bytes",
-            self.hours.len()
-        );
+        let count = self.hours.len();
+        let hours: usize = self.hours.values().map(Vec::len).sum();
+        let products: usize = self.products.iter().map(Vec::len).sum();
+        println!("# {of}; stored of one: {count} hours {hours} bytes, products {products} bytes");
     }
 }
 
