@@ -379,7 +379,7 @@ fn named<'s>(steps: &'s [Step], name: &str) -> &'s Step {
 
 /// The most of any step whose name begins with one of these.
 fn most(steps: &[Step], kinds: &[&str], of: fn(&Step) -> f64) -> f64 {
-    let is_of = |step: &&Step| kinds.iter().any(|kind| step.name.starts_with(kind));
+    let is_of = |step: &&Step| kinds.iter().any(|kind| step.name.starts_with(*kind));
     steps.iter().filter(is_of).map(of).fold(0.0, f64::max)
 }
 
