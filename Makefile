@@ -41,6 +41,8 @@ bench: ## every benchmark: each figure into target/bench, and the table in READM
 	cargo bench --package tillstream-tests --benches --locked
 	cargo build --release --locked --workspace --exclude tillstream-testkit --bins
 	$(PYTHON) infra/bench/cold_start.py
+	cargo build --release --locked --package tillstream-testkit --bin simulator
+	$(PYTHON) infra/bench/simulator_speed.py
 	$(PYTHON) infra/bench/cost.py
 	$(PYTHON) infra/bench/readme_table.py
 

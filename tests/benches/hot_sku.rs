@@ -113,6 +113,12 @@ enum Layout {
     ByItself,
 }
 
+/// What decides by chance: which part is tried, how long a way takes, how long a client waits. Of each layout that is
+/// held to a target all are run, and the worst counts.
+const SEEDS: [u64; 5] = [7, 11, 23, 42, 101];
+/// Where one run is enough.
+const SEED: u64 = SEEDS[0];
+
 struct Outcome {
     /// Seconds until the last unit was sold.
     seconds: f64,
@@ -224,8 +230,8 @@ async fn client(ports: Ports, caller: &Caller, number: usize) -> Vec<(Timestamp,
     made
 }
 
-fn run(layout: Layout, units: u64, terms: Terms) -> Outcome {
-    let clock = Arc::new(Clock::new("2026-11-27T08:00:00Z".parse().unwrap(), Arc::new(Chance::new(7))));
+fn run(seed: u64, layout: Layout, units: u64, terms: Terms) -> Outcome {
+    let clock = Arc::new(Clock::new("2026-11-27T08:00:00Z".parse().unwrap(), Arc::new(Chance::new(seed))));
     let memory = Arc::new(MemoryDatabase::with_environment(clock.clone()));
     let caller = Caller {
         scope: TenantScope::from_own_record("demo"),
@@ -284,35 +290,56 @@ fn run(layout: Layout, units: u64, terms: Terms) -> Outcome {
     }
 }
 
+/// What was sold in all runs beyond what there was, and what was left.
+#[derive(Default)]
+struct Amiss {
+    oversold: u64,
+    unsold: u64,
+}
+
+impl Amiss {
+    /// Tells what came of the runs of a layout; the figure is that of the slowest.
+    fn tell(&mut self, report: &mut Report, name: &str, outcomes: &[Outcome], target: Target) {
+        let slowest = outcomes.iter().map(Outcome::per_second).min_by(f64::total_cmp).unwrap();
+        report.figure(name, slowest, "reservations/s", target);
+        for outcome in outcomes {
+            let quantile = |of: usize| outcome.millis[(outcome.millis.len() - 1) * of / 100];
+            println!(
+                "  {}/s: {} units in {:.2} s (half, 90%, 99% by {:.2?}); half took {:.0} ms, 99% at most {:.0} ms; {:?}",
+                outcome.per_second(),
+                outcome.made,
+                outcome.seconds,
+                outcome.until,
+                quantile(50),
+                quantile(99),
+                outcome.refused
+            );
+            self.oversold += outcome.made.saturating_sub(outcome.units);
+            self.unsold += outcome.units.saturating_sub(outcome.made);
+        }
+    }
+}
+
 fn main() {
     let mut report = Report::of_counts("hot_sku");
-    let (mut oversold, mut unsold) = (0, 0);
-    let mut tell = |name: &str, outcome: &Outcome, target: Target| {
-        report.figure(name, outcome.per_second(), "reservations/s", target);
-        let quantile = |of: usize| outcome.millis[(outcome.millis.len() - 1) * of / 100];
-        println!(
-            "  {} units in {:.2} s (half, 90%, 99% by {:.2?}); half took {:.0} ms, 99% at most {:.0} ms; {:?}",
-            outcome.made,
-            outcome.seconds,
-            outcome.until,
-            quantile(50),
-            quantile(99),
-            outcome.refused
-        );
-        oversold += outcome.made.saturating_sub(outcome.units);
-        unsold += outcome.units.saturating_sub(outcome.made);
-    };
-    tell("hot_sku_one_item", &run(Layout::One, 1_000, TERMS), Target::None);
-    tell("hot_sku_16_splits", &run(Layout::Parts(16), 12_000, TERMS), Target::AtLeast(5_000.0));
-    tell("hot_sku_32_splits", &run(Layout::Parts(32), 20_000, TERMS), Target::AtLeast(8_000.0));
-    tell("hot_sku_left_to_itself", &run(Layout::ByItself, 20_000, TERMS), Target::None);
+    let mut amiss = Amiss::default();
+    let of_each_seed = |layout, units| SEEDS.map(|seed| run(seed, layout, units, TERMS));
+    amiss.tell(&mut report, "hot_sku_one_item", &[run(SEED, Layout::One, 1_000, TERMS)], Target::None);
+    let target = Target::AtLeast(5_000.0);
+    amiss.tell(&mut report, "hot_sku_16_splits", &of_each_seed(Layout::Parts(16), 12_000), target);
+    let target = Target::AtLeast(8_000.0);
+    amiss.tell(&mut report, "hot_sku_32_splits", &of_each_seed(Layout::Parts(32), 20_000), target);
+    let by_itself = [run(SEED, Layout::ByItself, 20_000, TERMS)];
+    amiss.tell(&mut report, "hot_sku_left_to_itself", &by_itself, Target::None);
     // How long a transaction has its items is AWS's to say: what else it might be.
-    for millis in [1, 3, 5] {
+    let others = [(16, 12_000, 1), (16, 12_000, 3), (32, 8_000, 1), (32, 8_000, 3), (32, 8_000, 5)];
+    for (parts, units, millis) in others {
         let terms = Terms { held_micros: millis * 1_000, ..TERMS };
-        let name = format!("hot_sku_32_splits_held_{millis}_ms");
-        tell(&name, &run(Layout::Parts(32), 8_000, terms), Target::None);
+        let outcomes = [run(SEED, Layout::Parts(parts), units, terms)];
+        let name = format!("hot_sku_{parts}_splits_held_{millis}_ms");
+        amiss.tell(&mut report, &name, &outcomes, Target::None);
     }
-    report.figure("hot_sku_oversold", oversold as f64, "units", Target::AtMost(0.0));
-    report.figure("hot_sku_left_unsold", unsold as f64, "units", Target::AtMost(0.0));
+    report.figure("hot_sku_oversold", amiss.oversold as f64, "units", Target::AtMost(0.0));
+    report.figure("hot_sku_left_unsold", amiss.unsold as f64, "units", Target::AtMost(0.0));
     report.write().unwrap();
 }

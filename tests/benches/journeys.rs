@@ -28,6 +28,7 @@ use tillstream_allocator as _;
 use tillstream_testkit::emulator::DynamoFixture;
 use tillstream_testkit::test_environment::TestEnvironment;
 use tillstream_tests::bench_report::{Report, Target};
+use tillstream_tests::cpu_clock::{of_this_thread, of_threads_named};
 use tillstream_tests::machine_speed::thousands_sorted_per_second;
 use tokio::runtime::{Builder, Runtime};
 
@@ -37,6 +38,8 @@ use crate::till::{Sale, Tills, products};
 const PROCESSES: u64 = 4;
 /// Clients of a store, each at a register of its own: 16 in all.
 const REGISTERS: u64 = 4;
+/// What the emulator's threads are called: no more than the 15 letters that Linux keeps.
+const EMULATOR: &str = "emulator";
 /// Journeys before the clock starts, and those that are timed.
 const WARM_UP: u64 = 200;
 const JOURNEYS: u64 = 4_000;
@@ -113,7 +116,8 @@ fn measure() {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("# load before: {}", load.trim());
     let journeys = std::env::var("JOURNEYS").map_or(JOURNEYS, |count| count.parse().unwrap());
-    let emulator = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let emulator =
+        Builder::new_multi_thread().worker_threads(1).thread_name(EMULATOR).enable_all().build().unwrap();
     let fixture = emulator.block_on(DynamoFixture::dynoxide()).unwrap();
     let mut products = products();
     products.truncate(500);
@@ -130,7 +134,7 @@ fn measure() {
     let speed_before = thousands_sorted_per_second();
     // All begin to be timed when all are warm.
     let warm = Barrier::new(stores + 1);
-    let (took, mut times) = std::thread::scope(|scope| {
+    let (took, mut times, of_functions, of_emulator) = std::thread::scope(|scope| {
         let process = |store: u64| {
             let (fixture, tills, products) = (&fixture, &tills, &products);
             let (warming, timed, warm) = (&warming, &timed, &warm);
@@ -140,12 +144,15 @@ fn measure() {
                     let tills = tills.at_another_process(Arc::new(fixture.adapter()), environment).await;
                     clients(&tills, store, warming, products).await;
                     warm.wait();
-                    clients(&tills, store, timed, products).await
+                    let begin = of_this_thread().unwrap();
+                    let times = clients(&tills, store, timed, products).await;
+                    (times, of_this_thread().unwrap() - begin)
                 })
             }
         };
         let processes: Vec<_> = (1..=PROCESSES).map(|store| scope.spawn(process(store))).collect();
         warm.wait();
+        let emulator_before = of_threads_named(EMULATOR).unwrap();
         let begin = Instant::now();
         while timed.next.load(Ordering::Relaxed) < timed.end {
             std::thread::sleep(TICK);
@@ -154,9 +161,14 @@ fn measure() {
                 println!("# {begun} of {journeys} journeys begun after {} s", begin.elapsed().as_secs());
             }
         }
-        let times: Vec<Duration> =
-            processes.into_iter().flat_map(|process| process.join().unwrap()).collect();
-        (begin.elapsed(), times)
+        let (mut times, mut of_functions) = (Vec::new(), Duration::ZERO);
+        for process in processes {
+            let (of_one, on_processor) = process.join().unwrap();
+            times.extend(of_one);
+            of_functions += on_processor;
+        }
+        let took = begin.elapsed();
+        (took, times, of_functions, of_threads_named(EMULATOR).unwrap() - emulator_before)
     });
     let speed = u32::midpoint(speed_before, thousands_sorted_per_second());
     times.sort_unstable();
@@ -167,6 +179,11 @@ fn measure() {
     report.figure("journeys_of_3_lines", rate.round(), "journeys/s", Target::AtLeast(300.0));
     report.figure("journeys_of_3_lines_p50", (percentile(50) * 100.0).round() / 100.0, "ms", Target::None);
     report.figure("journeys_of_3_lines_p99", (percentile(99) * 100.0).round() / 100.0, "ms", Target::None);
+    // Where the time goes: the emulator is no part of what is deployed, and here it shares the processors.
+    for (of, on_processor) in [("functions", of_functions), ("emulator", of_emulator)] {
+        let seconds = (on_processor.as_secs_f64() * 100.0).round() / 100.0;
+        report.figure(&format!("journeys_of_3_lines_cpu_of_{of}"), seconds, "s", Target::None);
+    }
     // Which part of a slow figure is the machine's.
     report.figure("machine_beside_journeys", f64::from(speed), "thousand_sorted/s", Target::None);
     if journeys == JOURNEYS {

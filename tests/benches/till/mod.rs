@@ -89,6 +89,16 @@ impl Tills {
             .unwrap()
     }
 
+    /// The event that API Gateway makes of that request.
+    #[allow(dead_code, reason = "most benchmarks begin with the request")]
+    pub fn gateway_event(&self, envelope: &Value) -> Vec<u8> {
+        let sample = include_str!("../../../events/pos-commands/add-line-item.json");
+        let mut event: Value = serde_json::from_str(sample).unwrap();
+        event["headers"]["authorization"] = json!(format!("Bearer {}", self.token));
+        event["body"] = json!(envelope.to_string());
+        event.to_string().into_bytes()
+    }
+
     /// Sends a command and demands that it takes effect.
     pub async fn send(&self, envelope: &Value) -> Value {
         let answer = self.router().oneshot(self.request(envelope)).await.unwrap();
