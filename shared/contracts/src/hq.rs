@@ -394,8 +394,8 @@ pub struct HqTotals {
     /// Given back.
     #[schema(value_type = MoneySchema)]
     pub change: Money,
-    /// What was added to what was due so that it could be paid in coins; and of a sale that another system made,
-    /// what that asked for it beyond the total. Either sign. Left out where nothing was.
+    /// What was added to what was due so that it could be paid in coins; and of a sale that another system made, or a
+    /// register that was cut off, what that asked for it beyond the total. Either sign. Left out where nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
     pub cash_rounding: Option<Money>,

@@ -138,7 +138,7 @@ pub enum OfflineUsesBody {
 }
 
 /// What becomes of a sale for which a register that was cut off asked less than its lines come to here, by more than a
-/// minor unit for each line (`finalize_order` with `total` in `POST /v1/pos/commands`).
+/// minor unit for each line (`finalize_order` or `finalize_exchange` with `total` in `POST /v1/pos/commands`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = OfflineTotals)]

@@ -69,7 +69,8 @@ pub async fn finalize(
         return Err(Refusal::field("payload.cart_id", "field_invalid", message).into());
     }
     let scope = &context.caller.scope;
-    let needs_shift = tenant_rules(ports, scope, context.now).await?.settings.sale_needs_open_shift;
+    let rules = tenant_rules(ports, scope, context.now).await?;
+    let needs_shift = rules.settings.sale_needs_open_shift;
     let mut rounds = Rounds::new(ports, context);
     loop {
         let gets = vec![
@@ -81,7 +82,7 @@ pub async fn finalize(
         let Some(read) = rounds.read(gets).await? else { continue };
         let at = |position: usize| read.get(position).and_then(Option::as_ref);
         let back = cart_of(at(0).ok_or_else(|| cart_not_found(return_id))?)?;
-        let sale = cart_of(at(1).ok_or_else(|| cart_not_found(sale_id))?)?;
+        let mut sale = cart_of(at(1).ok_or_else(|| cart_not_found(sale_id))?)?;
         context.require_own(ports, &back).await?;
         context.require_own(ports, &sale).await?;
         // Both keep the key, but they are read one after the other.
@@ -107,7 +108,8 @@ pub async fn finalize(
                 || rounds.is_outdated(return_id, Some(versions.0)).await?)
         };
         if let Some(asked) = payload.total {
-            asked_total::check_exchange(&back, &sale, asked)?;
+            let below = rules.settings.offline_total_below_lines;
+            asked_total::settle_exchange(context, &back, &mut sale, asked, below)?;
         }
         let exchange = Exchange::of(&back, &sale)?;
         let location = context.till(at(3))?;
@@ -128,10 +130,11 @@ pub async fn finalize(
             returned => returned?,
         };
         let Some(claims) = rounds.claims(&exchange.sale, Some(versions.1)).await? else { continue };
+        let task = asked_total::exchange_task_write(context, &exchange, payload.total)?;
         let back = Beside { writes: returned, ..Beside::default() };
         // Of a gift card that is paid with and refunded to, only the difference needs to be there.
         let stored_value = stored_value_writes(scope, &[&exchange.back, &exchange.sale], context.now)?;
-        let sale = Beside { claims, ..Beside::default() }.with(stored_value);
+        let sale = Beside { writes: task.into_iter().collect(), claims, ..Beside::default() }.with(stored_value);
         let holds = exchange.sale.holds.len();
         let actions = FIXED_ACTIONS + exchange.moves().len() + holds + back.len() + sale.len();
         if actions > TRANSACTION_ACTIONS_MAX {

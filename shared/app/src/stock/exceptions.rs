@@ -7,7 +7,8 @@
 //!   order or reservation and SKU);
 //! - where such a register, or another system, gave a coupon or promotion more often than its limit allows
 //!   (`uses_above_limit`, one per order and coupon or promotion);
-//! - where such a register asked another total for a sale than its lines come to (`total_differs`, one per order);
+//! - where such a register asked another total for a sale than its lines come to, or made an exchange without saying
+//!   what it asked, and change went back that no payment told of (`total_differs`, one per order);
 //! - where such a register, or another system, told of a sale after the goods were counted that it had taken before
 //!   (`sold_before_count`, one per order and SKU);
 //! - where goods that have left the shop were said to be of a lot that they cannot be of, or that was not for sale
@@ -230,7 +231,7 @@ pub struct AboveLimit<'a> {
     pub now: Timestamp,
 }
 
-/// A sale that is kept at what its register asked for it, which is not what its lines come to. Minor units.
+/// A sale for which its register asked, or took, what its lines do not come to. Minor units.
 #[derive(Debug, Clone, Copy)]
 pub struct TotalDiffers<'a> {
     /// Order.
@@ -241,7 +242,7 @@ pub struct TotalDiffers<'a> {
     pub employee_id: &'a str,
     /// Where.
     pub location_id: &'a str,
-    /// What its lines come to here, and what was asked.
+    /// What its lines come to here, and what was asked, or brought.
     pub totals: (i64, i64),
     /// Of both.
     pub currency: Currency,

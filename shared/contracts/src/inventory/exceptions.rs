@@ -33,7 +33,8 @@ pub enum ExceptionKind {
     /// `POST /v1/inventory/exceptions/{id}/correct`.
     Difference,
     /// A register that was cut off asked another total for a sale than its lines come to here, by more than rounding
-    /// explains. The sale is kept at what it asked.
+    /// explains. The sale is kept at what it asked; that of an exchange at this and what the return is worth. Or it made an
+    /// exchange without stating a total, and change went back that no payment told of.
     TotalDiffers,
 }
 
@@ -140,7 +141,8 @@ pub struct StockException {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
     pub total: Option<Money>,
-    /// Of a total that differs: what the register asked, and the sale is kept at.
+    /// Of a total that differs: what the register asked, and the sale is kept at. Of an exchange that stated none: what
+    /// its return and its payments brought; what is above `total` went back as change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
     pub asked: Option<Money>,

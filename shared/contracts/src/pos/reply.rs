@@ -47,7 +47,7 @@ pub struct CommandResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payment_id: Option<String>,
     /// `add_payment`: what to give back. `finalize_exchange`: what to give back of the cash beyond what
-    /// `add_payment` told, as the return paid it.
+    /// `add_payment` told, as the return paid it; all of it, where a register that was cut off stated its `total`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
     pub change: Option<Money>,
@@ -357,8 +357,8 @@ pub struct TotalsView {
     #[schema(value_type = MoneySchema)]
     pub change: Money,
     /// What was added to what was due so that it could be paid in coins; and of a sale that another system
-    /// made, what that asked for it beyond the total. May be below zero. Final, payments less change are the
-    /// total and this.
+    /// made, or a register that was cut off, what that asked for it beyond the total. May be below zero. Final,
+    /// payments less change are the total and this.
     #[schema(value_type = MoneySchema)]
     pub cash_rounding: Money,
     /// Still to be paid.

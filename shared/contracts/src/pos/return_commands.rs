@@ -108,7 +108,10 @@ pub struct FinalizeExchange {
     pub cart_id: String,
     /// What the register asked for the exchange, before cash was rounded to coins: the total of the sale less that of
     /// the return; below zero where so much is given back. Where the two carts come to another total, nothing is made
-    /// final (`total_differs`), also of a register that was cut off.
+    /// final (`total_differs`); but of a register that was cut off the sale is kept at this and what the return is worth,
+    /// and where that is no rounding, somebody is asked to look into it, or less is refused, as of `finalize_order`. More
+    /// given back than the return is worth is refused always. Such a register should state it: else change that no
+    /// `add_payment` told of is a task for somebody.
     #[serde(default)]
     #[schema(value_type = Option<MoneySchema>)]
     pub total: Option<Money>,

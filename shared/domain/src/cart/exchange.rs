@@ -5,11 +5,15 @@
 //! [`EXCHANGE`]: a payment of the sale and a refund of the return. It is counted before every other payment
 //! and refund, as if it had been there first: so change and the rounding to coins are those of the
 //! difference. No money of it moves, so it is never rounded and never changes a drawer.
+//!
+//! An exchange of a register that was cut off is kept at what that asked for it. What comes back is worth what it is
+//! here, so it is the sale that is kept at another total: what was asked, and what the return is worth.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::recorded_total::OF_THE_SALE;
 use super::{Cart, CartError, CartKind, PAYMENTS_MAX, Payment};
 use crate::money::Money;
 use crate::quantity::Quantity;
@@ -26,7 +30,8 @@ pub struct Exchanged {
     /// For a sale the return, for a return the sale.
     pub with: String,
     /// For a sale: what of the cash that was handed over went back because of the exchange, in minor units.
-    /// What was told when it was paid is not in it.
+    /// What was told when it was paid is not in it, unless a register that was cut off stated what it asked: then it is
+    /// all that went back.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub change: i64,
 }
@@ -176,17 +181,13 @@ impl Exchange {
     /// [`ExchangeError`]: what each refuses by itself, or what is to be paid or refunded still.
     pub fn of(back: &Cart, sale: &Cart) -> Result<Self, ExchangeError> {
         let (mut back, mut sale) = (back.clone(), sale.clone());
-        let worth = back.check_ready(CartKind::Return)?.total;
-        let price = sale.check_ready(CartKind::Sale)?.total;
-        if back.currency != sale.currency {
-            return Err(CartError::CurrencyMismatch(sale.currency).into());
-        }
+        let (worth, price) = Self::worth_and_price(&back, &sale)?;
         let original = back.return_of.as_ref().and_then(|head| head.original.as_ref());
         if let (Some(original), due @ 1..) = (original, back.owed_by_original()) {
             return Err(ExchangeError::Owed { order_id: original.order_id.clone(), due });
         }
         back.check_paid_its_worth()?;
-        let credit = worth.min(price);
+        let credit = worth.min(sale.course.asked_total.unwrap_or(price));
         let change = sale.pay_by_return(credit)?;
         back.refund_by_sale(credit)?;
         sale.course.exchange = Some(Exchanged { with: back.id.clone(), change });
@@ -200,12 +201,17 @@ impl Exchange {
     /// # Errors
     /// [`ExchangeError::Cart`]: what each refuses by itself; [`CartError::CurrencyMismatch`].
     pub fn total_of(back: &Cart, sale: &Cart) -> Result<Money, ExchangeError> {
+        let (worth, price) = Self::worth_and_price(back, sale)?;
+        Ok(Money { amount: price.saturating_sub(worth), currency: sale.currency })
+    }
+
+    fn worth_and_price(back: &Cart, sale: &Cart) -> Result<(i64, i64), ExchangeError> {
         let worth = back.check_ready(CartKind::Return)?.total;
         let price = sale.check_ready(CartKind::Sale)?.total;
         if back.currency != sale.currency {
             return Err(CartError::CurrencyMismatch(sale.currency).into());
         }
-        Ok(Money { amount: price.saturating_sub(worth), currency: sale.currency })
+        Ok((worth, price))
     }
 
     /// Checks that an exchange that comes to `total` is what its register asked for it.
@@ -213,12 +219,69 @@ impl Exchange {
     /// # Errors
     /// [`ExchangeError::TotalDiffers`]; [`CartError::CurrencyMismatch`], [`CartError::Money`] for what is stated.
     pub fn check_asked_total(total: Money, stated: Money) -> Result<(), ExchangeError> {
+        let asked = Self::asked(total, stated)?;
+        let total = total.amount;
+        if asked == total { Ok(()) } else { Err(ExchangeError::TotalDiffers { total, asked }) }
+    }
+
+    /// Checks that a register asked no less for an exchange than the `total` that it comes to here, but for what rounds
+    /// the lines of its sale.
+    ///
+    /// # Errors
+    /// Those of [`Self::check_asked_total`].
+    pub fn check_asked_not_below(total: Money, sale: &Cart, stated: Money) -> Result<(), ExchangeError> {
+        let asked = Self::asked(total, stated)?;
+        let total = total.amount;
+        let is_below = total.saturating_sub(asked) > sale.rounding_max();
+        if is_below { Err(ExchangeError::TotalDiffers { total, asked }) } else { Ok(()) }
+    }
+
+    /// Keeps `sale` at what makes an exchange that comes to `total` here what its register asked for it while it was cut
+    /// off. All of its change is still to be reckoned, by [`Self::of`].
+    ///
+    /// # Errors
+    /// [`ExchangeError::TotalDiffers`] where more was given back than the return is worth here: no price of the sale
+    /// explains that; [`CartError::CurrencyMismatch`], [`CartError::Money`] for what is stated.
+    pub fn keep_at_asked_total(total: Money, sale: &mut Cart, stated: Money) -> Result<(), ExchangeError> {
+        let asked = Self::asked(total, stated)?;
+        let total = total.amount;
+        let of_sale = sale.totals()?.total.saturating_add(asked.saturating_sub(total));
+        if of_sale < 0 {
+            return Err(ExchangeError::TotalDiffers { total, asked });
+        }
+        let of_sale = Money::new(of_sale, sale.currency).map_err(CartError::from)?.amount;
+        sale.book_asked_total(of_sale)?;
+        for payment in &mut sale.payments {
+            // It was told for the sale alone, at its price here, to a register that knew another.
+            payment.change = 0;
+        }
+        let handed_over = sale.payments.iter().fold(0_i64, |sum, paid| sum.saturating_add(paid.amount));
+        if handed_over == asked {
+            // It was paid to the unit, whatever coins there are here.
+            sale.terms.cash_increment = 0;
+        }
+        Ok(())
+    }
+
+    /// What a register states, in minor units.
+    fn asked(total: Money, stated: Money) -> Result<i64, ExchangeError> {
         if stated.currency != total.currency {
             return Err(CartError::CurrencyMismatch(total.currency).into());
         }
-        let asked = Money::new(stated.amount, stated.currency).map_err(CartError::from)?.amount;
-        let total = total.amount;
-        if asked == total { Ok(()) } else { Err(ExchangeError::TotalDiffers { total, asked }) }
+        Ok(Money::new(stated.amount, stated.currency).map_err(CartError::from)?.amount)
+    }
+
+    /// What the lines of the sale come to, and what the return and the payments brought for it, where change went back of
+    /// it that no payment told of: minor units. Of a register that was cut off and did not state what it asked, nobody
+    /// knows whether it gave that change.
+    ///
+    /// # Errors
+    /// [`CartError::Money`].
+    pub fn change_untold(&self) -> Result<Option<(i64, i64)>, CartError> {
+        let change = self.sale.course.exchange.as_ref().map_or(0, |exchanged| exchanged.change);
+        let totals = self.sale.totals()?;
+        let brought = totals.paid.saturating_sub(totals.change).saturating_add(change);
+        Ok((change > 0).then_some((totals.total, brought)))
     }
 
     /// Stock that both move, per SKU, merged and sorted: what comes back may go out again.
@@ -286,7 +349,8 @@ impl Cart {
     /// handed over. What was told as change stays given.
     fn pay_by_return(&mut self, credit: i64) -> Result<i64, ExchangeError> {
         let paid = std::mem::take(&mut self.payments);
-        self.terms.cash_rounding.clear();
+        // What it is kept at stays.
+        self.terms.cash_rounding.retain(|number, _| *number == OF_THE_SALE);
         self.push_credit(credit, paid.len())?;
         let mut more = 0_i64;
         for mut payment in paid {

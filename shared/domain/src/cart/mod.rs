@@ -172,7 +172,7 @@ pub struct Totals {
     /// What was handed over, change included.
     pub paid: i64,
     /// What was added to what was due, so that it could be paid in coins; and of a sale that another system
-    /// made, what that asked for it beyond `total`. Either sign.
+    /// made, or a register that was cut off, what that asked for it beyond `total`. Either sign.
     pub cash_rounding: i64,
     /// What is still to be paid: total + cash rounding − (paid − change).
     pub due: i64,

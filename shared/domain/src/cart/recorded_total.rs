@@ -13,7 +13,7 @@ use super::{CASH, Cart, CartError, CartKind, PaymentInput};
 use crate::money::{Money, MoneyError};
 
 /// Where among roundings the difference stands: payments are numbered from 1.
-const OF_THE_SALE: u32 = 0;
+pub(super) const OF_THE_SALE: u32 = 0;
 
 impl Cart {
     /// Books what another system asked for this sale beyond what its lines come to, before `payments` are taken.
@@ -64,7 +64,7 @@ impl Cart {
     }
 
     /// By how much another system's total may differ for its rounding, in minor units.
-    fn rounding_max(&self) -> i64 {
+    pub(super) fn rounding_max(&self) -> i64 {
         i64::try_from(self.lines.len()).unwrap_or(i64::MAX)
     }
 
@@ -94,14 +94,10 @@ impl Cart {
     /// [`CartError::CurrencyMismatch`], [`CartError::Money`] for what is stated.
     pub fn keep_at_asked_total(&mut self, stated: Money) -> Result<(), CartError> {
         let asked = self.amount_of(stated)?;
-        let difference = asked.saturating_sub(self.totals()?.total);
-        if difference == 0 {
+        if !self.book_asked_total(asked)? {
             return Ok(());
         }
-        self.course.asked_total = Some(asked);
         let payments = std::mem::take(&mut self.payments);
-        self.terms.cash_rounding.clear();
-        self.terms.cash_rounding.insert(OF_THE_SALE, difference);
         if payments.iter().fold(0_i64, |sum, paid| sum.saturating_add(paid.amount)) == asked {
             // It was paid to the unit, whatever coins there are here.
             self.terms.cash_increment = 0;
@@ -119,6 +115,22 @@ impl Cart {
             self.payments.push(payment);
         }
         Ok(())
+    }
+
+    /// Books what a register asked for this sale beyond what its lines come to, in the place of all rounding; answers
+    /// whether that is anything. Its payments are to be settled anew.
+    ///
+    /// # Errors
+    /// [`CartError::Money`].
+    pub(super) fn book_asked_total(&mut self, asked: i64) -> Result<bool, CartError> {
+        let difference = asked.saturating_sub(self.totals()?.total);
+        if difference == 0 {
+            return Ok(false);
+        }
+        self.course.asked_total = Some(asked);
+        self.terms.cash_rounding.clear();
+        self.terms.cash_rounding.insert(OF_THE_SALE, difference);
+        Ok(true)
     }
 
     /// What the lines of a sale come to here and what its register asked, where that is more than rounding explains:

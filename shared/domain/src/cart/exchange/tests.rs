@@ -135,6 +135,119 @@ fn what_it_comes_to_is_what_was_asked() {
     assert_eq!(wrong.code(), "wrong_cart_kind");
 }
 
+/// A sale of one piece at so much, with payments that were taken while its register was cut off.
+fn sale_taken(price: i64, payments: &[(&str, i64)], increment: u32) -> Cart {
+    let mut taken = sale(price, &[], increment);
+    for (tender, amount) in payments {
+        taken.add_payment_taken(pay(tender, *amount)).unwrap();
+    }
+    taken
+}
+
+fn gbp(amount: i64) -> Money {
+    Money { amount, currency: Currency::GBP }
+}
+
+/// What comes back is worth 8.00 and the register sold for 12.02: it asked 4.02, whatever the sale comes to here.
+#[test]
+fn an_exchange_is_kept_at_what_its_register_asked() {
+    // Price, payments, smallest coin: change, rounding of the sale, what of it is beyond rounding.
+    let cases: [(i64, Paid, u32, (i64, i64), Option<i64>); 14] = [
+        (1_202, &[("cash", 1_000)], 1, (598, 0), None),
+        (1_000, &[("cash", 1_000)], 1, (598, 202), Some(1_202)),
+        (1_400, &[("cash", 1_000)], 1, (598, -198), Some(1_202)),
+        (1_203, &[("card", 402)], 1, (0, -1), None),
+        (1_000, &[("card", 402)], 1, (0, 202), Some(1_202)),
+        (1_000, &[("card", 300), ("cash", 200)], 1, (98, 202), Some(1_202)),
+        // What was told as change counts no more: 10.00 of 20.00.
+        (1_000, &[("cash", 2_000)], 1, (1_598, 202), Some(1_202)),
+        // Less here than what comes back, or nothing at all.
+        (600, &[("cash", 1_000)], 1, (598, 602), Some(1_202)),
+        (0, &[("card", 402)], 1, (0, 1_202), Some(1_202)),
+        // Coins are of what was asked, unless it was paid to the unit.
+        (1_400, &[("cash", 1_000)], 5, (600, -200), Some(1_202)),
+        (1_400, &[("cash", 402)], 5, (0, -198), Some(1_202)),
+        (1_202, &[("cash", 402)], 5, (0, 0), None),
+        (1_400, &[("cash", 1_202)], 5, (802, -200), Some(1_202)),
+        (1_202, &[("cash", 1_202)], 5, (802, -2), None),
+    ];
+    for (price, payments, increment, expected, asked) in cases {
+        let case = format!("{price} {payments:?} in {increment}");
+        let (back, mut sale) = (back(800, &[], increment), sale_taken(price, payments, increment));
+        let total = Exchange::total_of(&back, &sale).unwrap();
+        assert_eq!(total, gbp(price - 800));
+        // Once more changes nothing.
+        for _ in 0..2 {
+            Exchange::keep_at_asked_total(total, &mut sale, gbp(402)).unwrap();
+        }
+        let done = Exchange::of(&back, &sale).unwrap();
+        let totals = done.sale.totals().unwrap();
+        assert_eq!((totals.total, totals.due, done.credit), (price, 0, 800), "{case}");
+        assert_eq!((totals.change, totals.cash_rounding), expected, "{case}");
+        assert_eq!(done.sale.course.exchange.as_ref().unwrap().change, totals.change, "{case}");
+        let told = done.sale.asked_beyond_rounding().unwrap();
+        assert_eq!(told, asked.map(|asked| (price, asked)), "{case}");
+        assert_eq!(done.back.totals().unwrap().cash_rounding, 0, "{case}");
+    }
+}
+
+/// What was asked must have been paid or given back, and no more than the return is worth.
+#[test]
+fn what_no_price_of_the_sale_explains_is_refused() {
+    let kept = |price: i64, payments: Paid, refunds: Paid, asked: i64| {
+        let (back, mut sale) = (back(800, refunds, 1), sale_taken(price, payments, 1));
+        let (total, before) = (Exchange::total_of(&back, &sale).unwrap(), sale.clone());
+        let kept = Exchange::keep_at_asked_total(total, &mut sale, gbp(asked));
+        if kept.is_err() {
+            assert_eq!(sale, before, "{asked}");
+        }
+        kept.and_then(|()| Exchange::of(&back, &sale)).map(|done| done.credit)
+    };
+    let code = |refused: Result<i64, ExchangeError>| refused.unwrap_err().code();
+    assert_eq!(kept(1_400, &[], &[("cash", 800)], -800), Ok(0));
+    assert_eq!(kept(1_400, &[], &[("cash", 300)], -300), Ok(500));
+    let above = ExchangeError::TotalDiffers { total: 600, asked: -801 };
+    assert_eq!(kept(1_400, &[], &[("cash", 800)], -801), Err(above));
+    assert_eq!(code(kept(1_400, &[], &[], 400)), "underpaid");
+    assert_eq!(code(kept(1_400, &[("card", 399)], &[], 400)), "underpaid");
+    assert_eq!(code(kept(1_000, &[("card", 401)], &[], 400)), "overpaid");
+    assert_eq!(code(kept(1_400, &[], &[], -300)), "exchange_not_settled");
+    assert_eq!(code(kept(1_400, &[], &[("cash", 301)], -300)), "exchange_not_settled");
+    // The sale alone would be out of range.
+    assert_eq!(code(kept(1_400, &[], &[], 1_000_000_000_000)), "amount_out_of_range");
+    assert_eq!(code(kept(1_400, &[], &[], -1_000_000_000_001)), "amount_out_of_range");
+    let mut francs = sale_taken(1_000, &[], 1);
+    let total = Exchange::total_of(&back(800, &[], 1), &francs).unwrap();
+    let stated = Money { currency: "CHF".parse().unwrap(), ..total };
+    let refused = Exchange::keep_at_asked_total(total, &mut francs, stated).unwrap_err();
+    assert_eq!(refused.code(), "currency_mismatch");
+    // As online, where less is refused; a unit for the one line is rounding.
+    let sale = sale_taken(1_400, &[], 1);
+    for (asked, is_refused) in [(600, false), (599, false), (598, true), (-801, true), (2_000, false)] {
+        let checked = Exchange::check_asked_not_below(gbp(600), &sale, gbp(asked));
+        let differs = Err(ExchangeError::TotalDiffers { total: 600, asked });
+        assert_eq!(checked, if is_refused { differs } else { Ok(()) });
+    }
+}
+
+/// Where nobody says what was asked, the change that no payment told of is no more than a guess.
+#[test]
+fn what_was_brought_is_told_where_change_went_back_untold() {
+    let cases: [(i64, i64, Paid, u32, Option<i64>); 6] = [
+        (800, 1_200, &[("cash", 400)], 1, None),
+        (800, 1_200, &[("card", 400)], 1, None),
+        (800, 1_200, &[("cash", 1_000)], 1, Some(1_800)),
+        (800, 1_000, &[("cash", 1_000)], 1, Some(1_800)),
+        // 10.00 were told.
+        (800, 1_000, &[("cash", 2_000)], 1, Some(1_800)),
+        (1_001, 2_004, &[("cash", 2_000)], 5, Some(3_001)),
+    ];
+    for (worth, price, payments, increment, brought) in cases {
+        let done = Exchange::of(&back(worth, &[], increment), &sale(price, payments, increment)).unwrap();
+        assert_eq!(done.change_untold().unwrap(), brought.map(|brought| (price, brought)), "{payments:?}");
+    }
+}
+
 /// What each cart refuses alone it refuses here.
 #[test]
 fn both_carts_hold_their_own_rules() {
@@ -266,6 +379,41 @@ fn tipped(tender: &str, amount: i64, tip: i64) -> PaymentInput {
 }
 
 proptest! {
+    /// Whatever the price is by now: an exchange is kept at what was asked, and the drawer has what its register put into
+    /// it, or less by what that took out.
+    #[test]
+    fn a_drawer_has_what_was_asked_for_an_exchange(
+        worth in 0_i64..3_000, price_there in 0_i64..3_000, price_here in 0_i64..3_000,
+        by_card in 0_i64..3_000, above in 0_i64..2_000,
+    ) {
+        let asked = price_there - worth;
+        let card = by_card.min(asked).max(0);
+        let cash = (asked - card).max(0);
+        let (mut b, mut s) = (back(worth, &[], 1), sale(price_here, &[], 1));
+        if card > 0 {
+            s.add_payment_taken(pay("card", card)).unwrap();
+        }
+        if cash > 0 {
+            s.add_payment_taken(pay("cash", cash + above)).unwrap();
+        }
+        if asked < 0 {
+            b.refund(pay("cash", -asked)).unwrap();
+        }
+        let total = Exchange::total_of(&b, &s).unwrap();
+        Exchange::keep_at_asked_total(total, &mut s, gbp(asked)).unwrap();
+        let done = Exchange::of(&b, &s).unwrap();
+        let lane = LaneTotals::of_cart(&done.back).unwrap().plus(&LaneTotals::of_cart(&done.sale).unwrap());
+        prop_assert_eq!(lane.drawer(), asked - card);
+        prop_assert_eq!(done.credit, worth.min(price_there));
+        let totals = done.sale.totals().unwrap();
+        prop_assert_eq!((totals.total, totals.due), (price_here, 0));
+        prop_assert_eq!(totals.cash_rounding, price_there - price_here);
+        prop_assert_eq!(totals.change, if cash > 0 { above } else { 0 });
+        let differs = (price_there - price_here).abs() > 1;
+        let told = differs.then_some((price_here, price_there));
+        prop_assert_eq!(done.sale.asked_beyond_rounding().unwrap(), told);
+    }
+
     /// However an exchange is paid: it is refused, or both halves are paid to the penny and the drawer has
     /// what was handed over less what went back; no payment that was told is lost.
     #[test]
