@@ -134,7 +134,8 @@ pub async fn finalize(
         let back = Beside { writes: returned, ..Beside::default() };
         // Of a gift card that is paid with and refunded to, only the difference needs to be there.
         let stored_value = stored_value_writes(scope, &[&exchange.back, &exchange.sale], context.now)?;
-        let sale = Beside { writes: task.into_iter().collect(), claims, ..Beside::default() }.with(stored_value);
+        let sale =
+            Beside { writes: task.into_iter().collect(), claims, ..Beside::default() }.with(stored_value);
         let holds = exchange.sale.holds.len();
         let actions = FIXED_ACTIONS + exchange.moves().len() + holds + back.len() + sale.len();
         if actions > TRANSACTION_ACTIONS_MAX {
