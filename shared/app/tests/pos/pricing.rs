@@ -1,6 +1,7 @@
 //! What a sale comes to at the till: promotions, coupons, taxes, customers' prices, modifiers and coins.
 
 mod asked_totals;
+mod left_the_shop;
 mod limited_uses;
 mod orders_from_elsewhere;
 mod orders_with_discounts;
