@@ -1,4 +1,5 @@
-//! Uploads that come to no end at once: what was refused of a cart is not forgotten by whoever goes on.
+//! Uploads that come to no end at once: what was refused of a cart is not forgotten by whoever goes on, and what was
+//! done is done once, however often and from wherever all of it is sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,11 +7,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use tillstream_app::Ports;
 use tillstream_app::capacity::Operation;
-use tillstream_app::database::{Item, Table};
+use tillstream_app::catalog::items::coupon_item;
+use tillstream_app::database::{Database, Item, Table, Write};
 use tillstream_app::environment::Environment;
 use tillstream_app::pos::batch;
+use tillstream_app::pos::till::{proof, read};
+use tillstream_app::stock::exceptions;
 use tillstream_app::tenancy::Role;
+use tillstream_contracts::inventory::{ExceptionKind, ExceptionQuery};
 use tillstream_testkit::faults::FaultyDatabase;
 use tillstream_testkit::heard_database::{HeardDatabase, Listener};
 use tillstream_testkit::memory_database::MemoryDatabase;
@@ -105,6 +111,11 @@ impl Listener for Ticking {
     }
 }
 
+fn ticking(database: &Arc<MemoryDatabase>, environment: &Arc<TestEnvironment>) -> Ports {
+    let listener = Arc::new(Ticking(environment.clone()));
+    HeardDatabase::ports_over(database.clone(), environment.clone(), listener)
+}
+
 /// Time runs out after every number of calls, again and again: the register goes on where it is told to, and no sale
 /// of which something was refused is final, whatever it was cut into. The others are.
 #[tokio::test]
@@ -118,9 +129,7 @@ async fn wherever_an_upload_is_cut_no_refusal_is_forgotten() {
     let mut in_parts = 0;
     for calls in (1..160).step_by(2) {
         let (shop, database, environment) = shop().await;
-        let ticking = Arc::new(Ticking(environment.clone()));
-        let heard = Arc::new(HeardDatabase::new(database.clone(), ticking));
-        let ports = tillstream_app::Ports { database: heard, environment: shop.ports.environment.clone() };
+        let ports = ticking(&database, &environment);
         let mut left = commands.clone();
         let mut refused = 0;
         for part in 1..30 {
@@ -144,4 +153,143 @@ async fn wherever_an_upload_is_cut_no_refusal_is_forgotten() {
         assert!(finals(&database).iter().all(|id| id.starts_with('p')), "cut after {calls}");
     }
     assert!(in_parts >= 5, "{in_parts} came in parts and to an end");
+}
+
+fn gbp(amount: i64) -> Value {
+    json!({"amount": amount, "currency": "GBP"})
+}
+
+/// A shift of a register that was cut off, with all that happens in one. Everything is sold at 1.00.
+fn whole_shift() -> Vec<Value> {
+    let sold = |cart: &str, pieces: i64, more: &[(&'static str, Value)], paid: Value, total: Option<i64>| {
+        let of = |more: Value| {
+            let mut payload = json!({"cart_id": cart});
+            payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            payload
+        };
+        let mut script = vec![
+            ("create_cart", of(json!({}))),
+            ("add_line_item", of(json!({"sku": "A", "quantity": pieces}))),
+        ];
+        script.extend(more.iter().map(|(action, payload)| (*action, of(payload.clone()))));
+        script.push(("set_tendering", of(json!({}))));
+        script.push(("add_payment", of(paid)));
+        let last = total.map_or_else(|| json!({}), |total| json!({"total": gbp(total)}));
+        script.push(("finalize_order", of(last)));
+        script
+    };
+    let by = |tender: &str, amount: i64| json!({"tender": tender, "amount": gbp(amount)});
+    let shift = |more: Value| {
+        let mut payload = json!({"shift_id": "sh"});
+        payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        payload
+    };
+    let back = |id: &str| {
+        let line = json!({"return_id": id, "line_id": "l-1", "quantity": 1, "disposition": "restock"});
+        let start = json!({"return_id": id, "original_order_id": "c-1", "reason": "x"});
+        [("start_return", start), ("return_line_item", line)]
+    };
+    let mut script = vec![("open_till", shift(json!({"amount": gbp(10_000)})))];
+    script.extend(sold("c-1", 3, &[], by("card", 300), None));
+    // The register asked 1.90 for what comes to 2.00 here, and gave 3.10 back.
+    script.extend(sold("c-2", 2, &[], by("cash", 500), Some(190)));
+    let coupon = [("apply_coupon", json!({"coupon_code": "TEN"}))];
+    script.extend(sold("c-3", 10, &coupon, by("cash", 1_000), Some(900)));
+    script.extend(back("r-1"));
+    script.push(("refund_tender", json!({"return_id": "r-1", "tender": "card", "amount": gbp(100)})));
+    script.push(("finalize_return", json!({"return_id": "r-1"})));
+    script.extend(back("r-2"));
+    let mut other = sold("c-4", 2, &[], by("cash", 100), None);
+    *other.last_mut().unwrap() = ("finalize_exchange", json!({"return_id": "r-2", "cart_id": "c-4"}));
+    script.extend(other);
+    script.push(("paid_in", shift(json!({"amount": gbp(500), "reason": "x"}))));
+    script.push(("paid_out", shift(json!({"amount": gbp(200), "reason": "x"}))));
+    script.push(("cash_count", shift(json!({"counted": gbp(11_490)}))));
+    script.push(("void_order", json!({"order_id": "c-3", "reason": "x"})));
+    script.extend(sold("c-5", 1, &[], by("cash", 100), None));
+    script.push(("close_till", shift(json!({"counted": gbp(10_690)}))));
+    let sent = script.into_iter().enumerate();
+    sent.map(|(n, (action, payload))| envelope(STORE, "r-1", &format!("k-{n}"), action, payload)).collect()
+}
+
+/// Sends all of it, each time only what was not come to; answers the results, and in how many parts they came.
+async fn in_parts(ports: &Ports, commands: &[Value], milliseconds: i64) -> (Vec<Value>, usize) {
+    let who = caller("demo", &[Role::Cashier, Role::StoreManager]);
+    let (mut left, mut results, mut parts) = (commands.to_vec(), Vec::new(), 0);
+    while parts < 1_000 {
+        parts += 1;
+        let stop_at = ports.environment.now() + SignedDuration::from_millis(milliseconds);
+        let (outcomes, go_on) = batch::run(ports, &who, left.clone(), stop_at).await;
+        for (sent, outcome) in outcomes {
+            let answered = outcome.unwrap_or_else(|error| panic!("{error}: {sent}"));
+            results.push(serde_json::to_value(answered.reply.result).unwrap());
+        }
+        let Some(go_on) = go_on else { return (results, parts) };
+        left.drain(..go_on);
+    }
+    panic!("the upload comes to no end");
+}
+
+/// Fifty times from each of two places, in parts: every sale, return, exchange, undoing and movement of cash is there once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_whole_shift_fifty_times_from_two_places_is_one() {
+    let (shop, database, environment) = shop().await;
+    let ten = json!({"version": 1, "total_limit": 5,
+        "coupon": {"code": "TEN", "benefit": {"percentage": {"bps": 1_000}}}});
+    let ten = coupon_item(&shop.scope, &serde_json::from_value(ten).unwrap()).unwrap();
+    database.write(Write::Put { table: Table::Catalog, item: ten, condition: None }).await.unwrap();
+    let commands = whole_shift();
+    let places: Vec<_> = (0..2)
+        .map(|place| {
+            let (ports, commands) = (ticking(&database, &environment), commands.clone());
+            tokio::spawn(async move {
+                let mut seen = Vec::new();
+                for round in 0..50 {
+                    seen.push(in_parts(&ports, &commands, 15 + 5 * place + 3 * round).await);
+                }
+                seen
+            })
+        })
+        .collect();
+    let mut seen = Vec::new();
+    for place in places {
+        seen.extend(place.await.unwrap());
+    }
+    assert!(seen.iter().all(|(results, _)| *results == seen[0].0), "every upload tells the same");
+    let gone_on = seen.iter().filter(|(_, parts)| *parts > 1).count();
+    assert!(gone_on >= 5, "{gone_on} were gone on with");
+
+    let mut numbers: Vec<i64> =
+        database.items(Table::Orders).iter().filter_map(|item| item.opt_number("lane_number")).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8], "five sales, two returns and what undid one");
+    let used: Vec<i64> =
+        database.items(Table::Orders).iter().filter_map(|item| item.opt_number("used")).collect();
+    assert_eq!(used, [0], "what undid the sale gave the use of its coupon back");
+    // 100 less 3, 2, 10, 2 and 1; 1, 1 and 10 came back.
+    assert_eq!(shop.counters(STORE, "A").await.unwrap().on_hand, 94_000);
+    let query = ExceptionQuery { location_id: STORE.into(), status: None, limit: None, cursor: None };
+    let manager = caller("demo", &[Role::StoreManager]);
+    let tasks = exceptions::list(&shop.ports, &manager, &query).await.unwrap().items;
+    let told: Vec<_> = tasks.iter().map(|task| (task.kind, task.order_id.as_deref())).collect();
+    assert_eq!(told, [(ExceptionKind::TotalDiffers, Some("c-2"))]);
+
+    let operator = caller("demo", &[Role::Operator]);
+    let (shift, _) = read::get(&shop.ports, &operator, "sh").await.unwrap();
+    let counted: Vec<i64> =
+        shift.movements.unwrap().iter().map(|movement| movement.cash_expected.amount).collect();
+    assert_eq!(counted, [11_690, 11_490, 11_490], "paid in, paid out, counted");
+    assert_eq!(shift.z_number, Some(1));
+    let z = shift.report.unwrap();
+    assert_eq!((z.first_receipt, z.last_receipt), (Some(1), Some(8)));
+    assert_eq!((z.sales_count, z.sales_total.amount), (5, 300 + 200 + 900 + 200 + 100));
+    assert_eq!((z.returns_count, z.returns_total.amount), (3, 100 + 100 + 900));
+    assert_eq!((z.discounts.amount, z.cash_rounding.unwrap().amount), (100, -10));
+    let tenders: Vec<_> =
+        z.tenders.iter().map(|by| (by.tender.as_str(), by.payments.amount, by.refunds.amount)).collect();
+    assert_eq!(tenders, [("card", 300, 100), ("cash", 190 + 900 + 100 + 100, 900), ("exchange", 100, 100)]);
+    assert_eq!((z.paid_in.amount, z.paid_out.amount), (500, 200));
+    assert_eq!((z.cash_expected.amount, z.cash_difference.unwrap().amount), (10_690, 0));
+    let proved = proof::of_shift(&shop.ports, &operator, "sh").await.unwrap();
+    assert!(proved.proved && proved.orders == 8, "{proved:?}");
 }
