@@ -250,9 +250,12 @@ pub struct SettingsBody {
     pub pricing: Option<PricingSettingsBody>,
     /// What needs an approval where a cashier does it.
     pub approvals: Option<ApprovalSettingsBody>,
-    /// How old a command of a till may be when it arrives, in seconds: 3,600 (an hour) to 63,072,000 (two
-    /// years); any age where absent. What took effect before is answered again at any age.
-    #[schema(minimum = 3_600, maximum = 63_072_000)]
+    /// How old a command of a till may be when it arrives, in seconds: 60 (a minute) to 63,072,000 (two
+    /// years); any age where absent. What took effect before is answered again at any age. Prices, promotions and
+    /// coupons are those of the time that a register tells, so what has ended is given for so long still: who has happy
+    /// hours sets it short. What a register uploads that was cut off for longer is refused, and so are old days that are
+    /// sent anew.
+    #[schema(minimum = 60, maximum = 63_072_000)]
     pub command_age_max_seconds: Option<u32>,
     /// Whether sales and returns need an open shift at their register, as movements of cash always do; `false` where
     /// absent. Orders from elsewhere have none: their cash is taken by integrations only, then.

@@ -50,7 +50,8 @@ pub struct CashMovement {
     pub amount: Money,
     /// Why: at most 200 characters.
     pub reason: String,
-    /// Approval by a supervisor.
+    /// Approval by a supervisor, where one is needed. What a register uploads that was cut off is recorded without, too:
+    /// an exception `cash_not_approved` asks somebody to look into it.
     #[serde(default)]
     pub approval_id: Option<String>,
 }

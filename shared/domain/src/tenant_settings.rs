@@ -10,9 +10,9 @@ use crate::pricing::{PricingSettings, RuleError, TaxMode, TaxRounding};
 use crate::stock_policies::StockPolicies;
 use crate::stored_value::StoredValueKind;
 
-/// Shortest age that a tenant may set for commands, in seconds: a register's clock may be off, and it may be
-/// without a network for a while.
-pub const COMMAND_AGE_SECONDS_MIN: u32 = 3_600;
+/// Shortest age that a tenant may set for commands, in seconds: a register repeats what it got no answer to. What ended
+/// is given for so long still to whoever tells an earlier time, so it may be as short as a till can do with.
+pub const COMMAND_AGE_SECONDS_MIN: u32 = 60;
 /// Longest, in seconds: two years. Who wants more sets none.
 pub const COMMAND_AGE_SECONDS_MAX: u32 = 2 * 365 * 24 * 3_600;
 

@@ -78,7 +78,8 @@ pub(super) fn cart_of_order<'r>(
             None => price_of(&found, prices, &location.id, location.currency, context.occurred_at)?,
         };
         let sold = (location.id.as_str(), location.currency, context.occurred_at);
-        let terms = within(&place, line_terms(&found, prices, sold, unit_price, &line.modifiers))?;
+        let chosen = (line.modifiers.as_slice(), context.offline);
+        let terms = within(&place, line_terms(&found, prices, sold, unit_price, chosen))?;
         let named_lot = line.lot.as_ref();
         let line = NewLine {
             sku: found.sku,

@@ -32,8 +32,8 @@ fn is_of_a_shift(command: &Value) -> bool {
 /// cart run in the order sent among themselves; a command of a shift after all that were sent before it and
 /// before all that were sent after it. A cart of which something was refused is not made final behind that: it would be
 /// another sale than was made. Answers an outcome for each command of the longest
-/// prefix that was come to, and where to go on. What they sold is sold, also where more was sold than there
-/// was ([`super::offline_oversell`]).
+/// prefix that was come to, and where to go on: never behind a refusal of a cart that goes on there, as an upload knows
+/// only of its own. What they sold is sold, also where more was sold than there was ([`super::offline_oversell`]).
 pub async fn run(
     ports: &Ports,
     caller: &Caller,
@@ -41,6 +41,7 @@ pub async fn run(
     stop_at: Timestamp,
 ) -> (Vec<(Value, Outcome)>, Option<usize>) {
     let count = commands.len();
+    let ends = Ends::of(&commands);
     let mut sections: Vec<Vec<(usize, Value)>> = Vec::new();
     let mut after_shift = true;
     for (position, command) in commands.into_iter().enumerate() {
@@ -71,8 +72,26 @@ pub async fn run(
     // What could not be decided was not come to either: going on behind it would leave it out.
     let come_to =
         slots.iter().position(|slot| slot.as_ref().is_none_or(|(_, outcome)| is_undecided(outcome)));
+    let come_to = come_to.map(|come_to| not_behind_refusals(come_to, &groups, &ends));
     let outcomes = slots.into_iter().take(come_to.unwrap_or(count)).flatten().collect();
     (outcomes, come_to)
+}
+
+/// Where to go on, so that all is sent again that was refused, or met an error of ours, on a cart that goes on there:
+/// the next upload must know of it, or would make the cart final without it. What took effect is answered again.
+fn not_behind_refusals(come_to: usize, groups: &Groups, ends: &Ends) -> usize {
+    let refused = groups.refused.iter().map(|(cart, first)| (*first, ends.cart(cart)));
+    let failed = groups.failed.iter().map(|(group, first)| (*first, ends.group(group, groups)));
+    let mut spans: Vec<(usize, usize)> = refused.chain(failed).collect();
+    spans.sort_unstable();
+    let mut go_on = come_to;
+    // The latest first: what is gone back over may be behind another one's refusal.
+    for (first, last) in spans.into_iter().rev() {
+        if first < go_on && go_on <= last {
+            go_on = first;
+        }
+    }
+    go_on
 }
 
 /// Runs commands of carts, or one command of a shift.
@@ -198,6 +217,33 @@ impl Groups {
     }
 }
 
+/// Of the carts and returns of an upload, where the last command of each stands.
+struct Ends(BTreeMap<String, usize>);
+
+impl Ends {
+    fn of(commands: &[Value]) -> Self {
+        let mut ends = BTreeMap::new();
+        for (position, command) in commands.iter().enumerate() {
+            // Of a sale also what undoes it and begins its returns: that is of its group.
+            let of_sale = named(command, "original_order_id").into_iter().chain([own_cart(command)]);
+            for cart in carts_of(command).chain(of_sale) {
+                ends.insert(cart.to_owned(), position);
+            }
+        }
+        Ends(ends)
+    }
+
+    fn cart(&self, cart: &str) -> usize {
+        self.0.get(cart).copied().unwrap_or_default()
+    }
+
+    /// Of all the carts of a group.
+    fn group(&self, group: &str, groups: &Groups) -> usize {
+        let of_group = self.0.iter().filter(|(cart, _)| groups.called(cart) == group);
+        of_group.map(|(_, last)| *last).max().unwrap_or_default()
+    }
+}
+
 /// Remembers that something of a cart was refused: what is made final of it behind that is not what was sold.
 fn note_refused(refused: &mut BTreeMap<String, usize>, position: usize, command: &Value, outcome: &Outcome) {
     // Not to be final yet changes nothing of a sale.
@@ -249,6 +295,34 @@ mod tests {
         let members = [&sale, &start, &line, &new_sale, &exchange];
         assert_eq!(members.map(|command| groups.group_of(command)), ["c-1"; 5]);
         assert_eq!(groups.group_of(&json!({"payload": {"cart_id": "c-2"}})), "c-2");
+    }
+
+    /// A cart of which something was refused, or that met an error of ours, is gone on with from there, also where only
+    /// going back for another leads behind its refusal.
+    #[test]
+    fn an_upload_is_gone_on_with_before_refusals() {
+        let of = |cart: &str| json!({"payload": {"cart_id": cart}});
+        let commands = ["z", "z", "y", "y", "z", "x", "u", "y", "x"].map(of);
+        let ends = Ends::of(&commands);
+        let mut groups = Groups::of(commands.iter());
+        assert_eq!(not_behind_refusals(6, &groups, &ends), 6, "nothing was refused");
+        groups.refused.insert("z".to_owned(), 1);
+        assert_eq!(not_behind_refusals(6, &groups, &ends), 6, "it ended before");
+        assert_eq!(not_behind_refusals(4, &groups, &ends), 1, "what is gone on with is its own");
+        groups.refused.insert("y".to_owned(), 3);
+        assert_eq!(not_behind_refusals(6, &groups, &ends), 1, "back for y is behind the refusal of z");
+        assert_eq!(not_behind_refusals(8, &groups, &ends), 8, "both ended before");
+        groups.refused.clear();
+        groups.failed.insert("x".to_owned(), 5);
+        assert_eq!(not_behind_refusals(8, &groups, &ends), 5);
+        assert_eq!(not_behind_refusals(5, &groups, &ends), 5);
+        // The return of a sale is of its group.
+        let start = json!({"payload": {"return_id": "r", "original_order_id": "z"}});
+        let commands = [of("z"), of("u"), start, json!({"payload": {"return_id": "r"}})];
+        let mut groups = Groups::of(commands.iter());
+        let group = groups.group_of(&commands[0]);
+        groups.failed.insert(group, 0);
+        assert_eq!(not_behind_refusals(3, &groups, &Ends::of(&commands)), 0);
     }
 
     /// Every order in which carts meet leads to one group, and to an end.

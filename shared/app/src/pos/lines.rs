@@ -72,7 +72,8 @@ pub fn price_of(
     })
 }
 
-/// What the catalogue says of a line's product beside its price.
+/// What the catalogue says of a line's product beside its price. `has_happened`: it was sold already, so what is chosen
+/// once only is not asked after.
 ///
 /// # Errors
 /// 422 `modifier_not_found`, `modifier_invalid`, `modifier_repeated`, `too_many_modifiers`; a bug where the prices are
@@ -82,14 +83,14 @@ pub fn line_terms(
     prices: Option<&Item>,
     (location_id, currency, at): (&str, Currency, Timestamp),
     list_price: UnitPrice,
-    chosen: &[ModifierInput],
+    (chosen, has_happened): (&[ModifierInput], bool),
 ) -> Result<LineTerms> {
     let segment_prices = segment_prices_at(&prices_of(prices)?, location_id, currency, at);
     Ok(LineTerms {
         tax_category: product.tax_category.clone(),
         tax_exempt: product.tax_exempt,
         undiscountable: !product.discountable,
-        modifiers: modifiers_of(product, chosen)?,
+        modifiers: modifiers_of(product, chosen, has_happened)?,
         list_price: (!segment_prices.is_empty()).then_some(list_price),
         segment_prices,
     })
@@ -98,7 +99,7 @@ pub fn line_terms(
 /// Longest wish in words, in characters.
 const WISH_CHARS_MAX: usize = 100;
 
-fn modifiers_of(product: &Product, chosen: &[ModifierInput]) -> Result<Vec<Modifier>> {
+fn modifiers_of(product: &Product, chosen: &[ModifierInput], has_happened: bool) -> Result<Vec<Modifier>> {
     if chosen.len() > MODIFIERS_PER_LINE_MAX {
         let message = format!("a line takes at most {MODIFIERS_PER_LINE_MAX} modifiers");
         return Err(Refusal::field("payload.modifiers", "too_many_modifiers", message).into());
@@ -118,7 +119,8 @@ fn modifiers_of(product: &Product, chosen: &[ModifierInput]) -> Result<Vec<Modif
                 let ten_thousandths = found.unit_price.ten_thousandths();
                 // What is left out is left out once: as often as anybody likes, it would make the product free.
                 let mut earlier = chosen.iter().take(position);
-                if ten_thousandths < 0 && earlier.any(|one| one.modifier_id.as_ref() == Some(id)) {
+                let is_once = ten_thousandths < 0 && !has_happened;
+                if is_once && earlier.any(|one| one.modifier_id.as_ref() == Some(id)) {
                     let message = format!("{id} takes off the price, so a line has it once");
                     return Err(Refusal::field(field("modifier_id"), "modifier_repeated", message).into());
                 }
@@ -241,7 +243,8 @@ impl Adding<'_> {
             None => price_of(&product, prices, &cart.store_id, cart.currency, by.at)?,
         };
         let sold = (cart.store_id.as_str(), cart.currency, by.at);
-        let terms = line_terms(&product, prices, sold, unit_price, &payload.modifiers)?;
+        let terms =
+            line_terms(&product, prices, sold, unit_price, (payload.modifiers.as_slice(), context.offline))?;
         let number = cart.add_line(NewLine {
             sku: product.sku,
             name: product.name,

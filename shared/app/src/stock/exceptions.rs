@@ -9,6 +9,8 @@
 //!   (`uses_above_limit`, one per order and coupon or promotion);
 //! - where such a register asked another total for a sale than its lines come to, or made an exchange without saying
 //!   what it asked, and change went back that no payment told of (`total_differs`, one per order);
+//! - where such a register moved cash, or opened its drawer, without the approval that it needed (`cash_not_approved`,
+//!   one per movement);
 //! - where such a register, or another system, told of a sale after the goods were counted that it had taken before
 //!   (`sold_before_count`, one per order and SKU);
 //! - where goods that have left the shop were said to be of a lot that they cannot be of, or that was not for sale
@@ -56,6 +58,8 @@ const COUPON: &str = "coupon_code";
 const PROMOTION: &str = "promotion_id";
 /// Kind of the exception of a sale whose register asked another total.
 const TOTAL_DIFFERS: &str = "total_differs";
+/// Kind of the exception of cash that was moved without the approval that it needed.
+const CASH_NOT_APPROVED: &str = "cash_not_approved";
 /// Attribute of an exception that opened anew: the keys by which it was resolved before.
 pub(super) const KEYS_USED: &str = "resolved_with";
 /// Keys of so many resolutions are known again.
@@ -252,6 +256,31 @@ pub struct TotalDiffers<'a> {
     pub now: Timestamp,
 }
 
+/// Cash that a register moved while it was cut off, or a drawer that it opened, without the approval that it needed.
+#[derive(Debug, Clone, Copy)]
+pub struct CashNotApproved<'a> {
+    /// The shift.
+    pub shift_id: &'a str,
+    /// Name of the command that moved it: one movement.
+    pub command: &'a str,
+    /// What it is, as the wire names it.
+    pub movement: &'static str,
+    /// How much was moved; nothing where the drawer was opened only.
+    pub amount: Option<Money>,
+    /// What it would have been refused with.
+    pub problem: &'static str,
+    /// Register whose drawer it is.
+    pub register_id: &'a str,
+    /// Who did it.
+    pub employee_id: &'a str,
+    /// Where.
+    pub location_id: &'a str,
+    /// When, as the register tells it.
+    pub at: Timestamp,
+    /// Our time.
+    pub now: Timestamp,
+}
+
 /// Id of the exception of goods that an order, or a reservation, took and that were not there.
 pub fn oversold_id(beyond: Beyond, reference: &str, sku: &str) -> String {
     derived_id("x", &[beyond.name(), reference, sku])
@@ -377,6 +406,31 @@ pub fn total_differs_write(scope: &TenantScope, sale: &TotalDiffers<'_>) -> Writ
     Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition: None }
 }
 
+/// Opens the exception of cash that was moved without an approval: written in the transaction that records it with its
+/// shift, and so once.
+pub fn cash_not_approved_write(scope: &TenantScope, moved: &CashNotApproved<'_>) -> Write {
+    let id = derived_id("x", &[CASH_NOT_APPROVED, moved.shift_id, moved.command]);
+    let mut changes = opened(scope, &id, CASH_NOT_APPROVED, moved.location_id, moved.now);
+    changes.extend([
+        // One movement.
+        Change::Set("quantity", 1_000.into()),
+        Change::Set("movement", moved.movement.into()),
+        Change::Set("approval_problem", moved.problem.into()),
+        Change::Set("reference", moved.shift_id.into()),
+        Change::Set("shift_id", moved.shift_id.into()),
+        Change::Set("register_id", moved.register_id.into()),
+        Change::Set("employee_id", moved.employee_id.into()),
+        Change::Set("occurred_at", moved.at.as_millisecond().into()),
+    ]);
+    if let Some(amount) = moved.amount {
+        changes.extend([
+            Change::Set("amount", amount.amount.into()),
+            Change::Set("currency", amount.currency.code().into()),
+        ]);
+    }
+    Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition: None }
+}
+
 /// The read of the exception of a stock item of which less is there than is promised, for [`exception_write`].
 pub fn below_promised_get(scope: &TenantScope, (location_id, sku): (&str, &str)) -> Get {
     let key = scope.stock_exception(&below_promised_id(location_id, sku));
@@ -488,6 +542,7 @@ fn kind_of(item: &Item) -> Result<ExceptionKind> {
         "unsynced_stock" => Ok(ExceptionKind::UnsyncedStock),
         "uses_above_limit" => Ok(ExceptionKind::UsesAboveLimit),
         TOTAL_DIFFERS => Ok(ExceptionKind::TotalDiffers),
+        CASH_NOT_APPROVED => Ok(ExceptionKind::CashNotApproved),
         SOLD_BEFORE_COUNT => Ok(ExceptionKind::SoldBeforeCount),
         LOT_MISMATCH => Ok(ExceptionKind::LotMismatch),
         DIFFERENCE => Ok(ExceptionKind::Difference),
@@ -582,6 +637,10 @@ pub(super) fn shown_exception(item: &Item) -> Result<StockException> {
         customer_id: owned("customer_id"),
         total: opt_money(item, "total")?,
         asked: opt_money(item, "asked")?,
+        shift_id: owned("shift_id"),
+        movement: owned("movement"),
+        amount: opt_money(item, "amount")?,
+        approval_problem: owned("approval_problem"),
         quantity: shown(item.number("quantity")?, unit),
         reference: item.text("reference")?.to_owned(),
         differences: findings.iter().map(|finding| shown_difference(finding, unit)).collect(),

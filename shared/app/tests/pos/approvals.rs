@@ -5,6 +5,7 @@ mod at_once;
 mod at_the_till;
 mod blind_cash;
 mod of_orders;
+mod offline_cash;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,15 +1,18 @@
 //! Every action there is, sent with what is not its sender's: another store's cart, another register's, a shift that
-//! is over, a time that cannot be. Each is refused by its own code, and changes nothing.
+//! is over, a time that cannot be, an approval of something else or one that was used. Each is refused by its own code,
+//! and changes nothing.
 //!
 //! The table is made from the list of actions that the code has, so that a new one cannot be forgotten.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use tillstream_app::approvals::ask::ask;
+use tillstream_app::approvals::decide::decide;
 use tillstream_app::database::{Item, Table, Write};
 use tillstream_app::pos::envelope;
 use tillstream_app::pos::execute::{Answered, execute};
-use tillstream_app::tenancy::{Caller, Role, Stores};
+use tillstream_app::tenancy::{Caller, Role, Stores, TenantScope};
 use tillstream_app::tenant_rules::settings_item;
 use tillstream_app::{Error, Result};
 use tillstream_contracts::pos::{ACTIONS, Command};
@@ -226,7 +229,17 @@ const NOW: &str = "2010-12-01T08:29:00Z";
 const HERE: Till<'static> = Till { store: STORE, register: "r-1", at: NOW };
 
 async fn send(shop: &Shop, who: &Caller, from: Till<'_>, action: &str, payload: Value) -> Result<Answered> {
-    let envelope = json!({"version": "1", "idempotency_key": format!("every-{action}"),
+    send_under(&format!("every-{action}"), shop, who, from, (action, payload)).await
+}
+
+async fn send_under(
+    key: &str,
+    shop: &Shop,
+    who: &Caller,
+    from: Till<'_>,
+    (action, payload): (&str, Value),
+) -> Result<Answered> {
+    let envelope = json!({"version": "1", "idempotency_key": key,
         "store_id": from.store, "register_id": from.register, "occurred_at": from.at,
         "action": action, "payload": payload});
     execute(&shop.ports, who, envelope).await
@@ -413,4 +426,154 @@ async fn none_is_of_a_time_that_cannot_be() {
     let late =
         |_: &str, sent: &Command| if about(sent) == About::Order { "order_of_another_day" } else { "done" };
     assert_eq!(all_are("late", &moment, (&who, old), good, late).await, ACTIONS.len() - 1);
+}
+
+fn named(subject: &str, tenant: &str, role: Role) -> Caller {
+    Caller { subject: subject.to_owned(), ..caller(tenant, &[role]) }
+}
+
+/// Who needs approvals.
+fn cashier() -> Caller {
+    named("till-1", "demo", Role::Cashier)
+}
+
+/// A payload of [`good`] for which an approval is needed, if the action ever needs one.
+fn approvable(action: &str) -> Value {
+    let mut payload = good(action);
+    match action {
+        "add_line_item" => payload["unit_price_override"] = "1.00".into(),
+        // Of no sale that is known.
+        "start_return" => drop(payload.as_object_mut().unwrap().remove("original_order_id")),
+        _ => {}
+    }
+    payload
+}
+
+fn naming(mut payload: Value, approval: &str) -> Value {
+    payload["approval_id"] = approval.into();
+    payload
+}
+
+/// The actions whose payload may name an approval, as the code reads them.
+fn naming_approvals() -> Vec<&'static str> {
+    let takes = |action: &str| envelope::command(action, naming(approvable(action), "ap")).is_ok();
+    ACTIONS.iter().copied().filter(|action| takes(action)).collect()
+}
+
+/// What is asked for so that [`approvable`] is allowed at a register; nothing where nobody can.
+fn request_for(action: &str) -> Option<Value> {
+    let payload = approvable(action);
+    let mut request = match action {
+        "add_line_item" => json!({"action": "price_override", "cart_id": "open", "sku": "A",
+            "unit_price_override": "1.00", "quantity": 1}),
+        "apply_manual_discount" => json!({"action": "manual_discount", "cart_id": "open",
+            "kind": "percent_cart", "value": 100, "maximum_goods": gbp(255)}),
+        "start_return" => json!({"action": "blind_return", "maximum_refund": gbp(500)}),
+        "void_order" => json!({"action": "void_order", "order_id": payload["order_id"]}),
+        "paid_in" | "paid_out" => {
+            json!({"action": action, "shift_id": payload["shift_id"], "amount": payload["amount"]})
+        }
+        "no_sale" => json!({"action": "no_sale", "shift_id": payload["shift_id"]}),
+        "cash_count" | "close_till" => return None,
+        other => panic!("what is asked for {other}?"),
+    };
+    request["reason"] = "x".into();
+    Some(request)
+}
+
+/// Asked for at a register of a store, and granted.
+async fn granted(shop: &Shop, tenant: &str, at: (&str, &str), id: &str, mut request: Value) {
+    (request["store_id"], request["register_id"]) = (at.0.into(), at.1.into());
+    request["approval_id"] = id.into();
+    let asked = serde_json::from_value(request).unwrap();
+    ask(&shop.ports, &named("till-1", tenant, Role::Cashier), id, asked).await.unwrap();
+    let who = named("m-1", tenant, Role::StoreManager);
+    let said = serde_json::from_value(json!({})).unwrap();
+    decide(&shop.ports, &who, id, id, true, said).await.unwrap();
+}
+
+/// The shop, with approvals of every action that needs one: its own, those of another register, of another store, and of
+/// another tenant.
+async fn approved() -> Moment {
+    let (world, _) = shop().await;
+    let shop = &world.shop;
+    let theirs = Shop { ports: shop.ports.clone(), scope: TenantScope::from_own_record("another") };
+    theirs.store(STORE).await.unwrap();
+    theirs.product(STORE, "A", "2.55", 100).await.unwrap();
+    for action in naming_approvals() {
+        let Some(request) = request_for(action) else { continue };
+        for (name, at) in [("own", (STORE, "r-1")), ("register", (STORE, "r-2")), ("store", (FAR, "r-1"))] {
+            granted(shop, "demo", at, &format!("{action}.{name}"), request.clone()).await;
+        }
+        granted(&theirs, "another", (STORE, "r-1"), &format!("{action}.tenant"), request).await;
+    }
+    Moment::of(&world.database, &world.environment)
+}
+
+/// Else some that names one would be missing here.
+#[test]
+fn these_name_approvals() {
+    let named: BTreeSet<&str> = naming_approvals().into_iter().collect();
+    let expected = [
+        "add_line_item",
+        "apply_manual_discount",
+        "void_order",
+        "start_return",
+        "paid_in",
+        "paid_out",
+        "no_sale",
+        "cash_count",
+        "close_till",
+    ];
+    assert_eq!(named, BTreeSet::from(expected));
+}
+
+#[tokio::test]
+async fn none_is_allowed_by_an_approval_that_is_not_for_it() {
+    let moment = approved().await;
+    let near = Caller { stores: Stores::Named(BTreeSet::from([STORE.to_owned()])), ..cashier() };
+    for action in naming_approvals() {
+        let needs_one = request_for(action).is_some();
+        for (who, name, expected) in [
+            (&cashier(), "register", "approval_does_not_match"),
+            (&cashier(), "store", "approval_does_not_match"),
+            // Of a store out of reach not even what it was for is told.
+            (&near, "store", "approval_not_found"),
+            (&cashier(), "tenant", "approval_not_found"),
+            (&cashier(), "nobody's", "approval_not_found"),
+        ] {
+            let (database, environment) = moment.copied().await;
+            let before = held(&database);
+            let shop = shop_on(database.clone(), environment);
+            let name = if name == "nobody's" { "nothing".to_owned() } else { format!("{action}.{name}") };
+            let answer = send(&shop, who, HERE, action, naming(approvable(action), &name)).await;
+            let expected = if needs_one { expected } else { "approval_not_expected" };
+            assert_eq!(code(answer), expected, "{action} by {name}");
+            assert_eq!(held(&database), before, "{action} by {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn none_is_allowed_by_an_approval_that_was_used() {
+    let moment = approved().await;
+    for action in naming_approvals().into_iter().filter(|action| request_for(action).is_some()) {
+        let (database, environment) = moment.copied().await;
+        let shop = shop_on(database.clone(), environment);
+        let own = naming(approvable(action), &format!("{action}.own"));
+        assert_eq!(code(send(&shop, &cashier(), HERE, action, own.clone()).await), "done", "{action}");
+        let before = held(&database);
+        let mut again = own;
+        if action == "start_return" {
+            again["return_id"] = "another".into();
+        }
+        let expected = match action {
+            // The order is undone by then, which is told first.
+            "void_order" => "order_already_voided",
+            _ => "approval_used",
+        };
+        let answer = send_under("again", &shop, &cashier(), HERE, (action, again)).await;
+        assert_eq!(code(answer), expected, "{action}");
+        assert_eq!(held(&database), before, "{action}");
+    }
 }

@@ -37,3 +37,4 @@ mod stored_value;
 mod tenant_settings;
 mod till;
 mod uploaded_sale;
+mod uploads_in_parts;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tillstream_app::Result;
 use tillstream_app::catalog::items::coupon_item;
-use tillstream_app::database::{Database, Table, Write};
+use tillstream_app::catalog::settings;
+use tillstream_app::database::{Database, Item, Table, Write};
 use tillstream_app::environment::Environment;
 use tillstream_app::pos::execute::{Answered, execute};
 use tillstream_app::tenancy::Role;
@@ -74,6 +75,50 @@ async fn nothing_of_a_cart_is_priced_as_of_before_it_was_opened() {
     world.said(7_190, "7", "add_line_item", line).await.unwrap();
     let ready = world.said(7_180, "8", "set_tendering", json!({"cart_id": "d"})).await.unwrap();
     assert_eq!(ready.reply.cart.unwrap().totals.total.amount, 255);
+}
+
+/// By the register's time an old price and a coupon that is over are given, as far back as the tenant allows.
+#[tokio::test]
+async fn what_has_ended_is_given_within_the_age_that_is_allowed() {
+    let world = World::new().await;
+    let hour_ago = world.environment.now() - jiff::SignedDuration::from_hours(1);
+    let coupon = json!({"version": 1, "coupon": {"code": "HAPPY", "benefit": {"percentage": {"bps": 5_000}},
+        "valid_to": hour_ago}});
+    let coupon = coupon_item(&world.shop.scope, &serde_json::from_value(coupon).unwrap()).unwrap();
+    let dearer =
+        json!([{"id": "p", "version": 1, "unit_price": "3", "currency": "GBP", "valid_from": hour_ago}]);
+    let prices = Item::new(&world.shop.scope.prices("A"))
+        .with("kind", "prices")
+        .with("version", 1)
+        .with("data", dearer.to_string());
+    for item in [coupon, prices] {
+        world.database.write(Write::Put { table: Table::Catalog, item, condition: None }).await.unwrap();
+    }
+    let line = |cart: &str| json!({"cart_id": cart, "sku": "A", "quantity": 2});
+    let happy = |cart: &str| json!({"cart_id": cart, "coupon_code": "HAPPY"});
+    let total = |answer: Result<Answered>| answer.unwrap().reply.cart.unwrap().totals.total.amount;
+    // Any age is allowed at first.
+    world.said(7_200, "1", "create_cart", json!({"cart_id": "old"})).await.unwrap();
+    assert_eq!(total(world.said(7_200, "2", "add_line_item", line("old")).await), 510);
+    assert_eq!(total(world.said(7_200, "3", "apply_coupon", happy("old")).await), 255);
+
+    let minute = serde_json::from_value(json!({"command_age_max_seconds": 60})).unwrap();
+    let operator = caller("demo", &[Role::Operator]);
+    settings::put(&world.shop.ports, &operator, minute, "s", |_| Ok(())).await.unwrap();
+    world.environment.advance(Duration::from_secs(16));
+    let before = world.database.items(Table::Orders);
+    for (ago, key, action, payload) in [
+        (7_200, "4", "create_cart", json!({"cart_id": "new"})),
+        (61, "5", "create_cart", json!({"cart_id": "new"})),
+        (7_200, "6", "set_tendering", json!({"cart_id": "old"})),
+    ] {
+        let answer = world.said(ago, key, action, payload).await;
+        assert_eq!(code(answer), Some("occurred_at_too_old"), "{action} of {ago} s ago");
+    }
+    assert_eq!(world.database.items(Table::Orders), before, "what is refused changes nothing");
+    world.said(60, "7", "create_cart", json!({"cart_id": "new"})).await.unwrap();
+    assert_eq!(total(world.said(60, "8", "add_line_item", line("new")).await), 600);
+    assert_eq!(code(world.said(60, "9", "apply_coupon", happy("new")).await), Some("coupon_expired"));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod asked_totals;
 mod changed_limits;
+mod left_the_shop;
 mod limited_uses;
 mod orders_from_elsewhere;
 mod orders_with_discounts;

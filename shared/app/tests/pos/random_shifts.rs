@@ -1,24 +1,30 @@
-//! A thousand random shifts: the drawer, the commands' own replies and the Z report say the same. There is tax, and
-//! coins of one are gone; sales are voided afterwards, and exchanged.
+//! A thousand random shifts: the drawer, the commands' own replies, the sale events and the Z report say the same. There
+//! is tax, and coins of one are gone; sales are voided afterwards, exchanged, and brought back in parts. Half of the
+//! shifts are those of a register that is cut off, and uploads them when they are over, in batches.
 //!
 //! The books here are kept as a cashier would: what goes into the drawer and comes out of it, by what each
-//! command answered. Nothing of the code that makes the report is asked.
+//! command answered. Nothing of the code that makes the report is asked. The events are folded from what the relay
+//! publishes, of lines and payments, as analytics does.
+
+mod proved;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tillstream_app::catalog::settings;
 use tillstream_app::environment::Environment;
-use tillstream_app::pos::execute::Answered;
-use tillstream_app::pos::till::{proof, read};
+use tillstream_app::pos::batch;
+use tillstream_app::pos::execute::{Answered, execute};
+use tillstream_app::stock::exceptions;
 use tillstream_app::sync::entities::Entity;
 use tillstream_app::sync::upload::{Upload, upload};
 use tillstream_app::tenancy::Role;
+use tillstream_contracts::inventory::ExceptionQuery;
 use tillstream_contracts::till::ShiftReportView;
 use tillstream_testkit::memory_database::MemoryDatabase;
-use tillstream_testkit::shop::{STORE, Shop, caller};
+use tillstream_testkit::shop::{STORE, Shop, caller, envelope};
 use tillstream_testkit::test_environment::TestEnvironment;
 
 use crate::chance::Chance;
@@ -94,6 +100,17 @@ struct Sold {
     paid: Vec<Paid>,
     /// Whether other goods were brought back for it.
     exchanged: bool,
+    /// What is left of it, once a part came back.
+    left: Option<Left>,
+}
+
+/// What is left of a sale.
+struct Left {
+    /// Lines, and how many pieces.
+    lines: Vec<(String, i64)>,
+    by_tender: BTreeMap<String, i64>,
+    total: i64,
+    tax: i64,
 }
 
 impl Sold {
@@ -116,34 +133,102 @@ fn refunded_by((tender, amount): (String, i64)) -> (String, i64) {
 type Priced = (i64, i64, i64);
 
 struct Till {
+    /// What the register reckons by, also where it is cut off: a shop of its own, which knows all that the register did.
+    own: Shop,
+    /// The shop that is told, at once or later.
     shop: Shop,
+    database: Arc<MemoryDatabase>,
+    /// Changes of orders that were relayed.
+    relayed: u64,
     chance: Chance,
     register: String,
     sent: u64,
+    /// Whether it is cut off; then what it did waits, with what it told.
+    is_cut_off: bool,
+    waiting: Vec<(Value, Value)>,
+    uploads: u64,
     books: Books,
     /// Sales that may come back.
     sold: Vec<Sold>,
+}
+
+/// What a command told, but for receipt numbers: carts of an upload become final in any order.
+fn told(answered: &Answered) -> Value {
+    let mut result = serde_json::to_value(&answered.reply.result).unwrap();
+    // Of a shift what happened to its drawer; its report is as of now.
+    let movements = result["shift"]["movements"].clone();
+    let members = result.as_object_mut().unwrap();
+    for name in ["receipt_number", "return_receipt_number", "shift"] {
+        members.remove(name);
+    }
+    members.insert("movements".to_owned(), movements);
+    result
+}
+
+fn operator() -> tillstream_app::tenancy::Caller {
+    caller("demo", &[Role::Operator])
 }
 
 impl Till {
     async fn send(&mut self, action: &str, payload: Value) -> Answered {
         self.sent += 1;
         let key = format!("{}-{}", self.register, self.sent);
-        let answered = self.shop.at(&self.register, &key, action, payload.clone()).await;
-        answered.unwrap_or_else(|error| panic!("{action} {payload}: {error}"))
+        let sent = envelope(STORE, &self.register, &key, action, payload);
+        let run = async |shop: &Shop| {
+            let answered = execute(&shop.ports, &operator(), sent.clone()).await;
+            answered.unwrap_or_else(|error| panic!("{sent}: {error}"))
+        };
+        let own = run(&self.own).await;
+        if !self.is_cut_off {
+            let answered = run(&self.shop).await;
+            assert_eq!(told(&answered), told(&own), "{sent}");
+            return answered;
+        }
+        self.waiting.push((sent, told(&own)));
+        own
+    }
+
+    /// Uploads what waits, in batches of any length: nothing of it is refused, and all tells what it told before.
+    async fn upload(&mut self) -> Vec<Answered> {
+        let (mut left, mut answers) = (std::mem::take(&mut self.waiting), Vec::new());
+        while !left.is_empty() {
+            let most = i64::try_from(left.len()).unwrap();
+            let length = usize::try_from(self.chance.amount(1, most)).unwrap();
+            let sent = left.iter().take(length).map(|(sent, _)| sent.clone()).collect();
+            let (outcomes, go_on) = batch::run(&self.shop.ports, &operator(), sent, Timestamp::MAX).await;
+            assert_eq!(outcomes.len(), go_on.unwrap_or(length));
+            self.uploads += 1;
+            let done: Vec<_> = left.drain(..outcomes.len()).collect();
+            for ((sent, expected), (_, outcome)) in done.into_iter().zip(outcomes) {
+                let answered = outcome.unwrap_or_else(|error| panic!("{sent}: {error}"));
+                assert_eq!(told(&answered), expected, "{sent}");
+                answers.push(answered);
+            }
+        }
+        answers
     }
 
     /// A cart with a line or two, perhaps a discount; answers its id and what it comes to.
     async fn cart(&mut self) -> (String, Priced) {
-        let opened = self.send("create_cart", json!({})).await;
-        let id = opened.reply.result.cart_id.unwrap();
+        // Named by the register: what it is cut off with is in order by that name.
+        let id = format!("{}-c{}", self.register, self.sent);
+        self.send("create_cart", json!({"cart_id": id})).await;
         for _ in 0..=self.chance.below(2) {
             let sku = ["A", "B", "C"][usize::try_from(self.chance.below(3)).unwrap()];
             let line = json!({"cart_id": id, "sku": sku, "quantity": self.chance.amount(1, 4)});
             self.send("add_line_item", line).await;
         }
-        if self.chance.below(4) == 0 {
-            let off = json!({"cart_id": id, "kind": "percent_cart", "value": 1_500, "reason": "regular"});
+        let (few, of_line) = (gbp(self.chance.amount(1, 3)), json!("l-1"));
+        let off = match self.chance.below(12) {
+            0 => Some(("percent_cart", json!(1_500), Value::Null)),
+            1 => Some(("percent_line", json!(2_000), of_line)),
+            2 => Some(("fixed_cart", few, Value::Null)),
+            3 => Some(("fixed_line", few, of_line)),
+            _ => None,
+        };
+        if let Some((kind, value, line)) = off {
+            let off =
+                json!({"cart_id": id, "kind": kind, "value": value, "line_id": line, "reason": "regular"});
             self.send("apply_manual_discount", off).await;
         }
         let fixed = self.send("set_tendering", json!({"cart_id": id})).await;
@@ -193,7 +278,8 @@ impl Till {
     async fn sell(&mut self) {
         let (id, priced) = self.cart().await;
         let (paid, rounded) = self.pay_all(&id, priced.0).await;
-        let done = self.send("finalize_order", json!({"cart_id": id})).await;
+        let total = if self.chance.below(2) == 0 { gbp(priced.0) } else { Value::Null };
+        let done = self.send("finalize_order", json!({"cart_id": id, "total": total})).await;
         self.book_sale(id, priced, (paid, rounded), &done, false);
     }
 
@@ -221,7 +307,7 @@ impl Till {
             of.1 += stayed;
         }
         assert_eq!(paid.iter().map(|(_, stayed, _)| stayed).sum::<i64>(), total + rounding);
-        self.sold.push(Sold { id, total, tax, rounding, paid, exchanged });
+        self.sold.push(Sold { id, total, tax, rounding, paid, exchanged, left: None });
     }
 
     /// A cart that is given up, also with money already on the counter: that is handed back.
@@ -235,10 +321,17 @@ impl Till {
 
     /// A return of all of a sale, not settled yet; answers its id, what it is worth and the tax in that.
     async fn all_of(&mut self, sale: &str) -> (String, i64, i64) {
-        let start = json!({"original_order_id": sale, "reason": "unwanted"});
-        let id = self.send("start_return", start).await.reply.result.return_id.unwrap();
+        let lines = self.lines_of(sale).await;
+        self.bring_back(sale, &lines).await
+    }
+
+    /// A return of some of a sale, not settled yet; answers the same.
+    async fn bring_back(&mut self, sale: &str, lines: &[(String, i64)]) -> (String, i64, i64) {
+        let id = format!("{}-r{}", self.register, self.sent);
+        let start = json!({"return_id": id, "original_order_id": sale, "reason": "unwanted"});
+        self.send("start_return", start).await;
         let (mut worth, mut tax) = (0, 0);
-        for (line, quantity) in self.lines_of(sale).await {
+        for (line, quantity) in lines {
             let back =
                 json!({"return_id": id, "line_id": line, "quantity": quantity, "disposition": "restock"});
             let totals = self.send("return_line_item", back).await.reply.cart.unwrap().totals;
@@ -249,6 +342,9 @@ impl Till {
 
     async fn take_back(&mut self) {
         let Some(sold) = self.sold.pop() else { return self.blind_return().await };
+        if sold.left.is_some() {
+            return self.take_back_lines(sold, true).await;
+        }
         let (id, worth, tax) = self.all_of(&sold.id).await;
         assert_eq!((worth, tax), (sold.total, sold.tax));
         // Cash last: what is left then is what the sale's cash was rounded to. It may be nothing.
@@ -258,10 +354,76 @@ impl Till {
         self.refund(&id, (worth, tax, sold.rounding), refunds).await;
     }
 
+    /// Some of a sale comes back; the rest may later.
+    async fn take_back_part(&mut self) {
+        let Some(sold) = self.sold.pop() else { return self.sell().await };
+        if sold.exchanged {
+            self.sold.push(sold);
+            return self.sell().await;
+        }
+        self.take_back_lines(sold, false).await;
+    }
+
+    /// Some of what is left of a sale comes back, or all of it, refunded as far as each tender goes, cash last.
+    async fn take_back_lines(&mut self, mut sold: Sold, all: bool) {
+        let mut left = match sold.left.take() {
+            Some(left) => left,
+            None => Left {
+                lines: self.lines_of(&sold.id).await,
+                by_tender: sold.by_tender(),
+                total: sold.total,
+                tax: sold.tax,
+            },
+        };
+        let mut lines = Vec::new();
+        for (line, pieces) in &mut left.lines {
+            let back = if all { *pieces } else { self.chance.amount(0, *pieces) };
+            if back > 0 {
+                lines.push((line.clone(), back));
+                *pieces -= back;
+            }
+        }
+        left.lines.retain(|(_, pieces)| *pieces > 0);
+        if lines.is_empty() {
+            sold.left = Some(left);
+            self.sold.push(sold);
+            return;
+        }
+        let (id, worth, tax) = self.bring_back(&sold.id, &lines).await;
+        left.total -= worth;
+        left.tax -= tax;
+        let mut tenders: Vec<(String, i64)> = left.by_tender.clone().into_iter().collect();
+        tenders.sort_by_key(|(tender, _)| tender == "cash");
+        let (mut due, mut refunds) = (worth, Vec::new());
+        for (tender, most) in tenders {
+            let in_coins = if tender == "cash" { due + rounding(due) } else { due };
+            let amount = in_coins.min(most);
+            // What comes to no coin is settled by none.
+            if due == 0 || amount == 0 && tender != "cash" {
+                continue;
+            }
+            let refund = json!({"return_id": id, "tender": tender, "amount": gbp(amount)});
+            due = self.send("refund_tender", refund).await.reply.cart.unwrap().totals.due.amount;
+            *left.by_tender.get_mut(&tender).unwrap() -= amount;
+            refunds.push((tender, amount));
+        }
+        assert_eq!(due, 0, "{refunds:?} of {worth}");
+        let given: i64 = refunds.iter().map(|(_, amount)| amount).sum();
+        let done = self.send("finalize_return", json!({"return_id": id})).await;
+        self.books.receipts.push(done.reply.result.receipt_number.unwrap());
+        self.book_return((worth, tax, given - worth), refunds);
+        if left.lines.is_empty() {
+            assert_eq!((left.total, left.tax), (0, 0), "the parts of {} are worth the whole", sold.id);
+        } else {
+            sold.left = Some(left);
+            self.sold.push(sold);
+        }
+    }
+
     /// All of a sale is undone after the fact: goods, payments and tips go back as they came.
     async fn void(&mut self) {
         let Some(sold) = self.sold.pop() else { return self.sell().await };
-        if sold.exchanged {
+        if sold.exchanged || sold.left.is_some() {
             self.sold.push(sold);
             return self.sell().await;
         }
@@ -286,6 +448,10 @@ impl Till {
     /// All of a sale comes back, and something else goes out; only the difference is paid or refunded.
     async fn exchange(&mut self) {
         let Some(sold) = self.sold.pop() else { return self.sell().await };
+        if sold.left.is_some() {
+            self.sold.push(sold);
+            return self.sell().await;
+        }
         let (back, worth, back_tax) = self.all_of(&sold.id).await;
         let (id, (price, discount, tax)) = self.cart().await;
         let credit = worth.min(price);
@@ -347,15 +513,15 @@ impl Till {
 
     async fn lines_of(&self, sale: &str) -> Vec<(String, i64)> {
         let who = caller("demo", &[Role::Operator]);
-        let order = tillstream_app::orders::read::get(&self.shop.ports, &who, sale).await.unwrap();
+        let order = tillstream_app::orders::read::get(&self.own.ports, &who, sale).await.unwrap();
         let lines = serde_json::to_value(order.lines.unwrap()).unwrap();
         let lines = lines.as_array().unwrap().iter();
         lines.map(|l| (l["line_id"].as_str().unwrap().to_owned(), l["quantity"].as_i64().unwrap())).collect()
     }
 
     async fn blind_return(&mut self) {
-        let start = json!({"reason": "no receipt"});
-        let id = self.send("start_return", start).await.reply.result.return_id.unwrap();
+        let id = format!("{}-r{}", self.register, self.sent);
+        self.send("start_return", json!({"return_id": id, "reason": "no receipt"})).await;
         let back =
             json!({"return_id": id, "sku": "B", "quantity": 1, "unit_price": "1", "disposition": "none"});
         let totals = self.send("return_line_item", back).await.reply.cart.unwrap().totals;
@@ -424,35 +590,41 @@ impl Till {
     }
 
     async fn shift(&mut self, number: u64) {
+        self.is_cut_off = self.chance.below(2) == 0;
         let float = self.chance.amount(0, 20_000);
         self.books = Books { drawer: float, ..Books::default() };
         let opened = self.send("open_till", json!({"amount": gbp(float)})).await.reply.result.shift.unwrap();
         let id = opened.id;
         for _ in 0..self.chance.below(6) {
-            match self.chance.below(10) {
+            match self.chance.below(11) {
                 0..=2 => self.sell().await,
                 3 => self.give_up().await,
                 4 => self.take_back().await,
                 5 => self.void().await,
                 6 => self.exchange().await,
+                7 => self.take_back_part().await,
                 _ => self.handle_cash(&id).await,
             }
         }
-        let x = self.send("get_x_report", json!({"shift_id": id})).await.reply.result.shift.unwrap();
-        assert_eq!(Books::of(&x.report.unwrap()), self.books, "X report of shift {number}");
+        let x = self.send("get_x_report", json!({"shift_id": id})).await;
         let counted = (self.books.drawer + self.chance.amount(-5, 5)).max(0);
-        let closed = json!({"shift_id": id, "counted": gbp(counted)});
-        let z = self.send("close_till", closed).await.reply.result.shift.unwrap();
-        let report = z.report.clone().unwrap();
-        assert_eq!(Books::of(&report), self.books, "Z report of shift {number}");
-        assert_eq!(report.cash_difference.unwrap().amount, counted - self.books.drawer);
-        assert_eq!(z.z_number, Some(number));
-        let who = caller("demo", &[Role::Operator]);
-        let (stored, _) = read::get(&self.shop.ports, &who, &id).await.unwrap();
-        assert_eq!(stored, *z, "what is read later is what was answered");
-        let proved = proof::of_shift(&self.shop.ports, &who, &id).await.unwrap();
-        assert!(proved.proved, "shift {number}: {proved:?}");
-        assert_eq!(usize::try_from(proved.orders).unwrap(), self.books.receipts.len());
+        let z = self.send("close_till", json!({"shift_id": id, "counted": gbp(counted)})).await;
+        let mut reports = vec![(x, z)];
+        if self.is_cut_off {
+            let mut told = self.upload().await;
+            let z = told.pop().unwrap();
+            reports.push((told.pop().unwrap(), z));
+            self.is_cut_off = false;
+        }
+        let shift_of = |answered: Answered| answered.reply.result.shift.unwrap();
+        let mut last = None;
+        for (x, z) in reports {
+            let (x, z) = (shift_of(x), shift_of(z));
+            assert_eq!(Books::of(x.report.as_ref().unwrap()), self.books, "X report of shift {number}");
+            assert_eq!(Books::of(z.report.as_ref().unwrap()), self.books, "Z report of shift {number}");
+            last = Some(z);
+        }
+        self.prove(number, (float, counted), &last.unwrap()).await;
     }
 }
 
@@ -474,21 +646,34 @@ async fn tax_and_coins(shop: &Shop, environment: &TestEnvironment) {
     assert_eq!((reply.failed, reply.next_from), (0, None));
 }
 
-#[tokio::test]
-async fn a_thousand_random_shifts_balance() {
+async fn shop() -> (Shop, Arc<MemoryDatabase>) {
     let environment = Arc::new(TestEnvironment::new(7));
     let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
-    let shop = Shop::open(database, environment.clone()).await.unwrap();
+    let shop = Shop::open(database.clone(), environment.clone()).await.unwrap();
     tax_and_coins(&shop, &environment).await;
     for (sku, price) in [("A", "2.55"), ("B", "1"), ("C", "0.07")] {
         shop.product(STORE, sku, price, 1_000_000).await.unwrap();
     }
+    (shop, database)
+}
+
+#[tokio::test]
+async fn a_thousand_random_shifts_balance() {
+    let (shop, database) = shop().await;
+    let (own, _) = self::shop().await;
+    let (mut relayed, mut uploads) = (0, 0);
     for register in 1..=4 {
         let mut till = Till {
+            own: own.clone(),
             shop: shop.clone(),
+            database: database.clone(),
+            relayed,
             chance: Chance(register),
             register: format!("r-{register}"),
             sent: 0,
+            is_cut_off: false,
+            waiting: Vec::new(),
+            uploads: 0,
             books: Books::default(),
             sold: Vec::new(),
         };
@@ -507,7 +692,13 @@ async fn a_thousand_random_shifts_balance() {
             if till.chance.below(20) == 0 {
                 till.sell().await;
                 outside += 1;
+                assert_eq!(till.facts().await.len(), 1);
             }
         }
+        (relayed, uploads) = (till.relayed, uploads + till.uploads);
     }
+    assert!(uploads > 800, "{uploads} uploads");
+    // All that was stated was what it comes to here, and nothing was sold that was not there.
+    let query = ExceptionQuery { location_id: STORE.into(), status: None, limit: None, cursor: None };
+    assert!(exceptions::list(&shop.ports, &operator(), &query).await.unwrap().items.is_empty());
 }

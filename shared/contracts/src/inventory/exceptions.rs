@@ -36,6 +36,9 @@ pub enum ExceptionKind {
     /// explains. The sale is kept at what it asked; that of an exchange at this and what the return is worth. Or it made an
     /// exchange without stating a total, and change went back that no payment told of.
     TotalDiffers,
+    /// A register that was cut off moved cash, or opened its drawer, without the approval that it needed, or with one that
+    /// was not good for it. It is recorded: the cash was moved.
+    CashNotApproved,
 }
 
 /// Why stock differs, as far as that can be told.
@@ -97,7 +100,8 @@ pub enum ExceptionStatus {
     Resolved,
 }
 
-/// A task: the books and the shop disagree, about goods, uses of a coupon or promotion, or what was asked for a sale.
+/// A task: the books and the shop disagree, about goods, uses of a coupon or promotion, or what was asked for a sale; or
+/// cash was moved that nobody allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StockException {
     /// Its id.
@@ -128,7 +132,8 @@ pub struct StockException {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promotion_id: Option<String>,
     /// How many too many: sold beyond what there was, promised beyond what is there, sold before they were counted, or
-    /// uses beyond `limit`. Of a difference the most that anything differs by. Of a total that differs 1: the sale.
+    /// uses beyond `limit`. Of a difference the most that anything differs by. Of a total that differs 1: the sale. Of
+    /// cash 1: the movement.
     #[schema(value_type = QuantitySchema)]
     pub quantity: QuantityInput,
     /// Of uses: the limit as of the sale.
@@ -146,7 +151,20 @@ pub struct StockException {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
     pub asked: Option<Money>,
-    /// The order, count or feed line that opened it. Of a difference the first hold or order that it is about, or the
+    /// Of cash: the shift whose drawer it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift_id: Option<String>,
+    /// Of cash: `paid_in`, `paid_out` or `no_sale`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub movement: Option<String>,
+    /// Of cash: how much was put in or taken out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub amount: Option<Money>,
+    /// Of cash: what the movement would have been refused with online, as `approval_required` or `approval_expired`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_problem: Option<String>,
+    /// The order, count, feed line or shift that opened it. Of a difference the first hold or order that it is about, or the
     /// version that was compared.
     pub reference: String,
     /// What differs, and why.

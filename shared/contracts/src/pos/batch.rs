@@ -48,8 +48,9 @@ pub struct CommandOutcome {
 /// What a batch answers.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct BatchReply {
-    /// One per command that was come to, in order.
+    /// One per command before `resume_from`, in order; of all where that is null.
     pub outcomes: Vec<CommandOutcome>,
-    /// Where to go on, if time ran out: index of the first command that was not come to.
+    /// Where to go on, if time ran out: index of the first command that was not come to, or of an earlier one that was
+    /// refused on a cart that goes on there. Send all from there on again: what took effect is answered as it was.
     pub resume_from: Option<usize>,
 }

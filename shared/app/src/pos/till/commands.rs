@@ -16,9 +16,9 @@ use super::Done;
 use super::refusals::{shift_not_found, shift_of_another, shift_open};
 use super::shift_item::{shift_get, shift_of, shift_put};
 use super::view;
-use crate::approvals::permission::{Permission, expect_none};
+use crate::approvals::permission::{Permission, command_name, expect_none};
 use crate::catalog::items::catalog_get;
-use crate::database::{Get, Item};
+use crate::database::{Get, Item, Write};
 use crate::environment::Retries;
 use crate::error::{Error, Refusal, Result};
 use crate::fields::{text, typed_id};
@@ -30,6 +30,7 @@ use crate::pos::finalize_rounds::Beside;
 use crate::pos::identity::{derived_id, reused_key};
 use crate::pos::lane_write::{LaneState, lane_get};
 use crate::pos::returns::REASON_CHARS_MAX;
+use crate::stock::exceptions::{CashNotApproved, cash_not_approved_write};
 
 /// Runs a command, if it is one of a shift; nothing where it is one of a cart.
 ///
@@ -158,8 +159,8 @@ async fn open(ports: &Ports, context: &CommandContext, payload: &OpenTill, key: 
 /// `paid_in` and `paid_out`.
 ///
 /// # Errors
-/// 409 `drawer_short`, not of what happened while the register was cut off: the cash is gone, though a sale that brought
-/// some may have been refused; 422 `amount_not_positive`, `currency_mismatch`, `reason_required`.
+/// 409 `drawer_short`, and those of [`Permission::permit`], not of what happened while the register was cut off: the cash
+/// is gone, whatever became of sales that brought some, and whoever allowed it; 422 `amount_not_positive`, `currency_mismatch`, `reason_required`.
 async fn move_cash(
     ports: &Ports,
     context: &CommandContext,
@@ -336,7 +337,9 @@ async fn read_shift(
     Ok((shift, LaneState::of(at(1))?))
 }
 
-/// Records a movement of a shift, and uses up the approval on which the `leave` for it rests.
+/// Records a movement of a shift, and uses up the approval on which the `leave` for it rests. What happened while the
+/// register was cut off is recorded without leave, too: a drawer that is short for it would be nobody's doing. Then
+/// somebody is asked to look into it.
 async fn record(
     ports: &Ports,
     context: &CommandContext,
@@ -347,16 +350,49 @@ async fn record(
     let approval = leave.as_ref().and_then(|(permission, _)| permission.get(context));
     change(ports, context, shift_id, approval, |shift, lane, approval| {
         let mark: LaneMark = lane.mark();
-        shift.record(movement(shift)?, &mark, &context.identity)?;
+        let mut new = movement(shift)?;
+        let permit =
+            |(permission, asked): &(Permission, Binding)| permission.permit(context, approval, asked.clone());
+        let permitted = leave.as_ref().map(permit);
         let mut beside = Beside::default();
-        if let Some((permission, asked)) = &leave
-            && let Some(grant) = permission.permit(context, approval, asked.clone())?
+        if let Some(Err(Error::Rejected(refusal))) = &permitted
+            && context.offline
         {
+            // What it names allowed nothing, so it is no supervisor's word.
+            new.approval_id = None;
+            beside.writes.push(not_approved(context, shift, &new, refusal.code));
+            shift.record(new, &mark, &context.identity)?;
+            return Ok(Some(beside));
+        }
+        shift.record(new, &mark, &context.identity)?;
+        if let Some(grant) = permitted.transpose()?.flatten() {
             beside.claims.push(grant.claim(context, &shift.id, None)?);
         }
         Ok(Some(beside))
     })
     .await
+}
+
+/// The task of a movement that would have been refused with `problem` for want of an approval.
+fn not_approved(
+    context: &CommandContext,
+    shift: &Shift,
+    movement: &NewMovement,
+    problem: &'static str,
+) -> Write {
+    let moved = CashNotApproved {
+        shift_id: &shift.id,
+        command: &command_name(context),
+        movement: movement.kind.name(),
+        amount: movement.amount,
+        problem,
+        register_id: &context.register_id,
+        employee_id: &context.employee_id,
+        location_id: &shift.store_id,
+        at: context.occurred_at,
+        now: context.now,
+    };
+    cash_not_approved_write(&context.caller.scope, &moved)
 }
 
 /// Runs `change` on a shift, its lane and what `more` reads, and writes the shift, once, with whatever else it
