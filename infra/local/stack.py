@@ -164,13 +164,17 @@ class LocalStack:
             self.stop()
         self.start(build)
 
-    def configuration(self, function: str) -> dict[str, str]:
-        """The environment a function runs with, for running it outside the emulator."""
+    def configuration(self, functions: list[str]) -> dict[str, str]:
+        """The environment functions run with, for running them outside the emulator. What two are told under one
+        name is the same: the template's tables and queues."""
         self.endpoint()
         cloud = self.cloud()
-        shown = cloud.client("lambda").get_function_configuration(FunctionName=f"{cloud.stack_name}-{function}")
+        client, variables = cloud.client("lambda"), {}
+        for function in functions:
+            shown = client.get_function_configuration(FunctionName=f"{cloud.stack_name}-{function}")
+            variables |= shown["Environment"]["Variables"]
         return {
-            **shown["Environment"]["Variables"],
+            **variables,
             "AWS_ENDPOINT_URL": cloud.endpoint,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
@@ -256,7 +260,7 @@ def arguments() -> argparse.Namespace:
     logs = commands.add_parser("logs")
     logs.add_argument("--lines", type=int, default=200)
     logs.add_argument("--follow", action="store_true")
-    commands.add_parser("configuration").add_argument("function")
+    commands.add_parser("configuration").add_argument("functions", nargs="+")
     token = commands.add_parser("token")
     token.add_argument("--tenant", default="demo")
     token.add_argument("--role", default="store_manager")
@@ -276,7 +280,7 @@ def perform(chosen: argparse.Namespace) -> int:
         stack.stop()
         return 0
     if chosen.command == "configuration":
-        print(json.dumps(stack.configuration(chosen.function)))
+        print(json.dumps(stack.configuration(chosen.functions)))
         return 0
     if chosen.command == "logs":
         stack.endpoint()
