@@ -13,7 +13,8 @@ from progress import note, step
 
 # A delivery whose dispatcher was killed comes back after the queue's visibility timeout, 150 s, and one
 # that the breaker kept back after a sweep, which is once a minute.
-DELIVERY_SECONDS_MAX = 400
+DELIVERY_SECONDS_MAX = 600
+LEDGER_SECONDS_MAX = 240
 READERS = 8
 
 
@@ -41,7 +42,7 @@ class HeadOffice:
             {"Content-Type": "application/json"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=10) as reply:
+        with urllib.request.urlopen(request, timeout=30) as reply:
             return json.loads(reply.read() or b"{}")
 
 
@@ -123,7 +124,7 @@ def prove_conservation(stack, keys: list[tuple[str, str]]) -> None:
 
 def proven(api: Api, location: str, sku: str) -> dict:
     """The proof once it has reached the last movement, which the ledger learns a moment later."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + LEDGER_SECONDS_MAX
     while True:
         proof = api.get("/v1/inventory/conservation", location_id=location, sku=sku)
         if proof["seq_reached"] == proof["seq_current"] or not proof["holds"] or time.monotonic() > deadline:

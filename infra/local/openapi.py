@@ -27,12 +27,12 @@ ENVIRONMENT = ROOT / "target" / "tools" / "schemathesis"
 REQUIREMENTS = HERE / "requirements-schemathesis.txt"
 STORE, SKU = "s-uk-1", "85123A"
 ORDER, REFUSED_ORDER, RESERVATION, CART = "o-1", "o-2", "v-1", "c-1"
-SECONDS_MAX = 900
+SECONDS_MAX = 1_800
 # What schemathesis calls an answer that is not documented, by status, media type and body; a wrong request that
 # is taken; and one without a token that is.
 MISTAKES = ["ST103", "ST105", "ST108", "ST201", "ST401"]
 # A refused message is a dead letter after five attempts, the waits between them doubling from a second.
-DEAD_SECONDS_MAX = 120
+DEAD_SECONDS_MAX = 240
 
 
 def run(stack) -> None:

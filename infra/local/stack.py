@@ -76,12 +76,7 @@ class LocalStack:
         import packaging
 
         template = expand.load(ROOT / "template.yaml")
-        profile = os.environ.get("PROFILE", "dev")
-        if build:
-            with step(f"Functions (cargo build, profile {profile}; minutes the first time)"):
-                binaries = packaging.build(template, profile, self.built_with_tests)
-        else:
-            binaries = packaging.built_directory(profile)
+        binaries = self.build() if build else packaging.built_directory(profile())
         if self.emulator.id() is None:
             with step(f"Emulator on {processes.HOST}:{self.port}"):
                 self.start_emulator()
@@ -97,6 +92,14 @@ class LocalStack:
         self.endpoint_file.write_text(
             f"http://{processes.HOST}:{self.port}/_aws/execute-api/{outputs['HttpApiId']}\n"
         )
+
+    def build(self) -> Path:
+        """What is deployed; the directory of the binaries."""
+        import expand
+        import packaging
+
+        with step(f"Functions (cargo build, profile {profile()}; minutes the first time)"):
+            return packaging.build(expand.load(ROOT / "template.yaml"), profile(), self.built_with_tests)
 
     def parameters(self) -> dict[str, str]:
         from tokens import AUDIENCE, ISSUER
@@ -213,6 +216,11 @@ class LocalStack:
                 since, lines = events[-1][0], sys.maxsize
                 shown = {event for event in shown.union(events) if event[0] >= since}
             time.sleep(1)
+
+
+def profile() -> str:
+    """Of cargo."""
+    return os.environ.get("PROFILE", "dev")
 
 
 def kept_port(process: processes.Process) -> int | None:
