@@ -38,6 +38,15 @@ class BadExchanges(HostileClient):
             yield Case(f"an exchange without {missing}", self.command(action, payload), 422, invalid)
         more = self.command(action, {**both, "amount": pounds(1)})
         yield Case("an exchange with an amount", more, 422, invalid)
+        for name, total, status, code in [
+            ("far above what it comes to", pounds(10**9), 409, "total_differs"),
+            ("far below what it comes to", pounds(-(10**9)), 409, "total_differs"),
+            ("beyond 10^12", pounds(10**12 + 1), 422, ("amount_out_of_range", invalid)),
+            ("of another currency", {"amount": 1, "currency": "EUR"}, 422, "currency_mismatch"),
+            ("that is a number", 1, 422, invalid),
+        ]:
+            request = self.command(action, {**both, "total": total})
+            yield Case(f"an exchange at a total {name}", request, status, code)
         for name, changed in [("register", {"register_id": "r-2"}), ("store", {"store_id": self.second_store})]:
             request = self.command(action, both, **changed)
             yield Case(f"an exchange at another {name}", request, 409, f"cart_of_another_{name}")

@@ -20,6 +20,7 @@
 //! | stock | `<t>#stock#<location>#<sku>` | `stock` | counters |
 //! | stock | `<t>#stock-part#<location>#<sku>#<k>` | `stock` | counters of part k ≥ 1 of a stock item that is, or was, split |
 //! | stock | `<t>#holds#<location>#<sku>`, `<t>#holds-part#<location>#<sku>#<k>` | `<reservation>` | hold line; one on part k |
+//! | stock | `<t>#read-holds#<location>#<sku>` | `read-holds` | how far hold lines were read by a look that stopped before their end |
 //! | stock | `<t>#split` | `<location>#<sku>` | stock item that is split, and how busy it was |
 //! | stock | `<t>#reservation#<id>` | `reservation` | reservation header |
 //! | stock | `<t>#reservation#<id>` | `chunk#<n>` | some lines of a long reservation, held in one transaction |

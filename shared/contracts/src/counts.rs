@@ -57,7 +57,7 @@ pub struct CountedLineRequest {
     /// nothing of it is left, and any other that lies there. They add up to `counted`. Without them what is missing is
     /// of the lots that expire first, and what is too much of no known lot.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 40)]
+    #[schema(max_items = 91)]
     pub lots: Vec<CountedLotRequest>,
     /// Why it is not what the books say; the ledger tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lot_book::LOTS_WITH_ASIDE_MAX;
 use crate::money::{AMOUNT_MAX, Currency, UnitPrice};
 use crate::quantity::{Quantity, Unit};
 
@@ -13,8 +14,9 @@ pub const LINES_MAX: usize = 1_000;
 /// Most different reasons and names of those who count on one sheet, for the same reason.
 pub const TEXTS_MAX: usize = 200;
 
-/// Most lots that are counted of one SKU: closing corrects them in one transaction, two actions each.
-pub const LOTS_OF_LINE_MAX: usize = 40;
+/// Most lots that are counted of one SKU: all that a stock item may have, and what is of no known lot. Closing corrects
+/// them in one transaction.
+pub const LOTS_OF_LINE_MAX: usize = LOTS_WITH_ASIDE_MAX + 1;
 /// Most lots that are counted on one sheet.
 pub const LOTS_MAX: usize = 1_000;
 

@@ -65,6 +65,11 @@ impl TenantScope {
         Partition(self.part_pk("holds", location_id, sku, part))
     }
 
+    /// How far the hold lines of a stock item were read by the last look that stopped before their end.
+    pub fn read_holds(&self, location_id: &str, sku: &str) -> Key {
+        self.key("read-holds", &[location_id, sku], "read-holds")
+    }
+
     /// Reservation header.
     pub fn reservation(&self, id: &str) -> Key {
         self.key("reservation", &[id], "reservation")

@@ -245,7 +245,7 @@ pub(super) async fn run(
         let Some(mut claims) = claims else { continue };
         let is_approved = !approved.is_empty();
         claims.extend(approved);
-        let beside = Beside { writes: reserved, claims };
+        let beside = Beside { writes: reserved, claims, ..Beside::default() };
         let beside = beside.with(stored_value_writes(scope, &[&cart], context.now)?);
         let actions = moves.len() + beside.len() + 2;
         if actions > TRANSACTION_ACTIONS_MAX && (is_reserved || is_approved) {

@@ -1,7 +1,8 @@
 //! What a register asked for a sale, where it tells that as the sale becomes final. Online another total is refused; what
 //! was sold while a register was cut off is kept at what it asked, and somebody looks where rounding does not explain it.
+//! An exchange of another total is refused wherever it was made.
 
-use tillstream_domain::cart::{Cart, CartError};
+use tillstream_domain::cart::{Cart, Exchange};
 use tillstream_domain::money::Money;
 use tillstream_domain::tenant_settings::OfflineTotals;
 
@@ -37,8 +38,18 @@ pub(super) fn settle(
     settled.map_err(at_total)
 }
 
-fn at_total(error: CartError) -> Error {
-    match Error::from(error) {
+/// Holds an exchange against the total that its register states: what the sale costs less what the return is worth.
+/// Also of a register that was cut off, since nobody could tell which of the two carts was asked another price.
+///
+/// # Errors
+/// 409 `total_differs`; 422 `currency_mismatch`, `amount_out_of_range`; what each cart refuses by itself.
+pub(super) fn check_exchange(back: &Cart, sale: &Cart, stated: Money) -> Result<()> {
+    let total = Exchange::total_of(back, sale)?;
+    Exchange::check_asked_total(total, stated).map_err(at_total)
+}
+
+fn at_total(error: impl Into<Error>) -> Error {
+    match error.into() {
         Error::Rejected(mut refusal) => {
             let (code, message) = (refusal.code.to_owned(), refusal.detail.clone());
             refusal.errors = vec![FieldError { field: FIELD.to_owned(), code, message }];

@@ -12,6 +12,7 @@ use tillstream_domain::cart::{Cart, CartKind, Exchange, ExchangeMove, Outcome, S
 use tillstream_domain::money::Money;
 use tillstream_domain::quantity::Quantity;
 
+use super::asked_total;
 use super::cart_item::cart_of;
 use super::cart_write::{Executed, cart_get, replay};
 use super::claims::Claim;
@@ -55,7 +56,7 @@ struct Side {
 /// `finalize_exchange`.
 ///
 /// # Errors
-/// Those of `finalize_order` and `finalize_return`; 409 `underpaid`, `overpaid`, `exchange_not_settled`,
+/// Those of `finalize_order` and `finalize_return`; 409 `total_differs`, `underpaid`, `overpaid`, `exchange_not_settled`,
 /// `exchange_too_long`; [`Error::Conflict`] when too many races were lost.
 pub async fn finalize(
     ports: &Ports,
@@ -105,6 +106,9 @@ pub async fn finalize(
             Ok(rounds.is_outdated(sale_id, Some(versions.1)).await?
                 || rounds.is_outdated(return_id, Some(versions.0)).await?)
         };
+        if let Some(asked) = payload.total {
+            asked_total::check_exchange(&back, &sale, asked)?;
+        }
         let exchange = Exchange::of(&back, &sale)?;
         let location = context.till(at(3))?;
         if needs_shift {
@@ -124,10 +128,10 @@ pub async fn finalize(
             returned => returned?,
         };
         let Some(claims) = rounds.claims(&exchange.sale, Some(versions.1)).await? else { continue };
-        let back = Beside { writes: returned, claims: Vec::new() };
+        let back = Beside { writes: returned, ..Beside::default() };
         // Of a gift card that is paid with and refunded to, only the difference needs to be there.
         let stored_value = stored_value_writes(scope, &[&exchange.back, &exchange.sale], context.now)?;
-        let sale = Beside { writes: Vec::new(), claims }.with(stored_value);
+        let sale = Beside { claims, ..Beside::default() }.with(stored_value);
         let holds = exchange.sale.holds.len();
         let actions = FIXED_ACTIONS + exchange.moves().len() + holds + back.len() + sale.len();
         if actions > TRANSACTION_ACTIONS_MAX {

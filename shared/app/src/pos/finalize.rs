@@ -201,7 +201,12 @@ pub async fn finalize(
         };
         writes.extend(asked_total::task_write(scope, &context.offline_sale(&cart))?);
         let Some(claims) = rounds.claims(&cart, Some(cart.version)).await? else { continue };
-        let beside = Beside { writes, claims }.with(stored_value_writes(scope, &[&cart], context.now)?);
+        let beside = Beside { writes, claims, ..Beside::default() };
+        let mut beside = beside.with(stored_value_writes(scope, &[&cart], context.now)?);
+        if !needs_plan(&cart, beside.len()) {
+            let Some(back) = rounds.come_back(&cart, &moves).await? else { continue };
+            beside.back = back;
+        }
         if needs_plan(&cart, beside.len()) {
             rounds.plan(&cart, &moves).await?;
             continue;

@@ -28,7 +28,7 @@ use crate::stock::counters::{Delta, Movement, stock_update_at};
 use crate::stock::expiry::FreedHolds;
 use crate::stock::holds::Located;
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
-use crate::stock::lots::back::of_return;
+use crate::stock::lots::back::{ComeBack, is_of_known_sale, of_return, origins};
 use crate::stock::lots::leaving::{self, Leaves, Leaving, Terms, enter};
 use crate::stock::split::make_whole;
 use crate::stock::take::{Taken, take};
@@ -130,7 +130,9 @@ impl<'a> Rounds<'a> {
     pub async fn found(&self, executed: Executed) -> Result<Executed> {
         let (scope, cart) = (&self.context.caller.scope, &executed.cart);
         let beside = BESIDE_MAX + cart.charges.uses.len();
-        if !self.ended && cart.finalized.is_some() && needs_plan(cart, beside) {
+        // What comes back may be of more lots than one transaction takes, however few its SKUs are.
+        let may_have_plan = needs_plan(cart, beside) || is_of_known_sale(cart);
+        if !self.ended && cart.finalized.is_some() && may_have_plan {
             plan::end(self.ports, scope, &cart.id, self.context.now).await?;
         }
         Ok(Executed { replayed: executed.replayed && !self.planned, ..executed })
@@ -154,7 +156,11 @@ impl<'a> Rounds<'a> {
             Err(error @ Error::Retryable { .. }) => return self.retries.again(&error.to_string()).await,
             looked => looked?,
         }
-        if let Some(why) = plan::begin(self.ports, self.context, cart, moves).await? {
+        let brings_lots = match origins(self.ports, scope, cart).await {
+            Err(error @ Error::Retryable { .. }) => return self.retries.again(&error.to_string()).await,
+            origins => !origins?.is_empty(),
+        };
+        if let Some(why) = plan::begin(self.ports, self.context, cart, moves, brings_lots).await? {
             return self.retries.again(&why).await;
         }
         self.planned = true;
@@ -236,6 +242,22 @@ impl<'a> Rounds<'a> {
         self.retries.again(why).await
     }
 
+    /// What a return brings back as lots; nothing is read for a sale. `None`: another round is due.
+    ///
+    /// # Errors
+    /// Those of the database that repeating would not change; [`Error::Conflict`] after too many rounds.
+    pub(super) async fn come_back(&mut self, cart: &Cart, moves: &[StockMove]) -> Result<Option<ComeBack>> {
+        let (ports, context) = (self.ports, self.context);
+        let movement = movement_of(cart, &context.employee_id, context.occurred_at);
+        match of_return(ports, &context.caller.scope, cart, moves, (&movement, context.now)).await {
+            Err(error @ Error::Retryable { .. }) => {
+                self.retries.again(&error.to_string()).await?;
+                Ok(None)
+            }
+            back => back.map(Some),
+        }
+    }
+
     /// Numbers `cart`, which was stored as `stored` (`None`: not yet), and writes it, its lane, its stock
     /// and what is `beside` in one transaction. `None`: another round.
     ///
@@ -276,17 +298,9 @@ impl<'a> Rounds<'a> {
         let moves = unnamed.as_slice();
         fixed.extend(ends_of(context, &holds, |sku| skus.contains(&sku)));
         fixed.extend(named.into_iter().flatten().flatten());
-        let others = fixed.len() + claims.len() + moves.len();
-        let room = TRANSACTION_ACTIONS_MAX.saturating_sub(others);
-        let back = match of_return(ports, scope, &cart, moves, (&movement, context.now), room).await {
-            Err(error @ Error::Retryable { .. }) => {
-                self.retries.again(&error.to_string()).await?;
-                return Ok(None);
-            }
-            back => back?,
-        };
-        fixed.extend(back.writes);
-        let moves = back.rest.as_deref().unwrap_or(moves);
+        let (of_lots, moves) = beside.back.beside(moves);
+        fixed.extend(of_lots);
+        let moves = moves.as_slice();
         let others = fixed.len() + claims.len();
         let attempt = match self.stock_writes((&cart, &holds), moves, &movement, others).await? {
             Ok(stock) => commit(ports, FinalWrites { fixed, stock, moves, claims }).await?,
@@ -710,12 +724,14 @@ pub struct Beside {
     pub writes: Vec<Write>,
     /// A failure is an answer.
     pub claims: Vec<Claim>,
+    /// What comes back as lots.
+    pub(crate) back: ComeBack,
 }
 
 impl Beside {
-    /// How many actions of a transaction it takes.
+    /// How many actions of a transaction it takes beside one for each move of stock.
     pub fn len(&self) -> usize {
-        self.writes.len() + self.claims.len()
+        self.writes.len() + self.claims.len() + self.back.more()
     }
 
     /// Whether there is nothing.

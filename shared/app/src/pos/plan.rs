@@ -10,6 +10,7 @@
 //! What is held may be found less while it is: by a count, a recall, or the end of a lot's day. Before the order is
 //! final, that is told and all is given back; afterwards the sale stands, and what is missing is entered.
 
+mod bringing_back;
 mod settling;
 mod under_way;
 
@@ -21,6 +22,7 @@ use tillstream_domain::compact;
 use tillstream_domain::money::Money;
 use tillstream_domain::quantity::Quantity;
 
+use self::bringing_back::SETTLED_MOVES;
 use self::settling::end_chunks;
 pub use self::under_way::{held_by_plans, is_under_way};
 use super::asked_total;
@@ -49,7 +51,7 @@ use crate::keeper::due::{DueWork, postpone, walk_due};
 use crate::keys;
 use crate::ports::Ports;
 use crate::stock::counters::{Counters, Delta, Movement, no_lot_is_due, stock_update};
-use crate::stock::lots::back::of_return;
+use crate::stock::lots::back::{Origins, origins, part_of};
 use crate::stock::lots::due::keep_aside_if_due;
 use crate::stock::lots::leaving::{self, Leaves};
 use crate::stock::split::make_whole;
@@ -70,6 +72,8 @@ const CHUNK_MOVES_NAME: &str = "chunk_moves";
 
 /// After this time without an end, scheduled recovery continues a plan.
 const RECOVERY_AFTER_SECONDS: i64 = 30;
+/// Attribute of a plan of a return: it may be known of which lots goods of it are.
+const BRINGS_LOTS: &str = "brings_lots";
 /// Attribute: when the order became final by our clock, in epoch milliseconds.
 const COMMITTED_AT: &str = "committed_at";
 /// A plan that recovery could not continue is let be for this time.
@@ -148,6 +152,8 @@ struct Plan {
     committed_at: Option<Timestamp>,
     /// Lines of the cart name lots.
     names_lots: bool,
+    /// It may be known of which lots goods are that it brings back.
+    brings_lots: bool,
     shortages: Vec<Shortage>,
     /// Moves in each of its chunks.
     chunk_moves: usize,
@@ -180,6 +186,7 @@ impl Plan {
                 .transpose()
                 .map_err(Error::bug)?,
             names_lots: item.opt_number("names_lots").is_some(),
+            brings_lots: item.opt_number(BRINGS_LOTS).is_some(),
             shortages: match item.opt_text("shortages") {
                 Some(_) => item.json("shortages")?,
                 None => Vec::new(),
@@ -266,7 +273,8 @@ impl Plan {
     }
 }
 
-/// Puts a plan for `cart` and marks the cart. Answers why it should be looked at again, or `None`.
+/// Puts a plan for `cart` and marks the cart. Answers why it should be looked at again, or `None`. `brings_lots`: it may
+/// be known of which lots goods are that come back.
 ///
 /// # Errors
 /// A bug if the database refuses the request itself.
@@ -275,6 +283,7 @@ pub async fn begin(
     context: &CommandContext,
     cart: &Cart,
     moves: &[StockMove],
+    brings_lots: bool,
 ) -> Result<Option<String>> {
     let scope = &context.caller.scope;
     let key = scope.plan(&cart.id);
@@ -323,6 +332,7 @@ pub async fn begin(
         .with_some(CHUNK_MOVES_NAME, held)
         .with_some("offline", context.offline.then_some(1))
         .with_some("names_lots", (!cart.lots.is_empty()).then_some(1))
+        .with_some(BRINGS_LOTS, brings_lots.then_some(1))
         .with_some("uses_within_limit", (context.offline && !context.uses_above_limit).then_some(1))
         .with_some("asked_total", cart.course.asked_total);
     let mark = Write::Update {
@@ -418,8 +428,25 @@ enum Step {
     GiveUp(Vec<Shortage>),
 }
 
-/// Which chunks have a record, and in which state.
-async fn chunk_states(ports: &Ports, scope: &TenantScope, plan: &Plan) -> Result<Vec<Option<String>>> {
+/// The record of a chunk.
+struct Chunk {
+    state: String,
+    /// How many of its moves are settled, from the first on, while it is held.
+    settled_moves: usize,
+}
+
+impl Chunk {
+    fn of(item: &Item) -> Result<Chunk> {
+        let settled_moves = item.opt_number(SETTLED_MOVES).unwrap_or(0);
+        Ok(Chunk {
+            state: item.text("state")?.to_owned(),
+            settled_moves: usize::try_from(settled_moves).map_err(Error::bug)?,
+        })
+    }
+}
+
+/// Which chunks have a record.
+async fn chunks_of(ports: &Ports, scope: &TenantScope, plan: &Plan) -> Result<Vec<Option<Chunk>>> {
     let gets = plan
         .chunks()
         .map(|(chunk, _)| Get {
@@ -429,10 +456,7 @@ async fn chunk_states(ports: &Ports, scope: &TenantScope, plan: &Plan) -> Result
         })
         .collect();
     let items = ports.database.get_many(gets).await?;
-    items
-        .iter()
-        .map(|item| item.as_ref().map(|item| item.text("state").map(str::to_owned)).transpose())
-        .collect()
+    items.iter().map(|item| item.as_ref().map(Chunk::of).transpose()).collect()
 }
 
 /// Holds every chunk that is not held yet.
@@ -443,14 +467,14 @@ async fn reserve(
     known_counts: &mut KnownCounts,
     now: Timestamp,
 ) -> Result<Step> {
-    let states = chunk_states(ports, scope, plan).await?;
+    let chunks = chunks_of(ports, scope, plan).await?;
     let movement = plan.movement("hold");
     // No command changes the cart while its plan runs.
     let holds =
         if plan.is_held { cart_of_plan(ports, scope, plan).await?.holds } else { CartHolds::default() };
     for (chunk, moves) in plan.chunks() {
         let position = usize::try_from(chunk).unwrap_or(usize::MAX);
-        if states.get(position).is_some_and(Option::is_some) {
+        if chunks.get(position).is_some_and(Option::is_some) {
             continue;
         }
         let check = Write::Check {

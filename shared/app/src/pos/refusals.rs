@@ -82,6 +82,9 @@ impl From<ExchangeError> for Error {
         let refusal = Refusal::conflict(error.code(), error.to_string());
         match error {
             ExchangeError::Cart(error) => return error.into(),
+            ExchangeError::TotalDiffers { total, asked } => {
+                refusal.with_extra("total", total).with_extra("asked", asked)
+            }
             ExchangeError::Owed { due, .. } => refusal.with_extra("due", due),
             ExchangeError::SoldBelowWorth { below, .. } => refusal.with_extra("below", below),
             ExchangeError::ToPay { credit, due } | ExchangeError::PaidTooMuch { credit, due, .. } => {

@@ -149,9 +149,9 @@ pub async fn undo(
                 claims.push(grant.claim(context, &cart.id, None)?);
             }
             let writes = undoing_writes(ports, scope, &cart, what.undoing, Some(order.version)).await?;
-            Ok((cart, Beside { writes, claims }))
+            Ok((cart, Beside { writes, claims, ..Beside::default() }))
         };
-        let (cart, beside) = match ready.await {
+        let (cart, mut beside) = match ready.await {
             // These were read one after the other: it may be undone by this very request's twin.
             Err(Error::Rejected(_)) if rounds.is_outdated(&undo_id, stored).await? => continue,
             Err(Error::Conflict(why) | Error::Retryable { reason: why, .. }) => {
@@ -162,7 +162,13 @@ pub async fn undo(
         };
         let moves = cart.stock_moves();
         let stored_value = stored_value_writes(scope, &[&cart], context.now)?;
-        if moves.len() + beside.len() + stored_value.len() + 2 > TRANSACTION_ACTIONS_MAX {
+        let is_long =
+            |beside: &Beside| moves.len() + beside.len() + stored_value.len() + 2 > TRANSACTION_ACTIONS_MAX;
+        if !is_long(&beside) {
+            let Some(back) = rounds.come_back(&cart, &moves).await? else { continue };
+            beside.back = back;
+        }
+        if is_long(&beside) {
             // What goes back to gift cards and accounts goes with the plan's end.
             begin_long(ports, context, &mut rounds, cart, stored, &beside.claims).await?;
             continue;

@@ -26,6 +26,8 @@ pub(crate) const COUNTED_IN: &str = "counted_in";
 pub(super) const LOOK: &str = "look";
 /// Attribute: the earliest end of the holds made since that look was opened.
 pub(super) const PLACED_EARLIEST: &str = "placed_earliest";
+/// Attribute: that it is remembered how far the hold lines were read.
+pub(super) const HOLDS_READ: &str = "holds_read";
 /// Attribute of a stock item of which nobody has told yet how many lie there.
 const UNSYNCED: &str = "unsynced";
 
@@ -422,6 +424,9 @@ pub struct Counters {
     pub look: Option<i64>,
     /// Since then: epoch milliseconds before which no hold expires that was made since.
     pub placed_earliest: Option<i64>,
+    /// Whether it is remembered how far its hold lines were read; the first part alone says so
+    /// ([`crate::stock::hold_runs`]).
+    pub holds_read: bool,
     /// Version of the feed line that set it last.
     pub sync_version: Option<i64>,
     /// How the product is sold, where it is known.
@@ -521,6 +526,7 @@ impl Counters {
             earliest_expiry: item.opt_number("earliest_expiry"),
             look: item.opt_number(LOOK),
             placed_earliest: item.opt_number(PLACED_EARLIEST),
+            holds_read: item.opt_number(HOLDS_READ).is_some(),
             sync_version: item.opt_number("sync_version"),
             unit: item.opt_text("unit").and_then(Unit::parse),
             unsynced: item.opt_number(UNSYNCED).is_some(),

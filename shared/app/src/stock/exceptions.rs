@@ -74,7 +74,7 @@ const RESOLUTION: [&str; 7] = [
     "resolve_request",
 ];
 
-/// A key by which an exception was resolved, before it opened anew.
+/// A key by which an exception was resolved or corrected, before it opened anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct UsedKey {
     key: String,
@@ -85,18 +85,37 @@ fn keys_used(item: &Item) -> Result<Vec<UsedKey>> {
     item.opt_text(KEYS_USED).map_or_else(|| Ok(Vec::new()), |_| item.json(KEYS_USED))
 }
 
-/// What is to stand in [`KEYS_USED`] of an exception that opens anew, or is resolved anew: a key that resolved it
-/// once must never resolve what came after. `None`: what stands there stays.
+/// What is to stand in [`KEYS_USED`] of an exception that opens anew, or is resolved anew: a key that resolved or
+/// corrected it once must never do so with what came after. `None`: what stands there stays.
 ///
 /// # Errors
 /// A bug if the item is malformed.
 pub(super) fn keys_used_from_now(item: &Item) -> Result<Option<String>> {
-    let by = (item.opt_text("resolve_key"), item.opt_text("resolve_fingerprint"));
-    let (Some(key), Some(fingerprint)) = by else { return Ok(None) };
+    let settled = [("resolve_key", "resolve_fingerprint"), ("correct_key", "correct_fingerprint")];
+    let by: Vec<UsedKey> = settled
+        .into_iter()
+        .filter_map(|(key, fingerprint)| Some((item.opt_text(key)?, item.opt_text(fingerprint)?)))
+        .map(|(key, fingerprint)| UsedKey { key: key.to_owned(), fingerprint: fingerprint.to_owned() })
+        .collect();
+    if by.is_empty() {
+        return Ok(None);
+    }
     let mut used = keys_used(item)?;
-    used.push(UsedKey { key: key.to_owned(), fingerprint: fingerprint.to_owned() });
+    used.extend(by);
     let kept = used.get(used.len().saturating_sub(KEYS_USED_MAX)..).unwrap_or_default();
     serde_json::to_string(kept).map(Some).map_err(Error::bug)
+}
+
+/// Refuses a key by which an exception was settled before it opened anew.
+///
+/// # Errors
+/// 409 `exception_reopened`; 422 `idempotency_key_reused`; a bug if the item is malformed.
+pub(super) fn check_not_used_before(item: &Item, own: &str, fingerprint: &str) -> Result<()> {
+    match keys_used(item)?.iter().find(|used| used.key == own) {
+        None => Ok(()),
+        Some(used) if used.fingerprint == fingerprint => Err(reopened()),
+        Some(_) => Err(key_reused()),
+    }
 }
 
 /// Goods that were taken and were not there.
@@ -653,9 +672,7 @@ pub async fn resolve(
         let is_known = |item: &Item| item.opt_text("state") != Some("suspected");
         let item = item.filter(is_known).ok_or_else(missing)?;
         caller.require_store(item.text("location_id")?)?;
-        if let Some(used) = keys_used(&item)?.iter().find(|used| used.key == own) {
-            return Err(if used.fingerprint == fingerprint { reopened() } else { key_reused() });
-        }
+        check_not_used_before(&item, &own, &fingerprint)?;
         if item.opt_text("resolve_key") == Some(own.as_str()) {
             let done = (item.text("resolve_fingerprint")?, item.number("resolve_request")?);
             let replayed = is_replay((fingerprint.as_str(), number), done)?;

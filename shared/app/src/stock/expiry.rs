@@ -17,10 +17,11 @@ use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::Movement;
 use crate::stock::earliest::{PartSum, raise_earliest};
+use crate::stock::hold_runs::HoldRun;
 use crate::stock::holds::{Ending, Hold, Located, end_holds};
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::stock::long_reservations::fate::{Fate, end, fates};
-use crate::stock::standing::standing;
+use crate::stock::standing::{Standing, standing};
 use crate::tenancy::TenantScope;
 
 /// Layouts that freeing follows, where others lay the stock out anew while it is at it.
@@ -32,7 +33,7 @@ const HOLDS_PER_TRANSACTION: usize = TRANSACTION_ACTIONS_MAX - 1;
 /// Transactions of one request that needs stock; what is left is for the next, or for the schedule.
 const TRANSACTIONS_PER_REQUEST: u32 = 20;
 /// Pages of hold lines, of 1,000 each, that one request reads of one stock item: as many again per part where it is
-/// split over more parts. What lies behind them is freed by the schedule, which reads them all.
+/// split over more parts. What lies behind them is for who looks next, and for the schedule, which reads them all.
 pub(super) const HOLD_PAGES_PER_REQUEST: u32 = 5;
 
 /// How much is to be freed.
@@ -84,25 +85,39 @@ pub async fn free_enough(
     free(ports, scope, (location_id, sku), Wanted::Enough(needed.max(1)), now).await
 }
 
+/// Frees those of some holds on one stock item that are there still and have expired, and no others. Its
+/// `earliest_expiry` stays as it is, perhaps too early.
+///
+/// # Errors
+/// As the database; what was freed stays freed.
+pub(super) async fn free_these(
+    ports: &Ports,
+    scope: &TenantScope,
+    what: (&str, &str),
+    holds: Vec<Located>,
+    now: Timestamp,
+) -> Result<()> {
+    let mut freeing = Freeing::new(ports, scope, what, Wanted::AllUntil(Timestamp::MAX), now);
+    let mut groups: BTreeMap<Place, Vec<Located>> = BTreeMap::new();
+    for one in holds.into_iter().filter(|one| one.hold.has_expired(now)) {
+        groups.entry(one.place).or_default().push(one);
+    }
+    for (place, holds) in groups {
+        for group in holds.chunks(HOLDS_PER_TRANSACTION) {
+            freeing.free_group(place, group.to_vec()).await?;
+        }
+    }
+    Ok(())
+}
+
 async fn free(
     ports: &Ports,
     scope: &TenantScope,
-    (location_id, sku): (&str, &str),
+    what: (&str, &str),
     wanted: Wanted,
     now: Timestamp,
 ) -> Result<FreedHolds> {
-    let mut freeing = Freeing {
-        ports,
-        scope,
-        location_id,
-        sku,
-        wanted,
-        now,
-        freed: 0,
-        transactions: 0,
-        pages: 0,
-        any: false,
-    };
+    let mut freeing = Freeing::new(ports, scope, what, wanted, now);
     for _ in 0..MOVES_MAX {
         match freeing.of_layout().await? {
             Ended::Moved => {}
@@ -123,6 +138,54 @@ enum Ended {
     Early,
 }
 
+/// What was seen of a stock item whose hold lines are looked at, in one layout.
+struct Seen {
+    standing: Standing,
+    /// Of each part. Read before the holds: whoever adds a hold raises the part's `seq`, so an unchanged `seq` proves
+    /// that the holds read after it are all there are; where it changed, a look that was open may tell.
+    sums: Vec<PartSum>,
+    /// Whether another layout came meanwhile.
+    has_moved: bool,
+    /// Whether there are lines of layouts that are past.
+    lines_of_the_past: bool,
+}
+
+impl Seen {
+    fn of(standing: Standing) -> Self {
+        let sums = standing.parts().iter().map(PartSum::new).collect();
+        Seen { standing, sums, has_moved: false, lines_of_the_past: false }
+    }
+
+    fn sum_of(&mut self, part: u32) -> Option<&mut PartSum> {
+        self.sums.get_mut(usize::try_from(part).unwrap_or(usize::MAX))
+    }
+
+    /// Whether a partition may have lines that are due: of one with lines of this layout only, its part tells.
+    fn may_have_due_lines(&self, partition: u32, now: Timestamp) -> bool {
+        let own = self.standing.numbered().find(|(part, _)| *part == partition).map(|(_, part)| part);
+        let is_due = own.is_some_and(|part| part.may_have_expired_holds(now));
+        is_due || partition <= self.standing.first().past.hold_parts.saturating_sub(1)
+    }
+
+    /// Where a hold counts; `None` where it is of a layout younger than what was read: it moved under us, so nothing is
+    /// certain.
+    fn place_of(&mut self, hold: &Hold) -> Option<Place> {
+        if hold.part == 0 {
+            return Some(Place::First);
+        }
+        if hold.layout == self.standing.layout() {
+            return Some(Place::Part { part: hold.part, layout: hold.layout });
+        }
+        if hold.layout <= self.standing.first().past.last {
+            self.lines_of_the_past = true;
+            return Some(Place::First);
+        }
+        self.sums.iter_mut().for_each(|sum| sum.certain = false);
+        self.has_moved = true;
+        None
+    }
+}
+
 /// The freeing of one stock item.
 struct Freeing<'a> {
     ports: &'a Ports,
@@ -140,7 +203,28 @@ struct Freeing<'a> {
     any: bool,
 }
 
-impl Freeing<'_> {
+impl<'a> Freeing<'a> {
+    fn new(
+        ports: &'a Ports,
+        scope: &'a TenantScope,
+        (location_id, sku): (&'a str, &'a str),
+        wanted: Wanted,
+        now: Timestamp,
+    ) -> Self {
+        Freeing {
+            ports,
+            scope,
+            location_id,
+            sku,
+            wanted,
+            now,
+            freed: 0,
+            transactions: 0,
+            pages: 0,
+            any: false,
+        }
+    }
+
     fn is_over(&self) -> bool {
         match self.wanted {
             Wanted::AllUntil(until) => self.ports.environment.now() >= until,
@@ -148,103 +232,101 @@ impl Freeing<'_> {
         }
     }
 
-    /// Whether one request has read enough of an item whose hold lines are in so many partitions.
-    fn has_read_enough(&self, partitions: u32) -> bool {
-        matches!(self.wanted, Wanted::Enough(_)) && self.pages >= partitions.max(HOLD_PAGES_PER_REQUEST)
+    /// Whether one request has read enough of an item whose hold lines are in so many partitions. Who has come round to
+    /// lines before those with which the look began reads the page where it began twice.
+    fn has_read_enough(&self, partitions: u32, is_again: bool) -> bool {
+        let most = partitions.max(HOLD_PAGES_PER_REQUEST) + u32::from(is_again);
+        matches!(self.wanted, Wanted::Enough(_)) && self.pages >= most
     }
 
     async fn of_layout(&mut self) -> Result<Ended> {
-        let database = self.ports.database.as_ref();
-        let (scope, location_id, sku) = (self.scope, self.location_id, self.sku);
-        let Some(standing) = standing(database, scope, location_id, sku, LAYOUT_WHOLE).await? else {
+        let (ports, scope, what) = (self.ports, self.scope, (self.location_id, self.sku));
+        let database = ports.database.as_ref();
+        let Some(standing) = standing(database, scope, what.0, what.1, LAYOUT_WHOLE).await? else {
             return Ok(Ended::AtTheEnd);
         };
-        let first = standing.first();
-        // Read before the holds: whoever adds a hold raises the part's `seq`, so an unchanged `seq` proves that
-        // the holds read after it are all there are; where it changed, a look that was open may tell.
-        let mut sums: Vec<PartSum> = standing.parts().iter().map(PartSum::new).collect();
-        let mut has_moved = false;
-        let mut lines_of_the_past = false;
-        for partition in 0..standing.hold_partitions() {
-            let own = standing.numbered().find(|(part, _)| *part == partition).map(|(_, part)| part);
-            let is_due = own.is_some_and(|part| part.may_have_expired_holds(self.now));
-            if partition > first.past.hold_parts.saturating_sub(1) && !is_due {
-                // Lines of this layout only, and none of them is due.
+        let run = match self.wanted {
+            Wanted::AllUntil(_) => HoldRun::of_all(scope, what),
+            Wanted::Enough(_) => HoldRun::of_request(database, scope, what, &standing.first()).await?,
+        };
+        let mut seen = Seen::of(standing);
+        let partitions = seen.standing.hold_partitions();
+        for stretch in run.stretches(partitions) {
+            if stretch.is_again && self.any && self.is_over() {
+                return Ok(Ended::Early);
+            }
+            if !seen.may_have_due_lines(stretch.partition, self.now) {
                 continue;
             }
-            let lines = scope.holds_on_part(location_id, sku, partition);
-            let mut query = Query::partition(Table::Stock, lines);
+            let mut query = stretch.query(scope, what);
             loop {
-                if self.has_read_enough(standing.hold_partitions()) {
+                if self.has_read_enough(partitions, stretch.is_again) {
+                    run.stops(ports, stretch.partition, query.start.as_ref()).await?;
                     return Ok(Ended::Early);
                 }
                 self.pages += 1;
                 let page = database.query(query.clone()).await?;
-                let mut groups: BTreeMap<Place, Vec<Located>> = BTreeMap::new();
-                let holds = page.items.iter().map(Hold::of).collect::<Result<Vec<_>>>()?;
-                let mut fate_of = fates(database, scope, &holds, self.now).await?;
-                for hold in holds {
-                    let place = if hold.part == 0 {
-                        Place::First
-                    } else if hold.layout == standing.layout() {
-                        Place::Part { part: hold.part, layout: hold.layout }
-                    } else if hold.layout <= first.past.last {
-                        lines_of_the_past = true;
-                        Place::First
-                    } else {
-                        // Of a layout younger than what was read: it moved under us, so nothing is certain.
-                        sums.iter_mut().for_each(|sum| sum.certain = false);
-                        has_moved = true;
-                        continue;
-                    };
-                    let at = usize::try_from(place.part()).unwrap_or(usize::MAX);
-                    let Some(sum) = sums.get_mut(at) else { continue };
-                    if !hold.has_expired(self.now) {
-                        sum.sees(hold.expires_at);
-                        continue;
-                    }
-                    let is_of_long = hold.attempt.is_some();
-                    if is_of_long && !has_ended(self.ports, scope, &hold, &mut fate_of, sum, self.now).await?
-                    {
-                        continue;
-                    }
-                    self.any = true;
-                    groups.entry(place).or_default().push(Located { hold, place, left: Quantity::ZERO });
+                if self.free_of_page(&page.items, &mut seen).await? {
+                    return Ok(Ended::Early);
                 }
-                for (place, holds) in groups {
-                    let Some(sum) = sums.get_mut(usize::try_from(place.part()).unwrap_or(usize::MAX)) else {
-                        continue;
-                    };
-                    for group in holds.chunks(HOLDS_PER_TRANSACTION) {
-                        if self.is_over() {
-                            return Ok(Ended::Early);
-                        }
-                        let freed = self.free_group(place, group.to_vec()).await?;
-                        sum.seq += freed.by_us;
-                        // It cannot be told what goes on being held: leave the expiry early.
-                        sum.certain &= freed.is_certain;
-                        freed.go_on.into_iter().for_each(|expires_at| sum.sees(expires_at));
-                        has_moved |= freed.has_moved;
-                    }
-                }
-                match page.next {
+                match stretch.goes_on(page.next) {
                     Some(_) if self.any && self.is_over() => return Ok(Ended::Early),
                     Some(next) => query.start = Some(next),
                     None => break,
                 }
             }
-            if let Some(sum) = usize::try_from(partition).ok().and_then(|at| sums.get_mut(at)) {
+            if stretch.completes_partition()
+                && let Some(sum) = seen.sum_of(stretch.partition)
+            {
                 sum.looked_at = true;
             }
         }
-        for (part, sum) in (0..).zip(&sums) {
+        run.ends(ports).await?;
+        let forgets_past = seen.standing.first().past.hold_parts > 0 && !seen.lines_of_the_past;
+        for (part, sum) in (0..).zip(&seen.sums) {
             if sum.certain && sum.looked_at {
-                let forget_past = part == 0 && first.past.hold_parts > 0 && !lines_of_the_past;
-                let key = scope.stock_part(location_id, sku, part);
-                raise_earliest(self.ports, &key, sum, forget_past, self.now).await?;
+                let key = scope.stock_part(what.0, what.1, part);
+                raise_earliest(ports, &key, sum, part == 0 && forgets_past, self.now).await?;
             }
         }
-        Ok(if has_moved { Ended::Moved } else { Ended::AtTheEnd })
+        Ok(if seen.has_moved { Ended::Moved } else { Ended::AtTheEnd })
+    }
+
+    /// Frees what has expired of a page of hold lines; answers whether enough was done before its end.
+    async fn free_of_page(&mut self, items: &[Item], seen: &mut Seen) -> Result<bool> {
+        let (ports, scope, now) = (self.ports, self.scope, self.now);
+        let mut groups: BTreeMap<Place, Vec<Located>> = BTreeMap::new();
+        let holds = items.iter().map(Hold::of).collect::<Result<Vec<_>>>()?;
+        let mut fate_of = fates(ports.database.as_ref(), scope, &holds, now).await?;
+        for hold in holds {
+            let Some(place) = seen.place_of(&hold) else { continue };
+            let Some(sum) = seen.sum_of(place.part()) else { continue };
+            if !hold.has_expired(now) {
+                sum.sees(hold.expires_at);
+                continue;
+            }
+            let is_of_long = hold.attempt.is_some();
+            if is_of_long && !has_ended(ports, scope, &hold, &mut fate_of, sum, now).await? {
+                continue;
+            }
+            self.any = true;
+            groups.entry(place).or_default().push(Located { hold, place, left: Quantity::ZERO });
+        }
+        for (place, holds) in groups {
+            for group in holds.chunks(HOLDS_PER_TRANSACTION) {
+                if self.is_over() {
+                    return Ok(true);
+                }
+                let freed = self.free_group(place, group.to_vec()).await?;
+                seen.has_moved |= freed.has_moved;
+                let Some(sum) = seen.sum_of(place.part()) else { continue };
+                sum.seq += freed.by_us;
+                // It cannot be told what goes on being held: leave the expiry early.
+                sum.certain &= freed.is_certain;
+                freed.go_on.into_iter().for_each(|expires_at| sum.sees(expires_at));
+            }
+        }
+        Ok(false)
     }
 
     /// Frees those of some holds in one place that are still there and still expired, in one transaction unless

@@ -11,6 +11,7 @@ pub mod counts;
 mod earliest;
 pub mod exceptions;
 pub mod expiry;
+mod hold_runs;
 pub mod holds;
 pub mod hot_stock;
 mod index_page;

@@ -1,6 +1,7 @@
 //! Exchanges: what comes back pays for what goes out, both become final at once, and only the difference is
 //! paid or refunded.
 
+mod asked_totals;
 mod many;
 mod offline;
 mod refusals;

@@ -21,6 +21,7 @@ mod kits;
 mod large_carts;
 mod long_orders;
 mod lots;
+mod lots_back;
 mod named_lots;
 mod offline_oversell;
 mod one_fault;

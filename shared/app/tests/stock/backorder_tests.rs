@@ -1,4 +1,5 @@
 mod crashes;
+mod own_holds;
 mod random_days;
 mod refusals;
 

@@ -10,9 +10,10 @@ use tillstream_testkit::heard_database::{HeardDatabase, Listener};
 
 use crate::fixture::Fixture;
 
-/// Counts queries, and transactions that are under way at once.
+/// Counts calls, queries among them, and transactions that are under way at once.
 #[derive(Default)]
 pub struct CountedCalls {
+    calls: AtomicUsize,
     queries: AtomicUsize,
     under_way: AtomicUsize,
     most_at_once: AtomicUsize,
@@ -25,6 +26,11 @@ impl CountedCalls {
         let ports =
             HeardDatabase::ports_over(fixture.memory.clone(), fixture.environment.clone(), calls.clone());
         (ports, calls)
+    }
+
+    /// All calls since this was asked last.
+    pub fn calls(&self) -> usize {
+        self.calls.swap(0, Ordering::SeqCst)
     }
 
     /// Pages that were read since this was asked last.
@@ -41,6 +47,7 @@ impl CountedCalls {
 #[async_trait]
 impl Listener for CountedCalls {
     async fn called(&self, operation: Operation) {
+        self.calls.fetch_add(1, Ordering::SeqCst);
         match operation {
             Operation::Query => {
                 self.queries.fetch_add(1, Ordering::SeqCst);

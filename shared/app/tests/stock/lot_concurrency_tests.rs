@@ -20,7 +20,7 @@ const LEEDS: &str = LOCATIONS[0];
 const HULL: &str = LOCATIONS[2];
 
 /// So many orders of events are tried.
-const SEEDS: u64 = 100;
+pub(crate) const SEEDS: u64 = 100;
 
 /// Goods of a lot, or of none, come to a location.
 async fn deliver(fixture: &Fixture, location_id: &str, (lot, day): (Option<&str>, Option<Date>), many: i64) {
@@ -39,7 +39,7 @@ async fn deliver(fixture: &Fixture, location_id: &str, (lot, day): (Option<&str>
 }
 
 /// Conflicts, requests that never arrive and answers that never come back, elsewhere for each seed.
-fn trouble(fixture: &Fixture, seed: u64) {
+pub(crate) fn trouble(fixture: &Fixture, seed: u64) {
     fixture.inject(move |n| match (n + seed) % 23 {
         3 => Fault::Conflict,
         11 => Fault::LostAfter,
@@ -49,7 +49,7 @@ fn trouble(fixture: &Fixture, seed: u64) {
 }
 
 /// What a thousand got who asked at once, each of whom asks again where that is safe.
-async fn a_thousand(fixture: &Arc<Fixture>, wanted: &ReserveRequest) -> Vec<Answer> {
+pub(crate) async fn a_thousand(fixture: &Arc<Fixture>, wanted: &ReserveRequest) -> Vec<Answer> {
     let tasks: Vec<_> = (0..1_000)
         .map(|n| {
             let (fixture, wanted) = (fixture.clone(), wanted.clone());
@@ -75,7 +75,7 @@ async fn a_thousand(fixture: &Arc<Fixture>, wanted: &ReserveRequest) -> Vec<Answ
 }
 
 /// All of it is sold, at once and in trouble, too.
-async fn commit_all(fixture: &Fixture, made: &[Answer]) {
+pub(crate) async fn commit_all(fixture: &Fixture, made: &[Answer]) {
     let all = CommitRequest::default();
     let commits = made.iter().map(|one| {
         let (id, all) = (one.reservation.reservation_id.as_str(), &all);

@@ -5,16 +5,22 @@ use tillstream_app::Result;
 use tillstream_app::database::Table;
 use tillstream_app::stock::counts;
 use tillstream_app::stock::lots::recall::Change;
+use tillstream_app::stock::transfers::settle::{Asked, change};
+use tillstream_app::stock::transfers::ship::ship;
 use tillstream_contracts::counts::{
     CloseCountRequest, CountLineView, CountRecorded, CountSheet, CountStatus, OpenCountRequest,
     RecordCountRequest,
 };
+use tillstream_contracts::openapi;
+use tillstream_contracts::transfers::ReceiveTransferRequest;
+use tillstream_domain::count_sheet::LOTS_OF_LINE_MAX;
+use tillstream_domain::lot_book::{LOTS_MAX, LOTS_WITH_ASIDE_MAX};
 use tillstream_domain::quantity::QuantityInput;
 
 use crate::fixture::{Fault, Fixture, SKUS};
 use crate::lot_help::{
-    A, B, HERE, by_lots, change_here, check, comes, everywhere, fixture, line, lots, moves, refused, told,
-    unknown, whole,
+    A, B, HERE, Line, THERE, by_lots, change_here, check, comes, everywhere, fixture, line, lots, moves,
+    refused, told, unknown, whole,
 };
 
 async fn open(fixture: &Fixture, skus: &[&str], blind: bool) {
@@ -161,7 +167,8 @@ async fn a_wrong_count_of_lots_is_refused_and_changes_nothing() {
     assert_eq!(told(&few), ("lots_missing", "lines[0].lots"));
     assert_eq!(few.extra["lots"], json!([null]));
     let before = fixture.memory.items(Table::Stock);
-    let many: Vec<(Option<String>, i64)> = (0..41).map(|n| (Some(format!("M-{n}")), 0)).collect();
+    let many: Vec<(Option<String>, i64)> =
+        (0..=LOTS_OF_LINE_MAX).map(|n| (Some(format!("M-{n}")), 0)).collect();
     let many: Vec<(Option<&str>, i64)> = many.iter().map(|(lot, n)| (lot.as_deref(), *n)).collect();
     let of = |sku: &str, lot: &str| -> RecordCountRequest {
         let line = json!({"sku": sku, "counted": 1, "lots": [{"lot": lot, "counted": 1}]});
@@ -215,4 +222,99 @@ async fn closing_corrects_each_lot_once_whatever_is_lost() {
             check(&fixture).await;
         }
     }
+}
+
+fn pieces(many: usize) -> i64 {
+    i64::try_from(many).unwrap()
+}
+
+fn ids(letter: char, count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{letter}-{n:02}")).collect()
+}
+
+/// So many lots of A for sale, of each two pieces. More than come in by themselves were recalled when they arrived, and
+/// are for sale since.
+async fn many_lots(fixture: &Fixture, count: usize) -> Vec<String> {
+    let all = ids('L', count);
+    let (first, others) = all.split_at(count.min(LOTS_MAX));
+    for lot in first {
+        comes(fixture, HERE, Some(lot), Some(9), 2).await;
+    }
+    if others.is_empty() {
+        return all;
+    }
+    for lot in others {
+        comes(fixture, THERE, Some(lot), Some(9), 2).await;
+    }
+    let shipment = json!({"transfer_id": "t-1", "from_location_id": THERE, "to_location_id": HERE,
+        "lines": [{"sku": A, "quantity": 2 * others.len()}]});
+    let shipment = serde_json::from_value(shipment).unwrap();
+    ship(&fixture.ports, &fixture.caller, "s", &shipment).await.unwrap();
+    for lot in others {
+        everywhere(fixture, &format!("q-{lot}"), lot, Change::Quarantine).await;
+    }
+    let arrived = ReceiveTransferRequest::default();
+    let arrived = Asked::Receive(&arrived);
+    change(&fixture.ports, &fixture.caller, "v", "t-1", &arrived, |_| Ok(())).await.unwrap();
+    for lot in others {
+        everywhere(fixture, &format!("r-{lot}"), lot, Change::Release).await;
+    }
+    all
+}
+
+/// As many lots as a stock item may have, and what is of no known lot: each is counted, and each is corrected.
+#[tokio::test]
+async fn all_lots_that_there_can_be_are_counted_lot_by_lot() {
+    for count in [41, LOTS_MAX, LOTS_WITH_ASIDE_MAX] {
+        let fixture = fixture(7).await;
+        let all = many_lots(&fixture, count).await;
+        comes(&fixture, HERE, None, None, 2).await;
+        open(&fixture, &[A], false).await;
+        let mut counted: Vec<(Option<&str>, i64)> = all.iter().map(|lot| (Some(lot.as_str()), 3)).collect();
+        counted.push((None, 1));
+        let request = by_lot(3 * pieces(count) + 1, &counted);
+        let recorded = record(&fixture, "r", &request).await.unwrap();
+        assert_eq!(of_lots(&recorded.lines[0]).len(), count + 1);
+        let sheet = close(&fixture).await;
+        let corrected = number(sheet.lines[0].corrected.as_ref());
+        assert_eq!((sheet.status, corrected), (CountStatus::Closed, Some(pieces(count) - 1)));
+        let expected: Vec<Line> =
+            all.iter().map(|lot| line(lot, 3, 0)).chain(std::iter::once(unknown(1))).collect();
+        assert_eq!(lots(&fixture, HERE).await, expected, "{count}");
+        check(&fixture).await;
+    }
+}
+
+/// Of as many lots as a line takes many are gone, and others lie there that the books know elsewhere: all of that is one
+/// correction, and a recall finds them here.
+#[tokio::test]
+async fn lots_that_lie_there_instead_of_others_are_corrected_together() {
+    let fixture = fixture(8).await;
+    let gone = ids('G', LOTS_OF_LINE_MAX - LOTS_MAX);
+    let instead = ids('I', LOTS_MAX);
+    for lot in &gone {
+        comes(&fixture, HERE, Some(lot), Some(9), 1).await;
+    }
+    for lot in &instead {
+        comes(&fixture, THERE, Some(lot), Some(9), 1).await;
+    }
+    open(&fixture, &[A], false).await;
+    let gone = gone.iter().map(|lot| (Some(lot.as_str()), 0));
+    let there = instead.iter().map(|lot| (Some(lot.as_str()), 1));
+    let counted: Vec<(Option<&str>, i64)> = gone.chain(there).collect();
+    assert_eq!(counted.len(), LOTS_OF_LINE_MAX);
+    record(&fixture, "r", &by_lot(pieces(LOTS_MAX), &counted)).await.unwrap();
+    close(&fixture).await;
+    let expected: Vec<Line> = instead.iter().map(|lot| line(lot, 1, 0)).collect();
+    assert_eq!(lots(&fixture, HERE).await, expected);
+    everywhere(&fixture, "q", "I-07", Change::Quarantine).await;
+    assert!(lots(&fixture, HERE).await.contains(&line("I-07", 0, 1)));
+    check(&fixture).await;
+}
+
+#[test]
+fn the_contract_says_how_many_lots_a_line_takes() {
+    let document: Value = serde_json::from_str(&openapi::document().to_json().unwrap()).unwrap();
+    let most = document.pointer("/components/schemas/CountedLineRequest/properties/lots/maxItems");
+    assert_eq!(most, Some(&json!(LOTS_OF_LINE_MAX)));
 }

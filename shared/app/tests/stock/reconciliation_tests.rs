@@ -286,6 +286,37 @@ async fn every_kind_of_damage_is_found_named_and_corrected() {
     }
 }
 
+/// What differs again is another difference: the key that corrected the first, sent once more, corrects nothing of it.
+#[tokio::test]
+async fn a_late_repetition_corrects_nothing_that_came_after() {
+    let (fixture, holds) = sound(300).await;
+    let mut ids = BTreeSet::new();
+    for (n, key) in (0..3).map(|n| (n, format!("c-{n}"))) {
+        damage(&fixture, Damage::Counter, &holds).await;
+        fixture.is_compared().await;
+        let open = fixture.differences(ExceptionStatus::Open).await;
+        let [one] = open.as_slice() else { panic!("{open:?}") };
+        let id = one.exception_id.as_str();
+        ids.insert(id.to_owned());
+        let before = fixture.stock(SHOP, A).await;
+        for earlier in 0..n {
+            let again = fixture.correct(&fixture.caller, &format!("c-{earlier}"), id).await;
+            assert_eq!(code(&again), "exception_reopened", "{earlier} at {n}");
+            let (ports, other) = (fixture.quietly(), because("something else"));
+            let key = format!("c-{earlier}");
+            let other = reconciliation::correct(&ports, &fixture.caller, &key, id, &other).await;
+            assert_eq!(code(&other), "idempotency_key_reused", "{earlier} at {n}");
+        }
+        let after = fixture.stock(SHOP, A).await;
+        assert_eq!((after.on_hand, after.seq), (before.on_hand, before.seq), "{n}: a refusal moved it");
+        assert!(!fixture.correct(&fixture.caller, &key, id).await.unwrap().replayed);
+        assert!(fixture.correct(&fixture.caller, &key, id).await.unwrap().replayed);
+        fixture.relay(|_| true).await;
+        assert_eq!(fixture.stock(SHOP, A).await.on_hand, 13_000);
+    }
+    assert_eq!(ids.len(), 1, "it is the same exception");
+}
+
 #[tokio::test]
 async fn damage_of_split_stock_is_found_and_corrected_at_the_whole() {
     for (n, (name, by, what)) in (100..).zip([

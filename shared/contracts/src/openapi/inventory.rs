@@ -309,7 +309,7 @@ fn resolve_exception() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`, `approval_required`, `approval_not_found`, `approval_does_not_match`, `approval_denied`"),
         (status = 404, description = "`exception_not_found`"),
-        (status = 409, description = "`difference_outdated` with `compared_version`: the stock moved, read the exception and decide again; `exception_resolved`, `exception_not_correctable`, `correction_below_zero`, `approval_pending`, `approval_expired`, `approval_used`"),
+        (status = 409, description = "`difference_outdated` with `compared_version`: the stock moved, read the exception and decide again; `exception_resolved`, `exception_reopened` where this very request corrected it and it opened again since, `exception_not_correctable`, `correction_below_zero`, `approval_pending`, `approval_expired`, `approval_used`"),
         (status = 422, description = "`field_invalid`, `reason_invalid`, `text_too_long`, `text_malformed`, `id_malformed`, `card_number_refused`, `idempotency_key_reused`"),
     ))]
 fn correct_exception() {}

@@ -36,8 +36,8 @@ fn command() {}
 
 /// Runs the commands of a register that was offline, in order per cart. Each has the outcome that it would have
 /// alone, but for what has left the shop already: more than there was is sold, and variants' parents and coupons above
-/// their limit too, payments are taken as they were, and a sale is kept at the `total` that its register states; and
-/// somebody is told. Where a command on a cart is refused, the cart is not made final behind it in
+/// their limit too, payments are taken as they were, and a sale is kept at the `total` that its register states (an
+/// exchange of another `total` is refused); and somebody is told. Where a command on a cart is refused, the cart is not made final behind it in
 /// this upload, and where one meets an error of ours, what follows on its cart is not tried: `earlier_command_failed`.
 #[utoipa::path(post, path = "/v1/pos/commands", tag = "pos", request_body = CommandBatch,
     responses(

@@ -106,6 +106,12 @@ pub struct FinalizeExchange {
     pub return_id: String,
     /// The sale: tendering.
     pub cart_id: String,
+    /// What the register asked for the exchange, before cash was rounded to coins: the total of the sale less that of
+    /// the return; below zero where so much is given back. Where the two carts come to another total, nothing is made
+    /// final (`total_differs`), also of a register that was cut off.
+    #[serde(default)]
+    #[schema(value_type = Option<MoneySchema>)]
+    pub total: Option<Money>,
 }
 
 /// Payload of `void_return`.

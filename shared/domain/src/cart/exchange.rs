@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Cart, CartError, CartKind, PAYMENTS_MAX, Payment};
+use crate::money::Money;
 use crate::quantity::Quantity;
 
 /// The tender of what goods pay that come back. No client pays or refunds by it: it is not among
@@ -40,6 +41,17 @@ pub enum ExchangeError {
     /// What each cart refuses by itself.
     #[error(transparent)]
     Cart(#[from] CartError),
+    /// What the register asked for the exchange is not what it comes to.
+    #[error(
+        "the register asked {asked} minor units for the exchange, and the sale less the return comes to {total} here: \
+         nothing was made final; look at both carts, and settle the difference anew"
+    )]
+    TotalDiffers {
+        /// What it comes to here; below zero: to give back.
+        total: i64,
+        /// What the register asked.
+        asked: i64,
+    },
     /// The return and the payments do not cover the sale.
     #[error("the return pays {credit} minor units of the sale, and {due} are still to be paid")]
     ToPay {
@@ -111,6 +123,7 @@ impl ExchangeError {
     pub fn code(&self) -> &'static str {
         match self {
             ExchangeError::Cart(error) => error.code(),
+            ExchangeError::TotalDiffers { .. } => "total_differs",
             ExchangeError::ToPay { .. } => "underpaid",
             ExchangeError::PaidTooMuch { .. } => "overpaid",
             ExchangeError::Owed { .. } => "order_owed",
@@ -179,6 +192,33 @@ impl Exchange {
         sale.course.exchange = Some(Exchanged { with: back.id.clone(), change });
         back.course.exchange = Some(Exchanged { with: sale.id.clone(), change: 0 });
         Ok(Exchange { back, sale, credit })
+    }
+
+    /// What `back` and `sale` come to before coins, in minor units: what the sale costs less what the return is worth.
+    /// Above zero it is to be paid, below zero to be given back.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Cart`]: what each refuses by itself; [`CartError::CurrencyMismatch`].
+    pub fn total_of(back: &Cart, sale: &Cart) -> Result<Money, ExchangeError> {
+        let worth = back.check_ready(CartKind::Return)?.total;
+        let price = sale.check_ready(CartKind::Sale)?.total;
+        if back.currency != sale.currency {
+            return Err(CartError::CurrencyMismatch(sale.currency).into());
+        }
+        Ok(Money { amount: price.saturating_sub(worth), currency: sale.currency })
+    }
+
+    /// Checks that an exchange that comes to `total` is what its register asked for it.
+    ///
+    /// # Errors
+    /// [`ExchangeError::TotalDiffers`]; [`CartError::CurrencyMismatch`], [`CartError::Money`] for what is stated.
+    pub fn check_asked_total(total: Money, stated: Money) -> Result<(), ExchangeError> {
+        if stated.currency != total.currency {
+            return Err(CartError::CurrencyMismatch(total.currency).into());
+        }
+        let asked = Money::new(stated.amount, stated.currency).map_err(CartError::from)?.amount;
+        let total = total.amount;
+        if asked == total { Ok(()) } else { Err(ExchangeError::TotalDiffers { total, asked }) }
     }
 
     /// Stock that both move, per SKU, merged and sorted: what comes back may go out again.

@@ -6,6 +6,7 @@
 //! everything has arrived. A run that fails is cut to commands of which the last is needed for it.
 
 mod books;
+mod by_hand;
 pub(crate) mod chance;
 mod clients;
 pub(crate) mod clock;
@@ -216,6 +217,11 @@ impl Run {
             self.do_now("keeping", async move { event_sources::run_keeper(&kept).await });
             self.drain(&sources);
             world.clock.advance(Duration::from_secs(310));
+            self.drain(&sources);
+        }
+        if world.console.is_some() {
+            let mended = world.clone();
+            self.do_now("correcting", async move { clients::all_correct(&mended).await });
             self.drain(&sources);
         }
         world.clock.advance(Duration::from_secs(26 * 3_600));

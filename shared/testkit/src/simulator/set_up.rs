@@ -10,6 +10,7 @@ use tillstream_app::sync::upload::{Upload, upload};
 use tillstream_app::tenancy::Role;
 
 use super::books::{Goods, Shelf, Shop};
+use super::by_hand::{ASIDE, GOODS, OPENING};
 use super::chance::Chance;
 use super::price_book::PriceSet;
 use super::rules::Rules;
@@ -239,8 +240,45 @@ pub async fn load(world: Rc<World>) {
         {
             load_one(&world, &tenant.id, entity, &body).await;
         }
+        if world.console.is_some() {
+            load_aside(&world, tenant).await;
+        }
     }
     world.clients.set(world.clients.get() - 1);
+}
+
+/// What is set aside: goods of their own, at a location of their own.
+async fn load_aside(world: &World, tenant: &Tenant) {
+    let (mut products, mut stock) = (String::new(), String::new());
+    for sku in GOODS {
+        let goods = Goods {
+            sku: sku.to_owned(),
+            price: 10_000,
+            is_weighed: false,
+            is_stocked: true,
+            parts: Vec::new(),
+            category: ASIDE,
+            extra: None,
+            by_lots: false,
+        };
+        products.push_str(&product_line(&goods, 1, goods.price));
+        stock.push_str(&stock_line(tenant, ASIDE, sku, 1, OPENING));
+        world.books.borrow_mut().shelf(&tenant.id, ASIDE, sku).on_hand = OPENING;
+    }
+    let location = json!({
+        "id": ASIDE,
+        "version": 1,
+        "op": "upsert",
+        "data": {
+            "id": ASIDE, "kind": "warehouse", "name": "Set aside", "time_zone": "Europe/London", "currency": "GBP",
+        },
+    });
+    let location = format!("{location}\n");
+    for (entity, body) in
+        [(Entity::Catalog, products), (Entity::Locations, location), (Entity::Inventory, stock)]
+    {
+        load_one(world, &tenant.id, entity, &body).await;
+    }
 }
 
 /// First of all, so that no replica that is behind lacks them when the doors open.

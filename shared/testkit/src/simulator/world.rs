@@ -19,8 +19,9 @@ use tillstream_app::ports::{EventStream, WakeUpQueue};
 
 use super::Settings;
 use super::books::{AskedTotals, Books, GivenAbove, Goods, LotMoves, LotTrips, LotsOnShelves, Shop};
+use super::by_hand::{ByHand, console_of};
 use super::chance::Chance;
-use super::clients::Follower;
+use super::clients::{Follower, NamedCommits};
 use super::clock::{Clock, MachineClock, ProcessMemory};
 use super::day_settings::{Course, DaySettings};
 use super::deliberate_bugs::Bug;
@@ -121,6 +122,12 @@ pub struct World {
     pub lots_on_shelves: RefCell<LotsOnShelves>,
     /// Lots on their way, as the changes of the stock showed them.
     pub lot_trips: RefCell<LotTrips>,
+    /// Lots that whoever commits a reservation names.
+    pub named_commits: RefCell<NamedCommits>,
+    /// The chances of whoever has a console, in runs in which somebody does.
+    pub console: Option<Chance>,
+    /// What is changed by hand.
+    pub by_hand: RefCell<ByHand>,
     /// Restores of the orders.
     pub restores: Restores,
     /// How often the weather changed.
@@ -224,6 +231,9 @@ impl World {
             lot_moves: RefCell::default(),
             lots_on_shelves: RefCell::default(),
             lot_trips: RefCell::default(),
+            named_commits: RefCell::default(),
+            console: console_of(settings.seed),
+            by_hand: RefCell::default(),
             restores: Restores::default(),
             weather_changes: Cell::new(0),
             violation: RefCell::default(),
@@ -384,8 +394,19 @@ impl World {
 
     /// The lot that so much of something at a shop is of, as somebody reads it on the goods now and then; some read it
     /// wrongly.
-    pub fn lot_read(&self, owner: &Tenant, shop: &str, (sku, quantity): (&str, i64)) -> Option<String> {
-        if !owner.goods_of(sku)?.by_lots || !self.chance.percent(30) {
+    pub fn lot_read(&self, owner: &Tenant, shop: &str, goods: (&str, i64)) -> Option<String> {
+        self.lot_read_by(30, owner, shop, goods)
+    }
+
+    /// The same, by so many in a hundred.
+    pub fn lot_read_by(
+        &self,
+        hundredths: u64,
+        owner: &Tenant,
+        shop: &str,
+        (sku, quantity): (&str, i64),
+    ) -> Option<String> {
+        if !owner.goods_of(sku)?.by_lots || !self.chance.percent(hundredths) {
             return None;
         }
         if self.chance.percent(12) {

@@ -1,5 +1,6 @@
 //! How what a plan holds ends, chunk by chunk: taken from the stock, or given back.
 
+use super::bringing_back::bring_back;
 use super::*;
 
 /// Settles or releases every chunk that is held, then ends the plan.
@@ -10,12 +11,26 @@ pub(super) async fn end_chunks(
     (end, now): (PlanState, Timestamp),
 ) -> Result<Step> {
     let settle = end == PlanState::Settled;
-    let states = chunk_states(ports, scope, plan).await?;
-    let cart = if settle && plan.names_lots { Some(cart_of_plan(ports, scope, plan).await?) } else { None };
+    let chunks = chunks_of(ports, scope, plan).await?;
+    let is_of_lots = plan.names_lots || plan.brings_lots;
+    let cart = if settle && is_of_lots { Some(cart_of_plan(ports, scope, plan).await?) } else { None };
+    let origins = match cart.as_ref().filter(|_| plan.kind == CartKind::Return) {
+        Some(cart) => match origins(ports, scope, cart).await {
+            Err(Error::Retryable { reason, .. }) => return Ok(Step::Again(reason)),
+            origins => origins?,
+        },
+        None => Origins::new(),
+    };
     for (chunk, moves) in plan.chunks() {
         let position = usize::try_from(chunk).unwrap_or(usize::MAX);
-        if states.get(position).and_then(Option::as_deref) != Some("held") {
-            continue;
+        let record = chunks.get(position).and_then(Option::as_ref);
+        let Some(record) = record.filter(|record| record.state == "held") else { continue };
+        if settle && plan.kind == CartKind::Return {
+            let of_chunk = (chunk, moves, record.settled_moves);
+            match bring_back(ports, scope, (plan, &origins), of_chunk, now).await? {
+                Step::Done => continue,
+                step => return Ok(step),
+            }
         }
         let mut writes = vec![plan.advance_chunk(scope, chunk, if settle { "settled" } else { "released" })];
         let mut of_lots = NamedGoods::default();
@@ -152,12 +167,6 @@ async fn settle_lots(
     (chunk, moves): (u32, &[StockMove]),
     now: Timestamp,
 ) -> Result<Option<NamedGoods>> {
-    if plan.kind == CartKind::Return {
-        let movement = plan.movement("return");
-        let room = TRANSACTION_ACTIONS_MAX.saturating_sub(1 + moves.len());
-        let back = of_return(ports, scope, cart, moves, (&movement, now), room).await?;
-        return Ok(Some(NamedGoods { writes: back.writes, rest: back.rest }));
-    }
     let movement = plan.movement("sale");
     let mut goods = leaving_of(cart, moves, &movement);
     for one in &mut goods {
@@ -204,8 +213,8 @@ fn end_moves(scope: &TenantScope, plan: &Plan, moves: &[StockMove], settle: bool
     let (kind, delta): (&'static str, fn(&StockMove) -> Delta) = match (plan.kind, settle) {
         (CartKind::Sale, true) => return settle_moves(scope, plan, moves),
         (CartKind::Sale, false) => ("release", |m| Delta::release(m.sellable)),
-        (CartKind::Return, true) => ("return", |m| crate::pos::finalize::delta_of(CartKind::Return, m)),
-        (CartKind::Return, false) => return StockWrites::default(),
+        // What comes back is settled part by part, and was never held.
+        (CartKind::Return, _) => return StockWrites::default(),
     };
     let movement = plan.movement(kind);
     // Nothing of it is taken.

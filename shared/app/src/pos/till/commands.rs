@@ -266,7 +266,7 @@ async fn close(ports: &Ports, context: &CommandContext, payload: &CountTill) -> 
             return Ok(None);
         }
         let writes = vec![lane.close_shift(scope, &shift.store_id, &shift.register_id)?];
-        Ok(Some(Beside { writes, claims: Vec::new() }))
+        Ok(Some(Beside { writes, ..Beside::default() }))
     })
     .await
 }

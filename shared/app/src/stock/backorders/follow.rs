@@ -11,9 +11,10 @@ use crate::database::{Cancellation, DatabaseError, Write};
 use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
-use crate::stock::expiry::free_expired;
+use crate::stock::expiry::free_these;
 use crate::stock::holds::standing_lines;
 use crate::stock::reservation_item::{Reservation, State};
+use crate::stock::reservations::standing_holds;
 use crate::stock::reserve::header_of;
 use crate::tenancy::TenantScope;
 
@@ -40,8 +41,9 @@ fn fate_of(reservation: &Reservation, now: Timestamp) -> Result<Fate> {
     })
 }
 
-/// Ends what a reservation holds whose time is over; answers whether nobody can sell it any more. Its hold lines are
-/// looked for first and its header after them: one that is active then was not sold before they were gone.
+/// Ends what a reservation holds whose time is over, and nothing that others hold; answers whether nobody can sell it any
+/// more. Its hold lines are looked for first and its header after them: one that is active then was not sold before they
+/// were gone.
 async fn is_over(
     ports: &Ports,
     scope: &TenantScope,
@@ -49,10 +51,13 @@ async fn is_over(
     reservation: &Reservation,
     now: Timestamp,
 ) -> Result<bool> {
-    free_expired(ports, scope, &stored.location_id, &stored.sku, now).await?;
-    let lines = standing_lines(ports.database.as_ref(), scope, &reservation.holds()).await?;
-    if !lines.is_empty() {
-        return Ok(false);
+    let standing = standing_holds(ports, scope, reservation).await?;
+    if !standing.is_empty() {
+        free_these(ports, scope, (&stored.location_id, &stored.sku), standing, now).await?;
+        let lines = standing_lines(ports.database.as_ref(), scope, &reservation.holds()).await?;
+        if !lines.is_empty() {
+            return Ok(false);
+        }
     }
     let header = header_of(ports, scope, &reservation.id).await?;
     Ok(header.is_some_and(|header| header.version == reservation.version))

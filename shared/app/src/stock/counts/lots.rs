@@ -10,7 +10,7 @@ use tillstream_domain::quantity::{Quantity, Unit};
 
 use super::item::{CountedLots, Ending, StoredCount};
 use crate::catalog::items::{catalog_get, product_if_any};
-use crate::database::{Condition, Consistency, Get, Table, Write};
+use crate::database::{Condition, Consistency, Get, TRANSACTION_ACTIONS_MAX, Table, Write};
 use crate::error::{Refusal, Result};
 use crate::fields::typed_id;
 use crate::ports::Ports;
@@ -19,7 +19,7 @@ use crate::stock::counters::{Delta, counted_changes, synced_change};
 use crate::stock::exceptions::{below_promised, exception_write, is_standing_open};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::listing::StockName;
-use crate::stock::lots::{LotIs, LotStock, Taking, known, lot_is};
+use crate::stock::lots::{LotIs, LotStock, Taking, known_all, lots_are};
 use crate::stock::split::make_whole;
 use crate::tenancy::TenantScope;
 
@@ -81,12 +81,14 @@ pub(super) struct LotsWanted<'a> {
 /// The lots that lines name, as they are everywhere.
 ///
 /// # Errors
-/// 422 `sku_without_lots`, `lot_unknown`, `lot_of_another_sku`; as the database.
+/// 409 `too_many_counted_lots`; 422 `sku_without_lots`, `lot_unknown`, `lot_of_another_sku`; as the database.
 pub(super) async fn known_lots(
     ports: &Ports,
     scope: &TenantScope,
     wanted: &[LotsWanted<'_>],
 ) -> Result<BTreeMap<String, LotIs>> {
+    // Before any of them is looked at.
+    check_count(wanted.iter().map(|line| line.lots.len()).sum())?;
     let mut found = BTreeMap::new();
     for line in wanted {
         let item = ports.database.get(catalog_get(scope.product(line.sku))).await?;
@@ -95,10 +97,11 @@ pub(super) async fn known_lots(
             let message = format!("the stock of {} is not kept by lots", line.sku);
             return Err(Refusal::field(field, "sku_without_lots", message).into());
         }
-        for (at, (lot_id, _)) in line.lots.iter().enumerate() {
-            let Some(lot_id) = lot_id else { continue };
+        let named = line.lots.iter().enumerate().filter_map(|(at, (lot_id, _))| Some((at, (*lot_id)?)));
+        let (places, lot_ids): (Vec<usize>, Vec<&str>) = named.unzip();
+        let lots = lots_are(ports, scope, &lot_ids).await?;
+        for ((at, lot_id), lot) in places.into_iter().zip(lot_ids).zip(lots) {
             let field = format!("lines[{}].lots[{at}].lot", line.position);
-            let lot = lot_is(ports, scope, lot_id).await?;
             let Some(lot) = lot else {
                 let message = format!("there is no lot {lot_id} of {}", line.sku);
                 return Err(Refusal::field(field, "lot_unknown", message).into());
@@ -108,7 +111,7 @@ pub(super) async fn known_lots(
                 let refusal = Refusal::field(field, "lot_of_another_sku", message);
                 return Err(refusal.with_extra("lot_sku", lot.sku).into());
             }
-            found.insert((*lot_id).to_owned(), lot);
+            found.insert(lot_id.to_owned(), lot);
         }
     }
     Ok(found)
@@ -179,7 +182,11 @@ pub(super) fn counted(
 /// # Errors
 /// 409 `too_many_counted_lots`.
 pub(super) fn check_sum(lots: &CountedLots) -> Result<()> {
-    if lots.values().map(Vec::len).sum::<usize>() <= LOTS_MAX {
+    check_count(lots.values().map(Vec::len).sum())
+}
+
+fn check_count(count: usize) -> Result<()> {
+    if count <= LOTS_MAX {
         return Ok(());
     }
     let detail = format!("a sheet takes at most {LOTS_MAX} lots; open another");
@@ -215,7 +222,11 @@ pub(super) async fn correct(
         make_whole(ports, scope, location_id, sku).await?;
         return Ok(None);
     }
-    let (mut book, mut beside) = (stock.book.clone(), Vec::new());
+    let more = lots.iter().filter(|lot| lot.variance() > 0).filter_map(|lot| lot.lot.as_deref());
+    let more: BTreeSet<(&str, &str)> = more.map(|lot_id| (lot_id, sku)).collect();
+    let known = known_all(ports, scope, location_id, &more, now).await?;
+    let mut book = stock.book.clone();
+    let (mut checks, mut places) = (Vec::new(), Vec::new());
     let mut corrected = Vec::with_capacity(lots.len());
     for lot in lots {
         let variance = lot.variance();
@@ -228,11 +239,12 @@ pub(super) async fn correct(
             Some(lot_id) if variance < 0 => -taken(&mut book, lot_id, -variance),
             Some(_) if variance == 0 => 0,
             Some(lot_id) => {
-                let named = known(ports, scope, (location_id, sku), lot_id, now).await?;
+                let named = known.get(lot_id);
                 match named.and_then(|named| Some((named.changed(&book, variance).ok()??, named))) {
                     Some((after, named)) => {
                         book = after;
-                        beside.extend(named.writes(scope, &stock.book));
+                        checks.push(named.own_write(scope));
+                        places.extend(named.place_write(scope, &stock.book));
                     }
                     // There is no room for more lots: it is there nevertheless.
                     None => book.add_unknown(variance),
@@ -271,7 +283,15 @@ pub(super) async fn correct(
         let unit = Some(line.unit);
         let at = movement.at;
         writes.extend(exception_write(scope, of, unit, after, &sheet.id, at, standing.as_ref())?);
-        writes.extend(beside);
+        writes.extend(checks);
+        // The sheet's own item is written with them.
+        if writes.len() + places.len() >= TRANSACTION_ACTIONS_MAX {
+            // Of so many lots that are new here that they do not fit together: where they are is said before.
+            for place in std::mem::take(&mut places) {
+                ports.database.write(place).await?;
+            }
+        }
+        writes.extend(places);
     }
     Ok(Some(Corrected { writes, on_hand: delta.on_hand, lots: corrected }))
 }

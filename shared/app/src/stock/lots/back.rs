@@ -5,14 +5,14 @@
 //! it is of no known lot, unless one of them is recalled or past its day; then it is taken for that, and kept aside.
 //! What was sold of a lot that was named comes back as that lot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use tillstream_domain::cart::{Cart, CartKind, StockMove};
+use tillstream_domain::cart::{Cart, CartKind, OriginalSale, StockMove};
 use tillstream_domain::lot_book::{LOTS_WITH_ASIDE_MAX, LotBook};
-use tillstream_domain::quantity::{Quantity, Unit};
+use tillstream_domain::quantity::Quantity;
 
-use super::named::{Named, known};
+use super::named::{Named, known_all};
 use super::stock::{LotStock, Taking};
 use super::trace::ORDER;
 use crate::database::{Consistency, Get, Item, Query, Table, Write};
@@ -66,17 +66,6 @@ fn note(taken: &mut TakenLots, item: &Item) -> Result<()> {
     Ok(())
 }
 
-/// Goods of one SKU that come to a location.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::stock) struct Coming<'a> {
-    pub(in crate::stock) location_id: &'a str,
-    pub(in crate::stock) sku: &'a str,
-    pub(in crate::stock) quantity: Quantity,
-    pub(in crate::stock) unit: Option<Unit>,
-    /// What else changes of the stock item.
-    pub(in crate::stock) more: Delta,
-}
-
 /// Of which lots goods are that come: so much of lots that were named when they left, and of the rest how it was taken.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origin {
@@ -86,43 +75,22 @@ pub(crate) struct Origin {
     pub(in crate::stock) taken: BTreeMap<Option<String>, i64>,
 }
 
-/// The writes by which goods of an `origin` come to a location as their lots: on the stock item, on the lots, and on
-/// what is there being as it was read. `None` where nothing of it is of a known lot.
-///
-/// # Errors
-/// As the database; [`Error::Retryable`] where the stock was split: it is whole now.
-async fn arrival_of(
-    ports: &Ports,
-    scope: &TenantScope,
-    coming: Coming<'_>,
-    origin: &Origin,
-    (movement, now): (&Movement, Timestamp),
-) -> Result<Option<Vec<Write>>> {
-    let name = StockName { location_id: coming.location_id.to_owned(), sku: coming.sku.to_owned() };
-    let what = (coming.location_id, coming.sku);
-    let lots = known_of(ports, scope, what, origin, now).await?;
-    let get = Get {
-        table: Table::Stock,
-        key: scope.stock(coming.location_id, coming.sku),
-        consistency: Consistency::Strong,
-    };
-    let stock = LotStock::of(ports.database.get(get).await?.as_ref())?;
-    if lots.is_empty() && stock.counters.is_none_or(|stock| stock.lots_version <= 0) {
-        // Nothing of it was ever kept by lots here, and nothing comes that is.
-        return Ok(None);
+impl Origin {
+    /// The lots that it may be of.
+    fn lots(&self) -> impl Iterator<Item = &str> {
+        let noted = self.taken.keys().flatten().take(LOTS_LOOKED_AT_MAX);
+        self.said.keys().chain(noted).map(String::as_str)
     }
-    if stock.counters.is_some_and(|stock| stock.layout != LAYOUT_WHOLE) {
-        make_whole(ports, scope, coming.location_id, coming.sku).await?;
-        return Err(Error::retryable("the stock was split"));
+
+    /// Those of them that are known to be of a SKU.
+    fn known_of(&self, sku: &str, known: &BTreeMap<String, Named>) -> BTreeMap<&str, Named> {
+        let of_sku = |lot_id: &str| known.get(lot_id).filter(|lot| lot.header.sku == sku);
+        self.lots().filter_map(|lot_id| Some((lot_id, of_sku(lot_id)?.clone()))).collect()
     }
-    let Brought { book, damaged, mut writes } =
-        brought(scope, &stock, &stock.book, (coming.quantity.thousandths(), origin), &lots);
-    let more = Delta { damaged: coming.more.damaged + damaged, ..coming.more };
-    let how = (movement, Taking::Available);
-    let write = stock.write(scope, &name, (&book, more), how, coming.unit, Vec::new())?;
-    writes.insert(0, write);
-    Ok(Some(writes))
 }
+
+/// Of which lots goods of a known sale may be, by SKU; nothing of SKUs of which nothing is known.
+pub(crate) type Origins = BTreeMap<String, Origin>;
 
 /// The lots of an origin that are known to be of a SKU.
 ///
@@ -131,21 +99,13 @@ async fn arrival_of(
 pub(super) async fn known_of<'o>(
     ports: &Ports,
     scope: &TenantScope,
-    what: (&str, &str),
+    (location_id, sku): (&str, &str),
     origin: &'o Origin,
     now: Timestamp,
 ) -> Result<BTreeMap<&'o str, Named>> {
-    let mut lots: BTreeMap<&str, Named> = BTreeMap::new();
-    let noted = origin.taken.keys().flatten().take(LOTS_LOOKED_AT_MAX);
-    for lot_id in origin.said.keys().chain(noted) {
-        if lots.contains_key(lot_id.as_str()) {
-            continue;
-        }
-        if let Some(lot) = known(ports, scope, what, lot_id, now).await? {
-            lots.insert(lot_id, lot);
-        }
-    }
-    Ok(lots)
+    let wanted: BTreeSet<(&str, &str)> = origin.lots().map(|lot_id| (lot_id, sku)).collect();
+    let known = known_all(ports, scope, location_id, &wanted, now).await?;
+    Ok(origin.known_of(sku, &known))
 }
 
 /// What goods that come make of the lots that are there.
@@ -154,8 +114,10 @@ pub(super) struct Brought {
     pub(super) book: LotBook,
     /// How many of them are to be counted as damaged, in thousandths: they are to be kept aside, and there is no room.
     pub(super) damaged: i64,
-    /// What is written beside the stock item.
-    pub(super) writes: Vec<Write>,
+    /// That the lots that come are as they were read.
+    pub(super) checks: Vec<Write>,
+    /// Where they are: this may be written at any time before they come.
+    pub(super) places: Vec<Write>,
 }
 
 /// `book` with so much more of the lots of an origin. Whatever room there is for them, they are there.
@@ -178,14 +140,17 @@ pub(super) fn brought(
             *shares.entry(lot_id).or_default() += quantity;
         }
     }
-    let mut brought = Brought { book: book.clone(), damaged: 0, writes: Vec::new() };
+    let mut brought = Brought { book: book.clone(), damaged: 0, checks: Vec::new(), places: Vec::new() };
     for (lot_id, quantity) in shares.into_iter().filter(|(_, quantity)| *quantity > 0) {
-        match lot_id.and_then(|lot_id| lots.get(lot_id)) {
-            None => brought.book.add_unknown(quantity),
-            Some(lot) => {
-                brought.damaged += lot.arrive(&mut brought.book, quantity);
-                brought.writes.extend(lot.writes(scope, &stock.book));
-            }
+        let Some(lot) = lot_id.and_then(|lot_id| lots.get(lot_id)) else {
+            brought.book.add_unknown(quantity);
+            continue;
+        };
+        brought.damaged += lot.arrive(&mut brought.book, quantity);
+        // Where there is no room for it, a recall finds nothing of it here: it need not stand still.
+        if brought.book.lot(lot.lot_id()).is_some() {
+            brought.checks.push(lot.own_write(scope));
+            brought.places.extend(lot.place_write(scope, &stock.book));
         }
     }
     brought
@@ -214,27 +179,13 @@ fn shared_out<'t>(
     vec![(one, quantity)]
 }
 
-/// What a return writes of goods that are kept by lots, and what of it remains to be written.
-#[derive(Debug, Default)]
-pub(crate) struct ComeBack {
-    /// Conditions on what was read: a failure is a lost race.
-    pub(crate) writes: Vec<Write>,
-    /// The moves of all other goods; `None`: none of the moves was of goods that are known to be of lots.
-    pub(crate) rest: Option<Vec<StockMove>>,
-}
-
-/// Of which lots what comes back of a known sale may be, by SKU; nothing of SKUs of which nothing is known.
+/// Of which lots what comes back of a known sale may be.
 ///
 /// # Errors
 /// As the database.
-pub(crate) async fn origins(
-    ports: &Ports,
-    scope: &TenantScope,
-    cart: &Cart,
-) -> Result<BTreeMap<String, Origin>> {
-    let mut origins: BTreeMap<String, Origin> = BTreeMap::new();
-    let original = cart.return_of.as_ref().and_then(|head| head.original.as_ref());
-    let Some(original) = original.filter(|_| cart.kind == CartKind::Return) else { return Ok(origins) };
+pub(crate) async fn origins(ports: &Ports, scope: &TenantScope, cart: &Cart) -> Result<Origins> {
+    let mut origins = Origins::new();
+    let Some(original) = original_of(cart) else { return Ok(origins) };
     for (sku, taken) in taken_by(ports, scope, &original.order_id, &cart.store_id).await? {
         origins.entry(sku).or_default().taken = taken;
     }
@@ -255,42 +206,179 @@ pub(crate) async fn origins(
     Ok(origins)
 }
 
-/// What of a return of a known sale is of lots, as far as `room` for actions goes.
+/// The known sale of which a return brings something back.
+fn original_of(cart: &Cart) -> Option<&OriginalSale> {
+    let head = cart.return_of.as_ref().filter(|_| cart.kind == CartKind::Return)?;
+    head.original.as_ref()
+}
+
+/// Whether it may be known of which lots the goods of a cart are that come back.
+pub(crate) fn is_of_known_sale(cart: &Cart) -> bool {
+    original_of(cart).is_some()
+}
+
+/// What is written of goods of one SKU that come back as their lots.
+#[derive(Debug)]
+struct Arrival {
+    /// The stock item's, and that the lots are as they were read. A failure is a lost race.
+    writes: Vec<Write>,
+    /// Where the lots are: this may be written at any time before the others.
+    places: Vec<Write>,
+}
+
+impl Arrival {
+    /// How many actions of a transaction it takes.
+    fn len(&self) -> usize {
+        self.writes.len() + self.places.len()
+    }
+
+    fn all(self) -> impl Iterator<Item = Write> {
+        self.writes.into_iter().chain(self.places)
+    }
+}
+
+/// What a return writes of goods that come back as their lots, by SKU.
+#[derive(Debug, Default)]
+pub(crate) struct ComeBack(BTreeMap<String, Arrival>);
+
+impl ComeBack {
+    /// How many actions of a transaction it takes beside one for each move.
+    pub(crate) fn more(&self) -> usize {
+        self.0.values().map(|arrival| arrival.len().saturating_sub(1)).sum()
+    }
+
+    /// All that is written, and the moves of other goods.
+    pub(crate) fn beside(self, moves: &[StockMove]) -> (Vec<Write>, Vec<StockMove>) {
+        let others = moves.iter().filter(|one| !self.0.contains_key(&one.sku)).cloned().collect();
+        (self.0.into_values().flat_map(Arrival::all).collect(), others)
+    }
+}
+
+/// What of a return of a known sale comes back as lots, all at once.
 ///
 /// # Errors
-/// As the database.
+/// As the database; [`Error::Retryable`] where stock was split: it is whole now.
 pub(crate) async fn of_return(
     ports: &Ports,
     scope: &TenantScope,
     cart: &Cart,
     moves: &[StockMove],
-    (movement, now): (&Movement, Timestamp),
-    room: usize,
+    how: (&Movement, Timestamp),
 ) -> Result<ComeBack> {
-    let mut back = ComeBack::default();
     let origins = origins(ports, scope, cart).await?;
-    if origins.is_empty() {
-        return Ok(back);
+    come_back(ports, scope, (&cart.store_id, &origins), moves, how).await
+}
+
+/// What of `moves` comes to a location as lots. What is read for it, is read for all of them together.
+async fn come_back(
+    ports: &Ports,
+    scope: &TenantScope,
+    (location_id, origins): (&str, &Origins),
+    moves: &[StockMove],
+    (movement, now): (&Movement, Timestamp),
+) -> Result<ComeBack> {
+    let mut coming: Vec<(&StockMove, &Origin)> = Vec::new();
+    let mut wanted: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for one in moves.iter().filter(|one| one.sellable > Quantity::ZERO) {
+        let Some(origin) = origins.get(&one.sku) else { continue };
+        let sku = one.sku.as_str();
+        wanted.extend(origin.lots().map(|lot_id| (lot_id, sku)));
+        coming.push((one, origin));
     }
-    let mut rest = Vec::new();
-    for one in moves {
-        let origin = origins.get(&one.sku).filter(|_| one.sellable > Quantity::ZERO);
-        let mut writes = None;
-        if let Some(origin) = origin {
-            let coming = Coming {
-                location_id: &cart.store_id,
-                sku: &one.sku,
-                quantity: one.sellable,
-                unit: None,
-                more: Delta { damaged: one.damaged.thousandths(), ..Delta::default() },
-            };
-            writes = arrival_of(ports, scope, coming, origin, (movement, now)).await?;
-        }
-        match writes.filter(|writes| back.writes.len() + writes.len() <= room) {
-            Some(writes) => back.writes.extend(writes),
-            None => rest.push(one.clone()),
-        }
+    if coming.is_empty() {
+        return Ok(ComeBack::default());
     }
-    back.rest = Some(rest);
+    let known = known_all(ports, scope, location_id, &wanted, now).await?;
+    let get = |(one, _): &(&StockMove, &Origin)| Get {
+        table: Table::Stock,
+        key: scope.stock(location_id, &one.sku),
+        consistency: Consistency::Strong,
+    };
+    let items = ports.database.get_many(coming.iter().map(get).collect()).await?;
+    let mut back = ComeBack::default();
+    let mut is_split = false;
+    for ((one, origin), item) in coming.into_iter().zip(items) {
+        let lots = origin.known_of(&one.sku, &known);
+        let stock = LotStock::of(item.as_ref())?;
+        if lots.is_empty() && stock.counters.is_none_or(|stock| stock.lots_version <= 0) {
+            // Nothing of it was ever kept by lots here, and nothing comes that is.
+            continue;
+        }
+        if stock.counters.is_some_and(|stock| stock.layout != LAYOUT_WHOLE) {
+            make_whole(ports, scope, location_id, &one.sku).await?;
+            is_split = true;
+            continue;
+        }
+        let coming = (one.sellable.thousandths(), origin);
+        let Brought { book, damaged, checks, places } = brought(scope, &stock, &stock.book, coming, &lots);
+        let name = StockName { location_id: location_id.to_owned(), sku: one.sku.clone() };
+        let more = Delta { damaged: one.damaged.thousandths() + damaged, ..Delta::default() };
+        let how = (movement, Taking::Available);
+        let mut writes = vec![stock.write(scope, &name, (&book, more), how, None, Vec::new())?];
+        writes.extend(checks);
+        back.0.insert(one.sku.clone(), Arrival { writes, places });
+    }
+    if is_split {
+        return Err(Error::retryable("the stock was split"));
+    }
     Ok(back)
+}
+
+/// What one transaction takes of moves by which goods come back.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    /// How many moves, from the first on.
+    pub(crate) moves: usize,
+    /// What is written of goods that come back as their lots. A failure is a lost race.
+    pub(crate) writes: Vec<Write>,
+    /// Of these moves those of other goods, of which each is one action more.
+    pub(crate) others: Vec<StockMove>,
+}
+
+/// As many of `moves`, from the first on, as `room` actions take. Where goods of one SKU are of so many lots that not
+/// even they fit, it is written ahead where these lots are.
+///
+/// # Errors
+/// As the database; [`Error::Retryable`] where stock was split: it is whole now.
+pub(crate) async fn part_of(
+    ports: &Ports,
+    scope: &TenantScope,
+    (location_id, origins): (&str, &Origins),
+    moves: &[StockMove],
+    how: (&Movement, Timestamp),
+    room: usize,
+) -> Result<Part> {
+    let moves = fitting(moves, origins, room);
+    let mut back = come_back(ports, scope, (location_id, origins), moves, how).await?;
+    let mut part = Part::default();
+    for one in moves {
+        let mut arrival = back.0.remove(&one.sku);
+        if let Some(arrival) = arrival.as_mut().filter(|arrival| arrival.len() > room) {
+            for place in std::mem::take(&mut arrival.places) {
+                ports.database.write(place).await?;
+            }
+        }
+        let actions = arrival.as_ref().map_or(1, Arrival::len);
+        if part.writes.len() + part.others.len() + actions > room {
+            break;
+        }
+        match arrival {
+            Some(arrival) => part.writes.extend(arrival.all()),
+            None => part.others.push(one.clone()),
+        }
+        part.moves += 1;
+    }
+    Ok(part)
+}
+
+/// Moves from the first on that `room` actions may take, so that no more is read than that.
+fn fitting<'m>(moves: &'m [StockMove], origins: &Origins, room: usize) -> &'m [StockMove] {
+    let mut actions = 0;
+    let fits = moves.iter().take_while(|one| {
+        // Of a lot there are two at least: the stock item's, and the lot's own.
+        actions += if origins.contains_key(&one.sku) { 2 } else { 1 };
+        actions <= room
+    });
+    let fits = fits.count();
+    moves.get(..fits).unwrap_or_default()
 }

@@ -296,7 +296,8 @@ impl Found<'_> {
             }
             let brought = brought(scope, stock, &book, (back.quantity, &back.origin), &lots);
             more.damaged = back.damaged + brought.damaged;
-            (book, beside) = (brought.book, brought.writes);
+            book = brought.book;
+            beside.extend(brought.checks.into_iter().chain(brought.places));
         }
         let how = (one.movement, Taking::Chosen);
         let left = terms.left.filter(|_| one.taken() > 0);

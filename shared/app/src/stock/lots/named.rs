@@ -1,6 +1,6 @@
 //! A lot that a request names for goods at a location.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -11,8 +11,8 @@ use tillstream_domain::quantity::Quantity;
 
 use super::header::{Header, find, get, place_write};
 use super::recall::settle;
-use crate::catalog::items::{catalog_get, location_if_any};
-use crate::database::{Consistency, Get, Write};
+use crate::catalog::items::{catalog_get, location_if_any, location_of};
+use crate::database::{Consistency, Get, Item, Write};
 use crate::error::{Error, Refusal, Result};
 use crate::fields::typed_id;
 use crate::ports::Ports;
@@ -42,28 +42,33 @@ pub(in crate::stock) struct Said<'a> {
     pub(in crate::stock) expires_on: Option<Date>,
 }
 
-async fn location_of(ports: &Ports, scope: &TenantScope, location_id: &str) -> Result<Location> {
+async fn location_read(ports: &Ports, scope: &TenantScope, location_id: &str) -> Result<Option<Item>> {
     let get = catalog_get(scope.location(location_id));
-    let mut item = ports.database.get(get.clone()).await?;
-    if item.is_none() {
-        // What was made a moment ago may not be there yet in an eventual read: only a strong read says no.
-        item = ports.database.get(Get { consistency: Consistency::Strong, ..get }).await?;
+    let item = ports.database.get(get.clone()).await?;
+    if item.is_some() {
+        return Ok(item);
     }
+    // What was made a moment ago may not be there yet in an eventual read: only a strong read says no.
+    Ok(ports.database.get(Get { consistency: Consistency::Strong, ..get }).await?)
+}
+
+/// A location where something begins: no closed one.
+async fn open_location(ports: &Ports, scope: &TenantScope, location_id: &str) -> Result<Location> {
+    let item = location_read(ports, scope, location_id).await?;
     Ok(location_if_any(item.as_ref())?.ok_or_else(|| location_not_found(location_id))?)
 }
 
-/// The first instant after a location's business day, which a request names in `field`.
-async fn end_of_day(
-    ports: &Ports,
-    scope: &TenantScope,
-    location_id: &str,
-    (field, day): (&str, Date),
-) -> Result<i64> {
-    end_of_day_at(&location_of(ports, scope, location_id).await?, (field, day))
+/// A location of which goods are, or whither they are under way, that this system knows of: also after it was closed,
+/// since what was begun there must be able to end.
+async fn known_location(ports: &Ports, scope: &TenantScope, location_id: &str) -> Result<Location> {
+    match location_read(ports, scope, location_id).await? {
+        Some(item) => location_of(&item),
+        None => Err(location_not_found(location_id).into()),
+    }
 }
 
-/// The same at a location that was read.
-fn end_of_day_at(location: &Location, (field, day): (&str, Date)) -> Result<i64> {
+/// The first instant after a location's business day, which a request names in `field`.
+fn end_of_day(location: &Location, (field, day): (&str, Date)) -> Result<i64> {
     let out_of_range = || Refusal::field(field, "expires_on_invalid", "a day of the years 2000 to 9000");
     if !(2000..=9000).contains(&day.year()) {
         return Err(out_of_range().into());
@@ -152,13 +157,14 @@ pub(in crate::stock) async fn named(
         return Err(refusal.with_extra("expires_on", known).into());
     }
     let sell_until = match header.expires_on {
-        Some(day) => Some(end_of_day(ports, scope, location_id, (&day_field, day)).await?),
+        Some(day) => Some(end_of_day(&open_location(ports, scope, location_id).await?, (&day_field, day))?),
         None => None,
     };
     Ok(Some(Named { header, is_new, location_id: location_id.to_owned(), sell_until, now }))
 }
 
-/// A lot that this system knows goods at a location to be of; `None` where it is no lot of this SKU.
+/// A lot that this system knows goods at a location to be of; `None` where it is no lot of this SKU. The location may be
+/// closed by now.
 ///
 /// # Errors
 /// As the database.
@@ -172,13 +178,15 @@ pub(in crate::stock) async fn known(
     let header = settled(ports, scope, lot_id, now).await?.filter(|header| header.sku == sku);
     let Some(header) = header else { return Ok(None) };
     let sell_until = match header.expires_on {
-        Some(day) => Some(end_of_day(ports, scope, location_id, ("expires_on", day)).await?),
+        Some(day) => {
+            Some(end_of_day(&known_location(ports, scope, location_id).await?, ("expires_on", day))?)
+        }
         None => None,
     };
     Ok(Some(Named { header, is_new: false, location_id: location_id.to_owned(), sell_until, now }))
 }
 
-/// The same for many lots, each with its SKU, in a few reads; those that are lots of their SKU, by id.
+/// The same for many lots, each with the SKU that it may be of, in a few reads; those that are, by id.
 ///
 /// # Errors
 /// As the database.
@@ -186,13 +194,14 @@ pub(in crate::stock) async fn known_all(
     ports: &Ports,
     scope: &TenantScope,
     location_id: &str,
-    wanted: &BTreeMap<&str, &str>,
+    wanted: &BTreeSet<(&str, &str)>,
     now: Timestamp,
 ) -> Result<BTreeMap<String, Named>> {
     if wanted.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let items = ports.database.get_many(wanted.keys().map(|lot_id| get(scope, lot_id)).collect()).await?;
+    let items =
+        ports.database.get_many(wanted.iter().map(|(lot_id, _)| get(scope, lot_id)).collect()).await?;
     let mut lots = BTreeMap::new();
     let mut location: Option<Location> = None;
     for ((lot_id, sku), item) in wanted.iter().zip(items) {
@@ -205,9 +214,9 @@ pub(in crate::stock) async fn known_all(
             Some(day) => {
                 let location = match &mut location {
                     Some(read) => read,
-                    None => location.insert(location_of(ports, scope, location_id).await?),
+                    None => location.insert(known_location(ports, scope, location_id).await?),
                 };
-                Some(end_of_day_at(location, ("expires_on", day))?)
+                Some(end_of_day(location, ("expires_on", day))?)
             }
             None => None,
         };
@@ -226,17 +235,24 @@ pub(in crate::stock) struct LotIs {
     pub(in crate::stock) is_recalled: bool,
 }
 
-/// What a lot is; `None` where there is none.
+/// What lots are, by position; `None` where there is none.
 ///
 /// # Errors
 /// As the database.
-pub(in crate::stock) async fn lot_is(
+pub(in crate::stock) async fn lots_are(
     ports: &Ports,
     scope: &TenantScope,
-    lot_id: &str,
-) -> Result<Option<LotIs>> {
-    let header = find(ports, scope, lot_id).await?;
-    Ok(header.map(|header| LotIs { sku: header.sku, is_recalled: header.is_recalled }))
+    lot_ids: &[&str],
+) -> Result<Vec<Option<LotIs>>> {
+    if lot_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let items = ports.database.get_many(lot_ids.iter().map(|lot_id| get(scope, lot_id)).collect()).await?;
+    let is = |item: &Option<Item>| {
+        let header = item.as_ref().map(Header::of).transpose()?;
+        Ok(header.map(|header| LotIs { sku: header.sku, is_recalled: header.is_recalled }))
+    };
+    items.iter().map(is).collect()
 }
 
 /// The book, if it could be changed so.

@@ -23,7 +23,7 @@ use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::conservation::parts_ever;
 use crate::stock::counters::{Counters, Delta, Movement, counter_changes, movement_changes};
-use crate::stock::exceptions::{below_promised, exception_write, shown_exception};
+use crate::stock::exceptions::{below_promised, check_not_used_before, exception_write, shown_exception};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::ledger::{GAP_CLOSED, LedgerRow};
 use crate::stock::request_identity::{self, fingerprint, is_replay, request_number};
@@ -209,7 +209,8 @@ async fn compare_anew(
 ///
 /// # Errors
 /// 403 `store_out_of_reach`, `approval_required` and those of an approval; 404 `exception_not_found`; 409
-/// `exception_resolved`, `exception_not_correctable`, `difference_outdated` (with `compared_version`: it was compared
+/// `exception_resolved`, `exception_reopened` where this very request corrected it and it opened again since,
+/// `exception_not_correctable`, `difference_outdated` (with `compared_version`: it was compared
 /// anew), `correction_below_zero`, and those of an approval; 422 `reason_invalid`, malformed texts and ids,
 /// `idempotency_key_reused`; [`Error::Retryable`] while the ledger is behind the stock.
 pub async fn correct(
@@ -232,6 +233,8 @@ pub async fn correct(
     loop {
         let item = ports.database.get(get.clone()).await?.ok_or_else(missing)?;
         caller.require_store(item.text("location_id")?)?;
+        // A repetition that is late corrects nothing that came after.
+        check_not_used_before(&item, &own, &fingerprint)?;
         if item.opt_text("correct_key") == Some(own.as_str()) {
             let done = (item.text("correct_fingerprint")?, item.number("correct_request")?);
             let replayed = is_replay((fingerprint.as_str(), number), done)?;

@@ -5,7 +5,7 @@
 //! transaction that settles it. Whoever writes these notes has the transfer's own item in the same transaction, on
 //! condition that it is as it was read: so they need no condition of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use tillstream_domain::lot_book::LotBook;
@@ -158,7 +158,7 @@ impl Settling<'_> {
 
     /// Reads what lines of lots need: all their lots, and the stock that they come to.
     async fn read(&self, lines: &[Settled], seen: &mut Seen) -> Result<()> {
-        let mut wanted: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
+        let mut wanted: BTreeMap<&str, BTreeSet<(&str, &str)>> = BTreeMap::new();
         let mut names = Vec::new();
         for settled in lines {
             let Some(lots) = seen.lots.get(&settled.line) else { continue };

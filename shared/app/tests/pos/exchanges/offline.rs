@@ -67,3 +67,26 @@ async fn an_exchange_of_more_than_there_was_is_told() {
         assert!(row.after.on_hand >= 0 && row.after.available >= 0, "{row:?}");
     }
 }
+
+/// Nobody could tell which of the two carts a register that was cut off asked another price for: such an exchange is
+/// refused, and settled by what both come to.
+#[tokio::test]
+async fn an_uploaded_exchange_of_another_total_is_refused() {
+    let (shop, database) = shop().await;
+    returning_blind(&shop, "r-1", "back", &[("A", 1)]).await;
+    tendering(&shop, "r-1", "new", &[("B", 1)]).await;
+    pay(&shop, "r-1", "new", "card", 500).await.unwrap();
+    let before = snapshot(&database);
+    for (total, expected) in [(499, Some("total_differs")), (501, Some("total_differs")), (500, None)] {
+        let payload = json!({"return_id": "back", "cart_id": "new", "total": gbp(total)});
+        let command = envelope(STORE, "r-1", &format!("x-{total}"), "finalize_exchange", payload);
+        let who = caller("demo", &[Role::StoreManager]);
+        let (outcomes, go_on) = batch::run(&shop.ports, &who, vec![command], Timestamp::MAX).await;
+        assert_eq!(go_on, None);
+        let codes: Vec<_> =
+            outcomes.into_iter().map(|(_, outcome)| outcome.err().and_then(|error| error.code())).collect();
+        assert_eq!(codes, [expected], "{total}");
+        assert_eq!(snapshot(&database) == before, expected.is_some(), "{total}");
+    }
+    assert_eq!(paid(&order(&shop, "new").await), [("exchange", 1_000, 0), ("card", 500, 0)]);
+}

@@ -1,5 +1,7 @@
 //! Lots on their way from one location to another.
 
+mod closed;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::super::tests::{by, cart, line, pay};
 use super::super::{ApprovedPart, CartState, Disposition, PaymentInput, ReturnHead, Returned, UsedApproval};
 use super::*;
-use crate::money::{Currency, Money};
+use crate::money::Currency;
 use crate::till::LaneTotals;
 
 fn pounds(pence: i64) -> String {
@@ -108,6 +108,31 @@ fn only_the_difference_is_paid_or_refunded() {
         };
         assert_eq!(told, expected, "{case}");
     }
+}
+
+/// What a register asked is the sale less the return, paid or not; to give back is below zero.
+#[test]
+fn what_it_comes_to_is_what_was_asked() {
+    for (worth, price, total) in [(2_000, 3_000, 1_000), (3_000, 2_000, -1_000), (2_000, 2_000, 0)] {
+        let (back, sale) = (back(worth, &[], 5), sale(price, &[], 5));
+        let comes_to = Exchange::total_of(&back, &sale).unwrap();
+        assert_eq!((comes_to.amount, comes_to.currency), (total, sale.currency));
+        let check = |amount| Exchange::check_asked_total(comes_to, Money { amount, ..comes_to });
+        assert_eq!(check(total), Ok(()));
+        for asked in [total + 1, total - 1] {
+            let error = check(asked).unwrap_err();
+            assert_eq!(error, ExchangeError::TotalDiffers { total, asked });
+            assert_eq!(error.code(), "total_differs");
+        }
+        for beyond in [1_000_000_000_001, -1_000_000_000_001] {
+            assert_eq!(check(beyond).unwrap_err().code(), "amount_out_of_range");
+        }
+        let euros = Money { currency: "EUR".parse().unwrap(), ..comes_to };
+        let error = Exchange::check_asked_total(comes_to, euros).unwrap_err();
+        assert_eq!(error.code(), "currency_mismatch");
+    }
+    let wrong = Exchange::total_of(&sale(100, &[], 1), &sale(100, &[], 1)).unwrap_err();
+    assert_eq!(wrong.code(), "wrong_cart_kind");
 }
 
 /// What each cart refuses alone it refuses here.

@@ -1,11 +1,13 @@
 //! Who uses the system: tills, a web shop, a stock room, buyers, HQ's feeds, merchandisers, readers, analysts, an
-//! administrator, and somebody who should not.
+//! administrator, somebody with a console, and somebody who should not.
 
 mod administrator;
 mod analyst;
 mod auditor;
 mod buyer;
 mod cashier;
+mod commits;
+mod console;
 mod counter;
 mod desk;
 mod director;
@@ -43,6 +45,8 @@ use std::time::Duration;
 use tillstream_app::{Error, Ports, Refusal, Result};
 
 use super::world::World;
+pub use commits::NamedCommits;
+pub use console::all_correct;
 pub use follower::{Follower, all_catch_up};
 pub use till_offline::OFFLINE;
 
@@ -91,6 +95,9 @@ pub fn begin(world: &Rc<World>) {
         }
         spawn(world, sourcer::work(world.clone(), tenant));
         spawn(world, auditor::work(world.clone(), tenant));
+        if world.console.is_some() {
+            spawn(world, console::work(world.clone(), tenant));
+        }
     }
     spawn(world, restorer::work(world.clone()));
 }

@@ -1,5 +1,5 @@
 //! Whoever reserves goods to be sent from wherever they are, only SKUs and quantities named, or a hundred and more SKUs
-//! at once; holds them longer, sells some, and then the rest or nothing.
+//! at once; holds them longer, sells some, now and then of a lot that is named, and then the rest or nothing.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -10,12 +10,14 @@ use tillstream_app::stock::reservations::{commit, extend, release};
 use tillstream_app::stock::reserve::{Answer as Reserved, reserve};
 use tillstream_app::tenancy::{Caller, Role};
 use tillstream_contracts::inventory::{
-    CommitRequest, ExtendRequest, Reservation, ReservationStatus, ReserveLine, ReserveRequest,
+    CommitRequest, ExtendRequest, Reservation, ReservationStatus, ReserveRequest,
 };
+use tillstream_contracts::lots::CommitLine;
 use tillstream_domain::quantity::{QuantityInput, Unit};
 
 use super::super::set_up;
 use super::super::world::{Tenant, World};
+use super::commits::Taken;
 use super::{Answer, Line, Request, Stopped};
 use crate::shop::caller;
 
@@ -28,7 +30,7 @@ const NEARLY_OVER: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 #[derive(Debug, Clone)]
 enum Step {
     /// All of it, or these lines.
-    Commit(Option<Vec<ReserveLine>>),
+    Commit(Option<Vec<CommitLine>>),
     Release,
     Extend,
 }
@@ -260,12 +262,13 @@ impl Sourcer<'_> {
         }
         self.line.think(Duration::from_secs(20)).await;
         match self.world().chance.below(10) {
-            0..5 => match self.change(id, Step::Commit(None)).await? {
-                Ok(_) => self.sold(left),
-                Err(refusal) => {
-                    self.line.expect_refusal(&refusal, &["reservation_expired", "insufficient_stock"]);
+            0..5 => {
+                // Of kits a component cannot be sold by itself, of whatever lot.
+                let taken = if made.kits.is_empty() { self.read(&left) } else { self.read(&Held::new()) };
+                if self.commit(id, taken, true).await?.is_some() {
+                    self.sold(left);
                 }
-            },
+            }
             5..8 => match self.change(id, Step::Release).await? {
                 Ok(_) => self.check_held(id, &Held::new()).await,
                 Err(refusal) => self.line.expect_refusal(&refusal, &["reservation_expired"]),
@@ -289,25 +292,49 @@ impl Sourcer<'_> {
         if some.is_empty() {
             return Ok(Some(made.clone()));
         }
-        let mut lines = Vec::new();
-        for ((location, sku), quantity) in &some {
-            let sold = serde_json::from_value(set_up::quantity(self.owner, sku, *quantity));
-            let Ok(quantity) = sold else {
-                self.world().fail("the simulator works", "a quantity that is none");
+        let Some(next) = self.commit(id, self.read(&some), false).await? else { return Ok(None) };
+        self.sold(some);
+        self.check_holds(&next).await;
+        Ok(Some(next))
+    }
+
+    /// The lots of goods, as they are read on them.
+    fn read(&self, goods: &Held) -> Taken {
+        let of = |((location, sku), quantity): (&(String, String), &i64)| {
+            (location.clone(), sku.clone(), *quantity)
+        };
+        Taken::read(self.world(), self.owner, goods.iter().map(of))
+    }
+
+    /// Commits goods of a reservation, or all that it holds; some of them of a lot that is named. Where that is refused,
+    /// they are taken as they come. Answers what is left of it, if they are committed.
+    async fn commit(
+        &mut self,
+        id: &str,
+        mut taken: Taken,
+        is_all: bool,
+    ) -> Result<Option<Reservation>, Stopped> {
+        let world = self.line.world.clone();
+        loop {
+            taken.announce(&world, self.owner, id).await;
+            let is_whole = is_all && !taken.names_lots();
+            let lines = if is_whole { None } else { taken.lines(self.owner) };
+            if lines.is_none() && !is_whole {
+                world.fail("the simulator works", "a quantity that is none");
                 return Err(Stopped);
+            }
+            let refusal = match self.change(id, Step::Commit(lines)).await? {
+                Ok(answer) => return Ok(Some(answer.reservation)),
+                Err(refusal) => refusal,
             };
-            lines.push(ReserveLine { location_id: Some(location.clone()), sku: sku.clone(), quantity });
-        }
-        match self.change(id, Step::Commit(Some(lines))).await? {
-            Ok(answer) => {
-                self.sold(some);
-                self.check_holds(&answer.reservation).await;
-                Ok(Some(answer.reservation))
+            let of_lots = taken.refusals();
+            let known =
+                ["reservation_expired", "insufficient_stock"].into_iter().chain(of_lots.iter().copied());
+            self.line.expect_refusal(&refusal, &known.collect::<Vec<_>>());
+            if !of_lots.contains(&refusal.code) {
+                return Ok(None);
             }
-            Err(refusal) => {
-                self.line.expect_refusal(&refusal, &["reservation_expired", "insufficient_stock"]);
-                Ok(None)
-            }
+            taken = taken.without_lots();
         }
     }
 
@@ -328,7 +355,7 @@ impl Sourcer<'_> {
             Box::pin(async move {
                 match step {
                     Step::Commit(lines) => {
-                        let request = lines.map(CommitRequest::from).unwrap_or_default();
+                        let request = CommitRequest { lines };
                         commit(&ports, &caller, &key, &id, &request).await
                     }
                     Step::Release => release(&ports, &caller, &key, &id).await,

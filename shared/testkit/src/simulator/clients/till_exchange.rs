@@ -65,7 +65,11 @@ pub async fn exchange(till: &mut Till) -> Result<(), Stopped> {
     till.line.meet_others(50).await;
     for _ in 0..3 {
         let at = till.now();
-        let payload = json!({ "return_id": back.cart.id, "cart_id": cart.id });
+        let mut payload = json!({ "return_id": back.cart.id, "cart_id": cart.id });
+        // What the register asked, or gives back; half of them state it.
+        if price % 2 == 0 {
+            payload["total"] = pounds(price - worth);
+        }
         match till.command("finalize_exchange", payload, at).await? {
             Ok(answered) => return finish(till, &sale, (back, cart), credit, answered, at).await,
             Err(refusal) if till.may_lack_a_shift(&refusal) => shift_lead::open_for(till).await?,

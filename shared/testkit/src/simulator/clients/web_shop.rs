@@ -11,17 +11,16 @@ use tillstream_app::stock::read::one;
 use tillstream_app::stock::reservations;
 use tillstream_app::stock::reserve::{Answer as Reserved, reserve};
 use tillstream_app::tenancy::{Caller, Role};
-use tillstream_contracts::inventory::{
-    CommitRequest, ExtendRequest, ReserveLine, ReserveRequest, StockLevel,
-};
+use tillstream_contracts::inventory::{CommitRequest, ExtendRequest, ReserveRequest, StockLevel};
+use tillstream_contracts::lots::CommitLine;
 use tillstream_contracts::orders::PlaceOrder;
 use tillstream_domain::cart::Cart;
-use tillstream_domain::quantity::QuantityInput;
 
 use super::super::books::{Goods, Line as Sold, Order, Paid, Shop, part};
 use super::super::rules::{Coupon, Rules};
 use super::super::set_up::{self, decimal};
 use super::super::world::{Tenant, World};
+use super::commits::Taken;
 use super::till::{OF_LOTS, pounds};
 use super::{Answer, Line, Request, Stopped};
 use crate::shop::caller;
@@ -275,11 +274,8 @@ impl WebShop {
             _ if wanted.is_empty() => Ok(()),
             0 => self.order(wanted, Some(&id)).await,
             1 => {
-                match self.change(&id, Step::Commit).await? {
-                    Ok(_) => self.enter_committed(wanted),
-                    Err(refusal) => {
-                        self.line.expect_refusal(&refusal, &["reservation_expired", "insufficient_stock"])
-                    }
+                if self.commit(&id, wanted, true).await? {
+                    self.enter_committed(wanted);
                 }
                 Ok(())
             }
@@ -311,20 +307,51 @@ impl WebShop {
         let goods = owner.and_then(|owner| owner.goods.iter().find(|goods| goods.sku == sku));
         let is_weighed = goods.is_some_and(|goods| goods.is_weighed);
         let sold = if is_weighed { (held / 2).max(1) } else { (held / 2_000).max(1) * 1_000 };
-        let Ok(quantity) = serde_json::from_value(self.quantity(&sku, sold)) else { return Ok(left) };
-        match self.change(id, Step::CommitPart(sku.clone(), quantity)).await? {
-            Ok(_) => {
-                self.enter_committed(&[(sku.clone(), sold, price)]);
-                left.remove(0);
-                if held > sold {
-                    left.insert(0, (sku, held - sold, price));
-                }
-            }
-            Err(refusal) => {
-                self.line.expect_refusal(&refusal, &["reservation_expired", "insufficient_stock"]);
+        let some = [(sku.clone(), sold, price)];
+        if self.commit(id, &some, false).await? {
+            self.enter_committed(&some);
+            left.remove(0);
+            if held > sold {
+                left.insert(0, (sku, held - sold, price));
             }
         }
         Ok(left)
+    }
+
+    /// Commits goods of a reservation, all that it holds or only these; some of them of a lot that is named. Where that is
+    /// refused, they are taken as they come. Answers whether they are committed.
+    async fn commit(
+        &mut self,
+        id: &str,
+        goods: &[(String, i64, i64)],
+        is_all: bool,
+    ) -> Result<bool, Stopped> {
+        let world = self.line.world.clone();
+        let Some(owner) = world.tenants.get(self.tenant) else { return Ok(false) };
+        let here = |(sku, quantity, _): &(String, i64, i64)| (self.shop_id.clone(), sku.clone(), *quantity);
+        let mut taken = Taken::read(&world, owner, goods.iter().map(here));
+        loop {
+            taken.announce(&world, owner, id).await;
+            let lines = match is_all && !taken.names_lots() {
+                true => None,
+                false => match taken.lines(owner) {
+                    Some(lines) => Some(lines),
+                    None => return Ok(false),
+                },
+            };
+            let refusal = match self.change(id, Step::Commit(lines)).await? {
+                Ok(_) => return Ok(true),
+                Err(refusal) => refusal,
+            };
+            let of_lots = taken.refusals();
+            let known =
+                ["reservation_expired", "insufficient_stock"].into_iter().chain(of_lots.iter().copied());
+            self.line.expect_refusal(&refusal, &known.collect::<Vec<_>>());
+            if !of_lots.contains(&refusal.code) {
+                return Ok(false);
+            }
+            taken = taken.without_lots();
+        }
     }
 
     /// Released about when it ends, while others look at the same stock, which frees it too.
@@ -377,20 +404,13 @@ impl WebShop {
     fn begin_change(&mut self, id: &str, step: Step) -> Result<Request<Reserved>, Stopped> {
         let key = self.next('k');
         self.line.begin(|| format!("{} {step:?} {id}", self.caller.scope.tenant_id()))?;
-        let (caller, id, shop_id) = (self.caller.clone(), id.to_owned(), self.shop_id.clone());
+        let (caller, id) = (self.caller.clone(), id.to_owned());
         Ok(Rc::new(move |ports| {
-            let shop_id = shop_id.clone();
             let (caller, key, id, step) = (caller.clone(), key.clone(), id.clone(), step.clone());
             Box::pin(async move {
-                match &step {
-                    Step::Commit => {
-                        reservations::commit(&ports, &caller, &key, &id, &CommitRequest::default()).await
-                    }
-                    Step::CommitPart(sku, quantity) => {
-                        let (location_id, sku) = (shop_id.clone(), sku.clone());
-                        let line =
-                            ReserveLine { location_id: Some(location_id), sku, quantity: quantity.clone() };
-                        let request = CommitRequest::from(vec![line]);
+                match step {
+                    Step::Commit(lines) => {
+                        let request = CommitRequest { lines };
                         reservations::commit(&ports, &caller, &key, &id, &request).await
                     }
                     Step::Release => reservations::release(&ports, &caller, &key, &id).await,
@@ -497,9 +517,8 @@ pub fn charged(mut lines: Vec<Sold>, cart: &Cart) -> (Vec<Sold>, i64) {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Commit,
-    /// So many of one SKU.
-    CommitPart(String, QuantityInput),
+    /// All that is held, or these lines.
+    Commit(Option<Vec<CommitLine>>),
     Release,
     Extend,
 }

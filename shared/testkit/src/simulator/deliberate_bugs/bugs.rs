@@ -212,6 +212,14 @@ bugs! {
     TransferForgetsLots,
     /// A sale that names a lot leaves as one that names none.
     NamedLotIgnored,
+    /// A commit that names a lot leaves as one that names none.
+    CommittedLotIgnored,
+    /// A difference is corrected without looking whether it was, or moved, since it was compared.
+    CorrectionUnchecked,
+    /// A difference is resolved as corrected, and its counters stay as they are.
+    CorrectionMovesNothing,
+    /// A correction leaves the rows as they are between which a counter changed.
+    CorrectionLeavesRows,
     /// A cart that is given up goes on holding its goods.
     VoidedCartHoldsOn,
     /// A sale takes its goods beside what its cart holds of them.

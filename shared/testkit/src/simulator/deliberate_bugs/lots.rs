@@ -36,6 +36,9 @@ impl BuggyDatabase {
                 forget_condition(write);
             }
             Bug::NamedLotIgnored if is_movement(write, "sale") && names_lots(write) => forget_lots(write),
+            Bug::CommittedLotIgnored if is_movement(write, "commit") && names_lots(write) => {
+                forget_lots(write);
+            }
             _ => {}
         }
         true

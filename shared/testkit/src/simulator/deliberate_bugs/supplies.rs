@@ -1,6 +1,7 @@
-//! Bugs of goods that come, are counted, waited for and reserved.
+//! Bugs of goods that come, are counted, corrected, waited for and reserved.
 
 use tillstream_app::database::{Change, Query, Table, Value, Write};
+use tillstream_app::stock::ledger::GAP_CLOSED;
 
 use super::{Bug, BuggyDatabase, forget_changes, forget_condition, is_movement};
 use crate::item_name::item_name;
@@ -9,9 +10,13 @@ impl BuggyDatabase {
     /// What the bug makes of a write; `false` where it forgets it altogether.
     pub(super) fn distort_supplies(&self, write: &mut Write, (table, sk): (Table, &str)) -> bool {
         if table != Table::Stock {
-            return true;
+            return !(self.bug == Bug::CorrectionLeavesRows && is_closing_row(write));
         }
         match self.bug {
+            Bug::CorrectionUnchecked if is_movement(write, "reconciliation") || is_corrected(write) => {
+                forget_condition(write);
+            }
+            Bug::CorrectionMovesNothing if is_movement(write, "reconciliation") => return false,
             Bug::PurchaseVersionUnchecked if sk == "purchase-order" => forget_condition(write),
             Bug::DeliveredAndStillOnOrder if is_movement(write, "purchase_receive") => {
                 forget_changes(write, &["on_order", "last_on_order"]);
@@ -130,6 +135,17 @@ fn sell_beside_hold(write: &mut Write) {
             _ => {}
         }
     }
+}
+
+/// An exception that says that its difference is corrected.
+fn is_corrected(write: &Write) -> bool {
+    matches!(write, Write::Put { item, .. } if item.get("correct_key").is_some())
+}
+
+/// The row of a correction over rows between which a counter changed; the keeper's are none.
+fn is_closing_row(write: &Write) -> bool {
+    matches!(write, Write::Put { table: Table::Ledger, item, .. }
+        if item.opt_text("kind") == Some(GAP_CLOSED) && item.opt_text("actor") != Some("stock-keeper"))
 }
 
 /// A hold line that is made.

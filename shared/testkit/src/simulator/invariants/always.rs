@@ -7,6 +7,7 @@ use tillstream_app::pos::cart_item::cart_of;
 
 use super::super::world::World;
 use super::coins::Coins;
+use super::corrected;
 use super::lots::Lots;
 use super::priced::Counters;
 use crate::memory_database::StreamChange;
@@ -58,7 +59,11 @@ impl Watch {
                 world.mark(change.sequence.rotate_left(9));
                 if fault.is_none() {
                     let watched = world.stock_watch.borrow_mut().look(world, change);
-                    fault = stock(change).and(watched).and_then(|()| lots.look(world, change)).err();
+                    let moved = match corrected::is_aside(change) {
+                        true => corrected::look(&mut world.by_hand.borrow_mut(), change),
+                        false => stock(change),
+                    };
+                    fault = moved.and(watched).and_then(|()| lots.look(world, change)).err();
                 }
             });
             self.stock_seen = seen;

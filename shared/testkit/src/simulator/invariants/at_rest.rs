@@ -21,8 +21,8 @@ use super::super::books::{Books, Order, part, worth};
 use super::super::day_settings::DaySettings;
 use super::super::world::{Tenant, World};
 use super::{
-    approvals, asked_totals, at_hq, catalogue, counted, figures, followed, gift_cards, lots_at_rest, parked,
-    priced, questions, reconciled, restored, shifts, supplied, transfers, waited,
+    approvals, asked_totals, at_hq, catalogue, corrected, counted, figures, followed, gift_cards,
+    lots_at_rest, parked, priced, questions, reconciled, restored, shifts, supplied, transfers, waited,
 };
 use crate::shop::caller;
 
@@ -99,6 +99,7 @@ async fn all(world: &World) -> Checked {
         counted::check(world, &books, tenant, &caller).await?;
         waited::check(world, &books, tenant, &caller).await?;
         reconciled::check(world, tenant)?;
+        corrected::check(world, tenant)?;
         lots_at_rest::check(world, &books, tenant, &caller).await?;
         followed::check(world, tenant, &caller).await?;
         settings_stand(world, tenant, &caller).await?;
@@ -306,7 +307,11 @@ async fn stock(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) -
         }
         // What is kept aside with its lot lies there all the same.
         let aside = counters.quarantined.as_ref().map_or(0, of);
-        let seen = (of(&counters.on_hand) + aside - entered, of(&counters.damaged));
+        let by_hand = corrected::left(world, &tenant.id, (store, sku));
+        let seen = (
+            of(&counters.on_hand) + aside - entered - by_hand.on_hand,
+            of(&counters.damaged) - by_hand.damaged,
+        );
         if !shelf.was_fed && seen != (shelf.on_hand, shelf.damaged) {
             let seen = format!("{} {store} {sku}: {seen:?}, the clients know {shelf:?}", tenant.id);
             return Err(("stock is what its commands made of it", seen));

@@ -5,8 +5,9 @@
 //! of its lots is always what is there. Nothing is sold of a lot whose day is over, as the sale tells its time and, unless
 //! its register was cut off, by our clock; and nothing of a recalled lot is for sale once the recall has come everywhere.
 //! Of a lot that is quarantined at a location nothing is for sale there until it is released there. A sale whose lines
-//! name a lot leaves that lot, or, where its goods had left the shop before, somebody is told. What leaves with a
-//! transfer as a lot comes as that lot, there or back.
+//! name a lot leaves that lot, or, where its goods had left the shop before, somebody is told; and so does a commit of
+//! which the lot is named, always, since it can be refused. What leaves with a transfer as a lot comes as that lot, there
+//! or back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,7 @@ pub const HERE: &str = "a lot is quarantined at a location until it is released 
 const NOT_HERE: &str = "nothing of a lot is for sale where it is quarantined";
 const BACK: &str = "what is released at a location is for sale again";
 const NAMED: &str = "a sale that names a lot leaves that lot, or somebody is told";
+const COMMITTED: &str = "a commit that names a lot leaves that lot";
 /// Also asked at rest.
 pub const TRIP: &str = "what leaves with a transfer as a lot comes as that lot";
 
@@ -245,6 +247,7 @@ impl Lots {
         let was = self.shelves.get(&name).cloned().unwrap_or_else(unknown);
         let moved = if now("seq") == before("seq") { 0 } else { now("last_on_hand") };
 
+        let committed = committed_of(world, old, new);
         if now("came_in") != before("came_in") + moved.max(0) {
             return Err(("what comes in is counted", seen()));
         }
@@ -266,12 +269,18 @@ impl Lots {
             }
         } else if book != written || now("lots_version") != before("lots_version") + 1 {
             return Err(("lots are written as what is there", seen()));
-        } else if !(self.names_of(old, new).is_some() || is_named_rightly(&was, &is, new)) {
+        } else if !(self.names_of(old, new).is_some()
+            || committed.is_some()
+            || is_named_rightly(&was, &is, new))
+        {
             let told = format!("{was:?} became {is:?}: {}", seen());
             return Err(("who names a lot changes that one", told));
         }
         if let Some(lots) = self.names_of(old, new) {
             self.check_sale(world, (&was, &is), new, lots)?;
+        }
+        if let Some(lots) = &committed {
+            check_commit((&was, &is), new, lots)?;
         }
         let changes = is.changes_since(&was);
         self.check_recalls(tenant, &is, &changes, &seen)?;
@@ -436,6 +445,29 @@ impl Lots {
         }
         Ok(())
     }
+}
+
+/// The lots of these goods that the commit of a reservation names by which they move.
+fn committed_of(world: &World, old: Option<&Item>, new: &Item) -> Option<BTreeMap<String, i64>> {
+    if text(new, "last_kind") != "commit" || old.is_some_and(|old| old.get("seq") == new.get("seq")) {
+        return None;
+    }
+    let reservation = (text(new, "tenant_id").to_owned(), text(new, "last_ref").to_owned());
+    let place = (text(new, "location_id").to_owned(), text(new, "sku").to_owned());
+    world.named_commits.borrow().get(&reservation)?.get(&place).cloned()
+}
+
+/// Goods that are committed and of which lots are named left these lots, which were for sale and good: else nothing was
+/// committed.
+fn check_commit((was, is): (&Shelf, &Shelf), new: &Item, lots: &BTreeMap<String, i64>) -> Result<(), Fault> {
+    let now = |name: &str| new.opt_number(name).unwrap_or(0);
+    let (expected, short) = was.clone().sold_as(lots, -now("last_on_hand"));
+    let past = |(rank, was, is): &(&Rank, There, There)| is.0 < was.0 && is_over(rank, now("last_at"));
+    let is_past = is.changes_since(was).iter().any(past);
+    if *is == expected && short.is_empty() && now("last_quarantined") == 0 && !is_past {
+        return Ok(());
+    }
+    Err((COMMITTED, format!("{lots:?}: {was:?} became {is:?}, {new:?}")))
 }
 
 /// Whether a movement that named lots changed these as it had to, and no others.

@@ -7,6 +7,7 @@ mod at_hq;
 pub mod at_rest;
 mod catalogue;
 mod coins;
+pub mod corrected;
 mod counted;
 mod figures;
 mod followed;

@@ -1,16 +1,24 @@
 //! Reconciliation, which the keeper runs all day: it finds no difference where nobody made one, and nothing is held any
-//! more, by no line.
+//! more, by no line. What somebody changed by hand is the affair of [`super::corrected`].
 
 use tillstream_app::database::{Item, Table};
 
+use super::super::by_hand::ASIDE;
 use super::super::world::{Tenant, World};
 use super::at_rest::Checked;
 
 /// Exceptions of differences that are open.
-pub fn open_differences(world: &World) -> Vec<Item> {
+pub fn differences(world: &World) -> Vec<Item> {
     let mut items = world.memory.items(Table::Stock);
     items
         .retain(|item| item.opt_text("kind") == Some("difference") && item.opt_text("state") == Some("open"));
+    items
+}
+
+/// Those that nobody made by hand.
+pub fn open_differences(world: &World) -> Vec<Item> {
+    let mut items = differences(world);
+    items.retain(|item| item.opt_text("location_id") != Some(ASIDE));
     items
 }
 
