@@ -2,7 +2,9 @@
 //! it out by hand.
 
 pub use super::books::{Books, Shop, part, worth};
+pub use super::by_hand::{ASIDE, ByHand, Edit, Item as AsideItem, Sums, console_of};
 pub use super::day_settings::{Course, DaySettings};
+pub use super::invariants::corrected::{RIGHT, look as look_aside};
 pub use super::invariants::lots::Shelf as LotShelf;
 pub use super::price_book::PriceSet;
 pub use super::rules::Rules;

@@ -2,6 +2,7 @@
 //! with optimisation, for a few tests.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod changed_by_hand;
 mod faults;
 mod interleavings;
 mod item_sizes;
