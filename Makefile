@@ -30,7 +30,7 @@ token: ## only a token: [TENANT=demo] [ROLE=store_manager] [STORES=a,b or *] [RE
 	@$(LOCAL) token --tenant '$(or $(TENANT),demo)' --role '$(or $(ROLE),store_manager)' --stores '$(or $(STORES),*)' $(if $(REGISTER),--register '$(REGISTER)')
 
 # Property tests draw the same inputs each time here: what fails is then the change that is tested.
-test: ## every test; the end-to-end ones start a stack of their own: [SCENARIOS=all, or "killed hq"] [PROPTEST_RNG_SEED=1]
+test: ## every test; the end-to-end ones start stacks of their own: [SCENARIOS=all, or "killed hq"] [PROPTEST_RNG_SEED=1]
 	PROPTEST_RNG_SEED=$(or $(PROPTEST_RNG_SEED),1) cargo test --workspace --locked
 	$(PYTHON) infra/local/prerequisites.py -m unittest discover --start-directory infra/local
 	$(PYTHON) -m unittest discover --start-directory infra/bench

@@ -6,6 +6,7 @@ cargo-lambda and the SAM command line are installed on demand, exactly pinned, u
 """
 
 import argparse
+import functools
 import json
 import os
 import re
@@ -153,9 +154,7 @@ def watched(names: list[str], built: Path | None = None):
     """`cargo lambda watch` over functions, configured as in the local stack; gives what invokes one. Those of a
     directory `built` are started here, and it is only their Runtime API."""
     program, environment = cargo_lambda()
-    for name in names:
-        # What two functions are told under one name is the same: the template's tables and queues.
-        environment |= configuration(name)
+    environment |= configuration(names)
     # As on AWS: the local stack's way is for its emulator, which does not read reports.
     environment["BATCH_FAILURES"] = "report"
     port = free_port()
@@ -217,14 +216,20 @@ def with_tokens(event: str) -> str:
 
     def token(wanted: re.Match) -> str:
         given = dict(pair.split("=", 1) for pair in wanted[1].split())
-        return stack("token", "--tenant", given["TENANT"], "--role", given["ROLE"])
+        return token_of(given["TENANT"], given["ROLE"])
 
     return re.sub("<token of make token ([^>]+)>", token, event)
 
 
-def configuration(name: str) -> dict[str, str]:
-    """The function's environment in the local stack."""
-    return json.loads(stack("configuration", name))
+@functools.cache
+def token_of(tenant: str, role: str) -> str:
+    """Good for hours: one for all events that need such a one."""
+    return stack("token", "--tenant", tenant, "--role", role)
+
+
+def configuration(names: list[str]) -> dict[str, str]:
+    """The environment of these functions in the local stack."""
+    return json.loads(stack("configuration", *names))
 
 
 def stack(*words: str) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from progress import Failure
 
 ATTEMPT_SECONDS = 60
-GIVE_UP_SECONDS = 120
+GIVE_UP_SECONDS = 240
 # Answers that say "again, later".
 RETRIED = {429, 502, 503, 504}
 

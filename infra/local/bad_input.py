@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import checks
 from bad_access import BadAccess
-from bad_actions import BadActions
+from bad_actions import BadActions, StrictTenant
 from bad_after_sale import BadAfterSale
 from bad_approvals import BadApprovals
 from bad_carts import BadCarts
@@ -54,6 +54,11 @@ class BadInput(
     BadTills,
 ):
     """All of it."""
+
+    def load(self) -> None:
+        super().load()
+        self.strict = StrictTenant(self.stack)
+        self.strict.load()
 
     # Tables
 

@@ -36,7 +36,7 @@ class BadRecords(HostileClient):
         yield self.bad_templates
         yield self.odd_rules
         yield self.approvals_are_used_once
-        yield self.settings_refuse
+        yield self.strict.settings_refuse
         yield self.records_that_are_not_ours
         yield self.nothing_secret_in_the_logs
 

@@ -18,6 +18,7 @@ from prerequisites import ROOT
 from progress import Failure
 
 BUCKET = "tillstream-deployment"
+DEPLOYED_SECONDS_MAX = 300
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
 
@@ -99,13 +100,13 @@ class Cloud:
             if "No updates are to be performed" in str(error):
                 return
             raise Failure(f"CloudFormation refused the template: {error}") from error
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + DEPLOYED_SECONDS_MAX
         while True:
             stack = formation.describe_stacks(StackName=self.stack_name)["Stacks"][0]
             if not stack["StackStatus"].endswith("_IN_PROGRESS"):
                 break
             if time.monotonic() > deadline:
-                raise Failure(f"the stack is still {stack['StackStatus']} after two minutes")
+                raise Failure(f"the stack is still {stack['StackStatus']} after {DEPLOYED_SECONDS_MAX} s")
             time.sleep(0.2)
         if stack["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             raise Failure(

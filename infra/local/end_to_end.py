@@ -2,14 +2,15 @@
 
     end_to_end.py [SCENARIO ...]
 
-Starts a stack of its own on other ports, in another directory, and stops it again. Without a choice the
-scenarios of `USUAL` run, with `all` every one, in the order of `SCENARIOS`: each replays a later day than the
-one before, but for those of `ALONE`.
+Without a choice the scenarios of `USUAL` run, with `all` every one. Those of a lane follow each other on a stack
+of its own, on other ports and in another directory, which is stopped again. Where scenarios of both lanes are
+chosen, the two run side by side: most of a scenario is one process, the emulator, and most machines have two cores.
 """
 
 import argparse
 import contextlib
 import functools
+import itertools
 import json
 import os
 import random
@@ -21,21 +22,56 @@ import time
 import traceback
 from collections import Counter, defaultdict
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import prerequisites
 import processes
+import side_by_side
 from prerequisites import ROOT
 from progress import Failure, fail, note, step
+from side_by_side import Program
 
-PORT = 4590
-HQ_PORT = 4591
-# Where functions find AWS and HQ while these fail.
-PROXY_PORT = 4592
-PROXY_HQ_PORT = 4593
-DIRECTORY = ROOT / "target" / "end-to-end"
 DAYS = ROOT / "tests" / "data" / "online-retail"
+# Of what a lane said in a scenario that failed, so many lines are shown again at the end.
+LINES_TOLD = 80
+# What should not happen would happen late: so long the streams have to carry it.
+LATE_SECONDS = 5
+# Where a machine has much else to do.
+TROUBLE_SECONDS_MAX = 180
+SENT_AGAIN_SECONDS_MAX = 180
 
+
+@dataclass(frozen=True)
+class Lane:
+    """Scenarios in their order, and what their stack has for itself. Each replays a later day than the one before,
+    but for those of `ALONE`."""
+
+    name: str
+    scenarios: tuple[str, ...]
+    directory: Path
+    # The emulator's; the next ones are those of HQ, and of where functions find AWS and HQ while these fail.
+    port: int
+
+    def ports(self) -> list[int]:
+        return list(range(self.port, self.port + 4))
+
+    def stack(self):
+        from stack import LocalStack
+
+        emulator, hq, _, _ = self.ports()
+        return LocalStack(self.directory, emulator, hq, built_with_tests=True)
+
+
+LANES = (
+    Lane("a", ("from_empty", "killed", "hq", "contention", "bad_input"), ROOT / "target" / "end-to-end", 4590),
+    Lane(
+        "b",
+        ("stream", "busiest", "openapi", "contract", "events", "chaos"),
+        ROOT / "target" / "end-to-end-b",
+        4595,
+    ),
+)
 
 # Processes killed in a scenario: the emulator keeps something of each, and is slower with every one.
 KILLS_MAX = 250
@@ -51,8 +87,8 @@ def expect(holds: bool, what: str) -> None:
 class EndToEnd:
     """A running stack, and what the scenarios share."""
 
-    def __init__(self, stack):
-        self.stack = stack
+    def __init__(self, lane: Lane, stack):
+        self.lane, self.stack = lane, stack
         # Every order that was ever answered: HQ must have each of them once.
         self.orders: set[str] = set()
         # The scenarios that used the stack since it was empty.
@@ -96,24 +132,23 @@ class EndToEnd:
         return json.dumps(said, sort_keys=True)
 
     def twice(self, name: str) -> None:
-        """Makes every request of a day again: all are answered as replays, and no figure moves."""
+        """Makes every request of a day again: all are answered as replays, no figure moves, and what must hold at
+        rest holds."""
+        import at_rest
         import replay
         from day import Day
 
-        before = self.figures(name)
+        before, day = self.figures(name), Day(DAYS / f"{name}.csv")
         with step("The same day a second time") as details:
-            driven = replay.drive(self.stack.endpoint(), self.stack.token(), Day(DAYS / f"{name}.csv"))
+            driven = replay.drive(self.stack.endpoint(), self.stack.token(), day)
             details.say(driven.summary())
         expect(driven.replays == driven.commands, f"{driven.commands - driven.replays} commands took effect again")
-        # What should not happen would happen late: give the streams time to carry it.
-        time.sleep(5)
+        # What should not happen would happen late. Nothing of this reads a figure or asks HQ.
+        carried = time.monotonic() + LATE_SECONDS
+        at_rest.prove_movements(self.stack, day)
+        time.sleep(max(0.0, carried - time.monotonic()))
         expect(self.figures(name) == before, "figures moved")
-
-    def prove_at_rest(self, name: str) -> None:
-        import at_rest
-        from day import Day
-
-        at_rest.prove(self.stack, Day(DAYS / f"{name}.csv"), self.orders)
+        at_rest.prove_deliveries(self.stack, self.orders)
 
     # Scenarios
 
@@ -121,7 +156,6 @@ class EndToEnd:
         """A day into an empty stack, twice: every figure is the file's, and the second time changes nothing."""
         self.replay("2010-12-01")
         self.twice("2010-12-01")
-        self.prove_at_rest("2010-12-01")
 
     def killed(self) -> None:
         """Functions are killed at random all through a day: nothing is lost, nothing is done twice."""
@@ -129,7 +163,6 @@ class EndToEnd:
         self.replay("2010-12-02", lambda: self.meanwhile(self.kill_functions, kills))
         self.tell_kills(kills)
         self.twice("2010-12-02")
-        self.prove_at_rest("2010-12-02")
 
     def hq(self) -> None:
         """A day, twice, while HQ fails for a third, is down, comes back, and refuses one order: sales go on, the
@@ -138,7 +171,6 @@ class EndToEnd:
         self.replay("2010-12-03", lambda: self.meanwhile(self.trouble_hq, poison))
         self.prove_dead_letter(poison)
         self.twice("2010-12-03")
-        self.prove_at_rest("2010-12-03")
 
     def stream(self) -> None:
         """The orders' stream is deleted in the middle of a day and made anew: delay, no loss."""
@@ -146,12 +178,14 @@ class EndToEnd:
         self.replay("2011-10-31", lambda: self.meanwhile(self.renew_stream))
         self.prove_sent_again(began)
         self.twice("2011-10-31")
-        self.prove_at_rest("2011-10-31")
 
     def busiest(self) -> None:
         """The busiest day, with invoices of up to 721 lines; how long it takes is printed."""
+        import at_rest
+        from day import Day
+
         self.replay("2011-12-05")
-        self.prove_at_rest("2011-12-05")
+        at_rest.prove(self.stack, Day(DAYS / "2011-12-05.csv"), self.orders)
 
     def contention(self) -> None:
         """Many clients at once, over HTTP: identical commands have one effect, rivals have one winner."""
@@ -200,7 +234,8 @@ class EndToEnd:
         kills, began = [], int(time.time() * 1000)
         # Not as often as where nothing else happens: what is killed at once meets no other fault.
         kill = functools.partial(self.kill_functions, every=0.5)
-        with chaos.proxied(self.stack, PROXY_PORT, PROXY_HQ_PORT) as proxy:
+        _, _, proxy_port, proxy_hq_port = self.lane.ports()
+        with chaos.proxied(self.stack, proxy_port, proxy_hq_port) as proxy:
 
             @contextmanager
             def trouble():
@@ -211,7 +246,6 @@ class EndToEnd:
             self.tell_kills(kills)
             chaos.require_every_kind(proxy.counts())
             self.twice(name)
-            self.prove_at_rest(name)
             chaos.require_no_defect(self.stack, began)
 
     @contextmanager
@@ -261,7 +295,7 @@ class EndToEnd:
     def trouble_hq(self, poison: list, over: threading.Event) -> None:
         def called(least: int, seconds: int) -> int:
             """Waits for so many calls to HQ, and so long unless the sales end before; how many there were."""
-            before, deadline = self.hq_seen()["requests"], time.monotonic() + 60
+            before, deadline = self.hq_seen()["requests"], time.monotonic() + TROUBLE_SECONDS_MAX
             over.wait(seconds)
             while (calls := self.hq_seen()["requests"] - before) < least:
                 expect(time.monotonic() < deadline, f"HQ was called only {calls} times in its trouble")
@@ -337,7 +371,7 @@ class EndToEnd:
     def prove_sent_again(self, began: float) -> None:
         """The stock keeper says that it found sales which no stream had told of."""
         with step("Sales of the time without a stream were sent again") as details:
-            deadline = time.monotonic() + 90
+            deadline = time.monotonic() + SENT_AGAIN_SECONDS_MAX
             while True:
                 said = [message for _, _, message in self.stack.log_events(int(began * 1000))]
                 runs = [json.loads(message) for message in said if '"sent_again"' in message]
@@ -366,19 +400,7 @@ class EndToEnd:
 
 # What a sale passes through: each of these is killed in the scenario of that name.
 PIPELINE = ["pos-commands", "event-relay", "sales-aggregator", "hq-dispatcher"]
-SCENARIOS = [
-    "from_empty",
-    "killed",
-    "hq",
-    "stream",
-    "busiest",
-    "contention",
-    "bad_input",
-    "openapi",
-    "contract",
-    "events",
-    "chaos",
-]
+SCENARIOS = [name for lane in LANES for name in lane.scenarios]
 # Begins with an empty stack, and what comes after it too: the emulator is slower for every function that was
 # killed, the sample events leave parked records, and the day of `chaos` is not a later one.
 ALONE = {"killed", "chaos"}
@@ -403,14 +425,13 @@ def function_processes(emulator: int) -> list[tuple[int, str]]:
     return found
 
 
-def run(names: list[str], build: bool, keep: bool) -> int:
-    from stack import LocalStack
-
-    stack = LocalStack(DIRECTORY, PORT, HQ_PORT, built_with_tests=True)
+def run(lane: Lane, names: list[str], build: bool, keep: bool) -> int:
+    """Scenarios of a lane, one after the other."""
+    stack = lane.stack()
     passed, failed = 0, 0
     try:
         stack.reset(build)
-        tests = EndToEnd(stack)
+        tests = EndToEnd(lane, stack)
         for name in names:
             scenario = getattr(tests, name)
             print(f"\n--- {name}: {scenario.__doc__}", flush=True)
@@ -438,6 +459,55 @@ def run(names: list[str], build: bool, keep: bool) -> int:
     return 1 if failed else 0
 
 
+def run_beside(chosen: list[tuple[Lane, list[str]]], build: bool, keep: bool) -> int:
+    """Scenarios of several lanes, each lane by a program of its own, of what is built once."""
+    if build:
+        chosen[0][0].stack().build()
+    programs = []
+    for lane, names in chosen:
+        command = [sys.executable, __file__, "--no-build", *(["--keep"] if keep else []), *names]
+        programs.append(Program(lane.name, command, lane.directory / "end_to_end.log"))
+    try:
+        side_by_side.run(programs)
+    finally:
+        for lane, _ in chosen:
+            if not keep:
+                stop_left(lane)
+    print(flush=True)
+    for program in programs:
+        if program.status != 0:
+            print(f"--- {program.name}: where it failed; all that it said is in {program.log.relative_to(ROOT)}")
+            print("\n".join(told_again(program.said())), flush=True)
+    for program, (_, names) in zip(programs, chosen, strict=True):
+        ended = "passed" if program.status == 0 else f"FAILED with status {program.status}"
+        print(f"--- {program.name} ({', '.join(names)}): {ended} in {program.seconds:.0f} s", flush=True)
+    return 0 if all(program.status == 0 for program in programs) else 1
+
+
+def stop_left(lane: Lane) -> None:
+    """Stops what a lane started and was killed before it could stop it."""
+    left = [processes.Process(name, lane.directory) for name in ("fault-proxy", "ministack", "hq-stand-in")]
+    for process in left:
+        if process.id() is not None and process.stop():
+            note(f"stopped {process.name}, which {lane.name} left")
+
+
+def told_again(said: list[str]) -> list[str]:
+    """The end of each scenario that did not pass; of the last part where all did, or none began."""
+    begins = [number for number, line in enumerate(said) if is_begin(line)]
+    parts = [said[begin:end] for begin, end in itertools.pairwise([*begins, len(said)])] or [said]
+    failed = [part for part in parts if not any(is_pass(line) for line in part)]
+    return [line for part in failed or parts[-1:] for line in part[-LINES_TOLD:]]
+
+
+def is_begin(line: str) -> bool:
+    return line.startswith("--- ") and not is_pass(line)
+
+
+def is_pass(line: str) -> bool:
+    return line.startswith("--- ") and ": passed in " in line
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="end_to_end.py")
     parser.add_argument("scenarios", nargs="*", help=f"all, or any of {', '.join(SCENARIOS)}")
@@ -448,13 +518,23 @@ def main() -> int:
     unknown = set() if every else set(chosen.scenarios) - set(SCENARIOS)
     if unknown:
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
-    names = [name for name in SCENARIOS if every or name in (chosen.scenarios or USUAL)]
+    wanted = set(SCENARIOS if every else chosen.scenarios or USUAL)
+    lanes = [(lane, [name for name in lane.scenarios if name in wanted]) for lane in LANES]
+    lanes = [(lane, names) for lane, names in lanes if names]
+    build = not chosen.no_build
     try:
         prerequisites.enter_environment()
-        return run(names, not chosen.no_build, chosen.keep)
+        side_by_side.catch_signals()
+        if len(lanes) == 1:
+            [(lane, names)] = lanes
+            return run(lane, names, build, chosen.keep)
+        return run_beside(lanes, build, chosen.keep)
     except Failure as failure:
         fail(str(failure))
         return 1
+    except KeyboardInterrupt:
+        fail("interrupted")
+        return 130
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class Process:
             return None
         return kept["id"] if started_at(kept["id"]) == kept["started_at"] else None
 
-    def start(self, command: list, environment: dict, port: int, health: str, seconds_max: float = 30) -> None:
+    def start(self, command: list, environment: dict, port: int, health: str, seconds_max: float = 90) -> None:
         if port_is_taken(port):
             raise Failure(
                 f"port {port} on {HOST} is taken by another program, so {self.name} cannot use it.\n"

@@ -22,7 +22,7 @@ from progress import Failure, note, step
 
 CONNECTIONS = 16
 UPLOAD_BYTES_MAX = 3_500_000
-WATERMARK_SECONDS_MAX = 300
+WATERMARK_SECONDS_MAX = 600
 EMPLOYEE = "e-1"
 
 

@@ -76,12 +76,7 @@ class LocalStack:
         import packaging
 
         template = expand.load(ROOT / "template.yaml")
-        profile = os.environ.get("PROFILE", "dev")
-        if build:
-            with step(f"Functions (cargo build, profile {profile}; minutes the first time)"):
-                binaries = packaging.build(template, profile, self.built_with_tests)
-        else:
-            binaries = packaging.built_directory(profile)
+        binaries = self.build() if build else packaging.built_directory(profile())
         if self.emulator.id() is None:
             with step(f"Emulator on {processes.HOST}:{self.port}"):
                 self.start_emulator()
@@ -97,6 +92,14 @@ class LocalStack:
         self.endpoint_file.write_text(
             f"http://{processes.HOST}:{self.port}/_aws/execute-api/{outputs['HttpApiId']}\n"
         )
+
+    def build(self) -> Path:
+        """What is deployed; the directory of the binaries."""
+        import expand
+        import packaging
+
+        with step(f"Functions (cargo build, profile {profile()}; minutes the first time)"):
+            return packaging.build(expand.load(ROOT / "template.yaml"), profile(), self.built_with_tests)
 
     def parameters(self) -> dict[str, str]:
         from tokens import AUDIENCE, ISSUER
@@ -164,13 +167,17 @@ class LocalStack:
             self.stop()
         self.start(build)
 
-    def configuration(self, function: str) -> dict[str, str]:
-        """The environment a function runs with, for running it outside the emulator."""
+    def configuration(self, functions: list[str]) -> dict[str, str]:
+        """The environment functions run with, for running them outside the emulator. What two are told under one
+        name is the same: the template's tables and queues."""
         self.endpoint()
         cloud = self.cloud()
-        shown = cloud.client("lambda").get_function_configuration(FunctionName=f"{cloud.stack_name}-{function}")
+        client, variables = cloud.client("lambda"), {}
+        for function in functions:
+            shown = client.get_function_configuration(FunctionName=f"{cloud.stack_name}-{function}")
+            variables |= shown["Environment"]["Variables"]
         return {
-            **shown["Environment"]["Variables"],
+            **variables,
             "AWS_ENDPOINT_URL": cloud.endpoint,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
@@ -209,6 +216,11 @@ class LocalStack:
                 since, lines = events[-1][0], sys.maxsize
                 shown = {event for event in shown.union(events) if event[0] >= since}
             time.sleep(1)
+
+
+def profile() -> str:
+    """Of cargo."""
+    return os.environ.get("PROFILE", "dev")
 
 
 def kept_port(process: processes.Process) -> int | None:
@@ -256,7 +268,7 @@ def arguments() -> argparse.Namespace:
     logs = commands.add_parser("logs")
     logs.add_argument("--lines", type=int, default=200)
     logs.add_argument("--follow", action="store_true")
-    commands.add_parser("configuration").add_argument("function")
+    commands.add_parser("configuration").add_argument("functions", nargs="+")
     token = commands.add_parser("token")
     token.add_argument("--tenant", default="demo")
     token.add_argument("--role", default="store_manager")
@@ -276,7 +288,7 @@ def perform(chosen: argparse.Namespace) -> int:
         stack.stop()
         return 0
     if chosen.command == "configuration":
-        print(json.dumps(stack.configuration(chosen.function)))
+        print(json.dumps(stack.configuration(chosen.functions)))
         return 0
     if chosen.command == "logs":
         stack.endpoint()

@@ -40,9 +40,9 @@ BEFORE = FOLDER / "before"
 LEFT_OUT = {
     "architecture",
     "hq-stand-in",
+    "kit",
     "memory_database",
     "poller",
-    "tillstream_testkit",
     "tillstream_tests",
 }
 SIMULATOR_SEEDS = 14

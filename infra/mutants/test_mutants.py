@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import subprocess
 import tempfile
 import unittest
 from contextlib import redirect_stdout
@@ -92,6 +93,26 @@ class MarksTest(unittest.TestCase):
         self.assertEqual([3], marks.of(*at(b"z")))
         self.assertEqual([], marks.of(*at(b"a")))
         self.assertEqual({1, 2, 3}, set(marks.of_lines(*at(b"a"))))
+
+
+class BinariesTest(unittest.TestCase):
+    def test_unit_tests_of_the_use_cases_are_a_target_of_another_package(self):
+        built = {
+            "units-0a": ("../src/lib.rs", "shared/app/tests/../src/lib.rs"),
+            "stock-1b": ("stock/main.rs", "shared/app/tests/stock/main.rs"),
+            "tillstream_domain-2c": ("unittests src/lib.rs", "shared/domain/src/lib.rs"),
+            "kit-3d": ("tests/kit/main.rs", "shared/testkit/tests/kit/main.rs"),
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            for name, (_, source) in built.items():
+                Path(folder, f"{name}.d").write_text(f"{folder}/{name}.d: {source} {source}\n")
+            told = "".join(f"  Executable {shown} ({folder}/{name})\n" for name, (shown, _) in built.items())
+            done = subprocess.CompletedProcess([], 0, "", told)
+            with mock.patch.object(measure, "cargo", lambda *_, **__: done):
+                found = measure.binaries()
+        names = ["app/units", "app/stock", "domain/tillstream_domain", "simulator"]
+        self.assertEqual(names, [of.name for of in found])
+        self.assertEqual([measure.SOURCE / "shared" / "app"] * 2, [of.directory for of in found[:2]])
 
 
 class VerdictsTest(unittest.TestCase):

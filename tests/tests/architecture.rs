@@ -1,7 +1,7 @@
 //! The rules of the house that the compiler does not know.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on fails")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -58,8 +58,8 @@ fn has_word(text: &str, word: &str) -> bool {
 /// A dependency and its kind: `normal` or `dev`.
 type Dependency = (String, String);
 
-/// Name, manifest and dependencies of each package of the workspace.
-fn packages() -> Vec<(String, String, Vec<Dependency>)> {
+/// What cargo says of each package of the workspace.
+fn metadata() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(root())
@@ -67,12 +67,20 @@ fn packages() -> Vec<(String, String, Vec<Dependency>)> {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
+    let packages = metadata["packages"].as_array().unwrap().clone();
     assert!(packages.len() >= 20, "only {} packages were found", packages.len());
     packages
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// Name, manifest and dependencies of each package of the workspace.
+fn packages() -> Vec<(String, String, Vec<Dependency>)> {
+    metadata()
         .iter()
         .map(|package| {
-            let text = |value: &Value| value.as_str().unwrap().to_owned();
             let dependencies = package["dependencies"].as_array().unwrap().iter().map(|dependency| {
                 (text(&dependency["name"]), dependency["kind"].as_str().unwrap_or("normal").to_owned())
             });
@@ -128,6 +136,25 @@ fn dependencies_point_one_way() {
                 "{name} depends on {dependency} ({kind}), which points the wrong way"
             );
         }
+    }
+}
+
+/// Libraries of which no test is compiled, so that they are not built twice, have their tests elsewhere.
+#[test]
+fn no_test_is_left_out() {
+    let packages = metadata();
+    let targets = packages.iter().flat_map(|package| package["targets"].as_array().unwrap());
+    let tested: BTreeSet<PathBuf> = targets
+        .filter(|target| target["test"].as_bool().unwrap())
+        .map(|target| Path::new(&text(&target["src_path"])).canonicalize().unwrap())
+        .map(|source| source.parent().unwrap().to_owned())
+        .collect();
+    let root = root().canonicalize().unwrap();
+    assert!(tested.contains(&root.join("shared/app/src")), "{tested:?}");
+    for (name, text) in sources() {
+        let is_seen = root.join(&name).ancestors().any(|folder| tested.contains(folder));
+        let is_fine = is_seen || !text.contains("#[cfg(test)]");
+        assert!(is_fine, "nothing compiles the tests in {name}: they belong into its package's tests/");
     }
 }
 

@@ -95,18 +95,3 @@ pub(super) fn write_units(bytes: usize) -> u64 {
 pub(super) fn eventual_read_units(bytes: usize) -> u64 {
     u64::try_from(bytes.div_ceil(4096).max(1)).unwrap_or(u64::MAX).saturating_mul(500)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_those_of_the_guide() {
-        assert_eq!([number_size(0), number_size(7), number_size(-7), number_size(1000)], [1, 2, 3, 2]);
-        assert_eq!(number_size(123_456), 4);
-        let item = Item::default().with("pk", "a").with("ä", true);
-        assert_eq!(item_size(&item), 2 + 1 + 2 + 1);
-        assert_eq!([write_units(0), write_units(1024), write_units(1025)], [1000, 1000, 2000]);
-        assert_eq!([eventual_read_units(0), eventual_read_units(4097)], [500, 1000]);
-    }
-}

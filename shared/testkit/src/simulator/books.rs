@@ -579,29 +579,3 @@ impl Books {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn worth_is_rounded_half_away_from_zero() {
-        // 3 × 0.335 = 1.005; 0.125 kg × 1.00 = 0.125.
-        assert_eq!((worth(3_000, 3_350), worth(125, 10_000), worth(2_000, 25_500)), (101, 13, 510));
-        assert_eq!((part(965, 1_000, 10_000), part(100, 1, 3), part(5, 1, 2), part(0, 1, 2)), (97, 33, 3, 0));
-    }
-
-    #[test]
-    fn a_day_begins_when_the_store_says() {
-        let shop = Shop {
-            id: "s".into(),
-            zone: "Asia/Kolkata",
-            day_begins: 4,
-            registers: Vec::new(),
-            hold_minutes: None,
-        };
-        // 03:40 there: still the day before, in the hour that began at 03:00.
-        let (day, hour) = shop.day_and_hour("2026-03-27T22:10:05Z".parse().unwrap()).unwrap();
-        assert_eq!((day.to_string(), hour.to_string()), ("2026-03-27".into(), "2026-03-27T21:30:00Z".into()));
-    }
-}

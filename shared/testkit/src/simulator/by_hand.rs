@@ -88,23 +88,3 @@ impl ByHand {
         self.0.entry((tenant.to_owned(), sku.to_owned())).or_default()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn some_runs_have_a_console_and_some_have_none() {
-        let with = (1..=20).filter(|seed| console_of(*seed).is_some()).count();
-        assert!((4..=16).contains(&with), "{with} of 20");
-    }
-
-    #[test]
-    fn what_is_announced_is_not_off_before_it_is_seen() {
-        let by = Sums { on_hand: 2_000, damaged: 0 };
-        let announced = Item { edit: Some(Edit { by, after_seq: None }), ..Item::default() };
-        assert_eq!(announced.off(), Sums::default());
-        let seen = Item { edit: Some(Edit { by, after_seq: Some(4) }), ..Item::default() };
-        assert_eq!(seen.off(), by);
-    }
-}

@@ -139,34 +139,3 @@ impl Course {
         all.iter().filter(may).map(|stood| stood.settings).collect()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn coins_are_worked_by_hand() {
-        let settings = DaySettings { coin: 5, ..DaySettings::default() };
-        let to_five: Vec<i64> = (10..16).map(|due| due + settings.rounding(due)).collect();
-        assert_eq!(to_five, [10, 10, 10, 15, 15, 15]);
-    }
-
-    #[test]
-    fn what_stood_before_is_remembered_for_moments_in_fair_weather_and_for_ever_in_bad() {
-        let at = |second: i64| Timestamp::from_second(second).unwrap();
-        let one = |coin| DaySettings { coin, ..DaySettings::default() };
-        let mut course = Course::default();
-        course.weather(true, at(0));
-        course.begin("acme", one(1));
-        course.stands("acme", at(0));
-        course.begin("acme", one(5));
-        assert_eq!(course.may_have_stood("acme", at(90)), [one(1), one(5)]);
-        course.stands("acme", at(100));
-        assert_eq!(course.may_have_stood("acme", at(117)), [one(1), one(5)]);
-        assert_eq!(course.may_have_stood("acme", at(118)), [one(5)]);
-        course.weather(false, at(200));
-        course.weather(true, at(300));
-        assert_eq!(course.may_have_stood("acme", at(339)), [one(1), one(5)]);
-        assert_eq!(course.may_have_stood("acme", at(340)), [one(5)]);
-    }
-}

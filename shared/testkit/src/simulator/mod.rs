@@ -15,6 +15,7 @@ mod deliberate_bugs;
 mod event_sources;
 mod invariants;
 mod network;
+pub mod parts;
 mod price_book;
 mod restore;
 mod rules;

@@ -127,39 +127,3 @@ impl Books {
         entry.filter(|(of, _)| of == sku).map(|(_, set)| set)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_least_of_the_own_prices_is_charged_and_the_most_particular_counts() {
-        let at: Timestamp = "2026-03-27T12:00:00Z".parse().unwrap();
-        let mut books = Books::default();
-        books.products.insert(("acme".into(), "A".into()), (1, 100));
-        let entry = |price, segment: Option<&str>, location: Option<&str>, from: Option<&str>| PriceSet {
-            location: location.map(Into::into),
-            segment: segment.map(Into::into),
-            from: from.map(|from| from.parse().unwrap()),
-            ..PriceSet::of(price)
-        };
-        for (id, set) in [
-            ("1", entry(90, None, None, None)),
-            ("2", entry(95, None, Some("s-1"), None)),
-            ("3", entry(70, Some("gold"), None, None)),
-            ("4", entry(120, Some("gold"), None, Some("2026-03-01T00:00:00Z"))),
-            ("5", entry(80, Some("trade"), Some("s-2"), None)),
-            ("6", entry(1, Some("staff"), None, Some("2026-04-01T00:00:00Z"))),
-        ] {
-            books.price_entries.insert(("acme".into(), id.into()), (1, Some(("A".into(), set))));
-        }
-        let costs = |store: &str| books.costs("acme", "A", (store, at)).unwrap();
-        let of = |store: &str, segments: &[&str]| {
-            costs(store).of(&segments.iter().map(|segment| (*segment).to_owned()).collect::<Vec<_>>())
-        };
-        assert_eq!((of("s-1", &[]), of("s-2", &[]), of("s-2", &["staff"])), (95, 90, 90));
-        // Of two for the same customers the one that began last; dearer than the list, too.
-        assert_eq!((of("s-1", &["gold"]), of("s-1", &["trade"])), (120, 95));
-        assert_eq!(of("s-2", &["gold", "trade"]), 80);
-    }
-}

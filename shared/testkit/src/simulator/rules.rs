@@ -263,15 +263,3 @@ fn coupons(chance: &Chance) -> Vec<Coupon> {
         })
         .collect()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn taxes_are_worked_by_hand() {
-        let rules = |included| Rules { taxes: Taxes { included, ..Taxes::default() }, ..Rules::default() };
-        // A fifth on top of 9.99; a sixth of it within.
-        assert_eq!((rules(false).tax_of(999, 2_000), rules(true).tax_of(999, 2_000)), (200, 167));
-    }
-}

@@ -127,19 +127,3 @@ pub fn of_tenant<'a, T>(
 ) -> impl DoubleEndedIterator<Item = (&'a String, &'a T)> {
     all.iter().filter(move |((of, _), _)| of == tenant).map(|((_, id), one)| (id, one))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_beyond_an_order_by_the_piece_is_whole_pieces() {
-        let line = PurchaseLine { ordered: 12_000, ..PurchaseLine::default() };
-        assert_eq!(
-            (line.most(20, false), line.most(20, true), line.most(0, false)),
-            (14_000, 14_400, 12_000)
-        );
-        let arrived = PurchaseLine { received: 13_000, damaged: 1_000, ..line };
-        assert_eq!((line.outstanding(), arrived.outstanding()), (12_000, 0));
-    }
-}

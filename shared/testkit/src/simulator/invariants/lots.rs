@@ -65,11 +65,11 @@ fn text<'i>(item: &'i Item, name: &str) -> &'i str {
 
 /// The lots of a stock item.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Shelf {
+pub struct Shelf {
     /// Those of which there is anything.
-    lots: BTreeMap<Rank, There>,
+    pub lots: BTreeMap<Rank, There>,
     /// What is of no known lot.
-    unknown: i64,
+    pub unknown: i64,
 }
 
 impl Shelf {
@@ -80,7 +80,8 @@ impl Shelf {
     }
 
     /// What leaves is of the lots in their order, what nobody knows last; what comes is of no known lot.
-    fn moved(mut self, by: i64) -> Self {
+    #[must_use]
+    pub fn moved(mut self, by: i64) -> Self {
         let mut left = (-by).max(0);
         for lot in self.lots.values_mut() {
             let taken = lot.0.min(left);
@@ -94,7 +95,8 @@ impl Shelf {
 
     /// So many leave of which these lots are named: what is for sale of each first, then what is kept aside; the rest
     /// leaves as any goods. With each lot of which too little was for sale, and whether it was not there at all.
-    fn sold_as(mut self, lots: &BTreeMap<String, i64>, all: i64) -> (Self, Vec<(&str, bool)>) {
+    #[must_use]
+    pub fn sold_as(mut self, lots: &BTreeMap<String, i64>, all: i64) -> (Self, Vec<(&str, bool)>) {
         let (mut named, mut short) = (0, Vec::new());
         for (lot, wanted) in lots {
             let (mut for_sale, mut aside) = (0, 0);
@@ -569,34 +571,4 @@ fn ends_with_its_day(world: &World, tenant: &str, location: &str, lot: &Lot) -> 
         shop.day_and_hour(at).ok().map(|(day, _)| day)
     };
     day_at(until - 1) == Some(day) && day_at(until) == day.tomorrow().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_leaves_is_of_the_first_lots_and_what_comes_is_of_none() {
-        let rank = |until: i64, id: &str| (until == 0, until, 1, id.to_owned());
-        let lots = BTreeMap::from([(rank(50, "b"), (2, 0)), (rank(40, "a"), (3, 1)), (rank(0, "c"), (4, 0))]);
-        let shelf = Shelf { lots, unknown: 5 };
-        let of = |shelf: &Shelf| -> Vec<(String, There)> {
-            shelf.lots.iter().map(|(rank, there)| (rank.3.clone(), *there)).collect()
-        };
-        let told = |id: &str, for_sale, aside| (id.to_owned(), (for_sale, aside));
-        assert_eq!(of(&shelf.clone().moved(-4)), [told("a", 0, 1), told("b", 1, 0), told("c", 4, 0)]);
-        let sold_out = shelf.clone().moved(-15);
-        assert_eq!((of(&sold_out), sold_out.unknown), (vec![told("a", 0, 1)], -1));
-        assert_eq!(shelf.clone().moved(7), Shelf { unknown: 12, ..shelf.clone() });
-        // What is named leaves its lot, the rest the first ones; of what is not there somebody is to be told.
-        let named = |lot: &str, quantity| BTreeMap::from([(lot.to_owned(), quantity)]);
-        let few = named("c", 3);
-        let (left, short) = shelf.clone().sold_as(&few, 4);
-        assert_eq!(of(&left), [told("a", 2, 1), told("b", 2, 0), told("c", 1, 0)]);
-        assert!(short.is_empty());
-        let many = named("a", 5);
-        let (left, short) = shelf.sold_as(&many, 5);
-        assert_eq!(of(&left), [told("b", 1, 0), told("c", 4, 0)]);
-        assert_eq!(short, [("a", true)]);
-    }
 }
