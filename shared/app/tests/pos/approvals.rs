@@ -4,6 +4,7 @@ mod allowed;
 mod at_once;
 mod at_the_till;
 mod blind_cash;
+mod bound_shares;
 mod of_orders;
 
 use std::collections::BTreeSet;

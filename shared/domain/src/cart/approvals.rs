@@ -1,12 +1,13 @@
 //! What of a cart was approved by a supervisor, or allowed to a cashier without one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Cart, CartError, Line, Totals};
 use crate::approval::DiscountRule;
 use crate::money::UnitPrice;
+use crate::pricing::FallsOn;
 use crate::quantity::Quantity;
 
 /// Most approvals used on one cart. Each takes some 150 bytes of its item.
@@ -35,8 +36,8 @@ pub enum ApprovedPart {
     ShareOf {
         /// Its number.
         number: u32,
-        /// What the goods that it is taken off came to before anything was, in minor units, when it was asked for: of
-        /// more it is not.
+        /// What the goods that it fell on came to before anything was taken off, in minor units, when it was asked for:
+        /// of more it is not.
         goods: i64,
     },
 }
@@ -62,8 +63,8 @@ pub struct Approvals {
     pub allowed_discounts: Vec<u32>,
     /// What the tenant allowed when the last of those was given.
     pub allowed_by: Option<DiscountRule>,
-    /// Shares that were given by whoever needs no approval, by their numbers, each with what the goods came to then, in
-    /// minor units: of more it is nobody's word. It stands in the cart's item by itself.
+    /// Shares that were given by whoever needs no approval, by their numbers, each with what the goods came to that it
+    /// fell on then, in minor units: of more it is nobody's word. It stands in the cart's item by itself.
     #[serde(skip)]
     pub own_shares: BTreeMap<u32, i64>,
 }
@@ -178,17 +179,27 @@ impl Cart {
         Ok(UnitPrice::from_ten_thousandths(price.ten_thousandths().saturating_add(more))?)
     }
 
-    /// What the goods of a line, or of all lines, come to with what is chosen with them, before anything is taken off,
-    /// in minor units. No promotion and no tax changes it.
+    /// What the goods of lines come to with what is chosen with them, before anything is taken off, in minor units. No
+    /// promotion and no tax changes it.
     ///
     /// # Errors
     /// [`CartError::Money`].
-    pub fn goods_of(&self, line: Option<u32>) -> Result<i64, CartError> {
-        let mut meant = self.lines.iter().filter(|one| line.is_none_or(|number| one.number == number));
+    pub fn goods_of(&self, lines: &[u32]) -> Result<i64, CartError> {
+        let numbers: BTreeSet<u32> = lines.iter().copied().collect();
+        let mut meant = self.lines.iter().filter(|one| numbers.contains(&one.number));
         meant.try_fold(0_i64, |sum, one| {
             let price = self.price_with(one.number, one.unit_price, |modifier| modifier)?;
             Ok(sum.saturating_add(price.times(one.quantity, self.currency)?))
         })
+    }
+
+    /// What the goods come to that the manual discount `number` falls on. Goods that it cannot be taken off are none of
+    /// them: who looks at it sees nothing of what it would take off others in their place.
+    ///
+    /// # Errors
+    /// [`CartError::Money`].
+    pub fn goods_under(&self, number: u32, falls_on: &FallsOn) -> Result<i64, CartError> {
+        self.goods_of(falls_on.get(&number).map(Vec::as_slice).unwrap_or_default())
     }
 
     /// Keeps of how much goods the manual discount `number` is that was given by whoever needs no approval, where it is
@@ -196,32 +207,30 @@ impl Cart {
     ///
     /// # Errors
     /// [`CartError::Money`].
-    pub fn bind_share(&mut self, number: u32) -> Result<(), CartError> {
+    pub fn bind_share(&mut self, number: u32, falls_on: &FallsOn) -> Result<(), CartError> {
         let manual = &self.charges.manual;
-        let given = manual.iter().find(|given| given.number == number);
-        let Some(kind) = given.map(|given| given.kind).filter(|kind| kind.is_share()) else { return Ok(()) };
-        let goods = self.goods_of(kind.line())?;
+        if !manual.iter().any(|given| given.number == number && given.kind.is_share()) {
+            return Ok(());
+        }
+        let goods = self.goods_under(number, falls_on)?;
         // Those that were taken back are no matter any more.
         self.approvals.own_shares.retain(|n, _| manual.iter().any(|given| given.number == *n));
         self.approvals.own_shares.insert(number, goods);
         Ok(())
     }
 
-    /// Checks that shares are of no more goods than they were approved of, or given of by whoever needs no approval.
+    /// Checks that shares fall on no more goods than they were approved of, or given of by whoever needs no approval.
     ///
     /// # Errors
     /// [`CartError::ShareOfMore`]; [`CartError::Money`].
-    pub fn check_approved_discounts(&self) -> Result<(), CartError> {
+    pub fn check_approved_discounts(&self, falls_on: &FallsOn) -> Result<(), CartError> {
         let approved = self.approvals.used.iter().filter_map(|used| match used.part {
             ApprovedPart::ShareOf { number, goods } => Some((number, goods)),
             _ => None,
         });
         let own = self.approvals.own_shares.iter().map(|(number, goods)| (*number, *goods));
         for (number, goods) in approved.chain(own) {
-            let given = self.charges.manual.iter().find(|given| given.number == number);
-            if let Some(given) = given
-                && self.goods_of(given.kind.line())? > goods
-            {
+            if self.goods_under(number, falls_on)? > goods {
                 return Err(CartError::ShareOfMore { discount: format!("d-{number}"), goods });
             }
         }
