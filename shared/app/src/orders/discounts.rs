@@ -148,7 +148,7 @@ impl<'o> Discounts<'o> {
             } else if let Permission::Settings(settings) = permission
                 && settings.manual_discount.required
             {
-                at_field(&field, cart.allow_discount(number, settings.manual_discount))?;
+                at_field(&field, cart.allow_discount(number, settings.manual_discount, &falls_on))?;
             }
         }
         Ok(claims)

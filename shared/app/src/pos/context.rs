@@ -62,8 +62,9 @@ impl CommandContext {
         if cart.state == CartState::Open || self.needs_no_approval() || cart.charges.manual.is_empty() {
             return Ok(());
         }
-        cart.check_allowed_discounts()?;
-        Ok(cart.check_approved_discounts(&cart.falls_on(by)?)?)
+        let falls_on = cart.falls_on(by)?;
+        cart.check_allowed_discounts(&falls_on)?;
+        Ok(cart.check_approved_discounts(&falls_on)?)
     }
 
     /// Refuses to make a cart final of which something was refused in the same upload: who uploads says what

@@ -51,7 +51,7 @@ pub async fn give(ports: &Ports, context: &CommandContext, payload: ApplyManualD
         } else if let Permission::Settings(settings) = &permission
             && settings.manual_discount.required
         {
-            cart.allow_discount(number, settings.manual_discount)?;
+            cart.allow_discount(number, settings.manual_discount, &falls_on)?;
         } else if permission == Permission::Role && rules.settings.approvals.manual_discount.required {
             cart.bind_share(number, &falls_on)?;
         }

@@ -5,6 +5,7 @@ mod at_once;
 mod at_the_till;
 mod blind_cash;
 mod bound_shares;
+mod cashiers_limit;
 mod of_orders;
 
 use std::collections::BTreeSet;

@@ -124,33 +124,47 @@ impl Cart {
     ///
     /// # Errors
     /// [`CartError::DiscountsAboveAllowed`]; [`CartError::Money`].
-    pub fn allow_discount(&mut self, number: u32, rule: DiscountRule) -> Result<(), CartError> {
+    pub fn allow_discount(
+        &mut self,
+        number: u32,
+        rule: DiscountRule,
+        falls_on: &FallsOn,
+    ) -> Result<(), CartError> {
         // Those that were taken back are no matter any more.
         let manual = &self.charges.manual;
         self.approvals.allowed_discounts.retain(|n| manual.iter().any(|given| given.number == *n));
         self.approvals.allowed_discounts.push(number);
         self.approvals.allowed_by = Some(rule);
-        self.check_allowed_discounts()
+        self.check_allowed_discounts(falls_on)
     }
 
     /// Checks that the manual discounts that were given without an approval are still within what was
-    /// allowed: lines may have changed since.
+    /// allowed, of each line and of all lines that they fall on: lines may have changed since. A cart full of other
+    /// lines, or of goods that they cannot be taken off, is no leave to give one away.
     ///
     /// # Errors
     /// [`CartError::DiscountsAboveAllowed`]; [`CartError::Money`].
-    pub fn check_allowed_discounts(&self) -> Result<(), CartError> {
+    pub fn check_allowed_discounts(&self, falls_on: &FallsOn) -> Result<(), CartError> {
         let Some(rule) = &self.approvals.allowed_by else { return Ok(()) };
         let counts = |number: u32| self.approvals.allowed_discounts.contains(&number);
-        let allowed = self.charges.manual.iter().filter(|given| counts(given.number));
-        let lines_meant: Vec<u32> = allowed.filter_map(|given| given.kind.line()).collect();
+        // Of each line, how many of them are shared out over it and others.
+        let mut shared_out: BTreeMap<u32, i64> = BTreeMap::new();
+        for given in self.charges.manual.iter().filter(|given| counts(given.number)) {
+            let is_shared_out = i64::from(given.kind.line().is_none());
+            for line in falls_on.get(&given.number).into_iter().flatten() {
+                let parts = shared_out.entry(*line).or_default();
+                *parts = parts.saturating_add(is_shared_out);
+            }
+        }
         let (mut off, mut gross) = (0_i64, 0_i64);
         for line in &self.lines {
+            let Some(parts) = shared_out.get(&line.number) else { continue };
             let of_line = self.charges.of_line(line.number);
             let of_allowed = of_line.filter(|(head, _)| head.manual_number().is_some_and(counts));
             let line_off = of_allowed.fold(0_i64, |sum, (_, amount)| sum.saturating_add(amount));
             let line_gross = self.shown_gross(line)?;
-            // A cart full of other lines is no leave to give one away.
-            if lines_meant.contains(&line.number) && rule.needs(line_off, line_gross) {
+            // Each part of what is shared out may be a unit more than its share.
+            if line_off > 0 && rule.needs(line_off.saturating_sub(*parts), line_gross) {
                 return Err(CartError::DiscountsAboveAllowed);
             }
             off = off.saturating_add(line_off);

@@ -9,7 +9,7 @@ use super::allowed::by_manager;
 use super::*;
 
 /// One line of a feed; without data a deletion.
-async fn feed(world: &World, entity: Entity, id: &str, version: u64, data: Option<Value>) {
+pub(super) async fn feed(world: &World, entity: Entity, id: &str, version: u64, data: Option<Value>) {
     let mut line =
         json!({"id": id, "version": version, "op": if data.is_some() { "upsert" } else { "delete" }});
     if let Some(data) = data {
@@ -24,7 +24,7 @@ async fn feed(world: &World, entity: Entity, id: &str, version: u64, data: Optio
 }
 
 /// A shop that sells televisions and laptops at 500.00, and gift cards of as much, that may not be discounted.
-async fn dear_world() -> World {
+pub(super) async fn dear_world() -> World {
     let world = World::new().await;
     for sku in ["TV", "LAPTOP", "GIFT"] {
         world.shop.product(STORE, sku, "500", 10).await.unwrap();
@@ -35,7 +35,7 @@ async fn dear_world() -> World {
 }
 
 /// A promotion that takes 5 % off televisions and keeps them for itself, unless something else is said.
-fn promotion(more: Value) -> Option<Value> {
+pub(super) fn promotion(more: Value) -> Option<Value> {
     let mut data = json!({"name": "Kept", "stacking": "exclusive", "benefit": {"percentage": {"bps": 500}},
         "target": {"skus": ["TV"]}});
     data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -145,7 +145,7 @@ fn taken_off(answered: &Answered, id: &str) -> Value {
     shown.iter().find(|one| one["id"] == id).map(|one| one["amount"].clone()).unwrap()
 }
 
-async fn tender(world: &World, key: &str, cart: &str) -> Result<Answered> {
+pub(super) async fn tender(world: &World, key: &str, cart: &str) -> Result<Answered> {
     world.till(key, "set_tendering", json!({"cart_id": cart})).await
 }
 
