@@ -57,6 +57,7 @@ impl Cart {
             let priced = self.priced(by)?;
             self.keep(&priced, by.rules);
         }
+        self.round_refunds_anew()?;
         let totals = self.totals()?;
         self.check_refund_limit(&totals)
     }
