@@ -55,7 +55,8 @@ fn check(sent: &AskForApproval) -> Result<()> {
 /// # Errors
 /// 403 `role_required`, `store_out_of_reach`, `register_out_of_reach`; 404 `store_not_found`,
 /// `register_not_found`, `sku_not_found`, `count_not_found`, `exception_not_found`; 409 `approval_exists`,
-/// `count_closed`, `count_cancelled`, `exception_resolved`; 422 for fields and `idempotency_key_reused`;
+/// `count_closed`, `count_cancelled`, `exception_resolved`, `too_many_discounts`; 422 for fields and
+/// `idempotency_key_reused`;
 /// [`Error::Conflict`] after too many lost races.
 pub async fn ask(ports: &Ports, caller: &Caller, key: &str, sent: AskForApproval) -> Result<Answer> {
     if action_of(&sent).is_at_a_register() {
@@ -108,7 +109,10 @@ pub async fn ask(ports: &Ports, caller: &Caller, key: &str, sent: AskForApproval
         // An action is about a product, about stock, or about what is in a cart, never about two of them.
         let (binding, unit) = match of_stock(&sent, at(2))? {
             Some(binding) => (binding, Unit::Piece),
-            None if is_of_share(&sent) => (of_share(&sent, location.currency, at(2))?, Unit::Piece),
+            None if is_of_share(&sent) => {
+                let by = rules.priced_by(now);
+                (of_share(&sent, location.currency, at(2), &by)?, Unit::Piece)
+            }
             None => binding_of(&sent, location.currency, product_if_any(at(2))?.as_ref())?,
         };
         let employee_id = sent.employee_id.clone().unwrap_or_else(|| caller.subject.clone());

@@ -3,8 +3,9 @@
 use tillstream_contracts::approvals::{ApprovalActionInput, AskForApproval};
 use tillstream_contracts::pos::{DiscountKind, DiscountValue};
 use tillstream_domain::approval::{ApprovalAction, Binding, Goods, Off};
-use tillstream_domain::cart::{Cart, CartKind};
+use tillstream_domain::cart::{Cart, CartKind, PricedBy};
 use tillstream_domain::money::{Currency, Money};
+use tillstream_domain::pricing::ManualDiscountKind;
 use tillstream_domain::product::Product;
 use tillstream_domain::quantity::Unit;
 
@@ -204,29 +205,44 @@ pub fn share_get(scope: &TenantScope, sent: &AskForApproval) -> Option<Get> {
     Some(Get { table: Table::Orders, key: scope.cart(cart_id), consistency: Consistency::Strong })
 }
 
-/// What an approval of a share is bound to: the goods that are in the cart now, or what it is said that they may come
-/// to. The fields are checked.
+/// What an approval of a share is bound to: the goods in the cart that it would fall on now, or what it is said that
+/// they may come to. The fields are checked.
 ///
 /// # Errors
-/// Those of [`binding_of`]; 422 `maximum_goods_required` where there are no such goods yet and nothing is said.
-pub fn of_share(sent: &AskForApproval, currency: Currency, cart: Option<&Item>) -> Result<Binding> {
+/// Those of [`binding_of`]; 409 `too_many_discounts`; 422 `maximum_goods_required` where there are no such goods, and
+/// nothing is said.
+pub fn of_share(
+    sent: &AskForApproval,
+    currency: Currency,
+    cart: Option<&Item>,
+    by: &PricedBy<'_>,
+) -> Result<Binding> {
     let (mut binding, _) = binding_of(sent, currency, None)?;
-    let Binding::ManualDiscount { line, goods, .. } = &mut binding else {
-        return Err(crate::Error::bug("a share is a manual discount"));
+    let Binding::ManualDiscount { line, off: Off::BasisPoints(bps), goods, .. } = &mut binding else {
+        return Err(crate::Error::bug("a share is a manual discount in basis points"));
     };
+    let (line, bps) = (*line, *bps);
     let said = sent.maximum_goods.map(|most| amount("maximum_goods", Some(most), currency)).transpose()?;
     // Of a cart elsewhere nothing is told: the command would be refused for it.
     let is_here = |cart: &Cart| cart.kind == CartKind::Sale && cart.store_id == sent.store_id;
     let cart = cart.map(cart_of).transpose()?.filter(is_here);
-    let there = cart.map(|cart| goods_in(&cart, *line)).transpose()?;
-    *goods = match (said, there) {
-        (Some(worth), there) => Some(Goods { worth, sku: there.and_then(|there| there.sku) }),
-        (None, Some(there)) if there.worth.amount > 0 => Some(there),
-        (None, _) => {
-            let message = "the goods are not in the cart yet: say what they may come to";
-            return Err(Refusal::field("maximum_goods", "maximum_goods_required", message).into());
-        }
+    let share = match line {
+        Some(line) => ManualDiscountKind::PercentLine { line, bps },
+        None => ManualDiscountKind::PercentCart { bps },
     };
+    let worth = match (said, &cart) {
+        (Some(said), _) => said.amount,
+        (None, Some(cart)) => cart.goods_for(share, &by.for_cart(cart))?,
+        (None, None) => 0,
+    };
+    if worth == 0 {
+        let message = "it would be taken off no goods that are in the cart now: say what they may come to";
+        return Err(Refusal::field("maximum_goods", "maximum_goods_required", message).into());
+    }
+    *goods = Some(match &cart {
+        Some(cart) => goods_in(cart, line, worth),
+        None => Goods { worth: Money { amount: worth, currency }, sku: None },
+    });
     Ok(binding)
 }
 

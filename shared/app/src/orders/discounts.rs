@@ -116,6 +116,9 @@ impl<'o> Discounts<'o> {
         by: &PricedBy<'_>,
         approvals: &[Option<Item>],
     ) -> Result<Vec<Claim>> {
+        if self.0.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut given = Vec::new();
         for (asked, _) in &self.0 {
             let kind = taken_off(asked.line, asked.input.value, cart.currency);
@@ -127,6 +130,7 @@ impl<'o> Discounts<'o> {
                 Some((asked, _)) => stands_at(&asked.field("value"), error.into()),
                 None => error.into(),
             })?;
+        let falls_on = cart.falls_on(by)?;
         let mut approvals = approvals.iter();
         let mut claims = Vec::new();
         for (((asked, permission), kind), number) in self.0.iter().zip(kinds).zip(numbers) {
@@ -135,7 +139,8 @@ impl<'o> Discounts<'o> {
                 _ => None,
             };
             let field = asked.field("approval_id");
-            let leave = binding_of(cart, kind).and_then(|asked| permission.permit(context, approval, asked));
+            let leave = binding_of(cart, (number, kind), &falls_on);
+            let leave = leave.and_then(|asked| permission.permit(context, approval, asked));
             let granted = at_field(&field, leave)?;
             if let Some(grant) = granted {
                 at_field(&field, cart.approvals.record(grant.used_for(ApprovedPart::Discount(number))))?;
@@ -143,7 +148,7 @@ impl<'o> Discounts<'o> {
             } else if let Permission::Settings(settings) = permission
                 && settings.manual_discount.required
             {
-                at_field(&field, cart.allow_discount(number, settings.manual_discount))?;
+                at_field(&field, cart.allow_discount(number, settings.manual_discount, &falls_on))?;
             }
         }
         Ok(claims)

@@ -165,8 +165,12 @@ pub async fn set_customer(ports: &Ports, context: &CommandContext, payload: SetC
     change_cart(ports, context, &payload.cart_id, more, |cart, more| {
         let customer = customer_terms(more.first().and_then(Option::as_ref))?;
         let uses_left = limited.uses_left(more.get(1..).unwrap_or_default(), context.uses_above_limit);
-        cart.set_customer(payload.customer_id.clone(), (customer, uses_left), &by.for_cart(cart))?;
-        context.check_discounts(cart)?;
+        let (by, fixed) = (by.for_cart(cart), cart.charges.clone());
+        cart.set_customer(payload.customer_id.clone(), (customer, uses_left), &by)?;
+        // What was fixed and stays as it was is not priced anew: promotions may have ended since.
+        if cart.charges != fixed {
+            context.check_discounts(cart, &by)?;
+        }
         Ok(Outcome::Done)
     })
     .await
@@ -176,7 +180,7 @@ pub async fn set_customer(ports: &Ports, context: &CommandContext, payload: SetC
 ///
 /// # Errors
 /// 403 `approval_required` where lines were changed so that discounts given without an approval come to more
-/// than the tenant allows, `approval_does_not_match` where an approved one takes off more than was approved; 409
+/// than the tenant allows, `approval_does_not_match` where a share falls on more goods than it was approved of; 409
 /// `cart_empty`; the cart's own refusals.
 pub async fn set_tendering(
     ports: &Ports,
@@ -189,8 +193,9 @@ pub async fn set_tendering(
     let more = limited.gets(&context.caller.scope, None);
     change_cart(ports, context, &payload.cart_id, more, |cart, more| {
         cart.terms.uses_left = limited.uses_left(more, context.uses_above_limit);
-        cart.set_tendering(&by.for_cart(cart))?;
-        context.check_discounts(cart)?;
+        let by = by.for_cart(cart);
+        cart.set_tendering(&by)?;
+        context.check_discounts(cart, &by)?;
         Ok(Outcome::Done)
     })
     .await

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use tillstream_domain::cart::applied::CommandIdentity;
-use tillstream_domain::cart::{Cart, CartState};
+use tillstream_domain::cart::{Cart, CartState, PricedBy};
 use tillstream_domain::location::{Location, LocationKind};
 
 use super::offline_oversell::OfflineSale;
@@ -53,17 +53,18 @@ impl CommandContext {
         if self.offline { self.occurred_at } else { self.now }
     }
 
-    /// Checks that a cart that is being paid takes off no more by hand than may be given without an approval, and than
-    /// was approved. While lines are added, it may.
+    /// Checks that a cart that is being paid, and was priced by `by` just now, takes off no more by hand than may be given
+    /// without an approval, and than was approved. While lines are added, it may.
     ///
     /// # Errors
-    /// [`CartError::DiscountsAboveAllowed`], [`CartError::ShareOfMore`]; [`CartError::Money`].
-    pub fn check_discounts(&self, cart: &Cart) -> Result<()> {
-        if cart.state != CartState::Open && !self.needs_no_approval() {
-            cart.check_allowed_discounts()?;
-            cart.check_approved_discounts()?;
+    /// [`CartError::DiscountsAboveAllowed`], [`CartError::ShareOfMore`]; [`CartError::Pricing`], [`CartError::Money`].
+    pub fn check_discounts(&self, cart: &Cart, by: &PricedBy<'_>) -> Result<()> {
+        if cart.state == CartState::Open || self.needs_no_approval() || cart.charges.manual.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let falls_on = cart.falls_on(by)?;
+        cart.check_allowed_discounts(&falls_on)?;
+        Ok(cart.check_approved_discounts(&falls_on)?)
     }
 
     /// Refuses to make a cart final of which something was refused in the same upload: who uploads says what

@@ -4,7 +4,7 @@ use tillstream_contracts::pos::{ApplyManualDiscount, DiscountKind, DiscountRefer
 use tillstream_domain::approval::{ApprovalAction, Binding, Goods, Off};
 use tillstream_domain::cart::{ApprovedPart, Cart, CartError, CartKind, Outcome};
 use tillstream_domain::money::{Currency, Money};
-use tillstream_domain::pricing::ManualDiscountKind;
+use tillstream_domain::pricing::{FallsOn, ManualDiscountKind};
 
 use super::cart_write::{Executed, change_cart};
 use super::claims::Changed;
@@ -31,14 +31,18 @@ pub async fn give(ports: &Ports, context: &CommandContext, payload: ApplyManualD
     change_cart(ports, context, &payload.cart_id, more, |cart, more| {
         cart.require(CartKind::Sale)?;
         let kind = kind_of(cart, &payload)?;
-        let number = cart.give_discount(kind, payload.reason.clone(), &by.for_cart(cart))?;
+        let by = by.for_cart(cart);
+        let number = cart.give_discount(kind, payload.reason.clone(), &by)?;
+        let falls_on = cart.falls_on(&by)?;
         let mut changed = Changed::from(Outcome::Discount(number));
         let approval = more.first().and_then(Option::as_ref);
-        if let Some(grant) = permission.permit(context, approval, binding_of(cart, kind)?)? {
+        if let Some(grant) =
+            permission.permit(context, approval, binding_of(cart, (number, kind), &falls_on)?)?
+        {
             let part = match grant.maximum_goods() {
                 Some(goods) => ApprovedPart::ShareOf { number, goods },
                 None if kind.is_share() => {
-                    ApprovedPart::ShareOf { number, goods: cart.goods_of(kind.line())? }
+                    ApprovedPart::ShareOf { number, goods: cart.goods_under(number, &falls_on)? }
                 }
                 None => ApprovedPart::Discount(number),
             };
@@ -47,9 +51,9 @@ pub async fn give(ports: &Ports, context: &CommandContext, payload: ApplyManualD
         } else if let Permission::Settings(settings) = &permission
             && settings.manual_discount.required
         {
-            cart.allow_discount(number, settings.manual_discount)?;
+            cart.allow_discount(number, settings.manual_discount, &falls_on)?;
         } else if permission == Permission::Role && rules.settings.approvals.manual_discount.required {
-            cart.bind_share(number)?;
+            cart.bind_share(number, &falls_on)?;
         }
         Ok(changed)
     })
@@ -68,11 +72,15 @@ pub fn check_reason(field: &str, reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// The discount as an approval of it names it; of a share also what the goods come to that it is taken off.
+/// The discount of this number as an approval of it names it; of a share also what the goods come to that it falls on.
 ///
 /// # Errors
 /// 422 `amount_out_of_range` where they come to more than is accepted.
-pub fn binding_of(cart: &Cart, kind: ManualDiscountKind) -> Result<Binding> {
+pub fn binding_of(
+    cart: &Cart,
+    (number, kind): (u32, ManualDiscountKind),
+    falls_on: &FallsOn,
+) -> Result<Binding> {
     let off = match kind {
         ManualDiscountKind::PercentLine { bps, .. } | ManualDiscountKind::PercentCart { bps } => {
             Off::BasisPoints(bps)
@@ -81,18 +89,18 @@ pub fn binding_of(cart: &Cart, kind: ManualDiscountKind) -> Result<Binding> {
             Off::Amount(Money { amount, currency: cart.currency })
         }
     };
-    let goods = kind.is_share().then(|| goods_in(cart, kind.line())).transpose()?;
+    let goods = match kind.is_share() {
+        true => Some(goods_in(cart, kind.line(), cart.goods_under(number, falls_on)?)),
+        false => None,
+    };
     Ok(Binding::ManualDiscount { cart_id: cart.id.clone(), line: kind.line(), off, goods })
 }
 
-/// The goods of a cart, or of one line of it, as a share of them is approved; of a line that is not there, none.
-///
-/// # Errors
-/// 422 `amount_out_of_range`.
-pub fn goods_in(cart: &Cart, line: Option<u32>) -> Result<Goods> {
+/// Goods of a cart, or of one line of it, that come to so much, as a share of them is approved.
+pub fn goods_in(cart: &Cart, line: Option<u32>, amount: i64) -> Goods {
     let of_line = cart.lines.iter().find(|one| Some(one.number) == line);
-    let worth = Money { amount: cart.goods_of(line)?, currency: cart.currency };
-    Ok(Goods { worth, sku: of_line.map(|one| one.sku.clone()) })
+    let worth = Money { amount, currency: cart.currency };
+    Goods { worth, sku: of_line.map(|one| one.sku.clone()) }
 }
 
 /// What is to be taken off.

@@ -109,7 +109,8 @@ fn check_coupon(
 /// `remove_coupon`.
 ///
 /// # Errors
-/// 404 `coupon_not_applied`; 409 `payments_present`; the cart's own refusals.
+/// 404 `coupon_not_applied`; 409 `payments_present`; of a cart that is being paid 403 `approval_required`,
+/// `approval_does_not_match` where discounts come to more without it than may be given; the cart's own refusals.
 pub async fn remove_coupon(
     ports: &Ports,
     context: &CommandContext,
@@ -119,8 +120,9 @@ pub async fn remove_coupon(
     let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
     let by = rules.priced_by(context.occurred_at);
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
-        cart.remove_coupon(&payload.coupon_code, &by.for_cart(cart))?;
-        context.check_discounts(cart)?;
+        let by = by.for_cart(cart);
+        cart.remove_coupon(&payload.coupon_code, &by)?;
+        context.check_discounts(cart, &by)?;
         Ok(Outcome::Done)
     })
     .await
@@ -175,7 +177,8 @@ pub fn request(cart: &mut Cart, wanted: &str, by: &PricedBy<'_>) -> Result<()> {
 /// `remove_promo`: also takes off one that applied by itself.
 ///
 /// # Errors
-/// 404 `promotion_not_applied`; 409 `payments_present`; the cart's own refusals.
+/// 404 `promotion_not_applied`; 409 `payments_present`; of a cart that is being paid 403 `approval_required`,
+/// `approval_does_not_match` where discounts come to more without it than may be given; the cart's own refusals.
 pub async fn remove_promo(
     ports: &Ports,
     context: &CommandContext,
@@ -185,8 +188,9 @@ pub async fn remove_promo(
     let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
     let by = rules.priced_by(context.occurred_at);
     change_cart(ports, context, &payload.cart_id, Vec::new(), |cart, _| {
-        cart.remove_promotion(&payload.promo_id, &by.for_cart(cart))?;
-        context.check_discounts(cart)?;
+        let by = by.for_cart(cart);
+        cart.remove_promotion(&payload.promo_id, &by)?;
+        context.check_discounts(cart, &by)?;
         Ok(Outcome::Done)
     })
     .await

@@ -4,6 +4,8 @@ mod allowed;
 mod at_once;
 mod at_the_till;
 mod blind_cash;
+mod bound_shares;
+mod cashiers_limit;
 mod of_orders;
 mod offline_cash;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tillstream_app::Error;
+use tillstream_app::catalog::items::product_item;
 use tillstream_app::documents::{Format, read};
 use tillstream_app::pos::till::proof;
 use tillstream_app::tenancy::Role;
@@ -86,6 +87,59 @@ async fn a_shift_names_the_rounding_of_its_cash() {
         assert!(row.contains("-0.04"), "{format}: {row}");
     }
     let proof = proof::of_shift(&world.shop.ports, &caller("demo", &[Role::Operator]), "sh").await.unwrap();
+    assert!(proof.proved, "{proof:?}");
+}
+
+/// What comes back after a refund is rounded together with what was given back before: in parts or at once, for the same.
+#[tokio::test]
+async fn what_comes_back_in_parts_is_given_back_for_what_it_is_together() {
+    let world = World::open().await;
+    world.settings(TaxMode::Exclusive, TaxRounding::PerLine, 5).await;
+    world.tax("VAT", 2_000, &["taxed"]).await;
+    let taxed = json!({"sku": "TAXED", "name": "Taxed", "unit_price": "0.85", "currency": "GBP", "stocked": false,
+        "unit": "piece", "tax_category": "taxed"});
+    world.put(product_item(&world.shop.scope, &serde_json::from_value(taxed).unwrap()).unwrap()).await;
+    for sku in ["ODD", "ODD-2"] {
+        world.shop.product(STORE, sku, "1.02", 100).await.unwrap();
+    }
+    let shop = &world.shop;
+    shop.command("o", "open_till", json!({"shift_id": "sh", "amount": gbp(5_000)})).await.unwrap();
+    world.cart("sale", &[("ODD", 1), ("ODD-2", 1)]).await;
+    world.send("sale", "set_tendering", json!({})).await;
+    world.send("sale", "add_payment", json!({"tender": "cash", "amount": gbp(205)})).await;
+    world.send("sale", "finalize_order", json!({})).await;
+    let known = |line: &str| json!({"line_id": line, "quantity": 1, "disposition": "none"});
+    // Of 0.85 with the tax that comes on top.
+    let blind = || json!({"sku": "TAXED", "quantity": 1, "disposition": "none", "unit_price": "0.85"});
+    for (id, start, lines) in [
+        ("known", json!({"original_order_id": "sale"}), [known("l-1"), known("l-2")]),
+        ("blind", json!({}), [blind(), blind()]),
+    ] {
+        let send = async |step: &str, action: &str, mut payload: Value| {
+            payload["return_id"] = id.into();
+            let done = shop.command(&format!("{id}-{step}"), action, payload).await.unwrap();
+            serde_json::to_value(done.reply.cart.unwrap()).unwrap()["totals"].clone()
+        };
+        let told = |totals: &Value| ["total", "cash_rounding", "due"].map(|name| amount(&totals[name]));
+        let [first, second] = lines;
+        let mut begin = start;
+        begin["reason"] = "x".into();
+        send("start", "start_return", begin).await;
+        send("first", "return_line_item", first).await;
+        let refund = |pence: i64| json!({"tender": "cash", "amount": gbp(pence)});
+        let given = send("some", "refund_tender", refund(100)).await;
+        assert_eq!(told(&given), [102, -2, 0], "{id}");
+        let more = send("second", "return_line_item", second).await;
+        assert_eq!(told(&more), [204, 0, 104], "{id}");
+        let given = send("rest", "refund_tender", refund(105)).await;
+        assert_eq!(told(&given), [204, 1, 0], "{id}");
+        send("final", "finalize_return", json!({})).await;
+    }
+    let close = json!({"shift_id": "sh", "counted": gbp(5_000 + 205 - 2 * 205)});
+    let closed = shop.command("z", "close_till", close).await.unwrap().reply.result.shift.unwrap();
+    let closed = serde_json::to_value(closed.report.unwrap()).unwrap();
+    assert_eq!(amount(&closed["cash_difference"]), 0);
+    let proof = proof::of_shift(&shop.ports, &caller("demo", &[Role::Operator]), "sh").await.unwrap();
     assert!(proof.proved, "{proof:?}");
 }
 

@@ -21,7 +21,7 @@ pub struct Api;
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`, `register_out_of_reach`"),
         (status = 404, description = "`store_not_found`, `register_not_found`, `sku_not_found`, `count_not_found`, `exception_not_found`"),
-        (status = 409, description = "`approval_exists`, `count_closed`, `count_cancelled`, `exception_resolved`, `exception_not_correctable`"),
+        (status = 409, description = "`approval_exists`, `count_closed`, `count_cancelled`, `exception_resolved`, `exception_not_correctable`, `too_many_discounts`"),
         (status = 422, description = "`field_invalid`, `field_required`, `field_not_expected`, `id_malformed`, `reason_required`, `text_too_long`, `card_number_refused`, `quantity_invalid`, `discount_value_invalid`, `maximum_goods_required`, `amount_not_positive`, `amount_out_of_range`, `currency_mismatch`, `register_virtual`, `idempotency_key_reused`"),
     ))]
 fn ask_for_approval() {}

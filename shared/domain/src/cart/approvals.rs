@@ -1,12 +1,13 @@
 //! What of a cart was approved by a supervisor, or allowed to a cashier without one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Cart, CartError, Line, Totals};
 use crate::approval::DiscountRule;
 use crate::money::UnitPrice;
+use crate::pricing::FallsOn;
 use crate::quantity::Quantity;
 
 /// Most approvals used on one cart. Each takes some 150 bytes of its item.
@@ -35,8 +36,8 @@ pub enum ApprovedPart {
     ShareOf {
         /// Its number.
         number: u32,
-        /// What the goods that it is taken off came to before anything was, in minor units, when it was asked for: of
-        /// more it is not.
+        /// What the goods that it fell on came to before anything was taken off, in minor units, when it was asked for:
+        /// of more it is not.
         goods: i64,
     },
 }
@@ -62,8 +63,8 @@ pub struct Approvals {
     pub allowed_discounts: Vec<u32>,
     /// What the tenant allowed when the last of those was given.
     pub allowed_by: Option<DiscountRule>,
-    /// Shares that were given by whoever needs no approval, by their numbers, each with what the goods came to then, in
-    /// minor units: of more it is nobody's word. It stands in the cart's item by itself.
+    /// Shares that were given by whoever needs no approval, by their numbers, each with what the goods came to that it
+    /// fell on then, in minor units: of more it is nobody's word. It stands in the cart's item by itself.
     #[serde(skip)]
     pub own_shares: BTreeMap<u32, i64>,
 }
@@ -123,33 +124,47 @@ impl Cart {
     ///
     /// # Errors
     /// [`CartError::DiscountsAboveAllowed`]; [`CartError::Money`].
-    pub fn allow_discount(&mut self, number: u32, rule: DiscountRule) -> Result<(), CartError> {
+    pub fn allow_discount(
+        &mut self,
+        number: u32,
+        rule: DiscountRule,
+        falls_on: &FallsOn,
+    ) -> Result<(), CartError> {
         // Those that were taken back are no matter any more.
         let manual = &self.charges.manual;
         self.approvals.allowed_discounts.retain(|n| manual.iter().any(|given| given.number == *n));
         self.approvals.allowed_discounts.push(number);
         self.approvals.allowed_by = Some(rule);
-        self.check_allowed_discounts()
+        self.check_allowed_discounts(falls_on)
     }
 
     /// Checks that the manual discounts that were given without an approval are still within what was
-    /// allowed: lines may have changed since.
+    /// allowed, of each line and of all lines that they fall on: lines may have changed since. A cart full of other
+    /// lines, or of goods that they cannot be taken off, is no leave to give one away.
     ///
     /// # Errors
     /// [`CartError::DiscountsAboveAllowed`]; [`CartError::Money`].
-    pub fn check_allowed_discounts(&self) -> Result<(), CartError> {
+    pub fn check_allowed_discounts(&self, falls_on: &FallsOn) -> Result<(), CartError> {
         let Some(rule) = &self.approvals.allowed_by else { return Ok(()) };
         let counts = |number: u32| self.approvals.allowed_discounts.contains(&number);
-        let allowed = self.charges.manual.iter().filter(|given| counts(given.number));
-        let lines_meant: Vec<u32> = allowed.filter_map(|given| given.kind.line()).collect();
+        // Of each line, how many of them are shared out over it and others.
+        let mut shared_out: BTreeMap<u32, i64> = BTreeMap::new();
+        for given in self.charges.manual.iter().filter(|given| counts(given.number)) {
+            let is_shared_out = i64::from(given.kind.line().is_none());
+            for line in falls_on.get(&given.number).into_iter().flatten() {
+                let parts = shared_out.entry(*line).or_default();
+                *parts = parts.saturating_add(is_shared_out);
+            }
+        }
         let (mut off, mut gross) = (0_i64, 0_i64);
         for line in &self.lines {
+            let Some(parts) = shared_out.get(&line.number) else { continue };
             let of_line = self.charges.of_line(line.number);
             let of_allowed = of_line.filter(|(head, _)| head.manual_number().is_some_and(counts));
             let line_off = of_allowed.fold(0_i64, |sum, (_, amount)| sum.saturating_add(amount));
             let line_gross = self.shown_gross(line)?;
-            // A cart full of other lines is no leave to give one away.
-            if lines_meant.contains(&line.number) && rule.needs(line_off, line_gross) {
+            // Each part of what is shared out may be a unit more than its share.
+            if line_off > 0 && rule.needs(line_off.saturating_sub(*parts), line_gross) {
                 return Err(CartError::DiscountsAboveAllowed);
             }
             off = off.saturating_add(line_off);
@@ -178,17 +193,27 @@ impl Cart {
         Ok(UnitPrice::from_ten_thousandths(price.ten_thousandths().saturating_add(more))?)
     }
 
-    /// What the goods of a line, or of all lines, come to with what is chosen with them, before anything is taken off,
-    /// in minor units. No promotion and no tax changes it.
+    /// What the goods of lines come to with what is chosen with them, before anything is taken off, in minor units. No
+    /// promotion and no tax changes it.
     ///
     /// # Errors
     /// [`CartError::Money`].
-    pub fn goods_of(&self, line: Option<u32>) -> Result<i64, CartError> {
-        let mut meant = self.lines.iter().filter(|one| line.is_none_or(|number| one.number == number));
+    pub fn goods_of(&self, lines: &[u32]) -> Result<i64, CartError> {
+        let numbers: BTreeSet<u32> = lines.iter().copied().collect();
+        let mut meant = self.lines.iter().filter(|one| numbers.contains(&one.number));
         meant.try_fold(0_i64, |sum, one| {
             let price = self.price_with(one.number, one.unit_price, |modifier| modifier)?;
             Ok(sum.saturating_add(price.times(one.quantity, self.currency)?))
         })
+    }
+
+    /// What the goods come to that the manual discount `number` falls on. Goods that it cannot be taken off are none of
+    /// them: who looks at it sees nothing of what it would take off others in their place.
+    ///
+    /// # Errors
+    /// [`CartError::Money`].
+    pub fn goods_under(&self, number: u32, falls_on: &FallsOn) -> Result<i64, CartError> {
+        self.goods_of(falls_on.get(&number).map(Vec::as_slice).unwrap_or_default())
     }
 
     /// Keeps of how much goods the manual discount `number` is that was given by whoever needs no approval, where it is
@@ -196,32 +221,30 @@ impl Cart {
     ///
     /// # Errors
     /// [`CartError::Money`].
-    pub fn bind_share(&mut self, number: u32) -> Result<(), CartError> {
+    pub fn bind_share(&mut self, number: u32, falls_on: &FallsOn) -> Result<(), CartError> {
         let manual = &self.charges.manual;
-        let given = manual.iter().find(|given| given.number == number);
-        let Some(kind) = given.map(|given| given.kind).filter(|kind| kind.is_share()) else { return Ok(()) };
-        let goods = self.goods_of(kind.line())?;
+        if !manual.iter().any(|given| given.number == number && given.kind.is_share()) {
+            return Ok(());
+        }
+        let goods = self.goods_under(number, falls_on)?;
         // Those that were taken back are no matter any more.
         self.approvals.own_shares.retain(|n, _| manual.iter().any(|given| given.number == *n));
         self.approvals.own_shares.insert(number, goods);
         Ok(())
     }
 
-    /// Checks that shares are of no more goods than they were approved of, or given of by whoever needs no approval.
+    /// Checks that shares fall on no more goods than they were approved of, or given of by whoever needs no approval.
     ///
     /// # Errors
     /// [`CartError::ShareOfMore`]; [`CartError::Money`].
-    pub fn check_approved_discounts(&self) -> Result<(), CartError> {
+    pub fn check_approved_discounts(&self, falls_on: &FallsOn) -> Result<(), CartError> {
         let approved = self.approvals.used.iter().filter_map(|used| match used.part {
             ApprovedPart::ShareOf { number, goods } => Some((number, goods)),
             _ => None,
         });
         let own = self.approvals.own_shares.iter().map(|(number, goods)| (*number, *goods));
         for (number, goods) in approved.chain(own) {
-            let given = self.charges.manual.iter().find(|given| given.number == number);
-            if let Some(given) = given
-                && self.goods_of(given.kind.line())? > goods
-            {
+            if self.goods_under(number, falls_on)? > goods {
                 return Err(CartError::ShareOfMore { discount: format!("d-{number}"), goods });
             }
         }

@@ -200,9 +200,9 @@ pub enum CartError {
         "the discounts given without an approval come to more than the tenant allows; have this one approved, or take one back"
     )]
     DiscountsAboveAllowed,
-    /// A share of more goods than it was approved of, or given of by whoever needs no approval.
+    /// A share that falls on more goods than it was approved of, or given of by whoever needs no approval.
     #[error(
-        "discount {discount} was approved of goods for {goods} minor units, and the cart holds more of them now; take it back, and have it approved anew"
+        "discount {discount} was given or approved of goods for {goods} minor units, and by now it falls on more of them, as lines or promotions of the cart changed; take it back and have it approved anew, or have a store manager do this"
     )]
     ShareOfMore {
         /// The discount.

@@ -281,6 +281,26 @@ impl Cart {
         }
     }
 
+    /// Rounds anew what a return gave back in coins, where more comes back since: rounding is of all of it. Kept, each
+    /// refund would add to it, and parts would be given back for less, or more, than they are together.
+    ///
+    /// # Errors
+    /// [`CartError::Money`].
+    pub(super) fn round_refunds_anew(&mut self) -> Result<(), CartError> {
+        let last = self.terms.cash_rounding.keys().next_back().copied();
+        let Some(last) = last.filter(|_| self.kind == CartKind::Return) else { return Ok(()) };
+        if self.totals()?.due == 0 {
+            return Ok(());
+        }
+        self.terms.cash_rounding.clear();
+        let due = self.totals()?.due;
+        if due < 0 {
+            // The coin that was given above what was due is the nearest of what is due now, too.
+            self.terms.cash_rounding.insert(last, due.saturating_neg());
+        }
+        Ok(())
+    }
+
     /// Settles what is due of a return and comes to no coin by a refund of no cash; answers whether it did.
     pub(super) fn settle_by_no_coin(&mut self) -> bool {
         let rounded = self.refund_rounding(CASH, 0).ok().filter(|rounded| *rounded != 0);

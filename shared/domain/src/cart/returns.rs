@@ -224,6 +224,7 @@ impl Cart {
             self.kits.bring_back(number, sold);
             self.lots.bring_back(number, sold);
         }
+        self.round_refunds_anew()?;
         Ok(number)
     }
 
@@ -238,7 +239,9 @@ impl Cart {
             return Err(CartError::NeedsOriginalLine);
         }
         let returned = ReturnLine { disposition, original_line: None, returned_before: Quantity::default() };
-        self.push_line(line, Some(returned))
+        let number = self.push_line(line, Some(returned))?;
+        self.round_refunds_anew()?;
+        Ok(number)
     }
 }
 

@@ -12,8 +12,9 @@ use super::sale_terms::{AppliedCoupon, CustomerTerms};
 use super::{Cart, CartError, CartKind, CartState};
 use crate::category::CategoryTree;
 use crate::pricing::{
-    Basket, BasketLine, COUPONS_MAX, CustomerFacts, MANUAL_DISCOUNTS_MAX, ManualDiscount, ManualDiscountKind,
-    Outcome, PriceRules, Priced, PricingError, Promotion, REQUESTED_PROMOTIONS_MAX, Source, price,
+    Basket, BasketLine, COUPONS_MAX, CustomerFacts, FallsOn, MANUAL_DISCOUNTS_MAX, ManualDiscount,
+    ManualDiscountKind, Outcome, PriceRules, Priced, PricingError, Promotion, REQUESTED_PROMOTIONS_MAX,
+    Source, price,
 };
 use crate::use_counting::Counting;
 
@@ -69,6 +70,7 @@ impl Cart {
             let priced = self.priced(by)?;
             self.keep(&priced, by.rules);
         }
+        self.round_refunds_anew()?;
         let totals = self.totals()?;
         self.check_refund_limit(&totals)
     }
@@ -170,6 +172,33 @@ impl Cart {
         });
         basket.uses_left.extend(beyond.map(|promotion| (promotion.id.clone(), 0)));
         Ok(price(&basket, &rules)?)
+    }
+
+    /// On which lines each manual discount falls that takes something off, of a sale whose lines are priced by `by`.
+    ///
+    /// # Errors
+    /// [`CartError::Pricing`].
+    pub fn falls_on(&self, by: &PricedBy<'_>) -> Result<FallsOn, CartError> {
+        Ok(self.priced(by)?.falls_on)
+    }
+
+    /// What the goods come to that a share would fall on if it were given now, before anything is taken off, in minor
+    /// units. Nothing where it would take nothing off, or its line is not there.
+    ///
+    /// # Errors
+    /// [`CartError::TooManyDiscounts`] where no other can be given; [`CartError::Pricing`], [`CartError::Money`].
+    pub fn goods_for(&self, share: ManualDiscountKind, by: &PricedBy<'_>) -> Result<i64, CartError> {
+        let is_gone = |number: u32| self.lines.iter().all(|line| line.number != number);
+        if share.line().is_some_and(is_gone) {
+            return Ok(0);
+        }
+        if self.charges.manual.len() >= MANUAL_DISCOUNTS_MAX {
+            return Err(CartError::TooManyDiscounts);
+        }
+        let mut with = self.clone();
+        let number = self.charges.manual_used.saturating_add(1);
+        with.charges.manual.push(ManualDiscount { number, kind: share, reason: "asked for".to_owned() });
+        with.goods_under(number, &with.falls_on(by)?)
     }
 
     /// Where more is counted than one transaction takes: the promotions that are, the first of them by the order

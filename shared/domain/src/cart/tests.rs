@@ -396,15 +396,50 @@ fn goods_come_to_what_is_chosen_with_them() {
     let kind = ManualDiscountKind::PercentCart { bps: 5_000 };
     c.charges.manual.push(ManualDiscount { number: 1, kind, reason: "regular".into() });
     c.approvals.record(approved(ApprovedPart::ShareOf { number: 1, goods: 1_000 })).unwrap();
-    c.check_approved_discounts().unwrap();
+    shares_checked(&c).unwrap();
     let modifier = |ten_thousandths: i64| Modifier { name: "chosen".into(), ten_thousandths };
     let mut more = line("B", 2, "1");
     more.terms.modifiers = vec![modifier(95_000), modifier(-5_000)];
     c.add_line(more).unwrap();
     // 2 × 1.00, and 2 × (1.00 + 9.50 − 0.50).
-    assert_eq!([Some(1), Some(2), None].map(|of| c.goods_of(of).unwrap()), [200, 2_000, 2_200]);
+    let of = |lines: &[u32]| c.goods_of(lines).unwrap();
+    assert_eq!([of(&[1]), of(&[2]), of(&[1, 2]), of(&[3])], [200, 2_000, 2_200, 0]);
     let of_more = CartError::ShareOfMore { discount: "d-1".into(), goods: 1_000 };
-    assert_eq!(c.check_approved_discounts(), Err(of_more));
+    assert_eq!(shares_checked(&c), Err(of_more));
+}
+
+fn shares_checked(c: &Cart) -> Result<(), CartError> {
+    c.check_approved_discounts(&c.falls_on(&by())?)
+}
+
+/// What it cannot be taken off is none of the goods that a share is of, whoever looks at it.
+#[test]
+fn a_share_is_of_what_may_be_discounted() {
+    let mut c = cart(CartKind::Sale);
+    let mut gift = line("GIFT", 1, "500");
+    gift.terms.undiscountable = true;
+    c.add_line(gift).unwrap();
+    c.add_line(line("B", 1, "1")).unwrap();
+    let half = ManualDiscountKind::PercentCart { bps: 5_000 };
+    let of_line = |line: u32| ManualDiscountKind::PercentLine { line, bps: 5_000 };
+    let asked = [half, of_line(1), of_line(2), of_line(3)].map(|share| c.goods_for(share, &by()).unwrap());
+    assert_eq!(asked, [100, 0, 100, 0], "of the cart, its lines, and one that is not there");
+    assert!(c.charges.manual.is_empty() && c.charges.manual_used == 0, "who asks gives nothing");
+    let number = c.give_discount(half, "regular".into(), &by()).unwrap();
+    let falls_on = c.falls_on(&by()).unwrap();
+    c.bind_share(number, &falls_on).unwrap();
+    assert_eq!(c.approvals.own_shares, std::collections::BTreeMap::from([(1, 100)]));
+    c.remove_line("l-1").unwrap();
+    shares_checked(&c).unwrap();
+    c.add_line(line("TV", 1, "500")).unwrap();
+    assert_eq!(shares_checked(&c), Err(CartError::ShareOfMore { discount: "d-1".into(), goods: 100 }));
+    // What was kept when all goods counted is still the most that there may be.
+    c.approvals.own_shares.insert(1, 50_100);
+    shares_checked(&c).unwrap();
+    while c.charges.manual.len() < crate::pricing::MANUAL_DISCOUNTS_MAX {
+        c.give_discount(ManualDiscountKind::FixedCart { amount: 1 }, "x".into(), &by()).unwrap();
+    }
+    assert_eq!(c.goods_for(half, &by()), Err(CartError::TooManyDiscounts));
 }
 
 /// Who needs no approval spoke of the goods that there were, too.
@@ -418,15 +453,16 @@ fn a_share_that_was_given_is_of_the_goods_that_there_were() {
     ];
     for (number, kind) in (1..).zip(kinds) {
         c.charges.manual.push(ManualDiscount { number, kind, reason: "regular".into() });
-        c.bind_share(number).unwrap();
+        let falls_on = c.falls_on(&by()).unwrap();
+        c.bind_share(number, &falls_on).unwrap();
     }
     assert_eq!(c.approvals.own_shares, std::collections::BTreeMap::from([(1, 200)]));
     c.add_line(line("B", 9, "1")).unwrap();
-    c.check_approved_discounts().unwrap();
+    shares_checked(&c).unwrap();
     c.update_line("l-1", Some(Quantity::from_pieces(3).unwrap()), None).unwrap();
     let of_more = CartError::ShareOfMore { discount: "d-1".into(), goods: 200 };
-    assert_eq!(c.check_approved_discounts(), Err(of_more));
+    assert_eq!(shares_checked(&c), Err(of_more));
     // What was taken back is no matter.
     c.charges.manual.clear();
-    c.check_approved_discounts().unwrap();
+    shares_checked(&c).unwrap();
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::PricingError;
 use super::explanation::{Explanation, Outcome, Reason, Source};
+use super::priced::FallsOn;
 use super::promotion::{check_amount, check_percentage, check_text};
 use super::remaining::{Discount, Part, Remaining, spread, spread_percentage, total_off};
 
@@ -126,11 +127,11 @@ impl ManualDiscount {
     }
 }
 
-/// Applies manual discounts in their canonical order; answers what came of each.
+/// Applies manual discounts in their canonical order; answers what came of each, and on which lines it fell.
 pub(super) fn apply_manual_discounts(
     discounts: &[ManualDiscount],
     remaining: &mut Remaining,
-) -> Vec<Explanation> {
+) -> (Vec<Explanation>, FallsOn) {
     // Of the same value, the target's content decides, which its canonical position stands for.
     let position = |discount: &ManualDiscount| {
         let line = discount.kind.line();
@@ -139,11 +140,14 @@ pub(super) fn apply_manual_discounts(
     let mut in_order: Vec<_> =
         discounts.iter().map(|d| ((d.kind.rank_and_value(), position(d), d.number), d)).collect();
     in_order.sort_by_key(|(key, _)| *key);
+    let mut falls_on = FallsOn::new();
     let apply = |(_, discount): (_, &ManualDiscount)| {
         let source = Source::ManualDiscount { number: discount.number };
         let outcome = match discount.attempt(remaining) {
             Err(reason) => Outcome::NotApplied { reason },
             Ok(parts) => {
+                let lines = parts.iter().filter_map(|part| remaining.lines().get(part.at));
+                falls_on.insert(discount.number, lines.map(|line| line.line.number).collect());
                 let taking =
                     Discount { source: source.clone(), name: &discount.reason, uses: 1, keeps_lines: false };
                 Outcome::Applied { uses: 1, amount: remaining.take(&parts, &taking) }
@@ -151,5 +155,6 @@ pub(super) fn apply_manual_discounts(
         };
         Explanation { source, name: discount.reason.clone(), outcome }
     };
-    in_order.into_iter().map(apply).collect()
+    let explanations = in_order.into_iter().map(apply).collect();
+    (explanations, falls_on)
 }

@@ -57,7 +57,7 @@ pub use error::{PricingError, RuleError};
 pub use explanation::{Explanation, Outcome, Reason, Source};
 pub use manual_discount::{MANUAL_DISCOUNTS_MAX, ManualDiscount, ManualDiscountKind};
 pub use multibuy::MULTIBUY_QUANTITY_MAX;
-pub use priced::{Adjustment, Amounts, Exemption, LineTax, Priced, PricedLine};
+pub use priced::{Adjustment, Amounts, Exemption, FallsOn, LineTax, Priced, PricedLine};
 pub use promotion::{
     Benefit, FixedAmountPer, Limits, NAME_BYTES_MAX, PROMOTIONS_MAX, Promotion, Reward, Stacking,
 };
@@ -175,12 +175,14 @@ pub fn price(basket: &Basket, rules: &PriceRules) -> Result<Priced, PricingError
     let requested = basket.requested_promotions.iter().map(String::as_str).chain(unlocked).collect();
     let step = stacking::PromotionStep { basket, index: &index, measures, requested };
     explanations.extend(step.apply(&rules.promotions, &mut remaining));
-    explanations.extend(manual_discount::apply_manual_discounts(&basket.manual_discounts, &mut remaining));
+    let (by_hand, falls_on) =
+        manual_discount::apply_manual_discounts(&basket.manual_discounts, &mut remaining);
+    explanations.extend(by_hand);
     explanations.extend(coupon::apply_coupons(basket, &index, &mut remaining));
 
     let lines = remaining.into_lines();
     let settings = &rules.settings;
     let tax = (settings.tax_mode, settings.tax_rounding);
     let taxes = tax::tax_lines(basket, &rules.tax_rules, tax, &index, &lines)?;
-    Priced::put_together(basket.currency, settings.tax_mode, lines, taxes, explanations)
+    Priced::put_together(basket.currency, settings.tax_mode, lines, taxes, (explanations, falls_on))
 }

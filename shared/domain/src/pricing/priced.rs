@@ -133,6 +133,11 @@ pub struct PricedLine {
     pub amounts: Amounts,
 }
 
+/// Of each manual discount that takes something off, by its number: the numbers of the lines that it falls on. Those
+/// that may be discounted, that no exclusive promotion keeps, and of which something was left to pay when its turn came;
+/// also where none of it is left for one of them when it is rounded.
+pub type FallsOn = BTreeMap<u32, Vec<u32>>;
+
 /// A basket with what it comes to, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -149,6 +154,9 @@ pub struct Priced {
     pub promotion_uses: BTreeMap<String, u32>,
     /// All that was considered, in the order in which it was decided.
     pub explanations: Vec<Explanation>,
+    /// On which lines manual discounts fall.
+    #[serde(default)]
+    pub falls_on: FallsOn,
 }
 
 impl Priced {
@@ -161,7 +169,7 @@ impl Priced {
         mode: TaxMode,
         lines: Vec<RemainingLine>,
         taxes: Vec<LineTaxes>,
-        explanations: Vec<Explanation>,
+        (explanations, falls_on): (Vec<Explanation>, FallsOn),
     ) -> Result<Self, PricingError> {
         let mut by_position = Vec::with_capacity(lines.len());
         let mut amounts = Amounts::default();
@@ -210,6 +218,7 @@ impl Priced {
             taxes: by_tax.into_values().collect(),
             promotion_uses,
             explanations,
+            falls_on,
         })
     }
 }

@@ -90,7 +90,7 @@ async fn a_share_is_of_the_goods_that_were_there_when_it_was_asked_for() {
     assert_eq!(view(&tendered)["totals"]["total"], gbp(50), "half of half of 2.00");
 }
 
-async fn by_manager(world: &World, key: &str, action: &str, payload: Value) -> Result<Answered> {
+pub(super) async fn by_manager(world: &World, key: &str, action: &str, payload: Value) -> Result<Answered> {
     let sent = envelope(STORE, "r-1", key, action, payload);
     execute(&world.shop.ports, &manager(), sent).await
 }

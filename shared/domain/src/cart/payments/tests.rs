@@ -93,6 +93,37 @@ fn cash_is_given_back_in_coins() {
     assert_eq!(refused, Err(CartError::NotInCoins { payable: 1_005 }), "it says what would be right");
 }
 
+/// Rounding is of all that comes back: what came back after a refund is rounded together with what was before.
+#[test]
+fn what_comes_back_after_a_refund_is_rounded_with_what_came_before() {
+    // In coins of 5: what comes back first and what is given for it; what comes back then, and what is due and rounded
+    // after it; what is given then, and rounded in all.
+    for (first, given, then, due, kept, rest, rounded) in [
+        (102, 100, 102, 104, 0, 105, 1),
+        (103, 105, 103, 101, 0, 100, -1),
+        (102, 100, 1, 3, 0, 5, 2),
+        (103, 105, 3, 1, 0, 0, -1),
+        // The coin that was given above pays for it, in part or wholly.
+        (103, 105, 1, 0, 1, 0, 1),
+        (103, 105, 2, 0, 0, 0, 0),
+        (105, 105, 102, 102, 0, 100, -2),
+        // A penny of no price changes nothing.
+        (102, 100, 0, 0, -2, 0, -2),
+    ] {
+        let label = format!("{first} and {then}");
+        let mut back = blind(first, 5);
+        back.refund(pay("cash", given)).unwrap();
+        back.return_blind_line(line("B", 1, &pounds(then)), Disposition::Restock).unwrap();
+        assert_eq!((back.totals().unwrap().due, rounding(&back)), (due, kept), "{label}");
+        if due > 0 {
+            back.refund(pay("cash", rest)).unwrap();
+        }
+        let totals =
+            back.check_finalizable(CartKind::Return).unwrap_or_else(|error| panic!("{label}: {error}"));
+        assert_eq!((totals.cash_rounding, totals.paid), (rounded, first + then + rounded), "{label}");
+    }
+}
+
 /// What another tender leaves of a sale may come to no coin: it is paid by none.
 #[test]
 fn what_is_left_of_a_sale_without_a_coin_is_paid_by_none() {
@@ -358,5 +389,30 @@ proptest! {
             prop_assert!(totals.cash_rounding.abs() < i64::from(coin), "{totals:?}");
             prop_assert!(totals.cash_rounding == 0 || totals.due == 0, "{totals:?}");
         }
+    }
+
+    /// However what comes back is parted by refunds, it is given back for the nearest coin of all of it.
+    #[test]
+    fn parts_are_given_back_for_what_they_are_together(
+        worths in prop::collection::vec((0_i64..300, any::<bool>()), 1..12),
+        coin in prop::sample::select(vec![5_u32, 10, 20]),
+    ) {
+        let mut back = blind(0, coin);
+        let mut total = 0;
+        for (worth, is_refunded) in worths {
+            back.return_blind_line(line("B", 1, &pounds(worth)), Disposition::Restock).unwrap();
+            total += worth;
+            let due = back.totals().unwrap().due;
+            prop_assert!(due >= 0 && (rounding(&back) == 0 || due == 0));
+            if due > 0 && is_refunded {
+                back.refund(pay("cash", due + cash_rounding(due, coin))).unwrap();
+            }
+        }
+        let due = back.totals().unwrap().due;
+        if due > 0 {
+            back.refund(pay("cash", due + cash_rounding(due, coin))).unwrap();
+        }
+        let totals = back.check_finalizable(CartKind::Return).unwrap();
+        prop_assert_eq!(totals.paid, total + cash_rounding(total, coin));
     }
 }

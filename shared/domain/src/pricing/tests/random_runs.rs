@@ -168,6 +168,12 @@ fn check_discounts(basket: &Basket, rules: &PriceRules, priced: &Priced) {
             let expected =
                 if spread.is_bps { rounded(sum, spread.value, 10_000) } else { spread.value.min(sum) };
             assert_eq!(amount, expected, "{explanation:?}");
+            if let Source::ManualDiscount { number } = &explanation.source {
+                let meant = basket.lines.iter().zip(&open).filter(|(_, open)| **open > 0);
+                let meant: BTreeSet<u32> = meant.map(|(line, _)| line.number).collect();
+                let told: BTreeSet<u32> = priced.falls_on[number].iter().copied().collect();
+                assert_eq!(told, meant, "{explanation:?}");
+            }
             for (part, open) in parts.iter().zip(&open) {
                 assert!((part * sum - amount * open).abs() < sum, "within one unit of its share");
             }

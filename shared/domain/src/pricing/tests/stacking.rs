@@ -77,6 +77,37 @@ fn what_is_kept_is_kept_from_employees_and_coupons_too() {
     assert_eq!(outcomes.get(2), Some(&Outcome::NotApplied { reason: Reason::Exclusive }));
 }
 
+/// What a discount by hand falls on: nothing that is kept from it, or that others left nothing of; but also what it is
+/// too little of to be a penny.
+#[test]
+fn a_discount_by_hand_falls_on_what_is_left_to_it() {
+    let falls_on = |promotions: Vec<Promotion>| {
+        let lines = [
+            line(1, "a", "100", 1),
+            line(2, "b", "100", 1),
+            line(3, "c", "100", 1),
+            line(4, "d", "0.01", 1),
+            gift_card(5, "100"),
+            line(6, "e", "10", 1),
+        ];
+        let kinds = [
+            ManualDiscountKind::PercentCart { bps: 1_000 },
+            ManualDiscountKind::PercentLine { line: 6, bps: 10_000 },
+            ManualDiscountKind::FixedLine { line: 2, amount: 500 },
+            ManualDiscountKind::PercentLine { line: 1, bps: 1_000 },
+            ManualDiscountKind::FixedLine { line: 5, amount: 500 },
+        ];
+        let manual_discounts = (1..).zip(kinds).map(|(number, kind)| manual(number, kind)).collect();
+        price(&Basket { manual_discounts, ..basket(lines) }, &rules(promotions)).unwrap().falls_on
+    };
+    let kept = exclusive(first(on(&["a"], percentage("x", 1_000))));
+    let given = first(on(&["c"], percentage("y", 10_000)));
+    let with = FallsOn::from([(1, vec![2, 4]), (2, vec![6]), (3, vec![2])]);
+    assert_eq!(falls_on(vec![kept, given]), with);
+    let without = FallsOn::from([(1, vec![1, 2, 3, 4]), (2, vec![6]), (3, vec![2]), (4, vec![1])]);
+    assert_eq!(falls_on(vec![]), without);
+}
+
 #[test]
 fn bought_pieces_are_touched_and_rounding_to_nothing_is_not() {
     let lines = || [line(1, "a", "5", 2), line(2, "b", "3", 1)];

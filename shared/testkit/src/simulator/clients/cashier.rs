@@ -66,23 +66,19 @@ impl Cashier {
     /// Asks for an approval, and what the managers say to it.
     async fn approval(&mut self, mut body: Value) -> Result<String, Stopped> {
         self.asked += 1;
-        let id = format!("ap-{}-{}", self.till.name(), self.asked);
-        body["approval_id"] = json!(id);
+        let mut id = format!("ap-{}-{}", self.till.name(), self.asked);
         body["store_id"] = json!(self.till.shop_id());
         body["register_id"] = json!(self.till.register);
         body["reason"] = json!("the customer insists");
-        self.till.line.begin(|| format!("the cashier asks {body}"))?;
-        let Ok(sent) = serde_json::from_value::<AskForApproval>(body) else {
-            self.world().fail("the simulator works", "a request for approval that is none");
-            return Err(Stopped);
-        };
-        let (caller, key) = (self.till.caller.clone(), id.clone());
-        let request: Request<Approved> = Rc::new(move |ports| {
-            let (caller, key, sent) = (caller.clone(), key.clone(), sent.clone());
-            Box::pin(async move { ask(&ports, &caller, &key, sent).await })
-        });
-        let essence = |answer: &Approved| answer.approval.approval_id.clone();
-        if let Err(refusal) = self.till.line.send(request, essence).await {
+        let mut answer = self.ask(&id, &body).await?;
+        let is_plain = self.till.rules().is_some_and(Rules::is_plain);
+        if answer.as_ref().is_err_and(|refusal| refusal.code == "maximum_goods_required") && !is_plain {
+            // Promotions leave nothing of the goods that a share could be taken off, as yet.
+            id.push_str("-of-more");
+            body["maximum_goods"] = pounds(1_000_000_000);
+            answer = self.ask(&id, &body).await?;
+        }
+        if let Err(refusal) = answer {
             self.till.line.expect_refusal(&refusal, &[]);
             return Err(Stopped);
         }
@@ -107,6 +103,23 @@ impl Cashier {
         let longest = if self.world().chance.percent(15) { 500 } else { 20 };
         self.till.line.think(Duration::from_secs(longest)).await;
         Ok(id)
+    }
+
+    async fn ask(&self, id: &str, body: &Value) -> Result<Answer<Approved>, Stopped> {
+        let mut body = body.clone();
+        body["approval_id"] = json!(id);
+        self.till.line.begin(|| format!("the cashier asks {body}"))?;
+        let Ok(sent) = serde_json::from_value::<AskForApproval>(body) else {
+            self.world().fail("the simulator works", "a request for approval that is none");
+            return Err(Stopped);
+        };
+        let (caller, key) = (self.till.caller.clone(), id.to_owned());
+        let request: Request<Approved> = Rc::new(move |ports| {
+            let (caller, key, sent) = (caller.clone(), key.clone(), sent.clone());
+            Box::pin(async move { ask(&ports, &caller, &key, sent).await })
+        });
+        let essence = |answer: &Approved| answer.approval.approval_id.clone();
+        Ok(self.till.line.send(request, essence).await)
     }
 
     fn decision(&self, manager: usize, id: &str, granted: bool) -> Result<Request<Approved>, Stopped> {
