@@ -400,7 +400,10 @@ mod tests {
         let count = |page: &str, what: &str| page.matches(what).count();
         for paper in [Format::Text, Format::Escpos] {
             let paper = made(&cart, Kind::Receipt, paper);
-            assert_eq!((count(&paper, "50 choices"), count(&paper, "after discounts")), (LINES_MAX, LINES_MAX));
+            assert_eq!(
+                (count(&paper, "50 choices"), count(&paper, "after discounts")),
+                (LINES_MAX, LINES_MAX)
+            );
         }
         // With all of it the page is larger than it may be: what single lines lost is told of the order alone.
         let page = made(&cart, Kind::Receipt, Format::Html);
