@@ -9,6 +9,7 @@
 //! * **What is fetched late is a reprint** ([`read::ORIGINAL_FOR`]), and says so.
 //! * **An X report is of an open shift as of now**, and is gone once the shift is closed.
 
+mod brief;
 mod document_id;
 mod order_document;
 pub mod read;

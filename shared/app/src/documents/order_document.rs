@@ -386,15 +386,45 @@ mod tests {
         }
     }
 
-    /// All that there may be at once is told on paper.
+    /// All that there may be at once is told, in as many words as there is room for.
     #[test]
-    fn the_longest_order_with_the_most_of_everything_is_printed() {
-        let cart = with_modifiers_and_taxes(sale(LINES_MAX, 2), 50, 10);
-        let document = order_document(&cart, None, store(), false).unwrap();
-        let data = DocumentData::Order(Box::new(document));
-        for format in [Format::Text, Format::Escpos] {
-            let made = render(Kind::Receipt, format, &data, None).map(|made| made.bytes.len());
-            assert!(made.is_ok(), "{format}: {made:?}");
+    fn the_longest_order_with_the_most_of_everything_has_its_documents() {
+        let mut cart = with_modifiers_and_taxes(sale(LINES_MAX, 2), 50, 10);
+        let made = |cart: &Cart, kind: Kind, format: Format| {
+            let document = order_document(cart, None, store(), false).unwrap();
+            let data = DocumentData::Order(Box::new(document));
+            let made = rendered(kind, format, &data, None);
+            let made = made.unwrap_or_else(|error| panic!("{kind} as {format}: {error}"));
+            String::from_utf8_lossy(&made.document.bytes).into_owned()
+        };
+        let count = |page: &str, what: &str| page.matches(what).count();
+        for paper in [Format::Text, Format::Escpos] {
+            let paper = made(&cart, Kind::Receipt, paper);
+            assert_eq!(
+                (count(&paper, "50 choices"), count(&paper, "after discounts")),
+                (LINES_MAX, LINES_MAX)
+            );
+        }
+        // With all of it the page is larger than it may be: what single lines lost is told of the order alone.
+        let page = made(&cart, Kind::Receipt, Format::Html);
+        assert_eq!((count(&page, "50 choices"), count(&page, "after discounts")), (LINES_MAX, 0));
+        assert_eq!((count(&page, "<td>Discounts</td>"), count(&page, "<td>-100.00</td>")), (1, 1));
+        for line in &mut cart.lines {
+            line.quantity = Quantity::from_pieces(2).unwrap();
+            line.notes = Some(format!("note {:05}, forty characters as it stands", line.number));
+        }
+        let page = made(&cart, Kind::Receipt, Format::Html);
+        assert_eq!(
+            (count(&page, "2 A name"), count(&page, "choices"), count(&page, "note")),
+            (LINES_MAX, 0, 0)
+        );
+        // Who makes it reads every word of it.
+        let page = made(&cart, Kind::KitchenChit, Format::Html);
+        assert_eq!((count(&page, "50 choices"), count(&page, "! note")), (LINES_MAX, LINES_MAX));
+        for kind in [Kind::Receipt, Kind::KitchenChit, Kind::MerchantCopy] {
+            for format in Format::ALL {
+                assert!(!made(&cart, kind, format).is_empty());
+            }
         }
     }
 
@@ -402,8 +432,8 @@ mod tests {
     #[test]
     fn what_no_document_holds_is_refused() {
         let mut document = order_document(&sale(1, 1), None, store(), false).unwrap();
-        let one = Modifier { name: "One".to_owned(), price: document.totals.total };
-        document.lines[0].modifiers = vec![one; ENTRIES_MAX + 1];
+        let one = Discount { name: "One".to_owned(), amount: document.totals.total };
+        document.discounts = vec![one; ENTRIES_MAX + 1];
         let data = DocumentData::Order(Box::new(document));
         let refused = rendered(Kind::Receipt, Format::Text, &data, None).unwrap_err();
         assert_eq!(refused.code(), Some("document_too_many_entries"));

@@ -9,6 +9,7 @@ use tillstream_documents::{
 };
 use tillstream_domain::cart::Cart;
 
+use super::brief::{Brevity, in_brief, is_too_much};
 use super::document_id::{DocumentId, kinds_of};
 use super::order_document::{order_document, store_of};
 use super::shift_report;
@@ -59,7 +60,8 @@ pub async fn list(ports: &Ports, caller: &Caller, order_id: &str) -> Result<Docu
 ///
 /// # Errors
 /// 403 `role_required`; 404 `document_not_found` also where the order is not final, or the order or shift has
-/// no such document or is out of the caller's reach; 422 `document_too_large`, `document_too_many_entries`.
+/// no such document or is out of the caller's reach; 422 `document_too_large`, `document_too_many_entries` where it is
+/// none in few words either.
 pub async fn get(
     ports: &Ports,
     caller: &Caller,
@@ -155,11 +157,12 @@ pub(super) async fn store(ports: &Ports, scope: &TenantScope, store_id: &str) ->
 }
 
 /// Makes a document by the tenant's template, or by the built-in one where that fails on these data: a
-/// customer is not to go without a receipt because of its looks. What is wrong with it is logged.
+/// customer is not to go without a receipt because of its looks. What is wrong with it is logged. Where an order is too
+/// much for one it is told in fewer words.
 ///
 /// # Errors
-/// 422 `document_too_large`, `document_too_many_entries`, `template_too_costly` where the order or shift is; a bug where
-/// the built-in template fails otherwise.
+/// 422 `document_too_large`, `document_too_many_entries`, `template_too_costly` where the order or shift is, in few words
+/// too; a bug where the built-in template fails otherwise.
 pub(super) fn rendered(
     kind: Kind,
     format: Format,
@@ -182,11 +185,17 @@ fn render_by(
         Some(Err(error)) => told(kind, template, &error),
         None => {}
     }
-    render(kind, format, data, None).map_err(|error| match error {
-        // Thousands of lines with long names and notes: nobody's mistake, and no document either.
-        DocumentError::DocumentTooLarge
-        | DocumentError::TooManyEntries { .. }
-        | DocumentError::TemplateTooCostly => {
+    let mut made = render(kind, format, data, None);
+    for brevity in Brevity::ALL {
+        if !made.as_ref().is_err_and(is_too_much) {
+            break;
+        }
+        let Some(brief) = in_brief(kind, data, brevity) else { break };
+        made = render(kind, format, &brief, None);
+    }
+    made.map_err(|error| match error {
+        // Thousands of lines with long names: nobody's mistake, and no document either.
+        error if is_too_much(&error) => {
             Refusal::new(RefusalKind::Invalid, error.code(), error.to_string()).into()
         }
         error => Error::bug(error),

@@ -51,6 +51,6 @@ fn list_documents() {}
         (status = 403, description = "`role_required`"),
         (status = 404, description = "`document_not_found`, also where the id is none; of a shift that has the other report the detail names that one"),
         (status = 406, description = "`not_acceptable`: none of the three media types will do"),
-        (status = 422, description = "`query_invalid`; `document_too_large` where thousands of lines with long texts make more than 1 MB; `document_too_many_entries` where its lists hold more than a document may"),
+        (status = 422, description = "`query_invalid`; `document_too_large` where thousands of lines with long texts make more than 1 MB, also in fewer words; `document_too_many_entries` where its lists hold more than a document may"),
     ))]
 fn get_document() {}
