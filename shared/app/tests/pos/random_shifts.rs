@@ -504,7 +504,9 @@ impl Till {
             let refund = json!({"return_id": back, "tender": tender, "amount": gbp(*amount)});
             self.send("refund_tender", refund).await;
         }
-        let done = self.send("finalize_exchange", json!({"return_id": back, "cart_id": id})).await;
+        // Where it is not stated, change that no payment told of is somebody's task.
+        let payload = json!({"return_id": back, "cart_id": id, "total": gbp(price - worth)});
+        let done = self.send("finalize_exchange", payload).await;
         self.books.receipts.push(done.reply.result.return_receipt_number.unwrap());
         refunds.extend(by_exchange().map(|(tender, credit, _)| (tender, credit)));
         self.book_return((worth, back_tax, back_rounding), refunds);
