@@ -4,10 +4,13 @@
 use std::collections::BTreeSet;
 
 use tillstream_contracts::pos::ACTIONS;
-use tillstream_testkit::simulator::{Bug, Settings, run, shortest_prefix};
+use tillstream_testkit::simulator::{Bug, LOOKS_BACK, Settings, first_that_fails, run, shortest_prefix};
+
+/// Commands of a run.
+const COMMANDS: u64 = 1_000;
 
 fn settings(seed: u64) -> Settings {
-    Settings { seed, commands: 1_000, bug: None, tells: false }
+    Settings { seed, commands: COMMANDS, planned: COMMANDS, bug: None, tells: false }
 }
 
 #[test]
@@ -100,12 +103,81 @@ fn every_deliberate_bug_is_found() {
 fn a_failure_is_cut_to_its_shortest_prefix() {
     let failed = Settings { bug: Some(Bug::AvailableForgotten), ..settings(3) };
     let whole = run(failed);
-    let shortest = shortest_prefix(failed, whole.commands);
+    let shortest = shortest_prefix(failed, &whole);
     let violation = shortest.violation.unwrap();
     assert_eq!(violation.invariant, "available = on hand - reserved - safety stock");
     assert!(shortest.commands <= whole.commands);
     let without_last = run(Settings { commands: shortest.commands - 1, ..failed });
     assert_eq!(without_last.violation, None, "its last command is needed");
+}
+
+/// The place of the event with which a command was begun.
+fn begin_of(events: &[String], command: u64) -> usize {
+    let begins = format!("#{command} ");
+    let is_it = |event: &String| event.split_once(' ').is_some_and(|(_, what)| what.starts_with(&begins));
+    events.iter().position(is_it).unwrap()
+}
+
+/// A seed whose orders are restored from a backup, what happens in it, and how many commands were begun before.
+fn with_a_restore() -> (u64, Vec<String>, u64) {
+    let told = |seed| (seed, run(Settings { tells: true, ..settings(seed) }).events);
+    let place = |events: &[String]| events.iter().position(|event| event.contains(" restored to backup 1"));
+    let (seed, events, place) = (1..=HOLDING)
+        .map(told)
+        .find_map(|(seed, events)| place(&events).map(|place| (seed, events, place)))
+        .unwrap();
+    let begun = (1..=COMMANDS).take_while(|command| begin_of(&events, *command) < place).count();
+    (seed, events, u64::try_from(begun).unwrap())
+}
+
+#[test]
+fn a_shorter_run_is_the_beginning_of_the_longer_one() {
+    let (seed, whole, begun) = with_a_restore();
+    // Where the time of the restore were a part of what the short run has, its backup were another.
+    let commands = begun + 20;
+    let short = run(Settings { commands, tells: true, ..settings(seed) }).events;
+    let (of_short, of_whole) = (begin_of(&short, commands), begin_of(&whole, commands));
+    assert!(short.get(..=of_short).unwrap() == whole.get(..=of_whole).unwrap(), "word for word");
+    // Of a day with fewer commands it would be a run of its own.
+    let other = run(Settings { commands, planned: commands, tells: true, ..settings(seed) }).events;
+    assert!(other.get(..=of_whole) != whole.get(..=of_whole));
+}
+
+#[test]
+fn a_failure_after_a_restore_is_cut_to_a_run_with_that_restore() {
+    // Numbers are given out again that were given out before.
+    let bug = Some(Bug::EpochForgotten);
+    let failed = |seed| Settings { bug, ..settings(seed) };
+    let (failed, whole) = (1..=SEEDS)
+        .map(|seed| (failed(seed), run(failed(seed))))
+        .find(|(_, outcome)| outcome.violation.is_some())
+        .unwrap();
+    let shortest = shortest_prefix(failed, &whole);
+    let (broken, cut) = (whole.violation.unwrap(), shortest.violation.unwrap());
+    assert_eq!(cut.invariant, broken.invariant);
+    assert!(shortest.events.iter().any(|event| event.contains(" restored to backup 1")));
+    assert!(shortest.commands < COMMANDS);
+    let told = run(Settings { tells: true, ..failed }).events;
+    let (of_short, of_whole) =
+        (begin_of(&shortest.events, shortest.commands), begin_of(&told, shortest.commands));
+    assert!(shortest.events.get(..=of_short).unwrap() == told.get(..=of_whole).unwrap());
+}
+
+#[test]
+fn the_first_that_fails_is_found_where_failing_grows_with_the_commands() {
+    for first in 1..=40 {
+        assert_eq!(first_that_fails(40, |commands| commands >= first), first);
+    }
+}
+
+#[test]
+fn an_earlier_one_is_found_where_a_few_after_it_hold() {
+    // Bisecting comes to 40; 30 is ten before that.
+    assert_eq!(first_that_fails(100, |commands| commands == 30 || (40..=50).contains(&commands)), 30);
+    // What is further back than is looked stays unknown.
+    let back = 60 - LOOKS_BACK - 1;
+    assert_eq!(first_that_fails(100, |commands| commands >= 60 || commands == back), 60);
+    assert_eq!(first_that_fails(100, |commands| commands >= 60 || commands == back + 1), back + 1);
 }
 
 /// Routes of `functions/inventory` that no client sends, and why not.

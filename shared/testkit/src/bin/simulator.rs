@@ -1,4 +1,4 @@
-//! `simulator --seeds 100 [--from 1] [--commands 1000] [--bug Name] [--tell]`: runs seeds on all cores, and
+//! `simulator --seeds 100 [--from 1] [--commands 1000] [--planned 1000] [--bug Name] [--tell]`: runs seeds on all cores, and
 //! says of each that fails the seed, the shortest prefix of commands that still fails, and the invariant.
 
 use std::process::ExitCode;
@@ -11,12 +11,15 @@ struct Arguments {
     from: u64,
     seeds: u64,
     commands: u64,
+    /// Commands of the whole day; `commands` unless told.
+    planned: Option<u64>,
     bug: Option<Bug>,
     tells: bool,
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let mut found = Arguments { from: 1, seeds: 100, commands: 1_000, bug: None, tells: false };
+    let mut found =
+        Arguments { from: 1, seeds: 100, commands: 1_000, planned: None, bug: None, tells: false };
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
         let mut value = || given.next().ok_or_else(|| format!("{name} needs a value"));
@@ -26,6 +29,7 @@ fn arguments() -> Result<Arguments, String> {
             "--from" => found.from = number(value()?)?,
             "--seeds" => found.seeds = number(value()?)?,
             "--commands" => found.commands = number(value()?)?,
+            "--planned" => found.planned = Some(number(value()?)?),
             "--bug" => {
                 let bug = value()?;
                 found.bug = Some(Bug::named(&bug).ok_or_else(|| {
@@ -62,14 +66,16 @@ fn main() -> ExitCode {
                     }
                     let seed = arguments.from + number;
                     let (bug, tells) = (arguments.bug, arguments.tells);
-                    let settings = Settings { seed, commands: arguments.commands, bug, tells };
+                    let commands_of_run = arguments.commands;
+                    let planned = arguments.planned.unwrap_or(commands_of_run);
+                    let settings = Settings { seed, commands: commands_of_run, planned, bug, tells };
                     let outcome = run(settings);
                     commands.fetch_add(outcome.commands, Ordering::Relaxed);
                     orders.fetch_add(u64::try_from(outcome.orders).unwrap_or(0), Ordering::Relaxed);
                     steps.fetch_add(outcome.steps, Ordering::Relaxed);
                     if outcome.violation.is_some() {
                         failed.fetch_add(1, Ordering::Relaxed);
-                        tell(settings, &shortest_prefix(settings, outcome.commands));
+                        tell(settings, &shortest_prefix(settings, &outcome));
                     } else if tells {
                         outcome.events.iter().for_each(|event| println!("{event}"));
                     }
@@ -99,8 +105,8 @@ const EVENTS_TOLD: usize = 60;
 fn tell(settings: Settings, shortest: &Outcome) {
     let first = shortest.events.len().saturating_sub(EVENTS_TOLD);
     let mut text = format!(
-        "seed {} fails within {} commands; again with --from {} --seeds 1 --commands {}\n",
-        settings.seed, shortest.commands, settings.seed, shortest.commands
+        "seed {} fails within {} commands; again with --from {} --seeds 1 --commands {} --planned {}\n",
+        settings.seed, shortest.commands, settings.seed, shortest.commands, settings.planned
     );
     for event in shortest.events.iter().skip(first) {
         text.push_str(&format!("  {event}\n"));

@@ -1,6 +1,6 @@
 //! The simulator: tenants, tills and HQ over the real use cases, relay, aggregator, dispatcher and
 //! keeper, with every fault that AWS and clients have, on virtual time and one thread. A seed is a run,
-//! byte for byte.
+//! byte for byte, and one of fewer commands is its beginning.
 //!
 //! What must hold is checked after every step where that is cheap ([`invariants`]), and all of it when
 //! everything has arrived. A run that fails is cut to commands of which the last is needed for it.
@@ -45,6 +45,9 @@ const OUTAGES: u64 = 3;
 /// A run that takes more steps than this does not end: where HQ hangs for a day after it, some take three million.
 const STEPS_MAX: u64 = 10_000_000;
 
+/// So many runs, each shorter by one more command, are asked before one is taken for the shortest that fails.
+pub const LOOKS_BACK: u64 = 12;
+
 /// What a run is.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
@@ -52,6 +55,9 @@ pub struct Settings {
     pub seed: u64,
     /// Commands that clients begin.
     pub commands: u64,
+    /// Commands of the whole day, by which it is decided when in it something happens. A run with fewer `commands` is
+    /// the beginning of the run that has all of them.
+    pub planned: u64,
     /// A bug that is switched on.
     pub bug: Option<Bug>,
     /// Whether what happens is written down in words.
@@ -108,16 +114,43 @@ pub fn run(settings: Settings) -> Outcome {
     }
 }
 
-/// The first so many commands with which a run still fails, and with one less does not; and that run in
-/// words. There may be fewer still that fail another way: failing need not grow with the commands.
-pub fn shortest_prefix(failed: Settings, commands: u64) -> Outcome {
-    let fails = |commands| run(Settings { commands, tells: false, ..failed }).violation.is_some();
-    let (mut passes, mut fails_at) = (0, commands);
-    while passes + 1 < fails_at {
-        let middle = passes.midpoint(fails_at);
-        if fails(middle) { fails_at = middle } else { passes = middle }
+/// The first so many commands of a run that failed with which it still breaks the same invariant, and that run in words.
+///
+/// A shorter run is the beginning of the longer one, up to its last command; then everything comes to rest, which goes
+/// another way after each number of commands. So an invariant that is broken on the way is broken in every longer run,
+/// too, and bisecting finds the first that is. One that is asked at rest need not be: it may be broken after 40 commands,
+/// hold after 50 and be broken after 60. Therefore runs of up to [`LOOKS_BACK`] commands less are asked, too: none of
+/// them breaks it. Whether one that is shorter still does is not known.
+pub fn shortest_prefix(failed: Settings, outcome: &Outcome) -> Outcome {
+    let Some(invariant) = outcome.violation.as_ref().map(|violation| violation.invariant) else {
+        return outcome.clone();
+    };
+    let fails = |commands| {
+        let violation = run(Settings { commands, tells: false, ..failed }).violation;
+        violation.is_some_and(|violation| violation.invariant == invariant)
+    };
+    // Where the day ends with the command that was begun last, it may not: the longer run went on.
+    let last = if fails(outcome.commands) { outcome.commands } else { failed.commands };
+    run(Settings { commands: first_that_fails(last, fails), tells: true, ..failed })
+}
+
+/// The least number of commands that is found to fail, up to `last`, which does: none of the [`LOOKS_BACK`] before it
+/// fails.
+pub fn first_that_fails(last: u64, fails: impl Fn(u64) -> bool) -> u64 {
+    let (mut passes, mut first) = (0, last);
+    while passes + 1 < first {
+        let middle = passes.midpoint(first);
+        if fails(middle) { first = middle } else { passes = middle }
     }
-    run(Settings { commands: fails_at, tells: true, ..failed })
+    // The one right before it is known to pass, here and after each turn.
+    let before = |found: u64| found.saturating_sub(LOOKS_BACK).max(1)..found.saturating_sub(1);
+    while let Some(earlier) = before(first).rev().find(|commands| fails(*commands)) {
+        first = earlier;
+        while first > 1 && fails(first - 1) {
+            first -= 1;
+        }
+    }
+    first
 }
 
 struct Run {
