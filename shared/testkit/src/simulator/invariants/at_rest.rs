@@ -21,7 +21,7 @@ use super::super::books::{Books, Order, part, worth};
 use super::super::day_settings::DaySettings;
 use super::super::world::{Tenant, World};
 use super::{
-    approvals, asked_totals, at_hq, catalogue, corrected, counted, figures, followed, gift_cards,
+    alerts, approvals, asked_totals, at_hq, catalogue, corrected, counted, figures, followed, gift_cards,
     lots_at_rest, parked, priced, questions, reconciled, restored, shifts, supplied, transfers, waited,
 };
 use crate::shop::caller;
@@ -98,6 +98,7 @@ async fn all(world: &World) -> Checked {
         supplied::check(world, &books, tenant, &caller).await?;
         counted::check(world, &books, tenant, &caller).await?;
         waited::check(world, &books, tenant, &caller).await?;
+        alerts::check(world, tenant, &caller).await?;
         reconciled::check(world, tenant)?;
         corrected::check(world, tenant)?;
         lots_at_rest::check(world, &books, tenant, &caller).await?;

@@ -11,6 +11,7 @@ use tillstream_app::database::Item;
 
 use super::super::books::Of;
 use super::super::world::World;
+use super::alerts::AlertWatch;
 use crate::memory_database::StreamChange;
 
 /// Tenants with more goods have orders of several transactions, which reserve without hold lines.
@@ -30,7 +31,8 @@ const WRITTEN_DOWN: [&str; 7] = [
     "discrepancy",
 ];
 
-type Fault = (&'static str, String);
+/// An invariant that does not hold, and what was seen of it.
+pub(super) type Fault = (&'static str, String);
 
 /// What names of holders begin with that are carts.
 const OF_CARTS: &str = "cart#";
@@ -83,13 +85,15 @@ pub struct StockWatch {
     off_transfers: BTreeMap<Of<(String, String)>, i64>,
     /// What was touched since all was looked at.
     touched: BTreeSet<Of<Where>>,
+    /// Alerts.
+    pub alerts: AlertWatch,
 }
 
-fn number(item: Option<&Item>, name: &str) -> i64 {
+pub(super) fn number(item: Option<&Item>, name: &str) -> i64 {
     item.and_then(|item| item.opt_number(name)).unwrap_or(0)
 }
 
-fn text(item: &Item, name: &str) -> String {
+pub(super) fn text(item: &Item, name: &str) -> String {
     item.opt_text(name).unwrap_or_default().to_owned()
 }
 
@@ -101,7 +105,11 @@ impl StockWatch {
         if item.opt_text("kind") == Some("below_promised") {
             self.promised.insert((text(item, "tenant_id"), text(item, "exception_id")));
         }
-        let is_of_item = matches!(kind, "stock" | "stock-part" | "holds" | "holds-part" | "backorder");
+        if kind == "stock-fact" {
+            self.alerts.told(change);
+        }
+        let is_of_item =
+            matches!(kind, "stock" | "stock-part" | "holds" | "holds-part" | "backorder" | "stock-alert");
         if !is_of_item {
             return Ok(());
         }
@@ -109,6 +117,7 @@ impl StockWatch {
         match kind {
             "stock" | "stock-part" => self.stock(world, change, place),
             "backorder" => self.backorder(change, item, place),
+            "stock-alert" => self.alerts.alert(change, place),
             _ => {
                 self.hold(change, item, place);
                 Ok(())
@@ -118,6 +127,7 @@ impl StockWatch {
 
     fn stock(&mut self, world: &World, change: &StreamChange, place: Of<Where>) -> Result<(), Fault> {
         let (old, new) = (change.old.as_ref(), change.new.as_ref());
+        self.alerts.stock(change, &place);
         let by = number(new, "reserved") - number(old, "reserved");
         *self.unheld.entry(place.clone()).or_default() += by;
         if let Some(waited_for) = new.and_then(|new| new.opt_number("backordered")) {
@@ -268,7 +278,7 @@ impl StockWatch {
                 let seen = format!("{transfer:?}: both ends and what is between them have {by} more");
                 Err(("over a transfer, both ends and what is between them keep what they had", seen))
             }
-            None => Ok(()),
+            None => self.alerts.settled(),
         }
     }
 
