@@ -604,4 +604,19 @@ mod tests {
         let (day, hour) = shop.day_and_hour("2026-03-27T22:10:05Z".parse().unwrap()).unwrap();
         assert_eq!((day.to_string(), hour.to_string()), ("2026-03-27".into(), "2026-03-27T21:30:00Z".into()));
     }
+
+    #[test]
+    fn the_hour_that_comes_twice_is_two_hours_of_one_day() {
+        let of = [("Europe/London", "2026-10-25T00:00:00Z"), ("America/New_York", "2026-11-01T05:00:00Z")];
+        for (zone, begins) in of {
+            let (id, registers) = ("s".into(), Vec::new());
+            let shop = Shop { id, zone, day_begins: 4, registers, hold_minutes: None };
+            let first: Timestamp = begins.parse().unwrap();
+            let second = first + jiff::SignedDuration::from_hours(1);
+            let half = jiff::SignedDuration::from_mins(30);
+            let [one, other] = [first, second].map(|hour| shop.day_and_hour(hour + half).unwrap());
+            assert_eq!((one.1, other.1), (first, second));
+            assert_eq!(one.0, other.0);
+        }
+    }
 }

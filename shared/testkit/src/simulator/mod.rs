@@ -39,8 +39,10 @@ use invariants::at_rest;
 use invariants::log_lines::LogLines;
 use invariants::reconciled::open_differences;
 
-/// Of runs, in hundredths: those at whose end HQ is away for hours.
-const OUTAGES: u64 = 3;
+/// Of runs, in hundredths: those at whose end HQ is away for a day.
+const OUTAGES: u64 = 5;
+/// For so long it is, at least and at most, in hours.
+const OUTAGE_HOURS: (u64, u64) = (24, 30);
 
 /// A run that takes more steps than this does not end: where HQ hangs for a day after it, some take three million.
 const STEPS_MAX: u64 = 10_000_000;
@@ -205,14 +207,15 @@ impl Run {
         self.world.fail("everything comes to its end", "the event sources never rest");
     }
 
-    /// HQ is away for up to a day after the tills have closed, now and then; everything else goes on.
+    /// HQ is away for a day or more after the tills have closed, now and then; everything else goes on.
     fn outage(&mut self) {
         let world = self.world.clone();
         if !world.chance.percent(OUTAGES) {
             return;
         }
         let mode = world.chance.one_of(&[Mode::Down, Mode::Hang, Mode::Fail]).copied().unwrap_or_default();
-        let time = Duration::from_secs(3_600 + world.chance.below(23 * 3_600));
+        let (least, most) = OUTAGE_HOURS;
+        let time = Duration::from_secs(3_600 * least + world.chance.below(3_600 * (most - least)));
         world.tell(|| format!("HQ is away for {} min: {mode:?}", time.as_secs() / 60));
         world.set_weather(Weather::BREEZE);
         world.control_hq(mode, 0);

@@ -83,10 +83,26 @@ pub struct Violation {
     pub seen: String,
 }
 
+/// The earliest time at which the run of a seed begins, in epoch seconds: two days before clocks change, so that some
+/// runs have a day of 23 hours, and some one of 25.
+fn first_day(seed: u64) -> i64 {
+    /// Before 29 March 2026, when summer time begins in London.
+    const OF_SPRING: i64 = 1_774_598_400;
+    /// Before 25 October 2026, when it ends in London, and 1 November 2026, when it ends in New York.
+    const OF_AUTUMN: [i64; 2] = [1_792_742_400, 1_793_347_200];
+    let chance = Chance::apart(seed, "season");
+    match chance.percent(50) {
+        true => OF_SPRING,
+        false => chance.one_of(&OF_AUTUMN).copied().unwrap_or(OF_SPRING),
+    }
+}
+
 /// Everything of a run.
 pub struct World {
     pub settings: Settings,
     pub chance: Arc<Chance>,
+    /// What event sources do beyond their usual course is drawn from this, apart from all else.
+    pub sources: Chance,
     pub clock: Arc<Clock>,
     pub scheduler: Scheduler,
     /// The tables themselves.
@@ -181,13 +197,13 @@ impl World {
     /// Where HQ's secrets are none.
     pub fn new(settings: Settings) -> Result<Rc<World>, String> {
         let chance = Arc::new(Chance::new(settings.seed));
-        // Days around the end of winter time in London, so that some runs have a day of 23 hours.
-        let start = 1_774_598_400 + chance.between(0, 3 * 86_400);
+        let start = first_day(settings.seed) + chance.between(0, 3 * 86_400);
         let start = Timestamp::from_second(start).map_err(|error| error.to_string())?;
         let clock = Arc::new(Clock::new(start, chance.clone()));
         let memory = Arc::new(MemoryDatabase::with_environment(clock.clone()));
         let stream = Arc::new(MemoryStream::new(1 + chance.index(3), clock.clone()));
-        let queue = Arc::new(MemoryQueue::new(clock.clone()));
+        let order = Chance::apart(settings.seed, "the queue's order");
+        let queue = Arc::new(MemoryQueue::new(clock.clone()).in_any_order(order));
         let secret = SigningSecret::parse(SECRETS[0]).map_err(|error| error.to_string())?;
         let hq = Arc::new(HqStandIn::new(secret, clock.clone()));
         let line = Arc::new(HqLine {
@@ -213,6 +229,7 @@ impl World {
             transport: Bug::transport(bug, line.clone()),
             tenants: super::set_up::tenants(&chance),
             scheduler: Scheduler::new(chance.clone(), clock.clone()),
+            sources: Chance::apart(settings.seed, "event sources"),
             settings,
             chance,
             clock,
