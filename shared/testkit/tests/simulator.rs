@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use tillstream_app::sync::entities::Entity;
 use tillstream_contracts::pos::ACTIONS;
 use tillstream_testkit::simulator::{Bug, LOOKS_BACK, Settings, first_that_fails, run, shortest_prefix};
 
@@ -180,17 +181,32 @@ fn an_earlier_one_is_found_where_a_few_after_it_hold() {
     assert_eq!(first_that_fails(100, |commands| commands >= 60 || commands == back + 1), back + 1);
 }
 
-/// Routes of `functions/inventory` that no client sends, and why not.
-const NOT_SENT: [(&str, &str); 0] = [];
+/// The routers of the functions.
+const ROUTERS: [&str; 8] = [
+    include_str!("../../../functions/analytics-api/src/lib.rs"),
+    include_str!("../../../functions/catalog/src/lib.rs"),
+    include_str!("../../../functions/dispatch-admin/src/lib.rs"),
+    include_str!("../../../functions/hq-sync/src/lib.rs"),
+    include_str!("../../../functions/identity/src/lib.rs"),
+    include_str!("../../../functions/inventory/src/lib.rs"),
+    include_str!("../../../functions/orders/src/lib.rs"),
+    include_str!("../../../functions/pos-commands/src/lib.rs"),
+];
+
+/// Routes that no client sends, and why not.
+const NOT_SENT: [(&str, &str); 3] = [
+    ("GET /.well-known/jwks.json", "clients of the simulator are who they are, without tokens"),
+    ("GET /v1/health", "it says the same always"),
+    ("GET /v1/openapi.json", "it says the same always"),
+];
 
 /// Seeds over which every command is sent and answered.
 const USING: u64 = 20;
 
-/// The routes of the function, as its router has them.
-fn routes_of_stock() -> BTreeSet<String> {
-    let source = include_str!("../../../functions/inventory/src/lib.rs");
+/// The routes of all functions, as their routers have them.
+fn routes() -> BTreeSet<String> {
     let mut routes = BTreeSet::new();
-    for line in source.lines() {
+    for line in ROUTERS.iter().flat_map(|source| source.lines()) {
         let Some(route) = line.trim().strip_prefix(".route(\"") else { continue };
         let (path, handlers) = route.split_once("\", ").unwrap();
         for method in ["get", "post", "put", "patch", "delete"] {
@@ -199,14 +215,14 @@ fn routes_of_stock() -> BTreeSet<String> {
             }
         }
     }
-    assert!(routes.len() > 50, "{routes:?}");
+    assert!(routes.len() > 90, "{routes:?}");
     routes
 }
 
 #[test]
-fn clients_send_every_command_of_stock_and_every_action_of_tills() {
+fn clients_send_every_command_every_feed_and_every_action_of_tills() {
     let used: BTreeSet<String> = (1..=USING).flat_map(|seed| run(settings(seed)).used).collect();
-    let routes = routes_of_stock();
+    let routes = routes();
     let not_sent: BTreeSet<String> = NOT_SENT.iter().map(|(route, _)| (*route).to_owned()).collect();
     let missing: Vec<&String> =
         routes.iter().filter(|route| !used.contains(*route) && !not_sent.contains(*route)).collect();
@@ -218,6 +234,9 @@ fn clients_send_every_command_of_stock_and_every_action_of_tills() {
     let unknown: Vec<&String> =
         used.iter().filter(|used| used.contains(" /v1/") && !routes.contains(*used)).collect();
     assert!(unknown.is_empty(), "no such routes: {unknown:?}");
+    let feeds = Entity::ALL.map(|entity| format!("feed {}", entity.name()));
+    let not_fed: Vec<&String> = feeds.iter().filter(|feed| !used.contains(*feed)).collect();
+    assert!(not_fed.is_empty(), "nobody fed these: {not_fed:?}");
     let silent: Vec<&&str> = ACTIONS.iter().filter(|action| !used.contains(**action)).collect();
     assert!(silent.is_empty(), "no till sent these: {silent:?}");
 }

@@ -320,7 +320,9 @@ async fn load_one(world: &World, tenant: &str, entity: Entity, body: &str) {
     let caller = caller(tenant, &[Role::Integration]);
     let (ports, deadline) = (world.ports(), world.now() + jiff::SignedDuration::from_secs(3_600));
     match upload(&ports, &caller, Upload { entity, body: body.as_bytes(), from: 1, deadline }).await {
-        Ok(reply) if reply.failed == 0 && reply.next_from.is_none() => {}
+        Ok(reply) if reply.failed == 0 && reply.next_from.is_none() => {
+            world.note_use(&format!("feed {}", entity.name()));
+        }
         other => world.fail("the simulator works", format!("{entity:?}: {other:?}")),
     }
 }

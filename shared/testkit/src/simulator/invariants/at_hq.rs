@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tillstream_app::dispatch::dispatcher::Policy;
 use tillstream_app::dispatch::listing::list;
 use tillstream_app::tenancy::{Caller, Role};
-use tillstream_contracts::dispatch::{DeliveryFilter, DeliveryStatus};
+use tillstream_contracts::dispatch::{DeliveryFilter, DeliveryStatus, DeliveryView};
 use tillstream_contracts::hq::{HqEvent, HqOrderMessage, HqPayment};
 use tillstream_domain::quantity::QuantityInput;
 
@@ -63,7 +63,7 @@ pub async fn check(world: &World, books: &Books) -> Checked {
         let filter = DeliveryFilter { order_id: Some(id.clone()), ..DeliveryFilter::default() };
         let page = list(&ports(world), &caller, filter).await.map_err(broken)?;
         let dead = page.items.iter().filter(|delivery| {
-            delivery.status == DeliveryStatus::Dead
+            is_given_up(world, tenant, delivery)
                 && (books.ever_refused.contains(id)
                     || is_suspected(delivery.suspected_failures)
                     || world.restores.may_miss(tenant, id))
@@ -74,6 +74,18 @@ pub async fn check(world: &World, books: &Books) -> Checked {
         }
     }
     Ok(())
+}
+
+/// Whether HQ is told no more of it: it is a dead letter, or an administrator gave it up.
+pub(super) fn is_given_up(world: &World, tenant: &str, delivery: &DeliveryView) -> bool {
+    match delivery.status {
+        DeliveryStatus::Dead => true,
+        DeliveryStatus::Discarded => {
+            let name = (tenant.to_owned(), delivery.id.clone());
+            world.books.borrow().given_up.contains(&name)
+        }
+        _ => false,
+    }
 }
 
 /// What HQ was to be told of something that is no order.
@@ -104,7 +116,8 @@ pub(super) async fn each_told(world: &World, caller: &Caller, told: Told) -> Che
     }
     let filter = DeliveryFilter { order_id: Some(told.subject.clone()), ..DeliveryFilter::default() };
     let page = list(&ports(world), caller, filter).await.map_err(broken)?;
-    let dead = page.items.iter().filter(|delivery| delivery.status == DeliveryStatus::Dead).count();
+    let tenant = caller.scope.tenant_id();
+    let dead = page.items.iter().filter(|delivery| is_given_up(world, tenant, delivery)).count();
     if dead < missing.len() {
         let seen = format!("{}: {missing:?} of {}: {:?}", name(), told.count, page.items);
         return Err((told.all, seen));

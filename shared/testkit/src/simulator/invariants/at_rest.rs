@@ -128,6 +128,7 @@ pub(super) fn orders_of<'a>(books: &'a Books, tenant: &str, shop: &str) -> Vec<&
 /// The settings are the last that were set.
 async fn settings_stand(world: &World, tenant: &Tenant, caller: &Caller) -> Checked {
     let stand = settings::get(&ports(world), caller).await.map_err(broken)?;
+    world.note_use("GET /v1/settings");
     let approvals = &stand.approvals;
     let seen = DaySettings {
         per_order: stand.pricing.tax_rounding == TaxRoundingBody::PerOrder,
@@ -152,6 +153,7 @@ async fn orders(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) 
     for ((_, id), order) in mine {
         count += 1;
         let view = read::get(&ports, caller, id).await.map_err(broken)?;
+        world.note_use("GET /v1/orders/{id}");
         let mut lots = Vec::new();
         let lines: Vec<(String, i64, i64, i64, i64)> = view
             .lines
