@@ -104,11 +104,11 @@ fn every_deliberate_bug_is_found() {
 fn a_failure_is_cut_to_its_shortest_prefix() {
     let failed = Settings { bug: Some(Bug::AvailableForgotten), ..settings(3) };
     let whole = run(failed);
-    let shortest = shortest_prefix(failed, &whole);
+    let (cut, shortest) = shortest_prefix(failed, &whole);
     let violation = shortest.violation.unwrap();
     assert_eq!(violation.invariant, "available = on hand - reserved - safety stock");
     assert!(shortest.commands <= whole.commands);
-    let without_last = run(Settings { commands: shortest.commands - 1, ..failed });
+    let without_last = run(Settings { commands: cut.commands - 1, ..failed });
     assert_eq!(without_last.violation, None, "its last command is needed");
 }
 
@@ -153,7 +153,7 @@ fn a_failure_after_a_restore_is_cut_to_a_run_with_that_restore() {
         .map(|seed| (failed(seed), run(failed(seed))))
         .find(|(_, outcome)| outcome.violation.is_some())
         .unwrap();
-    let shortest = shortest_prefix(failed, &whole);
+    let (_, shortest) = shortest_prefix(failed, &whole);
     let (broken, cut) = (whole.violation.unwrap(), shortest.violation.unwrap());
     assert_eq!(cut.invariant, broken.invariant);
     assert!(shortest.events.iter().any(|event| event.contains(" restored to backup 1")));

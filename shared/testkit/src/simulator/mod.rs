@@ -116,16 +116,17 @@ pub fn run(settings: Settings) -> Outcome {
     }
 }
 
-/// The first so many commands of a run that failed with which it still breaks the same invariant, and that run in words.
+/// The first so many commands of a run that failed with which it still breaks the same invariant: what that run is, and what
+/// came of it, in words.
 ///
 /// A shorter run is the beginning of the longer one, up to its last command; then everything comes to rest, which goes
 /// another way after each number of commands. So an invariant that is broken on the way is broken in every longer run,
 /// too, and bisecting finds the first that is. One that is asked at rest need not be: it may be broken after 40 commands,
 /// hold after 50 and be broken after 60. Therefore runs of up to [`LOOKS_BACK`] commands less are asked, too: none of
 /// them breaks it. Whether one that is shorter still does is not known.
-pub fn shortest_prefix(failed: Settings, outcome: &Outcome) -> Outcome {
+pub fn shortest_prefix(failed: Settings, outcome: &Outcome) -> (Settings, Outcome) {
     let Some(invariant) = outcome.violation.as_ref().map(|violation| violation.invariant) else {
-        return outcome.clone();
+        return (failed, outcome.clone());
     };
     let fails = |commands| {
         let violation = run(Settings { commands, tells: false, ..failed }).violation;
@@ -133,7 +134,8 @@ pub fn shortest_prefix(failed: Settings, outcome: &Outcome) -> Outcome {
     };
     // Where the day ends with the command that was begun last, it may not: the longer run went on.
     let last = if fails(outcome.commands) { outcome.commands } else { failed.commands };
-    run(Settings { commands: first_that_fails(last, fails), tells: true, ..failed })
+    let cut = Settings { commands: first_that_fails(last, fails), tells: true, ..failed };
+    (cut, run(cut))
 }
 
 /// The least number of commands that is found to fail, up to `last`, which does: none of the [`LOOKS_BACK`] before it
