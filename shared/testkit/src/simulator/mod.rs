@@ -79,7 +79,7 @@ pub struct Outcome {
     pub orders: usize,
     /// Steps of tasks.
     pub steps: u64,
-    /// The same for the same run.
+    /// The same for the same run: what happened in it, all lines of its log, and all items that it left.
     pub fingerprint: u64,
     /// What happened, in words.
     pub events: Vec<String>,
@@ -100,8 +100,10 @@ pub fn run(settings: Settings) -> Outcome {
     };
     let log = LogLines::default();
     let mut run = Run { world: world.clone(), watch: Watch::default(), log: log.clone(), steps: 0 };
-    tracing::subscriber::with_default(log, || run.all());
+    tracing::subscriber::with_default(log.clone(), || run.all());
     let world = run.world;
+    world.mark(log.sum());
+    world.mark_items();
     world.scheduler.end();
     Outcome {
         violation: world.violation.borrow().clone(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tillstream_app::Ports;
-use tillstream_app::database::Database;
+use tillstream_app::database::{Database, Table, Value};
 use tillstream_app::dispatch::signature::SigningSecret;
 use tillstream_app::dispatch::transport::HqTransport;
 use tillstream_app::environment::Environment;
@@ -81,6 +81,33 @@ pub struct Violation {
     pub invariant: &'static str,
     /// What was seen.
     pub seen: String,
+}
+
+/// A number that depends on all numbers that were mixed into it, and on their order.
+pub fn mix(sum: u64, number: u64) -> u64 {
+    let mixed = (sum ^ number).wrapping_mul(0x0000_0100_0000_01b3);
+    mixed ^ (mixed >> 29)
+}
+
+fn mix_bytes(sum: u64, bytes: &[u8]) -> u64 {
+    // With its length, so that no byte can stand in another's field.
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    bytes.iter().fold(mix(sum, length), |sum, byte| mix(sum, u64::from(*byte)))
+}
+
+fn mix_attributes(sum: u64, attributes: &BTreeMap<String, Value>) -> u64 {
+    attributes.iter().fold(sum, |sum, (name, value)| mix_value(mix_bytes(sum, name.as_bytes()), value))
+}
+
+fn mix_value(sum: u64, value: &Value) -> u64 {
+    match value {
+        Value::S(text) => mix_bytes(mix(sum, 1), text.as_bytes()),
+        Value::N(number) => mix(mix(sum, 2), number.cast_unsigned()),
+        Value::B(bytes) => mix_bytes(mix(sum, 3), bytes),
+        Value::Bool(is) => mix(mix(sum, 4), u64::from(*is)),
+        Value::L(all) => all.iter().fold(mix(sum, 5), mix_value),
+        Value::M(all) => mix_attributes(mix(sum, 6), all),
+    }
 }
 
 /// The earliest time at which the run of a seed begins, in epoch seconds: two days before clocks change, so that some
@@ -291,8 +318,17 @@ impl World {
 
     /// Mixes a number into the run's fingerprint.
     pub fn mark(&self, number: u64) {
-        let mixed = (self.fingerprint.get() ^ number).wrapping_mul(0x0000_0100_0000_01b3);
-        self.fingerprint.set(mixed ^ (mixed >> 29));
+        self.fingerprint.set(mix(self.fingerprint.get(), number));
+    }
+
+    /// Mixes every item of every table into the run's fingerprint.
+    pub fn mark_items(&self) {
+        for table in Table::ALL {
+            for item in self.memory.items(table) {
+                let marked = mix_attributes(self.fingerprint.get(), &item.0);
+                self.fingerprint.set(marked);
+            }
+        }
     }
 
     /// Ends the run: an invariant does not hold. The first stands.
