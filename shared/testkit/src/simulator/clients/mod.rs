@@ -1,5 +1,5 @@
 //! Who uses the system: tills, a web shop, a stock room, buyers, HQ's feeds, merchandisers, readers, analysts, an
-//! administrator, somebody with a console, and somebody who should not.
+//! administrator, a back office, somebody with a console, and somebody who should not.
 
 mod administrator;
 mod analyst;
