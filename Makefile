@@ -46,8 +46,8 @@ bench: ## every benchmark: each figure into target/bench, and the table in READM
 	$(PYTHON) infra/bench/cost.py
 	$(PYTHON) infra/bench/readme_table.py
 
-simulate: ## tills, functions and faults by chance, on virtual time: [SEEDS=100] [FROM=1] [BUG=StockUnchecked]
-	cargo run --locked --release --package tillstream-testkit --bin simulator -- --seeds $(or $(SEEDS),100) --from $(or $(FROM),1) $(if $(BUG),--bug $(BUG))
+simulate: ## tills, functions and faults by chance, on virtual time: [SEEDS=100] [FROM=1] [COMMANDS=1000] [PLANNED=1000] [BUG=StockUnchecked] [TELL=1]
+	cargo run --locked --release --package tillstream-testkit --bin simulator -- --seeds $(or $(SEEDS),100) --from $(or $(FROM),1) $(if $(COMMANDS),--commands $(COMMANDS)) $(if $(PLANNED),--planned $(PLANNED)) $(if $(BUG),--bug $(BUG)) $(if $(TELL),--tell)
 
 mutants: ## which changes of rules and use cases no test notices: [MINUTES=60] [FILES=shared/app/src/stock]
 	$(PYTHON) infra/mutants/measure.py --minutes $(or $(MINUTES),60) --files '$(FILES)'

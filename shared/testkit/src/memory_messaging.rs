@@ -11,6 +11,7 @@ use tillstream_app::ports::{EventStream, StreamRecord, WakeUp, WakeUpQueue};
 use tillstream_app::{Error, Result};
 
 use crate::memory_database::shard_of;
+use crate::simulator::chance::Chance;
 
 /// Most bytes of a record, its partition key included (Kinesis).
 const RECORD_BYTES_MAX: usize = 1024 * 1024;
@@ -206,6 +207,8 @@ pub struct MemoryQueue {
     visibility: SignedDuration,
     receives_max: u32,
     retention: SignedDuration,
+    /// What the order of groups is drawn from; they come as they were sent where there is none.
+    order: Option<Chance>,
 }
 
 impl MemoryQueue {
@@ -218,7 +221,46 @@ impl MemoryQueue {
             visibility: SignedDuration::from_secs(150),
             receives_max: 100,
             retention: SignedDuration::from_hours(14 * 24),
+            order: None,
         }
+    }
+
+    /// The same, whose groups come in any order, as those of SQS do: messages of one group keep theirs.
+    #[must_use]
+    pub fn in_any_order(mut self, order: Chance) -> Self {
+        self.order = Some(order);
+        self
+    }
+
+    /// One of the hidden messages can be seen again before its time, as if another had been told so; `drawn` says which.
+    /// Whoever received it may still be at it, and cannot delete it any more once it was received again.
+    pub fn show_early(&self, drawn: u64) {
+        let now = self.environment.now();
+        let mut state = lock(&self.state);
+        let is_hidden = |message: &&mut Message| message.hidden_until.is_some_and(|until| until > now);
+        let mut hidden: Vec<&mut Message> = state.messages.iter_mut().filter(is_hidden).collect();
+        let at = drawn.checked_rem(u64::try_from(hidden.len()).unwrap_or(0)).unwrap_or(0);
+        if let Some(message) = usize::try_from(at).ok().and_then(|at| hidden.get_mut(at)) {
+            message.hidden_until = Some(now);
+        }
+    }
+
+    /// Positions of the messages that are given next, of groups that are not closed.
+    fn turns(&self, messages: &VecDeque<Message>, closed: &BTreeSet<String>, most: usize) -> Vec<usize> {
+        let (mut ranks, mut turns) = (BTreeMap::<&str, u64>::new(), Vec::new());
+        for (at, message) in messages.iter().enumerate() {
+            let group = message.received.group.as_str();
+            if closed.contains(group) {
+                continue;
+            }
+            let rank = match &self.order {
+                Some(order) => *ranks.entry(group).or_insert_with(|| order.next()),
+                None => 0,
+            };
+            turns.push((rank, at));
+        }
+        turns.sort_unstable();
+        turns.into_iter().take(most).map(|(_, at)| at).collect()
     }
 
     /// The next call meets this; more are queued.
@@ -257,13 +299,8 @@ impl MemoryQueue {
             .map(|message| message.received.group.clone())
             .collect();
         let mut given = Vec::new();
-        for message in &mut state.messages {
-            if given.len() >= most {
-                break;
-            }
-            if closed.contains(&message.received.group) {
-                continue;
-            }
+        for at in self.turns(&state.messages, &closed, most) {
+            let Some(message) = state.messages.get_mut(at) else { continue };
             state.receipts += 1;
             let received = &mut message.received;
             if received.receive_count == 0 {

@@ -496,6 +496,8 @@ pub struct Books {
     pub refused_by_hq: BTreeSet<String>,
     /// Orders that HQ ever refused.
     pub ever_refused: BTreeSet<String>,
+    /// Deliveries by tenant and id that an administrator gives up.
+    pub given_up: BTreeSet<Of<String>>,
     /// Goods that come, are counted, waited for and reserved.
     pub supply: SupplyBooks,
     /// Lots by tenant and id.

@@ -16,6 +16,12 @@ impl Chance {
         Chance(AtomicU64::new(split_mix(seed.wrapping_mul(SPLIT_MIX_STEP))))
     }
 
+    /// The numbers of a seed for one matter: they are of their own, so that what is drawn for it changes nothing of what
+    /// is drawn for anything else.
+    pub fn apart(seed: u64, matter: &str) -> Self {
+        Chance::new(matter.bytes().fold(seed, |mixed, byte| split_mix(mixed ^ u64::from(byte))))
+    }
+
     /// The next number.
     pub fn next(&self) -> u64 {
         let before = self.0.fetch_add(SPLIT_MIX_STEP, Ordering::Relaxed);

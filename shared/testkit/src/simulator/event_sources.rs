@@ -27,6 +27,17 @@ const IDLE: Duration = Duration::from_millis(3_000);
 /// Of batches that were done, in hundredths: those after which the source has forgotten how far it was.
 const GOES_BACK: u64 = 3;
 
+/// Of batches, in hundredths: those before which records are left to come together, so that as many as the template
+/// allows are handled at once.
+const GATHERS: u64 = 2;
+/// For so long at most.
+const GATHERING: Duration = Duration::from_secs(90);
+/// Most records of a batch of changes, and of one of the sales stream, as the template has them.
+const CHANGES_MAX: usize = 100;
+const SALES_MAX: usize = 500;
+/// Of looks at the queue in bad weather, in hundredths: those before which a message is seen again too early.
+const SEEN_EARLY: u64 = 4;
+
 /// Of the calls to tables of a function that its source gave up, in thousandths: those that take seconds.
 const HANGS: u64 = 200;
 
@@ -98,6 +109,15 @@ fn batch_size(world: &World) -> usize {
     1 + world.chance.index(24)
 }
 
+/// Now and then lets more records come before they are read; answers whether it did.
+async fn gathers(world: &World) -> bool {
+    let does = world.sources.percent(GATHERS);
+    if does {
+        world.sleep(world.sources.up_to(GATHERING / world.haste)).await;
+    }
+    does
+}
+
 /// Back to somewhere before `position`, now and then.
 fn maybe_back(world: &World, position: u64) -> u64 {
     if world.weather.get().deaths > 0 && world.chance.percent(GOES_BACK) {
@@ -145,7 +165,7 @@ fn images_of(batch: &[Change]) -> Vec<relay::Images<'_>> {
 }
 
 async fn relay_shard(world: Rc<World>, table: Table, shard: usize, part: usize, idle: Rc<Cell<bool>>) {
-    let mut position = 0;
+    let (mut position, mut gathered) = (0, false);
     loop {
         if world.restores.relay_stands.get() {
             world.sleep_up_to(IDLE).await;
@@ -154,11 +174,17 @@ async fn relay_shard(world: Rc<World>, table: Table, shard: usize, part: usize, 
         if table == Table::Orders {
             position = world.restores.stream_from(position);
         }
-        let (batch, looked) = changes_after(&world, table, (shard, part), position, batch_size(&world));
+        let most = if std::mem::take(&mut gathered) { CHANGES_MAX } else { batch_size(&world) };
+        let (batch, looked) = changes_after(&world, table, (shard, part), position, most);
         idle.set(batch.is_empty());
         if batch.is_empty() {
             position = looked;
             world.sleep_up_to(IDLE).await;
+            continue;
+        }
+        // What was read is read again: meanwhile the tables may have been restored.
+        if most < CHANGES_MAX && gathers(&world).await {
+            gathered = true;
             continue;
         }
         if world.settings.bug == Some(Bug::RelayAcknowledgesTooEarly) {
@@ -222,7 +248,8 @@ async fn aggregate(world: Rc<World>, part: usize, idle: Rc<Cell<bool>>) {
 
 /// One batch of a shard; answers how far it has come.
 async fn aggregate_shard(world: &Rc<World>, part: usize, shard: usize, position: u64) -> u64 {
-    let read = world.stream.records(shard, position, batch_size(world));
+    let most = if gathers(world).await { SALES_MAX } else { batch_size(world) };
+    let read = world.stream.records(shard, position, most);
     let Some(last) = read.last().map(|record| record.sequence) else { return position };
     let batch: Vec<&ShardRecord> =
         read.iter().filter(|record| shard_of(&record.partition_key, FACTOR) == part).collect();
@@ -254,6 +281,9 @@ async fn aggregate_shard(world: &Rc<World>, part: usize, shard: usize, position:
 
 async fn dispatch(world: Rc<World>, idle: Rc<Cell<bool>>) {
     loop {
+        if world.weather.get().deaths > 0 && world.sources.percent(SEEN_EARLY) {
+            world.queue.show_early(world.sources.next());
+        }
         let messages = world.queue.receive(1 + world.chance.index(10));
         idle.set(messages.is_empty());
         if messages.is_empty() {

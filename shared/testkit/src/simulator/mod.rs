@@ -1,6 +1,6 @@
 //! The simulator: tenants, tills and HQ over the real use cases, relay, aggregator, dispatcher and
 //! keeper, with every fault that AWS and clients have, on virtual time and one thread. A seed is a run,
-//! byte for byte.
+//! byte for byte, and one of fewer commands is its beginning.
 //!
 //! What must hold is checked after every step where that is cheap ([`invariants`]), and all of it when
 //! everything has arrived. A run that fails is cut to commands of which the last is needed for it.
@@ -40,11 +40,16 @@ use invariants::at_rest;
 use invariants::log_lines::LogLines;
 use invariants::reconciled::open_differences;
 
-/// Of runs, in hundredths: those at whose end HQ is away for hours.
-const OUTAGES: u64 = 3;
+/// Of runs, in hundredths: those at whose end HQ is away for a day.
+const OUTAGES: u64 = 5;
+/// For so long it is, at least and at most, in hours.
+const OUTAGE_HOURS: (u64, u64) = (24, 30);
 
 /// A run that takes more steps than this does not end: where HQ hangs for a day after it, some take three million.
 const STEPS_MAX: u64 = 10_000_000;
+
+/// So many runs, each shorter by one more command, are asked before one is taken for the shortest that fails.
+pub const LOOKS_BACK: u64 = 12;
 
 /// What a run is.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +58,9 @@ pub struct Settings {
     pub seed: u64,
     /// Commands that clients begin.
     pub commands: u64,
+    /// Commands of the whole day, by which it is decided when in it something happens. A run with fewer `commands` is
+    /// the beginning of the run that has all of them.
+    pub planned: u64,
     /// A bug that is switched on.
     pub bug: Option<Bug>,
     /// Whether what happens is written down in words.
@@ -72,7 +80,7 @@ pub struct Outcome {
     pub orders: usize,
     /// Steps of tasks.
     pub steps: u64,
-    /// The same for the same run.
+    /// The same for the same run: what happened in it, all lines of its log, and all items that it left.
     pub fingerprint: u64,
     /// What happened, in words.
     pub events: Vec<String>,
@@ -93,8 +101,10 @@ pub fn run(settings: Settings) -> Outcome {
     };
     let log = LogLines::default();
     let mut run = Run { world: world.clone(), watch: Watch::default(), log: log.clone(), steps: 0 };
-    tracing::subscriber::with_default(log, || run.all());
+    tracing::subscriber::with_default(log.clone(), || run.all());
     let world = run.world;
+    world.mark(log.sum());
+    world.mark_items();
     world.scheduler.end();
     Outcome {
         violation: world.violation.borrow().clone(),
@@ -109,16 +119,45 @@ pub fn run(settings: Settings) -> Outcome {
     }
 }
 
-/// The first so many commands with which a run still fails, and with one less does not; and that run in
-/// words. There may be fewer still that fail another way: failing need not grow with the commands.
-pub fn shortest_prefix(failed: Settings, commands: u64) -> Outcome {
-    let fails = |commands| run(Settings { commands, tells: false, ..failed }).violation.is_some();
-    let (mut passes, mut fails_at) = (0, commands);
-    while passes + 1 < fails_at {
-        let middle = passes.midpoint(fails_at);
-        if fails(middle) { fails_at = middle } else { passes = middle }
+/// The first so many commands of a run that failed with which it still breaks the same invariant: what that run is, and what
+/// came of it, in words.
+///
+/// A shorter run is the beginning of the longer one, up to its last command; then everything comes to rest, which goes
+/// another way after each number of commands. So an invariant that is broken on the way is broken in every longer run,
+/// too, and bisecting finds the first that is. One that is asked at rest need not be: it may be broken after 40 commands,
+/// hold after 50 and be broken after 60. Therefore runs of up to [`LOOKS_BACK`] commands less are asked, too: none of
+/// them breaks it. Whether one that is shorter still does is not known.
+pub fn shortest_prefix(failed: Settings, outcome: &Outcome) -> (Settings, Outcome) {
+    let Some(invariant) = outcome.violation.as_ref().map(|violation| violation.invariant) else {
+        return (failed, outcome.clone());
+    };
+    let fails = |commands| {
+        let violation = run(Settings { commands, tells: false, ..failed }).violation;
+        violation.is_some_and(|violation| violation.invariant == invariant)
+    };
+    // Where the day ends with the command that was begun last, it may not: the longer run went on.
+    let last = if fails(outcome.commands) { outcome.commands } else { failed.commands };
+    let cut = Settings { commands: first_that_fails(last, fails), tells: true, ..failed };
+    (cut, run(cut))
+}
+
+/// The least number of commands that is found to fail, up to `last`, which does: none of the [`LOOKS_BACK`] before it
+/// fails.
+pub fn first_that_fails(last: u64, fails: impl Fn(u64) -> bool) -> u64 {
+    let (mut passes, mut first) = (0, last);
+    while passes + 1 < first {
+        let middle = passes.midpoint(first);
+        if fails(middle) { first = middle } else { passes = middle }
     }
-    run(Settings { commands: fails_at, tells: true, ..failed })
+    // The one right before it is known to pass, here and after each turn.
+    let before = |found: u64| found.saturating_sub(LOOKS_BACK).max(1)..found.saturating_sub(1);
+    while let Some(earlier) = before(first).rev().find(|commands| fails(*commands)) {
+        first = earlier;
+        while first > 1 && fails(first - 1) {
+            first -= 1;
+        }
+    }
+    first
 }
 
 struct Run {
@@ -173,14 +212,15 @@ impl Run {
         self.world.fail("everything comes to its end", "the event sources never rest");
     }
 
-    /// HQ is away for up to a day after the tills have closed, now and then; everything else goes on.
+    /// HQ is away for a day or more after the tills have closed, now and then; everything else goes on.
     fn outage(&mut self) {
         let world = self.world.clone();
         if !world.chance.percent(OUTAGES) {
             return;
         }
         let mode = world.chance.one_of(&[Mode::Down, Mode::Hang, Mode::Fail]).copied().unwrap_or_default();
-        let time = Duration::from_secs(3_600 + world.chance.below(23 * 3_600));
+        let (least, most) = OUTAGE_HOURS;
+        let time = Duration::from_secs(3_600 * least + world.chance.below(3_600 * (most - least)));
         world.tell(|| format!("HQ is away for {} min: {mode:?}", time.as_secs() / 60));
         world.set_weather(Weather::BREEZE);
         world.control_hq(mode, 0);

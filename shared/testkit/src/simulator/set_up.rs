@@ -27,6 +27,9 @@ const GOODS_WITH_KITS: usize = 100;
 /// So many goods, from the first, are those of which some may be kept by lots.
 const WANTED_GOODS: usize = 5;
 
+/// Of what is stocked, in hundredths: what somebody wants to be told of when it gets low.
+const REORDERED: u64 = 40;
+
 /// Who may have shops.
 const OWNERS: [&str; 2] = ["acme", "globex"];
 /// The tenant of the intruder, who has nothing.
@@ -199,17 +202,32 @@ pub fn location_line(shop: &Shop, version: u64, name: &str) -> String {
 
 /// One line of the stock's feed; `on_hand` in thousandths.
 pub fn stock_line(tenant: &Tenant, shop: &str, sku: &str, version: u64, on_hand: i64) -> String {
-    let line = json!({
+    stock_line_with(tenant, (shop, sku), version, on_hand, None)
+}
+
+/// The same, with the quantity at which it is to be ordered again.
+fn stock_line_with(
+    tenant: &Tenant,
+    (shop, sku): (&str, &str),
+    version: u64,
+    on_hand: i64,
+    reorder_point: Option<i64>,
+) -> String {
+    let mut line = json!({
         "id": format!("{shop}/{sku}"),
         "version": version,
         "op": "upsert",
         "data": { "location_id": shop, "sku": sku, "on_hand": quantity(tenant, sku, on_hand) },
     });
+    if let Some(point) = reorder_point {
+        line["data"]["reorder_point"] = quantity(tenant, sku, point);
+    }
     format!("{line}\n")
 }
 
 /// Uploads catalogue, locations and opening stock of every tenant.
 pub async fn load(world: Rc<World>) {
+    let reorder = Chance::apart(world.settings.seed, "reorder points");
     for tenant in &world.tenants {
         load_rules(&world, tenant).await;
         let products: String = tenant.goods.iter().map(|goods| product_line(goods, 1, goods.price)).collect();
@@ -223,7 +241,9 @@ pub async fn load(world: Rc<World>) {
                 let is_scarce = tenant.goods.len() <= 100 && world.chance.percent(40);
                 let (least, most) = if is_scarce { (0, 6) } else { (20, 400) };
                 let on_hand = 1_000 * world.chance.between(least, most);
-                stock.push_str(&stock_line(tenant, &shop.id, &goods.sku, 1, on_hand));
+                // Low enough to be crossed both ways by sales and deliveries; some begin below it.
+                let point = reorder.percent(REORDERED).then(|| 1_000 * reorder.between(1, 12));
+                stock.push_str(&stock_line_with(tenant, (&shop.id, &goods.sku), 1, on_hand, point));
                 let key = (tenant.id.clone(), (shop.id.clone(), goods.sku.clone()));
                 let shelf = Shelf { on_hand, ..Shelf::default() };
                 world.books.borrow_mut().shelves.insert(key, shelf);
@@ -300,7 +320,9 @@ async fn load_one(world: &World, tenant: &str, entity: Entity, body: &str) {
     let caller = caller(tenant, &[Role::Integration]);
     let (ports, deadline) = (world.ports(), world.now() + jiff::SignedDuration::from_secs(3_600));
     match upload(&ports, &caller, Upload { entity, body: body.as_bytes(), from: 1, deadline }).await {
-        Ok(reply) if reply.failed == 0 && reply.next_from.is_none() => {}
+        Ok(reply) if reply.failed == 0 && reply.next_from.is_none() => {
+            world.note_use(&format!("feed {}", entity.name()));
+        }
         other => world.fail("the simulator works", format!("{entity:?}: {other:?}")),
     }
 }

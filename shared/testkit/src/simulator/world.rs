@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tillstream_app::Ports;
-use tillstream_app::database::Database;
+use tillstream_app::database::{Database, Table, Value};
 use tillstream_app::dispatch::signature::SigningSecret;
 use tillstream_app::dispatch::transport::HqTransport;
 use tillstream_app::environment::Environment;
@@ -83,10 +83,53 @@ pub struct Violation {
     pub seen: String,
 }
 
+/// A number that depends on all numbers that were mixed into it, and on their order.
+pub fn mix(sum: u64, number: u64) -> u64 {
+    let mixed = (sum ^ number).wrapping_mul(0x0000_0100_0000_01b3);
+    mixed ^ (mixed >> 29)
+}
+
+fn mix_bytes(sum: u64, bytes: &[u8]) -> u64 {
+    // With its length, so that no byte can stand in another's field.
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    bytes.iter().fold(mix(sum, length), |sum, byte| mix(sum, u64::from(*byte)))
+}
+
+fn mix_attributes(sum: u64, attributes: &BTreeMap<String, Value>) -> u64 {
+    attributes.iter().fold(sum, |sum, (name, value)| mix_value(mix_bytes(sum, name.as_bytes()), value))
+}
+
+fn mix_value(sum: u64, value: &Value) -> u64 {
+    match value {
+        Value::S(text) => mix_bytes(mix(sum, 1), text.as_bytes()),
+        Value::N(number) => mix(mix(sum, 2), number.cast_unsigned()),
+        Value::B(bytes) => mix_bytes(mix(sum, 3), bytes),
+        Value::Bool(is) => mix(mix(sum, 4), u64::from(*is)),
+        Value::L(all) => all.iter().fold(mix(sum, 5), mix_value),
+        Value::M(all) => mix_attributes(mix(sum, 6), all),
+    }
+}
+
+/// The earliest time at which the run of a seed begins, in epoch seconds: two days before clocks change, so that some
+/// runs have a day of 23 hours, and some one of 25.
+fn first_day(seed: u64) -> i64 {
+    /// Before 29 March 2026, when summer time begins in London.
+    const OF_SPRING: i64 = 1_774_598_400;
+    /// Before 25 October 2026, when it ends in London, and 1 November 2026, when it ends in New York.
+    const OF_AUTUMN: [i64; 2] = [1_792_742_400, 1_793_347_200];
+    let chance = Chance::apart(seed, "season");
+    match chance.percent(50) {
+        true => OF_SPRING,
+        false => chance.one_of(&OF_AUTUMN).copied().unwrap_or(OF_SPRING),
+    }
+}
+
 /// Everything of a run.
 pub struct World {
     pub settings: Settings,
     pub chance: Arc<Chance>,
+    /// What event sources do beyond their usual course is drawn from this, apart from all else.
+    pub sources: Chance,
     pub clock: Arc<Clock>,
     pub scheduler: Scheduler,
     /// The tables themselves.
@@ -181,13 +224,13 @@ impl World {
     /// Where HQ's secrets are none.
     pub fn new(settings: Settings) -> Result<Rc<World>, String> {
         let chance = Arc::new(Chance::new(settings.seed));
-        // Days around the end of winter time in London, so that some runs have a day of 23 hours.
-        let start = 1_774_598_400 + chance.between(0, 3 * 86_400);
+        let start = first_day(settings.seed) + chance.between(0, 3 * 86_400);
         let start = Timestamp::from_second(start).map_err(|error| error.to_string())?;
         let clock = Arc::new(Clock::new(start, chance.clone()));
         let memory = Arc::new(MemoryDatabase::with_environment(clock.clone()));
         let stream = Arc::new(MemoryStream::new(1 + chance.index(3), clock.clone()));
-        let queue = Arc::new(MemoryQueue::new(clock.clone()));
+        let order = Chance::apart(settings.seed, "the queue's order");
+        let queue = Arc::new(MemoryQueue::new(clock.clone()).in_any_order(order));
         let secret = SigningSecret::parse(SECRETS[0]).map_err(|error| error.to_string())?;
         let hq = Arc::new(HqStandIn::new(secret, clock.clone()));
         let line = Arc::new(HqLine {
@@ -213,6 +256,7 @@ impl World {
             transport: Bug::transport(bug, line.clone()),
             tenants: super::set_up::tenants(&chance),
             scheduler: Scheduler::new(chance.clone(), clock.clone()),
+            sources: Chance::apart(settings.seed, "event sources"),
             settings,
             chance,
             clock,
@@ -274,8 +318,17 @@ impl World {
 
     /// Mixes a number into the run's fingerprint.
     pub fn mark(&self, number: u64) {
-        let mixed = (self.fingerprint.get() ^ number).wrapping_mul(0x0000_0100_0000_01b3);
-        self.fingerprint.set(mixed ^ (mixed >> 29));
+        self.fingerprint.set(mix(self.fingerprint.get(), number));
+    }
+
+    /// Mixes every item of every table into the run's fingerprint.
+    pub fn mark_items(&self) {
+        for table in Table::ALL {
+            for item in self.memory.items(table) {
+                let marked = mix_attributes(self.fingerprint.get(), &item.0);
+                self.fingerprint.set(marked);
+            }
+        }
     }
 
     /// Ends the run: an invariant does not hold. The first stands.

@@ -27,6 +27,21 @@ fn a_day_begins_when_the_store_says() {
 }
 
 #[test]
+fn the_hour_that_comes_twice_is_two_hours_of_one_day() {
+    let of = [("Europe/London", "2026-10-25T00:00:00Z"), ("America/New_York", "2026-11-01T05:00:00Z")];
+    for (zone, begins) in of {
+        let (id, registers) = ("s".into(), Vec::new());
+        let shop = Shop { id, zone, day_begins: 4, registers, hold_minutes: None };
+        let first: Timestamp = begins.parse().unwrap();
+        let second = first + jiff::SignedDuration::from_hours(1);
+        let half = jiff::SignedDuration::from_mins(30);
+        let [one, other] = [first, second].map(|hour| shop.day_and_hour(hour + half).unwrap());
+        assert_eq!((one.1, other.1), (first, second));
+        assert_eq!(one.0, other.0);
+    }
+}
+
+#[test]
 fn what_is_beyond_an_order_by_the_piece_is_whole_pieces() {
     let line = PurchaseLine { ordered: 12_000, ..PurchaseLine::default() };
     assert_eq!((line.most(20, false), line.most(20, true), line.most(0, false)), (14_000, 14_400, 12_000));

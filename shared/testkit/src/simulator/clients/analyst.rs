@@ -44,7 +44,8 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
             let query = DashboardQuery { store_id: Some(store.clone()), date: Some(day.clone()) };
             Box::pin(async move { dashboard(&ports, &caller, &query, Some(&number)).await })
         });
-        match line.send(request, |_: &Answer<DashboardReply>| String::new()).await {
+        let route = "GET /v1/analytics/dashboard";
+        match line.send_to(route, request, |_: &Answer<DashboardReply>| String::new()).await {
             Ok(answer) => {
                 let lanes = &answer.reply.watermark.lanes;
                 let claimed = |of: &Order| lanes.get(&of.lane).is_some_and(|mark| claims(mark, of.number));

@@ -119,7 +119,7 @@ impl Cashier {
             Box::pin(async move { ask(&ports, &caller, &key, sent).await })
         });
         let essence = |answer: &Approved| answer.approval.approval_id.clone();
-        Ok(self.till.line.send(request, essence).await)
+        Ok(self.till.line.send_to("POST /v1/approvals", request, essence).await)
     }
 
     fn decision(&self, manager: usize, id: &str, granted: bool) -> Result<Request<Approved>, Stopped> {
@@ -146,6 +146,8 @@ impl Cashier {
         if let Err(refusal) = answer {
             return self.till.line.expect_refusal(&refusal, &["approval_decided", "approval_expired"]);
         }
+        let said = if granted { "grant" } else { "deny" };
+        self.world().note_use(&format!("POST /v1/approvals/{{id}}/{said}"));
         let mut books = self.world().books.borrow_mut();
         let approval = books.approvals.entry(self.key(id)).or_default();
         let other = approval.granted.replace(granted);

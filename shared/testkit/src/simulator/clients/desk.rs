@@ -128,7 +128,7 @@ impl Desk<'_> {
             let number = counted.map(|done| done.number.to_string());
             format!("{to} is version {:?}, {number:?}", version_of(&changed.order, to))
         };
-        self.line.send(request.clone(), essence).await
+        self.line.send_to("PUT /v1/orders/{id}", request.clone(), essence).await
     }
 
     fn finish(&self, id: &str, to: &'static str, answer: Answer<Changed>) {

@@ -38,7 +38,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
             let (caller, body, key) = (sender.clone(), body.clone(), key.clone());
             Box::pin(async move { settings::put(&ports, &caller, body, &key, |_| Ok(())).await })
         });
-        match line.send(request, |outcome| format!("{}", outcome.now.version)).await {
+        match line.send_to("PUT /v1/settings", request, |outcome| format!("{}", outcome.now.version)).await {
             Ok(_) => world.course.borrow_mut().stands(&owner.id, world.now()),
             Err(refusal) => line.expect_refusal(&refusal, &[]),
         }

@@ -27,6 +27,18 @@ enum Step {
     Unblock,
 }
 
+impl Step {
+    fn route(self) -> &'static str {
+        match self {
+            Step::Issue(_) => "POST /v1/stored-value",
+            Step::Credit(_) => "POST /v1/stored-value/{id}/credit",
+            Step::Debit(_) => "POST /v1/stored-value/{id}/debit",
+            Step::Block => "POST /v1/stored-value/{id}/block",
+            Step::Unblock => "POST /v1/stored-value/{id}/unblock",
+        }
+    }
+}
+
 /// The number of one of a tenant's gift cards.
 pub fn number(of: u64) -> String {
     format!("GC-{:05}", of % CARDS)
@@ -83,7 +95,8 @@ pub async fn work(world: Rc<World>, tenant: usize, employee: u64) -> Option<Stop
             })
         });
         // What it holds now may be told by every answer anew.
-        match line.send(request, |done: &Administered| done.stored_value.id.clone()).await {
+        let named = |done: &Administered| done.stored_value.id.clone();
+        match line.send_to(step.route(), request, named).await {
             Ok(_) => enter(&world, &(owner.id.clone(), id), step),
             Err(refusal) => {
                 let expected: &[&str] = match step {

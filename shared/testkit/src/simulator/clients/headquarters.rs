@@ -58,12 +58,14 @@ pub async fn work(world: Rc<World>, tenant: usize, feeder: u64) -> Option<Stoppe
         let sending = uploads.into_iter().map(|(lines, request)| {
             let line = line.clone();
             async move {
-                (lines, line.send(request, |reply: &UploadReply| format!("{} failed", reply.failed)).await)
+                let told = |reply: &UploadReply| format!("{} failed", reply.failed);
+                (lines, line.send(request, told).await)
             }
         });
         for (lines, answer) in futures::future::join_all(sending).await {
             match answer {
                 Ok(reply) if reply.failed == 0 => {
+                    fed(&world, Entity::Catalog);
                     let mut books = world.books.borrow_mut();
                     for (at, version, price) in lines {
                         let Some(goods) = owner.goods.get(at) else { continue };
@@ -128,11 +130,17 @@ async fn feed_stock(line: &Line, owner: &Tenant, caller: &Caller, version: u64) 
     line.begin(|| format!("{} feeds {body}", owner.id))?;
     let request = feed(caller, Entity::Inventory, body.into());
     match line.send(request, |reply: &UploadReply| format!("{} failed", reply.failed)).await {
-        Ok(reply) if reply.failed == 0 => {}
+        Ok(reply) if reply.failed == 0 => fed(world, Entity::Inventory),
         Ok(reply) => world.fail("a good line is taken", format!("{reply:?}")),
         Err(refusal) => line.expect_refusal(&refusal, &[]),
     }
     Ok(())
+}
+
+/// Notes that lines of a feed were taken.
+pub(super) fn fed(world: &World, entity: Entity) {
+    world.note_use("POST /v1/sync/{entity}");
+    world.note_use(&format!("feed {}", entity.name()));
 }
 
 /// A request with a feed's lines.

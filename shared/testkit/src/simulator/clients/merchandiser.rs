@@ -19,7 +19,7 @@ use super::super::books::Goods;
 use super::super::price_book::{PriceSet, SEGMENTS};
 use super::super::set_up::{self, decimal, location_line};
 use super::super::world::{FED_GOODS, Tenant, World};
-use super::headquarters::feed;
+use super::headquarters::{fed, feed};
 use super::{Line, Request, Stopped};
 use crate::shop::caller;
 
@@ -133,7 +133,7 @@ impl Merchandiser<'_> {
             Box::pin(async move { products::get(&ports, &scope, &sku).await })
         });
         // What others do to it meanwhile changes the answer: it is no command.
-        let base = match self.line.send(read, |_| String::new()).await {
+        let base = match self.line.send_to("GET /v1/products/{sku}", read, |_| String::new()).await {
             Ok((product, _)) => product.version,
             Err(refusal) => {
                 self.line.expect_refusal(&refusal, &[]);
@@ -163,7 +163,8 @@ impl Merchandiser<'_> {
             Box::pin(async move { products::put(&ports, &caller, request, unchanged).await })
         });
         self.world().books.borrow_mut().price_change_begins(&self.owner.id);
-        let answer = self.line.send(put, |outcome| format!("created: {}", outcome.created)).await;
+        let route = "PUT /v1/products/{sku}";
+        let answer = self.line.send_to(route, put, |outcome| format!("created: {}", outcome.created)).await;
         match answer {
             Ok(_) => {
                 let key = (self.owner.id.clone(), goods.sku.clone());
@@ -259,7 +260,10 @@ impl Merchandiser<'_> {
         self.line.begin(|| format!("merchandiser {} feeds {body}", self.number))?;
         let request = feed(&self.caller, entity, body);
         match self.line.send(request, |reply: &UploadReply| format!("{} failed", reply.failed)).await {
-            Ok(reply) if reply.failed == 0 => return Ok(true),
+            Ok(reply) if reply.failed == 0 => {
+                fed(self.world(), entity);
+                return Ok(true);
+            }
             Ok(reply) => self.world().fail("a good line is taken", format!("{reply:?}")),
             Err(refusal) => self.line.expect_refusal(&refusal, &[]),
         }

@@ -1,9 +1,10 @@
 //! Who uses the system: tills, a web shop, a stock room, buyers, HQ's feeds, merchandisers, readers, analysts, an
-//! administrator, somebody with a console, and somebody who should not.
+//! administrator, a back office, somebody with a console, and somebody who should not.
 
 mod administrator;
 mod analyst;
 mod auditor;
+mod back_office;
 mod buyer;
 mod cashier;
 mod commits;
@@ -95,6 +96,7 @@ pub fn begin(world: &Rc<World>) {
         }
         spawn(world, sourcer::work(world.clone(), tenant));
         spawn(world, auditor::work(world.clone(), tenant));
+        spawn(world, back_office::work(world.clone(), tenant));
         if world.console.is_some() {
             spawn(world, console::work(world.clone(), tenant));
         }

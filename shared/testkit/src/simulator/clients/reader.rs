@@ -34,18 +34,21 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
             0 => {
                 let known = orders_known(&world, owner, &shop);
                 let list = |cursor| orders(caller.clone(), shop.clone(), limit, cursor);
-                read_through(&line, &format!("{} lists orders of {shop}", owner.id), &known, list).await
+                let what = format!("{} lists orders of {shop}", owner.id);
+                read_through(&line, ("GET /v1/orders", &what), &known, list).await
             }
             1 => {
                 let stocked = owner.goods.iter().filter(|goods| goods.is_stocked);
                 let known = stocked.map(|goods| format!("{shop}/{}", goods.sku)).collect();
                 let list = |cursor| levels(caller.clone(), shop.clone(), limit, cursor);
-                read_through(&line, &format!("{} lists stock of {shop}", owner.id), &known, list).await
+                let what = format!("{} lists stock of {shop}", owner.id);
+                read_through(&line, ("GET /v1/inventory", &what), &known, list).await
             }
             _ => {
                 let known = owner.goods.iter().map(|goods| goods.sku.clone()).collect();
                 let list = |cursor| products(caller.clone(), limit, cursor);
-                read_through(&line, &format!("{} lists products", owner.id), &known, list).await
+                let what = format!("{} lists products", owner.id);
+                read_through(&line, ("GET /v1/products", &what), &known, list).await
             }
         };
         if is_over.is_err() {
@@ -63,10 +66,10 @@ fn orders_known(world: &World, owner: &Tenant, shop: &str) -> BTreeSet<String> {
     if settled { mine.map(|((_, id), _)| id.clone()).collect() } else { BTreeSet::new() }
 }
 
-/// Reads all pages of a list. What is `known` must be on them.
+/// Reads all pages of a list, whose route it names. What is `known` must be on them.
 async fn read_through(
     line: &Line,
-    what: &str,
+    (route, what): (&str, &str),
     known: &BTreeSet<String>,
     list: impl Fn(Option<String>) -> Request<NamesPage>,
 ) -> Result<(), Stopped> {
@@ -74,7 +77,7 @@ async fn read_through(
     let mut cursor = None;
     loop {
         line.begin(|| what.to_owned())?;
-        let (names, next) = match line.send(list(cursor), |_: &NamesPage| String::new()).await {
+        let (names, next) = match line.send_to(route, list(cursor), |_: &NamesPage| String::new()).await {
             Ok(page) => page,
             Err(refusal) => {
                 line.expect_refusal(&refusal, &[]);

@@ -75,7 +75,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
             Box::pin(async move { record(&ports, &caller, &key, sale).await })
         });
         let essence = |done: &Executed| format!("{:?} {:?}", done.outcome, done.cart.finalized);
-        match line.send(request, essence).await {
+        match line.send_to("POST /v1/sales/record", request, essence).await {
             Ok(done) => {
                 if done.cart.finalized.as_ref().is_some_and(|is| is.at != at) {
                     world.fail("a recorded sale is of the time that it tells", format!("{id}: {at}"));

@@ -30,7 +30,8 @@ pub async fn work(world: Rc<World>) -> Option<Stopped> {
     if !world.chance.percent(RUNS) || world.tenants.iter().any(|tenant| tenant.goods.len() > GOODS_MAX) {
         return None;
     }
-    let (all, mut at) = (world.settings.commands, 0);
+    // Of the whole day's: a run that is cut goes back where the whole one does.
+    let (all, mut at) = (world.settings.planned, 0);
     for number in 1..=1 + world.chance.below(2) {
         at += all * (8 + world.chance.below(30)) / 100;
         let until = at + all * (3 + world.chance.below(18)) / 100;

@@ -319,6 +319,7 @@ impl Till {
         };
         let answer = self.line.send(request, essence).await;
         if let Ok(answered) = &answer {
+            self.world().note_use("POST /v1/pos/command");
             self.world().note_use(&answered.reply.action);
         }
         answer

@@ -199,7 +199,7 @@ async fn upload(till: &Till, commands: &[Value]) -> Result<Vec<batch::Outcome>, 
             |outcome: &batch::Outcome| outcome.as_ref().ok().map(|told| format!("{:?}", told.reply.result));
         outcomes.iter().filter_map(told).collect::<Vec<_>>().join(" ")
     };
-    match till.line.send(request, essence).await {
+    match till.line.send_to("POST /v1/pos/commands", request, essence).await {
         Ok(outcomes) => Ok(outcomes),
         Err(refusal) => {
             if !till.may_lack_a_shift(&refusal) {

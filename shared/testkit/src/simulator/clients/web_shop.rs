@@ -195,7 +195,7 @@ impl WebShop {
             Box::pin(async move { place(&ports, &caller, &key, order).await })
         });
         let essence = |done: &Executed| format!("{:?} {:?}", done.outcome, done.cart.finalized);
-        match self.line.send(request, essence).await {
+        match self.line.send_to("POST /v1/orders", request, essence).await {
             Ok(done) => {
                 let (lines, total) = if is_plain { (lines, total) } else { charged(lines, &done.cart) };
                 let tender = if on_account { "account" } else { "card" };

@@ -220,6 +220,10 @@ bugs! {
     CorrectionMovesNothing,
     /// A correction leaves the rows as they are between which a counter changed.
     CorrectionLeavesRows,
+    /// That stock got low is noted, and nobody is told.
+    AlertNotTold,
+    /// An alert that is raised says that all is well.
+    AlertForgetsItsLevel,
     /// A cart that is given up goes on holding its goods.
     VoidedCartHoldsOn,
     /// A sale takes its goods beside what its cart holds of them.

@@ -1,6 +1,7 @@
 //! Bugs of goods that come, are counted, corrected, waited for and reserved.
 
 use tillstream_app::database::{Change, Query, Table, Value, Write};
+use tillstream_app::dispatch::subject::{of_alert, stock_in};
 use tillstream_app::stock::ledger::GAP_CLOSED;
 
 use super::{Bug, BuggyDatabase, forget_changes, forget_condition, is_movement};
@@ -17,6 +18,12 @@ impl BuggyDatabase {
                 forget_condition(write);
             }
             Bug::CorrectionMovesNothing if is_movement(write, "reconciliation") => return false,
+            Bug::AlertNotTold if is_told_of_alert(write) => return false,
+            Bug::AlertForgetsItsLevel if sk == "alert" => {
+                if let Write::Put { item, .. } = write {
+                    item.0.insert("level".to_owned(), Value::S("ok".to_owned()));
+                }
+            }
             Bug::PurchaseVersionUnchecked if sk == "purchase-order" => forget_condition(write),
             Bug::DeliveredAndStillOnOrder if is_movement(write, "purchase_receive") => {
                 forget_changes(write, &["on_order", "last_on_order"]);
@@ -135,6 +142,15 @@ fn sell_beside_hold(write: &mut Write) {
             _ => {}
         }
     }
+}
+
+/// What is to be told of an alert.
+fn is_told_of_alert(write: &Write) -> bool {
+    let about = match write {
+        Write::Put { item, .. } => item.opt_text("subject").unwrap_or_default(),
+        _ => "",
+    };
+    stock_in(about).is_some_and(|id| about == of_alert(id))
 }
 
 /// An exception that says that its difference is corrected.

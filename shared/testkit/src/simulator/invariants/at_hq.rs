@@ -1,11 +1,11 @@
-//! What HQ was told of orders.
+//! What HQ was told of orders, and how often of anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tillstream_app::dispatch::dispatcher::Policy;
 use tillstream_app::dispatch::listing::list;
-use tillstream_app::tenancy::Role;
-use tillstream_contracts::dispatch::{DeliveryFilter, DeliveryStatus};
+use tillstream_app::tenancy::{Caller, Role};
+use tillstream_contracts::dispatch::{DeliveryFilter, DeliveryStatus, DeliveryView};
 use tillstream_contracts::hq::{HqEvent, HqOrderMessage, HqPayment};
 use tillstream_domain::quantity::QuantityInput;
 
@@ -63,7 +63,7 @@ pub async fn check(world: &World, books: &Books) -> Checked {
         let filter = DeliveryFilter { order_id: Some(id.clone()), ..DeliveryFilter::default() };
         let page = list(&ports(world), &caller, filter).await.map_err(broken)?;
         let dead = page.items.iter().filter(|delivery| {
-            delivery.status == DeliveryStatus::Dead
+            is_given_up(world, tenant, delivery)
                 && (books.ever_refused.contains(id)
                     || is_suspected(delivery.suspected_failures)
                     || world.restores.may_miss(tenant, id))
@@ -72,6 +72,55 @@ pub async fn check(world: &World, books: &Books) -> Checked {
             let seen = format!("{tenant} {id}: {missing:?} of {:?}: {:?}", order.statuses, page.items);
             return Err(("every version of an order is accepted by HQ, or a dead letter", seen));
         }
+    }
+    Ok(())
+}
+
+/// Whether HQ is told no more of it: it is a dead letter, or an administrator gave it up.
+pub(super) fn is_given_up(world: &World, tenant: &str, delivery: &DeliveryView) -> bool {
+    match delivery.status {
+        DeliveryStatus::Dead => true,
+        DeliveryStatus::Discarded => {
+            let name = (tenant.to_owned(), delivery.id.clone());
+            world.books.borrow().given_up.contains(&name)
+        }
+        _ => false,
+    }
+}
+
+/// What HQ was to be told of something that is no order.
+pub(super) struct Told {
+    /// What stands for it.
+    pub subject: String,
+    /// What HQ accepted of it.
+    pub accepted: Vec<u32>,
+    /// How often something was to be told: 1 to this.
+    pub count: u32,
+    /// The invariant that each is accepted once.
+    pub once: &'static str,
+    /// The one that each is accepted.
+    pub all: &'static str,
+}
+
+/// Each was told once, or is a dead letter, which only what HQ failed on again and again is.
+pub(super) async fn each_told(world: &World, caller: &Caller, told: Told) -> Checked {
+    let versions: BTreeSet<u32> = told.accepted.iter().copied().collect();
+    let name = || format!("{} {}", caller.scope.tenant_id(), told.subject);
+    let is_beyond = versions.iter().any(|version| !(1..=told.count).contains(version));
+    if is_beyond || versions.len() != told.accepted.len() {
+        return Err((told.once, format!("{}: {:?} of {}", name(), told.accepted, told.count)));
+    }
+    let missing: Vec<u32> = (1..=told.count).filter(|version| !versions.contains(version)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let filter = DeliveryFilter { order_id: Some(told.subject.clone()), ..DeliveryFilter::default() };
+    let page = list(&ports(world), caller, filter).await.map_err(broken)?;
+    let tenant = caller.scope.tenant_id();
+    let dead = page.items.iter().filter(|delivery| is_given_up(world, tenant, delivery)).count();
+    if dead < missing.len() {
+        let seen = format!("{}: {missing:?} of {}: {:?}", name(), told.count, page.items);
+        return Err((told.all, seen));
     }
     Ok(())
 }

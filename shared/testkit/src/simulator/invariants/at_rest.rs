@@ -21,7 +21,7 @@ use super::super::books::{Books, Order, part, worth};
 use super::super::day_settings::DaySettings;
 use super::super::world::{Tenant, World};
 use super::{
-    approvals, asked_totals, at_hq, catalogue, corrected, counted, figures, followed, gift_cards,
+    alerts, approvals, asked_totals, at_hq, catalogue, corrected, counted, figures, followed, gift_cards,
     lots_at_rest, parked, priced, questions, reconciled, restored, shifts, supplied, transfers, waited,
 };
 use crate::shop::caller;
@@ -98,6 +98,7 @@ async fn all(world: &World) -> Checked {
         supplied::check(world, &books, tenant, &caller).await?;
         counted::check(world, &books, tenant, &caller).await?;
         waited::check(world, &books, tenant, &caller).await?;
+        alerts::check(world, tenant, &caller).await?;
         reconciled::check(world, tenant)?;
         corrected::check(world, tenant)?;
         lots_at_rest::check(world, &books, tenant, &caller).await?;
@@ -127,6 +128,7 @@ pub(super) fn orders_of<'a>(books: &'a Books, tenant: &str, shop: &str) -> Vec<&
 /// The settings are the last that were set.
 async fn settings_stand(world: &World, tenant: &Tenant, caller: &Caller) -> Checked {
     let stand = settings::get(&ports(world), caller).await.map_err(broken)?;
+    world.note_use("GET /v1/settings");
     let approvals = &stand.approvals;
     let seen = DaySettings {
         per_order: stand.pricing.tax_rounding == TaxRoundingBody::PerOrder,
@@ -151,6 +153,7 @@ async fn orders(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) 
     for ((_, id), order) in mine {
         count += 1;
         let view = read::get(&ports, caller, id).await.map_err(broken)?;
+        world.note_use("GET /v1/orders/{id}");
         let mut lots = Vec::new();
         let lines: Vec<(String, i64, i64, i64, i64)> = view
             .lines

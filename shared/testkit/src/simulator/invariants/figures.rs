@@ -122,6 +122,7 @@ pub async fn check(world: &World, books: &Books, tenant: &Tenant, caller: &Calle
                 continue;
             };
             let answer = sales(&ports, caller, &query, None).await.map_err(broken)?;
+            world.note_use("GET /v1/analytics/sales");
             let mut known = BTreeMap::<(String, String), Figures>::new();
             for order in &orders {
                 let register = order.register().0.to_owned();
@@ -157,6 +158,7 @@ pub async fn check(world: &World, books: &Books, tenant: &Tenant, caller: &Calle
         }
         by_tender(world, &ports, &orders, caller, &shop.id).await?;
         by_product(&ports, &orders, caller, &shop.id).await?;
+        world.note_use("GET /v1/analytics/products");
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ pub async fn check(world: &World, books: &Books, tenant: &Tenant, caller: &Calle
     let ports = ports(world);
     for ((_, id), card) in books.gift_cards.iter().filter(|((of, _), _)| *of == tenant.id) {
         let held = read::get(&ports, caller, id).await.map_err(broken)?.balance.amount;
+        world.note_use("GET /v1/stored-value/{id}");
         if held != card.balance || held < 0 {
             return Err((SUM, format!("{} {id} holds {held}, not {card:?}", tenant.id)));
         }
@@ -22,6 +23,7 @@ pub async fn check(world: &World, books: &Books, tenant: &Tenant, caller: &Calle
         loop {
             let filter = StoredValueMovementFilter { limit: Some(50), cursor };
             let page = read::movements(&ports, caller, id, filter).await.map_err(broken)?;
+            world.note_use("GET /v1/stored-value/{id}/movements");
             sum += page.items.iter().map(|movement| movement.amount.amount).sum::<i64>();
             cursor = page.next_cursor;
             if cursor.is_none() {

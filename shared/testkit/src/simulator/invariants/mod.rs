@@ -1,5 +1,6 @@
 //! What must hold: some of it after every step, all of it at rest.
 
+pub mod alerts;
 pub mod always;
 mod approvals;
 mod asked_totals;

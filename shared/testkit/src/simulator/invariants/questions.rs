@@ -92,7 +92,10 @@ pub async fn ask(
         match chance.below(5) {
             // Products are counted by day.
             0 if matches!(time, Time::Days(..)) => question.of_products().await?,
-            1 => question.of_categories().await?,
+            1 => {
+                question.of_categories().await?;
+                world.note_use("GET /v1/analytics/categories");
+            }
             _ => question.of_sales(chance).await?,
         }
     }

@@ -7,10 +7,11 @@ use tillstream_app::database::Table;
 use tillstream_app::dispatch::listing::list;
 use tillstream_app::pos::till::proof;
 use tillstream_app::tenancy::Caller;
-use tillstream_contracts::dispatch::{DeliveryFilter, DeliveryStatus};
+use tillstream_contracts::dispatch::DeliveryFilter;
 
 use super::super::books::{Books, Order, Shift, ZReport};
 use super::super::world::{Tenant, World};
+use super::at_hq::is_given_up;
 use super::at_rest::{Checked, broken, ports};
 
 /// Orders of a register by epoch and number.
@@ -43,6 +44,7 @@ pub async fn check(world: &World, books: &Books, tenant: &Tenant, caller: &Calle
     }
     for (id, _) in lanes.values().flatten() {
         let proved = proof::of_shift(&ports(world), caller, id).await.map_err(broken)?;
+        world.note_use("GET /v1/shifts/{id}/proof");
         if !proved.proved {
             return Err((SUM, format!("{}: {proved:?}", tenant.id)));
         }
@@ -166,7 +168,7 @@ async fn at_hq(
             (0, true) => {
                 let filter = DeliveryFilter { order_id: Some(format!("~{id}")), ..DeliveryFilter::default() };
                 let page = list(&ports(world), caller, filter).await.map_err(broken)?;
-                if !page.items.iter().any(|delivery| delivery.status == DeliveryStatus::Dead) {
+                if !page.items.iter().any(|delivery| is_given_up(world, &tenant.id, delivery)) {
                     let seen = format!("{} {id}: {:?}", tenant.id, page.items);
                     return Err(("every closed shift is accepted by HQ, or a dead letter", seen));
                 }

@@ -1,6 +1,7 @@
 //! What must hold of stock after every step, over several items of it: what is reserved is what hold lines hold, who
 //! waits is served in order and counted, and no more arrives of a purchase order than may. Beside that every movement
-//! that names a purchase order, a delivery or a count sheet is written down, so that at rest each is found once.
+//! that names a purchase order, a delivery or a count sheet is written down, so that at rest each is found once. What
+//! movements of a transfer take from one end they leave at the other, or between them.
 //!
 //! Changes of one transaction are seen together: what must hold between items is asked when all of them were seen.
 
@@ -10,10 +11,14 @@ use tillstream_app::database::Item;
 
 use super::super::books::Of;
 use super::super::world::World;
+use super::alerts::AlertWatch;
 use crate::memory_database::StreamChange;
 
 /// Tenants with more goods have orders of several transactions, which reserve without hold lines.
 const GOODS_MAX: usize = 100;
+
+/// What kinds of movements begin with that move goods from one end of a transfer to the other.
+const OF_TRANSFERS: &str = "transfer_";
 
 /// Kinds of movements that are written down.
 const WRITTEN_DOWN: [&str; 7] = [
@@ -26,7 +31,8 @@ const WRITTEN_DOWN: [&str; 7] = [
     "discrepancy",
 ];
 
-type Fault = (&'static str, String);
+/// An invariant that does not hold, and what was seen of it.
+pub(super) type Fault = (&'static str, String);
 
 /// What names of holders begin with that are carts.
 const OF_CARTS: &str = "cart#";
@@ -74,15 +80,20 @@ pub struct StockWatch {
     numbers: BTreeMap<Of<Where>, i64>,
     /// Exceptions that counts opened which found less than was promised, also those that are closed.
     promised: BTreeSet<Of<String>>,
+    /// By how much movements of transfers changed what is at both ends and between them, by tenant, transfer and SKU:
+    /// those by which it is another than before.
+    off_transfers: BTreeMap<Of<(String, String)>, i64>,
     /// What was touched since all was looked at.
     touched: BTreeSet<Of<Where>>,
+    /// Alerts.
+    pub alerts: AlertWatch,
 }
 
-fn number(item: Option<&Item>, name: &str) -> i64 {
+pub(super) fn number(item: Option<&Item>, name: &str) -> i64 {
     item.and_then(|item| item.opt_number(name)).unwrap_or(0)
 }
 
-fn text(item: &Item, name: &str) -> String {
+pub(super) fn text(item: &Item, name: &str) -> String {
     item.opt_text(name).unwrap_or_default().to_owned()
 }
 
@@ -94,7 +105,11 @@ impl StockWatch {
         if item.opt_text("kind") == Some("below_promised") {
             self.promised.insert((text(item, "tenant_id"), text(item, "exception_id")));
         }
-        let is_of_item = matches!(kind, "stock" | "stock-part" | "holds" | "holds-part" | "backorder");
+        if kind == "stock-fact" {
+            self.alerts.told(change);
+        }
+        let is_of_item =
+            matches!(kind, "stock" | "stock-part" | "holds" | "holds-part" | "backorder" | "stock-alert");
         if !is_of_item {
             return Ok(());
         }
@@ -102,6 +117,7 @@ impl StockWatch {
         match kind {
             "stock" | "stock-part" => self.stock(world, change, place),
             "backorder" => self.backorder(change, item, place),
+            "stock-alert" => self.alerts.alert(change, place),
             _ => {
                 self.hold(change, item, place);
                 Ok(())
@@ -111,6 +127,7 @@ impl StockWatch {
 
     fn stock(&mut self, world: &World, change: &StreamChange, place: Of<Where>) -> Result<(), Fault> {
         let (old, new) = (change.old.as_ref(), change.new.as_ref());
+        self.alerts.stock(change, &place);
         let by = number(new, "reserved") - number(old, "reserved");
         *self.unheld.entry(place.clone()).or_default() += by;
         if let Some(waited_for) = new.and_then(|new| new.opt_number("backordered")) {
@@ -121,6 +138,9 @@ impl StockWatch {
             return Ok(());
         };
         let last = new.opt_text("last_kind").unwrap_or_default();
+        if last.starts_with(OF_TRANSFERS) {
+            self.transferred(new, &place);
+        }
         let Some(kind) = WRITTEN_DOWN.into_iter().find(|kind| *kind == last) else { return Ok(()) };
         let named = (place.0.clone(), text(new, "last_ref"));
         let moved = self.moved.entry((kind, named.clone())).or_default().entry(place.1.clone()).or_default();
@@ -148,6 +168,18 @@ impl StockWatch {
             return Err(("no more arrives than was ordered and may come beyond it", seen));
         }
         Ok(())
+    }
+
+    /// Enters what a movement of a transfer did, wherever it left the goods.
+    fn transferred(&mut self, new: &Item, place: &Of<Where>) {
+        let key = (place.0.clone(), (text(new, "last_ref"), place.1.1.clone()));
+        let counters = ["last_on_hand", "last_damaged", "last_quarantined", "last_in_transit"];
+        let by: i64 = counters.iter().map(|name| number(Some(new), name)).sum();
+        let off = self.off_transfers.entry(key.clone()).or_default();
+        *off += by;
+        if *off == 0 {
+            self.off_transfers.remove(&key);
+        }
     }
 
     fn hold(&mut self, change: &StreamChange, item: &Item, place: Of<Where>) {
@@ -241,7 +273,13 @@ impl StockWatch {
                 return Err(("what is waited for is counted", seen));
             }
         }
-        Ok(())
+        match self.off_transfers.first_key_value() {
+            Some((transfer, by)) => {
+                let seen = format!("{transfer:?}: both ends and what is between them have {by} more");
+                Err(("over a transfer, both ends and what is between them keep what they had", seen))
+            }
+            None => self.alerts.settled(),
+        }
     }
 
     /// What movements of a kind that name `reference` did, by location and SKU.

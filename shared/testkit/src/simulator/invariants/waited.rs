@@ -1,20 +1,17 @@
 //! Backorders at rest: nobody waits or is held for any more, each ended as what was done to it says, and HQ was told of
 //! each step once.
 
-use std::collections::BTreeSet;
-
 use tillstream_app::database::Table;
-use tillstream_app::dispatch::listing::list;
 use tillstream_app::dispatch::subject;
 use tillstream_app::stock::backorders::StoredBackorder;
 use tillstream_app::tenancy::Caller;
 use tillstream_contracts::backorders::{Backorder, BackorderStatus};
-use tillstream_contracts::dispatch::{DeliveryFilter, DeliveryStatus};
 
 use super::super::books::Books;
 use super::super::supply_books::{Waited, of_tenant};
 use super::super::world::{Tenant, World};
-use super::at_rest::{Checked, broken, ports, unit_of};
+use super::at_hq::{Told, each_told};
+use super::at_rest::{Checked, broken, unit_of};
 
 /// All of it.
 pub async fn check(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) -> Checked {
@@ -56,28 +53,18 @@ fn ended_so(tenant: &Tenant, shown: &Backorder, waited: &Waited) -> bool {
     sold.ok() == Some(waited.sold) && head == (&waited.location, &waited.sku, waited.number, status)
 }
 
-/// Each step was told once, or is a dead letter, which only what HQ failed on again and again is.
+/// Each step was told once, or is a dead letter.
 async fn told(world: &World, tenant: &Tenant, caller: &Caller, (id, steps): (&str, u32)) -> Checked {
-    let (mut versions, mut twice) = (BTreeSet::new(), false);
-    for message in world.hq.accepted_backorders() {
-        if message.tenant_id == tenant.id && message.backorder.backorder_id == id {
-            twice |= !versions.insert(message.event_version);
-        }
-    }
-    if twice || versions.iter().any(|version| !(1..=steps).contains(version)) {
-        let seen = format!("{} {id}: {versions:?} of {steps}", tenant.id);
-        return Err(("HQ accepts a step of a backorder once", seen));
-    }
-    let missing: Vec<u32> = (1..=steps).filter(|version| !versions.contains(version)).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let filter = DeliveryFilter { order_id: Some(subject::of_backorder(id)), ..DeliveryFilter::default() };
-    let page = list(&ports(world), caller, filter).await.map_err(broken)?;
-    let dead = page.items.iter().filter(|delivery| delivery.status == DeliveryStatus::Dead).count();
-    if dead < missing.len() {
-        let seen = format!("{} {id}: {missing:?} of {steps}: {:?}", tenant.id, page.items);
-        return Err(("every step of a backorder is accepted by HQ, or a dead letter", seen));
-    }
-    Ok(())
+    let accepted = world.hq.accepted_backorders();
+    let mine = accepted
+        .iter()
+        .filter(|message| message.tenant_id == tenant.id && message.backorder.backorder_id == id);
+    let told = Told {
+        subject: subject::of_backorder(id),
+        accepted: mine.map(|message| message.event_version).collect(),
+        count: steps,
+        once: "HQ accepts a step of a backorder once",
+        all: "every step of a backorder is accepted by HQ, or a dead letter",
+    };
+    each_told(world, caller, told).await
 }
