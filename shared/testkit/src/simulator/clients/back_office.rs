@@ -164,7 +164,8 @@ impl Office<'_> {
 /// A short receipt.
 fn template(version: u64) -> Value {
     let source = format!(
-        "@center {{{{ order.store.name }}}}\nLayout {version}\n@columns TOTAL | {{{{ order.totals.total|money }}}}\n@cut\n"
+        "@center {{{{ order.store.name }}}}\nLayout {version}{{% if order.reprint %}} again{{% endif %}}\n\
+         @columns TOTAL | {{{{ order.totals.total|money }}}}\n@cut\n"
     );
     json!({ "kind": "receipt", "format": "paper", "source": source })
 }
