@@ -148,11 +148,13 @@ fn gbp(amount: i64) -> Money {
     Money { amount, currency: Currency::GBP }
 }
 
+/// Price, payments, smallest coin; change and rounding of the sale; the asked total where it is beyond rounding.
+type Case<'a> = (i64, Paid<'a>, u32, (i64, i64), Option<i64>);
+
 /// What comes back is worth 8.00 and the register sold for 12.02: it asked 4.02, whatever the sale comes to here.
 #[test]
 fn an_exchange_is_kept_at_what_its_register_asked() {
-    // Price, payments, smallest coin: change, rounding of the sale, what of it is beyond rounding.
-    let cases: [(i64, Paid, u32, (i64, i64), Option<i64>); 14] = [
+    let cases: [Case; 14] = [
         (1_202, &[("cash", 1_000)], 1, (598, 0), None),
         (1_000, &[("cash", 1_000)], 1, (598, 202), Some(1_202)),
         (1_400, &[("cash", 1_000)], 1, (598, -198), Some(1_202)),
