@@ -94,12 +94,23 @@ impl Asked {
 impl Fixture {
     /// A shop with `pieces` of each of `many` products.
     pub(crate) async fn with_shelf(seed: u64, many: usize, pieces: i64) -> Self {
+        Self::with_safe_shelf(seed, many, pieces, |_| 0).await
+    }
+
+    /// The same, with so many pieces of each kept as safety stock.
+    pub(crate) async fn with_safe_shelf(
+        seed: u64,
+        many: usize,
+        pieces: i64,
+        safety: impl Fn(usize) -> i64,
+    ) -> Self {
         let fixture = Fixture::new(seed).await;
         for n in 0..many {
             let item = product_item(fixture.scope(), &product(&sku(n))).unwrap();
             put(&fixture.memory, Table::Catalog, item).await;
-            let on_hand = Some(pieces * 1_000);
-            let target = StockTarget { on_hand, unit: Some(Unit::Piece), ..StockTarget::default() };
+            let (on_hand, safety_stock) = (Some(pieces * 1_000), Some(safety(n) * 1_000));
+            let unit = Some(Unit::Piece);
+            let target = StockTarget { on_hand, safety_stock, unit, ..StockTarget::default() };
             fixture.stocked(SHOP, &sku(n), target).await;
         }
         fixture

@@ -439,11 +439,8 @@ async fn of_ten_thousand_transfers_nothing_is_lost_at_any_moment() {
             async move {
                 for n in 0..250 {
                     let dice = |sides: u64| fixture.environment.random() % sides;
-                    let from = locations[usize::try_from(dice(3)).unwrap()];
-                    let to = locations[usize::try_from(dice(3)).unwrap()];
-                    if from == to {
-                        continue;
-                    }
+                    let (at, further) = (dice(3), 1 + dice(2));
+                    let [from, to] = [at, at + further].map(|at| locations[usize::try_from(at % 3).unwrap()]);
                     let id = format!("t-{client}-{n}");
                     let long = dice(50) == 0;
                     let count = if long { 60 + dice(60) } else { 1 + dice(3) };
