@@ -294,8 +294,9 @@ impl Cart {
         }
         self.terms.cash_rounding.clear();
         let due = self.totals()?.due;
-        if due < 0 {
-            // The coin that was given above what was due is the nearest of what is due now, too.
+        if due < 0 && due.saturating_neg() < i64::from(self.terms.cash_increment) {
+            // The coin that was given above what was due is the nearest of what is due now, too. More is no coin:
+            // it was given back above what the goods are worth now.
             self.terms.cash_rounding.insert(last, due.saturating_neg());
         }
         Ok(())
