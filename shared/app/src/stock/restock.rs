@@ -14,7 +14,7 @@ use crate::stock::counters::{Counters, Delta, Movement, shown, stock_update, uni
 use crate::stock::exceptions::{below_promised, exception_write};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::listing::StockName;
-use crate::stock::lots::{LotStock, Named, Said, Taking, named};
+use crate::stock::lots::{LotStock, Named, Naming, Said, Taking, named};
 use crate::stock::read::level;
 use crate::stock::references::{check_location_id, check_sku_form, resolve};
 use crate::stock::request_identity::{
@@ -118,7 +118,7 @@ pub async fn restock(
     let said = Said { path: "", lot: request.lot.as_deref(), expires_on: request.expires_on };
     loop {
         let named = match products.get(sku) {
-            Some(product) => named(ports, scope, (location_id, product), said, true, now).await?,
+            Some(product) => named(ports, scope, (location_id, product), said, Naming::Delivery, now).await?,
             None => None,
         };
         let (restocked, mut writes) = match named {

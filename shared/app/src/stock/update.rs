@@ -19,7 +19,7 @@ use crate::stock::expiry::free_enough;
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::listing::StockName;
 use crate::stock::lots::due::keep_aside_if_due;
-use crate::stock::lots::{LotStock, Named, Said, Taking, named};
+use crate::stock::lots::{LotStock, Named, Naming, Said, Taking, named};
 use crate::stock::read::level;
 use crate::stock::references::{check_location_id, check_sku_form, resolve};
 use crate::stock::request_identity::{
@@ -136,7 +136,8 @@ pub async fn update(
     let update = Update { request, quantity, unit, movement: &movement, now };
     let said = Said { path: "", lot: request.lot.as_deref(), expires_on: request.expires_on };
     // Goods of a lot that nobody knew come in, or were found.
-    let makes = request.kind != StockUpdateKind::Delta || quantity > Quantity::ZERO;
+    let comes_in = request.kind != StockUpdateKind::Delta || quantity > Quantity::ZERO;
+    let naming = if comes_in { Naming::Delivery } else { Naming::Stock };
     let mut nothing_expired = false;
     let mut attempts = Attempts::new(ports.environment.as_ref());
     loop {
@@ -164,7 +165,7 @@ pub async fn update(
             continue;
         }
         let named = match products.get(sku) {
-            Some(product) => named(ports, scope, (location_id, product), said, makes, now).await?,
+            Some(product) => named(ports, scope, (location_id, product), said, naming, now).await?,
             None => None,
         };
         let of_lot = named.map(|named| update.of_lot(named, &stock)).transpose()?;

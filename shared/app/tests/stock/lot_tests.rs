@@ -15,6 +15,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
+use serde_json::json;
 use tillstream_app::Error;
 use tillstream_app::catalog::items::{location_item, location_of, product_item};
 use tillstream_app::catalog::suppliers::supplier_item;
@@ -31,6 +32,8 @@ use tillstream_app::stock::split::{LaidOut, split};
 use tillstream_app::stock::transfers::settle::{Asked, change};
 use tillstream_app::stock::transfers::ship;
 use tillstream_app::stock::{conservation, read, reservations, update};
+use tillstream_app::sync::entities::Entity;
+use tillstream_app::sync::upload::{Upload, upload};
 use tillstream_app::tenancy::Role;
 use tillstream_contracts::inventory::{
     CommitRequest, RestockRequest, StockListQuery, StockUpdateKind, StockUpdateRequest,
@@ -109,6 +112,14 @@ impl Fixture {
     pub(crate) async fn keep_by_lots(&self, sku: &str) {
         let product = Product { lots: true, ..product(sku) };
         put(&self.memory, Table::Catalog, product_item(self.scope(), &product).unwrap()).await;
+    }
+
+    /// HQ closes a location.
+    async fn close_location(&self, location_id: &str) {
+        let body = format!("{}\n", json!({"id": location_id, "version": 9, "op": "delete"}));
+        let call =
+            Upload { entity: Entity::Locations, body: body.as_bytes(), from: 1, deadline: Timestamp::MAX };
+        assert_eq!(upload(&self.ports, &self.caller, call).await.unwrap().applied, 1);
     }
 
     /// The day so many days from now, at the locations of the fixture.

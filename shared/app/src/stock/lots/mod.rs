@@ -22,6 +22,6 @@ pub mod sold;
 mod stock;
 pub mod trace;
 
-pub(super) use named::{LotIs, Named, Said, known_all, lots_are, named};
+pub(super) use named::{LotIs, Named, Naming, Said, known_all, lots_are, named};
 pub(super) use proof::{LotSums, ProvedLots, prove};
 pub(super) use stock::{LotStock, Taking};

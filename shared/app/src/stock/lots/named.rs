@@ -42,6 +42,17 @@ pub(in crate::stock) struct Said<'a> {
     pub(in crate::stock) expires_on: Option<Date>,
 }
 
+/// Of which goods a request names a lot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::stock) enum Naming {
+    /// Of goods that are there: their lot is known.
+    Stock,
+    /// Of goods that come in by this request: a lot that is not known is made. At a closed location nothing comes in.
+    Delivery,
+    /// Of goods that were ordered before: as of a delivery, and the location may be closed by now.
+    Ordered,
+}
+
 async fn location_read(ports: &Ports, scope: &TenantScope, location_id: &str) -> Result<Option<Item>> {
     let get = catalog_get(scope.location(location_id));
     let item = ports.database.get(get.clone()).await?;
@@ -94,8 +105,7 @@ async fn settled(ports: &Ports, scope: &TenantScope, lot_id: &str, now: Timestam
     }
 }
 
-/// The lot that a request names for `product` at a location; `None` where it names none. `makes`: one that is not
-/// known is made, since goods of it come in.
+/// The lot that a request names for `product` at a location; `None` where it names none.
 ///
 /// # Errors
 /// 422 `expires_on_without_lot`, `id_malformed`, `card_number_refused`, `sku_without_lots`, `lot_of_another_sku`,
@@ -105,7 +115,7 @@ pub(in crate::stock) async fn named(
     scope: &TenantScope,
     (location_id, product): (&str, &Product),
     said: Said<'_>,
-    makes: bool,
+    naming: Naming,
     now: Timestamp,
 ) -> Result<Option<Named>> {
     let (field, day_field) = (format!("{}lot", said.path), format!("{}expires_on", said.path));
@@ -132,7 +142,7 @@ pub(in crate::stock) async fn named(
             return Err(refusal.with_extra("lot_sku", header.sku).into());
         }
         Some(header) => header,
-        None if !makes => {
+        None if naming == Naming::Stock => {
             let message = format!("there is no lot {lot_id} of {}", product.sku);
             return Err(Refusal::field(field, "lot_unknown", message).into());
         }
@@ -157,7 +167,13 @@ pub(in crate::stock) async fn named(
         return Err(refusal.with_extra("expires_on", known).into());
     }
     let sell_until = match header.expires_on {
-        Some(day) => Some(end_of_day(&open_location(ports, scope, location_id).await?, (&day_field, day))?),
+        Some(day) => {
+            let location = match naming {
+                Naming::Ordered => known_location(ports, scope, location_id).await?,
+                Naming::Stock | Naming::Delivery => open_location(ports, scope, location_id).await?,
+            };
+            Some(end_of_day(&location, (&day_field, day))?)
+        }
         None => None,
     };
     Ok(Some(Named { header, is_new, location_id: location_id.to_owned(), sell_until, now }))

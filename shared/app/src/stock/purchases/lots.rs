@@ -14,7 +14,7 @@ use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::listing::StockName;
-use crate::stock::lots::{LotStock, Said, Taking, named};
+use crate::stock::lots::{LotStock, Naming, Said, Taking, named};
 use crate::stock::on_order::open_line_write;
 use crate::stock::purchases::drive::{delta_of, line_writes};
 use crate::stock::purchases::item::{Step, StoredPurchase};
@@ -41,12 +41,13 @@ pub(super) struct LotReceipt<'a> {
 }
 
 impl LotReceipt<'_> {
-    /// The products of the lines that say something of a lot.
+    /// The products of the lines that say something of a lot. Whether the location is open is not asked: what was
+    /// ordered arrives where it was closed meanwhile, too.
     async fn products(&self) -> Result<BTreeMap<String, Product>> {
         let skus: BTreeSet<&str> =
             self.sent.iter().filter(|line| says_something(line)).map(|line| line.sku.as_str()).collect();
         let skus: Vec<&str> = skus.into_iter().collect();
-        resolve(self.ports, self.scope, &[self.order.location_id.as_str()], &skus, |sku| {
+        resolve(self.ports, self.scope, &[], &skus, |sku| {
             let position = self.sent.iter().position(|line| line.sku == sku).unwrap_or(0);
             format!("lines[{position}].sku")
         })
@@ -114,7 +115,8 @@ impl LotReceipt<'_> {
             let path = format!("lines[{position}].");
             let said = Said { path: &path, lot: sent.lot.as_deref(), expires_on: sent.expires_on };
             let what = (location_id, product);
-            let Some(lot) = named(self.ports, self.scope, what, said, true, self.now).await? else {
+            let Some(lot) = named(self.ports, self.scope, what, said, Naming::Ordered, self.now).await?
+            else {
                 continue;
             };
             let before = sent.lot.as_deref().and_then(|lot_id| lots.insert(lot_id, &sent.sku));

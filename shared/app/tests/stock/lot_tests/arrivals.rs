@@ -149,3 +149,67 @@ async fn a_purchase_order_is_received_lot_by_lot() {
     let proof = conservation::prove(&fixture.ports, &fixture.caller, HERE, A).await.unwrap();
     assert!(proof.holds && proof.lots.is_some_and(|lots| lots.holds));
 }
+
+/// Goods that were ordered arrive where the location was closed meanwhile: with the lots that are written on them as
+/// without, and each of these has its day by the clock that the location had. Nothing else comes in there.
+#[tokio::test]
+async fn what_was_ordered_arrives_at_a_closed_location_lot_by_lot() {
+    let fixture = Fixture::new(13).await;
+    fixture.keep_by_lots(A).await;
+    let supplier = supplier_item(fixture.scope(), &supplier("sup-1", 0)).unwrap();
+    put(&fixture.memory, Table::Catalog, supplier).await;
+    let order = PurchaseOrderRequest {
+        purchase_order_id: Some("po-1".into()),
+        supplier_id: "sup-1".into(),
+        location_id: HERE.into(),
+        lines: vec![PurchaseLineRequest { sku: A.into(), quantity: whole(20), unit_cost: None }],
+        expected_at: None,
+        note: None,
+    };
+    place::place(&fixture.ports, &fixture.caller, "p", &order).await.unwrap();
+    fixture.lot_in("k-1", Some("KNOWN"), Some(fixture.local_day(2)), 1).await.unwrap();
+    fixture.close_location(HERE).await;
+    let receive = async |key: &str, many: i64, lot: Option<&str>, expires_on: Option<Date>| {
+        let line = PurchaseReceivedLine {
+            sku: A.into(),
+            quantity: whole(many),
+            damaged: None,
+            lot: lot.map(Into::into),
+            expires_on,
+        };
+        let request = ReceivePurchaseRequest { lines: Some(vec![line]) };
+        let asked = purchases::settle::Asked::Receive(&request);
+        purchases::settle::change(&fixture.ports, &fixture.caller, key, "po-1", &asked, |_| Ok(())).await
+    };
+    let day = Some(fixture.local_day(1));
+    for (key, many, lot, expires_on) in [
+        ("r-1", 2, None, None),
+        ("r-2", 3, Some("NEW"), day),
+        ("r-3", 4, Some("KNOWN"), None),
+        ("r-4", 5, Some("NEVER"), None),
+    ] {
+        assert_eq!(code(&receive(key, many, lot, expires_on).await), "none", "{key}");
+    }
+    assert!(receive("r-2", 3, Some("NEW"), day).await.unwrap().replayed);
+    let all = [line("NEW", 3, 0), line("KNOWN", 5, 0), line("NEVER", 5, 0), unknown(2)];
+    assert_eq!(fixture.lots().await, all);
+    assert_eq!(fixture.stock(HERE, A).await.on_order, 6_000);
+    let untouched = fixture.memory.items(Table::Stock);
+    // What is wrong with a lot is wrong here too, and what was not ordered does not come in.
+    assert_eq!(code(&receive("r-5", 1, Some("KNOWN"), day).await), "lot_expires_otherwise");
+    assert_eq!(code(&receive("r-5", 7, Some("NEW"), day).await), "over_delivery");
+    assert_eq!(code(&fixture.lot_in("k-2", Some("NEW"), day, 1).await), "location_not_found");
+    assert_eq!(fixture.memory.items(Table::Stock), untouched);
+    fixture.check_lots().await;
+    fixture.relay(|_| true).await;
+    let proof = conservation::prove(&fixture.ports, &fixture.caller, HERE, A).await.unwrap();
+    assert!(proof.holds && proof.lots.is_some_and(|lots| lots.holds));
+
+    // The rest comes when the day of one is over: that is kept aside, also what only now arrives of it.
+    fixture.pass(2 * DAY_SECONDS);
+    receive("r-6", 6, Some("NEW"), day).await.unwrap();
+    due::sweep(&fixture.ports, fixture.environment.now(), 100, Timestamp::MAX).await.unwrap();
+    let stock = fixture.stock(HERE, A).await;
+    assert_eq!((stock.on_hand, stock.quarantined, stock.on_order), (12_000, 9_000, 0));
+    fixture.check_lots().await;
+}

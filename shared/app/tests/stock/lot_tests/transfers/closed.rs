@@ -1,18 +1,8 @@
 //! Goods of lots that are on their way to or from a location that was closed meanwhile.
 
-use serde_json::json;
-use tillstream_app::sync::entities::Entity;
-use tillstream_app::sync::upload::{Upload, upload};
 use tillstream_contracts::transfers::TransferStatusView;
 
 use super::*;
-
-/// HQ closes a location.
-async fn close(fixture: &Fixture, location_id: &str) {
-    let body = format!("{}\n", json!({"id": location_id, "version": 9, "op": "delete"}));
-    let call = Upload { entity: Entity::Locations, body: body.as_bytes(), from: 1, deadline: Timestamp::MAX };
-    assert_eq!(upload(&fixture.ports, &fixture.caller, call).await.unwrap().applied, 1);
-}
 
 /// What of each lot of a shipment is on its way still, in thousandths.
 fn on_their_way(fixture: &Fixture) -> i64 {
@@ -30,7 +20,7 @@ async fn what_is_under_way_ends_where_a_location_was_closed_meanwhile() {
             let fixture = two_lots(41).await;
             send(&fixture, "s", &[(A, 7)]).await.unwrap();
             for location_id in closed {
-                close(&fixture, location_id).await;
+                fixture.close_location(location_id).await;
             }
             let why = CancelTransferRequest { reason: "closed".into() };
             let done = match how {
@@ -78,7 +68,7 @@ async fn what_is_under_way_ends_where_a_location_was_closed_meanwhile() {
 async fn a_lot_that_arrived_at_a_closed_location_has_its_day() {
     let fixture = two_lots(42).await;
     send(&fixture, "s", &[(A, 7)]).await.unwrap();
-    close(&fixture, THERE).await;
+    fixture.close_location(THERE).await;
     receive(&fixture, "r", None).await.unwrap();
     fixture.pass(3 * DAY_SECONDS);
     assert!(due::sweep(&fixture.ports, fixture.environment.now(), 100, Timestamp::MAX).await.unwrap() > 0);
@@ -101,7 +91,7 @@ async fn a_long_cancellation_ends_at_a_closed_source() {
     assert!(ask(&fixture, "c", Asked::Cancel(&why)).await.is_err());
     fixture.heal();
     assert!(on_their_way(&fixture) > 0);
-    close(&fixture, HERE).await;
+    fixture.close_location(HERE).await;
     fixture.pass(60);
     let now = fixture.environment.now();
     assert_eq!(transfers::recover(&fixture.ports, now, 10, Timestamp::MAX).await.unwrap(), 1);
