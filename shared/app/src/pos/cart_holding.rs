@@ -21,7 +21,7 @@ use crate::environment::Retries;
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::counters::Counters;
-use crate::stock::expiry::free_enough;
+use crate::stock::expiry::{HoldReads, free_enough};
 use crate::stock::holds::{Ending, Located, end_holds, locate, standing_lines};
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::stock::listing::StockName;
@@ -87,6 +87,8 @@ pub(super) struct CartHolding<'a> {
     first: Option<First>,
     /// SKUs of which there is nothing more to free.
     nothing_expired: BTreeSet<String>,
+    /// What was read of hold lines.
+    hold_reads: HoldReads,
     /// Lines are looked for that the cart does not name, too.
     looks_for_unnamed: bool,
     looks: u32,
@@ -122,6 +124,7 @@ impl<'a> CartHolding<'a> {
             seen: BTreeMap::new(),
             first: None,
             nothing_expired: BTreeSet::new(),
+            hold_reads: HoldReads::default(),
             looks_for_unnamed: false,
             looks: 0,
             retries: Retries::new(ports.environment.as_ref(), context.now),
@@ -420,7 +423,8 @@ impl<'a> CartHolding<'a> {
                 }
             }
             First::Free(sku, needed) => {
-                let freed = free_enough(ports, scope, (store_id, &sku), needed, context.now).await?;
+                let reads = &mut self.hold_reads;
+                let freed = free_enough(ports, scope, (store_id, &sku), needed, reads, context.now).await?;
                 self.seen.remove(&sku);
                 if !freed.left {
                     self.nothing_expired.insert(sku);

@@ -25,7 +25,7 @@ use crate::environment::Retries;
 use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::stock::counters::{Delta, Movement, stock_update_at};
-use crate::stock::expiry::FreedHolds;
+use crate::stock::expiry::{FreedHolds, HoldReads};
 use crate::stock::holds::Located;
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::stock::lots::back::{ComeBack, is_of_known_sale, of_return, origins};
@@ -51,6 +51,8 @@ pub struct Rounds<'a> {
     retries: Retries<'a>,
     /// All expired holds on what was short were freed for this request already.
     nothing_expired: bool,
+    /// What was read of hold lines for it.
+    hold_reads: HoldReads,
     /// This request covered what it is short of already.
     covered: bool,
     /// This request entered goods as of the lots that they were sold as already.
@@ -81,6 +83,7 @@ impl<'a> Rounds<'a> {
             context,
             retries,
             nothing_expired: false,
+            hold_reads: HoldReads::default(),
             covered: false,
             entered: false,
             planned: false,
@@ -365,7 +368,10 @@ impl<'a> Rounds<'a> {
                 }
                 let freed = match self.nothing_expired {
                     true => FreedHolds::default(),
-                    false => free_expired_holds(ports, scope, &cart.store_id, &shortages, now).await?,
+                    false => {
+                        let reads = &mut self.hold_reads;
+                        free_expired_holds(ports, scope, &cart.store_id, &shortages, reads, now).await?
+                    }
                 };
                 self.nothing_expired |= !freed.left;
                 if freed.any {

@@ -51,6 +51,7 @@ use crate::keeper::due::{DueWork, postpone, walk_due};
 use crate::keys;
 use crate::ports::Ports;
 use crate::stock::counters::{Counters, Delta, Movement, no_lot_is_due, stock_update};
+use crate::stock::expiry::HoldReads;
 use crate::stock::lots::back::{Origins, origins, part_of};
 use crate::stock::lots::due::keep_aside_if_due;
 use crate::stock::lots::leaving::{self, Leaves};
@@ -366,7 +367,7 @@ fn due_partition(cart_id: &str) -> Partition {
 pub async fn drive(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Timestamp) -> Result<PlanEnd> {
     let mut retries = Retries::new(ports.environment.as_ref(), now);
     let mut covers = 0;
-    let mut known_counts = KnownCounts::default();
+    let mut known = (KnownCounts::default(), HoldReads::default());
     loop {
         let get = Get { table: Table::Orders, key: scope.plan(cart_id), consistency: Consistency::Strong };
         let Some(item) = retries.answered(ports.database.get(get).await).await? else { continue };
@@ -375,7 +376,7 @@ pub async fn drive(ports: &Ports, scope: &TenantScope, cart_id: &str, now: Times
         let step = match plan.state {
             PlanState::Settled => return Ok(PlanEnd::Finalized),
             PlanState::Released => return Ok(PlanEnd::Released(plan.shortages)),
-            PlanState::Reserving => match reserve(ports, scope, &plan, &mut known_counts, now).await? {
+            PlanState::Reserving => match reserve(ports, scope, &plan, &mut known, now).await? {
                 Step::Done => commit(ports, scope, &plan, now).await?,
                 other => other,
             },
@@ -464,7 +465,7 @@ async fn reserve(
     ports: &Ports,
     scope: &TenantScope,
     plan: &Plan,
-    known_counts: &mut KnownCounts,
+    (known_counts, hold_reads): &mut (KnownCounts, HoldReads),
     now: Timestamp,
 ) -> Result<Step> {
     let chunks = chunks_of(ports, scope, plan).await?;
@@ -536,7 +537,8 @@ async fn reserve(
                             }
                             return Ok(told);
                         }
-                        if free_expired_holds(ports, scope, &plan.store_id, &shortages, now).await?.any {
+                        let what = (plan.store_id.as_str(), shortages.as_slice());
+                        if free_expired_holds(ports, scope, what.0, what.1, hold_reads, now).await?.any {
                             return Ok(Step::Again("expired holds were freed".to_owned()));
                         }
                         let refused = match plan.offline {

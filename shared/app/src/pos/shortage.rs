@@ -14,7 +14,7 @@ use crate::database::Item;
 use crate::error::{Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::counters::{COUNTED_AT, COUNTED_IN, Counters};
-use crate::stock::expiry::{FreedHolds, free_enough};
+use crate::stock::expiry::{FreedHolds, HoldReads, free_enough};
 use crate::stock::layout::layout_of;
 use crate::stock::listing::StockName;
 use crate::stock::lots::due::keep_aside;
@@ -149,15 +149,16 @@ pub async fn refused_of(
 }
 
 /// Frees holds that have expired on what is short, as much as is short; and keeps aside lots of it that are past their
-/// day, which was all that stood in the way where enough was there.
+/// day, which was all that stood in the way where enough was there. `reads`: what the request has read of hold lines.
 ///
 /// # Errors
-/// Those of the database.
+/// Those of the database; those of [`free_enough`].
 pub async fn free_expired_holds(
     ports: &Ports,
     scope: &TenantScope,
     location_id: &str,
     shortages: &[Shortage],
+    reads: &mut HoldReads,
     now: Timestamp,
 ) -> Result<FreedHolds> {
     let mut all = FreedHolds::default();
@@ -170,7 +171,8 @@ pub async fn free_expired_holds(
         if shortage.earliest_expiry.is_some_and(|at| at <= now.as_millisecond()) {
             let available = shortage.found.map_or(0, |found| found.available);
             let needed = shortage.needed().thousandths() - available;
-            let freed = free_enough(ports, scope, (location_id, &shortage.sku), needed, now).await?;
+            let what = (location_id, shortage.sku.as_str());
+            let freed = free_enough(ports, scope, what, needed, reads, now).await?;
             all = FreedHolds { any: all.any | freed.any, left: all.left | freed.left };
         }
     }

@@ -10,7 +10,7 @@ use crate::database::{
     Cancellation, Condition, Consistency, DatabaseError, Get, Index, Item, Key, Query, Range,
     TRANSACTION_ACTIONS_MAX, Table,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::keeper::in_turn;
 use crate::keys::{self, DUE_HOLD_SHARDS};
 use crate::ports::Ports;
@@ -30,10 +30,12 @@ const MOVES_MAX: u32 = 4;
 const HOLDS_AT_ONCE: u32 = 100;
 /// Holds of one place that one transaction frees: a line each, and the stock once.
 const HOLDS_PER_TRANSACTION: usize = TRANSACTION_ACTIONS_MAX - 1;
-/// Transactions of one request that needs stock; what is left is for the next, or for the schedule.
-const TRANSACTIONS_PER_REQUEST: u32 = 20;
-/// Pages of hold lines, of 1,000 each, that one request reads of one stock item: as many again per part where it is
-/// split over more parts. What lies behind them is for who looks next, and for the schedule, which reads them all.
+/// Transactions of one look for a request that needs stock: after them it sees whether that is enough, once the page
+/// that was read is done with.
+const TRANSACTIONS_PER_LOOK: u32 = 20;
+/// Pages of hold lines, of 1,000 each, that one request reads of one stock item to free what has expired, in all its
+/// looks: as many as there are parts where it is split over more. What lies behind them is for who looks next, and for
+/// the schedule, which reads them all.
 pub(super) const HOLD_PAGES_PER_REQUEST: u32 = 5;
 
 /// How much is to be freed.
@@ -43,6 +45,30 @@ enum Wanted {
     AllUntil(Timestamp),
     /// So much, in thousandths.
     Enough(i64),
+}
+
+/// What one request has read of hold lines to free what has expired, by location and SKU. It may look again and again,
+/// since others take what it freed: all its looks together read no more than one may.
+#[derive(Debug, Default)]
+pub struct HoldReads(BTreeMap<(String, String), Read>);
+
+/// What one request has read of the hold lines of one stock item.
+#[derive(Debug, Clone, Copy, Default)]
+struct Read {
+    pages: u32,
+    /// Whether any look freed something.
+    got_on: bool,
+    /// Whether it has read as many pages as it may.
+    is_spent: bool,
+    /// Whether nothing more is looked for: all was read, or as much as may be.
+    is_done: bool,
+}
+
+impl HoldReads {
+    /// Whether there is a stock item of which no more is read, although there may be more.
+    pub(super) fn any_is_spent(&self) -> bool {
+        self.0.values().any(|read| read.is_spent)
+    }
 }
 
 /// What freeing for a request came to.
@@ -71,18 +97,39 @@ pub async fn free_expired(
 }
 
 /// Frees expired holds on one stock item until `needed` thousandths are free that were not, or until one request
-/// has done or read enough. The rest is for whoever needs it, and for the schedule.
+/// has done or read enough, of which `reads` are what it did before. The rest is for whoever needs it, and for the
+/// schedule. Once the request has looked at all, or read enough of it, this reads nothing, and frees nothing more.
 ///
 /// # Errors
-/// As the database; what was freed stays freed.
+/// As the database; [`Error::Retryable`] where the request freed some, and may read no more: whoever repeats it gets on.
+/// What was freed stays freed.
 pub async fn free_enough(
     ports: &Ports,
     scope: &TenantScope,
     (location_id, sku): (&str, &str),
     needed: i64,
+    reads: &mut HoldReads,
     now: Timestamp,
 ) -> Result<FreedHolds> {
-    free(ports, scope, (location_id, sku), Wanted::Enough(needed.max(1)), now).await
+    let read = reads.0.entry((location_id.to_owned(), sku.to_owned())).or_default();
+    let mut freed = FreedHolds::default();
+    if !read.is_done {
+        let wanted = Wanted::Enough(needed.max(1));
+        let new = Freeing::new(ports, scope, (location_id, sku), wanted, now);
+        let mut freeing = Freeing { pages: read.pages, ..new };
+        let done = freeing.free().await;
+        read.pages = freeing.pages;
+        read.got_on |= freeing.freed > 0;
+        read.is_spent = freeing.is_spent;
+        freed = done?;
+        read.is_done = freeing.is_spent || !freed.left;
+    }
+    if read.is_spent && read.got_on && !freed.left {
+        return Err(Error::retryable(format!(
+            "more holds of {sku} at {location_id} have expired than one request frees"
+        )));
+    }
+    Ok(freed)
 }
 
 /// Frees those of some holds on one stock item that are there still and have expired, and no others. Its
@@ -117,15 +164,7 @@ async fn free(
     wanted: Wanted,
     now: Timestamp,
 ) -> Result<FreedHolds> {
-    let mut freeing = Freeing::new(ports, scope, what, wanted, now);
-    for _ in 0..MOVES_MAX {
-        match freeing.of_layout().await? {
-            Ended::Moved => {}
-            Ended::AtTheEnd => break,
-            Ended::Early => return Ok(FreedHolds { any: freeing.any, left: freeing.freed > 0 }),
-        }
-    }
-    Ok(FreedHolds { any: freeing.any, left: false })
+    Freeing::new(ports, scope, what, wanted, now).free().await
 }
 
 /// How freeing in one layout ended.
@@ -197,8 +236,10 @@ struct Freeing<'a> {
     /// So much, in thousandths.
     freed: i64,
     transactions: u32,
-    /// Pages of hold lines that were read.
+    /// Pages of hold lines that were read, by this look and those before it.
     pages: u32,
+    /// Whether that is as many as one request reads.
+    is_spent: bool,
     /// Whether any had expired.
     any: bool,
 }
@@ -221,15 +262,35 @@ impl<'a> Freeing<'a> {
             freed: 0,
             transactions: 0,
             pages: 0,
+            is_spent: false,
             any: false,
         }
     }
 
-    fn is_over(&self) -> bool {
+    async fn free(&mut self) -> Result<FreedHolds> {
+        for _ in 0..MOVES_MAX {
+            match self.of_layout().await? {
+                Ended::Moved => {}
+                Ended::AtTheEnd => break,
+                Ended::Early => return Ok(FreedHolds { any: self.any, left: self.freed > 0 }),
+            }
+        }
+        Ok(FreedHolds { any: self.any, left: false })
+    }
+
+    /// Whether nothing more is to be freed, also of a page that was read.
+    fn has_enough(&self) -> bool {
         match self.wanted {
             Wanted::AllUntil(until) => self.ports.environment.now() >= until,
-            Wanted::Enough(needed) => self.freed >= needed || self.transactions >= TRANSACTIONS_PER_REQUEST,
+            Wanted::Enough(needed) => self.freed >= needed,
         }
+    }
+
+    /// Whether no other page is to be read. One that was read is freed as far as is needed, however many transactions that
+    /// takes: else it would be read again.
+    fn is_over(&self) -> bool {
+        let has_done_enough = self.transactions >= TRANSACTIONS_PER_LOOK;
+        self.has_enough() || (matches!(self.wanted, Wanted::Enough(_)) && has_done_enough)
     }
 
     /// Whether one request has read enough of an item whose hold lines are in so many partitions. Who has come round to
@@ -261,6 +322,7 @@ impl<'a> Freeing<'a> {
             let mut query = stretch.query(scope, what);
             loop {
                 if self.has_read_enough(partitions, stretch.is_again) {
+                    self.is_spent = true;
                     run.stops(ports, stretch.partition, query.start.as_ref()).await?;
                     return Ok(Ended::Early);
                 }
@@ -314,7 +376,7 @@ impl<'a> Freeing<'a> {
         }
         for (place, holds) in groups {
             for group in holds.chunks(HOLDS_PER_TRANSACTION) {
-                if self.is_over() {
+                if self.has_enough() {
                     return Ok(true);
                 }
                 let freed = self.free_group(place, group.to_vec()).await?;

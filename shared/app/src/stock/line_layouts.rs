@@ -1,14 +1,12 @@
 //! How the stock of some lines is laid out, and from where each is taken.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 
 use crate::database::{Cancellation, Consistency, Get, Item, Table};
 use crate::error::{Error, Result};
 use crate::ports::Ports;
 use crate::stock::counters::Counters;
-use crate::stock::expiry::free_enough;
+use crate::stock::expiry::{HoldReads, free_enough};
 use crate::stock::layout::{LAYOUT_WHOLE, Place, parts_in};
 use crate::stock::lots::due::keep_aside_if_due;
 use crate::stock::reservation_item::HeldPart;
@@ -33,32 +31,28 @@ pub(super) enum Looked {
     Again(String),
 }
 
-/// Frees expired holds on what is short, as much as is short. `nothing_expired`: lines of which there is nothing
-/// more to free, so that what is still short is short. Answers whether any were freed.
+/// Frees expired holds on what is short, as much as is short. `reads`: what the request has read of hold lines for it.
+/// Answers whether any were freed.
 ///
 /// # Errors
-/// As the database.
+/// As [`free_enough`].
 pub(super) async fn free_short(
     ports: &Ports,
     scope: &TenantScope,
     wanted: &[Wanted],
     short: &[(usize, Option<Counters>)],
-    nothing_expired: &mut BTreeSet<usize>,
+    reads: &mut HoldReads,
     now: Timestamp,
 ) -> Result<bool> {
     let mut any = false;
     for (at, stock) in short {
         let Some(line) = wanted.get(*at) else { continue };
-        let worth_it = stock.is_some_and(|stock| stock.may_have_expired_holds(now));
-        if !worth_it || nothing_expired.contains(at) {
+        if !stock.is_some_and(|stock| stock.may_have_expired_holds(now)) {
             continue;
         }
         let needed = line.quantity.thousandths() - stock.map_or(0, |stock| stock.available);
-        let freed = free_enough(ports, scope, (&line.location_id, &line.sku), needed, now).await?;
-        if !freed.left {
-            nothing_expired.insert(*at);
-        }
-        any |= freed.any;
+        let what = (line.location_id.as_str(), line.sku.as_str());
+        any |= free_enough(ports, scope, what, needed, reads, now).await?.any;
     }
     Ok(any)
 }

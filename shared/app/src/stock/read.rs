@@ -12,7 +12,7 @@ use crate::database::{Consistency, Database, Get, Query, Table};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::counters::Counters;
-use crate::stock::expiry::{HOLD_PAGES_PER_REQUEST, free_enough};
+use crate::stock::expiry::{HOLD_PAGES_PER_REQUEST, HoldReads, free_enough};
 use crate::stock::holds::Hold;
 use crate::stock::kit_levels::{self, kit_of};
 use crate::stock::layout::LAYOUT_WHOLE;
@@ -105,7 +105,8 @@ pub(super) async fn fresh_counters(
         counters = read().await?;
     }
     if counters.is_some_and(|counters| counters.may_have_expired_holds(now)) {
-        let freed = free_enough(ports, &caller.scope, (location_id, sku), 1, now).await?;
+        let mut reads = HoldReads::default();
+        let freed = free_enough(ports, &caller.scope, (location_id, sku), 1, &mut reads, now).await?;
         if !freed.left {
             return read().await;
         }

@@ -2,8 +2,6 @@
 //! ([`crate::stock::long_reservations`]). Where lines leave open from where, that is planned first
 //! ([`crate::stock::sourcing`]).
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use tillstream_contracts::inventory::{self as wire, ReserveRequest};
 use tillstream_domain::quantity::Quantity;
@@ -13,6 +11,7 @@ use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Movement};
+use crate::stock::expiry::HoldReads;
 use crate::stock::kits::{KitLine, kits_taking};
 use crate::stock::line_layouts::{Layouts, Looked, free_short, parts_of};
 use crate::stock::long_reservations;
@@ -179,6 +178,7 @@ pub async fn reserve(
         attempts: Attempts::new(ports.environment.as_ref()),
         catalogue_was_read,
         may_enter: true,
+        hold_reads: HoldReads::default(),
     };
     match making.make((&wanted, &kits)).await? {
         Made::Answer(answer) => Ok(answer),
@@ -208,6 +208,8 @@ pub(super) struct Making<'a> {
     pub catalogue_was_read: bool,
     /// Whether what is missing is entered where policies allow it ([`unsynced`]).
     pub may_enter: bool,
+    /// What was read of hold lines for it.
+    pub hold_reads: HoldReads,
 }
 
 impl Making<'_> {
@@ -258,7 +260,6 @@ async fn reserve_at_once(making: &mut Making<'_>, (wanted, kits): (&[Wanted], &[
         at: now,
         reason: None,
     };
-    let mut nothing_expired = BTreeSet::new();
     let mut layouts = Layouts::new(ports, &caller.scope, wanted);
     loop {
         let places = layouts.places(wanted);
@@ -284,7 +285,7 @@ async fn reserve_at_once(making: &mut Making<'_>, (wanted, kits): (&[Wanted], &[
                 continue;
             }
             Looked::Short(short) => {
-                if free_short(ports, &caller.scope, wanted, &short, &mut nothing_expired, now).await? {
+                if free_short(ports, &caller.scope, wanted, &short, &mut making.hold_reads, now).await? {
                     making.attempts.at_once("expired holds were freed")?;
                     continue;
                 }

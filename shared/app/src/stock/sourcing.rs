@@ -28,6 +28,7 @@ use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::Counters;
+use crate::stock::expiry::HoldReads;
 use crate::stock::kits::{Goods, KitLine};
 use crate::stock::listing::StockName;
 use crate::stock::long_reservations;
@@ -218,6 +219,7 @@ pub(super) async fn reserve(
         catalogue_was_read: true,
         // Stock that nobody has told is nothing to plan with.
         may_enter: false,
+        hold_reads: HoldReads::default(),
     };
     loop {
         let planned = plan(ports, caller, &asked, now).await?;
@@ -242,6 +244,10 @@ pub(super) async fn reserve(
         check_kit_pairs(kits.len())?;
         match making.make((&wanted, &kits)).await? {
             Made::Answer(answer) => return Ok(answer),
+            // The plan counts on what has expired behind what this request may read to free it.
+            Made::Short(_) if making.hold_reads.any_is_spent() => {
+                return Err(Error::retryable("more holds have expired than one request frees"));
+            }
             Made::Short(_) => making.attempts.at_once("the stock went while it was planned")?,
         }
     }

@@ -15,7 +15,7 @@ use crate::stock::counters::{
     Counters, Delta, Movement, StockTarget, counted_changes, shown, stock_set, stock_update, unit_change,
 };
 use crate::stock::exceptions::{below_promised_get, exception_write};
-use crate::stock::expiry::free_enough;
+use crate::stock::expiry::{HoldReads, free_enough};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::listing::StockName;
 use crate::stock::lots::due::keep_aside_if_due;
@@ -138,7 +138,7 @@ pub async fn update(
     // Goods of a lot that nobody knew come in, or were found.
     let comes_in = request.kind != StockUpdateKind::Delta || quantity > Quantity::ZERO;
     let naming = if comes_in { Naming::Delivery } else { Naming::Stock };
-    let mut nothing_expired = false;
+    let mut hold_reads = HoldReads::default();
     let mut attempts = Attempts::new(ports.environment.as_ref());
     loop {
         // Its exception is read beside it: that costs less than a write that mostly would find none.
@@ -176,12 +176,10 @@ pub async fn update(
             .require_version(seen)
             .and_then(|()| Ok(precondition(seen.map(|stock| stock.version().unsigned_abs()))?));
         if let Some(short) = &shortage
-            && !nothing_expired
             && seen.is_some_and(|stock| stock.may_have_expired_holds(now))
         {
             let needed = short.requested.thousandths() - seen.map_or(0, |stock| stock.available);
-            let freed = free_enough(ports, scope, (location_id, sku), needed, now).await?;
-            nothing_expired = !freed.left;
+            let freed = free_enough(ports, scope, (location_id, sku), needed, &mut hold_reads, now).await?;
             if freed.any {
                 attempts.at_once("expired holds were freed")?;
                 continue;

@@ -1,11 +1,14 @@
 //! Tens of thousands of holds on one stock item: no request reads them all, and the earliest expiry is raised to the
 //! truth beside whoever makes holds, never past one of them.
 
+use tillstream_app::Error;
 use tillstream_app::environment::Environment;
-use tillstream_app::stock::expiry;
+use tillstream_app::stock::expiry::{self, HoldReads};
 use tillstream_app::stock::reserve::reserve;
-use tillstream_app::stock::{read, reservations, split};
-use tillstream_contracts::inventory::{ReserveRequest, StockListQuery};
+use tillstream_app::stock::transfers::ship;
+use tillstream_app::stock::{read, reservations, split, update};
+use tillstream_contracts::inventory::{ReserveRequest, StockListQuery, StockUpdateKind, StockUpdateRequest};
+use tillstream_contracts::transfers::{TransferLineRequest, TransferRequest};
 use tillstream_domain::quantity::QuantityInput;
 use tillstream_testkit::interleavings::{Interleavings, Request};
 
@@ -79,6 +82,90 @@ async fn no_request_reads_all_holds_of_an_item() {
     assert_eq!(calls.queries(), 1 + PAGES);
     reserve(&ports, who, "some", &request(&[(SHOP, A, 500)], 60)).await.unwrap();
     assert_eq!(calls.queries(), 1);
+    fixture.check_invariants();
+}
+
+/// More holds have expired than one request may read, and all of them are wanted: it frees what it reads, and is told
+/// to ask again. Who does gets on, and gets what they want.
+#[tokio::test]
+async fn however_much_a_request_frees_it_reads_no_more_than_one_may() {
+    let pieces = 11_000;
+    for (seed, what) in [(7, "reserve"), (8, "adjust"), (9, "ship")] {
+        let fixture = Fixture::new(seed).await;
+        fixture.count(SHOP, A, 12_000).await;
+        fixture.many_holds((SHOP, A), 12_000, 60, 60).await;
+        fixture.pass(61);
+        let (ports, calls) = CountedCalls::ports_over(&fixture);
+        let asks = async || {
+            let who = &fixture.caller;
+            match what {
+                "reserve" => {
+                    let wanted = request(&[(SHOP, A, pieces)], 900);
+                    reserve(&ports, who, "k", &wanted).await.map(|_| ())
+                }
+                "adjust" => {
+                    let less = StockUpdateRequest {
+                        location_id: SHOP.into(),
+                        sku: A.into(),
+                        kind: StockUpdateKind::Delta,
+                        quantity: QuantityInput::Whole(-pieces),
+                        reason: "burnt".into(),
+                        expected_version: None,
+                        lot: None,
+                        expires_on: None,
+                    };
+                    update::update(&ports, who, "k", &less, |_| Ok(())).await.map(|_| ())
+                }
+                _ => {
+                    let line = TransferLineRequest { sku: A.into(), quantity: QuantityInput::Whole(pieces) };
+                    let transfer = TransferRequest {
+                        transfer_id: Some("t-1".into()),
+                        from_location_id: SHOP.into(),
+                        to_location_id: "s-york".into(),
+                        lines: vec![line],
+                        note: None,
+                    };
+                    ship::ship(&ports, who, "k", &transfer).await.map(|_| ())
+                }
+            }
+        };
+        for reserved in [7_000_000, 2_000_000] {
+            calls.queries();
+            let told = asks().await;
+            assert!(matches!(told, Err(Error::Retryable { .. })), "{what}: {told:?}");
+            assert_eq!((calls.queries(), fixture.stock(SHOP, A).await.reserved), (PAGES, reserved), "{what}");
+        }
+        asks().await.unwrap();
+        assert!(calls.queries() <= PAGES, "{what}");
+        fixture.check_invariants();
+    }
+}
+
+/// What one request freed others take, again and again: it looks again, and all its looks together read so much.
+#[tokio::test]
+async fn all_looks_of_one_request_read_no_more_than_one_look_may() {
+    let fixture = Fixture::new(10).await;
+    fixture.count(SHOP, A, 12_000).await;
+    fixture.many_holds((SHOP, A), 12_000, 60, 60).await;
+    fixture.pass(61);
+    let (ports, calls) = CountedCalls::ports_over(&fixture);
+    let mut reads = HoldReads::default();
+    let mut freed = Vec::new();
+    for _ in 0..20 {
+        let now = fixture.environment.now();
+        let looked = expiry::free_enough(&ports, fixture.scope(), (SHOP, A), 1, &mut reads, now).await;
+        freed.push(looked.is_ok_and(|freed| freed.any));
+    }
+    assert_eq!(freed, [vec![true; PAGES], vec![false; 20 - PAGES]].concat());
+    assert_eq!(calls.queries(), PAGES);
+    // Of another item it has read nothing.
+    fixture.count(SHOP, SKUS[1], 1).await;
+    fixture.many_holds((SHOP, SKUS[1]), 1, 60, 60).await;
+    fixture.pass(61);
+    let now = fixture.environment.now();
+    let what = (SHOP, SKUS[1]);
+    let looked = expiry::free_enough(&ports, fixture.scope(), what, 1, &mut reads, now).await.unwrap();
+    assert!(looked.any && calls.queries() > 0);
     fixture.check_invariants();
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use jiff::Timestamp;
 use tillstream_app::database::{Change, Database, Table, Write};
 use tillstream_app::environment::Environment;
-use tillstream_app::stock::expiry::{self, FreedHolds, Swept};
+use tillstream_app::stock::expiry::{self, FreedHolds, HoldReads, Swept};
 use tillstream_app::stock::{conservation, read, reservations};
 use tillstream_contracts::inventory::ExtendRequest;
 use tillstream_domain::quantity::QuantityInput;
@@ -130,6 +130,7 @@ async fn holds_that_are_more_than_is_reserved_keep_nobody_from_the_rest() {
             fixture.scope(),
             (SHOP, A),
             500_000,
+            &mut HoldReads::default(),
             fixture.environment.now(),
         ))
         .await;

@@ -14,7 +14,7 @@ use crate::ports::Ports;
 use crate::pos::identity::derived_id;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::Movement;
-use crate::stock::expiry::free_enough;
+use crate::stock::expiry::{HoldReads, free_enough};
 use crate::stock::layout::LAYOUT_WHOLE;
 use crate::stock::line_layouts::parts_of;
 use crate::stock::lots::due::keep_aside_if_due;
@@ -143,7 +143,7 @@ pub(super) fn end_too_late(
 /// little they want; and what is available goes to whoever takes it first, in a queue or not.
 ///
 /// # Errors
-/// As the database; who was served stays served.
+/// As [`free_enough`]; who was served stays served.
 pub async fn serve(
     ports: &Ports,
     scope: &TenantScope,
@@ -153,7 +153,7 @@ pub async fn serve(
     let now = Timestamp::from_millisecond(now.as_millisecond()).map_err(Error::bug)?;
     let mut attempts = Attempts::new(ports.environment.as_ref());
     let mut served = 0;
-    let mut may_free = true;
+    let (mut may_free, mut reads) = (true, HoldReads::default());
     while served < SERVED_MAX {
         let Some(id) = queue::first(ports, scope, (location_id, sku)).await? else { return Ok(served) };
         let stored = find(ports, scope, &id).await?;
@@ -176,7 +176,8 @@ pub async fn serve(
                     if !may_free || !stock.is_some_and(|stock| stock.may_have_expired_holds(now)) {
                         return Ok(served);
                     }
-                    let freed = free_enough(ports, scope, (location_id, sku), missing, now).await?;
+                    let what = (location_id, sku);
+                    let freed = free_enough(ports, scope, what, missing, &mut reads, now).await?;
                     may_free = freed.left;
                     attempts.at_once("expired holds were freed")?;
                     continue;

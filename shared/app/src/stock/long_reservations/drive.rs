@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::keeper::due::{DueWork, postpone, walk_due};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
+use crate::stock::expiry::HoldReads;
 use crate::stock::long_reservations::fate;
 use crate::stock::long_reservations::give_back::give_back_all;
 use crate::stock::long_reservations::header::{DUE, find};
@@ -26,7 +27,8 @@ pub(super) enum Driven {
     Gone(Vec<ShortLine>),
 }
 
-/// Does what is left to be done. `seen`: stock that was looked at before, by chunk.
+/// Does what is left to be done. `seen`: stock that was looked at before, by chunk; `hold_reads`: what the request has
+/// read of hold lines.
 ///
 /// # Errors
 /// As the database; [`crate::Error::Retryable`] when the time is up.
@@ -35,6 +37,7 @@ pub(super) async fn drive(
     scope: &TenantScope,
     id: &str,
     mut seen: Seen,
+    hold_reads: &mut HoldReads,
     now: Timestamp,
 ) -> Result<Driven> {
     let mut attempts = Attempts::new(ports.environment.as_ref());
@@ -45,14 +48,16 @@ pub(super) async fn drive(
         };
         let writes = match reservation.state {
             State::Reserving if reservation.expires_at <= now => vec![given_up(scope, &reservation, now)?],
-            State::Reserving => match hold_all(ports, scope, &reservation, &mut seen, now).await? {
-                Held::All => vec![rests(scope, &reservation, State::Active, now)?],
-                Held::Short(lines) => {
-                    short = lines;
-                    vec![given_up(scope, &reservation, now)?]
+            State::Reserving => {
+                match hold_all(ports, scope, &reservation, (&mut seen, &mut *hold_reads), now).await? {
+                    Held::All => vec![rests(scope, &reservation, State::Active, now)?],
+                    Held::Short(lines) => {
+                        short = lines;
+                        vec![given_up(scope, &reservation, now)?]
+                    }
+                    Held::Moved => Vec::new(),
                 }
-                Held::Moved => Vec::new(),
-            },
+            }
             State::GivingUp => {
                 give_back_all(ports, scope, &reservation).await?;
                 reservation.remove(scope)
@@ -107,7 +112,7 @@ pub async fn finish(ports: &Ports, scope: &TenantScope, id: &str, now: Timestamp
     let get = Get { table: Table::Stock, key: scope.reservation(id), consistency: Consistency::Strong };
     let Some(item) = ports.database.get(get).await? else { return Ok(()) };
     if Reservation::of(&item)?.state.is_under_way() {
-        drive(ports, scope, id, Vec::new(), now).await?;
+        drive(ports, scope, id, Vec::new(), &mut HoldReads::default(), now).await?;
     }
     Ok(())
 }
@@ -140,6 +145,6 @@ async fn go_on(ports: &Ports, scope: &TenantScope, header: &Reservation, now: Ti
     if header.state == State::Reserving {
         fate::end(ports, scope, header, now).await?;
     }
-    drive(ports, scope, &header.id, Vec::new(), now).await?;
+    drive(ports, scope, &header.id, Vec::new(), &mut HoldReads::default(), now).await?;
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! Holding the chunks of a long reservation.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use tillstream_domain::quantity::{Quantity, Unit};
 
@@ -10,6 +8,7 @@ use crate::error::Result;
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::Counters;
+use crate::stock::expiry::HoldReads;
 use crate::stock::line_layouts::{Layouts, Looked, free_short, parts_of};
 use crate::stock::long_reservations::chunk::{CHUNK_HOLDS_MAX, Chunk, ChunkState};
 use crate::stock::reservation_item::{HeldLine, Reservation};
@@ -68,7 +67,7 @@ pub(super) async fn hold_all(
     ports: &Ports,
     scope: &TenantScope,
     reservation: &Reservation,
-    seen: &mut Seen,
+    (seen, hold_reads): (&mut Seen, &mut HoldReads),
     now: Timestamp,
 ) -> Result<Held> {
     let chunks = reservation.long.as_ref().map(|long| long.chunks.as_slice()).unwrap_or_default();
@@ -83,7 +82,7 @@ pub(super) async fn hold_all(
             scope,
             layouts: Layouts::new(ports, scope, &lines),
             lines: &lines,
-            nothing_expired: BTreeSet::new(),
+            hold_reads: &mut *hold_reads,
             attempts: Attempts::new(ports.environment.as_ref()),
             now,
         };
@@ -106,7 +105,7 @@ struct Holding<'a> {
     scope: &'a TenantScope,
     layouts: Layouts<'a>,
     lines: &'a [Wanted],
-    nothing_expired: BTreeSet<usize>,
+    hold_reads: &'a mut HoldReads,
     attempts: Attempts<'a>,
     now: Timestamp,
 }
@@ -119,10 +118,8 @@ impl Holding<'_> {
                 Looked::All(shares) => return Ok(Ok(shares)),
                 Looked::Again(why) => self.attempts.after_a_wait(&why).await?,
                 Looked::Short(short) => {
-                    let nothing_expired = &mut self.nothing_expired;
-                    if !free_short(self.ports, self.scope, self.lines, &short, nothing_expired, self.now)
-                        .await?
-                    {
+                    let (ports, scope, lines) = (self.ports, self.scope, self.lines);
+                    if !free_short(ports, scope, lines, &short, self.hold_reads, self.now).await? {
                         return Ok(Err(short));
                     }
                 }

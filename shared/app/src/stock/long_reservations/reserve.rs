@@ -1,12 +1,11 @@
 //! Making a long reservation: all lines or none.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 
 use crate::database::{Cancellation, DatabaseError, Write};
 use crate::error::Result;
 use crate::ports::Ports;
+use crate::stock::expiry::HoldReads;
 use crate::stock::kits::KitLine;
 use crate::stock::line_layouts::{Layouts, Looked, free_short};
 use crate::stock::long_reservations::chunk::{CHUNK_HOLDS_MAX, CHUNK_LINES, Chunk, ChunkLine, ChunkState};
@@ -32,7 +31,8 @@ pub(in crate::stock) async fn at_rest(
     now: Timestamp,
 ) -> Result<Option<Reservation>> {
     if header.state.is_under_way() {
-        return Ok(match drive(ports, scope, &header.id, Vec::new(), now).await? {
+        let mut reads = HoldReads::default();
+        return Ok(match drive(ports, scope, &header.id, Vec::new(), &mut reads, now).await? {
             Driven::Rest(reservation) => Some(*reservation),
             Driven::Gone(_) => None,
         });
@@ -120,7 +120,6 @@ pub(in crate::stock) async fn reserve(
     let (ports, request) = (making.ports, making.keyed);
     let reservation = &Reservation { kits: kits.to_vec(), ..making.reservation.clone() };
     let (scope, now) = (&making.caller.scope, reservation.created_at);
-    let mut nothing_expired = BTreeSet::new();
     let mut layouts = Layouts::new(ports, scope, wanted);
     loop {
         if let Some(header) = header_of(ports, scope, &reservation.id).await? {
@@ -139,7 +138,7 @@ pub(in crate::stock) async fn reserve(
                 continue;
             }
             Looked::Short(short) => {
-                if free_short(ports, scope, wanted, &short, &mut nothing_expired, now).await? {
+                if free_short(ports, scope, wanted, &short, &mut making.hold_reads, now).await? {
                     continue;
                 }
                 // A batch is not read at one moment: what is short may have gone to this very request.
@@ -171,7 +170,8 @@ pub(in crate::stock) async fn reserve(
             }
             Err(error) => return Err(error.into()),
         }
-        match drive(ports, scope, &reservation.id, by_chunk(shares), now).await? {
+        let reads = &mut making.hold_reads;
+        match drive(ports, scope, &reservation.id, by_chunk(shares), reads, now).await? {
             Driven::Rest(standing) => return answer_of_standing(&standing, request).map(Made::Answer),
             Driven::Gone(short) if !short.is_empty() => return Ok(Made::Short(positions(wanted, short))),
             // Its time was over before all was held, or the keeper took it for forgotten.

@@ -13,7 +13,7 @@ use crate::keeper::due::{DueWork, postpone, walk_due};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::{Counters, Delta, Movement, stock_update_at, unit_change};
-use crate::stock::expiry::{FreedHolds, free_enough};
+use crate::stock::expiry::{HoldReads, free_enough};
 use crate::stock::layout::{LAYOUT_WHOLE, Place};
 use crate::stock::lots::LotStock;
 use crate::stock::lots::due::keep_aside_if_due;
@@ -193,25 +193,29 @@ pub(super) async fn look(
     Ok(if short.is_empty() { Looked::All(found) } else { Looked::Short(short) })
 }
 
-/// Frees expired holds on what is short, as much as is short.
+/// Frees expired holds on what is short, as much as is short. `reads`: what the request has read of hold lines for it.
+/// Answers whether any had expired.
+///
+/// # Errors
+/// As [`free_enough`].
 pub(super) async fn free_holds(
     ports: &Ports,
     scope: &TenantScope,
     location_id: &str,
     lines: &[TransferLine],
     short: &[(usize, Option<Counters>)],
+    reads: &mut HoldReads,
     now: Timestamp,
-) -> Result<FreedHolds> {
-    let mut all = FreedHolds::default();
+) -> Result<bool> {
+    let mut any = false;
     for (position, seen) in short {
         let (Some(line), Some(seen)) = (lines.get(*position), seen) else { continue };
         if seen.may_have_expired_holds(now) {
             let needed = line.shipped.thousandths() - seen.available;
-            let freed = free_enough(ports, scope, (location_id, &line.sku), needed, now).await?;
-            all = FreedHolds { any: all.any | freed.any, left: all.left | freed.left };
+            any |= free_enough(ports, scope, (location_id, &line.sku), needed, reads, now).await?.any;
         }
     }
-    Ok(all)
+    Ok(any)
 }
 
 /// How far a chunk brought a pending step.
@@ -224,16 +228,16 @@ pub(super) enum Driven {
     Later(String),
 }
 
-/// Takes one chunk of a pending step, at a `pace`.
+/// Takes one chunk of a pending step, at a `pace`. `reads`: what the request has read of hold lines for it.
 ///
 /// # Errors
-/// As the database; a bug where the item contradicts itself.
+/// As [`free_enough`]; a bug where the item contradicts itself.
 pub(super) async fn drive(
     ports: &Ports,
     scope: &TenantScope,
     stored: &StoredTransfer,
     now: Timestamp,
-    pace: &mut Pace,
+    (pace, reads): (&mut Pace, &mut HoldReads),
 ) -> Result<Driven> {
     let Some(pending) = &stored.body.pending else { return Ok(Driven::On) };
     let movement = pending.step.movement(&stored.id)?;
@@ -248,7 +252,7 @@ pub(super) async fn drive(
         match look(ports, scope, &stored.from, chunk).await? {
             Looked::Again(why) => return Ok(Driven::Later(why)),
             Looked::Short(of_chunk) => {
-                if free_holds(ports, scope, &stored.from, chunk, &of_chunk, now).await?.any {
+                if free_holds(ports, scope, &stored.from, chunk, &of_chunk, reads, now).await? {
                     return Ok(Driven::On);
                 }
                 short = of_chunk.into_iter().map(|(at, seen)| (done + at, seen)).collect();
@@ -362,13 +366,13 @@ pub async fn recover(ports: &Ports, now: Timestamp, most: usize, deadline: Times
 
 async fn finish(ports: &Ports, scope: &TenantScope, id: &str, now: Timestamp) -> Result<()> {
     let mut attempts = Attempts::new(ports.environment.as_ref());
-    let mut pace = Pace::default();
+    let (mut pace, mut reads) = (Pace::default(), HoldReads::default());
     loop {
         let Some(stored) = find(ports, scope, id).await? else { return Ok(()) };
         if stored.body.pending.is_none() {
             return Ok(());
         }
-        match drive(ports, scope, &stored, now, &mut pace).await? {
+        match drive(ports, scope, &stored, now, (&mut pace, &mut reads)).await? {
             Driven::On | Driven::Short(_) => attempts.at_once("a transfer goes on")?,
             Driven::Later(why) => attempts.after_a_wait(&why).await?,
         }

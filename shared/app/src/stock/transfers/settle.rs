@@ -19,6 +19,7 @@ use crate::fields::typed_id;
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counted::counted_quantity;
+use crate::stock::expiry::HoldReads;
 use crate::stock::references::check_sku_form;
 use crate::stock::request_identity::{fingerprint, request_number};
 use crate::stock::reservation_item::KeyedRequest;
@@ -258,7 +259,7 @@ pub async fn change(
         number: request_number(ports.environment.as_ref()),
     };
     let mut attempts = Attempts::new(ports.environment.as_ref());
-    let (mut pace, mut lost) = (Pace::default(), 0);
+    let (mut pace, mut lost, mut reads) = (Pace::default(), 0, HoldReads::default());
     loop {
         let stored = find_existing(ports, caller, id).await?;
         let end = if matches!(asked, Asked::Cancel(_)) { &stored.from } else { &stored.to };
@@ -269,7 +270,7 @@ pub async fn change(
         stored.pending_of(&keyed)?;
         if stored.body.pending.is_some() {
             // Whoever began it: what is asked now comes after it.
-            match drive(ports, scope, &stored, now, &mut pace).await? {
+            match drive(ports, scope, &stored, now, (&mut pace, &mut reads)).await? {
                 Driven::On | Driven::Short(_) => attempts.at_once("the transfer goes on")?,
                 Driven::Later(why) => attempts.after_a_wait(&why).await?,
             }

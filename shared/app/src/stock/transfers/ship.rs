@@ -12,6 +12,7 @@ use crate::fields::{text, typed_id};
 use crate::ports::Ports;
 use crate::stock::attempts::Attempts;
 use crate::stock::counters::Counters;
+use crate::stock::expiry::HoldReads;
 use crate::stock::references::{check_location_id, check_sku_form, resolve};
 use crate::stock::request_identity::{derived_id, fingerprint, request_number};
 use crate::stock::reservation_item::KeyedRequest;
@@ -138,7 +139,7 @@ pub async fn ship(
     let from = request.from_location_id.as_str();
     let mut attempts = Attempts::new(ports.environment.as_ref());
     let (mut wanted, mut refused): (Option<Wanted>, Option<Refusal>) = (None, None);
-    let mut nothing_expired = false;
+    let mut reads = HoldReads::default();
     let (mut pace, mut lost) = (Pace::default(), 0);
     loop {
         if let Some(stored) = find(ports, scope, &id).await? {
@@ -149,7 +150,7 @@ pub async fn ship(
                 let detail = format!("there is a transfer {id} already; choose another id or none");
                 return Err(Refusal::conflict("transfer_exists", detail).into());
             }
-            match drive(ports, scope, &stored, now, &mut pace).await? {
+            match drive(ports, scope, &stored, now, (&mut pace, &mut reads)).await? {
                 Driven::On => attempts.at_once("the transfer goes on")?,
                 Driven::Later(why) => attempts.after_a_wait(&why).await?,
                 Driven::Short(short) => {
@@ -180,13 +181,9 @@ pub async fn ship(
                 continue;
             }
             Looked::Short(short) => {
-                if !nothing_expired {
-                    let freed = free_holds(ports, scope, from, lines, &short, now).await?;
-                    nothing_expired = !freed.left;
-                    if freed.any {
-                        attempts.at_once("expired holds were freed")?;
-                        continue;
-                    }
+                if free_holds(ports, scope, from, lines, &short, &mut reads, now).await? {
+                    attempts.at_once("expired holds were freed")?;
+                    continue;
                 }
                 // Not all was read at one moment: what is short may have gone into this very transfer.
                 if find(ports, scope, &id).await?.is_some() {
