@@ -52,7 +52,7 @@ use crate::keys;
 use crate::ports::Ports;
 use crate::stock::counters::{Counters, Delta, Movement, no_lot_is_due, stock_update};
 use crate::stock::expiry::HoldReads;
-use crate::stock::lots::back::{Origins, origins, part_of};
+use crate::stock::lots::back::{Origins, origins, parts_of};
 use crate::stock::lots::due::keep_aside_if_due;
 use crate::stock::lots::leaving::{self, Leaves};
 use crate::stock::split::make_whole;

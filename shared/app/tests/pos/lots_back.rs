@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::{Span, Timestamp};
 use serde_json::{Value, json};
 use tillstream_app::Ports;
-use tillstream_app::capacity::{CapacityMeter, Operation};
+use tillstream_app::capacity::{CapacityKind, CapacityMeter, Operation};
 use tillstream_app::database::{Database, Item, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::pos::plan;
@@ -143,8 +143,13 @@ impl World {
         self.shop.finalize("r-1", cart).await.unwrap();
     }
 
-    /// The return `back` of so many lines of an order, up to its refund.
+    /// The return `back` of so many lines of an order, one piece of each, up to its refund.
     async fn begin_return(&self, order: &str, count: usize) {
+        self.begin_return_of(order, count, 1).await;
+    }
+
+    /// The same of so many pieces of each.
+    async fn begin_return_of(&self, order: &str, count: usize, pieces: usize) {
         let send = async |key: &str, action: &str, payload: Value| {
             self.shop.command(key, action, payload).await.unwrap();
         };
@@ -152,11 +157,10 @@ impl World {
         send("back-start", "start_return", start).await;
         for n in 1..=count {
             let line_id = format!("l-{n}");
-            let line =
-                json!({"return_id": "back", "line_id": line_id, "quantity": 1, "disposition": "restock"});
+            let line = json!({"return_id": "back", "line_id": line_id, "quantity": pieces, "disposition": "restock"});
             send(&format!("back-{n}"), "return_line_item", line).await;
         }
-        let amount = json!({"amount": count * 100, "currency": "GBP"});
+        let amount = json!({"amount": count * pieces * 100, "currency": "GBP"});
         let refund = json!({"return_id": "back", "tender": "card", "amount": amount});
         send("back-refund", "refund_tender", refund).await;
     }
@@ -407,6 +411,46 @@ async fn what_fits_is_one_transaction_after_a_few_reads() {
         assert!(calls.values().sum::<u64>() < 20, "{calls:?}");
         world.all_is_back(count, "back").await;
     }
+}
+
+/// A return whose SKUs are of many lots each settles in many parts. Its lots are read to see that no one transaction takes
+/// it, and once more for all of these parts: not again for each.
+#[tokio::test]
+async fn a_long_return_of_many_lots_does_not_read_them_for_each_part() {
+    const COUNT: usize = 48;
+    const LOTS: usize = 12;
+    let world = World::empty().await;
+    for n in 0..COUNT {
+        let product = Product { lots: true, ..Shop::plain(&sku(n), "1.00").unwrap() };
+        world.shop.put_product(&product).await.unwrap();
+        for lot in 0..LOTS {
+            let lot = format!("{}-{lot:02}", lot_id(n));
+            let delivery = json!({"location_id": STORE, "sku": sku(n), "quantity": 1, "lot": lot});
+            let delivery = strict_json::typed(delivery).unwrap();
+            restock(&world.shop.ports, &operator(), &format!("in-{lot}"), &delivery).await.unwrap();
+        }
+    }
+    let skus: Vec<String> = (0..COUNT).map(sku).collect();
+    let lines: Vec<(&str, i64)> = skus.iter().map(|sku| (sku.as_str(), 12)).collect();
+    world.shop.ready("r-1", "many", &lines).await.unwrap();
+    world.shop.finalize("r-1", "many").await.unwrap();
+    world.relay().await;
+    world.begin_return_of("many", COUNT, LOTS).await;
+    world.meter.take();
+    world.bring_back().await.unwrap();
+    let sums = world.meter.take();
+    // The plan, its chunk, the return itself, the plan's end, and of seven SKUs at most a part.
+    assert!(sums.calls.get(&Operation::Transact).is_some_and(|calls| *calls >= 4 + 7), "{:?}", sums.calls);
+    // Each lot and each stock item twice, and what says which lots the sale took.
+    let once = u64::try_from(COUNT * (LOTS + 1)).unwrap() * 1_000;
+    let read = sums.at(Table::Stock, None, CapacityKind::Read);
+    assert!(read < 3 * once, "{read} of {once}");
+    let lots = world.lots().await;
+    for n in 0..COUNT {
+        let expected: Vec<Level> = (0..LOTS).map(|of| lot(&format!("{}-{of:02}", lot_id(n)), 1, 0)).collect();
+        assert_eq!(lots[&sku(n)], expected, "{}", sku(n));
+    }
+    assert_eq!(world.recover().await, 0, "nothing is left over");
 }
 
 /// What was never kept by lots comes back for what it always cost, but for one question.

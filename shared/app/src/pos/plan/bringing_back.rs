@@ -26,22 +26,22 @@ pub(super) async fn bring_back(
     while settled < moves.len() {
         let left = moves.get(settled..).unwrap_or_default();
         let what = (plan.store_id.as_str(), origins);
-        let part = match part_of(ports, scope, what, left, (&movement, now), room).await {
+        let parts = match parts_of(ports, scope, what, left, (&movement, now), room).await {
             Err(Error::Retryable { reason, .. }) => return Ok(Step::Again(reason)),
-            part => part?,
+            parts => parts?,
         };
-        if part.moves == 0 {
-            return Err(Error::Bug(format!("no transaction takes a move of the return {}", plan.cart_id)));
-        }
-        let until = settled + part.moves;
-        let delta = |m: &StockMove| delta_of(CartKind::Return, m);
-        let others = StockWrites::of_whole(scope, &plan.store_id, &part.others, delta, &movement, &takable);
-        let mut writes = vec![advance_part(scope, plan, chunk, (settled, until), until == moves.len())?];
-        writes.extend(part.writes);
-        writes.extend(others.writes);
-        match ports.database.transact(writes).await {
-            Ok(()) => settled = until,
-            Err(error) => return lost_race(error).map(Step::Again),
+        for part in parts {
+            let until = settled + part.moves;
+            let delta = |m: &StockMove| delta_of(CartKind::Return, m);
+            let others =
+                StockWrites::of_whole(scope, &plan.store_id, &part.others, delta, &movement, &takable);
+            let mut writes = vec![advance_part(scope, plan, chunk, (settled, until), until == moves.len())?];
+            writes.extend(part.writes);
+            writes.extend(others.writes);
+            match ports.database.transact(writes).await {
+                Ok(()) => settled = until,
+                Err(error) => return lost_race(error).map(Step::Again),
+            }
         }
     }
     Ok(Step::Done)

@@ -27,6 +27,10 @@ use crate::tenancy::TenantScope;
 /// Most lots of one SKU of an order that are looked at: as many as a stock item has.
 const LOTS_LOOKED_AT_MAX: usize = LOTS_WITH_ASIDE_MAX;
 
+/// Lots of a long return that are read at once. More would be read sooner before they are written, and read again where
+/// somebody takes of them meanwhile.
+const LOTS_READ_AT_ONCE: usize = 200;
+
 /// What was taken at a location by SKU and lot, in thousandths; what is of no known lot has none.
 pub(in crate::stock) type TakenLots = BTreeMap<String, BTreeMap<Option<String>, i64>>;
 
@@ -335,22 +339,30 @@ pub(crate) struct Part {
     pub(crate) others: Vec<StockMove>,
 }
 
-/// As many of `moves`, from the first on, as `room` actions take. Where goods of one SKU are of so many lots that not
-/// even they fit, it is written ahead where these lots are.
+impl Part {
+    /// How many actions of a transaction it takes.
+    fn len(&self) -> usize {
+        self.writes.len() + self.others.len()
+    }
+}
+
+/// The first of `moves`, in parts of which `room` actions take each, one after another. What is read for them is read
+/// once for all of these parts; it is of so many lots and no more, so there may be moves behind them. Where goods of one
+/// SKU are of so many lots that not even they fit, it is written ahead where these lots are.
 ///
 /// # Errors
 /// As the database; [`Error::Retryable`] where stock was split: it is whole now.
-pub(crate) async fn part_of(
+pub(crate) async fn parts_of(
     ports: &Ports,
     scope: &TenantScope,
     (location_id, origins): (&str, &Origins),
     moves: &[StockMove],
     how: (&Movement, Timestamp),
     room: usize,
-) -> Result<Part> {
-    let moves = fitting(moves, origins, room);
+) -> Result<Vec<Part>> {
+    let moves = read_at_once(moves, origins);
     let mut back = come_back(ports, scope, (location_id, origins), moves, how).await?;
-    let mut part = Part::default();
+    let (mut parts, mut part) = (Vec::new(), Part::default());
     for one in moves {
         let mut arrival = back.0.remove(&one.sku);
         if let Some(arrival) = arrival.as_mut().filter(|arrival| arrival.len() > room) {
@@ -359,8 +371,11 @@ pub(crate) async fn part_of(
             }
         }
         let actions = arrival.as_ref().map_or(1, Arrival::len);
-        if part.writes.len() + part.others.len() + actions > room {
-            break;
+        if actions > room {
+            return Err(Error::Bug(format!("no transaction takes what comes back of {}", one.sku)));
+        }
+        if part.len() + actions > room {
+            parts.push(std::mem::take(&mut part));
         }
         match arrival {
             Some(arrival) => part.writes.extend(arrival.all()),
@@ -368,17 +383,17 @@ pub(crate) async fn part_of(
         }
         part.moves += 1;
     }
-    Ok(part)
+    parts.extend((part.moves > 0).then_some(part));
+    Ok(parts)
 }
 
-/// Moves from the first on that `room` actions may take, so that no more is read than that.
-fn fitting<'m>(moves: &'m [StockMove], origins: &Origins, room: usize) -> &'m [StockMove] {
-    let mut actions = 0;
+/// Moves from the first on, one at least, of whose lots so many are read at once as one look reads.
+fn read_at_once<'m>(moves: &'m [StockMove], origins: &Origins) -> &'m [StockMove] {
+    let mut lots = 0;
     let fits = moves.iter().take_while(|one| {
-        // Of a lot there are two at least: the stock item's, and the lot's own.
-        actions += if origins.contains_key(&one.sku) { 2 } else { 1 };
-        actions <= room
+        lots += origins.get(&one.sku).map_or(0, |origin| origin.lots().count());
+        lots <= LOTS_READ_AT_ONCE
     });
-    let fits = fits.count();
+    let fits = fits.count().max(1).min(moves.len());
     moves.get(..fits).unwrap_or_default()
 }
