@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tillstream_contracts::lots::LotProblem;
 use tillstream_domain::quantity::Unit;
 
-use super::opening::{of_goods, opened};
+use super::opening::{of_goods, of_sale, of_taker, opened};
 use crate::database::{Change, Condition, Table, Write};
 use crate::pos::identity::derived_id;
 use crate::stock::counters::{COUNTED_AT, COUNTED_IN};
@@ -113,15 +113,8 @@ pub fn oversold_write(scope: &TenantScope, sold: &Oversold<'_>) -> Write {
     let id = oversold_id(taker.beyond, taker.reference, sold.sku);
     let mut changes = opened(scope, &id, taker.beyond.name(), sold.location_id, taker.now);
     changes.extend(of_goods(sold.sku, Some(sold.unit)));
-    changes.extend([
-        Change::Add("quantity", sold.quantity),
-        Change::Set("reference", taker.reference.into()),
-        Change::Set("employee_id", taker.employee_id.into()),
-        Change::Set("occurred_at", taker.at.as_millisecond().into()),
-        Change::Set("number", sold.number.into()),
-    ]);
-    changes.extend(taker.order_id.map(|order_id| Change::Set("order_id", order_id.into())));
-    changes.extend(taker.register_id.map(|register_id| Change::Set("register_id", register_id.into())));
+    changes.extend([Change::Add("quantity", sold.quantity), Change::Set("number", sold.number.into())]);
+    changes.extend(of_taker(taker));
     Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition: None }
 }
 
@@ -142,12 +135,8 @@ pub(in crate::stock) fn lot_mismatch_write(scope: &TenantScope, mismatch: &LotMi
         Change::Add("quantity", mismatch.quantity),
         Change::Set(LOT, mismatch.lot_id.into()),
         Change::Set(LOT_PROBLEM, problem_name(mismatch.problem).into()),
-        Change::Set("reference", taker.reference.into()),
-        Change::Set("employee_id", taker.employee_id.into()),
-        Change::Set("occurred_at", taker.at.as_millisecond().into()),
     ]);
-    changes.extend(taker.order_id.map(|order_id| Change::Set("order_id", order_id.into())));
-    changes.extend(taker.register_id.map(|register_id| Change::Set("register_id", register_id.into())));
+    changes.extend(of_taker(taker));
     let condition = (!mismatch.is_entered).then_some(Condition::NotExists);
     Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition }
 }
@@ -159,13 +148,9 @@ pub fn sold_before_count_write(scope: &TenantScope, sold: &SoldBeforeCount<'_>) 
     changes.extend(of_goods(sold.sku, Some(sold.unit)));
     changes.extend([
         Change::Set("quantity", sold.quantity.into()),
-        Change::Set("reference", sold.order_id.into()),
-        Change::Set("order_id", sold.order_id.into()),
-        Change::Set("register_id", sold.register_id.into()),
-        Change::Set("employee_id", sold.employee_id.into()),
-        Change::Set("occurred_at", sold.at.as_millisecond().into()),
         Change::Set(COUNTED_AT, sold.counted_at.into()),
         Change::Set(COUNTED_IN, sold.counted_in.into()),
     ]);
+    changes.extend(of_sale(sold.order_id, (sold.register_id, sold.employee_id), sold.at));
     Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition: None }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tillstream_domain::money::{Currency, Money};
 
-use super::opening::opened;
+use super::opening::{of_sale, opened};
 use crate::database::{Change, Table, Write};
 use crate::pos::identity::derived_id;
 use crate::tenancy::TenantScope;
@@ -97,12 +97,8 @@ pub fn above_limit_write(scope: &TenantScope, given: &AboveLimit<'_>) -> Write {
         Change::Set(if kind == "coupon" { COUPON } else { PROMOTION }, named.into()),
         Change::Set("quantity", (i64::from(given.uses) * 1_000).into()),
         Change::Set("limit", i64::from(given.limit).into()),
-        Change::Set("reference", given.order_id.into()),
-        Change::Set("order_id", given.order_id.into()),
-        Change::Set("register_id", given.register_id.into()),
-        Change::Set("employee_id", given.employee_id.into()),
-        Change::Set("occurred_at", given.at.as_millisecond().into()),
     ]);
+    changes.extend(of_sale(given.order_id, (given.register_id, given.employee_id), given.at));
     changes.extend(given.customer_id.map(|customer_id| Change::Set("customer_id", customer_id.into())));
     Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition: None }
 }
@@ -117,12 +113,8 @@ pub fn total_differs_write(scope: &TenantScope, sale: &TotalDiffers<'_>) -> Writ
         Change::Set("total", sale.totals.0.into()),
         Change::Set("asked", sale.totals.1.into()),
         Change::Set("currency", sale.currency.code().into()),
-        Change::Set("reference", sale.order_id.into()),
-        Change::Set("order_id", sale.order_id.into()),
-        Change::Set("register_id", sale.register_id.into()),
-        Change::Set("employee_id", sale.employee_id.into()),
-        Change::Set("occurred_at", sale.at.as_millisecond().into()),
     ]);
+    changes.extend(of_sale(sale.order_id, (sale.register_id, sale.employee_id), sale.at));
     Write::Update { table: Table::Stock, key: scope.stock_exception(&id), changes, condition: None }
 }
 
