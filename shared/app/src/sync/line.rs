@@ -130,6 +130,15 @@ pub(super) fn check_line_id(id: &str) -> Result<(), BadLine> {
     check_id(id).map_err(|error| BadLine::new("id_malformed", format!("id: {error}")))
 }
 
+/// Whether an id that a line's data tells in `field`, if it does, is the line's own.
+pub(super) fn check_same_id(field: &str, told: Option<&str>, line: &Line) -> Result<(), BadLine> {
+    if told.is_none_or(|id| id == line.id) {
+        Ok(())
+    } else {
+        Err(BadLine::new("id_mismatch", format!("data.{field}: it is not the line's id")))
+    }
+}
+
 impl Line {
     /// Reads a line; fields beside those of a line and `data_fields` (paths) are counted and dropped.
     pub(crate) fn read(bytes: &[u8], data_fields: &[&str], bytes_max: usize) -> Result<Line, BadLine> {

@@ -6,7 +6,7 @@ use tillstream_contracts::sync::LineOperation;
 use tillstream_domain::location::Location;
 
 use super::batch::{Feed, LineOutcome};
-use super::line::{BadLine, Line, check_line_id};
+use super::line::{BadLine, Line, check_line_id, check_same_id};
 use super::record_feed::{self, Admission, RecordFeed};
 use crate::catalog::attempt::Attempt;
 use crate::catalog::items::{CLOSED_LOCATIONS, kind_changed, location_item};
@@ -36,11 +36,8 @@ impl RecordFeed for Locations {
 
     fn record_of(&self, line: &Line) -> Result<Location, BadLine> {
         let location = location_from(line.data::<LocationBody>(Some("id"))?)?;
-        if location.id == line.id {
-            Ok(location)
-        } else {
-            Err(BadLine::new("id_mismatch", "data.id: it is not the line's id"))
-        }
+        check_same_id("id", Some(&location.id), line)?;
+        Ok(location)
     }
 
     fn key(&self, scope: &TenantScope, id: &str) -> Key {

@@ -18,7 +18,7 @@ use tillstream_domain::pricing::{
 };
 use tillstream_domain::quantity::{Quantity, QuantityInput, Unit};
 
-use super::line::{BadLine, Line};
+use super::line::{BadLine, Line, check_same_id};
 
 /// The currency of all money in a rule: there is one, or none where there is no money.
 #[derive(Default)]
@@ -44,14 +44,6 @@ impl OneCurrency {
             return Err(BadLine::new("currency_mixed", message));
         }
         Ok(self.currency)
-    }
-}
-
-fn check_same_id(field: &str, told: Option<&str>, line: &Line) -> Result<(), BadLine> {
-    if told.is_none_or(|id| id == line.id) {
-        Ok(())
-    } else {
-        Err(BadLine::new("id_mismatch", format!("data.{field}: it is not the line's id")))
     }
 }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tillstream_contracts::suppliers::SupplierBody;
 use tillstream_domain::supplier::Supplier;
 
-use super::line::{BadLine, Line};
+use super::line::{BadLine, Line, check_same_id};
 use super::record_feed::RecordFeed;
 use crate::catalog::supplier_rules::supplier_from;
 use crate::catalog::suppliers::supplier_item;
@@ -22,11 +22,8 @@ impl RecordFeed for Suppliers {
 
     fn record_of(&self, line: &Line) -> Result<Supplier, BadLine> {
         let supplier = supplier_from(line.data::<SupplierBody>(Some("id"))?)?;
-        if supplier.id == line.id {
-            Ok(supplier)
-        } else {
-            Err(BadLine::new("id_mismatch", "data.id: it is not the line's id"))
-        }
+        check_same_id("id", Some(&supplier.id), line)?;
+        Ok(supplier)
     }
 
     fn key(&self, scope: &TenantScope, id: &str) -> Key {

@@ -11,10 +11,8 @@ use super::entities::Entity;
 use super::line::{BadLine, Line, Lines};
 use super::parking::{hex_digest, park};
 use super::supplier_feed::Suppliers;
-use super::{
-    catalog_feed, category_feed, location_feed, price_feed, record_feed, rule_feeds, stock_feed,
-    template_feed,
-};
+use super::template_feed::Templates;
+use super::{catalog_feed, category_feed, location_feed, price_feed, record_feed, rule_feeds, stock_feed};
 use crate::error::{Error, Refusal, RefusalKind, Result};
 use crate::ports::Ports;
 use crate::tenancy::{Caller, Role};
@@ -109,7 +107,7 @@ async fn apply_batch(feed: Feed<'_>, entity: Entity, hash: &str, batch: &[(u64, 
         Entity::Locations => location_feed::apply(feed, &good).await?,
         Entity::Inventory => stock_feed::apply(feed, &good).await?,
         Entity::PriceBook => price_feed::apply(feed, &good).await?,
-        Entity::PrintTemplates => template_feed::apply(feed, &good).await?,
+        Entity::PrintTemplates => record_feed::apply(feed, &Templates, &good).await?,
         Entity::Categories => category_feed::apply(feed, &good).await?,
         Entity::TaxRules => rule_feeds::apply_tax_rules(feed, &good).await?,
         Entity::Promotions => rule_feeds::apply_promotions(feed, &good).await?,
