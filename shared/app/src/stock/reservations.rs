@@ -301,7 +301,9 @@ fn sold(reservation: &Reservation, lines: &[CommitLine]) -> Result<Option<SoldIn
         let mut held = reservation.lines.iter().enumerate();
         let same = held.find(|(_, held)| held.location_id == *location_id && held.sku == *sku);
         let Some((at, held)) = same else {
-            let message = format!("reservation {} has no {sku} of {location_id}", reservation.id);
+            // Neither is told again: nobody has looked at how long they are.
+            let message =
+                format!("reservation {} holds nothing of this SKU at this location", reservation.id);
             return Err(Refusal::field(field("sku"), "line_not_reserved", message).into());
         };
         by_line.add(at, quantity(held.unit)?, position);

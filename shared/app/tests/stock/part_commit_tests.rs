@@ -159,6 +159,14 @@ async fn what_is_not_held_is_not_committed() {
     let refused =
         reservations::commit(&fixture.ports, &fixture.caller, "n", &id, &elsewhere).await.unwrap_err();
     assert_eq!(refused.code(), Some("line_not_reserved"));
+    // What is megabytes long is not told again, twice, in an answer that no function may give.
+    let long = "A".repeat(1_000_000);
+    let endless = CommitRequest::from(request(&[(long.as_str(), long.as_str(), 1)], 1).lines);
+    let refused =
+        reservations::commit(&fixture.ports, &fixture.caller, "n", &id, &endless).await.unwrap_err();
+    let refused = refusal(refused);
+    assert_eq!((refused.code, refused.errors[0].field.as_str()), ("line_not_reserved", "lines[0].sku"));
+    assert!(refused.detail.len() < 1_000 && refused.errors[0].message.len() < 1_000);
     assert_eq!(fixture.memory.items(Table::Stock), before);
 }
 
