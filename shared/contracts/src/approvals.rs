@@ -17,9 +17,9 @@ pub enum ApprovalActionInput {
     /// `add_line_item` with `unit_price_override`: `cart_id`, `sku`, `unit_price_override`, `quantity`.
     PriceOverride,
     /// `apply_manual_discount`, and a discount of `POST /v1/orders`: `cart_id`, `kind`, `value`, and `line_id` for a
-    /// line's. A share is approved of the goods in the cart that it falls on when it is asked for: those that may be
-    /// discounted, that no exclusive promotion keeps, and of which something is left to pay. Where there are none, as of
-    /// an order, it is approved of those that `maximum_goods` says.
+    /// line's. A share is approved of what is left to pay of the goods in the cart that it falls on when it is asked for:
+    /// those that may be discounted, that no exclusive promotion keeps, and of which something is left. Where there are
+    /// none, as of an order, it is approved of what `maximum_goods` says.
     ManualDiscount,
     /// `start_return` without a sale: `maximum_refund`.
     BlindReturn,
@@ -88,8 +88,9 @@ pub struct AskForApproval {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^l-[0-9]{1,9}$", example = "l-1")]
     pub line_id: Option<String>,
-    /// For a share (`percent_cart`, `percent_line`): most that the goods that it falls on may come to before anything is
-    /// taken off. Where absent, what they come to in the cart now; required where it would be taken off nothing there.
+    /// For a share (`percent_cart`, `percent_line`): most that may be left to pay of the goods that it falls on, after
+    /// promotions and the discounts before it. Where absent, what is left of them in the cart now; required where it would
+    /// be taken off nothing there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
     pub maximum_goods: Option<Money>,
@@ -226,7 +227,8 @@ pub struct ApprovalView {
     /// The line it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line_id: Option<String>,
-    /// Of a share, most that the goods that it falls on may come to before anything is taken off: of more it is refused.
+    /// Of a share, most that may be left to pay of the goods that it falls on, after promotions and the discounts before
+    /// it: of more it is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
     pub maximum_goods: Option<Money>,

@@ -14,9 +14,10 @@ use utoipa::ToSchema;
 pub struct DiscountRuleBody {
     /// Whether it ever does.
     pub required: bool,
-    /// Only where all that a cashier takes off without an approval is more than this share of the lines that it is
-    /// taken off together, or of one of them, in basis points: 0 to 10,000. Lines that may not be discounted, or that
-    /// an exclusive promotion keeps, do not count. Of what is shared out over lines one may bear a minor unit more.
+    /// Only where all that a cashier takes off without an approval is more than this share of what would be left to pay
+    /// without it of the lines that it is taken off together, after promotions, or what is taken off a line by itself is
+    /// more than that of the line, in basis points: 0 to 10,000. Lines that may not be discounted, or that an exclusive
+    /// promotion keeps, do not count.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 10_000)]
     pub above_bps: Option<u32>,

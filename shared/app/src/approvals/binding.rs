@@ -205,8 +205,8 @@ pub fn share_get(scope: &TenantScope, sent: &AskForApproval) -> Option<Get> {
     Some(Get { table: Table::Orders, key: scope.cart(cart_id), consistency: Consistency::Strong })
 }
 
-/// What an approval of a share is bound to: the goods in the cart that it would fall on now, or what it is said that
-/// they may come to. The fields are checked.
+/// What an approval of a share is bound to: what is left to pay of the goods in the cart that it would fall on now, or
+/// what it is said that this may be. The fields are checked.
 ///
 /// # Errors
 /// Those of [`binding_of`]; 409 `too_many_discounts`; 422 `maximum_goods_required` where there are no such goods, and

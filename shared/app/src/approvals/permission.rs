@@ -177,7 +177,7 @@ impl Grant {
         }
     }
 
-    /// Most that the goods may come to, in minor units; for a share of them.
+    /// Most that may be left to pay of the goods, in minor units; for a share of them.
     pub fn maximum_goods(&self) -> Option<i64> {
         match &self.stored.approval.bound.binding {
             Binding::ManualDiscount { goods: Some(goods), .. } => Some(goods.worth.amount),

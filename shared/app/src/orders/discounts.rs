@@ -139,8 +139,8 @@ impl<'o> Discounts<'o> {
                 _ => None,
             };
             let field = asked.field("approval_id");
-            let leave = binding_of(cart, (number, kind), &falls_on);
-            let leave = leave.and_then(|asked| permission.permit(context, approval, asked));
+            let bound = binding_of(cart, (number, kind), &falls_on);
+            let leave = permission.permit(context, approval, bound);
             let granted = at_field(&field, leave)?;
             if let Some(grant) = granted {
                 at_field(&field, cart.approvals.record(grant.used_for(ApprovedPart::Discount(number))))?;

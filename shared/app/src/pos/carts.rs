@@ -180,7 +180,7 @@ pub async fn set_customer(ports: &Ports, context: &CommandContext, payload: SetC
 ///
 /// # Errors
 /// 403 `approval_required` where lines were changed so that discounts given without an approval come to more
-/// than the tenant allows, `approval_does_not_match` where a share falls on more goods than it was approved of; 409
+/// than the tenant allows, `approval_does_not_match` where a share is taken of more than it was approved of; 409
 /// `cart_empty`; the cart's own refusals.
 pub async fn set_tendering(
     ports: &Ports,

@@ -4,7 +4,7 @@ use tillstream_contracts::pos::{ApplyManualDiscount, DiscountKind, DiscountRefer
 use tillstream_domain::approval::{ApprovalAction, Binding, Goods, Off};
 use tillstream_domain::cart::{ApprovedPart, Cart, CartError, CartKind, Outcome};
 use tillstream_domain::money::{Currency, Money};
-use tillstream_domain::pricing::{FallsOn, ManualDiscountKind};
+use tillstream_domain::pricing::{FallsOn, ManualDiscountKind, taken_of};
 
 use super::cart_write::{Executed, change_cart};
 use super::claims::Changed;
@@ -37,12 +37,12 @@ pub async fn give(ports: &Ports, context: &CommandContext, payload: ApplyManualD
         let mut changed = Changed::from(Outcome::Discount(number));
         let approval = more.first().and_then(Option::as_ref);
         if let Some(grant) =
-            permission.permit(context, approval, binding_of(cart, (number, kind), &falls_on)?)?
+            permission.permit(context, approval, binding_of(cart, (number, kind), &falls_on))?
         {
             let part = match grant.maximum_goods() {
                 Some(goods) => ApprovedPart::ShareOf { number, goods },
                 None if kind.is_share() => {
-                    ApprovedPart::ShareOf { number, goods: cart.goods_under(number, &falls_on)? }
+                    ApprovedPart::ShareOf { number, goods: taken_of(&falls_on, number) }
                 }
                 None => ApprovedPart::Discount(number),
             };
@@ -53,7 +53,7 @@ pub async fn give(ports: &Ports, context: &CommandContext, payload: ApplyManualD
         {
             cart.allow_discount(number, settings.manual_discount, &falls_on)?;
         } else if permission == Permission::Role && rules.settings.approvals.manual_discount.required {
-            cart.bind_share(number, &falls_on)?;
+            cart.bind_share(number, &falls_on);
         }
         Ok(changed)
     })
@@ -72,15 +72,9 @@ pub fn check_reason(field: &str, reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// The discount of this number as an approval of it names it; of a share also what the goods come to that it falls on.
-///
-/// # Errors
-/// 422 `amount_out_of_range` where they come to more than is accepted.
-pub fn binding_of(
-    cart: &Cart,
-    (number, kind): (u32, ManualDiscountKind),
-    falls_on: &FallsOn,
-) -> Result<Binding> {
+/// The discount of this number as an approval of it names it; of a share also what is left to pay of the goods that it
+/// falls on.
+pub fn binding_of(cart: &Cart, (number, kind): (u32, ManualDiscountKind), falls_on: &FallsOn) -> Binding {
     let off = match kind {
         ManualDiscountKind::PercentLine { bps, .. } | ManualDiscountKind::PercentCart { bps } => {
             Off::BasisPoints(bps)
@@ -89,14 +83,11 @@ pub fn binding_of(
             Off::Amount(Money { amount, currency: cart.currency })
         }
     };
-    let goods = match kind.is_share() {
-        true => Some(goods_in(cart, kind.line(), cart.goods_under(number, falls_on)?)),
-        false => None,
-    };
-    Ok(Binding::ManualDiscount { cart_id: cart.id.clone(), line: kind.line(), off, goods })
+    let goods = kind.is_share().then(|| goods_in(cart, kind.line(), taken_of(falls_on, number)));
+    Binding::ManualDiscount { cart_id: cart.id.clone(), line: kind.line(), off, goods }
 }
 
-/// Goods of a cart, or of one line of it, that come to so much, as a share of them is approved.
+/// Goods of a cart, or of one line of it, of which so much is left to pay, as a share of them is approved.
 pub fn goods_in(cart: &Cart, line: Option<u32>, amount: i64) -> Goods {
     let of_line = cart.lines.iter().find(|one| Some(one.number) == line);
     let worth = Money { amount, currency: cart.currency };

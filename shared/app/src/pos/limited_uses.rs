@@ -297,6 +297,16 @@ impl Counted<'_> {
         Ok(shares.taken.iter().map(|taken| self.claim_within(scope, *taken, is_last_word)).collect())
     }
 
+    /// Of uses that somebody gave already, how many are counted on the first part beyond what that has, of which `seen`
+    /// are used: those above the limit, and those that are there over more parts than may be taken from. The other parts
+    /// go on giving these to whoever takes from one without a look at the first, so they are above the limit, too.
+    fn beyond_first(&self, shares: &Shares, seen: Option<i64>) -> u32 {
+        let of_first = shares.taken.iter().filter(|(part, _)| *part == 0);
+        let taken: u32 = of_first.map(|(_, uses)| uses).sum();
+        let left = left_of(self.share(0), seen.unwrap_or(0)).saturating_sub(taken);
+        (shares.rest + shares.above).saturating_sub(left)
+    }
+
     /// The claims of a sale that knows what is used of each part and has given its uses already: what is not there is
     /// counted on the first part.
     fn given_claims(&self, scope: &TenantScope, shares: &Shares, seen: Option<i64>) -> Vec<Claim> {
@@ -390,9 +400,11 @@ pub async fn use_claims(
                 claims.extend(counted.looked_claims(scope, &shares)?);
                 continue;
             }
-            claims.extend(counted.given_claims(scope, &shares, used.first().copied().flatten()));
-            if shares.above > exceeded.as_ref().map_or(0, |(_, most)| *most) {
-                exceeded = Some((counted, shares.above));
+            let first = used.first().copied().flatten();
+            claims.extend(counted.given_claims(scope, &shares, first));
+            let above = counted.beyond_first(&shares, first);
+            if above > exceeded.as_ref().map_or(0, |(_, most)| *most) {
+                exceeded = Some((counted, above));
             }
         }
         if let (Some((counted, above)), Some(sale)) = (exceeded, beyond) {
@@ -519,6 +531,33 @@ mod tests {
                 assert_eq!(condition, Some(expected), "{limit}");
             }
         }
+    }
+
+    /// Uses that are left over more parts than a sale takes from are counted on the first when they were given already. Its
+    /// own come first: only what it has not is above.
+    #[test]
+    fn what_was_given_over_more_parts_than_may_be_taken_from_is_above_what_the_first_has() {
+        let above = |left: &[i64], uses: u32, from: u32| {
+            let counted = counted(400, uses);
+            let used = with_left(&counted, left);
+            let shares = counted.shares_of(&used, from, 5);
+            let first = used[0];
+            (shares.rest, shares.above, counted.beyond_first(&shares, first))
+        };
+        assert_eq!(above(&[1; 16], 12, 0), (7, 0, 7), "the first is one of the five");
+        assert_eq!(above(&[1; 16], 12, 3), (7, 0, 6), "and is not");
+        assert_eq!(above(&[1; 16], 6, 3), (1, 0, 0), "it has the last one itself");
+        assert_eq!(above(&[1; 16], 18, 3), (11, 2, 12), "and beyond the limit");
+        assert_eq!(above(&[1; 16], 5, 3), (0, 0, 0));
+        // It has used more than its share already: of the others' eleven three are there.
+        let mut left = [1; 16];
+        (left[0], left[1], left[2], left[3], left[4]) = (-8, 0, 0, 0, 0);
+        assert_eq!(above(&left, 4, 0), (0, 1, 1));
+        assert_eq!(above(&[0; 16], 3, 9), (0, 3, 3));
+        // A part that was never used has all of its share.
+        let new = counted(200, 100);
+        let shares = new.shares_of(&[None; 16], 3, 5);
+        assert_eq!((shares.rest, new.beyond_first(&shares, None)), (35, 22));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The total limit of a coupon or promotion that changes while it is in use: what its item is to say of the limits
 //! before, so that what was used counts under the new one.
 
-use tillstream_domain::use_counting::{Counting, PARTS, SPLIT_FROM};
+use tillstream_domain::use_counting::{Counting, SPLIT_FROM};
 
 use super::batch::Feed;
 use crate::catalog::use_counting::{counting_of, with_counting};
@@ -51,10 +51,11 @@ pub(super) async fn remembering(
         let used = used_of_first(feed.ports, &feed.caller.scope, change.kind, change.id).await?;
         if used > i64::from(counting.share(limit, 0)) {
             counting.first = u32::try_from(used).unwrap_or(u32::MAX);
-            // Where that leaves less to the others than they had, they may have used more already.
-            let least = |counting: Counting, limit| counting.share(limit, PARTS - 1);
-            let had = change.before.map_or(0, |before| least(stood, before));
-            counting.lowered = least(counting, limit) < had;
+            // Where that leaves less to the others than they had, one of them may have used more already. They share
+            // what the first leaves, each no less where that is no less.
+            let others = |counting: Counting, limit: u32| limit.saturating_sub(counting.share(limit, 0));
+            let had = change.before.map_or(0, |before| others(stood, before));
+            counting.lowered = others(counting, limit) < had;
         }
     }
     Ok(with_counting(item, counting))

@@ -91,3 +91,39 @@ async fn what_was_used_above_the_limit_is_remembered_where_it_is_raised() {
         }
     }
 }
+
+/// A first part that has used so much more than its share that the others are left less than they had, which they may have
+/// used already: that limit is raised, and counts as lowered.
+#[tokio::test]
+async fn a_limit_whose_first_part_is_overdrawn_counts_as_lowered() {
+    for entity in [Entity::Promotions, Entity::Coupons] {
+        let (kind, world) = (if entity == Entity::Promotions { "promotion" } else { "coupon" }, world(4));
+        let data = |limit: u32| match entity {
+            Entity::Promotions => {
+                json!({"name": "P", "benefit": {"percentage": {"bps": 1}}, "limits": {"total": limit}})
+            }
+            _ => json!({"benefit": {"percentage": {"bps": 1}}, "total_limit": limit}),
+        };
+        for (id, used, before, after, lowered) in [
+            // The others had 375, which is 25 each, and are left 325, 375, 374.
+            ("a", 125_i64, 400, 450, 1),
+            ("b", 125, 400, 500, 0),
+            ("c", 126, 400, 500, 1),
+            // Of 187 some had 13 and some 12: of 180 all have 12, as the last of them had.
+            ("d", 30, 200, 210, 1),
+            ("e", 23, 200, 210, 0),
+            // All of it, and more, is used.
+            ("f", 400, 200, 300, 1),
+            // In one part they had nothing.
+            ("g", 400, 150, 300, 0),
+        ] {
+            assert_eq!(counts(&world.send(entity, &[line(id, 1, data(before))]).await), (1, 0, 0));
+            let item = Item::new(&world.scope().uses(kind, id, 0)).with("used", used);
+            world.memory_write(Write::Put { table: Table::Orders, item, condition: None }).await;
+            assert_eq!(counts(&world.send(entity, &[line(id, 2, data(after))]).await), (1, 0, 0));
+            let item = world.item(Table::Catalog, rule_key(world.scope(), entity, id)).await;
+            let known = known_of_limits(item);
+            assert_eq!([known[0], known[2]], [used, lowered], "{entity:?}: {id}");
+        }
+    }
+}

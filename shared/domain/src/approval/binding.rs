@@ -77,7 +77,7 @@ pub enum Off {
 /// The goods that a share is taken off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Goods {
-    /// What they come to before anything is taken off; in an approval, at most.
+    /// What is left to pay of them when the share is taken off; in an approval, at most.
     pub worth: Money,
     /// What is sold, where it is taken off one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]

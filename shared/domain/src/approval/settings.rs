@@ -23,8 +23,8 @@ pub const GRANTED_SECONDS_DEFAULT: u32 = 5 * 60;
 pub struct DiscountRule {
     /// Whether it ever does.
     pub required: bool,
-    /// Only where all that a cashier takes off is more than this share of the lines that it falls on, or of one of
-    /// them, in basis points.
+    /// Only where all that a cashier takes off is more than this share of what was left to pay of the lines that it falls
+    /// on, or what is taken off a line by itself more than of that line, in basis points.
     pub above_bps: Option<u32>,
     /// Only where all that a cashier takes off the cart is more than this, in minor units of the store's
     /// currency.

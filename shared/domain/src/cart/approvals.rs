@@ -1,13 +1,14 @@
 //! What of a cart was approved by a supervisor, or allowed to a cashier without one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cart, CartError, Line, Totals};
+use super::{Cart, CartError, Totals};
 use crate::approval::DiscountRule;
 use crate::money::UnitPrice;
-use crate::pricing::FallsOn;
+use crate::pricing::{FallsOn, TouchedLine, taken_of};
 use crate::quantity::Quantity;
 
 /// Most approvals used on one cart. Each takes some 150 bytes of its item.
@@ -36,8 +37,8 @@ pub enum ApprovedPart {
     ShareOf {
         /// Its number.
         number: u32,
-        /// What the goods that it fell on came to before anything was taken off, in minor units, when it was asked for:
-        /// of more it is not.
+        /// What was left to pay of the goods that it fell on when its turn came, in minor units, as it was asked for: of
+        /// more it is not.
         goods: i64,
     },
 }
@@ -63,8 +64,8 @@ pub struct Approvals {
     pub allowed_discounts: Vec<u32>,
     /// What the tenant allowed when the last of those was given.
     pub allowed_by: Option<DiscountRule>,
-    /// Shares that were given by whoever needs no approval, by their numbers, each with what the goods came to that it
-    /// fell on then, in minor units: of more it is nobody's word. It stands in the cart's item by itself.
+    /// Shares that were given by whoever needs no approval, by their numbers, each with what was left to pay then of the
+    /// goods that it fell on, in minor units: of more it is nobody's word. It stands in the cart's item by itself.
     #[serde(skip)]
     pub own_shares: BTreeMap<u32, i64>,
 }
@@ -118,12 +119,55 @@ impl Approvals {
     }
 }
 
+/// A discount that was given without an approval, as a line bears it. Minor units.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    /// What was left to pay of the line when its turn came.
+    left: i64,
+    /// What it takes off the line.
+    off: i64,
+    /// Whether it is of this line alone.
+    is_by_itself: bool,
+}
+
+/// What a line bears of the discounts that were given without an approval, in minor units.
+#[derive(Debug, Clone, Copy)]
+struct Borne {
+    /// What would have been left to pay of it without them, where that was least when one of them fell on it.
+    left: i64,
+    /// What they take off it.
+    off: i64,
+    /// What those take off it that are of it alone.
+    off_by_itself: i64,
+}
+
+impl Borne {
+    fn of(mut parts: Vec<Part>) -> Self {
+        // In the order of their turns: none leaves more than there was.
+        parts.sort_by_key(|part| Reverse(part.left));
+        let mut borne = Borne { left: i64::MAX, off: 0, off_by_itself: 0 };
+        for part in parts {
+            borne.left = borne.left.min(part.left.saturating_add(borne.off));
+            borne.off = borne.off.saturating_add(part.off);
+            if part.is_by_itself {
+                borne.off_by_itself = borne.off_by_itself.saturating_add(part.off);
+            }
+        }
+        borne
+    }
+}
+
+/// What is taken off lines, and what would have been left of them.
+fn together<'b>(lines: impl Iterator<Item = &'b Borne>) -> (i64, i64) {
+    lines.fold((0, 0), |(off, left), line| (line.off.saturating_add(off), line.left.saturating_add(left)))
+}
+
 impl Cart {
     /// Lets the manual discount `number` pass without an approval, where all that a cashier gave so stays
     /// within `rule`.
     ///
     /// # Errors
-    /// [`CartError::DiscountsAboveAllowed`]; [`CartError::Money`].
+    /// [`CartError::DiscountsAboveAllowed`].
     pub fn allow_discount(
         &mut self,
         number: u32,
@@ -139,38 +183,42 @@ impl Cart {
     }
 
     /// Checks that the manual discounts that were given without an approval are still within what was
-    /// allowed, of each line and of all lines that they fall on: lines may have changed since. A cart full of other
-    /// lines, or of goods that they cannot be taken off, is no leave to give one away.
+    /// allowed: lines may have changed since. What is taken off lines by themselves is measured by each of them; what is
+    /// taken off the cart by all that it falls on; and all of it by all lines that any of it falls on. What counts of a line
+    /// is what would be left to pay of it without these discounts: a cart full of other lines, of goods that they cannot be
+    /// taken off, or of dear ones that are all but free already, is no leave to give one away.
     ///
     /// # Errors
-    /// [`CartError::DiscountsAboveAllowed`]; [`CartError::Money`].
+    /// [`CartError::DiscountsAboveAllowed`].
     pub fn check_allowed_discounts(&self, falls_on: &FallsOn) -> Result<(), CartError> {
         let Some(rule) = &self.approvals.allowed_by else { return Ok(()) };
-        let counts = |number: u32| self.approvals.allowed_discounts.contains(&number);
-        // Of each line, how many of them are shared out over it and others.
-        let mut shared_out: BTreeMap<u32, i64> = BTreeMap::new();
-        for given in self.charges.manual.iter().filter(|given| counts(given.number)) {
-            let is_shared_out = i64::from(given.kind.line().is_none());
-            for line in falls_on.get(&given.number).into_iter().flatten() {
-                let parts = shared_out.entry(*line).or_default();
-                *parts = parts.saturating_add(is_shared_out);
+        let mut parts: BTreeMap<u32, Vec<Part>> = BTreeMap::new();
+        let mut of_cart: Vec<&[TouchedLine]> = Vec::new();
+        for given in &self.charges.manual {
+            let Some(lines) = falls_on.get(&given.number) else { continue };
+            if !self.approvals.allowed_discounts.contains(&given.number) {
+                continue;
+            }
+            let is_by_itself = given.kind.line().is_some();
+            if !is_by_itself {
+                of_cart.push(lines);
+            }
+            for line in lines {
+                let of_line = self.charges.of_line(line.number);
+                let own = of_line.filter(|(head, _)| head.manual_number() == Some(given.number));
+                let off = own.fold(0_i64, |sum, (_, amount)| sum.saturating_add(amount));
+                parts.entry(line.number).or_default().push(Part { left: line.left, off, is_by_itself });
             }
         }
-        let (mut off, mut gross) = (0_i64, 0_i64);
-        for line in &self.lines {
-            let Some(parts) = shared_out.get(&line.number) else { continue };
-            let of_line = self.charges.of_line(line.number);
-            let of_allowed = of_line.filter(|(head, _)| head.manual_number().is_some_and(counts));
-            let line_off = of_allowed.fold(0_i64, |sum, (_, amount)| sum.saturating_add(amount));
-            let line_gross = self.shown_gross(line)?;
-            // Each part of what is shared out may be a unit more than its share.
-            if line_off > 0 && rule.needs(line_off.saturating_sub(*parts), line_gross) {
-                return Err(CartError::DiscountsAboveAllowed);
-            }
-            off = off.saturating_add(line_off);
-            gross = gross.saturating_add(line_gross);
-        }
-        if off > 0 && rule.needs(off, gross) { Err(CartError::DiscountsAboveAllowed) } else { Ok(()) }
+        let borne: BTreeMap<u32, Borne> =
+            parts.into_iter().map(|(number, parts)| (number, Borne::of(parts))).collect();
+        let is_above = |(off, left): (i64, i64)| off > 0 && rule.needs(off, left);
+        let borne_by =
+            |lines: &[TouchedLine]| together(lines.iter().filter_map(|line| borne.get(&line.number)));
+        let is_too_much = borne.values().any(|line| is_above((line.off_by_itself, line.left)))
+            || of_cart.into_iter().any(|lines| is_above(borne_by(lines)))
+            || is_above(together(borne.values()));
+        if is_too_much { Err(CartError::DiscountsAboveAllowed) } else { Ok(()) }
     }
 
     /// A price set by hand less what the line's modifiers take off it.
@@ -178,65 +226,28 @@ impl Cart {
     /// # Errors
     /// [`CartError::Money`] where they take off more than it.
     pub fn price_with_reductions(&self, number: u32, price: UnitPrice) -> Result<UnitPrice, CartError> {
-        self.price_with(number, price, |modifier| modifier.min(0))
-    }
-
-    /// A price of a line with its modifiers, of each what `part` says of it, in ten-thousandths.
-    fn price_with(
-        &self,
-        number: u32,
-        price: UnitPrice,
-        part: impl Fn(i64) -> i64,
-    ) -> Result<UnitPrice, CartError> {
         let modifiers = self.terms.lines.get(&number).map_or(&[][..], |terms| &terms.modifiers);
-        let more = modifiers.iter().fold(0_i64, |sum, one| sum.saturating_add(part(one.ten_thousandths)));
-        Ok(UnitPrice::from_ten_thousandths(price.ten_thousandths().saturating_add(more))?)
+        let less = modifiers.iter().fold(0_i64, |sum, one| sum.saturating_add(one.ten_thousandths.min(0)));
+        Ok(UnitPrice::from_ten_thousandths(price.ten_thousandths().saturating_add(less))?)
     }
 
-    /// What the goods of lines come to with what is chosen with them, before anything is taken off, in minor units. No
-    /// promotion and no tax changes it.
-    ///
-    /// # Errors
-    /// [`CartError::Money`].
-    pub fn goods_of(&self, lines: &[u32]) -> Result<i64, CartError> {
-        let numbers: BTreeSet<u32> = lines.iter().copied().collect();
-        let mut meant = self.lines.iter().filter(|one| numbers.contains(&one.number));
-        meant.try_fold(0_i64, |sum, one| {
-            let price = self.price_with(one.number, one.unit_price, |modifier| modifier)?;
-            Ok(sum.saturating_add(price.times(one.quantity, self.currency)?))
-        })
-    }
-
-    /// What the goods come to that the manual discount `number` falls on. Goods that it cannot be taken off are none of
-    /// them: who looks at it sees nothing of what it would take off others in their place.
-    ///
-    /// # Errors
-    /// [`CartError::Money`].
-    pub fn goods_under(&self, number: u32, falls_on: &FallsOn) -> Result<i64, CartError> {
-        self.goods_of(falls_on.get(&number).map(Vec::as_slice).unwrap_or_default())
-    }
-
-    /// Keeps of how much goods the manual discount `number` is that was given by whoever needs no approval, where it is
-    /// a share.
-    ///
-    /// # Errors
-    /// [`CartError::Money`].
-    pub fn bind_share(&mut self, number: u32, falls_on: &FallsOn) -> Result<(), CartError> {
+    /// Keeps of what the manual discount `number` was taken that was given by whoever needs no approval, where it is a
+    /// share.
+    pub fn bind_share(&mut self, number: u32, falls_on: &FallsOn) {
         let manual = &self.charges.manual;
         if !manual.iter().any(|given| given.number == number && given.kind.is_share()) {
-            return Ok(());
+            return;
         }
-        let goods = self.goods_under(number, falls_on)?;
         // Those that were taken back are no matter any more.
         self.approvals.own_shares.retain(|n, _| manual.iter().any(|given| given.number == *n));
-        self.approvals.own_shares.insert(number, goods);
-        Ok(())
+        self.approvals.own_shares.insert(number, taken_of(falls_on, number));
     }
 
-    /// Checks that shares fall on no more goods than they were approved of, or given of by whoever needs no approval.
+    /// Checks that shares are taken of no more than they were approved of, or given of by whoever needs no approval: so
+    /// none takes off more than whoever gave it saw.
     ///
     /// # Errors
-    /// [`CartError::ShareOfMore`]; [`CartError::Money`].
+    /// [`CartError::ShareOfMore`].
     pub fn check_approved_discounts(&self, falls_on: &FallsOn) -> Result<(), CartError> {
         let approved = self.approvals.used.iter().filter_map(|used| match used.part {
             ApprovedPart::ShareOf { number, goods } => Some((number, goods)),
@@ -244,21 +255,11 @@ impl Cart {
         });
         let own = self.approvals.own_shares.iter().map(|(number, goods)| (*number, *goods));
         for (number, goods) in approved.chain(own) {
-            if self.goods_under(number, falls_on)? > goods {
+            if taken_of(falls_on, number) > goods {
                 return Err(CartError::ShareOfMore { discount: format!("d-{number}"), goods });
             }
         }
         Ok(())
-    }
-
-    /// What a line comes to before discounts as the customer sees it: with the tax that prices contain, as
-    /// discounts are told, so that a share of it is a share of the price.
-    fn shown_gross(&self, line: &Line) -> Result<i64, CartError> {
-        let on_top = self.charges.taxes_of_line(line.number).filter(|tax| !tax.head.included);
-        let on_top = on_top.fold(0_i64, |sum, tax| sum.saturating_add(tax.amount));
-        let off =
-            self.charges.of_line(line.number).fold(0_i64, |sum, (_, amount)| sum.saturating_add(amount));
-        Ok(self.line_amounts(line)?.total.saturating_sub(on_top).saturating_add(off))
     }
 
     /// Checks that a blind return stays within what was approved.

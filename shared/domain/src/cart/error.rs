@@ -200,14 +200,14 @@ pub enum CartError {
         "the discounts given without an approval come to more than the tenant allows; have this one approved, or take one back"
     )]
     DiscountsAboveAllowed,
-    /// A share that falls on more goods than it was approved of, or given of by whoever needs no approval.
+    /// A share that is taken of more than it was approved of, or given of by whoever needs no approval.
     #[error(
-        "discount {discount} was given or approved of goods for {goods} minor units, and by now it falls on more of them, as lines or promotions of the cart changed; take it back and have it approved anew, or have a store manager do this"
+        "discount {discount} was given or approved of goods of which {goods} minor units were left to pay, and by now it would be taken of more, as lines, promotions or other discounts of the cart changed; take it back and have it approved anew, or have a store manager do this"
     )]
     ShareOfMore {
         /// The discount.
         discount: String,
-        /// What the goods came to then, in minor units.
+        /// What was left to pay of the goods then, in minor units.
         goods: i64,
     },
     /// A blind return above what was approved.

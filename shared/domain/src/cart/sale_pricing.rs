@@ -14,7 +14,7 @@ use crate::category::CategoryTree;
 use crate::pricing::{
     Basket, BasketLine, COUPONS_MAX, CustomerFacts, FallsOn, MANUAL_DISCOUNTS_MAX, ManualDiscount,
     ManualDiscountKind, Outcome, PriceRules, Priced, PricingError, Promotion, REQUESTED_PROMOTIONS_MAX,
-    Source, price,
+    Source, price, taken_of,
 };
 use crate::use_counting::Counting;
 
@@ -182,11 +182,11 @@ impl Cart {
         Ok(self.priced(by)?.falls_on)
     }
 
-    /// What the goods come to that a share would fall on if it were given now, before anything is taken off, in minor
-    /// units. Nothing where it would take nothing off, or its line is not there.
+    /// What is left to pay of the goods that a share would fall on if it were given now, in minor units: what it would be
+    /// taken of. Nothing where it would take nothing off, or its line is not there.
     ///
     /// # Errors
-    /// [`CartError::TooManyDiscounts`] where no other can be given; [`CartError::Pricing`], [`CartError::Money`].
+    /// [`CartError::TooManyDiscounts`] where no other can be given; [`CartError::Pricing`].
     pub fn goods_for(&self, share: ManualDiscountKind, by: &PricedBy<'_>) -> Result<i64, CartError> {
         let is_gone = |number: u32| self.lines.iter().all(|line| line.number != number);
         if share.line().is_some_and(is_gone) {
@@ -198,7 +198,7 @@ impl Cart {
         let mut with = self.clone();
         let number = self.charges.manual_used.saturating_add(1);
         with.charges.manual.push(ManualDiscount { number, kind: share, reason: "asked for".to_owned() });
-        with.goods_under(number, &with.falls_on(by)?)
+        Ok(taken_of(&with.falls_on(by)?, number))
     }
 
     /// Where more is counted than one transaction takes: the promotions that are, the first of them by the order

@@ -2,7 +2,7 @@ use super::applied::{CommandIdentity, Seen};
 use super::*;
 use crate::category::CategoryTree;
 use crate::money::Money;
-use crate::pricing::{ManualDiscount, ManualDiscountKind, Modifier, PriceRules};
+use crate::pricing::{ManualDiscount, ManualDiscountKind, Modifier, PriceRules, taken_of};
 
 /// No rules at all.
 static PLAIN: std::sync::LazyLock<(PriceRules, CategoryTree)> = std::sync::LazyLock::new(|| {
@@ -402,8 +402,9 @@ fn goods_come_to_what_is_chosen_with_them() {
     more.terms.modifiers = vec![modifier(95_000), modifier(-5_000)];
     c.add_line(more).unwrap();
     // 2 × 1.00, and 2 × (1.00 + 9.50 − 0.50).
-    let of = |lines: &[u32]| c.goods_of(lines).unwrap();
-    assert_eq!([of(&[1]), of(&[2]), of(&[1, 2]), of(&[3])], [200, 2_000, 2_200, 0]);
+    let of = |line: u32| c.goods_for(ManualDiscountKind::PercentLine { line, bps: 5_000 }, &by()).unwrap();
+    assert_eq!([of(1), of(2), of(3)], [200, 2_000, 0]);
+    assert_eq!(taken_of(&c.falls_on(&by()).unwrap(), 1), 2_200);
     let of_more = CartError::ShareOfMore { discount: "d-1".into(), goods: 1_000 };
     assert_eq!(shares_checked(&c), Err(of_more));
 }
@@ -427,7 +428,7 @@ fn a_share_is_of_what_may_be_discounted() {
     assert!(c.charges.manual.is_empty() && c.charges.manual_used == 0, "who asks gives nothing");
     let number = c.give_discount(half, "regular".into(), &by()).unwrap();
     let falls_on = c.falls_on(&by()).unwrap();
-    c.bind_share(number, &falls_on).unwrap();
+    c.bind_share(number, &falls_on);
     assert_eq!(c.approvals.own_shares, std::collections::BTreeMap::from([(1, 100)]));
     c.remove_line("l-1").unwrap();
     shares_checked(&c).unwrap();
@@ -454,7 +455,7 @@ fn a_share_that_was_given_is_of_the_goods_that_there_were() {
     for (number, kind) in (1..).zip(kinds) {
         c.charges.manual.push(ManualDiscount { number, kind, reason: "regular".into() });
         let falls_on = c.falls_on(&by()).unwrap();
-        c.bind_share(number, &falls_on).unwrap();
+        c.bind_share(number, &falls_on);
     }
     assert_eq!(c.approvals.own_shares, std::collections::BTreeMap::from([(1, 200)]));
     c.add_line(line("B", 9, "1")).unwrap();

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::PricingError;
 use super::explanation::{Explanation, Outcome, Reason, Source};
-use super::priced::FallsOn;
+use super::priced::{FallsOn, TouchedLine};
 use super::promotion::{check_amount, check_percentage, check_text};
-use super::remaining::{Discount, Part, Remaining, spread, spread_percentage, total_off};
+use super::remaining::{Discount, Part, Remaining, RemainingLine, spread, spread_percentage, total_off};
 
 /// Most manual discounts on one basket.
 pub const MANUAL_DISCOUNTS_MAX: usize = 20;
@@ -147,7 +147,9 @@ pub(super) fn apply_manual_discounts(
             Err(reason) => Outcome::NotApplied { reason },
             Ok(parts) => {
                 let lines = parts.iter().filter_map(|part| remaining.lines().get(part.at));
-                falls_on.insert(discount.number, lines.map(|line| line.line.number).collect());
+                let touched =
+                    |line: &RemainingLine| TouchedLine { number: line.line.number, left: line.left };
+                falls_on.insert(discount.number, lines.map(touched).collect());
                 let taking =
                     Discount { source: source.clone(), name: &discount.reason, uses: 1, keeps_lines: false };
                 Outcome::Applied { uses: 1, amount: remaining.take(&parts, &taking) }

@@ -57,7 +57,9 @@ pub use error::{PricingError, RuleError};
 pub use explanation::{Explanation, Outcome, Reason, Source};
 pub use manual_discount::{MANUAL_DISCOUNTS_MAX, ManualDiscount, ManualDiscountKind};
 pub use multibuy::MULTIBUY_QUANTITY_MAX;
-pub use priced::{Adjustment, Amounts, Exemption, FallsOn, LineTax, Priced, PricedLine};
+pub use priced::{
+    Adjustment, Amounts, Exemption, FallsOn, LineTax, Priced, PricedLine, TouchedLine, taken_of,
+};
 pub use promotion::{
     Benefit, FixedAmountPer, Limits, NAME_BYTES_MAX, PROMOTIONS_MAX, Promotion, Reward, Stacking,
 };

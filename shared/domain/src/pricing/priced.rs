@@ -133,10 +133,27 @@ pub struct PricedLine {
     pub amounts: Amounts,
 }
 
-/// Of each manual discount that takes something off, by its number: the numbers of the lines that it falls on. Those
-/// that may be discounted, that no exclusive promotion keeps, and of which something was left to pay when its turn came;
-/// also where none of it is left for one of them when it is rounded.
-pub type FallsOn = BTreeMap<u32, Vec<u32>>;
+/// A line that a manual discount falls on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TouchedLine {
+    /// Its number in the basket.
+    pub number: u32,
+    /// What was left to pay of it when the discount's turn came, in minor units: after promotions and the discounts
+    /// before it.
+    pub left: i64,
+}
+
+/// Of each manual discount that takes something off, by its number: the lines that it falls on. Those that may be
+/// discounted, that no exclusive promotion keeps, and of which something was left to pay when its turn came; also where
+/// none of it is left for one of them when it is rounded.
+pub type FallsOn = BTreeMap<u32, Vec<TouchedLine>>;
+
+/// What the manual discount `number` is taken of, in minor units: what was left to pay of the lines that it falls on when
+/// its turn came. Nothing where it takes nothing off.
+pub fn taken_of(falls_on: &FallsOn, number: u32) -> i64 {
+    falls_on.get(&number).into_iter().flatten().map(|line| line.left).sum()
+}
 
 /// A basket with what it comes to, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -151,6 +151,11 @@ impl Rules {
         promotion.and_then(|(_, data)| data.pointer("/limits/total")?.as_i64())
     }
 
+    /// Whether promotions may be used up.
+    pub fn has_limited_promotions(&self) -> bool {
+        self.promotions.iter().any(|(id, _)| self.promotion_limit(id).is_some())
+    }
+
     /// The segments of a customer; none of one that nobody told of.
     pub fn segments_of(&self, customer: &str) -> Vec<String> {
         let known = self.customers.iter().find(|known| known.id == customer);

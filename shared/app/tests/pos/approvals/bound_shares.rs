@@ -121,22 +121,38 @@ fn ways() -> Vec<Way> {
     ]
 }
 
-/// Half off a cart in which it falls on goods for 1.00: given by a manager, or approved by one.
-async fn half(world: &World, cart: &str, word: &str) -> Answered {
-    let share = json!({"kind": "percent_cart", "value": 5_000});
-    let mut give = json!({"cart_id": cart, "reason": "x"});
-    give.as_object_mut().unwrap().extend(share.as_object().unwrap().clone());
-    let key = format!("{cart}-half");
-    if word == "manager" {
-        return by_manager(world, &key, "apply_manual_discount", give).await.unwrap();
-    }
+fn half_of_cart() -> Value {
+    json!({"kind": "percent_cart", "value": 5_000})
+}
+
+/// A share of goods of which so much is left to pay, as its approval is asked for and granted. Answers the command that
+/// uses it.
+async fn approved(world: &World, cart: &str, share: &Value, left: i64) -> Value {
     let id = format!("ap-{cart}");
-    world.granted(&id, discount_of(cart, share)).await;
+    world.granted(&id, discount_of(cart, share.clone())).await;
     let shown = read::get(&world.shop.ports, &manager(), &id).await.unwrap();
     let shown = serde_json::to_value(shown).unwrap();
-    assert_eq!(shown["maximum_goods"], gbp(100), "what the supervisor is shown");
-    give["approval_id"] = id.into();
+    assert_eq!(shown["maximum_goods"], gbp(left), "what the supervisor is shown");
+    let mut give = json!({"cart_id": cart, "reason": "x", "approval_id": id});
+    give.as_object_mut().unwrap().extend(share.as_object().unwrap().clone());
+    give
+}
+
+/// A share of goods of which so much is left to pay: given by a manager, or approved by one.
+async fn given(world: &World, cart: &str, word: &str, (share, left): (&Value, i64)) -> Answered {
+    let key = format!("{cart}-share");
+    if word == "manager" {
+        let mut give = json!({"cart_id": cart, "reason": "x"});
+        give.as_object_mut().unwrap().extend(share.as_object().unwrap().clone());
+        return by_manager(world, &key, "apply_manual_discount", give).await.unwrap();
+    }
+    let give = approved(world, cart, share, left).await;
     world.till(&key, "apply_manual_discount", give).await.unwrap()
+}
+
+/// Half off a cart in which it falls on goods for 1.00.
+async fn half(world: &World, cart: &str, word: &str) -> Answered {
+    given(world, cart, word, (&half_of_cart(), 100)).await
 }
 
 fn taken_off(answered: &Answered, id: &str) -> Value {
@@ -182,6 +198,98 @@ async fn a_share_is_of_the_goods_that_it_fell_on() {
             tender(&world, "t", "c").await.unwrap_or_else(|error| panic!("{label}: {error}"));
         }
     }
+}
+
+/// A promotion that goes with others takes all but 50.00 off televisions.
+fn cheap() -> Option<Value> {
+    promotion(json!({"stacking": "stackable", "benefit": {"percentage": {"bps": 9_000}}}))
+}
+
+fn half_of_line(line: &str) -> Value {
+    json!({"kind": "percent_line", "value": 5_000, "line_id": line})
+}
+
+/// What a promotion left of goods is what a share of them is of: neither of others of the same price in the book, nor of
+/// the same without the promotion.
+#[tokio::test]
+async fn a_share_of_what_is_cheap_by_a_promotion_is_of_what_is_left_of_it() {
+    let laptop = || vec![without("l-1"), add("LAPTOP")];
+    let off = || vec![("remove_promo", json!({"promo_id": "p"}))];
+    let others: Vec<Step> = vec![without("l-1"), add("A"), add("A"), add("TV")];
+    let (cart, line) = (half_of_cart(), half_of_line("l-1"));
+    for (what, share, then, ends, refused) in [
+        ("another for it", &cart, laptop(), false, true),
+        ("the promotion taken off", &cart, off(), false, true),
+        ("the promotion taken off a line", &line, off(), false, true),
+        ("the promotion ends", &cart, vec![], true, true),
+        ("the promotion of a line ends", &line, vec![], true, true),
+        ("more of the same", &cart, others, false, true),
+        ("the same again", &cart, vec![without("l-1"), add("TV")], false, false),
+        ("less", &cart, vec![without("l-1"), add("A")], false, false),
+    ] {
+        for word in ["manager", "approval"] {
+            let label = format!("{what}, by {word}");
+            let world = dear_world().await;
+            feed(&world, Entity::Promotions, "p", 1, cheap()).await;
+            world.cart("c").await;
+            steps(&world, "c", "first", &[add("TV")]).await;
+            let shown = given(&world, "c", word, (share, 5_000)).await;
+            assert_eq!(taken_off(&shown, "d-1"), gbp(2_500), "{label}");
+            steps(&world, "c", "then", &then).await;
+            if ends {
+                feed(&world, Entity::Promotions, "p", 2, None).await;
+            }
+            let items = world.items();
+            let tendered = tender(&world, "t", "c").await;
+            if !refused {
+                tendered.unwrap_or_else(|error| panic!("{label}: {error}"));
+                continue;
+            }
+            assert_eq!(code(tendered), Some("approval_does_not_match"), "{label}");
+            assert_eq!(world.items(), items, "{label}: a refusal changed something");
+        }
+    }
+}
+
+/// Nor while it is paid, nor between the grant and its use.
+#[tokio::test]
+async fn what_is_left_of_goods_is_looked_at_whenever_it_may_be_more() {
+    let world = dear_world().await;
+    feed(&world, Entity::Promotions, "p", 1, cheap()).await;
+    for cart in ["c", "d"] {
+        world.cart(cart).await;
+        steps(&world, cart, "first", &[add("TV")]).await;
+    }
+    given(&world, "c", "approval", (&half_of_cart(), 5_000)).await;
+    tender(&world, "t", "c").await.unwrap();
+    let give = approved(&world, "d", &half_of_cart(), 5_000).await;
+    steps(&world, "d", "then", &[without("l-1"), add("LAPTOP")]).await;
+    let items = world.items();
+    let off = json!({"cart_id": "c", "promo_id": "p"});
+    assert_eq!(code(world.till("off", "remove_promo", off).await), Some("approval_does_not_match"));
+    let refused = refusal(world.till("give", "apply_manual_discount", give).await);
+    let told = json!([{"field": "maximum_goods", "approved": "5000 GBP", "asked": "50000 GBP"}]);
+    assert_eq!((refused.code, &refused.extra["differences"]), ("approval_does_not_match", &told));
+    assert_eq!(world.items(), items, "a refusal changed something");
+}
+
+/// A discount that comes before a share leaves it less to be taken of: taken back, it leaves it more.
+#[tokio::test]
+async fn a_share_beside_another_is_of_what_that_left() {
+    let world = dear_world().await;
+    world.cart("c").await;
+    steps(&world, "c", "first", &[add("TV")]).await;
+    let nearly =
+        json!({"cart_id": "c", "kind": "percent_line", "line_id": "l-1", "value": 9_000, "reason": "x"});
+    by_manager(&world, "nearly", "apply_manual_discount", nearly).await.unwrap();
+    let shown = given(&world, "c", "approval", (&half_of_cart(), 5_000)).await;
+    assert_eq!(taken_off(&shown, "d-2"), gbp(2_500));
+    let back = json!({"cart_id": "c", "discount_id": "d-1"});
+    world.till("back", "remove_manual_discount", back).await.unwrap();
+    let items = world.items();
+    assert_eq!(code(tender(&world, "t", "c").await), Some("approval_does_not_match"));
+    assert_eq!(world.items(), items, "a refusal changed something");
+    by_manager(&world, "m", "set_tendering", json!({"cart_id": "c"})).await.unwrap();
 }
 
 /// What comes to be kept from a share, and goods that go, make it of less: nobody need look at that again.
@@ -280,4 +388,23 @@ async fn a_share_of_an_order_is_of_the_goods_that_it_falls_on() {
     let placed = send("GIFT").await.unwrap();
     assert_eq!(placed.cart.totals().unwrap().total, 50_050);
     assert_eq!(world.status("ap").await, "used");
+}
+
+/// What is said of an order that is placed whole is what promotions may leave of it.
+#[tokio::test]
+async fn a_share_of_an_order_is_of_what_promotions_leave_of_it() {
+    let world = dear_world().await;
+    feed(&world, Entity::Promotions, "p", 1, cheap()).await;
+    let share = json!({"kind": "percent_cart", "value": 5_000, "maximum_goods": gbp(5_000)});
+    world.granted("ap", discount_of("o", share)).await;
+    let send = async |sku: &str| {
+        let order = json!({"order_id": "o", "store_id": STORE, "channel": "phone",
+            "lines": [{"sku": sku, "quantity": 1}],
+            "discounts": [{"value": 5_000, "reason": "regular", "approval_id": "ap"}]});
+        place(&world.shop.ports, &cashier(), "k", serde_json::from_value(order).unwrap()).await
+    };
+    let before = world.items();
+    assert_eq!(differing(&refusal(send("LAPTOP").await)), ["maximum_goods"]);
+    assert_eq!(world.items(), before, "a refusal changed something");
+    assert_eq!(send("TV").await.unwrap().cart.totals().unwrap().total, 2_500);
 }

@@ -3,6 +3,7 @@
 use tillstream_app::orders::place::place;
 use tillstream_app::sync::entities::Entity;
 
+use super::allowed::by_manager;
 use super::bound_shares::{dear_world, feed, promotion, tender};
 use super::*;
 
@@ -60,6 +61,66 @@ async fn a_tenth_is_of_what_it_is_taken_off() {
         give(&world, "d", "c", gbp(most)).await.unwrap_or_else(|error| panic!("{what}: {error}"));
         let tendered = tender(&world, "t", "c").await.unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(view(&tendered)["lines"][1]["total"], gbp(4_500), "{what}");
+    }
+}
+
+/// What a promotion left of a dear line is what a tenth of it is of, also where it is taken off that line alone: else what
+/// is all but free would be given away.
+#[tokio::test]
+async fn a_tenth_is_of_what_a_promotion_left() {
+    let world = tenth_world().await;
+    let cheap = promotion(json!({"stacking": "stackable", "benefit": {"percentage": {"bps": 9_900}}}));
+    feed(&world, Entity::Promotions, "p", 1, cheap).await;
+    cart_of(&world, "c", &["TV", "LAPTOP"]).await;
+    let line = |value: Value, kind: &str| json!({"cart_id": "c", "kind": kind, "line_id": "l-1", "value": value, "reason": "x"});
+    let items = world.items();
+    for (value, kind) in [(gbp(500), "fixed_line"), (gbp(51), "fixed_line"), (json!(1_100), "percent_line")] {
+        let refused = world.till("d", "apply_manual_discount", line(value.clone(), kind)).await;
+        assert_eq!(code(refused), Some("approval_required"), "{value}");
+    }
+    assert_eq!(world.items(), items, "a refusal changed something");
+    world.till("d", "apply_manual_discount", line(gbp(50), "fixed_line")).await.unwrap();
+    tender(&world, "t", "c").await.unwrap();
+}
+
+/// A discount of the whole cart is measured by all that it falls on: that one of its lines has a tenth off already is no
+/// matter, as long as all of it is within a tenth.
+#[tokio::test]
+async fn what_is_off_the_cart_is_measured_by_the_cart() {
+    let world = tenth_world().await;
+    cart_of(&world, "c", &["LAPTOP", "SHOES"]).await;
+    let tenth = |value: i64| json!({"cart_id": "c", "kind": "fixed_line", "line_id": "l-2", "value": gbp(value), "reason": "x"});
+    world.till("line", "apply_manual_discount", tenth(500)).await.unwrap();
+    let items = world.items();
+    assert_eq!(code(give(&world, "d", "c", gbp(5_001)).await), Some("approval_required"), "of all together");
+    assert_eq!(code(world.till("d", "apply_manual_discount", tenth(1)).await), Some("approval_required"));
+    assert_eq!(world.items(), items, "a refusal changed something");
+    give(&world, "d", "c", gbp(5_000)).await.unwrap();
+    let tendered = tender(&world, "t", "c").await.unwrap();
+    assert_eq!(view(&tendered)["totals"]["total"], gbp(49_500));
+}
+
+/// What a manager gave away is no leave to give others away, though a discount of the whole cart fell on it before.
+#[tokio::test]
+async fn what_a_manager_gave_away_is_no_leave_to_give_others_away() {
+    // All of it, or all but a penny.
+    for (left, most) in [(0, 495), (1, 450)] {
+        let world = tenth_world().await;
+        cart_of(&world, "c", &["TV", "SHOES"]).await;
+        // 0.50 off the television and 0.05 off the shoes, before what the manager gives.
+        give(&world, "a", "c", json!(10)).await.unwrap();
+        let away = json!({"cart_id": "c", "kind": "fixed_line", "line_id": "l-1", "value": gbp(49_950 - left),
+            "reason": "x"});
+        by_manager(&world, "m", "apply_manual_discount", away).await.unwrap();
+        let items = world.items();
+        for value in [4_900, most + 1] {
+            let refused = give(&world, "d", "c", gbp(value)).await;
+            assert_eq!(code(refused), Some("approval_required"), "{left} left: {value}");
+        }
+        assert_eq!(world.items(), items, "a refusal changed something");
+        // A tenth of the shoes, and of the penny and what is off the television, less what is off already.
+        give(&world, "d", "c", gbp(most)).await.unwrap();
+        tender(&world, "t", "c").await.unwrap();
     }
 }
 

@@ -185,6 +185,24 @@ async fn what_was_given_above_a_limit_counts_when_it_is_raised() {
     }
 }
 
+/// More was given of the first part than it has, while others have used all that they had and others nothing: raised, the
+/// limit is used to its last use and no more, though by shares the others would have more than is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_the_first_part_has_beyond_its_share_is_not_given_once_more() {
+    let half: &[i64] = &[125, 25, 25, 25, 25, 25, 25, 25, 25, 0, 0, 0, 0, 0, 0, 0];
+    // By shares the others have 12 each of 210: eight of them would make 96 of the 89 that are left.
+    let uneven: &[i64] = &[30, 13, 13, 13, 13, 13, 13, 13, 0, 0, 0, 0, 0, 0, 0, 0];
+    for (before, used, after, more) in [(400, half, 450, 125), (200, uneven, 210, 89)] {
+        let world = World::open().await;
+        promotion_of(&world, 1, before).await;
+        use_parts(&world, "promotion", PROMOTION, used).await;
+        promotion_of(&world, 2, after).await;
+        let given = sell_all(&world, "p", 64, 3).await;
+        let sum = used_of_promotion(&world, PROMOTION).iter().sum::<i64>();
+        assert_eq!((given, sum), (more, i64::from(after)), "from {before} to {after}");
+    }
+}
+
 /// Half of the parts have used all that 400 allows them, the others nothing: 200 uses. A lower limit leaves what it
 /// leaves of those, also below where there are parts; and so does one that is raised again.
 const USED_200: &[i64] = &[25, 25, 25, 25, 25, 25, 25, 25, 0, 0, 0, 0, 0, 0, 0, 0];

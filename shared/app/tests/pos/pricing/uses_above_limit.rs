@@ -509,3 +509,38 @@ async fn a_sale_takes_what_is_left_of_every_part_before_it_is_a_task() {
         assert_eq!(used.iter().sum::<i64>(), 201, "{used:?}");
     }
 }
+
+/// What is left is over more parts than one sale takes from. Online such a sale is refused; what was given already is
+/// counted on the first part, and is a task: the other parts still have as much, and give it to whoever takes from one.
+#[tokio::test]
+async fn what_is_left_over_too_many_parts_is_a_task_where_it_was_given() {
+    let world = World::open().await;
+    let penny = json!({"fixed_amount": {"amount": 1, "per": "unit"}});
+    let many =
+        json!({"benefit": penny, "currency": "GBP", "target": {"skus": ["B"]}, "limits": {"total": 200}});
+    world.promotion("many", many).await;
+    // One use is left of each of sixteen parts.
+    for part in 0..16_u32 {
+        let used = if part < 8 { 12_i64 } else { 11 };
+        let item = Item::new(&world.shop.scope.uses("promotion", "many", part)).with("used", used);
+        let write = Write::Put { table: Table::Orders, item, condition: None };
+        world.database.write(write).await.unwrap();
+    }
+    let used = || {
+        let items = world.database.items(Table::Orders);
+        let of = |part| {
+            let key = world.shop.scope.uses("promotion", "many", part);
+            let named = items.iter().find(|item| item.opt_text("pk") == Some(key.pk()));
+            named.and_then(|item| item.opt_number("used")).unwrap_or(0)
+        };
+        (0..16_u32).map(of).collect::<Vec<i64>>()
+    };
+    for _ in 0..2 {
+        let refused = upload(&world.shop.ports, &sale("off", &json!({}), &[("B", 12)], None, 1_188)).await;
+        assert!(refused.is_empty(), "{refused:?}");
+        let used = used();
+        assert_eq!(used.iter().sum::<i64>(), 184 + 12, "{used:?}");
+        assert!(used[0] > 13, "{used:?}");
+        assert_eq!(tasks(&world).await, [task("off", "many", used[0] - 13)], "{used:?}");
+    }
+}

@@ -170,8 +170,10 @@ fn check_discounts(basket: &Basket, rules: &PriceRules, priced: &Priced) {
             assert_eq!(amount, expected, "{explanation:?}");
             if let Source::ManualDiscount { number } = &explanation.source {
                 let meant = basket.lines.iter().zip(&open).filter(|(_, open)| **open > 0);
-                let meant: BTreeSet<u32> = meant.map(|(line, _)| line.number).collect();
-                let told: BTreeSet<u32> = priced.falls_on[number].iter().copied().collect();
+                let meant: BTreeSet<(u32, i64)> = meant.map(|(line, open)| (line.number, *open)).collect();
+                let told = priced.falls_on[number].iter().map(|line| (line.number, line.left));
+                assert_eq!(taken_of(&priced.falls_on, *number), sum, "{explanation:?}");
+                let told: BTreeSet<(u32, i64)> = told.collect();
                 assert_eq!(told, meant, "{explanation:?}");
             }
             for (part, open) in parts.iter().zip(&open) {

@@ -77,8 +77,8 @@ fn what_is_kept_is_kept_from_employees_and_coupons_too() {
     assert_eq!(outcomes.get(2), Some(&Outcome::NotApplied { reason: Reason::Exclusive }));
 }
 
-/// What a discount by hand falls on: nothing that is kept from it, or that others left nothing of; but also what it is
-/// too little of to be a penny.
+/// What a discount by hand falls on, and what was left of it then: nothing that is kept from it, or that others left
+/// nothing of; but also what it is too little of to be a penny.
 #[test]
 fn a_discount_by_hand_falls_on_what_is_left_to_it() {
     let falls_on = |promotions: Vec<Promotion>| {
@@ -102,9 +102,19 @@ fn a_discount_by_hand_falls_on_what_is_left_to_it() {
     };
     let kept = exclusive(first(on(&["a"], percentage("x", 1_000))));
     let given = first(on(&["c"], percentage("y", 10_000)));
-    let with = FallsOn::from([(1, vec![2, 4]), (2, vec![6]), (3, vec![2])]);
+    let on = |lines: &[(u32, i64)]| -> Vec<TouchedLine> {
+        lines.iter().map(|(number, left)| TouchedLine { number: *number, left: *left }).collect()
+    };
+    let with =
+        FallsOn::from([(1, on(&[(2, 10_000), (4, 1)])), (2, on(&[(6, 1_000)])), (3, on(&[(2, 9_000)]))]);
+    assert_eq!([1, 2, 3, 4].map(|number| taken_of(&with, number)), [10_001, 1_000, 9_000, 0]);
     assert_eq!(falls_on(vec![kept, given]), with);
-    let without = FallsOn::from([(1, vec![1, 2, 3, 4]), (2, vec![6]), (3, vec![2]), (4, vec![1])]);
+    let without = FallsOn::from([
+        (1, on(&[(1, 9_000), (2, 10_000), (3, 10_000), (4, 1)])),
+        (2, on(&[(6, 1_000)])),
+        (3, on(&[(2, 9_000)])),
+        (4, on(&[(1, 10_000)])),
+    ]);
     assert_eq!(falls_on(vec![]), without);
 }
 

@@ -226,9 +226,34 @@ impl Cashier {
                 self.till.compare(&mut cart, &answered);
             }
         }
-        self.till.tender(&mut cart).await?;
+        if !self.tender(&mut cart).await? {
+            return self.till.void(&cart).await;
+        }
         self.till.pay(&mut cart).await?;
         self.till.finalize(cart, "pos").await
+    }
+
+    /// Begins to take payment for what has a discount that was approved. Not where a promotion is used up by now that left
+    /// less of the goods when it was asked for: then the share would be taken of more.
+    async fn tender(&mut self, cart: &mut Cart) -> Result<bool, Stopped> {
+        let at = self.till.now();
+        match self.till.command("set_tendering", json!({ "cart_id": cart.id }), at).await? {
+            Ok(answered) => {
+                self.till.compare(cart, &answered);
+                Ok(true)
+            }
+            Err(refusal) if refusal.code == "approval_does_not_match" && self.has_limited_promotions() => {
+                Ok(false)
+            }
+            Err(refusal) => {
+                self.till.line.expect_refusal(&refusal, &[]);
+                Err(Stopped)
+            }
+        }
+    }
+
+    fn has_limited_promotions(&self) -> bool {
+        self.till.rules().is_some_and(Rules::has_limited_promotions)
     }
 
     /// A discount without anybody's leave: it is given where settings let it be, and only there.

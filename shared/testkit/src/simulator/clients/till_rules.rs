@@ -125,8 +125,9 @@ pub async fn do_without(till: &mut Till, cart: &mut Cart, refusal: &Refusal) -> 
             Ok(Without::GoesOn)
         }
         Err(refusal) => {
-            // Another promotion takes more off than this one did, and more was paid than that leaves.
-            till.line.expect_refusal(&refusal, &["payments_present"]);
+            // Another promotion takes more off than this one did, and more was paid than that leaves; or a share that was
+            // approved of what it left would be taken of more.
+            till.line.expect_refusal(&refusal, &["payments_present", "approval_does_not_match"]);
             Ok(Without::Over)
         }
     }
