@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -352,6 +353,22 @@ impl Fixture {
             }
         }
     }
+}
+
+/// Lets work go on for so many turns, and then drops it where it stands: its process is gone. Each call of the
+/// database is a turn at least.
+pub async fn dies_after<F: Future>(turns: u64, work: F) -> Option<F::Output> {
+    let mut work = std::pin::pin!(work);
+    let mut left = turns;
+    std::future::poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if left == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 pub async fn put(memory: &MemoryDatabase, table: Table, item: Item) {
