@@ -23,7 +23,7 @@ use tillstream_domain::money::Currency;
 use tillstream_domain::product::Product;
 use tillstream_domain::quantity::{QuantityInput, Unit};
 use tillstream_testkit::faults;
-use tillstream_testkit::memory_database::MemoryDatabase;
+use tillstream_testkit::memory_database::{MemoryDatabase, StreamChange};
 use tillstream_testkit::test_environment::TestEnvironment;
 use tokio::task::JoinHandle;
 
@@ -328,6 +328,21 @@ impl Fixture {
                 brought.unwrap();
             }
             self.relayed.store(change.sequence, Ordering::SeqCst);
+        }
+    }
+
+    /// Relays all changes, many in a batch, as streams bring them where nothing fails: many thousands one by one take
+    /// longer than what made them.
+    pub async fn relay_in_batches(&self) {
+        let changes = self.memory.changes(Table::Stock, self.relayed.load(Ordering::SeqCst));
+        let row =
+            |change: &StreamChange| ledger::ledger_rows(change.old.as_ref(), change.new.as_ref()).unwrap();
+        let rows: Vec<Item> = changes.iter().filter_map(row).collect();
+        for batch in rows.chunks(100) {
+            ledger::record(&self.ports, batch.to_vec()).await.unwrap();
+        }
+        if let Some(last) = changes.last() {
+            self.relayed.store(last.sequence, Ordering::SeqCst);
         }
     }
 
