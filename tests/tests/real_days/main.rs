@@ -1,5 +1,6 @@
 //! Five real trading days through every function of the system in one process, with the faults that AWS
-//! has: whatever goes wrong on the way, every figure is that of the file in the end.
+//! has: whatever goes wrong on the way, every figure is that of the file in the end. Each of them comes a
+//! second way, too: with kits, with lots, and with split stock.
 //!
 //! Registers work at once, and while they do, the relay, the aggregator, the dispatcher and the keeper
 //! run on what they have sold so far: processes die, calls to tables fail or their answers are lost,
@@ -14,6 +15,7 @@ mod pipeline;
 mod process;
 mod tills;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,7 +26,7 @@ use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::test_environment::TestEnvironment;
 
 use comparison::{Comparison, compare};
-use day::Day;
+use day::{Day, Invoice};
 use functions::{Functions, Trouble};
 use pipeline::Pipeline;
 use tills::{Tills, load};
@@ -41,6 +43,16 @@ enum Tables {
     /// On the emulator behind the real adapter, which takes its time: for part of a day. It has no streams, so all that follows from a sale is
     /// what the keeper sends again.
     Emulator,
+}
+
+/// A day whose goods are of all kinds. Every seventh product in stock is a kit of the two that most was sold of; of
+/// these two one is split over parts, the other kept by lots; and so are some of all other products.
+fn of_all_kinds(date: &str) -> Day {
+    let day = Day::read(date).with_kits().with_lots_and_split_stock();
+    assert!(day.kits.len() > 50, "{} kits", day.kits.len());
+    assert!(day.lots.len() > 50 && day.split.len() > 50, "{} {}", day.lots.len(), day.split.len());
+    assert!(day.deliveries().len() > 200, "{} deliveries", day.deliveries().len());
+    day
 }
 
 async fn replay(day: Day, seed: u64, tables: Tables) {
@@ -111,22 +123,19 @@ async fn the_second_of_december_2010() {
     replay(Day::read("2010-12-02"), 2, Tables::Memory).await;
 }
 
-/// Every seventh product in stock is a kit of the two that most was sold of.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_second_of_december_2010_with_kits() {
-    let day = Day::read("2010-12-02").with_kits();
-    assert!(day.kits.len() > 50, "{} kits", day.kits.len());
-    replay(day, 7, Tables::Memory).await;
+async fn the_first_of_december_2010_with_kits_lots_and_split_stock() {
+    replay(of_all_kinds("2010-12-01"), 9, Tables::Memory).await;
 }
 
-/// The same, and of the two that kits are made of one is split over parts, the other kept by lots; and so are some of all
-/// other products.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_second_of_december_2010_with_kits_lots_and_split_stock() {
+    replay(of_all_kinds("2010-12-02"), 7, Tables::Memory).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_third_of_december_2010_with_kits_lots_and_split_stock() {
-    let day = Day::read("2010-12-03").with_kits().with_lots_and_split_stock();
-    assert!(day.lots.len() > 50 && day.split.len() > 50, "{} {}", day.lots.len(), day.split.len());
-    assert!(day.deliveries().len() > 200, "{} deliveries", day.deliveries().len());
-    replay(day, 8, Tables::Memory).await;
+    replay(of_all_kinds("2010-12-03"), 8, Tables::Memory).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,9 +151,26 @@ async fn the_last_of_october_2011_with_an_invoice_of_1114_lines() {
     replay(day, 4, Tables::Memory).await;
 }
 
+/// Some hundred and sixty of its lines are different kits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_of_october_2011_with_kits_lots_and_split_stock() {
+    let day = of_all_kinds("2011-10-31");
+    let kits_of = |invoice: &Invoice| -> BTreeSet<String> {
+        let skus = invoice.lines.iter().map(|line| line.sku.clone());
+        skus.filter(|sku| day.kits.contains_key(sku)).collect()
+    };
+    assert!(day.invoices.iter().any(|invoice| kits_of(invoice).len() > 100));
+    replay(day, 10, Tables::Memory).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_fifth_of_december_2011_the_busiest() {
     replay(Day::read("2011-12-05"), 5, Tables::Memory).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_fifth_of_december_2011_with_kits_lots_and_split_stock() {
+    replay(of_all_kinds("2011-12-05"), 11, Tables::Memory).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

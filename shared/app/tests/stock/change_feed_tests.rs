@@ -1,3 +1,7 @@
+//! The change feed: who reads it misses nothing, whatever fails, and whoever writes meanwhile.
+
+mod threads;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -37,7 +41,13 @@ async fn table(fixture: &Fixture) -> BTreeMap<(String, String), StockLevel> {
     by_name(read::list(&fixture.ports, &fixture.caller, &query).await.unwrap().items)
 }
 
-async fn moved(fixture: &Fixture, key: &str, location_id: &str, sku: &str, pieces: i64) {
+async fn found(
+    fixture: &Fixture,
+    key: &str,
+    location_id: &str,
+    sku: &str,
+    pieces: i64,
+) -> Result<update::Answer, Error> {
     let request = StockUpdateRequest {
         location_id: location_id.into(),
         sku: sku.into(),
@@ -48,7 +58,11 @@ async fn moved(fixture: &Fixture, key: &str, location_id: &str, sku: &str, piece
         lot: None,
         expires_on: None,
     };
-    update::update(&fixture.ports, &fixture.caller, key, &request, |_| Ok(())).await.unwrap();
+    update::update(&fixture.ports, &fixture.caller, key, &request, |_| Ok(())).await
+}
+
+async fn moved(fixture: &Fixture, key: &str, location_id: &str, sku: &str, pieces: i64) {
+    found(fixture, key, location_id, sku, pieces).await.unwrap();
 }
 
 fn code<T>(refused: Result<T, Error>) -> &'static str {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,7 +23,7 @@ use tillstream_domain::money::Currency;
 use tillstream_domain::product::Product;
 use tillstream_domain::quantity::{QuantityInput, Unit};
 use tillstream_testkit::faults;
-use tillstream_testkit::memory_database::MemoryDatabase;
+use tillstream_testkit::memory_database::{MemoryDatabase, StreamChange};
 use tillstream_testkit::test_environment::TestEnvironment;
 use tokio::task::JoinHandle;
 
@@ -330,6 +331,21 @@ impl Fixture {
         }
     }
 
+    /// Relays all changes, many in a batch, as streams bring them where nothing fails: many thousands one by one take
+    /// longer than what made them.
+    pub async fn relay_in_batches(&self) {
+        let changes = self.memory.changes(Table::Stock, self.relayed.load(Ordering::SeqCst));
+        let row =
+            |change: &StreamChange| ledger::ledger_rows(change.old.as_ref(), change.new.as_ref()).unwrap();
+        let rows: Vec<Item> = changes.iter().filter_map(row).collect();
+        for batch in rows.chunks(100) {
+            ledger::record(&self.ports, batch.to_vec()).await.unwrap();
+        }
+        if let Some(last) = changes.last() {
+            self.relayed.store(last.sequence, Ordering::SeqCst);
+        }
+    }
+
     /// Checks every stock item: available = on hand − reserved − safety, nothing negative that must not
     /// be, reserved = its hold lines, and earliest expiry never later than the truth.
     pub fn check_invariants(&self) {
@@ -352,6 +368,22 @@ impl Fixture {
             }
         }
     }
+}
+
+/// Lets work go on for so many turns, and then drops it where it stands: its process is gone. Each call of the
+/// database is a turn at least.
+pub async fn dies_after<F: Future>(turns: u64, work: F) -> Option<F::Output> {
+    let mut work = std::pin::pin!(work);
+    let mut left = turns;
+    std::future::poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if left == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 pub async fn put(memory: &MemoryDatabase, table: Table, item: Item) {

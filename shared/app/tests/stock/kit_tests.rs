@@ -24,6 +24,7 @@ use tillstream_domain::product::Product;
 use tillstream_domain::quantity::QuantityInput;
 
 use crate::fixture::{BY_WEIGHT, Fault, Fixture, SKUS, product, put, refusal, request};
+use crate::lot_concurrency_tests::SEEDS;
 
 const SHOP: &str = "s-leeds";
 const A: &str = SKUS[0];
@@ -546,14 +547,14 @@ async fn a_thousand_at_once(seed: u64, lies: Lies) {
 
 #[tokio::test]
 async fn a_thousand_kits_at_once_get_exactly_what_their_shared_component_makes() {
-    for seed in 0..8 {
+    for seed in 0..SEEDS {
         a_thousand_at_once(seed, Lies::Whole).await;
     }
 }
 
 #[tokio::test]
 async fn a_thousand_kits_at_once_get_exactly_what_is_there_while_it_is_split_and_merged() {
-    for seed in 100..108 {
+    for seed in SEEDS..2 * SEEDS {
         a_thousand_at_once(seed, Lies::Split).await;
     }
 }

@@ -12,7 +12,7 @@ use tillstream_contracts::inventory::{CommitRequest, ExtendRequest, ReservationS
 use tillstream_domain::quantity::QuantityInput;
 use tillstream_testkit::faults;
 
-use crate::fixture::{Fault, Fixture, LOCATIONS, SKUS, request};
+use crate::fixture::{Fault, Fixture, LOCATIONS, SKUS, dies_after, request};
 use crate::long_reservation_tests::{SHOP, of_each, sku};
 
 /// A number from a seed, the same each time it is asked.
@@ -134,7 +134,7 @@ async fn two_thousand_lives_leave_nothing_reserved() {
         fixture.pass(200_000);
         expiry::sweep_expired(&fixture.ports, fixture.environment.now(), Timestamp::MAX).await.unwrap();
         fixture.check_invariants();
-        fixture.relay(|_| true).await;
+        fixture.relay_in_batches().await;
         for (at, pieces) in committed.iter().enumerate() {
             let (location_id, sku) = (LOCATIONS[at / 3], SKUS[at % 3]);
             let stock = fixture.stock(location_id, sku).await;
@@ -182,8 +182,30 @@ async fn ask(
     }
 }
 
-/// Asks until there is an answer; now and then the first to ask dies on the way, and now and then nobody asks
-/// again: `None`.
+/// The first to ask dies before or after some call of the database. Answers whether it did: it may have made fewer.
+async fn dies_in_a_call(fixture: &Arc<Fixture>, chance: u64, names: &(String, String), step: &Step) -> bool {
+    let after = usize::try_from(chance % 7).unwrap();
+    let fault =
+        if (chance / 7).is_multiple_of(2) { faults::Fault::DiesBefore } else { faults::Fault::DiesAfter };
+    // There are fewer single reads and writes than others.
+    let (operation, after) = match chance / 14 % 8 {
+        0 => (Operation::Get, after % 3),
+        1 => (Operation::Write, after % 2),
+        2 => (Operation::GetMany, after),
+        _ => (Operation::Transact, after),
+    };
+    let mortal = Arc::new(faults::FaultyDatabase::new(fixture.faulty.clone()));
+    mortal.script(operation, std::iter::repeat_n(None, after).chain([Some(fault)]));
+    let (theirs, names, step) = (fixture.clone(), names.clone(), step.clone());
+    fixture
+        .dying(mortal, |ports| async move {
+            let _ = ask(&theirs, &ports, (&names.0, &names.1), &step).await;
+        })
+        .await
+}
+
+/// Asks until there is an answer; now and then the first to ask dies on the way, in some call or between two, and now
+/// and then nobody asks again: `None`.
 async fn ask_or_die(
     fixture: &Arc<Fixture>,
     chance: u64,
@@ -191,23 +213,14 @@ async fn ask_or_die(
     step: Step,
 ) -> Option<Result<reserve::Answer>> {
     if chance.is_multiple_of(5) {
-        let after = usize::try_from(chance / 5 % 7).unwrap();
-        let fault = if (chance / 35).is_multiple_of(2) {
-            faults::Fault::DiesBefore
+        let (in_a_call, chance) = ((chance / 5).is_multiple_of(2), chance / 10);
+        let died = if in_a_call {
+            dies_in_a_call(fixture, chance, &names, &step).await
         } else {
-            faults::Fault::DiesAfter
+            let first = ask(fixture, &fixture.ports, (&names.0, &names.1), &step);
+            dies_after(chance % 48, first).await.is_none()
         };
-        let mortal = Arc::new(faults::FaultyDatabase::new(fixture.faulty.clone()));
-        let operation =
-            if (chance / 70).is_multiple_of(4) { Operation::GetMany } else { Operation::Transact };
-        mortal.script(operation, std::iter::repeat_n(None, after).chain([Some(fault)]));
-        let (theirs, names, step) = (fixture.clone(), names.clone(), step.clone());
-        let died = fixture
-            .dying(mortal, |ports| async move {
-                let _ = ask(&theirs, &ports, (&names.0, &names.1), &step).await;
-            })
-            .await;
-        if died && (chance / 280).is_multiple_of(3) {
+        if died && (chance / 560).is_multiple_of(3) {
             return None;
         }
     }
@@ -265,7 +278,9 @@ async fn live_or_die(fixture: &Arc<Fixture>, seed: u64, life: u64) -> Option<boo
 
 #[tokio::test]
 async fn ten_thousand_lives_with_deaths_leave_nothing_reserved() {
-    let (mut long_ones, mut sold_in_all) = (0, 0);
+    let (mut long_ones, mut sold_in_all, mut left) = (0, 0, 0);
+    // Sold, given back, and over.
+    let mut ends = [0; 3];
     for seed in 0..40 {
         let fixture = Arc::new(Fixture::with_safe_shelf(500 + seed, SHELF, PIECES, safety).await);
         fixture.inject(move |n| match dice(seed, n) % 40 {
@@ -294,16 +309,22 @@ async fn ten_thousand_lives_with_deaths_leave_nothing_reserved() {
             expiry::sweep_expired(&fixture.ports, now, Timestamp::MAX).await.unwrap();
         }
         fixture.check_invariants();
-        fixture.relay(|_| true).await;
+        fixture.relay_in_batches().await;
         // What each reservation says that it sold is what is gone.
         let mut sold = vec![0; SHELF];
+        left += known.iter().filter(|known| known.is_none()).count();
         for (life, known) in known.into_iter().enumerate() {
             let id = format!("v-{seed}-{life}");
             let Ok(made) = reservations::get(&fixture.ports, &fixture.caller, &id).await else {
                 assert_ne!(known, Some(true), "{id}");
                 continue;
             };
-            assert_ne!(made.status, ReservationStatus::Active, "{id}");
+            match made.status {
+                ReservationStatus::Committed => ends[0] += 1,
+                ReservationStatus::Released => ends[1] += 1,
+                ReservationStatus::Expired => ends[2] += 1,
+                ReservationStatus::Active => panic!("{id} is active still"),
+            }
             if let Some(all) = known {
                 assert_eq!(made.status == ReservationStatus::Committed, all, "{id}");
             }
@@ -325,4 +346,8 @@ async fn ten_thousand_lives_with_deaths_leave_nothing_reserved() {
         }
     }
     assert!(long_ones >= 300 && sold_in_all > 10_000, "{long_ones} long ones, {sold_in_all} sold: no test");
+    assert!(
+        ends.iter().all(|many| *many > 500) && left > 300,
+        "{ends:?}, {left} left where they died: no test"
+    );
 }

@@ -4,7 +4,6 @@ mod expected;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -33,7 +32,9 @@ use tillstream_domain::purchase_order::{self, PurchaseAction};
 use tillstream_domain::quantity::QuantityInput;
 use tillstream_domain::supplier::{SuppliedSku, Supplier};
 
-use crate::fixture::{self, BY_WEIGHT, Fault, Fixture, SKUS, caller, named, product, put, refusal};
+use crate::fixture::{
+    self, BY_WEIGHT, Fault, Fixture, SKUS, caller, dies_after, named, product, put, refusal,
+};
 
 const HERE: &str = "w-hull";
 const A: &str = SKUS[0];

@@ -1,3 +1,7 @@
+//! Transfers: all lines or none are shipped, each is settled once, and nothing is lost on the way.
+
+mod random_transfers;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -5,7 +9,6 @@ use std::time::Duration;
 use futures::future::join_all;
 use tillstream_app::catalog::items::product_item;
 use tillstream_app::database::{Database, Table, Write};
-use tillstream_app::environment::Environment;
 use tillstream_app::stock::counters::Counters;
 use tillstream_app::stock::split::split;
 use tillstream_app::stock::transfers::settle::{Asked, change};
@@ -416,110 +419,6 @@ async fn a_long_transfer_survives_a_crash_at_any_step() {
 fn later(ports: &Ports) -> (jiff::Timestamp, jiff::Timestamp) {
     let now = ports.environment.now();
     (now, now + Duration::from_secs(60))
-}
-
-/// Ten thousand transfers by chance between three locations, of a few lines and of many, by four at once, with
-/// lost answers, conflicts and crashes; whoever looks at any moment finds everything there is.
-#[tokio::test]
-async fn of_ten_thousand_transfers_nothing_is_lost_at_any_moment() {
-    for seed in 0..10_u64 {
-        let fixture = Arc::new(Fixture::new(100 + seed).await);
-        let locations = ["s-leeds", "s-york", FROM];
-        let mut skus: Vec<String> = many(&fixture, 120).await;
-        skus.truncate(120);
-        for sku in &skus {
-            fixture.count("s-leeds", sku, 10).await;
-            fixture.count("s-york", sku, 10).await;
-        }
-        let before = fixture.everything();
-        fixture
-            .inject_by_chance(40, [Fault::LostAfter, Fault::LostBefore, Fault::Conflict, Fault::Throttled]);
-        let clients = (0..4_u64).map(|client| {
-            let (fixture, skus, before) = (fixture.clone(), skus.clone(), before.clone());
-            async move {
-                for n in 0..250 {
-                    let dice = |sides: u64| fixture.environment.random() % sides;
-                    let (at, further) = (dice(3), 1 + dice(2));
-                    let [from, to] = [at, at + further].map(|at| locations[usize::try_from(at % 3).unwrap()]);
-                    let id = format!("t-{client}-{n}");
-                    let long = dice(50) == 0;
-                    let count = if long { 60 + dice(60) } else { 1 + dice(3) };
-                    let first = usize::try_from(dice(120)).unwrap();
-                    let lines: Vec<TransferLineRequest> = (0..usize::try_from(count).unwrap())
-                        .map(|at| TransferLineRequest {
-                            sku: skus[(first + at) % skus.len()].clone(),
-                            quantity: QuantityInput::Whole(i64::try_from(1 + dice(4)).unwrap()),
-                        })
-                        .collect();
-                    let request = TransferRequest {
-                        transfer_id: Some(id.clone()),
-                        from_location_id: from.into(),
-                        to_location_id: to.into(),
-                        lines,
-                        note: None,
-                    };
-                    let shipped = fixture.ship(&format!("s-{id}"), &request).await;
-                    if let Err(error) = &shipped {
-                        let known = ["insufficient_stock", "none"].contains(&error.code().unwrap_or("none"));
-                        assert!(known, "{error:?}");
-                    }
-                    for step in 0..3 {
-                        let key = format!("{step}-{id}");
-                        let sku = request.lines[0].sku.as_str();
-                        let (some, all) = (received(&[(sku, 1, 0)]), ReceiveTransferRequest::default());
-                        let to = if dice(2) == 0 { RejectedTo::Source } else { RejectedTo::Damaged };
-                        let (back, cancel) = (rejected(None, to), cancelled());
-                        let asked = match dice(6) {
-                            0 | 1 => Asked::Receive(&all),
-                            2 | 3 => Asked::Receive(&some),
-                            4 => Asked::Reject(&back),
-                            _ => Asked::Cancel(&cancel),
-                        };
-                        let done =
-                            change(&fixture.ports, &fixture.caller, &key, &id, &asked, |_| Ok(())).await;
-                        if let Err(error) = done {
-                            let known = [
-                                "none",
-                                "transfer_not_found",
-                                "transfer_closed",
-                                "above_shipped",
-                                "transfer_not_cancellable",
-                            ];
-                            assert!(known.contains(&error.code().unwrap_or("none")), "{error:?}");
-                        }
-                        // To look takes longer than to transfer.
-                        if dice(20) == 0 {
-                            assert_eq!(fixture.everything(), before);
-                        }
-                    }
-                }
-            }
-        });
-        join_all(clients).await;
-        fixture.heal();
-        fixture.pass(600);
-        let (now, deadline) = later(&fixture.ports);
-        transfers::recover(&fixture.ports, now, 1_000, deadline).await.unwrap();
-        assert_eq!(fixture.everything(), before);
-        // What is still on its way is what open transfers say.
-        let mut on_its_way: BTreeMap<(String, String), i64> = BTreeMap::new();
-        for item in fixture.memory.items(Table::Stock) {
-            if let Some(id) = item.opt_text("transfer_id") {
-                let transfer = transfers::get(&fixture.ports, &fixture.caller, id).await.unwrap();
-                for line in transfer.lines {
-                    let QuantityInput::Whole(left) = line.outstanding else { panic!("by the piece") };
-                    *on_its_way.entry((transfer.to_location_id.clone(), line.sku)).or_default() += left;
-                }
-            }
-        }
-        for location in locations {
-            for sku in &skus {
-                let told = on_its_way.get(&(location.to_owned(), sku.clone())).copied().unwrap_or(0);
-                assert_eq!(fixture.at(location, sku).await.2, told, "{sku} at {location}");
-            }
-        }
-        fixture.check_invariants();
-    }
 }
 
 /// However often some of it was settled, all that is left can be.

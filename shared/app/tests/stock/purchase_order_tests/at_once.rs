@@ -108,22 +108,6 @@ fn later(ports: &Ports) -> (Timestamp, Timestamp) {
     (now, now + Duration::from_secs(60))
 }
 
-/// Lets work go on for so many turns, and then drops it where it stands: its process is gone. Each call of the
-/// database is a turn at least.
-async fn dies_after<F: Future>(turns: u64, work: F) -> Option<F::Output> {
-    let mut work = std::pin::pin!(work);
-    let mut left = turns;
-    std::future::poll_fn(|context| match work.as_mut().poll(context) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending if left == 0 => Poll::Ready(None),
-        Poll::Pending => {
-            left -= 1;
-            Poll::Pending
-        }
-    })
-    .await
-}
-
 /// Ten thousand orders by chance for two locations, of a few lines and of many, by four at once, with lost answers,
 /// conflicts, and processes that are gone at any step. Whoever looks at any moment finds on order what is open of
 /// orders, and on the shelves what was there before and what arrived.
