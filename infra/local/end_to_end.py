@@ -107,11 +107,12 @@ class EndToEnd:
 
         return Api(self.stack.endpoint(), self.stack.token())
 
-    def replay(self, name: str, trouble=contextlib.nullcontext):
-        """Replays a day, with trouble while its sales are made; returns what the connections did."""
+    def replay(self, name: str, trouble=contextlib.nullcontext, draining=None):
+        """Replays a day, with trouble while its sales are made, and until `draining` is done with what is on its
+        way to the figures then; returns what the connections did."""
         import replay
 
-        outcome = replay.replay(self.stack, DAYS / f"{name}.csv", trouble=trouble)
+        outcome = replay.replay(self.stack, DAYS / f"{name}.csv", trouble=trouble, draining=draining)
         self.orders |= outcome.driven.orders
         expect(outcome.equal, f"{name} is not what its file says")
         return outcome.driven
@@ -227,7 +228,8 @@ class EndToEnd:
         expect(answered.returncode == 0, "not every sample event was answered")
 
     def chaos(self) -> None:
-        """Functions are killed and what they call fails in every way that AWS and HQ have: exact all the same."""
+        """Functions are killed and what they call fails in every way that AWS and HQ have, until the figures are
+        complete: exact all the same."""
         import chaos
 
         name = "2010-12-03"
@@ -242,7 +244,7 @@ class EndToEnd:
                 with chaos.faulty(proxy), self.meanwhile(kill, kills):
                     yield
 
-            self.replay(name, trouble)
+            self.replay(name, trouble, draining=functools.partial(chaos.drain, proxy))
             self.tell_kills(kills)
             chaos.require_every_kind(proxy.counts())
             self.twice(name)
