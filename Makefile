@@ -6,7 +6,7 @@ PORTS = $(if $(PORT),--port $(PORT)) $(if $(HQ_PORT),--hq-port $(HQ_PORT))
 LOCAL = $(PYTHON) infra/local/stack.py $(PORTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run replay reset stop logs token test bench simulate mutants check build deploy events invoke
+.PHONY: help run replay reset stop logs token test fuzz bench simulate mutants check build deploy events invoke
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,11 @@ test: ## every test; the end-to-end ones start stacks of their own: [SCENARIOS=a
 	$(PYTHON) infra/local/prerequisites.py -m unittest discover --start-directory infra/local
 	$(PYTHON) -m unittest discover --start-directory infra/bench
 	$(PYTHON) -m unittest discover --start-directory infra/mutants
+	$(PYTHON) -m unittest discover --start-directory infra/fuzz
 	$(PYTHON) infra/local/end_to_end.py $(SCENARIOS)
+
+fuzz: ## the fuzzing tests from new seeds, round after round: [MINUTES=10] [CASES=1000] [SEED=7: one round, that one]
+	$(PYTHON) infra/fuzz/fuzz.py --minutes $(or $(MINUTES),10) --cases $(or $(CASES),1000) $(if $(SEED),--seed $(SEED))
 
 bench: ## every benchmark: each figure into target/bench, and the table in README.md
 	cargo bench --package tillstream-tests --benches --locked

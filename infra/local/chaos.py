@@ -2,17 +2,23 @@
 do now and then and an emulator never does (faults.py), in every call of every function."""
 
 import os
+import time
 from contextlib import contextmanager
 
 import faults
 import processes
 from fault_proxy import FaultProxy
-from progress import note
+from progress import note, step
 
 # The same faults in every run, as far as the order of calls is the same; another one by CHAOS_SEED.
 SEED = int(os.environ.get("CHAOS_SEED", "20101203"))
 # The dispatcher's timeout is 25 s.
 VISIBILITY_SECONDS = 30
+# After the last sale faults go on until the figures are complete, and have been read with at least so many faults
+# beneath; but not for longer than this. What is not complete then has to become so without faults.
+DRAINING_SECONDS_MAX = 45
+DRAINING_FAULTS_MIN = 20
+DRAINING_PAUSE_SECONDS = 0.5
 # The SDK prefers these to AWS_ENDPOINT_URL, which the emulator sets to its own.
 AWS_ENDPOINTS = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_KINESIS", "AWS_ENDPOINT_URL_SQS"]
 # A wide event of what failed for good; an error that only a defect has (tillstream_app::Error::Bug); a panic.
@@ -85,6 +91,28 @@ def faulty(proxy: FaultProxy):
         yield
     finally:
         proxy.switch(False)
+
+
+def drain(proxy, behind) -> None:
+    """Reads the figures again and again while faults go on and what was sold is on its way to them: relay,
+    aggregator and dispatcher meet faults also where no further sale comes and pushes on what they left."""
+    before, began = occurred(proxy.counts()), time.monotonic()
+    with step(f"Faults go on until the figures are complete, for {DRAINING_SECONDS_MAX} s at most") as details:
+        while True:
+            late = behind()
+            met, seconds = occurred(proxy.counts()) - before, time.monotonic() - began
+            if (not late and met >= DRAINING_FAULTS_MIN) or seconds >= DRAINING_SECONDS_MAX:
+                break
+            time.sleep(DRAINING_PAUSE_SECONDS)
+        state = f"{len(late)} lanes behind, among them {late[0]}" if late else "all lanes complete"
+        details.say(f"{met} faults, {state}")
+    if met < DRAINING_FAULTS_MIN:
+        raise AssertionError(f"{met} faults occurred after the last sale: that proves nothing of what came after it")
+
+
+def occurred(counts: dict) -> int:
+    """How many faults there were."""
+    return sum(sum(kinds.values()) for kinds in counts["faults"].values())
 
 
 def require_every_kind(counts: dict) -> None:

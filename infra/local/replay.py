@@ -10,6 +10,7 @@ import json
 import queue
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -24,10 +25,19 @@ CONNECTIONS = 16
 UPLOAD_BYTES_MAX = 3_500_000
 WATERMARK_SECONDS_MAX = 600
 EMPLOYEE = "e-1"
+# Asks analytics which lanes of the day are not complete, and says of each where it stands.
+Behind = Callable[[], list[str]]
 
 
-def replay(stack, path: Path, speed: str = "max", trouble=contextlib.nullcontext) -> "Outcome":
-    """The whole of it: load, replay, wait, compare. `trouble` is entered while the sales are made."""
+def replay(
+    stack,
+    path: Path,
+    speed: str = "max",
+    trouble=contextlib.nullcontext,
+    draining: Callable[[Behind], None] | None = None,
+) -> "Outcome":
+    """The whole of it: load, replay, wait, compare. `trouble` is entered while the sales are made. It is left with
+    the last of them; where there is `draining`, when that is done with what is still on its way to the figures."""
     day = Day(path)
     endpoint, token = stack.endpoint(), stack.token()
     loaded = Loaded(stack.loaded_file)
@@ -36,10 +46,16 @@ def replay(stack, path: Path, speed: str = "max", trouble=contextlib.nullcontext
     with step(f"Sample data for {day.date}: products, locations, opening stock") as details:
         details.say(load(api, day))
     loaded.begin(day)
-    with step(f"Replay of {path.name}: {len(day.invoices)} invoices, {day.rows} rows, {CONNECTIONS} connections") as details:
-        with trouble():
+    with contextlib.ExitStack() as troubled:
+        title = f"Replay of {path.name}: {len(day.invoices)} invoices, {day.rows} rows, {CONNECTIONS} connections"
+        with step(title) as details:
+            troubled.enter_context(trouble())
             driven = drive(endpoint, token, day, speed)
-        details.say(driven.summary())
+            if draining is None:
+                troubled.close()
+            details.say(driven.summary())
+        if draining is not None:
+            draining(lambda: lanes_behind(api, day, loaded.lanes()))
     with step("Wait until the figures are complete") as details:
         details.say(wait_for_watermarks(api, day, loaded.lanes()))
     loaded.complete(day)

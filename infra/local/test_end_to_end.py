@@ -87,6 +87,13 @@ class ToldAgainTest(unittest.TestCase):
         self.assertEqual([], end_to_end.told_again([]))
 
 
+class DeviationsTest(unittest.TestCase):
+    def test_what_the_contract_suite_told_is_found_wherever_it_stands(self):
+        said = "test a ... MiniStack is not as DynamoDB: query: one unit\nok\ndynoxide is not as DynamoDB: b: c\n"
+        expected = ["MiniStack is not as DynamoDB: query: one unit", "dynoxide is not as DynamoDB: b: c"]
+        self.assertEqual(expected, end_to_end.deviations(said))
+
+
 class RunBesideTest(unittest.TestCase):
     """With programs that are no scenarios, on no stack."""
 

@@ -5,7 +5,7 @@
 Works on a copy of the last commit in target/mutants. What was found there is kept: a run of the same commit
 goes on where the last one stopped, with mutants drawn by chance. A run of another commit takes over what a test
 caught and tries the rest again, and says so; without target/mutants/verdicts.jsonl it tries all. Why some are
-missed is in explained.txt.
+missed is in explained.txt, and of how many.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -283,18 +284,58 @@ def without_place(name: str) -> str:
     return re.sub(r":\d+:\d+: ", ": ", name)
 
 
-def explained() -> set[str]:
-    """Mutants of which it is known why they are missed, without their places."""
-    lines = Path(__file__).with_name("explained.txt").read_text().splitlines()
-    return {line.rpartition(" | ")[0] for line in lines if line and not line.startswith("#")}
+@dataclass(frozen=True)
+class Explanation:
+    """Why mutants of one name, so of one function, are missed."""
+
+    reason: str
+    # Of how many: a function may have several of one name, and what is said of one need not hold of another.
+    most: int = 1
+
+
+def explanations(text: str) -> dict[str, Explanation]:
+    """What a file says, by the names of mutants without their places."""
+    found: dict[str, Explanation] = {}
+    for line in text.splitlines():
+        if not line or line.startswith("#"):
+            continue
+        # A name may have such a bar itself, so it is read from the end.
+        name, _, reason = line.rpartition(" | ")
+        before, _, most = name.rpartition(" | ")
+        if most.isdecimal():
+            name, explanation = before, Explanation(reason, int(most))
+        else:
+            explanation = Explanation(reason)
+        if not name or not reason or explanation.most < 1:
+            raise Failure(f"explained.txt: neither 'name | reason' nor 'name | number | reason': {line}")
+        if name in found:
+            raise Failure(f"explained.txt: explained twice: {name}")
+        found[name] = explanation
+    return found
+
+
+def explained() -> dict[str, Explanation]:
+    return explanations(Path(__file__).with_name("explained.txt").read_text())
+
+
+def judged(missed: list[str], known_reasons: dict[str, Explanation]) -> tuple[list[str], list[str]]:
+    """Of what is missed, what no explanation is of; and of which explanations there are more than they say. These
+    are then of none: nobody knows which of them was meant."""
+    counts = Counter(map(without_place, missed))
+    wide = [name for name, why in known_reasons.items() if counts[name] > why.most]
+    holds = known_reasons.keys() - set(wide)
+    complaints = [f"{counts[name]} are missed, {known_reasons[name].most} explained: {name}" for name in wide]
+    return [name for name in missed if without_place(name) not in holds], complaints
 
 
 def report(names: list[str], commit: str, results: Path) -> list[str]:
-    """Says what is known of these mutants; answers what is missed and explained by nothing."""
+    """Says what is known of these mutants; answers what is missed and explained by nothing. Fails where an
+    explanation would be of more than it was written for."""
     verdicts = [one for name, one in known(results).items() if name in set(names)]
     caught = [one for one in verdicts if one.by]
     missed = sorted(one.name for one in verdicts if not one.by)
-    unexplained = [name for name in missed if without_place(name) not in explained()]
+    reasons = explained()
+    unexplained, complaints = judged(missed, reasons)
     (FOLDER / "missed.txt").write_text("".join(f"{name}\n" for name in unexplained))
     earlier = sum(one.commit != commit for one in caught)
     note(f"{len(names)} viable mutants, {len(names) - len(verdicts)} of them not tried")
@@ -304,6 +345,10 @@ def report(names: list[str], commit: str, results: Path) -> list[str]:
     )
     if verdicts:
         note(f"{100 * len(caught) / len(verdicts):.1f} % of the tried are caught")
+    for gone in sorted(reasons.keys() - set(map(without_place, names))):
+        note(f"explained, but there is no such mutant: {gone}")
+    if complaints:
+        raise Failure("explained.txt explains one mutant of a name, or as many as it says:\n  " + "\n  ".join(complaints))
     return unexplained
 
 

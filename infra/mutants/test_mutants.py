@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -12,7 +13,8 @@ from pathlib import Path
 from unittest import mock
 
 import measure
-from measure import Verdict
+from measure import Explanation, Verdict
+from progress import Failure
 
 from unviable import Marks
 
@@ -154,20 +156,52 @@ class VerdictsTest(unittest.TestCase):
         )
         told = io.StringIO()
         with mock.patch.object(measure, "FOLDER", self.folder), redirect_stdout(told):
-            with mock.patch.object(measure, "explained", lambda: {"a.rs: replace > with >="}):
+            with mock.patch.object(measure, "explained", lambda: {"a.rs: replace > with >=": Explanation("why")}):
                 self.assertEqual(names[2:4], measure.report(names, "new", self.results))
-            with mock.patch.object(measure, "explained", lambda: {"a.rs: delete !"}):
+            self.assertIn("there is no such mutant: a.rs: replace > with >=", told.getvalue())
+            with mock.patch.object(measure, "explained", lambda: {"a.rs: delete !": Explanation("why", 2)}):
                 self.assertEqual([], measure.report(names, "new", self.results))
         self.assertIn("5 viable mutants, 1 of them not tried", told.getvalue())
         self.assertIn("2 caught (1 at an earlier commit, 1 by time-outs), 2 missed, 0 of these", told.getvalue())
         self.assertIn("50.0 % of the tried are caught", told.getvalue())
 
-    def test_what_is_explained_has_a_reason_and_a_file(self):
-        lines = Path(measure.__file__).with_name("explained.txt").read_text().splitlines()
-        for line in lines:
-            if not line.startswith("#"):
-                name, _, reason = line.rpartition(" | ")
-                self.assertTrue((measure.ROOT / name.partition(": ")[0]).is_file() and reason, line)
+    def test_more_missed_than_are_explained_is_an_error_and_none_of_them_is_explained(self):
+        names = [f"a.rs:{n}:2: delete ! in f" for n in range(3)]
+        self.write(*(Verdict(name, "new", None) for name in names))
+        told = io.StringIO()
+        with mock.patch.object(measure, "FOLDER", self.folder), redirect_stdout(told):
+            with mock.patch.object(measure, "explained", lambda: {"a.rs: delete ! in f": Explanation("why", 2)}):
+                with self.assertRaisesRegex(Failure, "3 are missed, 2 explained: a.rs: delete ! in f"):
+                    measure.report(names, "new", self.results)
+        self.assertIn("3 missed, 0 of these explained", told.getvalue())
+        self.assertEqual(names, (self.folder / "missed.txt").read_text().splitlines())
+
+    def test_an_explanation_is_of_one_function(self):
+        missed = ["a.rs:1:2: delete ! in f", "a.rs:9:2: delete ! in g"]
+        reasons = {"a.rs: delete ! in f": Explanation("why")}
+        self.assertEqual((missed[1:], []), measure.judged(missed, reasons))
+
+    def test_what_an_explanation_is_read_from(self):
+        text = "# said\n\na.rs: replace | with ^ in f | each bit once\na.rs: delete ! in g | 3 | no matter\n"
+        with self.assertRaisesRegex(Failure, "explained twice: a.rs: replace"):
+            measure.explanations(text + "a.rs: replace | with ^ in f | again")
+        for wrong in ["a.rs: delete ! in f", "a.rs: delete ! in f | ", "a.rs: delete ! in f | 0 | why"]:
+            with self.assertRaisesRegex(Failure, "neither"):
+                measure.explanations(wrong)
+        expected = {
+            "a.rs: replace | with ^ in f": Explanation("each bit once"),
+            "a.rs: delete ! in g": Explanation("no matter", 3),
+        }
+        self.assertEqual(expected, measure.explanations(text))
+
+    def test_what_is_explained_is_of_a_function_that_is_there(self):
+        for name in measure.explained():
+            file, _, what = name.partition(": ")
+            # The name of a mutant that replaces a whole function begins with it; all others end by it.
+            function = re.search(r" in (\S.*)$", what) or re.match(r"replace (\S+) (?:-> .*)?with ", what)
+            self.assertIsNotNone(function, name)
+            text = (measure.ROOT / file).read_text()
+            self.assertRegex(text, rf"\bfn {re.escape(function[1].rpartition('::')[2])}\b", name)
 
     def test_what_is_as_it_was_has_the_time_of_then(self):
         before, source = self.folder / "before", self.folder / "source"

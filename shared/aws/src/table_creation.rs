@@ -1,10 +1,10 @@
-//! Makes the tables as the template does, without streams: for tests and benchmarks on an emulator.
+//! Makes the tables as the template does: for tests and benchmarks on an emulator.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType,
+    ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType,
 };
 use aws_types::SdkConfig;
 use tillstream_app::database::{DatabaseError, Index, Table};
@@ -30,11 +30,35 @@ fn schema(pk: &str, sk: &str) -> Result<Vec<KeySchemaElement>, DatabaseError> {
         .collect()
 }
 
+/// Which tables have a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Streams {
+    /// None: on some emulators a stream makes writes slow.
+    None,
+    /// Those that have one in the template.
+    OfTemplate,
+}
+
+fn stream_of(table: Table) -> Result<Option<StreamSpecification>, DatabaseError> {
+    if !matches!(table, Table::Orders | Table::Stock) {
+        return Ok(None);
+    }
+    let both_images = StreamSpecification::builder()
+        .stream_enabled(true)
+        .stream_view_type(StreamViewType::NewAndOldImages)
+        .build();
+    both_images.map(Some).map_err(unbuilt)
+}
+
 /// Makes all tables.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn create_tables(config: &SdkConfig, names: &TableNames) -> Result<(), DatabaseError> {
+pub async fn create_tables(
+    config: &SdkConfig,
+    names: &TableNames,
+    streams: Streams,
+) -> Result<(), DatabaseError> {
     let client = Client::new(config);
     for table in Table::ALL {
         let mut attributes = vec![attribute("pk", false)?, attribute("sk", false)?];
@@ -54,12 +78,17 @@ pub async fn create_tables(config: &SdkConfig, names: &TableNames) -> Result<(),
                 .projection(projection.build());
             indexes.push(index.build().map_err(unbuilt)?);
         }
+        let stream = match streams {
+            Streams::None => None,
+            Streams::OfTemplate => stream_of(table)?,
+        };
         client
             .create_table()
             .table_name(names.of(table)?)
             .billing_mode(BillingMode::PayPerRequest)
             .set_key_schema(Some(schema("pk", "sk")?))
             .set_attribute_definitions(Some(attributes))
+            .set_stream_specification(stream)
             .set_global_secondary_indexes((!indexes.is_empty()).then_some(indexes))
             .send()
             .await

@@ -1,7 +1,8 @@
 //! The AWS adapter on an emulator: dynoxide in this process, over HTTP on a port of its own.
 //!
-//! Its tables have no streams (writes become slow with one). It answers transactions as AWS does but
-//! for conflicts, throttling and eventual consistency, which it never shows: [`crate::faults`] does.
+//! Its tables have streams only where a test asks for them (writes become slow with one). It answers
+//! transactions as AWS does but for conflicts, throttling and eventual consistency, which it never shows:
+//! [`crate::faults`] does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tillstream_app::capacity::CapacityObserver;
 use tillstream_app::database::{Database, Item, Table, Value};
 use tillstream_aws::clients::{TableNames, emulator};
 use tillstream_aws::dynamodb::DynamoDb;
-use tillstream_aws::table_creation::create_tables;
+use tillstream_aws::table_creation::{Streams, create_tables};
 
 use crate::test_environment::TestEnvironment;
 
@@ -37,12 +38,24 @@ impl DynamoFixture {
     /// # Errors
     /// What went wrong, in words.
     pub async fn dynoxide() -> Result<Self, String> {
+        DynamoFixture::dynoxide_with(Streams::None).await
+    }
+
+    /// As [`Self::dynoxide`], with the streams of the template.
+    ///
+    /// # Errors
+    /// What went wrong, in words.
+    pub async fn dynoxide_with_streams() -> Result<Self, String> {
+        DynamoFixture::dynoxide_with(Streams::OfTemplate).await
+    }
+
+    async fn dynoxide_with(streams: Streams) -> Result<Self, String> {
         let database = dynoxide::Database::memory().map_err(|error| error.to_string())?;
         let listener =
             tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
-        let fixture = DynamoFixture::at(&format!("http://{address}"), None).await?;
+        let fixture = DynamoFixture::made(&format!("http://{address}"), None, streams).await?;
         Ok(DynamoFixture { inside: Some(database), ..fixture })
     }
 
@@ -56,15 +69,26 @@ impl DynamoFixture {
         Ok(fixture)
     }
 
-    /// On another emulator that listens at `endpoint`, with tables of its own.
+    /// On another emulator that listens at `endpoint`, with tables of its own and the streams of the template.
     ///
     /// # Errors
     /// What went wrong, in words.
-    pub async fn at(endpoint: &str, observer: Option<Arc<dyn CapacityObserver>>) -> Result<Self, String> {
+    pub async fn with_streams_at(
+        endpoint: &str,
+        observer: Option<Arc<dyn CapacityObserver>>,
+    ) -> Result<Self, String> {
+        DynamoFixture::made(endpoint, observer, Streams::OfTemplate).await
+    }
+
+    async fn made(
+        endpoint: &str,
+        observer: Option<Arc<dyn CapacityObserver>>,
+        streams: Streams,
+    ) -> Result<Self, String> {
         let number = FIXTURES.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("t{}-{number}-", std::process::id());
         let tables = TableNames::with_prefix(&prefix);
-        create_tables(&emulator(endpoint), &tables).await.map_err(|error| error.to_string())?;
+        create_tables(&emulator(endpoint), &tables, streams).await.map_err(|error| error.to_string())?;
         let environment = Arc::new(TestEnvironment::real(number));
         let adapter = DynamoDb::new(&emulator(endpoint), tables.clone(), environment.clone());
         let adapter = match observer {

@@ -4,6 +4,8 @@ pub mod database_contract;
 pub mod due_lots;
 #[cfg(feature = "emulator")]
 pub mod emulator;
+#[cfg(feature = "emulator")]
+mod emulator_streams;
 pub mod event_payloads;
 pub mod faults;
 pub mod heard_database;

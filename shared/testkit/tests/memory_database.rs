@@ -1,19 +1,45 @@
 //! The database in memory keeps the contract of the port, and can be behind as DynamoDB can.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tillstream_app::capacity::CapacityMeter;
 use tillstream_app::database::{Change, Consistency, Database, Get, Index, Item, Query, Table, Write};
 use tillstream_app::environment::Environment;
 use tillstream_app::tenancy::TenantScope;
+use tillstream_testkit::database_contract::capacity::{check_costs, workload};
 use tillstream_testkit::database_contract::check_all;
+use tillstream_testkit::database_contract::deviations::Deviations;
+use tillstream_testkit::database_contract::streams::check_streams;
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::test_environment::TestEnvironment;
 
 #[tokio::test]
 async fn memory_keeps_the_contract() {
-    check_all(&MemoryDatabase::new(), "memory").await;
+    let meter = Arc::new(CapacityMeter::default());
+    let database = MemoryDatabase::new().observed_by(meter.clone());
+    let mut none = Deviations::none("memory");
+    check_all(&database, "memory", &mut none).await;
+    check_streams(&database, &database, "memory", &mut none).await;
+    check_costs(&workload(&database, &meter, "memory").await, &mut none);
+    none.finish();
+}
+
+/// What is listed is so: a check on the list that holds is noticed, and one that was not made.
+#[test]
+fn a_deviation_is_one_that_is_there() {
+    fn known() -> Deviations {
+        Deviations::of("it", &[("a", "does b")])
+    }
+    let mut met = known();
+    met.judge("a", false, &"b");
+    met.judge("c", true, &"c");
+    met.finish();
+    assert!(catch_unwind(|| known().judge("a", true, &"a")).is_err());
+    assert!(catch_unwind(|| known().judge("c", false, &"d")).is_err());
+    assert!(catch_unwind(|| known().finish()).is_err());
 }
 
 #[tokio::test]

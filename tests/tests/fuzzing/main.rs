@@ -2,7 +2,7 @@
 //! altered. Whatever comes in: nothing panics, what is refused is refused with an error, what was written
 //! reads back as it was, and reading takes memory in proportion to the input, not to what it claims.
 //!
-//! `PROPTEST_CASES=100000 cargo test -p tillstream-tests --test fuzzing` runs as many cases of each.
+//! `make test` has each property draw the same cases every time; `make fuzz` draws others, and more of them.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test that cannot go on fails")]
 
 use std::cell::Cell;

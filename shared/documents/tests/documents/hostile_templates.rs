@@ -361,8 +361,6 @@ fn little_markup_does_not_become_much_paper() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
-
     #[test]
     fn any_source_is_told_what_it_is(parts in proptest::collection::vec(proptest::sample::select(vec![
         "{{ ", " }}", "{% ", " %}", "{# ", " #}", "for ", "line ", "in ", "order", ".lines", ".totals", ".total",
@@ -442,7 +440,7 @@ fn statements() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases * 3 / 5, ..ProptestConfig::default() })]
 
     /// The check is what bounds a rendering: whatever it lets in stays small, on an order longer than most.
     #[test]

@@ -128,7 +128,7 @@ fn every_nasty_text_in_every_field() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases * 4 / 5, ..ProptestConfig::default() })]
 
     #[test]
     fn no_line_is_longer_than_the_paper(kind in proptest::sample::select(Kind::ALL.to_vec()), texts in proptest::collection::vec(text(), 7)) {

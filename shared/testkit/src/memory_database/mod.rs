@@ -25,6 +25,7 @@ use tillstream_app::database::{
 use tillstream_app::environment::Environment;
 use tillstream_app::request_token::request_token;
 
+use crate::database_contract::streams::{TableStreams, ToldChange};
 use crate::test_environment::{SPLIT_MIX_STEP, TestEnvironment, split_mix};
 pub use limits::item_size;
 pub use storage::StreamChange;
@@ -240,6 +241,15 @@ impl MemoryDatabase {
         if let Some(observer) = &self.observer {
             observer.consumed(operation, consumed);
         }
+    }
+}
+
+impl TableStreams for MemoryDatabase {
+    fn told(&self, table: Table) -> Vec<ToldChange> {
+        self.changes(table, 0)
+            .into_iter()
+            .map(|StreamChange { old, new, .. }| ToldChange { old, new })
+            .collect()
     }
 }
 
