@@ -10,3 +10,5 @@ pub use super::price_book::PriceSet;
 pub use super::rules::Rules;
 pub use super::scheduler::Scheduler;
 pub use super::supply_books::PurchaseLine;
+pub use super::trouble::{Kind as TroubleKind, Trouble};
+pub use super::world::Weather;

@@ -30,6 +30,7 @@ use super::network::{HqLine, SlowTables, UnderWay};
 use super::restore::Restores;
 use super::rules::Rules;
 use super::scheduler::Scheduler;
+use super::trouble::{Kind, Trouble};
 use crate::faults::{FaultyDatabase, Rates};
 use crate::hq_stand_in::{Control, HqStandIn, Mode};
 use crate::memory_database::MemoryDatabase;
@@ -50,8 +51,14 @@ const PROCESSES: usize = 3;
 pub struct Weather {
     /// Of calls to tables, in thousandths: each fault.
     pub tables: u64,
+    /// Of calls to tables, in thousandths: those before which the process is frozen.
+    pub freezes: u64,
     /// Of invocations, in hundredths: those whose process dies.
     pub deaths: u64,
+    /// Of batches, in hundredths: those whose function hangs until its event source gives it up.
+    pub hangs: u64,
+    /// Of batches and looks at the queue, in hundredths: those after which something is seen once more.
+    pub repeats: u64,
     /// Of answers, in hundredths: those that are lost.
     pub answers_lost: u64,
     /// Of calls to the stream and the queue, in hundredths: those that fail, wholly or in part.
@@ -64,14 +71,41 @@ pub struct Weather {
 
 impl Weather {
     /// Nothing goes wrong.
-    pub const CALM: Weather =
-        Weather { tables: 0, deaths: 0, answers_lost: 0, sends: 0, line: 0, impatience: 0 };
+    pub const CALM: Weather = Weather {
+        tables: 0,
+        freezes: 0,
+        deaths: 0,
+        hangs: 0,
+        repeats: 0,
+        answers_lost: 0,
+        sends: 0,
+        line: 0,
+        impatience: 0,
+    };
     /// What AWS does on any day.
-    pub const BREEZE: Weather =
-        Weather { tables: 4, deaths: 2, answers_lost: 3, sends: 3, line: 10, impatience: 3 };
+    pub const BREEZE: Weather = Weather {
+        tables: 4,
+        freezes: 4,
+        deaths: 2,
+        hangs: 2,
+        repeats: 3,
+        answers_lost: 3,
+        sends: 3,
+        line: 10,
+        impatience: 3,
+    };
     /// What it does on a bad one.
-    pub const STORM: Weather =
-        Weather { tables: 25, deaths: 12, answers_lost: 12, sends: 15, line: 120, impatience: 10 };
+    pub const STORM: Weather = Weather {
+        tables: 25,
+        freezes: 25,
+        deaths: 12,
+        hangs: 12,
+        repeats: 3,
+        answers_lost: 12,
+        sends: 15,
+        line: 120,
+        impatience: 10,
+    };
 }
 
 /// An invariant that does not hold.
@@ -173,6 +207,8 @@ pub struct World {
     pub by_hand: RefCell<ByHand>,
     /// Restores of the orders.
     pub restores: Restores,
+    /// What goes wrong in this run, of all that can.
+    pub trouble: Trouble,
     /// How often the weather changed.
     pub weather_changes: Cell<u64>,
     /// What is wrong, once something is.
@@ -240,8 +276,9 @@ impl World {
             faults: 0.into(),
         });
         let bug = settings.bug;
+        let trouble = Trouble::drawn(settings.seed);
         // In some runs the sources are on their own until the day is over: what they lose nobody mends.
-        let keeper_runs = Cell::new(!chance.percent(30));
+        let keeper_runs = Cell::new(!trouble.has(Kind::KeeperAway));
         // In some everything happens within a minute or less: whoever meets seldom otherwise meets then.
         let haste = match chance.below(10) {
             0..2 => 200,
@@ -279,6 +316,7 @@ impl World {
             console: console_of(settings.seed),
             by_hand: RefCell::default(),
             restores: Restores::default(),
+            trouble,
             weather_changes: Cell::new(0),
             violation: RefCell::default(),
             commands: Cell::new(0),
@@ -344,8 +382,9 @@ impl World {
         self.violation.borrow().is_some()
     }
 
-    /// Changes the weather.
+    /// Changes the weather, as far as it befalls this run.
     pub fn set_weather(&self, weather: Weather) {
+        let weather = self.trouble.weather(weather);
         self.weather.set(weather);
         self.line.faults.store(weather.line, Ordering::Relaxed);
         self.note_weather();
@@ -359,7 +398,8 @@ impl World {
 
     fn note_weather(&self) {
         self.weather_changes.set(self.weather_changes.get() + 1);
-        let is_fair = self.weather.get().tables == 0 && self.memory.is_settled();
+        let Weather { tables, freezes, .. } = self.weather.get();
+        let is_fair = tables == 0 && freezes == 0 && self.memory.is_settled();
         self.course.borrow_mut().weather(is_fair, self.now());
     }
 
@@ -377,12 +417,12 @@ impl World {
 
     /// What one process of a function has: tables that fail as the weather is, and a clock of its own.
     pub fn ports(&self) -> Ports {
-        self.ports_that_freeze(self.weather.get().tables)
+        self.ports_that_freeze(self.weather.get().freezes)
     }
 
     /// Those of a process that is frozen now and then: before so many in a thousand calls to tables.
     pub fn ports_that_freeze(&self, freezes: u64) -> Ports {
-        let rates = Rates::each(self.weather.get().tables);
+        let rates = self.trouble.rates(self.weather.get().tables);
         let slow = Arc::new(SlowTables {
             inner: self.tables.clone(),
             clock: self.clock.clone(),
@@ -395,9 +435,10 @@ impl World {
         } else {
             Arc::new(FaultyDatabase::random(slow, self.chance.next(), rates))
         };
+        let ahead_millis = self.chance.between(-400, 400);
         let environment = MachineClock {
             clock: self.clock.clone(),
-            ahead_millis: self.chance.between(-400, 400),
+            ahead_millis: if self.trouble.has(Kind::WrongClocks) { ahead_millis } else { 0 },
             // Most requests come to a process that has answered others before.
             memory: self.processes.get(self.chance.index(1 + PROCESSES)).cloned().unwrap_or_default(),
         };
@@ -426,7 +467,7 @@ impl World {
 
     /// Whether the source of an event gives up waiting for its function, which goes on by itself.
     pub fn gives_up_waiting(&self) -> bool {
-        self.chance.percent(self.weather.get().deaths)
+        self.chance.percent(self.weather.get().hangs)
     }
 
     /// Lets the next call to the stream or the queue fail, if the weather is so.

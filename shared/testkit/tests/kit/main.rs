@@ -11,3 +11,4 @@ mod partition_limits;
 mod scheduler;
 mod simulated_books;
 mod simulated_lots;
+mod simulated_trouble;

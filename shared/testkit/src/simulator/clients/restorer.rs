@@ -11,13 +11,12 @@ use tillstream_app::tenancy::Role;
 use tillstream_contracts::restore::{RaisedEpochs, RestoreRequest};
 
 use super::super::restore::Backup;
+use super::super::trouble::Kind;
 use super::super::world::{Tenant, World};
 use super::till::{Cart, Till};
 use super::{Line, Stopped};
 use crate::shop::caller;
 
-/// Of runs, in hundredths: those with a restore.
-const RUNS: u64 = 14;
 /// Tenants with more goods have orders that take several transactions: one that is half done at the backup takes its
 /// stock twice, and a person has to mend it.
 const GOODS_MAX: usize = 100;
@@ -27,7 +26,8 @@ const STILL: Duration = Duration::from_secs(180);
 /// Works until the day is over.
 pub async fn work(world: Rc<World>) -> Option<Stopped> {
     let line = Line { world: world.clone() };
-    if !world.chance.percent(RUNS) || world.tenants.iter().any(|tenant| tenant.goods.len() > GOODS_MAX) {
+    if !world.trouble.has(Kind::Restores) || world.tenants.iter().any(|tenant| tenant.goods.len() > GOODS_MAX)
+    {
         return None;
     }
     // Of the whole day's: a run that is cut goes back where the whole one does.

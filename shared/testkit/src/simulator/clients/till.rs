@@ -15,6 +15,7 @@ use super::super::day_settings::DaySettings;
 use super::super::price_book::Costs;
 use super::super::rules::Rules;
 use super::super::set_up;
+use super::super::trouble::Kind;
 use super::super::world::{Tenant, World};
 use super::till_rules::{self, Without};
 use super::{Answer, Line, Request, Stopped};
@@ -115,7 +116,7 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize, register: usize)
         _ => 0,
     };
     let line = Line { world: world.clone() };
-    let clock_error = SignedDuration::from_secs(wrong);
+    let clock_error = SignedDuration::from_secs(if world.trouble.has(Kind::WrongClocks) { wrong } else { 0 });
     let name = format!("{}-{register}", owner.shops.get(shop)?.id);
     let own = Till::staffed_by(line, (tenant, shop), register, name, caller);
     let mut till = Till { clock_error, ..own };
