@@ -22,6 +22,7 @@ mod rules;
 mod scheduler;
 mod set_up;
 mod supply_books;
+mod tenancy;
 mod trouble;
 mod world;
 
@@ -181,6 +182,9 @@ impl Run {
             self.watch.look(&self.world);
             if let Some(line) = self.log.crossed() {
                 self.world.fail("no line of the log names two tenants", line);
+            }
+            if let Some((invariant, seen)) = self.world.tenancy.crossed() {
+                self.world.fail(invariant, seen);
             }
         }
     }

@@ -145,15 +145,20 @@ pub fn quantity(tenant: &Tenant, sku: &str, thousandths: i64) -> Value {
     json!(format!("{sign}{}.{:03}", whole / 1_000, whole % 1_000))
 }
 
+/// What a product is called, whose it is among it: so it is seen where another tenant is told of it.
+pub fn name_of(tenant: &str, goods: &Goods) -> String {
+    format!("Product {} of {tenant}", goods.sku)
+}
+
 /// One line of the catalogue's feed.
-pub fn product_line(goods: &Goods, version: u64, price: i64) -> String {
+pub fn product_line(tenant: &str, goods: &Goods, version: u64, price: i64) -> String {
     let line = json!({
         "id": goods.sku,
         "version": version,
         "op": "upsert",
         "data": {
             "sku": goods.sku,
-            "name": format!("Product {}", goods.sku),
+            "name": name_of(tenant, goods),
             "unit_price": decimal(price),
             "currency": "GBP",
             "stocked": goods.is_stocked || !goods.parts.is_empty(),
@@ -230,7 +235,8 @@ pub async fn load(world: Rc<World>) {
     let reorder = Chance::apart(world.settings.seed, "reorder points");
     for tenant in &world.tenants {
         load_rules(&world, tenant).await;
-        let products: String = tenant.goods.iter().map(|goods| product_line(goods, 1, goods.price)).collect();
+        let line = |goods: &Goods| product_line(&tenant.id, goods, 1, goods.price);
+        let products: String = tenant.goods.iter().map(line).collect();
         let mut locations = String::new();
         let mut stock = String::new();
         for shop in &tenant.shops {
@@ -281,7 +287,7 @@ async fn load_aside(world: &World, tenant: &Tenant) {
             extra: None,
             by_lots: false,
         };
-        products.push_str(&product_line(&goods, 1, goods.price));
+        products.push_str(&product_line(&tenant.id, &goods, 1, goods.price));
         stock.push_str(&stock_line(tenant, ASIDE, sku, 1, OPENING));
         world.books.borrow_mut().shelf(&tenant.id, ASIDE, sku).on_hand = OPENING;
     }
@@ -308,7 +314,9 @@ async fn load_rules(world: &World, tenant: &Tenant) {
         return world.fail("the simulator works", "settings that are none");
     };
     world.course.borrow_mut().begin(&tenant.id, tenant.rules.morning);
-    if let Err(error) = settings::put(&world.ports(), &operator, body, "morning", |_| Ok(())).await {
+    let ports = world.ports();
+    let put = settings::put(&ports, &operator, body, "morning", |_| Ok(()));
+    if let Err(error) = world.acting(&tenant.id, put).await {
         return world.fail("the simulator works", format!("settings: {error}"));
     }
     for (entity, body) in tenant.rules.feeds() {
@@ -319,7 +327,8 @@ async fn load_rules(world: &World, tenant: &Tenant) {
 async fn load_one(world: &World, tenant: &str, entity: Entity, body: &str) {
     let caller = caller(tenant, &[Role::Integration]);
     let (ports, deadline) = (world.ports(), world.now() + jiff::SignedDuration::from_secs(3_600));
-    match upload(&ports, &caller, Upload { entity, body: body.as_bytes(), from: 1, deadline }).await {
+    let sent = Upload { entity, body: body.as_bytes(), from: 1, deadline };
+    match world.acting(tenant, upload(&ports, &caller, sent)).await {
         Ok(reply) if reply.failed == 0 && reply.next_from.is_none() => {
             world.note_use(&format!("feed {}", entity.name()));
         }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ use super::network::{HqLine, SlowTables, UnderWay};
 use super::restore::Restores;
 use super::rules::Rules;
 use super::scheduler::Scheduler;
+use super::set_up::INTRUDER;
+use super::tenancy::{GuardedTables, Tenancy, names_another};
 use super::trouble::{Kind, Trouble};
 use crate::faults::{FaultyDatabase, Rates};
 use crate::hq_stand_in::{Control, HqStandIn, Mode};
@@ -174,6 +177,8 @@ pub struct World {
     processes: Vec<Arc<ProcessMemory>>,
     /// What transactions are at.
     pub under_way: Arc<UnderWay>,
+    /// Whose commands write what.
+    pub tenancy: Arc<Tenancy>,
     pub stream: Arc<MemoryStream>,
     pub sending: Arc<dyn EventStream>,
     pub queue: Arc<MemoryQueue>,
@@ -269,11 +274,14 @@ impl World {
         let queue = Arc::new(MemoryQueue::new(clock.clone()).in_any_order(order));
         let secret = SigningSecret::parse(SECRETS[0]).map_err(|error| error.to_string())?;
         let hq = Arc::new(HqStandIn::new(secret, clock.clone()));
+        let tenancy = Arc::new(Tenancy::default());
+        let guarded = Arc::new(GuardedTables { inner: memory.clone(), tenancy: tenancy.clone() });
         let line = Arc::new(HqLine {
             hq: hq.clone(),
             clock: clock.clone(),
             chance: chance.clone(),
             faults: 0.into(),
+            tenancy: tenancy.clone(),
         });
         let bug = settings.bug;
         let trouble = Trouble::drawn(settings.seed);
@@ -288,7 +296,8 @@ impl World {
         let world = World {
             processes: std::iter::repeat_with(Arc::default).take(PROCESSES).collect(),
             under_way: Arc::default(),
-            tables: Bug::database(bug, memory.clone(), chance.clone()),
+            tenancy,
+            tables: Bug::database(bug, guarded, chance.clone()),
             sending: Bug::stream(bug, stream.clone()),
             transport: Bug::transport(bug, line.clone()),
             tenants: super::set_up::tenants(&chance),
@@ -443,6 +452,28 @@ impl World {
             memory: self.processes.get(self.chance.index(1 + PROCESSES)).cloned().unwrap_or_default(),
         };
         Ports { database, environment: Arc::new(environment) }
+    }
+
+    /// What a command of a tenant does: meanwhile everything that is written is looked at as its.
+    pub async fn acting<T>(&self, tenant: &str, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        std::future::poll_fn(|context| {
+            let before = self.tenancy.begin(tenant);
+            let polled = work.as_mut().poll(context);
+            self.tenancy.end(before);
+            polled
+        })
+        .await
+    }
+
+    /// Looks at what a client of a tenant was answered.
+    pub fn answered(&self, tenant: &str, answer: &impl Debug) {
+        // Whoever has nothing cannot be told to anybody.
+        let known = self.tenants.iter().map(|known| known.id.as_str());
+        let is_known = tenant == INTRUDER || self.tenants.len() > 1;
+        if let Some(seen) = is_known.then(|| names_another(tenant, known, answer)).flatten() {
+            self.fail("no answer crosses tenants", seen);
+        }
     }
 
     /// Runs what one invocation does, in a process that may die between any two steps, or whose answer may

@@ -72,7 +72,7 @@ struct About {
 pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(&owner.id, &[Role::Operator]);
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     loop {
         line.rest(Duration::from_secs(120)).await;
         if line.is_over() {

@@ -25,7 +25,7 @@ type NamesPage = (Vec<String>, Option<String>);
 pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(&owner.id, &[Role::Operator]);
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     loop {
         line.rest(Duration::from_secs(400)).await;
         let shop = world.chance.one_of(&owner.shops)?.id.clone();

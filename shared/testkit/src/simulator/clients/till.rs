@@ -115,7 +115,7 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize, register: usize)
         4 => world.chance.between(420, 24 * 3_600),
         _ => 0,
     };
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     let clock_error = SignedDuration::from_secs(if world.trouble.has(Kind::WrongClocks) { wrong } else { 0 });
     let name = format!("{}-{register}", owner.shops.get(shop)?.id);
     let own = Till::staffed_by(line, (tenant, shop), register, name, caller);
@@ -221,7 +221,8 @@ impl Till {
 
     /// Who stands at it: somebody else after a while.
     pub fn employee(&self) -> String {
-        format!("e-{}", self.keys / 40)
+        // Whose it is stands in it: so it is seen where another tenant is told of it.
+        format!("e-{}-of-{}", self.keys / 40, self.caller.scope.tenant_id())
     }
 
     /// A command's envelope, under a key of its own.

@@ -21,8 +21,9 @@ use super::super::books::{Books, Order, part, worth};
 use super::super::day_settings::DaySettings;
 use super::super::world::{Tenant, World};
 use super::{
-    alerts, approvals, asked_totals, at_hq, catalogue, corrected, counted, figures, followed, gift_cards,
-    lots_at_rest, parked, priced, questions, reconciled, restored, shifts, supplied, transfers, waited,
+    alerts, approvals, asked_totals, at_hq, catalogue, corrected, counted, drawers, figures, followed,
+    gift_cards, lots_at_rest, parked, priced, questions, reconciled, restored, shifts, supplied, transfers,
+    waited,
 };
 use crate::shop::caller;
 
@@ -80,6 +81,7 @@ async fn all(world: &World) -> Checked {
     let mut books = world.books.borrow().clone();
     books.counted_besides = restored::counted(world).await?;
     let books = books;
+    let cash = drawers::cash_of_events(world)?;
     for tenant in &world.tenants {
         let caller = caller(&tenant.id, &[Role::Operator]);
         orders(world, &books, tenant, &caller).await?;
@@ -94,6 +96,7 @@ async fn all(world: &World) -> Checked {
         parked::check(world, tenant)?;
         gift_cards::check(world, &books, tenant, &caller).await?;
         shifts::check(world, &books, tenant, &caller).await?;
+        drawers::check(world, &books, tenant, &caller, &cash).await?;
         transfers::check(world, &books, tenant, &caller).await?;
         supplied::check(world, &books, tenant, &caller).await?;
         counted::check(world, &books, tenant, &caller).await?;

@@ -10,6 +10,7 @@ mod catalogue;
 mod coins;
 pub mod corrected;
 mod counted;
+mod drawers;
 mod figures;
 mod followed;
 mod gift_cards;
