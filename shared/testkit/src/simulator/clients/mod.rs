@@ -33,6 +33,7 @@ mod till_parking;
 mod till_payments;
 mod till_returns;
 mod till_rules;
+mod till_stock;
 mod till_undo;
 mod transfer_clerk;
 mod waiter;

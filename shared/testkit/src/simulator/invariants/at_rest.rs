@@ -17,7 +17,7 @@ use tillstream_contracts::analytics::{Granularity, GroupBy};
 use tillstream_contracts::settings::TaxRoundingBody;
 use tillstream_domain::quantity::{QuantityInput, Unit};
 
-use super::super::books::{Books, Order, part, worth};
+use super::super::books::{Books, Order, Shelf, part, worth};
 use super::super::day_settings::DaySettings;
 use super::super::world::{Tenant, World};
 use super::{
@@ -266,7 +266,7 @@ async fn stock(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) -
     // too.
     let covered = world.stock_watch.borrow().covered(&tenant.id);
     exceptions.retain(|item| {
-        let of_sales = ["oversold_offline", "uses_above_limit", "total_differs"];
+        let of_sales = ["oversold_offline", "unsynced_stock", "uses_above_limit", "total_differs"];
         let is_of_sale = item.opt_text("kind").is_some_and(|kind| of_sales.contains(&kind));
         is_of_sale && item.opt_text("tenant_id") == Some(&tenant.id)
     });
@@ -286,6 +286,11 @@ async fn stock(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) -
     }
     for ((of, (store, sku)), shelf) in &books.shelves {
         if *of != tenant.id {
+            continue;
+        }
+        let place = (of.clone(), (store.clone(), sku.clone()));
+        // What nobody told, and nobody took, is nowhere.
+        if *shelf == Shelf::default() && !world.stock_watch.borrow().sums.has(&place) {
             continue;
         }
         let proof = prove(&ports, caller, store, sku).await.map_err(broken)?;

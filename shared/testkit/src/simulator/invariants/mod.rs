@@ -23,6 +23,7 @@ pub mod questions;
 pub mod reconciled;
 mod restored;
 mod shifts;
+pub mod stock_sums;
 pub mod stock_watch;
 mod supplied;
 mod transfers;
