@@ -26,6 +26,10 @@ pub struct Shop {
     pub registers: Vec<String>,
     /// For how long its carts hold what is added to them, in minutes; `None` where they do not.
     pub hold_minutes: Option<u32>,
+    /// Whether what is added to its carts has to be there.
+    pub checks_at_cart: bool,
+    /// SKUs of which nobody tells it how many there are, and which it sells all the same.
+    pub unsynced: BTreeSet<String>,
 }
 
 impl Shop {
@@ -64,6 +68,8 @@ pub struct Goods {
     pub extra: Option<i64>,
     /// Whether its stock is kept by lots.
     pub by_lots: bool,
+    /// How much of it is not for sale wherever it is sold, in thousandths.
+    pub safety_stock: i64,
 }
 
 impl Goods {

@@ -9,6 +9,7 @@ mod lots;
 mod restores_rules_and_feeds;
 mod sending;
 mod supplies;
+mod tills_and_policies;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,7 +30,6 @@ use self::sending::{BuggyLine, BuggyStream};
 use super::chance::Chance;
 use super::network::HqLine;
 use crate::item_name::item_name;
-use crate::memory_database::MemoryDatabase;
 use crate::memory_messaging::MemoryStream;
 
 impl Bug {
@@ -45,7 +45,7 @@ impl Bug {
 
     pub(super) fn database(
         bug: Option<Bug>,
-        inner: Arc<MemoryDatabase>,
+        inner: Arc<dyn Database>,
         chance: Arc<Chance>,
     ) -> Arc<dyn Database> {
         match bug {
@@ -78,7 +78,7 @@ impl Bug {
 
 struct BuggyDatabase {
     bug: Bug,
-    inner: Arc<MemoryDatabase>,
+    inner: Arc<dyn Database>,
     chance: Arc<Chance>,
     /// The last order that became final.
     order: Mutex<Option<Item>>,
@@ -302,6 +302,7 @@ impl BuggyDatabase {
             }
             _ => {
                 return self.distort_more(write, (table, &sk))
+                    && self.distort_policies(write, &sk)
                     && self.distort_supplies(write, (table, &sk))
                     && self.distort_lots(write, is_stock);
             }

@@ -24,9 +24,6 @@ use crate::memory_messaging::ShardRecord;
 const FACTOR: usize = 2;
 /// A source with nothing to do looks again after at most this time.
 const IDLE: Duration = Duration::from_millis(3_000);
-/// Of batches that were done, in hundredths: those after which the source has forgotten how far it was.
-const GOES_BACK: u64 = 3;
-
 /// Of batches, in hundredths: those before which records are left to come together, so that as many as the template
 /// allows are handled at once.
 const GATHERS: u64 = 2;
@@ -35,9 +32,6 @@ const GATHERING: Duration = Duration::from_secs(90);
 /// Most records of a batch of changes, and of one of the sales stream, as the template has them.
 const CHANGES_MAX: usize = 100;
 const SALES_MAX: usize = 500;
-/// Of looks at the queue in bad weather, in hundredths: those before which a message is seen again too early.
-const SEEN_EARLY: u64 = 4;
-
 /// Of the calls to tables of a function that its source gave up, in thousandths: those that take seconds.
 const HANGS: u64 = 200;
 
@@ -120,7 +114,8 @@ async fn gathers(world: &World) -> bool {
 
 /// Back to somewhere before `position`, now and then.
 fn maybe_back(world: &World, position: u64) -> u64 {
-    if world.weather.get().deaths > 0 && world.chance.percent(GOES_BACK) {
+    let repeats = world.weather.get().repeats;
+    if repeats > 0 && world.chance.percent(repeats) {
         position.saturating_sub(1 + world.chance.below(20))
     } else {
         position
@@ -281,7 +276,8 @@ async fn aggregate_shard(world: &Rc<World>, part: usize, shard: usize, position:
 
 async fn dispatch(world: Rc<World>, idle: Rc<Cell<bool>>) {
     loop {
-        if world.weather.get().deaths > 0 && world.sources.percent(SEEN_EARLY) {
+        let repeats = world.weather.get().repeats;
+        if repeats > 0 && world.sources.percent(repeats) {
             world.queue.show_early(world.sources.next());
         }
         let messages = world.queue.receive(1 + world.chance.index(10));

@@ -22,6 +22,8 @@ mod rules;
 mod scheduler;
 mod set_up;
 mod supply_books;
+mod tenancy;
+mod trouble;
 mod world;
 
 use std::cell::Cell;
@@ -30,6 +32,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub use deliberate_bugs::Bug;
+use trouble::Kind;
 pub use world::Violation;
 use world::{Weather, World};
 
@@ -180,6 +183,9 @@ impl Run {
             if let Some(line) = self.log.crossed() {
                 self.world.fail("no line of the log names two tenants", line);
             }
+            if let Some((invariant, seen)) = self.world.tenancy.crossed() {
+                self.world.fail(invariant, seen);
+            }
         }
     }
 
@@ -230,6 +236,7 @@ impl Run {
 
     fn all(&mut self) {
         let world = self.world.clone();
+        world.tell(|| format!("what goes wrong: {:?}", world.trouble));
         world.clients.set(1);
         world.scheduler.spawn(set_up::load(world.clone()));
         self.until("setting up", |world| world.clients.get() == 0);
@@ -280,7 +287,7 @@ impl Run {
 /// The weather, HQ's moods, nights, and streams that are cut anew.
 async fn weather(world: Rc<World>, goes_on: Rc<Cell<bool>>) {
     while goes_on.get() {
-        let chance = &world.chance;
+        let (chance, trouble) = (&world.chance, &world.trouble);
         let next = match chance.below(10) {
             0..4 => Weather::CALM,
             4..8 => Weather::BREEZE,
@@ -288,25 +295,26 @@ async fn weather(world: Rc<World>, goes_on: Rc<Cell<bool>>) {
         };
         world.tell(|| format!("weather: {next:?}"));
         world.set_weather(next);
-        match chance.below(10) {
-            0 => world.control_hq(Mode::Down, 0),
-            1 => world.control_hq(Mode::Hang, 0),
-            2 => world.control_hq(Mode::Fail, 0),
-            3..5 => world.control_hq(Mode::Accept, 30),
+        // Drawn whether HQ has moods or not.
+        match (chance.below(10), trouble.has(Kind::Moods)) {
+            (0, true) => world.control_hq(Mode::Down, 0),
+            (1, true) => world.control_hq(Mode::Hang, 0),
+            (2, true) => world.control_hq(Mode::Fail, 0),
+            (3..5, true) => world.control_hq(Mode::Accept, 30),
             _ => world.control_hq(Mode::Accept, 0),
         }
-        if chance.percent(6) {
+        if chance.percent(6 * trouble.times(Kind::Resharding)) {
             world.stream.reshard(1 + chance.index(4));
         }
         // Eventual reads are behind, more or less.
-        world.set_lag(if chance.percent(40) { chance.index(8) } else { 0 });
-        if chance.percent(5) {
+        world.set_lag(if chance.percent(40 * trouble.times(Kind::Lag)) { chance.index(8) } else { 0 });
+        if chance.percent(5 * trouble.times(Kind::Rotations)) {
             let next = world.rotate_hq_secret();
             world.sleep_up_to(Duration::from_secs(120)).await;
             world.secret.set(next);
         }
         world.sleep_up_to(Duration::from_secs(90) / world.haste).await;
-        if world.chance.percent(2) && goes_on.get() {
+        if world.chance.percent(2 * trouble.times(Kind::Nights)) && goes_on.get() {
             let night = Duration::from_secs(3_600 + world.chance.below(12 * 3_600));
             world.tell(|| format!("{} h pass", night.as_secs() / 3_600));
             world.clock.advance(night);

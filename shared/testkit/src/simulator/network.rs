@@ -15,6 +15,7 @@ use tillstream_app::environment::Environment;
 
 use super::chance::Chance;
 use super::clock::Clock;
+use super::tenancy::Tenancy;
 use crate::hq_stand_in::HqStandIn;
 use crate::item_name::{ItemName, item_name};
 
@@ -28,11 +29,14 @@ pub struct HqLine {
     pub chance: Arc<Chance>,
     /// Of requests, in thousandths: each fault of the line.
     pub faults: AtomicU64,
+    /// What crosses from one tenant to another.
+    pub tenancy: Arc<Tenancy>,
 }
 
 #[async_trait]
 impl HqTransport for HqLine {
     async fn post(&self, request: HqRequest) -> Result<HqAnswer, HqTransportError> {
+        self.tenancy.sent(&request.body);
         let faults = self.faults.load(Ordering::Relaxed);
         self.clock.sleep(self.chance.up_to(Duration::from_millis(80))).await;
         if self.chance.per_mille(faults) {

@@ -10,3 +10,6 @@ pub use super::price_book::PriceSet;
 pub use super::rules::Rules;
 pub use super::scheduler::Scheduler;
 pub use super::supply_books::PurchaseLine;
+pub use super::tenancy::{Tenancy, names_another};
+pub use super::trouble::{Kind as TroubleKind, Trouble};
+pub use super::world::Weather;

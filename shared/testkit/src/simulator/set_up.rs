@@ -1,6 +1,6 @@
 //! Who is in the world, and what HQ uploads before the doors open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use serde_json::{Value, json};
@@ -52,6 +52,8 @@ fn tenant(chance: &Chance, id: &str) -> Tenant {
             day_begins: if chance.percent(40) { 4 } else { 0 },
             registers: (1..=1 + chance.index(3)).map(|number| format!("r-{number}")).collect(),
             hold_minutes: None,
+            checks_at_cart: false,
+            unsynced: BTreeSet::new(),
         })
         .collect();
     // Some sell more than one transaction takes.
@@ -68,12 +70,14 @@ fn tenant(chance: &Chance, id: &str) -> Tenant {
             // Never so much off that less than nothing could be left of any price.
             extra: chance.percent(30).then(|| chance.between(0, 30_000)),
             by_lots: false,
+            safety_stock: 0,
         })
         .collect::<Vec<Goods>>();
     let rules = Rules::drawn(chance, &CATEGORIES);
     let kits = kits(&goods);
-    let goods = some_by_lots(goods);
+    let goods = some_kept_back(some_by_lots(goods));
     draw_holds(&goods, &mut shops);
+    draw_policies(&goods, &kits, &mut shops);
     Tenant { id: id.to_owned(), shops, goods: goods.into_iter().chain(kits).collect(), rules }
 }
 
@@ -103,6 +107,7 @@ fn kits(goods: &[Goods]) -> Vec<Goods> {
             category: chance.one_of(&CATEGORIES).copied().unwrap_or_default(),
             extra: chance.percent(30).then(|| chance.between(0, 30_000)),
             by_lots: false,
+            safety_stock: 0,
         }
     };
     (1..=3).map(kit).collect()
@@ -130,6 +135,40 @@ fn draw_holds(goods: &[Goods], shops: &mut [Shop]) {
     }
 }
 
+/// Of some goods some is kept back, wherever they are sold. Drawn by chances of their own, as kits are.
+fn some_kept_back(mut goods: Vec<Goods>) -> Vec<Goods> {
+    let prices = goods.iter().fold(1_u64, |sum, goods| sum.rotate_left(13) ^ goods.price.unsigned_abs());
+    let chance = Chance::new(prices);
+    if goods.len() <= GOODS_WITH_KITS && chance.percent(60) {
+        for goods in goods.iter_mut().filter(|goods| goods.is_stocked && chance.percent(40)) {
+            goods.safety_stock = 1_000 * chance.between(1, 3);
+        }
+    }
+    goods
+}
+
+/// Some shops ask what is there as something is added to a cart, and some sell goods of which nobody told them how many
+/// there are. Drawn by chances of their own, as kits are.
+fn draw_policies(goods: &[Goods], kits: &[Goods], shops: &mut [Shop]) {
+    let prices = goods.iter().fold(1_u64, |sum, goods| sum.rotate_left(15) ^ goods.price.unsigned_abs());
+    let chance = Chance::new(prices);
+    let is_part = |sku: &str| kits.iter().flat_map(|kit| &kit.parts).any(|(part, _)| part == sku);
+    for shop in shops.iter_mut() {
+        let (checks, lacks) = (chance.percent(45), chance.percent(35));
+        // A shop has one policy for its carts.
+        shop.checks_at_cart = checks && shop.hold_minutes.is_none();
+        // What is kept by lots comes with its lots, of what is kept back HQ tells, and how many kits there are is asked of
+        // what they are made of.
+        let may_lack = |goods: &&Goods| {
+            goods.is_stocked && !goods.by_lots && goods.safety_stock == 0 && !is_part(&goods.sku)
+        };
+        if lacks && goods.len() <= GOODS_WITH_KITS {
+            let some = goods.iter().filter(may_lack).filter(|_| chance.percent(50));
+            shop.unsynced = some.map(|goods| goods.sku.clone()).collect();
+        }
+    }
+}
+
 /// A price as decimal text.
 pub fn decimal(ten_thousandths: i64) -> String {
     format!("{}.{:04}", ten_thousandths / 10_000, ten_thousandths % 10_000)
@@ -145,15 +184,20 @@ pub fn quantity(tenant: &Tenant, sku: &str, thousandths: i64) -> Value {
     json!(format!("{sign}{}.{:03}", whole / 1_000, whole % 1_000))
 }
 
+/// What a product is called, whose it is among it: so it is seen where another tenant is told of it.
+pub fn name_of(tenant: &str, goods: &Goods) -> String {
+    format!("Product {} of {tenant}", goods.sku)
+}
+
 /// One line of the catalogue's feed.
-pub fn product_line(goods: &Goods, version: u64, price: i64) -> String {
+pub fn product_line(tenant: &str, goods: &Goods, version: u64, price: i64) -> String {
     let line = json!({
         "id": goods.sku,
         "version": version,
         "op": "upsert",
         "data": {
             "sku": goods.sku,
-            "name": format!("Product {}", goods.sku),
+            "name": name_of(tenant, goods),
             "unit_price": decimal(price),
             "currency": "GBP",
             "stocked": goods.is_stocked || !goods.parts.is_empty(),
@@ -194,24 +238,33 @@ pub fn location_line(shop: &Shop, version: u64, name: &str) -> String {
             "business_day_start": format!("{:02}:00", shop.day_begins),
         },
     });
+    let mut policies = json!({});
     if let Some(minutes) = shop.hold_minutes {
-        line["data"]["stock"] = json!({ "at_cart": "hold", "hold_minutes": minutes });
+        policies = json!({ "at_cart": "hold", "hold_minutes": minutes });
+    } else if shop.checks_at_cart {
+        policies = json!({ "at_cart": "check" });
+    }
+    if !shop.unsynced.is_empty() {
+        policies["unsynced"] = json!("allow");
+    }
+    if policies != json!({}) {
+        line["data"]["stock"] = policies;
     }
     format!("{line}\n")
 }
 
 /// One line of the stock's feed; `on_hand` in thousandths.
 pub fn stock_line(tenant: &Tenant, shop: &str, sku: &str, version: u64, on_hand: i64) -> String {
-    stock_line_with(tenant, (shop, sku), version, on_hand, None)
+    stock_line_with(tenant, (shop, sku), version, on_hand, (None, 0))
 }
 
-/// The same, with the quantity at which it is to be ordered again.
+/// The same, with the quantity at which it is to be ordered again, and what of it is not for sale.
 fn stock_line_with(
     tenant: &Tenant,
     (shop, sku): (&str, &str),
     version: u64,
     on_hand: i64,
-    reorder_point: Option<i64>,
+    (reorder_point, safety_stock): (Option<i64>, i64),
 ) -> String {
     let mut line = json!({
         "id": format!("{shop}/{sku}"),
@@ -222,6 +275,9 @@ fn stock_line_with(
     if let Some(point) = reorder_point {
         line["data"]["reorder_point"] = quantity(tenant, sku, point);
     }
+    if safety_stock > 0 {
+        line["data"]["safety_stock"] = quantity(tenant, sku, safety_stock);
+    }
     format!("{line}\n")
 }
 
@@ -230,7 +286,8 @@ pub async fn load(world: Rc<World>) {
     let reorder = Chance::apart(world.settings.seed, "reorder points");
     for tenant in &world.tenants {
         load_rules(&world, tenant).await;
-        let products: String = tenant.goods.iter().map(|goods| product_line(goods, 1, goods.price)).collect();
+        let line = |goods: &Goods| product_line(&tenant.id, goods, 1, goods.price);
+        let products: String = tenant.goods.iter().map(line).collect();
         let mut locations = String::new();
         let mut stock = String::new();
         for shop in &tenant.shops {
@@ -243,8 +300,15 @@ pub async fn load(world: Rc<World>) {
                 let on_hand = 1_000 * world.chance.between(least, most);
                 // Low enough to be crossed both ways by sales and deliveries; some begin below it.
                 let point = reorder.percent(REORDERED).then(|| 1_000 * reorder.between(1, 12));
-                stock.push_str(&stock_line_with(tenant, (&shop.id, &goods.sku), 1, on_hand, point));
+                if shop.unsynced.contains(&goods.sku) {
+                    continue;
+                }
+                // No more is kept back in the morning than there is.
+                let kept = goods.safety_stock.min(on_hand);
+                let place = (shop.id.as_str(), goods.sku.as_str());
+                stock.push_str(&stock_line_with(tenant, place, 1, on_hand, (point, kept)));
                 let key = (tenant.id.clone(), (shop.id.clone(), goods.sku.clone()));
+                world.stock_watch.borrow_mut().sums.tell(key.clone(), kept);
                 let shelf = Shelf { on_hand, ..Shelf::default() };
                 world.books.borrow_mut().shelves.insert(key, shelf);
             }
@@ -280,8 +344,9 @@ async fn load_aside(world: &World, tenant: &Tenant) {
             category: ASIDE,
             extra: None,
             by_lots: false,
+            safety_stock: 0,
         };
-        products.push_str(&product_line(&goods, 1, goods.price));
+        products.push_str(&product_line(&tenant.id, &goods, 1, goods.price));
         stock.push_str(&stock_line(tenant, ASIDE, sku, 1, OPENING));
         world.books.borrow_mut().shelf(&tenant.id, ASIDE, sku).on_hand = OPENING;
     }
@@ -308,7 +373,9 @@ async fn load_rules(world: &World, tenant: &Tenant) {
         return world.fail("the simulator works", "settings that are none");
     };
     world.course.borrow_mut().begin(&tenant.id, tenant.rules.morning);
-    if let Err(error) = settings::put(&world.ports(), &operator, body, "morning", |_| Ok(())).await {
+    let ports = world.ports();
+    let put = settings::put(&ports, &operator, body, "morning", |_| Ok(()));
+    if let Err(error) = world.acting(&tenant.id, put).await {
         return world.fail("the simulator works", format!("settings: {error}"));
     }
     for (entity, body) in tenant.rules.feeds() {
@@ -319,7 +386,8 @@ async fn load_rules(world: &World, tenant: &Tenant) {
 async fn load_one(world: &World, tenant: &str, entity: Entity, body: &str) {
     let caller = caller(tenant, &[Role::Integration]);
     let (ports, deadline) = (world.ports(), world.now() + jiff::SignedDuration::from_secs(3_600));
-    match upload(&ports, &caller, Upload { entity, body: body.as_bytes(), from: 1, deadline }).await {
+    let sent = Upload { entity, body: body.as_bytes(), from: 1, deadline };
+    match world.acting(tenant, upload(&ports, &caller, sent)).await {
         Ok(reply) if reply.failed == 0 && reply.next_from.is_none() => {
             world.note_use(&format!("feed {}", entity.name()));
         }

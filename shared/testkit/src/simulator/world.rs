@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,6 +31,9 @@ use super::network::{HqLine, SlowTables, UnderWay};
 use super::restore::Restores;
 use super::rules::Rules;
 use super::scheduler::Scheduler;
+use super::set_up::INTRUDER;
+use super::tenancy::{GuardedTables, Tenancy, names_another};
+use super::trouble::{Kind, Trouble};
 use crate::faults::{FaultyDatabase, Rates};
 use crate::hq_stand_in::{Control, HqStandIn, Mode};
 use crate::memory_database::MemoryDatabase;
@@ -50,8 +54,14 @@ const PROCESSES: usize = 3;
 pub struct Weather {
     /// Of calls to tables, in thousandths: each fault.
     pub tables: u64,
+    /// Of calls to tables, in thousandths: those before which the process is frozen.
+    pub freezes: u64,
     /// Of invocations, in hundredths: those whose process dies.
     pub deaths: u64,
+    /// Of batches, in hundredths: those whose function hangs until its event source gives it up.
+    pub hangs: u64,
+    /// Of batches and looks at the queue, in hundredths: those after which something is seen once more.
+    pub repeats: u64,
     /// Of answers, in hundredths: those that are lost.
     pub answers_lost: u64,
     /// Of calls to the stream and the queue, in hundredths: those that fail, wholly or in part.
@@ -64,14 +74,41 @@ pub struct Weather {
 
 impl Weather {
     /// Nothing goes wrong.
-    pub const CALM: Weather =
-        Weather { tables: 0, deaths: 0, answers_lost: 0, sends: 0, line: 0, impatience: 0 };
+    pub const CALM: Weather = Weather {
+        tables: 0,
+        freezes: 0,
+        deaths: 0,
+        hangs: 0,
+        repeats: 0,
+        answers_lost: 0,
+        sends: 0,
+        line: 0,
+        impatience: 0,
+    };
     /// What AWS does on any day.
-    pub const BREEZE: Weather =
-        Weather { tables: 4, deaths: 2, answers_lost: 3, sends: 3, line: 10, impatience: 3 };
+    pub const BREEZE: Weather = Weather {
+        tables: 4,
+        freezes: 4,
+        deaths: 2,
+        hangs: 2,
+        repeats: 3,
+        answers_lost: 3,
+        sends: 3,
+        line: 10,
+        impatience: 3,
+    };
     /// What it does on a bad one.
-    pub const STORM: Weather =
-        Weather { tables: 25, deaths: 12, answers_lost: 12, sends: 15, line: 120, impatience: 10 };
+    pub const STORM: Weather = Weather {
+        tables: 25,
+        freezes: 25,
+        deaths: 12,
+        hangs: 12,
+        repeats: 3,
+        answers_lost: 12,
+        sends: 15,
+        line: 120,
+        impatience: 10,
+    };
 }
 
 /// An invariant that does not hold.
@@ -140,6 +177,8 @@ pub struct World {
     processes: Vec<Arc<ProcessMemory>>,
     /// What transactions are at.
     pub under_way: Arc<UnderWay>,
+    /// Whose commands write what.
+    pub tenancy: Arc<Tenancy>,
     pub stream: Arc<MemoryStream>,
     pub sending: Arc<dyn EventStream>,
     pub queue: Arc<MemoryQueue>,
@@ -173,6 +212,8 @@ pub struct World {
     pub by_hand: RefCell<ByHand>,
     /// Restores of the orders.
     pub restores: Restores,
+    /// What goes wrong in this run, of all that can.
+    pub trouble: Trouble,
     /// How often the weather changed.
     pub weather_changes: Cell<u64>,
     /// What is wrong, once something is.
@@ -233,15 +274,19 @@ impl World {
         let queue = Arc::new(MemoryQueue::new(clock.clone()).in_any_order(order));
         let secret = SigningSecret::parse(SECRETS[0]).map_err(|error| error.to_string())?;
         let hq = Arc::new(HqStandIn::new(secret, clock.clone()));
+        let tenancy = Arc::new(Tenancy::default());
+        let guarded = Arc::new(GuardedTables { inner: memory.clone(), tenancy: tenancy.clone() });
         let line = Arc::new(HqLine {
             hq: hq.clone(),
             clock: clock.clone(),
             chance: chance.clone(),
             faults: 0.into(),
+            tenancy: tenancy.clone(),
         });
         let bug = settings.bug;
+        let trouble = Trouble::drawn(settings.seed);
         // In some runs the sources are on their own until the day is over: what they lose nobody mends.
-        let keeper_runs = Cell::new(!chance.percent(30));
+        let keeper_runs = Cell::new(!trouble.has(Kind::KeeperAway));
         // In some everything happens within a minute or less: whoever meets seldom otherwise meets then.
         let haste = match chance.below(10) {
             0..2 => 200,
@@ -251,7 +296,8 @@ impl World {
         let world = World {
             processes: std::iter::repeat_with(Arc::default).take(PROCESSES).collect(),
             under_way: Arc::default(),
-            tables: Bug::database(bug, memory.clone(), chance.clone()),
+            tenancy,
+            tables: Bug::database(bug, guarded, chance.clone()),
             sending: Bug::stream(bug, stream.clone()),
             transport: Bug::transport(bug, line.clone()),
             tenants: super::set_up::tenants(&chance),
@@ -279,6 +325,7 @@ impl World {
             console: console_of(settings.seed),
             by_hand: RefCell::default(),
             restores: Restores::default(),
+            trouble,
             weather_changes: Cell::new(0),
             violation: RefCell::default(),
             commands: Cell::new(0),
@@ -344,8 +391,9 @@ impl World {
         self.violation.borrow().is_some()
     }
 
-    /// Changes the weather.
+    /// Changes the weather, as far as it befalls this run.
     pub fn set_weather(&self, weather: Weather) {
+        let weather = self.trouble.weather(weather);
         self.weather.set(weather);
         self.line.faults.store(weather.line, Ordering::Relaxed);
         self.note_weather();
@@ -359,7 +407,8 @@ impl World {
 
     fn note_weather(&self) {
         self.weather_changes.set(self.weather_changes.get() + 1);
-        let is_fair = self.weather.get().tables == 0 && self.memory.is_settled();
+        let Weather { tables, freezes, .. } = self.weather.get();
+        let is_fair = tables == 0 && freezes == 0 && self.memory.is_settled();
         self.course.borrow_mut().weather(is_fair, self.now());
     }
 
@@ -377,12 +426,12 @@ impl World {
 
     /// What one process of a function has: tables that fail as the weather is, and a clock of its own.
     pub fn ports(&self) -> Ports {
-        self.ports_that_freeze(self.weather.get().tables)
+        self.ports_that_freeze(self.weather.get().freezes)
     }
 
     /// Those of a process that is frozen now and then: before so many in a thousand calls to tables.
     pub fn ports_that_freeze(&self, freezes: u64) -> Ports {
-        let rates = Rates::each(self.weather.get().tables);
+        let rates = self.trouble.rates(self.weather.get().tables);
         let slow = Arc::new(SlowTables {
             inner: self.tables.clone(),
             clock: self.clock.clone(),
@@ -395,13 +444,36 @@ impl World {
         } else {
             Arc::new(FaultyDatabase::random(slow, self.chance.next(), rates))
         };
+        let ahead_millis = self.chance.between(-400, 400);
         let environment = MachineClock {
             clock: self.clock.clone(),
-            ahead_millis: self.chance.between(-400, 400),
+            ahead_millis: if self.trouble.has(Kind::WrongClocks) { ahead_millis } else { 0 },
             // Most requests come to a process that has answered others before.
             memory: self.processes.get(self.chance.index(1 + PROCESSES)).cloned().unwrap_or_default(),
         };
         Ports { database, environment: Arc::new(environment) }
+    }
+
+    /// What a command of a tenant does: meanwhile everything that is written is looked at as its.
+    pub async fn acting<T>(&self, tenant: &str, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        std::future::poll_fn(|context| {
+            let before = self.tenancy.begin(tenant);
+            let polled = work.as_mut().poll(context);
+            self.tenancy.end(before);
+            polled
+        })
+        .await
+    }
+
+    /// Looks at what a client of a tenant was answered.
+    pub fn answered(&self, tenant: &str, answer: &impl Debug) {
+        // Whoever has nothing cannot be told to anybody.
+        let known = self.tenants.iter().map(|known| known.id.as_str());
+        let is_known = tenant == INTRUDER || self.tenants.len() > 1;
+        if let Some(seen) = is_known.then(|| names_another(tenant, known, answer)).flatten() {
+            self.fail("no answer crosses tenants", seen);
+        }
     }
 
     /// Runs what one invocation does, in a process that may die between any two steps, or whose answer may
@@ -426,7 +498,7 @@ impl World {
 
     /// Whether the source of an event gives up waiting for its function, which goes on by itself.
     pub fn gives_up_waiting(&self) -> bool {
-        self.chance.percent(self.weather.get().deaths)
+        self.chance.percent(self.weather.get().hangs)
     }
 
     /// Lets the next call to the stream or the queue fail, if the weather is so.

@@ -11,3 +11,5 @@ mod partition_limits;
 mod scheduler;
 mod simulated_books;
 mod simulated_lots;
+mod simulated_tenancy;
+mod simulated_trouble;

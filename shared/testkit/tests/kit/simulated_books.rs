@@ -1,5 +1,7 @@
 //! What the simulator works out without the system's code, worked out by hand.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use tillstream_testkit::simulator::parts::{
     Books, Course, DaySettings, PriceSet, PurchaseLine, Rules, Shop, part, worth,
@@ -20,6 +22,8 @@ fn a_day_begins_when_the_store_says() {
         day_begins: 4,
         registers: Vec::new(),
         hold_minutes: None,
+        checks_at_cart: false,
+        unsynced: BTreeSet::new(),
     };
     // 03:40 there: still the day before, in the hour that began at 03:00.
     let (day, hour) = shop.day_and_hour("2026-03-27T22:10:05Z".parse().unwrap()).unwrap();
@@ -31,7 +35,8 @@ fn the_hour_that_comes_twice_is_two_hours_of_one_day() {
     let of = [("Europe/London", "2026-10-25T00:00:00Z"), ("America/New_York", "2026-11-01T05:00:00Z")];
     for (zone, begins) in of {
         let (id, registers) = ("s".into(), Vec::new());
-        let shop = Shop { id, zone, day_begins: 4, registers, hold_minutes: None };
+        let (hold_minutes, checks_at_cart, unsynced) = (None, false, BTreeSet::new());
+        let shop = Shop { id, zone, day_begins: 4, registers, hold_minutes, checks_at_cart, unsynced };
         let first: Timestamp = begins.parse().unwrap();
         let second = first + jiff::SignedDuration::from_hours(1);
         let half = jiff::SignedDuration::from_mins(30);

@@ -34,7 +34,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(&owner.id, &[Role::Operator]);
     let chance = Chance::apart(world.settings.seed, &format!("the administrator of {}", owner.id));
-    let one = Administrator { line: Line { world: world.clone() }, owner, caller, chance };
+    let one = Administrator { line: Line::of(&world, &owner.id), owner, caller, chance };
     for number in 1_u64.. {
         one.line.rest(Duration::from_secs(300)).await;
         if one.look(number).await.is_err() {

@@ -17,7 +17,7 @@ use crate::shop::caller;
 pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(&owner.id, &[Role::Analyst]);
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     loop {
         line.rest(Duration::from_secs(60)).await;
         if line.is_over() {

@@ -72,7 +72,7 @@ struct About {
 pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(&owner.id, &[Role::Operator]);
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     loop {
         line.rest(Duration::from_secs(120)).await;
         if line.is_over() {
@@ -83,6 +83,10 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
         if line.begin(|| format!("{} asks {route} of {about:?}", owner.id)).is_err() {
             return Some(Stopped);
         }
+        // What nobody told a shop of is nowhere until somebody takes some.
+        let place = (owner.id.clone(), (about.shop.clone(), about.sku.clone()));
+        let is_there = world.stock_watch.borrow().sums.has(&place);
+        let unknown: &[&str] = if is_there { &[] } else { &["stock_not_found"] };
         let caller = caller.clone();
         let asked = about.clone();
         let request: Request<Option<String>> = Rc::new(move |ports| {
@@ -94,7 +98,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
             Ok(Some(seen)) => {
                 world.fail("what was answered before is answered again", format!("{about:?}: {seen}"))
             }
-            Err(refusal) => line.expect_refusal(&refusal, &[]),
+            Err(refusal) => line.expect_refusal(&refusal, unknown),
         }
     }
 }

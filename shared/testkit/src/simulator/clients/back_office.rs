@@ -69,7 +69,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(&owner.id, &[Role::Operator, Role::Integration]);
     let chance = Chance::apart(world.settings.seed, &format!("the back office of {}", owner.id));
-    let mut office = Office { line: Line { world: world.clone() }, owner, caller, chance, version: 0 };
+    let mut office = Office { line: Line::of(&world, &owner.id), owner, caller, chance, version: 0 };
     loop {
         office.line.rest(Duration::from_secs(150)).await;
         if office.line.is_over() {

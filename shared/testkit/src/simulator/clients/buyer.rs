@@ -65,7 +65,7 @@ struct Buyer<'a> {
 pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(&owner.id, &[Role::Operator]);
-    let mut buyer = Buyer { line: Line { world: world.clone() }, owner, caller, number, count: 0 };
+    let mut buyer = Buyer { line: Line::of(&world, &owner.id), owner, caller, number, count: 0 };
     buyer.line.rest(Duration::from_secs(60)).await;
     if buyer.put_supplier(true).await.is_err() {
         return Some(Stopped);

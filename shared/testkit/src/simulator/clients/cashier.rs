@@ -33,7 +33,7 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize) -> Option<Stoppe
     let place = owner.shops.get(shop)?;
     let somebody = |subject: &str, role| Caller { subject: subject.to_owned(), ..caller(&owner.id, &[role]) };
     let till = Till::staffed_by(
-        Line { world: world.clone() },
+        Line::of(&world, &owner.id),
         (tenant, shop),
         place.registers.first()?.clone(),
         format!("ca-{}", place.id),

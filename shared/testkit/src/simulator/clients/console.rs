@@ -89,7 +89,7 @@ impl<'a> Console<'a> {
     fn of(world: &'a Rc<World>, owner: &'a Tenant, name: &'static str) -> Option<Self> {
         let chance = world.console.as_ref()?;
         let caller = caller(&owner.id, &[Role::Operator]);
-        Some(Console { line: Line { world: world.clone() }, owner, chance, caller, name, count: 0 })
+        Some(Console { line: Line::of(world, &owner.id), owner, chance, caller, name, count: 0 })
     }
 
     fn world(&self) -> &World {

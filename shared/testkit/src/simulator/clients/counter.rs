@@ -36,7 +36,7 @@ struct Counter<'a> {
 pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(&owner.id, &[Role::Operator]);
-    let mut counter = Counter { line: Line { world: world.clone() }, owner, caller, number, count: 0 };
+    let mut counter = Counter { line: Line::of(&world, &owner.id), owner, caller, number, count: 0 };
     loop {
         counter.line.rest(Duration::from_secs(140)).await;
         counter.line.meet_others(60).await;

@@ -41,7 +41,7 @@ struct Desk<'a> {
 /// Works until the day is over.
 pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     let caller = caller(&owner.id, &[Role::Integration]);
     let mut desk = Desk { line, owner, caller, name: format!("desk-{number}"), keys: 0 };
     loop {

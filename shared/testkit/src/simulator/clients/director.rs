@@ -20,7 +20,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
         return None;
     }
     let caller = caller(&owner.id, &[Role::Operator]);
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     for count in 1_u64.. {
         line.rest(Duration::from_secs(240)).await;
         let stood = world.course.borrow().last(&owner.id).unwrap_or_default();

@@ -28,7 +28,7 @@ pub struct Follower {
 /// Works until the day is over.
 pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     loop {
         line.rest(Duration::from_secs(150)).await;
         if line.is_over() {
@@ -50,8 +50,8 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
 
 /// Everybody who follows reads to the end of the feed.
 pub async fn all_catch_up(world: &Rc<World>) {
-    let line = Line { world: world.clone() };
     for owner in &world.tenants {
+        let line = Line::of(world, &owner.id);
         let known = world.followers.borrow().get(&owner.id).cloned();
         let caught_up = match known {
             None => begin(&line, owner).await,

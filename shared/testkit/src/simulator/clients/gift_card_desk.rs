@@ -50,7 +50,7 @@ pub async fn work(world: Rc<World>, tenant: usize, employee: u64) -> Option<Stop
     if !owner.rules.has_gift_cards {
         return None;
     }
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     for count in 1_u64.. {
         line.rest(Duration::from_secs(90)).await;
         line.meet_others(60).await;

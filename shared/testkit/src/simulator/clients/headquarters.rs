@@ -21,7 +21,7 @@ type Change = (usize, u64, i64);
 pub async fn work(world: Rc<World>, tenant: usize, feeder: u64) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(&owner.id, &[Role::Integration]);
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     // What was sent before comes again: the version says which is newer, not the arrival.
     let mut sent: Vec<Change> = Vec::new();
     // Two feeders, each with versions of its own.
@@ -46,7 +46,8 @@ pub async fn work(world: Rc<World>, tenant: usize, feeder: u64) -> Option<Stoppe
                 }
             }
             let of = |(at, version, price): &Change| {
-                owner.goods.get(*at).map(|goods| product_line(goods, *version, *price)).unwrap_or_default()
+                let goods = owner.goods.get(*at);
+                goods.map(|goods| product_line(&owner.id, goods, *version, *price)).unwrap_or_default()
             };
             let body: Rc<str> = lines.iter().map(of).collect::<String>().into();
             if line.begin(|| format!("{} feeds {body}", owner.id)).is_err() {

@@ -20,7 +20,7 @@ use crate::shop::{caller, envelope};
 pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(INTRUDER, &[Role::Operator]);
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, INTRUDER);
     for number in 1_u64.. {
         line.rest(Duration::from_secs(200)).await;
         if line.is_over() {
@@ -36,16 +36,22 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
             return Some(Stopped);
         }
         let ports = world.ports();
-        let found = match world.chance.below(4) {
-            0 => read::get(&ports, &caller, &id).await.map(|order| format!("{order:?}")),
-            1 => products::get(&ports, &caller.scope, &goods.sku).await.map(|found| format!("{found:?}")),
-            2 => one(&ports, &caller, &store, &goods.sku).await.map(|stock| format!("{stock:?}")),
-            _ => {
-                let key = format!("m-{number}");
-                let sent = envelope(&store, "r-1", &key, "void_cart", json!({ "cart_id": id }));
-                execute(&ports, &caller, sent).await.map(|reply| format!("{reply:?}"))
+        let tried = async {
+            match world.chance.below(4) {
+                0 => read::get(&ports, &caller, &id).await.map(|order| format!("{order:?}")),
+                1 => products::get(&ports, &caller.scope, &goods.sku).await.map(|found| format!("{found:?}")),
+                2 => one(&ports, &caller, &store, &goods.sku).await.map(|stock| format!("{stock:?}")),
+                _ => {
+                    let key = format!("m-{number}");
+                    let sent = envelope(&store, "r-1", &key, "void_cart", json!({ "cart_id": id }));
+                    execute(&ports, &caller, sent).await.map(|reply| format!("{reply:?}"))
+                }
             }
         };
+        let found = world.acting(INTRUDER, tried).await;
+        if let Err(error) = &found {
+            world.answered(INTRUDER, error);
+        }
         match found {
             Ok(seen) => world.fail("no answer crosses tenants", seen),
             Err(Error::Rejected(refusal)) if refusal.kind == RefusalKind::NotFound => {}

@@ -16,7 +16,7 @@ use crate::shop::caller;
 pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let scope = caller(&owner.id, &[Role::Operator]).scope;
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     // What everybody wants; some days nothing is split.
     let stocked: Vec<_> = owner.goods.iter().filter(|goods| goods.is_stocked).take(5).collect();
     if world.chance.percent(35) {
@@ -39,7 +39,7 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
                 merge(&ports, &scope, &shop.id, &goods.sku).await
             }
         };
-        let laid_out: Option<Result<_>> = world.invoke(laid_out).await;
+        let laid_out: Option<Result<_>> = line.invoke(laid_out).await;
         world.tell(|| format!("  {laid_out:?}"));
         if let Some(Err(Error::Bug(why))) = laid_out {
             world.fail("a request meets no bug", why);

@@ -74,7 +74,7 @@ impl PriceLine {
 pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(&owner.id, &[Role::Integration]);
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     // The feeds' first versions are those of the morning.
     let version = 2 + number;
     let mut one = Merchandiser { line, owner, caller, number, version, keys: 0, sent: Vec::new() };
@@ -143,7 +143,7 @@ impl Merchandiser<'_> {
         let price = self.world().chance.between(1, 250_000);
         self.price_may_be(&goods.sku, PriceSet::of(price));
         let body: ProductBody = serde_json::from_value(json!({
-            "sku": goods.sku, "name": format!("Product {}", goods.sku), "unit_price": decimal(price),
+            "sku": goods.sku, "name": set_up::name_of(&self.owner.id, &goods), "unit_price": decimal(price),
             "currency": "GBP", "stocked": goods.is_stocked || !goods.parts.is_empty(),
             "category": goods.category, "modifiers": set_up::modifiers(&goods),
             "components": set_up::components(&goods),

@@ -33,12 +33,14 @@ mod till_parking;
 mod till_payments;
 mod till_returns;
 mod till_rules;
+mod till_stock;
 mod till_undo;
 mod transfer_clerk;
 mod waiter;
 mod web_shop;
 
 use std::cell::Cell;
+use std::fmt::Debug;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -128,9 +130,27 @@ pub type Answer<T> = std::result::Result<T, Box<Refusal>>;
 pub struct Line {
     /// The world.
     pub world: Rc<World>,
+    /// Whose it is.
+    tenant: Rc<str>,
 }
 
 impl Line {
+    /// That of a client of a tenant.
+    pub fn of(world: &Rc<World>, tenant: &str) -> Self {
+        Line { world: world.clone(), tenant: tenant.into() }
+    }
+
+    /// The answer of a request that a client of the tenant sends; none where its process dies, or the answer is lost.
+    pub async fn invoke<T: Debug>(&self, request: impl Future<Output = Result<T>>) -> Option<Result<T>> {
+        let world = &self.world;
+        let answer = world.invoke(world.acting(&self.tenant, request)).await?;
+        match &answer {
+            Ok(told) => world.answered(&self.tenant, told),
+            Err(error) => world.answered(&self.tenant, error),
+        }
+        Some(answer)
+    }
+
     /// Whether nobody begins another command.
     pub fn is_over(&self) -> bool {
         self.world.has_failed() || self.world.commands.get() >= self.world.settings.commands
@@ -155,7 +175,11 @@ impl Line {
     /// Sends a request until it has an answer that counts: again where none comes, twice at once where the
     /// client is impatient, and now and then once more after the answer. `essence` is what every answer of
     /// one command must have in common.
-    pub async fn send<T: 'static>(&self, request: Request<T>, essence: impl Fn(&T) -> String) -> Answer<T> {
+    pub async fn send<T: Debug + 'static>(
+        &self,
+        request: Request<T>,
+        essence: impl Fn(&T) -> String,
+    ) -> Answer<T> {
         let world = &self.world;
         let under_way = Rc::new(Cell::new(0_usize));
         let mut known: Option<String> = None;
@@ -177,7 +201,7 @@ impl Line {
             // Mostly near by, so that what is sent at once arrives at once.
             let way = if world.chance.percent(70) { 3 } else { 60 };
             world.sleep_up_to(Duration::from_millis(way)).await;
-            match world.invoke(request(world.ports())).await {
+            match self.invoke(request(world.ports())).await {
                 None => world.sleep_up_to(Duration::from_secs(4)).await,
                 Some(Err(Error::Conflict(_) | Error::Retryable { .. })) => {
                     world.sleep_up_to(Duration::from_secs(2)).await;
@@ -218,7 +242,7 @@ impl Line {
     }
 
     /// Sends a request to a route, and notes that the route was answered.
-    pub async fn send_to<T: 'static>(
+    pub async fn send_to<T: Debug + 'static>(
         &self,
         route: &str,
         request: Request<T>,
@@ -232,17 +256,18 @@ impl Line {
     }
 
     /// A request that nobody waits for: it may be late.
-    fn send_aside<T: 'static>(&self, request: &Request<T>, under_way: &Rc<Cell<usize>>) {
-        let (world, request, under_way) = (self.world.clone(), request.clone(), under_way.clone());
+    fn send_aside<T: Debug + 'static>(&self, request: &Request<T>, under_way: &Rc<Cell<usize>>) {
+        let (line, request, under_way) = (self.clone(), request.clone(), under_way.clone());
         under_way.set(under_way.get() + 1);
         self.world.scheduler.spawn(async move {
+            let world = &line.world;
             let most = match world.chance.below(10) {
                 0..2 => 60_000,
                 2..5 => 500,
                 _ => 4,
             };
             world.sleep_up_to(Duration::from_millis(most)).await;
-            if let Some(Err(Error::Bug(why))) = world.invoke(request(world.ports())).await {
+            if let Some(Err(Error::Bug(why))) = line.invoke(request(world.ports())).await {
                 world.fail("a request meets no bug", why);
             }
             under_way.set(under_way.get() - 1);

@@ -51,7 +51,7 @@ pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stoppe
         return None;
     }
     let caller = caller(&owner.id, &[Role::Operator]);
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     let mut keeper = Keeper { line, owner, caller, kept, number, count: 0 };
     loop {
         keeper.line.rest(Duration::from_secs(30)).await;

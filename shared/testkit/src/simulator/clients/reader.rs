@@ -14,6 +14,7 @@ use tillstream_contracts::inventory::StockListQuery;
 use tillstream_contracts::orders::OrderFilter;
 use tillstream_domain::quantity::{QuantityInput, Unit};
 
+use super::super::books::Goods;
 use super::super::world::{Tenant, World};
 use super::{Line, Request, Stopped};
 use crate::shop::caller;
@@ -25,10 +26,11 @@ type NamesPage = (Vec<String>, Option<String>);
 pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(&owner.id, &[Role::Operator]);
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     loop {
         line.rest(Duration::from_secs(400)).await;
-        let shop = world.chance.one_of(&owner.shops)?.id.clone();
+        let place = world.chance.one_of(&owner.shops)?;
+        let shop = place.id.clone();
         let limit = u32::try_from(8 + world.chance.below(40)).unwrap_or(1);
         let is_over = match world.chance.below(3) {
             0 => {
@@ -38,7 +40,9 @@ pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
                 read_through(&line, ("GET /v1/orders", &what), &known, list).await
             }
             1 => {
-                let stocked = owner.goods.iter().filter(|goods| goods.is_stocked);
+                // What nobody told the shop of is on it once somebody took some.
+                let is_told = |goods: &&Goods| goods.is_stocked && !place.unsynced.contains(&goods.sku);
+                let stocked = owner.goods.iter().filter(is_told);
                 let known = stocked.map(|goods| format!("{shop}/{}", goods.sku)).collect();
                 let list = |cursor| levels(caller.clone(), shop.clone(), limit, cursor);
                 let what = format!("{} lists stock of {shop}", owner.id);

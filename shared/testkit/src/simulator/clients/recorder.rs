@@ -25,7 +25,7 @@ pub const CHANNEL: &str = "market";
 pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(&owner.id, &[Role::Integration]);
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     for count in 1_u64.. {
         line.rest(Duration::from_secs(90)).await;
         let (chance, id) = (&world.chance, format!("o-market-{count}"));

@@ -11,13 +11,12 @@ use tillstream_app::tenancy::Role;
 use tillstream_contracts::restore::{RaisedEpochs, RestoreRequest};
 
 use super::super::restore::Backup;
+use super::super::trouble::Kind;
 use super::super::world::{Tenant, World};
 use super::till::{Cart, Till};
 use super::{Line, Stopped};
 use crate::shop::caller;
 
-/// Of runs, in hundredths: those with a restore.
-const RUNS: u64 = 14;
 /// Tenants with more goods have orders that take several transactions: one that is half done at the backup takes its
 /// stock twice, and a person has to mend it.
 const GOODS_MAX: usize = 100;
@@ -26,8 +25,10 @@ const STILL: Duration = Duration::from_secs(180);
 
 /// Works until the day is over.
 pub async fn work(world: Rc<World>) -> Option<Stopped> {
-    let line = Line { world: world.clone() };
-    if !world.chance.percent(RUNS) || world.tenants.iter().any(|tenant| tenant.goods.len() > GOODS_MAX) {
+    // Who sells for a tenant has a line of the tenant's.
+    let line = Line::of(&world, "");
+    if !world.trouble.has(Kind::Restores) || world.tenants.iter().any(|tenant| tenant.goods.len() > GOODS_MAX)
+    {
         return None;
     }
     // Of the whole day's: a run that is cut goes back where the whole one does.
@@ -101,7 +102,8 @@ async fn ready_to_be_final(line: &Line, tenant: usize, number: u64) -> Result<Op
     };
     let name = format!("again-{}-{number}", place.id);
     let seller = caller(&owner.id, &[Role::Operator]);
-    let mut till = Till::staffed_by(line.clone(), (tenant, shop), register, name, seller);
+    let own = Line::of(world, &owner.id);
+    let mut till = Till::staffed_by(own, (tenant, shop), register, name, seller);
     let mut cart = till.begin_cart('c');
     till.must("create_cart", json!({ "cart_id": cart.id })).await?;
     cart.employee = till.employee();
@@ -121,7 +123,8 @@ async fn raise(world: &World, tenant: &Tenant, id: &str) {
     let request = RestoreRequest { id: id.to_owned(), tenants: None, least_epoch: None };
     let run = async || {
         let deadline = world.now() + jiff::SignedDuration::from_secs(45);
-        world.invoke(raise_epochs(&world.ports(), &scope, &request, deadline)).await
+        let (ports, tenant) = (world.ports(), scope.tenant_id());
+        world.invoke(world.acting(tenant, raise_epochs(&ports, &scope, &request, deadline))).await
     };
     let mut is_done = false;
     while !world.has_failed() {

@@ -30,7 +30,7 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize, number: u64) -> 
     let owner = world.tenants.get(tenant)?;
     let shop = owner.shops.get(shop)?;
     let caller = caller(&owner.id, &[Role::StoreManager]);
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     let name = format!("fm-{}-{number}", shop.id);
     let mut one = ShiftLead { line, owner, store: shop.id.clone(), caller, name, keys: 0 };
     loop {
@@ -161,7 +161,7 @@ impl ShiftLead<'_> {
     /// Looks at a shift as it is now, once: a moment later it may be another, or closed.
     async fn look(&self, request: Request<Answered>) -> Result<(), Stopped> {
         let world = &self.line.world;
-        match world.invoke(request(world.ports())).await {
+        match self.line.invoke(request(world.ports())).await {
             Some(Ok(answered)) => {
                 world.note_use(&answered.reply.action);
                 let shift = answered.reply.result.shift;

@@ -56,7 +56,7 @@ struct Sourcer<'a> {
 pub async fn work(world: Rc<World>, tenant: usize) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(&owner.id, &[Role::Operator, Role::Integration]);
-    let mut sourcer = Sourcer { line: Line { world: world.clone() }, owner, caller, count: 0 };
+    let mut sourcer = Sourcer { line: Line::of(&world, &owner.id), owner, caller, count: 0 };
     loop {
         sourcer.line.rest(Duration::from_secs(90)).await;
         if sourcer.reserve().await.is_err() {

@@ -19,7 +19,7 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize) -> Option<Stoppe
     let owner = world.tenants.get(tenant)?;
     let shop = owner.shops.get(shop)?.id.clone();
     let caller = caller(&owner.id, &[Role::Operator]);
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     for number in 1_u64.. {
         line.rest(Duration::from_secs(50)).await;
         let stocked: Vec<_> = owner.goods.iter().filter(|goods| goods.is_stocked).collect();

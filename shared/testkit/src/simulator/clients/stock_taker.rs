@@ -21,7 +21,7 @@ const COLLEAGUE: u64 = 100;
 pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(&owner.id, &[Role::Operator]);
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     for count in 1_u64.. {
         line.rest(Duration::from_secs(200)).await;
         line.meet_others(90).await;

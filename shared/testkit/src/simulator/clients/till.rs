@@ -15,10 +15,11 @@ use super::super::day_settings::DaySettings;
 use super::super::price_book::Costs;
 use super::super::rules::Rules;
 use super::super::set_up;
+use super::super::trouble::Kind;
 use super::super::world::{Tenant, World};
 use super::till_rules::{self, Without};
 use super::{Answer, Line, Request, Stopped};
-use super::{shift_lead, till_exchange, till_offline, till_parking, till_undo};
+use super::{shift_lead, till_exchange, till_offline, till_parking, till_stock, till_undo};
 use crate::shop::caller;
 
 /// For what whoever names a lot may be refused: others were quicker, or it is kept aside.
@@ -114,8 +115,8 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize, register: usize)
         4 => world.chance.between(420, 24 * 3_600),
         _ => 0,
     };
-    let line = Line { world: world.clone() };
-    let clock_error = SignedDuration::from_secs(wrong);
+    let line = Line::of(&world, &owner.id);
+    let clock_error = SignedDuration::from_secs(if world.trouble.has(Kind::WrongClocks) { wrong } else { 0 });
     let name = format!("{}-{register}", owner.shops.get(shop)?.id);
     let own = Till::staffed_by(line, (tenant, shop), register, name, caller);
     let mut till = Till { clock_error, ..own };
@@ -220,7 +221,8 @@ impl Till {
 
     /// Who stands at it: somebody else after a while.
     pub fn employee(&self) -> String {
-        format!("e-{}", self.keys / 40)
+        // Whose it is stands in it: so it is seen where another tenant is told of it.
+        format!("e-{}-of-{}", self.keys / 40, self.caller.scope.tenant_id())
     }
 
     /// A command's envelope, under a key of its own.
@@ -423,13 +425,7 @@ impl Till {
         self.world().lot_read(self.owner()?, &self.shop_id(), (sku, quantity))
     }
 
-    /// What more of something may be refused for: of a shop whose carts hold, that others hold it.
-    fn refused_where_carts_hold(&self) -> &'static [&'static str] {
-        let holds = self.shop().is_some_and(|shop| shop.hold_minutes.is_some());
-        if holds { &["insufficient_stock"] } else { &[] }
-    }
-
-    /// Adds a line; none where its shop's carts hold, and others have all there is.
+    /// Adds a line; none where its shop asks what is there, and that is too little, or others hold it.
     pub async fn add_line(&mut self, cart: &mut Cart, number: u64) -> Result<(), Stopped> {
         let Some((mut sku, mut quantity)) = self.pick() else { return Err(Stopped) };
         // A long cart has as many products as lines: more than one transaction takes.
@@ -459,10 +455,15 @@ impl Till {
         let at = self.now();
         let tenant = self.caller.scope.tenant_id().to_owned();
         let quiet = self.world().price_quiet(&tenant);
-        let answered = match self.command("add_line_item", payload, at).await? {
+        self.line.think(Duration::from_secs(4)).await;
+        let request = self.request("add_line_item", payload, at)?;
+        let asked = till_stock::ask(self, cart, (None, &sku, quantity));
+        let answer = self.send(request).await;
+        asked.answered(self.world(), answer.as_ref().err().map(AsRef::as_ref), true);
+        let answered = match answer {
             Ok(answered) => answered,
             Err(refusal) => {
-                self.line.expect_refusal(&refusal, self.refused_where_carts_hold());
+                self.line.expect_refusal(&refusal, till_stock::refused(self));
                 return Ok(());
             }
         };
@@ -551,10 +552,16 @@ impl Till {
         let sku = cart.lines.get(&number).map(|line| line.sku.clone()).unwrap_or_default();
         let payload = json!({ "cart_id": cart.id, "line_id": id, "quantity": self.quantity(&sku, quantity) });
         let at = self.now();
-        let answered = match self.command("update_line_item", payload, at).await? {
+        self.line.think(Duration::from_secs(4)).await;
+        let request = self.request("update_line_item", payload, at)?;
+        let asked = till_stock::ask(self, cart, (Some(number), &sku, quantity));
+        let is_more = cart.lines.get(&number).is_none_or(|line| quantity > line.quantity);
+        let answer = self.send(request).await;
+        asked.answered(self.world(), answer.as_ref().err().map(AsRef::as_ref), is_more);
+        let answered = match answer {
             Ok(answered) => answered,
             Err(refusal) => {
-                self.line.expect_refusal(&refusal, self.refused_where_carts_hold());
+                self.line.expect_refusal(&refusal, till_stock::refused(self));
                 return Ok(());
             }
         };

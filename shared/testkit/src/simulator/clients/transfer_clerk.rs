@@ -51,7 +51,7 @@ struct Clerk<'a> {
 pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(&owner.id, &[Role::Operator]);
-    let mut clerk = Clerk { line: Line { world: world.clone() }, owner, caller, number, count: 0 };
+    let mut clerk = Clerk { line: Line::of(&world, &owner.id), owner, caller, number, count: 0 };
     loop {
         clerk.line.rest(Duration::from_secs(120)).await;
         clerk.line.meet_others(60).await;

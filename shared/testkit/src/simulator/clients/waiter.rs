@@ -33,7 +33,7 @@ struct Waiter<'a> {
 pub async fn work(world: Rc<World>, tenant: usize, number: u64) -> Option<Stopped> {
     let owner = world.tenants.get(tenant)?;
     let caller = caller(&owner.id, &[Role::Operator]);
-    let mut waiter = Waiter { line: Line { world: world.clone() }, owner, caller, number, count: 0 };
+    let mut waiter = Waiter { line: Line::of(&world, &owner.id), owner, caller, number, count: 0 };
     loop {
         waiter.line.rest(Duration::from_secs(110)).await;
         waiter.line.meet_others(50).await;

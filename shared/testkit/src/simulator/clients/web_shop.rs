@@ -39,7 +39,7 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize) -> Option<Stoppe
     let owner = world.tenants.get(tenant)?;
     let shop_id = owner.shops.get(shop)?.id.clone();
     let caller = caller(&owner.id, &[Role::Operator, Role::Integration]);
-    let line = Line { world: world.clone() };
+    let line = Line::of(&world, &owner.id);
     let mut web = WebShop { line, tenant, shop, caller, shop_id, count: 0 };
     loop {
         web.line.rest(Duration::from_secs(14)).await;

@@ -228,4 +228,14 @@ bugs! {
     VoidedCartHoldsOn,
     /// A sale takes its goods beside what its cart holds of them.
     CartSoldBesideItsHold,
+    /// Of what is paid into a drawer a penny is not written down, now and then.
+    PaidInWrittenDownShort,
+    /// What is taken of goods whose stock nobody told is entered, and nobody is told.
+    UnsyncedStockNotTold,
+    /// What is to be kept back is not written down, and for sale.
+    SafetyStockForgotten,
+    /// What shops decide about their stock otherwise than their tenant is not looked at.
+    PoliciesOfShopsForgotten,
+    /// A product that a tenant puts comes to stand below the keys of another.
+    PutUnderAnotherTenant,
 }

@@ -13,6 +13,7 @@ use tillstream_domain::quantity::Quantity;
 
 use super::super::price_book::SEGMENTS;
 use super::super::set_up::TENANTS;
+use super::tills_and_policies::is_policy;
 use super::{Bug, BuggyDatabase, forget_changes, forget_condition, lots};
 
 impl BuggyDatabase {
@@ -64,13 +65,16 @@ impl BuggyDatabase {
             self.rules.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, page.clone());
             return Ok(page);
         }
-        let is_of_places = lots::is_of_places(&query);
+        let (is_of_places, forgets_policies) = (lots::is_of_places(&query), self.forgets_policies(&query));
         let mut page = self.inner.query(query).await?;
         if self.bug == Bug::ChangePageSkipped {
             page.items.iter_mut().for_each(skip_page);
         }
         if self.bug == Bug::RecallOfOneLocation && is_of_places {
             page.items.truncate(1);
+        }
+        if forgets_policies {
+            page.items.retain(|item| !is_policy(item));
         }
         Ok(page)
     }

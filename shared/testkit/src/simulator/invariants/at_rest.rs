@@ -17,12 +17,13 @@ use tillstream_contracts::analytics::{Granularity, GroupBy};
 use tillstream_contracts::settings::TaxRoundingBody;
 use tillstream_domain::quantity::{QuantityInput, Unit};
 
-use super::super::books::{Books, Order, part, worth};
+use super::super::books::{Books, Order, Shelf, part, worth};
 use super::super::day_settings::DaySettings;
 use super::super::world::{Tenant, World};
 use super::{
-    alerts, approvals, asked_totals, at_hq, catalogue, corrected, counted, figures, followed, gift_cards,
-    lots_at_rest, parked, priced, questions, reconciled, restored, shifts, supplied, transfers, waited,
+    alerts, approvals, asked_totals, at_hq, catalogue, corrected, counted, drawers, figures, followed,
+    gift_cards, lots_at_rest, parked, priced, questions, reconciled, restored, shifts, supplied, transfers,
+    waited,
 };
 use crate::shop::caller;
 
@@ -80,6 +81,7 @@ async fn all(world: &World) -> Checked {
     let mut books = world.books.borrow().clone();
     books.counted_besides = restored::counted(world).await?;
     let books = books;
+    let cash = drawers::cash_of_events(world)?;
     for tenant in &world.tenants {
         let caller = caller(&tenant.id, &[Role::Operator]);
         orders(world, &books, tenant, &caller).await?;
@@ -94,6 +96,7 @@ async fn all(world: &World) -> Checked {
         parked::check(world, tenant)?;
         gift_cards::check(world, &books, tenant, &caller).await?;
         shifts::check(world, &books, tenant, &caller).await?;
+        drawers::check(world, &books, tenant, &caller, &cash).await?;
         transfers::check(world, &books, tenant, &caller).await?;
         supplied::check(world, &books, tenant, &caller).await?;
         counted::check(world, &books, tenant, &caller).await?;
@@ -263,7 +266,7 @@ async fn stock(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) -
     // too.
     let covered = world.stock_watch.borrow().covered(&tenant.id);
     exceptions.retain(|item| {
-        let of_sales = ["oversold_offline", "uses_above_limit", "total_differs"];
+        let of_sales = ["oversold_offline", "unsynced_stock", "uses_above_limit", "total_differs"];
         let is_of_sale = item.opt_text("kind").is_some_and(|kind| of_sales.contains(&kind));
         is_of_sale && item.opt_text("tenant_id") == Some(&tenant.id)
     });
@@ -283,6 +286,11 @@ async fn stock(world: &World, books: &Books, tenant: &Tenant, caller: &Caller) -
     }
     for ((of, (store, sku)), shelf) in &books.shelves {
         if *of != tenant.id {
+            continue;
+        }
+        let place = (of.clone(), (store.clone(), sku.clone()));
+        // What nobody told, and nobody took, is nowhere.
+        if *shelf == Shelf::default() && !world.stock_watch.borrow().sums.has(&place) {
             continue;
         }
         let proof = prove(&ports, caller, store, sku).await.map_err(broken)?;

@@ -563,6 +563,8 @@ fn ends_with_its_day(world: &World, tenant: &str, location: &str, lot: &Lot) -> 
         day_begins: 0,
         registers: Vec::new(),
         hold_minutes: None,
+        checks_at_cart: false,
+        unsynced: BTreeSet::new(),
     };
     let mine = world.tenants.iter().filter(|owner| owner.id == tenant);
     let shop = mine.flat_map(|owner| &owner.shops).find(|shop| shop.id == location).unwrap_or(&warehouse);

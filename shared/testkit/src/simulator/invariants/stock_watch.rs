@@ -12,6 +12,7 @@ use tillstream_app::database::Item;
 use super::super::books::Of;
 use super::super::world::World;
 use super::alerts::AlertWatch;
+use super::stock_sums::StockSums;
 use crate::memory_database::StreamChange;
 
 /// Tenants with more goods have orders of several transactions, which reserve without hold lines.
@@ -87,6 +88,8 @@ pub struct StockWatch {
     touched: BTreeSet<Of<Where>>,
     /// Alerts.
     pub alerts: AlertWatch,
+    /// What stock items come to with all their parts.
+    pub sums: StockSums,
 }
 
 pub(super) fn number(item: Option<&Item>, name: &str) -> i64 {
@@ -119,6 +122,7 @@ impl StockWatch {
             "backorder" => self.backorder(change, item, place),
             "stock-alert" => self.alerts.alert(change, place),
             _ => {
+                self.sums.hold(change, &place, world.now().as_millisecond());
                 self.hold(change, item, place);
                 Ok(())
             }
@@ -128,6 +132,7 @@ impl StockWatch {
     fn stock(&mut self, world: &World, change: &StreamChange, place: Of<Where>) -> Result<(), Fault> {
         let (old, new) = (change.old.as_ref(), change.new.as_ref());
         self.alerts.stock(change, &place);
+        self.sums.stock(change, &place);
         let by = number(new, "reserved") - number(old, "reserved");
         *self.unheld.entry(place.clone()).or_default() += by;
         if let Some(waited_for) = new.and_then(|new| new.opt_number("backordered")) {
@@ -260,6 +265,7 @@ impl StockWatch {
     /// What must hold between items, now that all changes there are were seen.
     pub fn settled(&mut self, world: &World) -> Result<(), Fault> {
         for place in std::mem::take(&mut self.touched) {
+            self.sums.settled(&place)?;
             let unheld = self.unheld.get(&place).copied().unwrap_or(0);
             let owner = world.tenants.iter().find(|owner| owner.id == place.0);
             if unheld != 0 && owner.is_some_and(|owner| owner.goods.len() <= GOODS_MAX) {
