@@ -426,9 +426,12 @@ async fn change(
         shift.version += 1;
         let put = shift_put(&context.caller.scope, &shift, Some(stored), context.now)?;
         let fixed = std::iter::once(put).chain(beside.writes).collect();
-        match write_with_claims(ports.database.as_ref(), fixed, &beside.claims).await? {
-            Written::Done => return Ok(done(&shift)),
-            Written::LostRace(why) => retries.again(&why).await?,
+        match write_with_claims(ports.database.as_ref(), fixed, &beside.claims).await {
+            Ok(Written::Done) => return Ok(done(&shift)),
+            Ok(Written::LostRace(why)) => retries.again(&why).await?,
+            // The approval was used up, or ended, since it was read: what happened is recorded without it.
+            Err(Error::Rejected(refusal)) if context.offline => retries.again(refusal.code).await?,
+            Err(error) => return Err(error),
         }
     }
 }
