@@ -137,6 +137,23 @@ impl Permission {
         let asked = Bound { store_id: context.store_id.clone(), register_id, binding };
         Grant::of(&context.caller, item, &asked, context.now).map(Some)
     }
+
+    /// As [`Self::permit`], of what moves money: while the register was cut off it was done whoever allowed it. Beside the
+    /// leave, what it would have been refused with: that is to be told.
+    ///
+    /// # Errors
+    /// Those of [`Self::permit`], of a register that is not cut off.
+    pub fn permit_or_tell(
+        &self,
+        context: &CommandContext,
+        item: Option<&Item>,
+        binding: Binding,
+    ) -> Result<(Option<Grant>, Option<&'static str>)> {
+        match self.permit(context, item, binding) {
+            Err(Error::Rejected(refusal)) if context.offline => Ok((None, Some(refusal.code))),
+            permitted => Ok((permitted?, None)),
+        }
+    }
 }
 
 /// The command's idempotency key, as an approval names it.

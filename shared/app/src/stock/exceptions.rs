@@ -10,8 +10,8 @@
 //! - where such a register asked another total for a sale than its lines come to, or made an exchange without saying
 //!   what it asked, and change went back that no payment told of, or gave back more cash for a return than its lines come
 //!   to (`total_differs`, one per order);
-//! - where such a register moved cash, or opened its drawer, without the approval that it needed (`cash_not_approved`,
-//!   one per movement);
+//! - where such a register moved cash, opened its drawer, voided a sale or took goods back without their sale, without the
+//!   approval that it needed (`cash_not_approved`, one per command);
 //! - where such a register, or another system, told of a sale after the goods were counted that it had taken before
 //!   (`sold_before_count`, one per order and SKU);
 //! - where goods that have left the shop were said to be of a lot that they cannot be of, or that was not for sale
@@ -260,13 +260,13 @@ pub struct TotalDiffers<'a> {
 /// Cash that a register moved while it was cut off, or a drawer that it opened, without the approval that it needed.
 #[derive(Debug, Clone, Copy)]
 pub struct CashNotApproved<'a> {
-    /// The shift.
-    pub shift_id: &'a str,
+    /// `shift_id` and the shift; `order_id` and the sale that was voided, or the return.
+    pub of: (&'static str, &'a str),
     /// Name of the command that moved it: one movement.
     pub command: &'a str,
     /// What it is, as the wire names it.
     pub movement: &'static str,
-    /// How much was moved; nothing where the drawer was opened only.
+    /// How much was moved; nothing where the drawer was opened only, or that is not known yet.
     pub amount: Option<Money>,
     /// What it would have been refused with.
     pub problem: &'static str,
@@ -410,15 +410,16 @@ pub fn total_differs_write(scope: &TenantScope, sale: &TotalDiffers<'_>) -> Writ
 /// Opens the exception of cash that was moved without an approval: written in the transaction that records it with its
 /// shift, and so once.
 pub fn cash_not_approved_write(scope: &TenantScope, moved: &CashNotApproved<'_>) -> Write {
-    let id = derived_id("x", &[CASH_NOT_APPROVED, moved.shift_id, moved.command]);
+    let (named, reference) = moved.of;
+    let id = derived_id("x", &[CASH_NOT_APPROVED, reference, moved.command]);
     let mut changes = opened(scope, &id, CASH_NOT_APPROVED, moved.location_id, moved.now);
     changes.extend([
         // One movement.
         Change::Set("quantity", 1_000.into()),
         Change::Set("movement", moved.movement.into()),
         Change::Set("approval_problem", moved.problem.into()),
-        Change::Set("reference", moved.shift_id.into()),
-        Change::Set("shift_id", moved.shift_id.into()),
+        Change::Set("reference", reference.into()),
+        Change::Set(named, reference.into()),
         Change::Set("register_id", moved.register_id.into()),
         Change::Set("employee_id", moved.employee_id.into()),
         Change::Set("occurred_at", moved.at.as_millisecond().into()),

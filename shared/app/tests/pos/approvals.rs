@@ -8,6 +8,7 @@ mod bound_shares;
 mod cashiers_limit;
 mod of_orders;
 mod offline_cash;
+mod offline_returns;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -37,8 +37,8 @@ pub enum ExceptionKind {
     /// exchange without stating a total, and change went back that no payment told of. Or it gave back more cash for a
     /// return than its lines come to here; the return is kept at that.
     TotalDiffers,
-    /// A register that was cut off moved cash, or opened its drawer, without the approval that it needed, or with one that
-    /// was not good for it. It is recorded: the cash was moved.
+    /// A register that was cut off moved cash, opened its drawer, voided a sale or took goods back without their sale,
+    /// without the approval that it needed, or with one that was not good for it. It is recorded: money was moved.
     CashNotApproved,
 }
 
@@ -155,10 +155,10 @@ pub struct StockException {
     /// Of cash: the shift whose drawer it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shift_id: Option<String>,
-    /// Of cash: `paid_in`, `paid_out` or `no_sale`.
+    /// Of cash: `paid_in`, `paid_out` or `no_sale`, of a shift; `void_order` of the sale, or `blind_return`, of `order_id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub movement: Option<String>,
-    /// Of cash: how much was put in or taken out.
+    /// Of cash: how much was put in, taken out, or given back by all tenders; of a blind return its order tells that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
     pub amount: Option<Money>,

@@ -11,7 +11,7 @@ pub(super) fn no_sale() -> Value {
     json!({"store_id": STORE, "register_id": "r-1", "action": "no_sale", "reason": "x", "shift_id": "sh"})
 }
 
-fn void_of(order: &str) -> Value {
+pub(super) fn void_of(order: &str) -> Value {
     json!({"store_id": STORE, "register_id": "r-1", "action": "void_order", "reason": "x", "order_id": order})
 }
 

@@ -241,6 +241,19 @@ impl Listener for UsesFirst {
     }
 }
 
+/// Ports on which the approval `ap` is used up by another command right before anything is written.
+pub(super) fn used_first(world: &World) -> Ports {
+    let by_another = Use {
+        at: "2026-03-02T09:00:00Z".parse().unwrap(),
+        by: Person { subject: "till-2".into(), employee_id: "e-8".into() },
+        command: "another".into(),
+        resource_id: "another".into(),
+        part_id: None,
+    };
+    let first = Arc::new(UsesFirst { database: world.database.clone(), by_another });
+    HeardDatabase::ports_over(world.database.clone(), world.environment.clone(), first)
+}
+
 /// The approval was good when it was read, and is another command's by the time that all is written.
 #[tokio::test]
 async fn an_approval_that_another_command_used_first_loses_no_movement() {
@@ -250,15 +263,7 @@ async fn an_approval_that_another_command_used_first_loses_no_movement() {
             let world = World::strict().await;
             world.till("open", "open_till", json!({"shift_id": "sh", "amount": gbp(9_000)})).await.unwrap();
             world.granted("ap", request.clone()).await;
-            let by_another = Use {
-                at: "2026-03-02T09:00:00Z".parse().unwrap(),
-                by: Person { subject: "till-2".into(), employee_id: "e-8".into() },
-                command: "another".into(),
-                resource_id: "sh".into(),
-                part_id: None,
-            };
-            let first = Arc::new(UsesFirst { database: world.database.clone(), by_another });
-            let ports = HeardDatabase::ports_over(world.database.clone(), world.environment.clone(), first);
+            let ports = used_first(&world);
             let sent = envelope(STORE, "r-1", "k", action, payload.clone());
             if uploaded {
                 let (mut outcomes, go_on) = batch::run(&ports, &cashier(), vec![sent], Timestamp::MAX).await;
