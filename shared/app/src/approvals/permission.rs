@@ -24,7 +24,7 @@ use crate::tenancy::{Caller, TenantScope};
 use crate::tenant_rules::tenant_rules;
 
 /// On what a command's leave rests.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Permission {
     /// The caller's role. The command named no approval.
     Role,
@@ -34,6 +34,9 @@ pub enum Permission {
     Approval(String),
     /// Nothing: it is refused, unless it took effect before.
     Denied,
+    /// Nothing: what it names while its register was cut off is no approval's id. It is refused with this, unless it took
+    /// effect before, or is recorded whoever allowed it.
+    Malformed(Box<Refusal>),
 }
 
 /// An approval that allows what a command does.
@@ -65,7 +68,8 @@ impl Permission {
     /// What a command that is about `action` rests on. `amount`: of a movement of cash, in minor units.
     ///
     /// # Errors
-    /// 422 `id_malformed`, `card_number_refused`; those of reading the tenant's settings.
+    /// 422 `id_malformed`, `card_number_refused`, not of what happened while the register was cut off: of that
+    /// [`Self::permit`] refuses it, so that whoever records it all the same can; those of reading the tenant's settings.
     pub async fn of(
         ports: &Ports,
         context: &CommandContext,
@@ -76,8 +80,11 @@ impl Permission {
         // Also of a role that needs none: an approval that is named is kept beside what was done, and read there
         // as a supervisor's word.
         if let Some(approval_id) = approval_id {
-            typed_id("payload.approval_id", approval_id)?;
-            return Ok(Permission::Approval(approval_id.to_owned()));
+            return match typed_id("payload.approval_id", approval_id) {
+                Ok(()) => Ok(Permission::Approval(approval_id.to_owned())),
+                Err(Error::Rejected(refusal)) if context.offline => Ok(Permission::Malformed(refusal)),
+                Err(error) => Err(error),
+            };
         }
         if context.needs_no_approval() {
             return Ok(Permission::Role);
@@ -99,7 +106,9 @@ impl Permission {
     pub fn get(&self, context: &CommandContext) -> Option<Get> {
         match self {
             Permission::Approval(id) => Some(approval_get(&context.caller.scope, id)),
-            Permission::Role | Permission::Settings(_) | Permission::Denied => None,
+            Permission::Role | Permission::Settings(_) | Permission::Denied | Permission::Malformed(_) => {
+                None
+            }
         }
     }
 
@@ -107,7 +116,7 @@ impl Permission {
     ///
     /// # Errors
     /// 403 `approval_required` where the caller needs one and names none, `approval_not_found`, `approval_does_not_match`, `approval_denied`; 409 `approval_pending`,
-    /// `approval_expired`, `approval_used`.
+    /// `approval_expired`, `approval_used`; 422 `id_malformed`, `card_number_refused`.
     pub fn permit(
         &self,
         context: &CommandContext,
@@ -117,6 +126,7 @@ impl Permission {
         match self {
             Permission::Approval(_) => {}
             Permission::Denied => return Err(approval_required()),
+            Permission::Malformed(refusal) => return Err(Error::Rejected(refusal.clone())),
             Permission::Role | Permission::Settings(_) => return Ok(None),
         }
         // An order from elsewhere is at no register: it was asked for at any of the store's.
@@ -126,6 +136,23 @@ impl Permission {
         };
         let asked = Bound { store_id: context.store_id.clone(), register_id, binding };
         Grant::of(&context.caller, item, &asked, context.now).map(Some)
+    }
+
+    /// As [`Self::permit`], of what moves money: while the register was cut off it was done whoever allowed it. Beside the
+    /// leave, what it would have been refused with: that is to be told.
+    ///
+    /// # Errors
+    /// Those of [`Self::permit`], of a register that is not cut off.
+    pub fn permit_or_tell(
+        &self,
+        context: &CommandContext,
+        item: Option<&Item>,
+        binding: Binding,
+    ) -> Result<(Option<Grant>, Option<&'static str>)> {
+        match self.permit(context, item, binding) {
+            Err(Error::Rejected(refusal)) if context.offline => Ok((None, Some(refusal.code))),
+            permitted => Ok((permitted?, None)),
+        }
     }
 }
 

@@ -180,6 +180,9 @@ pub async fn finalize(
         if let Some(asked) = asked {
             asked_total::settle(context, &mut cart, asked, rules.settings.offline_total_below_lines)?;
         }
+        if context.offline {
+            cart.keep_as_given()?;
+        }
         cart.check_finalizable(kind)?;
         let location = context.till(at(2))?;
         if needs_shift {

@@ -27,6 +27,7 @@ pub mod lane_write;
 pub mod limited_uses;
 pub mod lines;
 pub(crate) mod named_lots;
+mod not_approved;
 pub mod offline_oversell;
 pub mod parking;
 pub mod plan;

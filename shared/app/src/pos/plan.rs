@@ -668,17 +668,21 @@ async fn commit(ports: &Ports, scope: &TenantScope, plan: &Plan, now: Timestamp)
     if let Some(step) = found_less(ports, scope, plan, now).await? {
         return Ok(step);
     }
+    if let Some(asked) = plan.asked_total {
+        let asked = Money { amount: asked, currency: cart.currency };
+        let kept = match plan.kind {
+            CartKind::Sale => cart.keep_at_asked_total(asked),
+            CartKind::Return => cart.keep_as_given(),
+        };
+        if kept.is_err() {
+            return Ok(Step::GiveUp(Vec::new()));
+        }
+    }
     let returned = match returned_writes(ports, scope, &cart).await {
         Ok(returned) => returned,
         Err(Error::Rejected(_)) => return Ok(Step::GiveUp(Vec::new())),
         Err(error) => return Err(error),
     };
-    if let Some(asked) = plan.asked_total {
-        let asked = Money { amount: asked, currency: cart.currency };
-        if cart.keep_at_asked_total(asked).is_err() {
-            return Ok(Step::GiveUp(Vec::new()));
-        }
-    }
     let task = asked_total::task_write(scope, &plan.offline_sale(&cart, now))?;
     let beyond = plan.uses_above_limit.then(|| plan.offline_sale(&cart, now));
     let mut claims = match use_claims(ports, scope, &cart, true, beyond.as_ref()).await {

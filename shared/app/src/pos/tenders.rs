@@ -70,8 +70,8 @@ pub async fn take_back(
 /// `refund_tender`.
 ///
 /// # Errors
-/// 409 `overpaid`, `refund_above_paid`, `cash_not_in_coins`; 422 for fields; the cart's own refusals; those of
-/// stored value.
+/// 409 `overpaid`, `refund_above_paid`, `cash_not_in_coins`, of cash of a register that was cut off the second only;
+/// 422 for fields; the cart's own refusals; those of stored value.
 pub async fn refund(ports: &Ports, context: &CommandContext, payload: RefundTender) -> Result<Executed> {
     if let Some(reference) = &payload.external_reference {
         text("payload.external_reference", reference, REFERENCE_CHARS_MAX)?;
@@ -87,7 +87,8 @@ pub async fn refund(ports: &Ports, context: &CommandContext, payload: RefundTend
         return tender::refund(ports, context, &payload.return_id, kind, input).await;
     }
     change_cart(ports, context, &payload.return_id, Vec::new(), |cart, _| {
-        let number = cart.refund(input.clone())?;
+        let input = input.clone();
+        let number = if context.offline { cart.refund_given(input)? } else { cart.refund(input)? };
         Ok(Outcome::Payment { number, change: 0 })
     })
     .await

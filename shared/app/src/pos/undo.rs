@@ -11,6 +11,7 @@ use tillstream_domain::cart::undo::Undoing;
 use tillstream_domain::cart::{ApprovedPart, Cart, CartKind, CartState, Outcome, Returned};
 use tillstream_domain::lane::Lane;
 use tillstream_domain::location::{Location, LocationKind};
+use tillstream_domain::money::Money;
 
 use super::cart_item::cart_of;
 use super::cart_write::{Executed, cart_get, cart_put, replay};
@@ -22,6 +23,7 @@ use super::finalize_rounds::{Beside, Rounds, StoreRead};
 use super::identity::derived_id;
 use super::lane_write::{LaneState, lane_get};
 use super::limited_uses::given_back;
+use super::not_approved::not_approved_write;
 use super::returns::{REASON_CHARS_MAX, returned_get};
 use crate::approvals::permission::Permission;
 use crate::catalog::items::{catalog_get, location_if_any};
@@ -32,6 +34,9 @@ use crate::ports::Ports;
 use crate::stored_value::claims::stored_value_writes;
 use crate::tenancy::TenantScope;
 use crate::tenant_rules::tenant_rules;
+
+/// A void after the fact, as a task names it.
+const VOID_ORDER: &str = "void_order";
 
 /// Attribute of what came back of an order that is undone: where the order stands.
 pub const UNDONE: &str = "undone";
@@ -141,17 +146,26 @@ pub async fn undo(
             cart.version = stored.unwrap_or(cart.version);
             cart.applied.record_last(&context.identity, Outcome::Finalized);
             let asked = Binding::VoidOrder { order_id: what.order_id.to_owned() };
-            let mut claims = Vec::new();
+            let (mut claims, mut task) = (Vec::new(), None);
             if let Some(used) = used.filter(|used| what.permission.is_of(&used.approval_id)) {
                 cart.approvals.record(used)?;
-            } else if let Some(grant) = what.permission.permit(context, at(4), asked)? {
-                cart.approvals.record(grant.used_for(ApprovedPart::Whole))?;
-                claims.push(grant.claim(context, &cart.id, None)?);
+            } else {
+                let (grant, problem) = what.permission.permit_or_tell(context, at(4), asked)?;
+                if let Some(grant) = grant {
+                    cart.approvals.record(grant.used_for(ApprovedPart::Whole))?;
+                    claims.push(grant.claim(context, &cart.id, None)?);
+                }
+                // What a register gave back while it was cut off is gone, whoever allowed it: somebody is told.
+                let back = Money { amount: cart.totals()?.paid, currency: cart.currency };
+                let moved = (VOID_ORDER, Some(back));
+                task = problem
+                    .map(|problem| not_approved_write(context, ("order_id", &order.id), moved, problem));
             }
-            let writes = undoing_writes(ports, scope, &cart, what.undoing, Some(order.version)).await?;
-            Ok((cart, Beside { writes, claims, ..Beside::default() }))
+            let mut writes = undoing_writes(ports, scope, &cart, what.undoing, Some(order.version)).await?;
+            writes.extend(task.clone());
+            Ok((cart, Beside { writes, claims, ..Beside::default() }, task))
         };
-        let (cart, mut beside) = match ready.await {
+        let (cart, mut beside, task) = match ready.await {
             // These were read one after the other: it may be undone by this very request's twin.
             Err(Error::Rejected(_)) if rounds.is_outdated(&undo_id, stored).await? => continue,
             Err(Error::Conflict(why) | Error::Retryable { reason: why, .. }) => {
@@ -170,7 +184,7 @@ pub async fn undo(
         }
         if is_long(&beside) {
             // What goes back to gift cards and accounts goes with the plan's end.
-            begin_long(ports, context, &mut rounds, cart, stored, &beside.claims).await?;
+            begin_long(&mut rounds, cart, stored, task, &beside.claims).await?;
             continue;
         }
         let read = StoreRead { location: &location, lane: at(2), needs_shift };
@@ -182,19 +196,20 @@ pub async fn undo(
 }
 
 /// An order of more SKUs than one transaction takes is undone by a plan: the return is first put as a cart
-/// that no command of a till can change, and uses up the approval.
+/// that no command of a till can change, and uses up the approval, or opens the `task` that there was none.
 async fn begin_long(
-    ports: &Ports,
-    context: &CommandContext,
     rounds: &mut Rounds<'_>,
     mut cart: Cart,
     stored: Option<u64>,
+    task: Option<Write>,
     claims: &[Claim],
 ) -> Result<()> {
+    let (ports, context) = (rounds.ports(), rounds.context());
     cart.state = CartState::Tendering;
     cart.version = stored.map_or(cart.version, |version| version + 1);
     let put = cart_put(context, &cart, stored)?;
-    if let Written::LostRace(why) = write_with_claims(ports.database.as_ref(), vec![put], claims).await? {
+    let writes = std::iter::once(put).chain(task).collect();
+    if let Written::LostRace(why) = write_with_claims(ports.database.as_ref(), writes, claims).await? {
         return rounds.again(&why).await;
     }
     let moves = cart.stock_moves();

@@ -8,6 +8,7 @@ mod bound_shares;
 mod cashiers_limit;
 mod of_orders;
 mod offline_cash;
+mod offline_returns;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -57,6 +58,16 @@ impl World {
         World::in_time(TestEnvironment::new(11)).await
     }
 
+    /// Of a tenant that wants an approval for all that is done with a drawer.
+    async fn strict() -> World {
+        let world = World::new().await;
+        let always = json!({"required": true});
+        let above = json!({"required": true, "above_amount": 1_000});
+        let settings = json!({"approvals": {"paid_in": always, "paid_out": above, "no_sale": true}});
+        world.settings("strict", settings).await;
+        world
+    }
+
     async fn in_time(environment: TestEnvironment) -> World {
         let environment = Arc::new(environment);
         let database = Arc::new(MemoryDatabase::with_environment(environment.clone()));
@@ -94,6 +105,19 @@ impl World {
         request["approval_id"] = id.into();
         self.ask(&format!("ask-{id}"), request).await.unwrap();
         self.decide(&manager(), &format!("grant-{id}"), id, true).await.unwrap();
+    }
+
+    /// Has it granted with another tenant, which has a store of the same name.
+    async fn granted_elsewhere(&self, id: &str, mut request: Value) {
+        request["approval_id"] = id.into();
+        let stranger = Caller { subject: "x".to_owned(), ..caller("other", &[Role::Operator]) };
+        let foreign = Shop { ports: self.shop.ports.clone(), scope: stranger.scope.clone() };
+        foreign.store(STORE).await.unwrap();
+        foreign.product(STORE, "A", "1", 5).await.unwrap();
+        ask(&foreign.ports, &stranger, "k", serde_json::from_value(request).unwrap()).await.unwrap();
+        let manager = Caller { subject: "m-9".to_owned(), ..caller("other", &[Role::StoreManager]) };
+        let body = serde_json::from_value(json!({})).unwrap();
+        decide(&foreign.ports, &manager, "g", id, true, body).await.unwrap();
     }
 
     async fn status(&self, id: &str) -> Value {
@@ -326,18 +350,8 @@ async fn what_is_not_there_or_not_for_this_caller_is_refused() {
     let world = World::new().await;
     world.cart("c").await;
     // Of the same name with another tenant, and of a store out of reach.
-    let stranger = Caller { subject: "x".to_owned(), ..caller("other", &[Role::Operator]) };
-    let foreign = Shop { ports: world.shop.ports.clone(), scope: stranger.scope.clone() };
-    foreign.store(STORE).await.unwrap();
-    foreign.product(STORE, "A", "1", 5).await.unwrap();
-    let mut request = override_of("c");
-    request["approval_id"] = "theirs".into();
+    world.granted_elsewhere("theirs", override_of("c")).await;
     let ports = &world.shop.ports;
-    ask(ports, &stranger, "k", serde_json::from_value(request).unwrap()).await.unwrap();
-    let other_manager = Caller { subject: "m-9".to_owned(), ..caller("other", &[Role::StoreManager]) };
-    decide(ports, &other_manager, "g", "theirs", true, serde_json::from_value(json!({})).unwrap())
-        .await
-        .unwrap();
     assert_eq!(code(world.till("l", "add_line_item", line("c", "theirs")).await), Some("approval_not_found"));
     assert_eq!(code(world.decide(&manager(), "g", "theirs", false).await), Some("approval_not_found"));
     assert_eq!(code(read::get(ports, &manager(), "theirs").await), Some("approval_not_found"));

@@ -30,6 +30,21 @@ pub(super) struct Dairy {
     pub(super) environment: Arc<TestEnvironment>,
 }
 
+/// Gives the relay what changed of the stock after the change `since`.
+pub(super) async fn relay_stock(
+    shop: &Shop,
+    database: &MemoryDatabase,
+    environment: Arc<TestEnvironment>,
+    since: u64,
+) {
+    let changes = database.changes(Table::Stock, since);
+    let images: Vec<Images<'_>> =
+        changes.iter().map(|change| (change.old.as_ref(), change.new.as_ref())).collect();
+    let (stream, queue) = (MemoryStream::new(1, environment.clone()), MemoryQueue::new(environment));
+    let failures = handle(&shop.ports, &stream, &queue, &images).await;
+    assert!(failures.is_empty(), "{failures:?}");
+}
+
 impl Dairy {
     pub(super) async fn new() -> Self {
         Self::within(TestEnvironment::new(3)).await
@@ -88,13 +103,7 @@ impl Dairy {
 
     /// Gives the relay all changes of stock there ever were.
     pub(super) async fn relay(&self) {
-        let changes = self.database.changes(Table::Stock, 0);
-        let images: Vec<Images<'_>> =
-            changes.iter().map(|change| (change.old.as_ref(), change.new.as_ref())).collect();
-        let stream = MemoryStream::new(1, self.environment.clone());
-        let queue = MemoryQueue::new(self.environment.clone());
-        let failures = handle(&self.shop.ports, &stream, &queue, &images).await;
-        assert!(failures.is_empty(), "{failures:?}");
+        relay_stock(&self.shop, &self.database, self.environment.clone(), 0).await;
     }
 
     pub(super) async fn lots(&self) -> Vec<(Option<String>, QuantityInput, QuantityInput)> {

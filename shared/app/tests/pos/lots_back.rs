@@ -13,7 +13,6 @@ use tillstream_app::capacity::{CapacityKind, CapacityMeter, Operation};
 use tillstream_app::database::{Database, Item, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::pos::plan;
-use tillstream_app::relay::{Images, handle};
 use tillstream_app::stock::conservation;
 use tillstream_app::stock::lots::recall::{self, Change};
 use tillstream_app::stock::lots::{here, list, sold};
@@ -25,11 +24,10 @@ use tillstream_domain::product::Product;
 use tillstream_domain::quantity::QuantityInput;
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
 use tillstream_testkit::memory_database::MemoryDatabase;
-use tillstream_testkit::memory_messaging::{MemoryQueue, MemoryStream};
 use tillstream_testkit::shop::{STORE, Shop, caller};
 use tillstream_testkit::test_environment::TestEnvironment;
 
-use super::lots::{Dairy, MILK, lot};
+use super::lots::{Dairy, MILK, lot, relay_stock};
 
 /// A lot by its id, and how much of it is for sale and kept aside.
 type Level = (Option<String>, QuantityInput, QuantityInput);
@@ -173,13 +171,7 @@ impl World {
 
     /// Gives the relay what changed of the stock here.
     async fn relay(&self) {
-        let changes = self.database.changes(Table::Stock, self.made_of);
-        let images: Vec<Images<'_>> =
-            changes.iter().map(|change| (change.old.as_ref(), change.new.as_ref())).collect();
-        let stream = MemoryStream::new(1, self.environment.clone());
-        let queue = MemoryQueue::new(self.environment.clone());
-        let failures = handle(&self.shop.ports, &stream, &queue, &images).await;
-        assert!(failures.is_empty(), "{failures:?}");
+        relay_stock(&self.shop, &self.database, self.environment.clone(), self.made_of).await;
     }
 
     /// The lots of all SKUs.

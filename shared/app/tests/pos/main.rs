@@ -12,6 +12,7 @@ mod approvals;
 mod cart_holds;
 mod chance;
 mod coins_and_counters;
+mod coins_offline;
 mod commands;
 mod discounts;
 mod every_action;

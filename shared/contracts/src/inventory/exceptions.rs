@@ -34,10 +34,11 @@ pub enum ExceptionKind {
     Difference,
     /// A register that was cut off asked another total for a sale than its lines come to here, by more than rounding
     /// explains. The sale is kept at what it asked; that of an exchange at this and what the return is worth. Or it made an
-    /// exchange without stating a total, and change went back that no payment told of.
+    /// exchange without stating a total, and change went back that no payment told of. Or it gave back more cash for a
+    /// return than its lines come to here; the return is kept at that.
     TotalDiffers,
-    /// A register that was cut off moved cash, or opened its drawer, without the approval that it needed, or with one that
-    /// was not good for it. It is recorded: the cash was moved.
+    /// A register that was cut off moved cash, opened its drawer, voided a sale or took goods back without their sale,
+    /// without the approval that it needed, or with one that was not good for it. It is recorded: money was moved.
     CashNotApproved,
 }
 
@@ -142,22 +143,22 @@ pub struct StockException {
     /// Of uses: the customer whose own limit it is; absent for that of all together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_id: Option<String>,
-    /// Of a total that differs: what the sale's lines come to here.
+    /// Of a total that differs: what the lines of the sale, or of the return, come to here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
     pub total: Option<Money>,
     /// Of a total that differs: what the register asked, and the sale is kept at. Of an exchange that stated none: what
-    /// its return and its payments brought; what is above `total` went back as change.
+    /// its return and its payments brought; what is above `total` went back as change. Of a return: what was given back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
     pub asked: Option<Money>,
     /// Of cash: the shift whose drawer it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shift_id: Option<String>,
-    /// Of cash: `paid_in`, `paid_out` or `no_sale`.
+    /// Of cash: `paid_in`, `paid_out` or `no_sale`, of a shift; `void_order` of the sale, or `blind_return`, of `order_id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub movement: Option<String>,
-    /// Of cash: how much was put in or taken out.
+    /// Of cash: how much was put in, taken out, or given back by all tenders; of a blind return its order tells that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MoneySchema>)]
     pub amount: Option<Money>,

@@ -270,10 +270,10 @@ fn prove_conservation() {}
 /// The exceptions of a location, the oldest first: where a register that was cut off sold more than there
 /// was (`oversold_offline`), goods were taken before anybody told their stock (`unsynced_stock`), a count left less than is
 /// promised (`below_promised`), such a register or another system gave a coupon or promotion more often than it may be
-/// (`uses_above_limit`), asked another total for a sale than its lines come to or gave change in an exchange that nobody
-/// told of (`total_differs`), told of a sale after a count that had missed its goods (`sold_before_count`) or said that
-/// its goods were of a lot that they cannot be of (`lot_mismatch`), such a register moved cash without the approval that
-/// it needed (`cash_not_approved`), or what stock says of itself differs (`difference`).
+/// (`uses_above_limit`), asked another total for a sale than its lines come to, gave change in an exchange that nobody
+/// told of or more cash back than a return comes to (`total_differs`), told of a sale after a count that had missed its goods (`sold_before_count`) or said that
+/// its goods were of a lot that they cannot be of (`lot_mismatch`), such a register moved cash, voided or took back without
+/// the approval that it needed (`cash_not_approved`), or what stock says of itself differs (`difference`).
 #[utoipa::path(get, path = "/v1/inventory/exceptions", tag = "inventory", params(ExceptionQuery),
     responses(
         (status = 200, description = "A page", body = StockExceptionPage),

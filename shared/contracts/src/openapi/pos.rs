@@ -37,7 +37,7 @@ fn command() {}
 /// Runs the commands of a register that was offline, in order per cart. Each has the outcome that it would have
 /// alone, but for what has left the shop already: more than there was is sold, and variants' parents and coupons above
 /// their limit too, payments are taken as they were, a sale or an exchange is kept at the `total` that its register states,
-/// and cash that was moved without an approval is recorded; and somebody is told. Where a command on a cart is refused,
+/// and cash that was moved, or given back, is recorded as it was, also without an approval; and somebody is told. Where a command on a cart is refused,
 /// the cart is not made final behind it in this upload, and where one meets an error of ours, what follows on its cart is
 /// not tried: `earlier_command_failed`.
 /// That is known within one upload only. So a register sends all commands of a cart in the same upload, and splits what

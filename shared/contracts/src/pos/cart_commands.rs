@@ -328,7 +328,8 @@ pub struct VoidOrder {
     pub order_id: String,
     /// Why, at most 200 characters.
     pub reason: String,
-    /// Approval by a supervisor.
+    /// Approval by a supervisor. What a register uploads that was cut off is recorded without, too: an exception
+    /// `cash_not_approved` asks somebody to look into it.
     #[serde(default)]
     pub approval_id: Option<String>,
 }

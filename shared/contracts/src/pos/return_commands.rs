@@ -20,7 +20,8 @@ pub struct StartReturn {
     pub original_order_id: Option<String>,
     /// Why.
     pub reason: String,
-    /// Approval by a supervisor.
+    /// Approval by a supervisor, of a return without its sale. What a register uploads that was cut off is recorded without,
+    /// too: an exception `cash_not_approved` asks somebody to look into it.
     #[serde(default)]
     pub approval_id: Option<String>,
 }

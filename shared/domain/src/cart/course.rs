@@ -31,7 +31,7 @@ pub struct Course {
     /// value is not among them: it never was.
     pub taken_back: Vec<Payment>,
     /// Of a sale of a register that was cut off, where its lines do not come to it: the total that the register asked,
-    /// or that makes its exchange what was asked, in minor units.
+    /// or that makes its exchange what was asked, in minor units. Of a return of one: what it gave back.
     pub asked_total: Option<i64>,
 }
 

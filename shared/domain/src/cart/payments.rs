@@ -209,6 +209,84 @@ impl Cart {
         Ok(self.push_refund(input, rounded))
     }
 
+    /// Records a refund that a register gave while it was cut off. Cash has left its drawer, whatever is due here, in
+    /// coins or not: it is kept as it was given, as far as the sale's cash goes and what rounding to coins may have added
+    /// to it. By what that differs from what comes back is told when the return becomes final
+    /// ([`Self::keep_as_given`]).
+    ///
+    /// # Errors
+    /// Those of [`Self::refund`]; of cash not [`CartError::Overpaid`] and [`CartError::NotInCoins`].
+    pub fn refund_given(&mut self, input: PaymentInput) -> Result<u32, CartError> {
+        match self.refund(input.clone()) {
+            Err(
+                CartError::Overpaid { .. }
+                | CartError::NotInCoins { .. }
+                | CartError::AbovePaid { .. }
+                | CartError::NotPositive,
+            ) if input.tender == CASH => {}
+            done => return done,
+        }
+        // None is given for what comes to no coin.
+        let least = if self.terms.cash_increment > 1 { 0 } else { 1 };
+        self.check_payment(&input, least)?;
+        let amount = input.amount.amount;
+        let given: i64 = self.payments.iter().map(|p| p.amount).sum();
+        if let Some(most) = self.approvals.refund_limit().filter(|most| given.saturating_add(amount) > *most)
+        {
+            return Err(CartError::AboveApproved { most });
+        }
+        if let Some(original) = self.return_of.as_ref().and_then(|head| head.original.as_ref()) {
+            let left = original.refundable_beside(CASH, &self.payments);
+            let of_cash = self.payments.iter().filter(|p| p.tender == CASH);
+            let before = of_cash.map(|p| p.amount).sum::<i64>();
+            let beyond_before = before.saturating_sub(original.refundable_beside(CASH, &[])).max(0);
+            let beyond = amount.saturating_sub(left).max(0);
+            if beyond > 0 && beyond.saturating_add(beyond_before) > self.coins_of_refunds(1) {
+                return Err(CartError::AbovePaid { tender: CASH.to_owned(), left });
+            }
+        }
+        Ok(self.push_refund(input, 0))
+    }
+
+    /// By how much the cash that a return gave back may differ from what it is worth where each refund of it was rounded
+    /// by itself: less than a coin for each, and for so many `more`.
+    fn coins_of_refunds(&self, more: i64) -> i64 {
+        let refunds = self.payments.iter().filter(|p| p.tender == CASH).count();
+        let refunds = i64::try_from(refunds).unwrap_or(i64::MAX).saturating_add(more);
+        (i64::from(self.terms.cash_increment) - 1).max(0).saturating_mul(refunds)
+    }
+
+    /// Most that the refunds of this return were rounded by, where it is kept as its register gave them while it was cut
+    /// off; nothing where they come to what it is worth.
+    pub(super) fn rounding_of_given(&self) -> i64 {
+        if self.course.asked_total.is_some() { self.coins_of_refunds(0) } else { 0 }
+    }
+
+    /// Keeps a return at what its register gave back for it while it was cut off, where that is not what it comes to here:
+    /// the cash is gone. Where coins do not explain that more was given, somebody looks
+    /// ([`Self::asked_beyond_rounding`]). Where less was given than coins explain, it is held to what is due: the refund
+    /// that lacks can still be told.
+    ///
+    /// # Errors
+    /// [`CartError::Money`].
+    pub fn keep_as_given(&mut self) -> Result<(), CartError> {
+        let totals = self.totals()?;
+        let of_cash = self.payments.iter().rev().find(|p| p.tender == CASH).map(|p| p.number);
+        let Some(last) = of_cash.filter(|_| self.kind == CartKind::Return && totals.due != 0) else {
+            return Ok(());
+        };
+        let beyond = totals.paid.saturating_sub(totals.total);
+        if beyond < self.coins_of_refunds(0).saturating_neg() {
+            return Ok(());
+        }
+        self.course.asked_total = Some(totals.paid);
+        self.terms.cash_rounding.clear();
+        if beyond != 0 {
+            self.terms.cash_rounding.insert(last, beyond);
+        }
+        Ok(())
+    }
+
     /// Whether all that was paid for the sale that this returns went back, with what this return gives back.
     fn is_all_refunded(&self) -> bool {
         let original = self.return_of.as_ref().and_then(|head| head.original.as_ref());

@@ -133,15 +133,19 @@ impl Cart {
         Ok(true)
     }
 
-    /// What the lines of a sale come to here and what its register asked, where that is more than rounding explains:
-    /// minor units.
+    /// What the lines of a sale come to here and what its register asked, or those of a return and what it gave back, where
+    /// that is more than rounding explains: minor units.
     ///
     /// # Errors
     /// [`CartError::Money`].
     pub fn asked_beyond_rounding(&self) -> Result<Option<(i64, i64)>, CartError> {
         let Some(asked) = self.course.asked_total else { return Ok(None) };
+        let most = match self.kind {
+            CartKind::Sale => self.rounding_max(),
+            CartKind::Return => self.rounding_of_given(),
+        };
         let total = self.totals()?.total;
-        Ok((asked.saturating_sub(total).abs() > self.rounding_max()).then_some((total, asked)))
+        Ok((asked.saturating_sub(total).abs() > most).then_some((total, asked)))
     }
 
     /// Whether payments that are right by themselves are for another total. What is wrong with one of them is told

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::exchange::{EXCHANGE, refundable};
-use super::{Cart, CartError, CartKind, Line, LineTerms, NewLine, Payment};
+use super::{CASH, Cart, CartError, CartKind, Line, LineTerms, NewLine, Payment};
 use crate::money::UnitPrice;
 use crate::quantity::{Quantity, Unit};
 
@@ -155,13 +155,18 @@ impl Returned {
             }
             *before = after;
         }
+        // Cash of a register that was cut off, and rounded each refund by itself, is gone.
+        let mut coins = cart.rounding_of_given();
         for refund in &cart.payments {
             // What an exchange takes is what the goods are worth: no tender gives it.
             if refund.tender != EXCHANGE {
                 let left = refundable(|tender| original.paid_by(tender), &self.refunded, &refund.tender);
-                if refund.amount > left {
+                let beyond = refund.amount.saturating_sub(left).max(0);
+                let most = if refund.tender == CASH { coins } else { 0 };
+                if beyond > most {
                     return Err(CartError::AbovePaid { tender: refund.tender.clone(), left });
                 }
+                coins = coins.saturating_sub(beyond);
             }
             let sum = self.refunded.entry(refund.tender.clone()).or_default();
             *sum = sum.saturating_add(refund.amount);

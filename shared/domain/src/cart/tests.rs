@@ -395,6 +395,7 @@ fn goods_come_to_what_is_chosen_with_them() {
     c.add_line(line("A", 2, "1")).unwrap();
     let kind = ManualDiscountKind::PercentCart { bps: 5_000 };
     c.charges.manual.push(ManualDiscount { number: 1, kind, reason: "regular".into() });
+    c.charges.manual_used = 1;
     c.approvals.record(approved(ApprovedPart::ShareOf { number: 1, goods: 1_000 })).unwrap();
     shares_checked(&c).unwrap();
     let modifier = |ten_thousandths: i64| Modifier { name: "chosen".into(), ten_thousandths };

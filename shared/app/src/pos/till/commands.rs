@@ -16,9 +16,9 @@ use super::Done;
 use super::refusals::{shift_not_found, shift_of_another, shift_open};
 use super::shift_item::{shift_get, shift_of, shift_put};
 use super::view;
-use crate::approvals::permission::{Permission, command_name, expect_none};
+use crate::approvals::permission::{Permission, expect_none};
 use crate::catalog::items::catalog_get;
-use crate::database::{Get, Item, Write};
+use crate::database::{Get, Item};
 use crate::environment::Retries;
 use crate::error::{Error, Refusal, Result};
 use crate::fields::{text, typed_id};
@@ -29,8 +29,8 @@ use crate::pos::context::CommandContext;
 use crate::pos::finalize_rounds::Beside;
 use crate::pos::identity::{derived_id, reused_key};
 use crate::pos::lane_write::{LaneState, lane_get};
+use crate::pos::not_approved::not_approved_write;
 use crate::pos::returns::REASON_CHARS_MAX;
-use crate::stock::exceptions::{CashNotApproved, cash_not_approved_write};
 
 /// Runs a command, if it is one of a shift; nothing where it is one of a cart.
 ///
@@ -360,7 +360,8 @@ async fn record(
         {
             // What it names allowed nothing, so it is no supervisor's word.
             new.approval_id = None;
-            beside.writes.push(not_approved(context, shift, &new, refusal.code));
+            let moved = (new.kind.name(), new.amount);
+            beside.writes.push(not_approved_write(context, ("shift_id", &shift.id), moved, refusal.code));
             shift.record(new, &mark, &context.identity)?;
             return Ok(Some(beside));
         }
@@ -371,28 +372,6 @@ async fn record(
         Ok(Some(beside))
     })
     .await
-}
-
-/// The task of a movement that would have been refused with `problem` for want of an approval.
-fn not_approved(
-    context: &CommandContext,
-    shift: &Shift,
-    movement: &NewMovement,
-    problem: &'static str,
-) -> Write {
-    let moved = CashNotApproved {
-        shift_id: &shift.id,
-        command: &command_name(context),
-        movement: movement.kind.name(),
-        amount: movement.amount,
-        problem,
-        register_id: &context.register_id,
-        employee_id: &context.employee_id,
-        location_id: &shift.store_id,
-        at: context.occurred_at,
-        now: context.now,
-    };
-    cash_not_approved_write(&context.caller.scope, &moved)
 }
 
 /// Runs `change` on a shift, its lane and what `more` reads, and writes the shift, once, with whatever else it
@@ -426,9 +405,12 @@ async fn change(
         shift.version += 1;
         let put = shift_put(&context.caller.scope, &shift, Some(stored), context.now)?;
         let fixed = std::iter::once(put).chain(beside.writes).collect();
-        match write_with_claims(ports.database.as_ref(), fixed, &beside.claims).await? {
-            Written::Done => return Ok(done(&shift)),
-            Written::LostRace(why) => retries.again(&why).await?,
+        match write_with_claims(ports.database.as_ref(), fixed, &beside.claims).await {
+            Ok(Written::Done) => return Ok(done(&shift)),
+            Ok(Written::LostRace(why)) => retries.again(&why).await?,
+            // The approval was used up, or ended, since it was read: what happened is recorded without it.
+            Err(Error::Rejected(refusal)) if context.offline => retries.again(refusal.code).await?,
+            Err(error) => return Err(error),
         }
     }
 }

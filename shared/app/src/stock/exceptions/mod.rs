@@ -8,9 +8,10 @@
 //! - where such a register, or another system, gave a coupon or promotion more often than its limit allows
 //!   (`uses_above_limit`, one per order and coupon or promotion);
 //! - where such a register asked another total for a sale than its lines come to, or made an exchange without saying
-//!   what it asked, and change went back that no payment told of (`total_differs`, one per order);
-//! - where such a register moved cash, or opened its drawer, without the approval that it needed (`cash_not_approved`,
-//!   one per movement);
+//!   what it asked, and change went back that no payment told of, or gave back more cash for a return than its lines come
+//!   to (`total_differs`, one per order);
+//! - where such a register moved cash, opened its drawer, voided a sale or took goods back without their sale, without the
+//!   approval that it needed (`cash_not_approved`, one per command);
 //! - where such a register, or another system, told of a sale after the goods were counted that it had taken before
 //!   (`sold_before_count`, one per order and SKU);
 //! - where goods that have left the shop were said to be of a lot that they cannot be of, or that was not for sale

@@ -66,13 +66,13 @@ pub struct TotalDiffers<'a> {
 /// Cash that a register moved while it was cut off, or a drawer that it opened, without the approval that it needed.
 #[derive(Debug, Clone, Copy)]
 pub struct CashNotApproved<'a> {
-    /// The shift.
-    pub shift_id: &'a str,
+    /// `shift_id` and the shift; `order_id` and the sale that was voided, or the return.
+    pub of: (&'static str, &'a str),
     /// Name of the command that moved it: one movement.
     pub command: &'a str,
     /// What it is, as the wire names it.
     pub movement: &'static str,
-    /// How much was moved; nothing where the drawer was opened only.
+    /// How much was moved; nothing where the drawer was opened only, or that is not known yet.
     pub amount: Option<Money>,
     /// What it would have been refused with.
     pub problem: &'static str,
@@ -121,15 +121,16 @@ pub fn total_differs_write(scope: &TenantScope, sale: &TotalDiffers<'_>) -> Writ
 /// Opens the exception of cash that was moved without an approval: written in the transaction that records it with its
 /// shift, and so once.
 pub fn cash_not_approved_write(scope: &TenantScope, moved: &CashNotApproved<'_>) -> Write {
-    let id = derived_id("x", &[CASH_NOT_APPROVED, moved.shift_id, moved.command]);
+    let (named, reference) = moved.of;
+    let id = derived_id("x", &[CASH_NOT_APPROVED, reference, moved.command]);
     let mut changes = opened(scope, &id, CASH_NOT_APPROVED, moved.location_id, moved.now);
     changes.extend([
         // One movement.
         Change::Set("quantity", 1_000.into()),
         Change::Set("movement", moved.movement.into()),
         Change::Set("approval_problem", moved.problem.into()),
-        Change::Set("reference", moved.shift_id.into()),
-        Change::Set("shift_id", moved.shift_id.into()),
+        Change::Set("reference", reference.into()),
+        Change::Set(named, reference.into()),
         Change::Set("register_id", moved.register_id.into()),
         Change::Set("employee_id", moved.employee_id.into()),
         Change::Set("occurred_at", moved.at.as_millisecond().into()),

@@ -2,16 +2,16 @@
 
 use super::*;
 
-fn cash(action: &str, amount: i64) -> Value {
+pub(super) fn cash(action: &str, amount: i64) -> Value {
     json!({"store_id": STORE, "register_id": "r-1", "action": action, "reason": "x", "shift_id": "sh",
         "amount": gbp(amount)})
 }
 
-fn no_sale() -> Value {
+pub(super) fn no_sale() -> Value {
     json!({"store_id": STORE, "register_id": "r-1", "action": "no_sale", "reason": "x", "shift_id": "sh"})
 }
 
-fn void_of(order: &str) -> Value {
+pub(super) fn void_of(order: &str) -> Value {
     json!({"store_id": STORE, "register_id": "r-1", "action": "void_order", "reason": "x", "order_id": order})
 }
 
@@ -21,12 +21,8 @@ async fn sold(world: &World, cart: &str) {
 }
 
 /// A tenant that wants an approval for all of it, an open shift, and three sales.
-async fn strict() -> World {
-    let world = World::new().await;
-    let always = json!({"required": true});
-    let above = json!({"required": true, "above_amount": 1_000});
-    let settings = json!({"approvals": {"paid_in": always, "paid_out": above, "no_sale": true}});
-    world.settings("strict", settings).await;
+async fn with_shift() -> World {
+    let world = World::strict().await;
     world.till("open", "open_till", json!({"shift_id": "sh", "amount": gbp(9_000)})).await.unwrap();
     for order in ["o-1", "o-2", "o-3"] {
         sold(&world, order).await;
@@ -71,7 +67,7 @@ fn naming(payload: &Value, approval: &str) -> Value {
 #[tokio::test]
 async fn what_happens_at_the_drawer_is_approved_once_and_exactly() {
     for (action, request, payload, another, field) in kinds() {
-        let world = strict().await;
+        let world = with_shift().await;
         let refused = world.till("bare", action, payload.clone()).await;
         assert_eq!(code(refused), Some("approval_required"), "{action}");
         let none = world.till("none", action, naming(&payload, "nothing")).await;
@@ -118,7 +114,7 @@ async fn what_happens_at_the_drawer_is_approved_once_and_exactly() {
 #[tokio::test]
 async fn an_approval_of_the_drawer_ends() {
     for (action, request, payload, ..) in kinds() {
-        let world = strict().await;
+        let world = with_shift().await;
         world.granted("ap", request).await;
         world.environment.advance(Duration::from_secs(301));
         let late = world.till("late", action, naming(&payload, "ap")).await;
@@ -129,7 +125,7 @@ async fn an_approval_of_the_drawer_ends() {
 /// What is kept beside a movement as a supervisor's word is one: also where the role needs none.
 #[tokio::test]
 async fn no_approval_is_made_up() {
-    let world = strict().await;
+    let world = with_shift().await;
     for (action, _, payload, ..) in kinds() {
         let sent = envelope(STORE, "r-1", "m", action, naming(&payload, "made-up"));
         let refused = execute(&world.shop.ports, &manager(), sent).await;

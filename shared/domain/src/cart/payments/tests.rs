@@ -124,6 +124,90 @@ fn what_comes_back_after_a_refund_is_rounded_with_what_came_before() {
     }
 }
 
+/// What a register gave back while it was cut off is kept as it gave it, rounded one by one, together, or not at all; where
+/// it is more than coins explain, somebody is told.
+#[test]
+fn what_was_given_back_while_a_register_was_cut_off_is_kept() {
+    // The coin; of each thing that came back its worth, and what was given for it then; what is rounded, what is told.
+    type Case<'a> = (u32, &'a [(i64, i64)], i64, Option<(i64, i64)>);
+    let cases: [Case; 11] = [
+        (5, &[(102, 100), (102, 100)], -4, None),
+        (5, &[(103, 105), (103, 105)], 4, None),
+        (5, &[(103, 105), (103, 105), (103, 105)], 6, None),
+        (10, &[(104, 100), (104, 100), (104, 100)], -12, None),
+        (5, &[(2, 0), (2, 0)], -4, None),
+        (5, &[(102, 100), (102, 105)], 1, None),
+        (5, &[(102, 102), (102, 102)], 0, None),
+        // A coin less a penny for each refund, and a penny more.
+        (5, &[(102, 100), (102, 112)], 8, None),
+        (5, &[(102, 100), (102, 113)], 9, Some((204, 213))),
+        (5, &[(102, 102), (102, 202)], 100, Some((204, 304))),
+        (0, &[(102, 105)], 3, Some((102, 105))),
+    ];
+    for (coin, given, rounded, told) in cases {
+        let mut back = blind(0, coin);
+        for (worth, amount) in given {
+            back.return_blind_line(line("B", 1, &pounds(*worth)), Disposition::Restock).unwrap();
+            back.refund_given(pay("cash", *amount)).unwrap();
+        }
+        // Once more changes nothing.
+        for _ in 0..2 {
+            back.keep_as_given().unwrap();
+            let totals = back.check_finalizable(CartKind::Return).unwrap();
+            assert_eq!((totals.cash_rounding, totals.change), (rounded, 0), "{coin} {given:?}");
+            assert_eq!(totals.paid, given.iter().map(|(_, amount)| amount).sum::<i64>());
+            assert_eq!(back.asked_beyond_rounding().unwrap(), told, "{coin} {given:?}");
+        }
+    }
+}
+
+/// What did not leave a drawer, or could not have, is refused as ever.
+#[test]
+fn what_no_register_can_have_given_back_is_refused() {
+    let refused = |back: &mut Cart, tender: &str, amount: i64| {
+        let before = back.clone();
+        let error = back.refund_given(pay(tender, amount)).unwrap_err();
+        assert_eq!(*back, before, "what is refused changes nothing");
+        error.code()
+    };
+    let mut back = blind(1_002, 5);
+    assert_eq!(refused(&mut back, "card", 1_003), "overpaid");
+    assert_eq!(refused(&mut back, "cash", -5), "amount_not_positive");
+    assert_eq!(refused(&mut blind(1_002, 0), "cash", 0), "amount_not_positive");
+    // A refund that lacks can still be told.
+    back.refund_given(pay("cash", 900)).unwrap();
+    back.keep_as_given().unwrap();
+    assert_eq!(back.check_finalizable(CartKind::Return), Err(CartError::Underpaid { due: 102 }));
+    back.refund_given(pay("cash", 100)).unwrap();
+    back.keep_as_given().unwrap();
+    assert_eq!((back.totals().unwrap().due, rounding(&back)), (0, -2));
+
+    // More than the sale's cash goes back by coins alone, here and where the return becomes final.
+    let mut back = known(206, 5, &[("cash", 205, 0)]);
+    for _ in 0..2 {
+        back.refund_given(pay("cash", 105)).unwrap();
+    }
+    assert_eq!(refused(&mut back, "cash", 105), "refund_above_paid");
+    assert_eq!(refused(&mut known(206, 5, &[("cash", 200, 0)]), "cash", 205), "refund_above_paid");
+    back.keep_as_given().unwrap();
+    assert_eq!((back.totals().unwrap().due, rounding(&back)), (0, 4));
+    let original = back.return_of.as_ref().and_then(|head| head.original.clone()).unwrap();
+    let mut returned = Returned::default();
+    returned.add(&back, &original).unwrap();
+    assert_eq!(returned.refunded["cash"], 210);
+    back.course.asked_total = None;
+    let online = Returned::default().add(&back, &original);
+    assert_eq!(online, Err(CartError::AbovePaid { tender: "cash".into(), left: 100 }));
+
+    // No more goes out than was approved.
+    let mut back = blind(206, 5);
+    let part = ApprovedPart::Return { most: 206 };
+    let used = UsedApproval { approval_id: "ap".into(), approved_by: "m".into(), part };
+    back.approvals.record(used).unwrap();
+    back.refund_given(pay("cash", 105)).unwrap();
+    assert_eq!(refused(&mut back, "cash", 105), "approval_does_not_match");
+}
+
 /// What another tender leaves of a sale may come to no coin: it is paid by none.
 #[test]
 fn what_is_left_of_a_sale_without_a_coin_is_paid_by_none() {
@@ -432,5 +516,26 @@ proptest! {
         }
         let totals = back.check_finalizable(CartKind::Return).unwrap();
         prop_assert_eq!(totals.paid, total + cash_rounding(total, coin));
+    }
+
+    /// A register that was cut off and rounded each refund by itself: whatever came back, it is final for what was given,
+    /// and nobody has to look.
+    #[test]
+    fn whatever_was_rounded_one_by_one_is_kept(
+        worths in prop::collection::vec(0_i64..300, 1..12),
+        coin in prop::sample::select(vec![5_u32, 10, 20]),
+    ) {
+        let mut back = blind(0, coin);
+        let mut given = 0;
+        for worth in worths {
+            back.return_blind_line(line("B", 1, &pounds(worth)), Disposition::Restock).unwrap();
+            let amount = worth + cash_rounding(worth, coin);
+            back.refund_given(pay("cash", amount)).unwrap();
+            given += amount;
+        }
+        back.keep_as_given().unwrap();
+        let totals = back.check_finalizable(CartKind::Return).unwrap();
+        prop_assert_eq!(totals.paid, given);
+        prop_assert_eq!(back.asked_beyond_rounding().unwrap(), None);
     }
 }
