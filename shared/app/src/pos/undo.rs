@@ -266,7 +266,9 @@ fn check(context: &CommandContext, order: &Cart, undoing: Undoing, location: &Lo
     }
     check_status(order, undoing)?;
     if undoing == Undoing::Void {
-        let now = location.calendar().and_then(|calendar| calendar.locate(context.occurred_at));
+        // A clock that was set back while its register was cut off makes no void come before its sale.
+        let at = if context.offline { context.occurred_at.max(done.at) } else { context.occurred_at };
+        let now = location.calendar().and_then(|calendar| calendar.locate(at));
         let today = now.map_err(Error::bug)?.business_day;
         if done.business_day != today {
             let detail = format!(
