@@ -158,8 +158,9 @@ pub async fn undo(
                 // What a register gave back while it was cut off is gone, whoever allowed it: somebody is told.
                 let back = Money { amount: cart.totals()?.paid, currency: cart.currency };
                 let moved = (VOID_ORDER, Some(back));
-                task = problem
-                    .map(|problem| not_approved_write(context, ("order_id", &order.id), moved, problem));
+                task = problem.map(|problem| {
+                    not_approved_write(context, ("order_id", order.id.as_str()), moved, problem)
+                });
             }
             let mut writes = undoing_writes(ports, scope, &cart, what.undoing, Some(order.version)).await?;
             writes.extend(task.clone());
