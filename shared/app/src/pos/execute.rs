@@ -22,6 +22,9 @@ use crate::ports::Ports;
 use crate::tenancy::Caller;
 use crate::tenant_rules::tenant_rules;
 
+/// Commands of which a cart takes as many as it has lines, and more.
+const SHAPES_LINES: [&str; 4] = ["add_line_item", "update_line_item", "remove_line_item", "return_line_item"];
+
 /// A reply, and whether the command took effect before.
 #[derive(Debug)]
 pub struct Answered {
@@ -117,6 +120,7 @@ async fn run(ports: &Ports, caller: &Caller, sent: Value, how: Sent) -> Result<A
         let result = CommandResult { document_ids, shift, ..CommandResult::default() };
         return Ok(about_no_cart(key, action, result, done.replayed));
     }
+    let with_lines = envelope.reply == ReplyKind::Full && shows_lines(how, &action);
     let executed = dispatch(ports, &context, command, &key).await?;
     let result = result_of(&action, &executed);
     let counted = executed.cart.finalized.as_ref().filter(|_| executed.outcome == Outcome::Finalized);
@@ -126,11 +130,17 @@ async fn run(ports: &Ports, caller: &Caller, sent: Value, how: Sent) -> Result<A
             idempotency_key: key,
             consistency_token: counted.map(|done| done.number.to_string()),
             result,
-            cart: Some(cart_view(&executed.cart, envelope.reply == ReplyKind::Full)?),
+            cart: Some(cart_view(&executed.cart, with_lines)?),
             action,
         },
         replayed: executed.replayed,
     })
+}
+
+/// Whether a reply shows the lines of its cart, if it is to be full. Of an upload each reply is kept until the last: of a
+/// cart of a thousand lines half a million would be.
+fn shows_lines(how: Sent, action: &str) -> bool {
+    how == Sent::Alone || !SHAPES_LINES.contains(&action)
 }
 
 /// The reply to a command that is about no cart. Of one that only looks nothing is kept, so that a repetition

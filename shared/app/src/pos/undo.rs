@@ -158,8 +158,9 @@ pub async fn undo(
                 // What a register gave back while it was cut off is gone, whoever allowed it: somebody is told.
                 let back = Money { amount: cart.totals()?.paid, currency: cart.currency };
                 let moved = (VOID_ORDER, Some(back));
-                task = problem
-                    .map(|problem| not_approved_write(context, ("order_id", &order.id), moved, problem));
+                task = problem.map(|problem| {
+                    not_approved_write(context, ("order_id", order.id.as_str()), moved, problem)
+                });
             }
             let mut writes = undoing_writes(ports, scope, &cart, what.undoing, Some(order.version)).await?;
             writes.extend(task.clone());
@@ -266,7 +267,9 @@ fn check(context: &CommandContext, order: &Cart, undoing: Undoing, location: &Lo
     }
     check_status(order, undoing)?;
     if undoing == Undoing::Void {
-        let now = location.calendar().and_then(|calendar| calendar.locate(context.occurred_at));
+        // A clock that was set back while its register was cut off makes no void come before its sale.
+        let at = if context.offline { context.occurred_at.max(done.at) } else { context.occurred_at };
+        let now = location.calendar().and_then(|calendar| calendar.locate(at));
         let today = now.map_err(Error::bug)?.business_day;
         if done.business_day != today {
             let detail = format!(

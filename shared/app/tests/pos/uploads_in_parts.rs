@@ -33,6 +33,16 @@ async fn shop() -> (Shop, Arc<MemoryDatabase>, Arc<TestEnvironment>) {
     (shop, database, environment)
 }
 
+/// The same with the coupon of [`whole_shift`].
+async fn shop_with_coupon() -> (Shop, Arc<MemoryDatabase>, Arc<TestEnvironment>) {
+    let (shop, database, environment) = shop().await;
+    let ten = json!({"version": 1, "total_limit": 5,
+        "coupon": {"code": "TEN", "benefit": {"percentage": {"bps": 1_000}}}});
+    let ten = coupon_item(&shop.scope, &serde_json::from_value(ten).unwrap()).unwrap();
+    database.write(Write::Put { table: Table::Catalog, item: ten, condition: None }).await.unwrap();
+    (shop, database, environment)
+}
+
 /// A sale of `A` and of what nobody knows here, paid with 15.00 in cash.
 fn sale_of_unknown(cart: &str) -> (Vec<Value>, Vec<Value>) {
     let at = |key: &str, action: &str, more: Value| {
@@ -233,11 +243,7 @@ async fn in_parts(ports: &Ports, commands: &[Value], milliseconds: i64) -> (Vec<
 /// Fifty times from each of two places, in parts: every sale, return, exchange, undoing and movement of cash is there once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_whole_shift_fifty_times_from_two_places_is_one() {
-    let (shop, database, environment) = shop().await;
-    let ten = json!({"version": 1, "total_limit": 5,
-        "coupon": {"code": "TEN", "benefit": {"percentage": {"bps": 1_000}}}});
-    let ten = coupon_item(&shop.scope, &serde_json::from_value(ten).unwrap()).unwrap();
-    database.write(Write::Put { table: Table::Catalog, item: ten, condition: None }).await.unwrap();
+    let (shop, database, environment) = shop_with_coupon().await;
     let commands = whole_shift();
     let places: Vec<_> = (0..2)
         .map(|place| {
@@ -258,7 +264,11 @@ async fn a_whole_shift_fifty_times_from_two_places_is_one() {
     assert!(seen.iter().all(|(results, _)| *results == seen[0].0), "every upload tells the same");
     let gone_on = seen.iter().filter(|(_, parts)| *parts > 1).count();
     assert!(gone_on >= 5, "{gone_on} were gone on with");
+    check_whole_shift(&shop, &database).await;
+}
 
+/// All of [`whole_shift`] is there, once.
+async fn check_whole_shift(shop: &Shop, database: &MemoryDatabase) {
     // A shift has a number of its own.
     let orders = database.items(Table::Orders).into_iter().filter(|item| item.opt_text("cart_id").is_some());
     let mut numbers: Vec<i64> = orders.filter_map(|item| item.opt_number("lane_number")).collect();
@@ -293,4 +303,100 @@ async fn a_whole_shift_fifty_times_from_two_places_is_one() {
     assert_eq!((z.cash_expected.amount, z.cash_difference.unwrap().amount), (10_690, 0));
     let proved = proof::of_shift(&shop.ports, &operator, "sh").await.unwrap();
     assert!(proved.proved && proved.orders == 8, "{proved:?}");
+}
+
+/// Two places send the same shift in turn, each cut into pieces of its own length, whatever is within them, while the
+/// register's clock jumps to and fro: each is answered the same, and it is one shift.
+#[tokio::test]
+async fn however_two_places_cut_a_shift_it_is_one() {
+    let who = caller("demo", &[Role::Cashier, Role::StoreManager]);
+    let mut commands = whole_shift();
+    for (n, sent) in commands.iter_mut().enumerate() {
+        sent["occurred_at"] =
+            ["2010-12-01T08:26:00Z", "2010-12-01T06:26:00Z", "2010-12-01T10:26:00Z"][n % 3].into();
+    }
+    for sizes in [[1, 1], [1, 7], [2, 3], [5, 1], [13, 4], [1_000, 3], [6, 1_000]] {
+        let (shop, database, _) = shop_with_coupon().await;
+        let mut places = sizes.map(|size| (commands.chunks(size), Vec::new()));
+        for _ in 0..=commands.len() {
+            for (parts, results) in &mut places {
+                let Some(part) = parts.next() else { continue };
+                let (outcomes, go_on) = batch::run(&shop.ports, &who, part.to_vec(), Timestamp::MAX).await;
+                assert_eq!(go_on, None, "{sizes:?}");
+                for (sent, outcome) in outcomes {
+                    let answered = outcome.unwrap_or_else(|error| panic!("{sizes:?}: {error}: {sent}"));
+                    results.push(serde_json::to_value(answered.reply.result).unwrap());
+                }
+            }
+        }
+        let [(_, one), (_, other)] = places;
+        assert_eq!((one.len(), &one), (commands.len(), &other), "{sizes:?}");
+        check_whole_shift(&shop, &database).await;
+    }
+}
+
+/// The clock of a register that is cut off was set back between a sale and its void: the goods came back all the same.
+#[tokio::test]
+async fn a_void_before_its_sale_by_a_clock_that_was_set_back_is_kept() {
+    let (shop, database, _) = shop().await;
+    let mut commands = sale("r-1", "c-1", &[("A", 2)]);
+    for sent in &mut commands {
+        sent["occurred_at"] = "2010-12-02T00:10:00Z".into();
+    }
+    let mut void = envelope(STORE, "r-1", "v", "void_order", json!({"order_id": "c-1", "reason": "x"}));
+    void["occurred_at"] = "2010-12-01T23:50:00Z".into();
+    commands.push(void);
+    // On the day after it comes back by a return.
+    let mut late = envelope(STORE, "r-1", "late", "void_order", json!({"order_id": "c-2", "reason": "x"}));
+    late["occurred_at"] = "2010-12-02T00:00:00Z".into();
+    commands.extend(sale("r-1", "c-2", &[("A", 1)]));
+    commands.push(late);
+    let who = caller("demo", &[Role::StoreManager]);
+    for _ in 0..2 {
+        let (outcomes, go_on) = batch::run(&shop.ports, &who, commands.clone(), Timestamp::MAX).await;
+        let mut codes: Vec<&str> = outcomes.iter().map(|(_, outcome)| code(outcome)).collect();
+        assert_eq!((codes.pop(), go_on), (Some("order_of_another_day"), None));
+        assert!(codes.iter().all(|code| *code == "done"), "{codes:?}");
+    }
+    assert_eq!(finals(&database).len(), 3, "two sales, and what undid one");
+    assert_eq!(shop.counters(STORE, "A").await.unwrap().on_hand, 99_000);
+}
+
+/// What each line of a long cart told would be kept until the last: it tells the cart without its lines.
+#[tokio::test]
+async fn an_upload_keeps_no_cart_for_each_of_its_lines() {
+    let (shop, _, _) = shop().await;
+    let mut commands = sale("r-1", "c-1", &[("A", 2), ("A", 1)]);
+    for sent in &mut commands {
+        sent["reply"] = "full".into();
+    }
+    let back = [
+        ("start_return", json!({"return_id": "b", "original_order_id": "c-1", "reason": "x"})),
+        (
+            "return_line_item",
+            json!({"return_id": "b", "line_id": "l-1", "quantity": 1, "disposition": "restock"}),
+        ),
+    ];
+    let back = back.into_iter().map(|(action, payload)| envelope(STORE, "r-1", action, action, payload));
+    commands.extend(back);
+    let who = caller("demo", &[Role::Cashier]);
+    let (outcomes, _) = batch::run(&shop.ports, &who, commands, Timestamp::MAX).await;
+    let mut lines = Vec::new();
+    for (_, outcome) in outcomes {
+        let answered = outcome.unwrap();
+        let cart = answered.reply.cart.unwrap();
+        lines.push((answered.reply.action, cart.line_count, cart.lines.map(|lines| lines.len())));
+    }
+    let told: Vec<_> = lines.iter().map(|(action, count, lines)| (action.as_str(), *count, *lines)).collect();
+    let expected = [
+        ("create_cart", 0, Some(0)),
+        ("add_line_item", 1, None),
+        ("add_line_item", 2, None),
+        ("set_tendering", 2, Some(2)),
+        ("add_payment", 2, Some(2)),
+        ("finalize_order", 2, Some(2)),
+        ("start_return", 0, Some(0)),
+        ("return_line_item", 1, None),
+    ];
+    assert_eq!(told, expected);
 }

@@ -361,7 +361,12 @@ async fn record(
             // What it names allowed nothing, so it is no supervisor's word.
             new.approval_id = None;
             let moved = (new.kind.name(), new.amount);
-            beside.writes.push(not_approved_write(context, ("shift_id", &shift.id), moved, refusal.code));
+            beside.writes.push(not_approved_write(
+                context,
+                ("shift_id", shift.id.as_str()),
+                moved,
+                refusal.code,
+            ));
             shift.record(new, &mark, &context.identity)?;
             return Ok(Some(beside));
         }
