@@ -195,8 +195,8 @@ async fn no_approval_that_is_not_good_loses_a_movement() {
             problems.map(|problem| (action.to_owned(), amount, problem.to_owned())).collect();
         expected.sort();
         for _ in 0..2 {
-            let upload = batch::run(&world.shop.ports, &cashier(), commands.clone(), Timestamp::MAX);
-            let (outcomes, go_on) = upload.await;
+            let (outcomes, go_on) =
+                batch::run(&world.shop.ports, &cashier(), commands.clone(), Timestamp::MAX).await;
             assert_eq!((outcomes.len(), go_on), (commands.len(), None));
             let mut last = None;
             for (sent, outcome) in outcomes {

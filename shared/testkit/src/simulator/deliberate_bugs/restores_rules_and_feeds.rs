@@ -2,9 +2,7 @@
 
 use std::sync::PoisonError;
 
-use tillstream_app::database::{
-    Change, Database, DatabaseError, Item, Query, QueryPage, Table, Value, Write,
-};
+use tillstream_app::database::{Change, DatabaseError, Item, Query, QueryPage, Table, Value, Write};
 use tillstream_app::stock::change_feed::ChangePage;
 use tillstream_app::stock::transfers::Body;
 use tillstream_app::tenancy::TenantScope;
