@@ -170,7 +170,7 @@ where
     }
 }
 
-/// Puts a new cart with what is written and what it claims beside, or answers the command that made it before.
+/// Puts a new cart with what it claims beside, or answers the command that made it before.
 ///
 /// # Errors
 /// 409 `cart_exists` where another command made it; 422 `idempotency_key_reused`; the refusals of claims.
@@ -178,7 +178,6 @@ pub async fn create_cart(
     ports: &Ports,
     context: &CommandContext,
     cart: Cart,
-    beside: Option<Write>,
     claims: &[Claim],
 ) -> Result<Executed> {
     let mut retries = Retries::new(ports.environment.as_ref(), context.now);
@@ -186,8 +185,7 @@ pub async fn create_cart(
     cart.applied.record(&context.identity, Outcome::Created, 0)?;
     let put = cart_put(context, &cart, None)?;
     loop {
-        let writes = std::iter::once(put.clone()).chain(beside.clone()).collect();
-        let why = match write_with_claims(ports.database.as_ref(), writes, claims).await? {
+        let why = match write_with_claims(ports.database.as_ref(), vec![put.clone()], claims).await? {
             Written::Done => return Ok(Executed { outcome: Outcome::Created, cart, replayed: false }),
             Written::LostRace(why) => why,
         };

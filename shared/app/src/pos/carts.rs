@@ -143,7 +143,7 @@ pub async fn create(
     cart.terms.customer = customer_terms(read.get(2).and_then(Option::as_ref))?;
     cart.terms.uses_left_by_customer =
         limited.uses_left(read.get(3..).unwrap_or_default(), context.uses_above_limit);
-    create_cart(ports, context, cart, None, &[]).await
+    create_cart(ports, context, cart, &[]).await
 }
 
 /// `set_customer`.

@@ -17,7 +17,6 @@ use super::carts::{NewCart, new_cart};
 use super::context::CommandContext;
 use super::identity::derived_id;
 use super::lines::{positive_quantity, sku_not_found};
-use super::not_approved::not_approved_write;
 use crate::approvals::permission::{Permission, expect_none};
 use crate::catalog::items::{catalog_get, product_if_any};
 use crate::catalog::kits::ReadIfKit;
@@ -30,9 +29,6 @@ use crate::tenant_rules::tenant_rules;
 
 /// Longest reason, in characters.
 pub const REASON_CHARS_MAX: usize = 200;
-
-/// A return without its sale, as a task names it.
-const BLIND_RETURN: &str = "blind_return";
 
 /// The read of what came back of a sale.
 pub fn returned_get(scope: &TenantScope, order_id: &str) -> Get {
@@ -143,44 +139,17 @@ pub async fn start(
     cart.charges.sold = sold.lines;
     (cart.kits, cart.lots, cart.course.paid_from) = (kits, lots, paid_from);
     cart.return_of = Some(ReturnHead { reason: payload.reason, original });
-    match permission {
-        None => create_cart(ports, context, cart, None, &[]).await,
+    let mut claims = Vec::new();
+    if let Some(permission) = permission {
+        let asked = Binding::blind_return_in(location.currency);
         // Of a blind return no sale is read, so the approval stands where the sale would.
-        Some(permission) => begin_blind(ports, context, cart, &permission, at(2)).await,
-    }
-}
-
-/// Begins a return without its sale, with the `approval` that the leave for it rests on. While the register was cut off
-/// goods came back and money went out whoever allowed it: then somebody is told that nobody did.
-///
-/// # Errors
-/// 403 and 409 for its approval, of a register that is not cut off; those of [`create_cart`].
-async fn begin_blind(
-    ports: &Ports,
-    context: &CommandContext,
-    mut cart: Cart,
-    permission: &Permission,
-    approval: Option<&Item>,
-) -> Result<Executed> {
-    let id = cart.id.clone();
-    let task =
-        |problem| not_approved_write(context, ("order_id", id.as_str()), (BLIND_RETURN, None), problem);
-    let asked = Binding::blind_return_in(cart.currency);
-    let (grant, problem) = permission.permit_or_tell(context, approval, asked)?;
-    let Some(grant) = grant else {
-        return create_cart(ports, context, cart, problem.map(task), &[]).await;
-    };
-    let unapproved = cart.clone();
-    let most = grant.maximum_refund().ok_or_else(|| Error::bug("a blind return without a limit"))?;
-    cart.approvals.record(grant.used_for(ApprovedPart::Return { most }))?;
-    let claims = [grant.claim(context, &cart.id, None)?];
-    match create_cart(ports, context, cart, None, &claims).await {
-        // The approval was used up, or ended, since it was read.
-        Err(Error::Rejected(refusal)) if context.offline => {
-            create_cart(ports, context, unapproved, Some(task(refusal.code)), &[]).await
+        if let Some(grant) = permission.permit(context, at(2), asked)? {
+            let most = grant.maximum_refund().ok_or_else(|| Error::bug("a blind return without a limit"))?;
+            cart.approvals.record(grant.used_for(ApprovedPart::Return { most }))?;
+            claims.push(grant.claim(context, &cart.id, None)?);
         }
-        created => created,
     }
+    create_cart(ports, context, cart, &claims).await
 }
 
 fn original_sale(sale: &Cart, returned: &Returned) -> OriginalSale {

@@ -3,20 +3,18 @@
 
 use jiff::Timestamp;
 use tillstream_contracts::orders::PlaceOrder;
-use tillstream_domain::approval::ApprovalAction;
 use tillstream_domain::cart::{Cart, CartKind, Outcome, PaymentInput};
 use tillstream_domain::stored_value::{StoredValueError, StoredValueKind};
 use tillstream_domain::tenant_settings::StoredValueSettings;
 
 use super::item::{Stored, stored_value_get};
 use super::{not_found, refused};
-use crate::approvals::permission::Permission;
 use crate::database::{Get, Item};
 use crate::error::{Error, Refusal, Result};
 use crate::ports::Ports;
 use crate::pos::cart_item::cart_of;
 use crate::pos::cart_write::{Executed, cart_get, change_cart, replay};
-use crate::pos::context::{CommandContext, approval_required};
+use crate::pos::context::CommandContext;
 use crate::pos::tenders::taken;
 use crate::tenancy::TenantScope;
 use crate::tenant_rules::tenant_rules;
@@ -202,14 +200,9 @@ pub async fn refund(
         RefundTo::Account(id) => vec![stored_value_get(scope, id)],
         RefundTo::Recorded | RefundTo::Named => Vec::new(),
     };
-    let is_allowed = match &cart {
-        Some(cart) => may_credit(ports, context, cart).await?,
-        None => true,
-    };
     let done = change_cart(ports, context, return_id, more, |cart, more| {
         let number = cart.refund(input.clone())?;
         match &to {
-            RefundTo::Named | RefundTo::Account(_) if !is_allowed => return Err(approval_required()),
             RefundTo::Recorded => {}
             RefundTo::Named => {
                 return Err(required("name the gift card or account that it goes to", FIELD).into());
@@ -226,20 +219,6 @@ pub async fn refund(
     })
     .await;
     unless_done(ports, context, return_id, done).await
-}
-
-/// Whether what `cart` gives back may be credited. A return without its sale that nobody approved is recorded where its
-/// register was cut off, as its cash is gone; what is credited here is not, and needs who may.
-///
-/// # Errors
-/// Those of reading the tenant's settings.
-async fn may_credit(ports: &Ports, context: &CommandContext, cart: &Cart) -> Result<bool> {
-    let is_blind = cart.return_of.as_ref().is_some_and(|head| head.original.is_none());
-    if !is_blind || cart.approvals.refund_limit().is_some() {
-        return Ok(true);
-    }
-    let permission = Permission::of(ports, context, ApprovalAction::BlindReturn, 0, None).await?;
-    Ok(permission != Permission::Denied)
 }
 
 /// The payments of an order that are taken from stored value.

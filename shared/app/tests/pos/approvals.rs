@@ -8,7 +8,7 @@ mod bound_shares;
 mod cashiers_limit;
 mod of_orders;
 mod offline_cash;
-mod offline_returns;
+mod offline_voids;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

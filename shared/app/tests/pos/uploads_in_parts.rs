@@ -335,33 +335,6 @@ async fn however_two_places_cut_a_shift_it_is_one() {
     }
 }
 
-/// The clock of a register that is cut off was set back between a sale and its void: the goods came back all the same.
-#[tokio::test]
-async fn a_void_before_its_sale_by_a_clock_that_was_set_back_is_kept() {
-    let (shop, database, _) = shop().await;
-    let mut commands = sale("r-1", "c-1", &[("A", 2)]);
-    for sent in &mut commands {
-        sent["occurred_at"] = "2010-12-02T00:10:00Z".into();
-    }
-    let mut void = envelope(STORE, "r-1", "v", "void_order", json!({"order_id": "c-1", "reason": "x"}));
-    void["occurred_at"] = "2010-12-01T23:50:00Z".into();
-    commands.push(void);
-    // On the day after it comes back by a return.
-    let mut late = envelope(STORE, "r-1", "late", "void_order", json!({"order_id": "c-2", "reason": "x"}));
-    late["occurred_at"] = "2010-12-02T00:00:00Z".into();
-    commands.extend(sale("r-1", "c-2", &[("A", 1)]));
-    commands.push(late);
-    let who = caller("demo", &[Role::StoreManager]);
-    for _ in 0..2 {
-        let (outcomes, go_on) = batch::run(&shop.ports, &who, commands.clone(), Timestamp::MAX).await;
-        let mut codes: Vec<&str> = outcomes.iter().map(|(_, outcome)| code(outcome)).collect();
-        assert_eq!((codes.pop(), go_on), (Some("order_of_another_day"), None));
-        assert!(codes.iter().all(|code| *code == "done"), "{codes:?}");
-    }
-    assert_eq!(finals(&database).len(), 3, "two sales, and what undid one");
-    assert_eq!(shop.counters(STORE, "A").await.unwrap().on_hand, 99_000);
-}
-
 /// What each line of a long cart told would be kept until the last: it tells the cart without its lines.
 #[tokio::test]
 async fn an_upload_keeps_no_cart_for_each_of_its_lines() {

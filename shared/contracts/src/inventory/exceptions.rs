@@ -155,7 +155,7 @@ pub struct StockException {
     /// Of cash: the shift whose drawer it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shift_id: Option<String>,
-    /// Of cash: `paid_in`, `paid_out` or `no_sale`, of a shift; `void_order` of the sale, or `blind_return`, of `order_id`.
+    /// Of cash: `paid_in`, `paid_out` or `no_sale`, of a shift; `void_order` of the sale, `order_id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub movement: Option<String>,
     /// Of cash: how much was put in, taken out, or given back by all tenders; of a blind return its order tells that.

@@ -272,7 +272,7 @@ fn prove_conservation() {}
 /// promised (`below_promised`), such a register or another system gave a coupon or promotion more often than it may be
 /// (`uses_above_limit`), asked another total for a sale than its lines come to, gave change in an exchange that nobody
 /// told of or more cash back than a return comes to (`total_differs`), told of a sale after a count that had missed its goods (`sold_before_count`) or said that
-/// its goods were of a lot that they cannot be of (`lot_mismatch`), such a register moved cash, voided or took back without
+/// its goods were of a lot that they cannot be of (`lot_mismatch`), such a register moved cash or voided without
 /// the approval that it needed (`cash_not_approved`), or what stock says of itself differs (`difference`).
 #[utoipa::path(get, path = "/v1/inventory/exceptions", tag = "inventory", params(ExceptionQuery),
     responses(

@@ -10,8 +10,8 @@
 //! - where such a register asked another total for a sale than its lines come to, or made an exchange without saying
 //!   what it asked, and change went back that no payment told of, or gave back more cash for a return than its lines come
 //!   to (`total_differs`, one per order);
-//! - where such a register moved cash, opened its drawer, voided a sale or took goods back without their sale, without the
-//!   approval that it needed (`cash_not_approved`, one per command);
+//! - where such a register moved cash, opened its drawer or voided a sale without the approval that it needed
+//!   (`cash_not_approved`, one per command);
 //! - where such a register, or another system, told of a sale after the goods were counted that it had taken before
 //!   (`sold_before_count`, one per order and SKU);
 //! - where goods that have left the shop were said to be of a lot that they cannot be of, or that was not for sale

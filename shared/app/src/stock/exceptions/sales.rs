@@ -66,7 +66,7 @@ pub struct TotalDiffers<'a> {
 /// Cash that a register moved while it was cut off, or a drawer that it opened, without the approval that it needed.
 #[derive(Debug, Clone, Copy)]
 pub struct CashNotApproved<'a> {
-    /// `shift_id` and the shift; `order_id` and the sale that was voided, or the return.
+    /// `shift_id` and the shift; `order_id` and the sale that was voided.
     pub of: (&'static str, &'a str),
     /// Name of the command that moved it: one movement.
     pub command: &'a str,

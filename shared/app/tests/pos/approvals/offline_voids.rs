@@ -1,4 +1,4 @@
-//! What a register took back while it was cut off, and needed an approval for: goods came in and money went out, so it is
+//! What a register voided while it was cut off, and needed an approval for: goods came in and money went out, so it is
 //! recorded, and somebody is asked to look into it.
 
 use jiff::Timestamp;
@@ -7,11 +7,10 @@ use tillstream_app::stock::exceptions;
 use tillstream_contracts::inventory::{ExceptionKind, ExceptionQuery};
 
 use super::at_the_till::void_of;
-use super::offline_cash::used_first;
 use super::*;
 
-/// A sale of 2.55 that is voided, and 1.00 given back for what came without a sale, each by the approval that is named.
-fn remembered(voiding: Option<&str>, blind: Option<&str>) -> Vec<Value> {
+/// A sale of 2.55 that is voided, by the approval that is named.
+fn remembered(voiding: Option<&str>) -> Vec<Value> {
     let by = |approval: Option<&str>, mut payload: Value| {
         if let Some(approval) = approval {
             payload["approval_id"] = approval.into();
@@ -26,14 +25,7 @@ fn remembered(voiding: Option<&str>, blind: Option<&str>) -> Vec<Value> {
         ("add_payment", json!({"cart_id": "o-1", "tender": "cash", "amount": gbp(255)})),
         ("finalize_order", json!({"cart_id": "o-1"})),
         ("void_order", by(voiding, json!({"order_id": "o-1", "reason": "x"}))),
-        ("start_return", by(blind, json!({"return_id": "b", "reason": "x"}))),
-        (
-            "return_line_item",
-            json!({"return_id": "b", "sku": "B", "quantity": 1, "unit_price": "1.00", "disposition": "restock"}),
-        ),
-        ("refund_tender", json!({"return_id": "b", "tender": "cash", "amount": gbp(100)})),
-        ("finalize_return", json!({"return_id": "b"})),
-        ("close_till", json!({"shift_id": "sh", "counted": gbp(900)})),
+        ("close_till", json!({"shift_id": "sh", "counted": gbp(1_000)})),
     ];
     let sent = script.into_iter().enumerate();
     sent.map(|(n, (action, payload))| envelope(STORE, "r-1", &format!("k-{n}"), action, payload)).collect()
@@ -75,41 +67,32 @@ async fn upload(ports: &Ports, commands: &[Value]) -> Value {
 }
 
 #[tokio::test]
-async fn what_was_taken_back_without_an_approval_is_recorded_and_told() {
-    for (voiding, blind_by, problem) in [
-        (None, None, Some("approval_required")),
-        (Some("late-void"), Some("late-blind"), Some("approval_expired")),
-        (Some("other"), Some("other"), Some("approval_does_not_match")),
-        (Some("nothing"), Some("nothing"), Some("approval_not_found")),
-        (Some("a#b"), Some("a#b"), Some("id_malformed")),
-        (Some("void"), Some("blind"), None),
+async fn what_was_voided_without_an_approval_is_recorded_and_told() {
+    for (voiding, problem) in [
+        (None, Some("approval_required")),
+        (Some("late-void"), Some("approval_expired")),
+        (Some("other"), Some("approval_does_not_match")),
+        (Some("nothing"), Some("approval_not_found")),
+        (Some("a#b"), Some("id_malformed")),
+        (Some("void"), None),
     ] {
         let world = World::new().await;
         world.granted("late-void", void_of("o-1")).await;
-        world.granted("late-blind", blind(100)).await;
         world.environment.advance(Duration::from_secs(301));
         world.granted("other", void_of("o-2")).await;
         world.granted("void", void_of("o-1")).await;
-        world.granted("blind", blind(100)).await;
-        let commands = remembered(voiding, blind_by);
-        let told = |problem| {
-            [task("blind_return", "b", None, problem), task("void_order", "o-1", Some(255), problem)]
-        };
-        let expected: Vec<Task> = problem.map(told).into_iter().flatten().collect();
+        let commands = remembered(voiding);
+        let told = |problem| task("void_order", "o-1", Some(255), problem);
+        let expected: Vec<Task> = problem.map(told).into_iter().collect();
         // Sent twice it is recorded once, and told once.
         for _ in 0..2 {
             let closed = upload(&world.shop.ports, &commands).await;
             assert_eq!(closed["shift"]["report"]["cash_difference"], gbp(0), "{voiding:?}");
             assert_eq!(tasks(&world).await, expected, "{voiding:?}");
-            let a = world.shop.counters(STORE, "A").await.unwrap();
-            let b = world.shop.counters(STORE, "B").await.unwrap();
-            assert_eq!((a.on_hand, b.on_hand), (100_000, 101_000), "{voiding:?}");
+            assert_eq!(world.shop.counters(STORE, "A").await.unwrap().on_hand, 100_000, "{voiding:?}");
         }
-        let is_good = problem.is_none();
-        for id in ["void", "blind"] {
-            let status = if is_good { "used" } else { "granted" };
-            assert_eq!(world.status(id).await, status, "{voiding:?}");
-        }
+        let status = if problem.is_none() { "used" } else { "granted" };
+        assert_eq!(world.status("void").await, status, "{voiding:?}");
     }
 }
 
@@ -129,16 +112,4 @@ async fn a_long_sale_that_was_voided_without_an_approval_is_told_too() {
         upload(&world.shop.ports, std::slice::from_ref(&sent)).await;
         assert_eq!(tasks(&world).await, [task("void_order", "long", Some(12_000), "approval_required")]);
     }
-}
-
-/// The approval was good when it was read, and is another command's by the time that the return is written.
-#[tokio::test]
-async fn an_approval_that_another_command_used_first_loses_no_return() {
-    let world = World::new().await;
-    world.granted("ap", blind(100)).await;
-    let ports = used_first(&world);
-    let all = remembered(None, Some("ap"));
-    upload(&ports, &all[7..11]).await;
-    assert_eq!(tasks(&world).await, [task("blind_return", "b", None, "approval_used")]);
-    assert_eq!(world.shop.counters(STORE, "B").await.unwrap().on_hand, 101_000);
 }
