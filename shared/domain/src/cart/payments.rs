@@ -252,7 +252,8 @@ impl Cart {
     /// by itself: less than a coin for each, and for so many `more`. Refunds of nothing are one, however many are told.
     fn coins_of_refunds(&self, more: i64) -> i64 {
         let of_cash = || self.payments.iter().filter(|p| p.tender == CASH);
-        let refunds = of_cash().filter(|p| p.amount != 0).count() + usize::from(of_cash().any(|p| p.amount == 0));
+        let refunds =
+            of_cash().filter(|p| p.amount != 0).count() + usize::from(of_cash().any(|p| p.amount == 0));
         let refunds = i64::try_from(refunds).unwrap_or(i64::MAX).saturating_add(more);
         (i64::from(self.terms.cash_increment) - 1).max(0).saturating_mul(refunds)
     }
