@@ -377,7 +377,8 @@ pub async fn use_claims(
     let mut claims = Vec::new();
     let mut spread = SPREAD_MAX;
     for limited in &cart.charges.uses {
-        if limited.per_customer.is_some() && cart.customer_id.is_none() {
+        // Where it was given already, it is counted among all uses.
+        if limited.per_customer.is_some() && cart.customer_id.is_none() && beyond.is_none() {
             let detail = "a coupon of so many a customer needs a customer; set it, or remove the coupon";
             return Err(Refusal::conflict("coupon_needs_customer", detail).into());
         }

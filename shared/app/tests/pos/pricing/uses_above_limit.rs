@@ -485,22 +485,48 @@ async fn whoever_is_next_online_is_refused() {
     assert_eq!(tasks(&world).await.len(), 2);
 }
 
-/// Of a promotion whose counter is split: what is left anywhere is taken first, and only the rest is above.
-#[tokio::test]
-async fn a_sale_takes_what_is_left_of_every_part_before_it_is_a_task() {
-    let world = World::open().await;
+/// A promotion of 200 uses, which are counted in sixteen parts, with so many left of each.
+async fn promotion_in_parts(world: &World, left: impl Fn(u32) -> u32) {
     let penny = json!({"fixed_amount": {"amount": 1, "per": "unit"}});
     let many =
         json!({"benefit": penny, "currency": "GBP", "target": {"skus": ["B"]}, "limits": {"total": 200}});
     world.promotion("many", many).await;
     for part in 0..16_u32 {
-        // Thirteen each of the first eight, twelve of the others; of two parts one use is left.
-        let share = if part < 8 { 13_i64 } else { 12 };
-        let used = share - i64::from([2, 9].contains(&part));
+        // Thirteen each of the first eight, twelve of the others.
+        let share = if part < 8 { 13 } else { 12 };
+        let used = i64::from(share - left(part));
         let item = Item::new(&world.shop.scope.uses("promotion", "many", part)).with("used", used);
         let write = Write::Put { table: Table::Orders, item, condition: None };
         world.database.write(write).await.unwrap();
     }
+}
+
+/// A register that is cut off lets go of the customer of whom a coupon is one: the sale is kept, and counted among all uses.
+#[tokio::test]
+async fn a_coupon_of_a_customer_that_a_sale_has_no_more_is_counted_among_all() {
+    let world = World::open().await;
+    coupon(&world, "MINE", (Some(10), Some(1))).await;
+    let mut commands = sale("off", &json!({"customer_id": "k"}), &[("B", 1)], Some("MINE"), 95);
+    let none = json!({"cart_id": "off", "customer_id": null});
+    commands.insert(3, envelope(STORE, "r-1", "off-none", "set_customer", none));
+    let who = caller("demo", &[Role::Cashier]);
+    let (finalize, before) = commands.split_last().unwrap();
+    assert!(upload(&world.shop.ports, before).await.is_empty());
+    let online = tillstream_app::pos::execute::execute(&world.shop.ports, &who, finalize.clone()).await;
+    assert_eq!(online.err().and_then(|error| error.code()), Some("coupon_needs_customer"));
+    for _ in 0..2 {
+        assert!(upload(&world.shop.ports, &commands).await.is_empty());
+        assert_eq!(world.used("MINE"), 1);
+    }
+    assert!(world.order("off").await.finalized.is_some());
+}
+
+/// Of a promotion whose counter is split: what is left anywhere is taken first, and only the rest is above.
+#[tokio::test]
+async fn a_sale_takes_what_is_left_of_every_part_before_it_is_a_task() {
+    let world = World::open().await;
+    // Of two parts one use is left.
+    promotion_in_parts(&world, |part| u32::from([2, 9].contains(&part))).await;
     for _ in 0..2 {
         assert!(upload(&world.shop.ports, &sale("off", &json!({}), &[("B", 3)], None, 297)).await.is_empty());
         assert_eq!(tasks(&world).await, [task("off", "many", 1)]);
@@ -515,17 +541,8 @@ async fn a_sale_takes_what_is_left_of_every_part_before_it_is_a_task() {
 #[tokio::test]
 async fn what_is_left_over_too_many_parts_is_a_task_where_it_was_given() {
     let world = World::open().await;
-    let penny = json!({"fixed_amount": {"amount": 1, "per": "unit"}});
-    let many =
-        json!({"benefit": penny, "currency": "GBP", "target": {"skus": ["B"]}, "limits": {"total": 200}});
-    world.promotion("many", many).await;
     // One use is left of each of sixteen parts.
-    for part in 0..16_u32 {
-        let used = if part < 8 { 12_i64 } else { 11 };
-        let item = Item::new(&world.shop.scope.uses("promotion", "many", part)).with("used", used);
-        let write = Write::Put { table: Table::Orders, item, condition: None };
-        world.database.write(write).await.unwrap();
-    }
+    promotion_in_parts(&world, |_| 1).await;
     let used = || {
         let items = world.database.items(Table::Orders);
         let of = |part| {
