@@ -7,6 +7,7 @@ use tillstream_domain::pricing::{COUPONS_MAX, REQUESTED_PROMOTIONS_MAX};
 use super::discounts;
 use crate::error::{Refusal, Result};
 use crate::fields::{TEXT_CHARS_MAX, id, sku as check_sku, text, typed_id};
+use crate::pos::undo::new_order_id;
 
 /// Longest reference of a provider, in characters.
 const REFERENCE_CHARS_MAX: usize = 128;
@@ -17,7 +18,7 @@ const REFERENCE_CHARS_MAX: usize = 128;
 /// 422 for fields; 409 `coupon_already_applied`, `approval_used`.
 pub(super) fn check(order: &PlaceOrder) -> Result<()> {
     if let Some(order_id) = &order.order_id {
-        typed_id("order_id", order_id)?;
+        new_order_id("order_id", order_id)?;
     }
     id("store_id", &order.store_id)?;
     typed_id("channel", &order.channel)?;

@@ -16,6 +16,7 @@ use super::context::CommandContext;
 use super::identity::derived_id;
 use super::limited_uses::LimitedPromotions;
 use super::returns::REASON_CHARS_MAX;
+use super::undo::new_order_id;
 use crate::catalog::items::{catalog_get, customer_of};
 use crate::database::{Get, Item};
 use crate::error::{Refusal, Result};
@@ -115,7 +116,7 @@ pub async fn create(
         typed_id("payload.customer_id", customer_id)?;
     }
     if let Some(cart_id) = &payload.cart_id {
-        typed_id("payload.cart_id", cart_id)?;
+        new_order_id("payload.cart_id", cart_id)?;
     }
     let cart_id = new_cart_id(context, payload.cart_id.as_deref(), key);
     let mut gets =

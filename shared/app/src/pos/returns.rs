@@ -17,12 +17,13 @@ use super::carts::{NewCart, new_cart};
 use super::context::CommandContext;
 use super::identity::derived_id;
 use super::lines::{positive_quantity, sku_not_found};
+use super::undo::new_order_id;
 use crate::approvals::permission::{Permission, expect_none};
 use crate::catalog::items::{catalog_get, product_if_any};
 use crate::catalog::kits::ReadIfKit;
 use crate::database::{Consistency, Get, Item, Table};
 use crate::error::{Error, Refusal, RefusalKind, Result};
-use crate::fields::{id, sku as check_sku, text, typed_id};
+use crate::fields::{id, sku as check_sku, text};
 use crate::ports::Ports;
 use crate::tenancy::TenantScope;
 use crate::tenant_rules::tenant_rules;
@@ -68,7 +69,7 @@ pub async fn start(
         id("payload.original_order_id", order_id)?;
     }
     if let Some(return_id) = &payload.return_id {
-        typed_id("payload.return_id", return_id)?;
+        new_order_id("payload.return_id", return_id)?;
     }
     let return_id = new_return_id(context, payload.return_id.as_deref(), key);
     let approval_id = payload.approval_id.as_deref();
@@ -182,8 +183,9 @@ fn original_sale(sale: &Cart, returned: &Returned) -> OriginalSale {
 /// `return_line_item`.
 ///
 /// # Errors
-/// 409 `return_above_sold`; 404 `line_not_found`, `sku_not_found`; 422 for fields, and for a kit in a blind return
-/// that cannot be made of its components.
+/// 403 `approval_required` in a blind return that was begun without an approval, of who needs one; 409
+/// `return_above_sold`; 404 `line_not_found`, `sku_not_found`; 422 for fields, and for a kit in a blind return that
+/// cannot be made of its components.
 pub async fn add_line(ports: &Ports, context: &CommandContext, payload: ReturnLineItem) -> Result<Executed> {
     let disposition = Disposition::from(payload.disposition);
     match (&payload.line_id, &payload.sku, payload.unit_price) {
@@ -205,11 +207,17 @@ pub async fn add_line(ports: &Ports, context: &CommandContext, payload: ReturnLi
             check_sku("payload.sku", sku)?;
             let rules = tenant_rules(ports, &context.caller.scope, context.now).await?;
             let by = rules.priced_by(context.occurred_at);
+            let permission = Permission::of(ports, context, ApprovalAction::BlindReturn, 0, None).await?;
             let mut kit = ReadIfKit::default();
             loop {
                 let more = vec![catalog_get(context.caller.scope.product(sku))];
                 let added = change_cart(ports, context, &payload.return_id, more, |cart, more| {
                     cart.require(CartKind::Return)?;
+                    // Without an approval nothing says how much it may come to: whoever needs none begins it, and
+                    // another at the same register would go on with it.
+                    if cart.approvals.refund_limit().is_none() {
+                        permission.permit(context, None, Binding::blind_return_in(cart.currency))?;
+                    }
                     let product = more.first().and_then(Option::as_ref);
                     let product =
                         product_if_any(product)?.ok_or_else(|| sku_not_found("payload.sku", sku))?;

@@ -29,7 +29,7 @@ use crate::approvals::permission::Permission;
 use crate::catalog::items::{catalog_get, location_if_any};
 use crate::database::{Condition, Consistency, Get, Item, TRANSACTION_ACTIONS_MAX, Table, Write};
 use crate::error::{Error, Refusal, Result};
-use crate::fields::{id, text};
+use crate::fields::{id, text, typed_id};
 use crate::ports::Ports;
 use crate::stored_value::claims::stored_value_writes;
 use crate::tenancy::TenantScope;
@@ -41,9 +41,29 @@ const VOID_ORDER: &str = "void_order";
 /// Attribute of what came back of an order that is undone: where the order stands.
 pub const UNDONE: &str = "undone";
 
+/// Hex digits of an [`undoing_id`].
+const UNDOING_ID_DIGITS: usize = 24;
+
 /// The id of what undoes an order.
 pub fn undoing_id(scope: &TenantScope, order_id: &str) -> String {
     derived_id("u", &[scope.tenant_id(), order_id, "undo"])
+}
+
+/// Checks the id that a client gives a cart or an order. Of the form of [`undoing_id`] it would stand in the way of
+/// what undoes another, for good.
+///
+/// # Errors
+/// 422 `id_malformed`, `card_number_refused`.
+pub fn new_order_id(field: &str, value: &str) -> Result<()> {
+    typed_id(field, value)?;
+    let undoes = value.strip_prefix("u-").is_some_and(|rest| {
+        rest.len() == UNDOING_ID_DIGITS && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
+    });
+    if undoes {
+        let detail = "u- and 24 hex digits is what undoes an order; use another form, as a UUID";
+        return Err(Refusal::field(field, "id_malformed", detail).into());
+    }
+    Ok(())
 }
 
 /// `void_order`.

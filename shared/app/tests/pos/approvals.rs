@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tillstream_app::approvals::ask::ask;
 use tillstream_app::approvals::decide::decide;
@@ -21,6 +22,7 @@ use tillstream_app::approvals::{Answer, read};
 use tillstream_app::capacity::Operation;
 use tillstream_app::catalog::settings;
 use tillstream_app::database::{Database, Item, Table, Write};
+use tillstream_app::pos::batch;
 use tillstream_app::pos::execute::{Answered, execute};
 use tillstream_app::tenancy::{Caller, Role, Stores};
 use tillstream_app::tenant_rules::stored_rules::tax_rule_item;
@@ -485,12 +487,21 @@ async fn a_blind_return_stays_within_what_was_approved() {
     world.till("f", "finalize_return", json!({"return_id": "b"})).await.unwrap();
     let order = tillstream_app::orders::read::get(&world.shop.ports, &manager(), "b").await.unwrap();
     assert_eq!(order.approval.unwrap().approval_id, "ap");
-    // A manager's own return has no limit, and one with a sale takes no approval.
+    // A manager's own return has no limit, so no cashier goes on with it; and one with a sale takes no approval.
     let sent = envelope(STORE, "r-1", "m", "start_return", json!({"return_id": "mb", "reason": "x"}));
     execute(&world.shop.ports, &manager(), sent).await.unwrap();
     let many =
         json!({"return_id": "mb", "sku": "A", "quantity": 9, "unit_price": "99", "disposition": "none"});
-    world.till("ml", "return_line_item", many).await.unwrap();
+    assert_eq!(code(world.till("ml", "return_line_item", many.clone()).await), Some("approval_required"));
+    let sent = envelope(STORE, "r-1", "uploaded", "return_line_item", many.clone());
+    let (outcomes, _) = batch::run(&world.shop.ports, &cashier(), vec![sent], Timestamp::MAX).await;
+    let uploaded = outcomes.into_iter().map(|(_, outcome)| outcome.err().and_then(|error| error.code()));
+    assert_eq!(uploaded.collect::<Vec<_>>(), [Some("approval_required")]);
+    let own = envelope(STORE, "r-1", "own", "return_line_item", many.clone());
+    execute(&world.shop.ports, &manager(), own).await.unwrap();
+    // Where nobody needs one, anybody goes on with it.
+    world.settings("blind", json!({"approvals": {"blind_return": false}})).await;
+    world.till("allowed", "return_line_item", many).await.unwrap();
     let known = json!({"original_order_id": "b", "reason": "x", "approval_id": "ap"});
     assert_eq!(code(world.till("k", "start_return", known).await), Some("approval_not_expected"));
 }

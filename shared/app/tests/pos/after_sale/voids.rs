@@ -9,6 +9,7 @@ use tillstream_app::capacity::Operation;
 use tillstream_app::facts::sale_event;
 use tillstream_app::pos::cart_item::cart_of;
 use tillstream_app::pos::plan;
+use tillstream_app::pos::undo::undoing_id;
 use tillstream_app::tenancy::Role;
 use tillstream_domain::cart::Cart;
 use tillstream_testkit::faults::{Fault, FaultyDatabase};
@@ -43,6 +44,23 @@ async fn sold(shop: &Shop, id: &str) {
 
 fn void(id: &str) -> Value {
     json!({"order_id": id, "reason": "rung up twice"})
+}
+
+/// What undoes an order has an id that anybody can work out. No cart stands there before it.
+#[tokio::test]
+async fn nobody_puts_a_cart_where_an_order_is_undone() {
+    let (shop, _) = stocked(Arc::new(TestEnvironment::new(7))).await;
+    sold(&shop, "c").await;
+    let place = undoing_id(&shop.scope, "c");
+    for (action, payload) in [
+        ("create_cart", json!({"cart_id": place})),
+        ("start_return", json!({"return_id": place, "original_order_id": "c", "reason": "x"})),
+    ] {
+        assert_eq!(code(shop.at("r-1", action, action, payload).await), "id_malformed", "{action}");
+    }
+    let near = &place[..place.len() - 1];
+    shop.at("r-1", "near", "create_cart", json!({"cart_id": near})).await.unwrap();
+    shop.at("r-1", "undo", "void_order", void("c")).await.unwrap();
 }
 
 #[tokio::test]
