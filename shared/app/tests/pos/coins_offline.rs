@@ -159,3 +159,30 @@ async fn online_and_where_a_refund_lacks_it_is_refused() {
     assert_eq!(upload(&world, &commands).await, Vec::<&str>::new());
     check(&world, "told late", (204, 205), (204, 205)).await;
 }
+
+/// More was given back of one line than it was worth. The other comes back too, for nothing: in coins, and to the penny.
+#[tokio::test]
+async fn what_is_left_comes_back_for_nothing_where_all_was_given_before() {
+    for coins in [0, 5] {
+        let world = sold(&[("ODD-1".to_owned(), "10.00"), ("ODD-2".to_owned(), "10.00")], 2_000).await;
+        world.settings(TaxMode::Exclusive, TaxRounding::PerLine, coins).await;
+        assert_eq!(upload(&world, &remembered(&[(1, 2_000)])).await, Vec::<&str>::new());
+        let send = async |key: &str, action: &str, payload: Value| {
+            let sent = envelope(STORE, "r-1", key, action, payload);
+            let who = caller("demo", &[Role::Cashier]);
+            let answer = tillstream_app::pos::execute::execute(&world.shop.ports, &who, sent).await;
+            answer.err().and_then(|error| error.code())
+        };
+        let rest = json!({"return_id": "rest", "original_order_id": "sale", "reason": "x"});
+        assert_eq!(send("a", "start_return", rest).await, None);
+        let line = json!({"return_id": "rest", "line_id": "l-2", "quantity": 1, "disposition": "restock"});
+        assert_eq!(send("b", "return_line_item", line).await, None);
+        let refund = |amount| json!({"return_id": "rest", "tender": "cash", "amount": gbp(amount)});
+        assert_eq!(send("c", "refund_tender", refund(1_000)).await, Some("refund_above_paid"), "{coins}");
+        assert_eq!(send("d", "finalize_return", json!({"return_id": "rest"})).await, Some("underpaid"));
+        assert_eq!(send("e", "refund_tender", refund(0)).await, None, "{coins}");
+        assert_eq!(send("f", "finalize_return", json!({"return_id": "rest"})).await, None, "{coins}");
+        let rest = world.order("rest").await.totals().unwrap();
+        assert_eq!((rest.total, rest.cash_rounding, rest.paid, rest.due), (1_000, -1_000, 0, 0), "{coins}");
+    }
+}

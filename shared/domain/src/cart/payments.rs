@@ -331,10 +331,12 @@ impl Cart {
         // Another system may have asked for less than the sale is worth by our rules: the last refund takes what is
         // left to refund.
         let short = due.saturating_sub(amount);
-        let ends_below_worth = match original {
-            Some(original) if short > 0 && amount == original.refundable_in_all().saturating_sub(given) => {
-                short <= self.paid_below_worth()?
-            }
+        // And where nothing is left of it at all, as more came back of an earlier part than that was worth, nothing
+        // settles the rest.
+        let ends_below_worth = match original
+            .map(|original| original.refundable_in_all().saturating_sub(given))
+        {
+            Some(left) if short > 0 && amount == left => amount == 0 || short <= self.paid_below_worth()?,
             _ => false,
         };
         let coin = i64::from(self.terms.cash_increment);

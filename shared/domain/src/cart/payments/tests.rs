@@ -305,6 +305,18 @@ fn no_more_cash_goes_back_than_came_in_and_nothing_gets_stuck() {
     let mut last = known(3, 5, &[("cash", 1_000, 1_000)]);
     assert_eq!(told(&mut last, &[("cash", 5), ("cash", 0)]), [Err("refund_above_paid"), Ok(0)]);
     assert_eq!(rounding(&last), -3);
+    // Nor where cash is not rounded, and of whatever tender.
+    for (tender, coin) in [("cash", 0), ("cash", 1), ("card", 0), ("card", 5)] {
+        let mut last = known(1_000, coin, &[(tender, 2_000, 2_000)]);
+        assert_eq!(
+            told(&mut last, &[(tender, 1), (tender, 0)]),
+            [Err("refund_above_paid"), Ok(0)],
+            "{tender}"
+        );
+        assert_eq!(rounding(&last), -1_000, "{tender}");
+        let mut more = known(1_000, coin, &[(tender, 2_000, 1_999)]);
+        assert_eq!(told(&mut more, &[(tender, 0)]), [Err("amount_not_positive")], "{tender}");
+    }
     let mut last = known(53, 5, &[("cash", 530, 495)]);
     assert_eq!(told(&mut last, &[("cash", 35)]), [Ok(0)], "nine parts of 0.53 were 0.55 each");
     assert_eq!(rounding(&last), -18);
