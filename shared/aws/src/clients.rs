@@ -11,7 +11,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
-use aws_types::sdk_config::Builder;
+use aws_types::sdk_config::{Builder, StalledStreamProtectionConfig};
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use tillstream_app::database::{DatabaseError, Table};
 
@@ -76,6 +76,8 @@ fn with_our_limits() -> Builder {
         .http_client(https::client())
         .timeout_config(timeouts())
         .retry_config(retries())
+        // An answer that comes too slowly ends with its attempt: none of them is streamed to us.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 
 /// Well above what DynamoDB takes (a transaction of 100 actions: a fraction of a second), well below

@@ -44,6 +44,9 @@ const ALL_OLD: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionChec
 #[derive(Clone)]
 pub struct DynamoDb {
     client: Client,
+    /// For single writes: it sends each once. A client of its own, since another configuration by the call is put
+    /// together anew for each.
+    once: Client,
     tables: TableNames,
     environment: Arc<dyn Environment>,
     observer: Option<Arc<dyn CapacityObserver>>,
@@ -52,7 +55,14 @@ pub struct DynamoDb {
 impl DynamoDb {
     /// On these tables.
     pub fn new(config: &SdkConfig, tables: TableNames, environment: Arc<dyn Environment>) -> Self {
-        DynamoDb { client: Client::new(config), tables, environment, observer: None }
+        let once = aws_sdk_dynamodb::config::Builder::from(config).retry_config(no_retries()).build();
+        DynamoDb {
+            client: Client::new(config),
+            once: Client::from_conf(once),
+            tables,
+            environment,
+            observer: None,
+        }
     }
 
     /// Asks DynamoDB what each call cost, and tells `observer`.
@@ -361,13 +371,12 @@ impl Database for DynamoDb {
     }
 
     async fn write(&self, write: Write) -> Result<(), DatabaseError> {
-        let once = || aws_sdk_dynamodb::config::Builder::new().retry_config(no_retries());
         let mut with = Placeholders::default();
         match write {
             Write::Put { table, item, condition } => {
                 let expression = condition.map(|condition| with.condition(&condition)).transpose()?;
                 let answer = self
-                    .client
+                    .once
                     .put_item()
                     .table_name(self.tables.of(table)?)
                     .set_item(Some(to_attributes(&item)))
@@ -376,8 +385,6 @@ impl Database for DynamoDb {
                     .set_expression_attribute_values(with.values())
                     .return_values_on_condition_check_failure(ALL_OLD)
                     .set_return_consumed_capacity(self.capacity())
-                    .customize()
-                    .config_override(once())
                     .send()
                     .await
                     .map_err(put_error)?;
@@ -386,7 +393,7 @@ impl Database for DynamoDb {
             Write::Update { table, key, changes, condition } => {
                 let expression = condition.map(|condition| with.condition(&condition)).transpose()?;
                 let answer = self
-                    .client
+                    .once
                     .update_item()
                     .table_name(self.tables.of(table)?)
                     .set_key(Some(key_attributes(&key)))
@@ -396,8 +403,6 @@ impl Database for DynamoDb {
                     .set_expression_attribute_values(with.values())
                     .return_values_on_condition_check_failure(ALL_OLD)
                     .set_return_consumed_capacity(self.capacity())
-                    .customize()
-                    .config_override(once())
                     .send()
                     .await
                     .map_err(update_error)?;
@@ -406,7 +411,7 @@ impl Database for DynamoDb {
             Write::Delete { table, key, condition } => {
                 let expression = condition.map(|condition| with.condition(&condition)).transpose()?;
                 let answer = self
-                    .client
+                    .once
                     .delete_item()
                     .table_name(self.tables.of(table)?)
                     .set_key(Some(key_attributes(&key)))
@@ -415,8 +420,6 @@ impl Database for DynamoDb {
                     .set_expression_attribute_values(with.values())
                     .return_values_on_condition_check_failure(ALL_OLD)
                     .set_return_consumed_capacity(self.capacity())
-                    .customize()
-                    .config_override(once())
                     .send()
                     .await
                     .map_err(delete_error)?;

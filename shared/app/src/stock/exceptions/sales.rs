@@ -72,7 +72,7 @@ pub struct CashNotApproved<'a> {
     pub command: &'a str,
     /// What it is, as the wire names it.
     pub movement: &'static str,
-    /// How much was moved; nothing where the drawer was opened only, or that is not known yet.
+    /// How much was moved; nothing where the drawer was opened only.
     pub amount: Option<Money>,
     /// What it would have been refused with.
     pub problem: &'static str,
