@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tillstream_allocator as _;
 use tillstream_app::sync::entities::Entity;
 use tillstream_contracts::pos::ACTIONS;
 use tillstream_testkit::simulator::{

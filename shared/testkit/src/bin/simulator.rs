@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use tillstream_allocator as _;
 use tillstream_testkit::simulator::{Bug, Outcome, Settings, run, shortest_prefix};
 
 struct Arguments {
