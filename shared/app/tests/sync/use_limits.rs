@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tillstream_app::database::{Item, Table, Write};
 use tillstream_app::sync::entities::Entity;
 
-use crate::feeds::{counts, delete, rule_key, world};
+use crate::feeds::{World, counts, delete, rule_key, world};
 
 fn line(id: &str, version: u64, data: Value) -> Value {
     json!({"id": id, "version": version, "op": "upsert", "data": data})
@@ -17,16 +17,32 @@ fn known_of_limits(item: Option<Item>) -> [i64; 3] {
     ["uses_first", "uses_split", "uses_lowered"].map(|name| item.opt_number(name).unwrap_or(0))
 }
 
+/// A promotion or a coupon of so many uses.
+fn data(entity: Entity, limit: Option<u32>) -> Value {
+    let benefit = json!({"percentage": {"bps": 1}});
+    match entity {
+        Entity::Promotions => json!({"name": "P", "benefit": benefit, "limits": {"total": limit}}),
+        _ => json!({"benefit": benefit, "total_limit": limit}),
+    }
+}
+
+/// What is known of the limits where one of them was used so often, and then made another.
+async fn known_after(world: &World, entity: Entity, id: &str, used: i64, limits: [u32; 2]) -> [i64; 3] {
+    let [before, after] = limits.map(|limit| data(entity, Some(limit)));
+    assert_eq!(counts(&world.send(entity, &[line(id, 1, before)]).await), (1, 0, 0), "{entity:?}: {id}");
+    let kind = if entity == Entity::Promotions { "promotion" } else { "coupon" };
+    let item = Item::new(&world.scope().uses(kind, id, 0)).with("used", used);
+    world.memory_write(Write::Put { table: Table::Orders, item, condition: None }).await;
+    assert_eq!(counts(&world.send(entity, &[line(id, 2, after)]).await), (1, 0, 0), "{entity:?}: {id}");
+    known_of_limits(world.item(Table::Catalog, rule_key(world.scope(), entity, id)).await)
+}
+
 /// From 200 on uses are counted in parts. What limits there were is remembered, whatever is fed in between, as the
 /// counters stay: who sells by the new one needs to know where uses may have been counted.
 #[tokio::test]
 async fn limits_of_uses_that_stood_before_are_remembered() {
-    let benefit = || json!({"percentage": {"bps": 1}});
     for entity in [Entity::Promotions, Entity::Coupons] {
-        let data = |limit: Option<u32>| match entity {
-            Entity::Promotions => json!({"name": "P", "benefit": benefit(), "limits": {"total": limit}}),
-            _ => json!({"benefit": benefit(), "total_limit": limit}),
-        };
+        let data = |limit: Option<u32>| data(entity, limit);
         let world = world(4);
         let known = async |id: &str| {
             known_of_limits(world.item(Table::Catalog, rule_key(world.scope(), entity, id)).await)
@@ -66,13 +82,7 @@ async fn limits_of_uses_that_stood_before_are_remembered() {
 #[tokio::test]
 async fn what_was_used_above_the_limit_is_remembered_where_it_is_raised() {
     for entity in [Entity::Promotions, Entity::Coupons] {
-        let (kind, world) = (if entity == Entity::Promotions { "promotion" } else { "coupon" }, world(4));
-        let data = |limit: u32| match entity {
-            Entity::Promotions => {
-                json!({"name": "P", "benefit": {"percentage": {"bps": 1}}, "limits": {"total": limit}})
-            }
-            _ => json!({"benefit": {"percentage": {"bps": 1}}, "total_limit": limit}),
-        };
+        let world = world(4);
         for (id, used, before, after, first) in [
             ("a", 150_i64, 150, 300, 150),
             ("b", 180, 150, 300, 180),
@@ -81,12 +91,7 @@ async fn what_was_used_above_the_limit_is_remembered_where_it_is_raised() {
             ("e", 13, 200, 300, 0),
             ("f", 43, 200, 200, 0),
         ] {
-            assert_eq!(counts(&world.send(entity, &[line(id, 1, data(before))]).await), (1, 0, 0));
-            let item = Item::new(&world.scope().uses(kind, id, 0)).with("used", used);
-            world.memory_write(Write::Put { table: Table::Orders, item, condition: None }).await;
-            assert_eq!(counts(&world.send(entity, &[line(id, 2, data(after))]).await), (1, 0, 0));
-            let item = world.item(Table::Catalog, rule_key(world.scope(), entity, id)).await;
-            let [known, _, lowered] = known_of_limits(item);
+            let [known, _, lowered] = known_after(&world, entity, id, used, [before, after]).await;
             assert_eq!((known, lowered), (first, 0), "{entity:?}: {id}");
         }
     }
@@ -97,13 +102,7 @@ async fn what_was_used_above_the_limit_is_remembered_where_it_is_raised() {
 #[tokio::test]
 async fn a_limit_whose_first_part_is_overdrawn_counts_as_lowered() {
     for entity in [Entity::Promotions, Entity::Coupons] {
-        let (kind, world) = (if entity == Entity::Promotions { "promotion" } else { "coupon" }, world(4));
-        let data = |limit: u32| match entity {
-            Entity::Promotions => {
-                json!({"name": "P", "benefit": {"percentage": {"bps": 1}}, "limits": {"total": limit}})
-            }
-            _ => json!({"benefit": {"percentage": {"bps": 1}}, "total_limit": limit}),
-        };
+        let world = world(4);
         for (id, used, before, after, lowered) in [
             // The others had 375, which is 25 each, and are left 325, 375, 374.
             ("a", 125_i64, 400, 450, 1),
@@ -117,12 +116,7 @@ async fn a_limit_whose_first_part_is_overdrawn_counts_as_lowered() {
             // In one part they had nothing.
             ("g", 400, 150, 300, 0),
         ] {
-            assert_eq!(counts(&world.send(entity, &[line(id, 1, data(before))]).await), (1, 0, 0));
-            let item = Item::new(&world.scope().uses(kind, id, 0)).with("used", used);
-            world.memory_write(Write::Put { table: Table::Orders, item, condition: None }).await;
-            assert_eq!(counts(&world.send(entity, &[line(id, 2, data(after))]).await), (1, 0, 0));
-            let item = world.item(Table::Catalog, rule_key(world.scope(), entity, id)).await;
-            let known = known_of_limits(item);
+            let known = known_after(&world, entity, id, used, [before, after]).await;
             assert_eq!([known[0], known[2]], [used, lowered], "{entity:?}: {id}");
         }
     }
