@@ -5,6 +5,8 @@
 //! use case would write.
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -186,9 +188,46 @@ impl Partition {
     }
 }
 
+/// Attributes by name. Copies share them until one is changed: a database in memory holds most items many
+/// times (as they are, in its stream, in what was read), and hardly one of those is changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Attributes(Arc<BTreeMap<String, Value>>);
+
+impl Deref for Attributes {
+    type Target = BTreeMap<String, Value>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Attributes {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl FromIterator<(String, Value)> for Attributes {
+    fn from_iter<T: IntoIterator<Item = (String, Value)>>(attributes: T) -> Self {
+        Attributes(Arc::new(attributes.into_iter().collect()))
+    }
+}
+
+impl From<BTreeMap<String, Value>> for Attributes {
+    fn from(attributes: BTreeMap<String, Value>) -> Self {
+        Attributes(Arc::new(attributes))
+    }
+}
+
+impl From<Attributes> for BTreeMap<String, Value> {
+    fn from(attributes: Attributes) -> Self {
+        Arc::unwrap_or_clone(attributes.0)
+    }
+}
+
 /// An item: its attributes by name, keys included.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Item(pub BTreeMap<String, Value>);
+pub struct Item(pub Attributes);
 
 impl Item {
     /// An item of nothing but its key.

@@ -71,7 +71,7 @@ impl Token {
 
     fn item(&mut self, item: &Item) {
         self.length(item.0.len());
-        for (name, value) in &item.0 {
+        for (name, value) in item.0.iter() {
             self.text(name);
             self.value(value);
         }

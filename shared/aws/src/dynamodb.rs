@@ -366,7 +366,7 @@ impl Database for DynamoDb {
         let next = answer.last_evaluated_key.filter(|key| !key.is_empty()).map(to_item).transpose()?;
         Ok(QueryPage {
             items: answer.items.unwrap_or_default().into_iter().map(to_item).collect::<Result<_, _>>()?,
-            next: next.map(|Item(key)| StartKey(key)),
+            next: next.map(|Item(key)| StartKey(key.into())),
         })
     }
 

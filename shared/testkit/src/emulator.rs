@@ -111,7 +111,7 @@ impl DynamoFixture {
     pub fn load(&self, table: Table, items: Vec<Item>) -> Result<(), String> {
         let database = self.inside.as_ref().ok_or("the emulator runs elsewhere")?;
         let name = self.tables.of(table).map_err(|error| error.to_string())?;
-        let items = items.into_iter().map(|item| attributes(item.0)).collect();
+        let items = items.into_iter().map(|item| attributes(item.0.into())).collect();
         database
             .import_items(name, items, dynoxide::ImportOptions::default())
             .map(drop)

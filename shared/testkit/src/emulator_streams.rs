@@ -89,7 +89,7 @@ fn attribute(typed: &Json) -> Value {
         "B" => Value::B(STANDARD.decode(value.as_str().unwrap()).unwrap()),
         "BOOL" => Value::Bool(value.as_bool().unwrap()),
         "L" => Value::L(value.as_array().unwrap().iter().map(attribute).collect()),
-        "M" => Value::M(item(value).0),
+        "M" => Value::M(item(value).0.into()),
         other => panic!("{other} is no type of the port: {typed}"),
     }
 }

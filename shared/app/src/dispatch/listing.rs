@@ -200,7 +200,7 @@ fn start_key(scope: &TenantScope, status: DeliveryStatus, sort_key: &str) -> Res
     let item = Item::new(&scope.delivery(id))
         .with("status_pk", scope.deliveries_by_status(status.name()).value())
         .with("status_sk", sort_key);
-    Ok(StartKey(item.0))
+    Ok(StartKey(item.0.into()))
 }
 
 fn not_found(id: &str) -> Refusal {

@@ -72,7 +72,7 @@ impl Stretch {
         let lines = scope.holds_on_part(location_id, sku, self.partition);
         let behind = |line: &String| {
             let key = scope.hold_on_part(location_id, sku, self.partition, line);
-            StartKey(Item::new(&key).0)
+            StartKey(Item::new(&key).0.into())
         };
         Query { start: self.after.as_ref().map(behind), ..Query::partition(Table::Stock, lines) }
     }
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn the_lines_before_the_beginning_end_with_it() {
         let scope = TenantScope::from_own_record("t");
-        let next = |line: &str| StartKey(Item::new(&scope.hold("s", "A", line)).0);
+        let next = |line: &str| StartKey(Item::new(&scope.hold("s", "A", line)).0.into());
         let whole = Stretch { partition: 0, after: None, until: None, is_again: false };
         let until = Stretch { until: Some("m".to_owned()), is_again: true, ..whole.clone() };
         for (stretch, line, goes_on) in

@@ -107,7 +107,9 @@ impl Source for Changes {
 
     fn read(raw: &str) -> Result<Change, String> {
         let record: Record = serde_json::from_str(raw).map_err(|error| error.to_string())?;
-        let image = |image: Option<BTreeMap<String, Attribute>>| image.map(values).transpose();
+        let image = |image: Option<BTreeMap<String, Attribute>>| {
+            image.map(|image| values(image).map(|attributes| Item(attributes.into()))).transpose()
+        };
         // arn:aws:dynamodb:<region>:<account>:table/<name>/stream/<time>
         let table_name = record.source.as_deref().and_then(|arn| arn.split('/').nth(1)).map(str::to_owned);
         Ok(Change {
@@ -115,8 +117,8 @@ impl Source for Changes {
             sequence_number: record.dynamodb.sequence_number,
             table_name,
             kind: record.event_name,
-            old: image(record.dynamodb.old_image)?.map(Item),
-            new: image(record.dynamodb.new_image)?.map(Item),
+            old: image(record.dynamodb.old_image)?,
+            new: image(record.dynamodb.new_image)?,
         })
     }
 

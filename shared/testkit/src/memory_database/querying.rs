@@ -123,7 +123,7 @@ fn start_key(query: &Query, item: &Item) -> StartKey {
 
 fn start_position(query: &Query, start: &StartKey) -> Result<Position, DatabaseError> {
     let names = key_names(query);
-    let item = Item(start.0.clone());
+    let item = Item(start.0.clone().into());
     let (Some(pk), Some(sk)) = (item.opt_text("pk"), item.opt_text("sk")) else {
         return invalid("the provided starting key is invalid");
     };
