@@ -71,9 +71,10 @@ impl StockLine<'_> {
             line_id: &self.line.id,
             version: self.line.version,
             on_hand: 0,
-            safety_stock: None,
-            reorder_point: None,
-            incoming: None,
+            // A line that is gone asks for nothing: what it asked would be an exception and an order for ever.
+            safety_stock: Some(0),
+            reorder_point: Some(0),
+            incoming: Some(0),
             unit: None,
         };
         if self.line.operation == LineOperation::Delete {

@@ -10,9 +10,10 @@ use tillstream_app::capacity::Operation;
 use tillstream_app::database::{DatabaseError, Table};
 use tillstream_app::environment::Environment;
 use tillstream_app::stock::counters::{Counters, Delta, Movement, stock_update};
-use tillstream_app::stock::exceptions;
+use tillstream_app::stock::{exceptions, suggestions};
 use tillstream_app::sync::entities::Entity;
 use tillstream_contracts::inventory::{ExceptionQuery, StockException};
+use tillstream_contracts::replenishment::OrderSuggestionQuery;
 use tillstream_domain::quantity::{Quantity, QuantityInput};
 use tillstream_testkit::faults::Fault;
 
@@ -150,6 +151,40 @@ async fn a_line_that_leaves_less_than_is_promised_opens_an_exception() {
     assert!(open().await.is_empty());
     let items = world.memory.items(Table::Stock);
     assert!(items.iter().any(|item| item.opt_text("unit") == Some("piece")), "lists show it by its unit");
+}
+
+/// What is deleted asks for nothing any more: no exception, and nothing to be ordered.
+#[tokio::test]
+async fn a_line_that_is_deleted_leaves_nothing_to_ask_for() {
+    let world = world(4);
+    world.send(Entity::Locations, &[location("s-1", 1)]).await;
+    world.send(Entity::Catalog, &[product("A", 1, &json!({}))]).await;
+    let mut line = stock("s-1", "A", 1, 10);
+    for (name, pieces) in [("safety_stock", 2), ("reorder_point", 12), ("incoming", 3)] {
+        line["data"][name] = pieces.into();
+    }
+    world.send(Entity::Inventory, &[line.clone()]).await;
+    let suggested = async || {
+        let query = OrderSuggestionQuery {
+            location_id: "s-1".into(),
+            supplier_id: None,
+            days: None,
+            review_days: None,
+            lead_time_days: None,
+            limit: None,
+            cursor: None,
+        };
+        suggestions::list(&world.ports, &world.caller, &query).await.unwrap().items.len()
+    };
+    assert_eq!(suggested().await, 1);
+    line["op"] = "delete".into();
+    line["version"] = 2.into();
+    assert_eq!(counts(&world.send(Entity::Inventory, &[line]).await), (1, 0, 0));
+    let left = world.item(Table::Stock, world.scope().stock("s-1", "A")).await.unwrap();
+    let left = Counters::of(&left).unwrap();
+    assert_eq!((left.on_hand, left.safety_stock, left.reorder_point, left.incoming), (0, 0, 0, 0));
+    assert!(open_exceptions(&world).await.is_empty());
+    assert_eq!(suggested().await, 0);
 }
 
 #[tokio::test]
