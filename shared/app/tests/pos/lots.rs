@@ -7,6 +7,7 @@ use jiff::{Span, Timestamp};
 use serde_json::json;
 use tillstream_app::database::Table;
 use tillstream_app::environment::Environment;
+use tillstream_app::pos::execute::execute;
 use tillstream_app::relay::{Images, handle};
 use tillstream_app::stock::lots::recall::{self, Change};
 use tillstream_app::stock::lots::{list, sold};
@@ -18,7 +19,7 @@ use tillstream_domain::product::Product;
 use tillstream_domain::quantity::QuantityInput;
 use tillstream_testkit::memory_database::MemoryDatabase;
 use tillstream_testkit::memory_messaging::{MemoryQueue, MemoryStream};
-use tillstream_testkit::shop::{STORE, Shop, caller};
+use tillstream_testkit::shop::{STORE, Shop, caller, envelope};
 use tillstream_testkit::test_environment::TestEnvironment;
 
 pub(super) const MILK: &str = "MILK";
@@ -90,8 +91,18 @@ impl Dairy {
     }
 
     pub(super) async fn bring_back_line(&self, id: &str, order: &str, line_id: &str, pieces: i64) {
+        self.bring_back_line_to(STORE, id, (order, line_id), pieces).await;
+    }
+
+    async fn bring_back_to(&self, store: &str, id: &str, order: &str, pieces: i64) {
+        self.bring_back_line_to(store, id, (order, "l-1"), pieces).await;
+    }
+
+    async fn bring_back_line_to(&self, store: &str, id: &str, (order, line_id): (&str, &str), pieces: i64) {
+        let who = caller("demo", &[Role::Operator]);
         let send = async |action: &'static str, payload: serde_json::Value| {
-            self.shop.command(&format!("{id}-{action}"), action, payload).await.unwrap();
+            let sent = envelope(store, "r-1", &format!("{id}-{action}"), action, payload);
+            execute(&self.shop.ports, &who, sent).await.unwrap();
         };
         send("start_return", json!({"return_id": id, "original_order_id": order, "reason": "sour"})).await;
         let line = json!({"return_id": id, "line_id": line_id, "quantity": pieces, "disposition": "restock"});
@@ -194,6 +205,36 @@ async fn what_comes_back_is_of_the_lot_that_was_sold() {
         .collect();
     let (two, back) = (QuantityInput::Whole(2), QuantityInput::Whole(-2));
     assert_eq!(told, [("sale", Some("both"), &two), ("return", Some("back-3"), &back)]);
+}
+
+/// What is brought to another store than the one that sold it is of the lot that was sold, whatever became of it.
+#[tokio::test]
+async fn what_comes_back_to_another_store_is_of_the_lot_that_was_sold() {
+    let dairy = Dairy::new().await;
+    dairy.receive("A", 2, 4).await;
+    dairy.receive("B", 3, 4).await;
+    dairy.sell("one", 2).await.unwrap();
+    dairy.sell("two", 2).await.unwrap();
+    dairy.relay().await;
+    let far = "s-2";
+    dairy.shop.store(far).await.unwrap();
+    let who = caller("demo", &[Role::Operator]);
+    let there = async || {
+        let query = LotQuery { sku: Some(MILK.into()), location_id: Some(far.into()), ..LotQuery::default() };
+        let found = list::list(&dairy.shop.ports, &who, &query).await.unwrap().items.into_iter();
+        found.map(|lot| (lot.lot_id, lot.on_hand, lot.quarantined)).collect::<Vec<_>>()
+    };
+    dairy.bring_back_to(far, "back-1", "one", 1).await;
+    assert_eq!(there().await, [lot("A", 1, 0)]);
+    dairy.recall("A").await;
+    assert_eq!(there().await, [lot("A", 0, 1)]);
+    dairy.bring_back_to(far, "back-2", "two", 2).await;
+    assert_eq!(there().await, [lot("A", 0, 3)]);
+    let stock = dairy.shop.counters(far, MILK).await.unwrap();
+    assert_eq!((stock.on_hand, stock.available, stock.quarantined), (0, 0, 3_000));
+    dairy.relay().await;
+    let found = list::one(&dairy.shop.ports, &who, "A", None, None).await.unwrap();
+    assert!(found.locations.iter().any(|place| place.location_id == far), "{found:?}");
 }
 
 /// A sale that is undone brings all of it back, each lot what it gave.

@@ -31,10 +31,11 @@ const LOTS_LOOKED_AT_MAX: usize = LOTS_WITH_ASIDE_MAX;
 /// somebody takes of them meanwhile.
 const LOTS_READ_AT_ONCE: usize = 200;
 
-/// What was taken at a location by SKU and lot, in thousandths; what is of no known lot has none.
+/// What was taken by SKU and lot, in thousandths; what is of no known lot has none.
 pub(in crate::stock) type TakenLots = BTreeMap<String, BTreeMap<Option<String>, i64>>;
 
-/// What the movements of an order took at a location, as far as it is noted.
+/// What the movements of an order took, as far as it is noted. An order is of one store, and what comes back may come
+/// to another.
 ///
 /// # Errors
 /// As the database.
@@ -42,16 +43,13 @@ pub(in crate::stock) async fn taken_by(
     ports: &Ports,
     scope: &TenantScope,
     order_id: &str,
-    location_id: &str,
 ) -> Result<TakenLots> {
     let mut taken = TakenLots::new();
     let mut query = Query::partition(Table::Stock, scope.lots_of_reference(ORDER, order_id));
     loop {
         let page = ports.database.query(query.clone()).await?;
         for item in &page.items {
-            if item.text("location_id")? == location_id {
-                note(&mut taken, item)?;
-            }
+            note(&mut taken, item)?;
         }
         match page.next {
             Some(next) => query.start = Some(next),
@@ -190,7 +188,7 @@ fn shared_out<'t>(
 pub(crate) async fn origins(ports: &Ports, scope: &TenantScope, cart: &Cart) -> Result<Origins> {
     let mut origins = Origins::new();
     let Some(original) = original_of(cart) else { return Ok(origins) };
-    for (sku, taken) in taken_by(ports, scope, &original.order_id, &cart.store_id).await? {
+    for (sku, taken) in taken_by(ports, scope, &original.order_id).await? {
         origins.entry(sku).or_default().taken = taken;
     }
     for (sku, lots) in cart.lots_moved() {
