@@ -396,7 +396,12 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
         }
         if reservation.long.is_some() {
             let at = (&movement, now);
-            let (next, writes) = long_change(ports, caller, &reservation, action, &request, at).await?;
+            let acted = long_change(ports, caller, &reservation, action, &request, at).await;
+            if is_refused_as_it_was(ports, caller, &reservation, &acted).await? {
+                attempts.at_once("the reservation changed meanwhile")?;
+                continue;
+            }
+            let (next, writes) = acted?;
             match ports.database.transact(writes).await {
                 Ok(()) => {
                     long_reservations::finish(ports, &caller.scope, id, now).await?;
@@ -417,10 +422,7 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
             return Err(expired(&reservation));
         }
         let acted = actions(ports, caller, &reservation, action, &request, &movement, now).await;
-        if matches!(acted, Err(Error::Rejected(_)))
-            && find_in_reach(ports, caller, id).await?.version != reservation.version
-        {
-            // Not all was read at one moment: what is missing may have gone to this very request.
+        if is_refused_as_it_was(ports, caller, &reservation, &acted).await? {
             attempts.at_once("the reservation changed meanwhile")?;
             continue;
         }
@@ -448,6 +450,20 @@ async fn change(ports: &Ports, caller: &Caller, key: &str, id: &str, action: &Ac
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Whether an action was refused, and the reservation is another than `reservation` by now: not all was read at one
+/// moment, and what was missing may have gone to this very request.
+async fn is_refused_as_it_was<T>(
+    ports: &Ports,
+    caller: &Caller,
+    reservation: &Reservation,
+    acted: &Result<T>,
+) -> Result<bool> {
+    if !matches!(acted, Err(Error::Rejected(_))) {
+        return Ok(false);
+    }
+    Ok(find_in_reach(ports, caller, &reservation.id).await?.version != reservation.version)
 }
 
 /// What the action writes of a long reservation: it decides, and the stock follows.
