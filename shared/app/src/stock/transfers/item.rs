@@ -189,6 +189,11 @@ impl StoredTransfer {
         Some(Condition::All(as_read.map(|(name, value)| Condition::Eq(name, value.into())).to_vec()))
     }
 
+    /// Whether nobody wrote it between this read of it and that.
+    pub fn is_as_in(&self, that: &StoredTransfer) -> bool {
+        (self.version, self.born) == (that.version, that.born)
+    }
+
     /// Writes `next` over it.
     ///
     /// # Errors

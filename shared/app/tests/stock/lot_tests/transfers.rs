@@ -14,6 +14,7 @@ use tillstream_contracts::transfers::{
 use tillstream_domain::lot_book::LOTS_MAX;
 use tillstream_domain::transfer_lots::ShippedLot;
 use tillstream_testkit::heard_database::{HeardDatabase, Listener};
+use tillstream_testkit::interleavings::{Interleavings, Request};
 
 use super::*;
 
@@ -335,6 +336,33 @@ impl Listener for Counting {
             Operation::Write | Operation::PutMany => {}
         }
     }
+}
+
+/// The same receipt of all of a lot comes twice at once, in every order: whichever reads what the other has left is told
+/// that it took effect, not that too much is received.
+#[tokio::test]
+async fn a_receipt_that_comes_twice_at_once_has_one_effect() {
+    let orders = Interleavings::interrupted(2);
+    while orders.again() {
+        let fixture = two_lots(38).await;
+        send(&fixture, "s", &[(A, 5)]).await.unwrap();
+        let ports = orders.ports(fixture.memory.clone(), 38);
+        let once = || {
+            let (ports, who) = (ports.clone(), fixture.caller.clone());
+            Box::pin(async move {
+                let said = received(A, Some(&[(3, Some("L-1"))]));
+                change(&ports, &who, "r", "t-1", &Asked::Receive(&said), |_| Ok(())).await
+            }) as Request<Result<Answer, Error>>
+        };
+        let answers = orders.run(vec![once(), once()]);
+        for answer in &answers {
+            assert_eq!(code(answer), "none", "{answers:?}");
+        }
+        let replayed = answers.iter().flatten().filter(|answer| answer.replayed).count();
+        assert_eq!(replayed, 1);
+        assert_eq!(fixture.lots_at(THERE).await, [line("L-1", 3, 0)]);
+    }
+    assert!(orders.runs() > 50, "{}", orders.runs());
 }
 
 /// A long receipt is written down before any lot of it is looked at, and looks at many lines at once: it does not
