@@ -131,6 +131,15 @@ fn goods(moved: &Delta) -> (i64, i64) {
     (moved.on_hand.saturating_add(moved.quarantined), moved.damaged)
 }
 
+/// The same of what came back to where lots are kept. What is to be kept aside and has not even room for that is counted
+/// as damaged, so that nobody sells it: it came back nevertheless.
+fn goods_of_lots(moved: &Delta, expected: &Delta) -> (i64, i64) {
+    let (usable, damaged) = goods(moved);
+    let missing = expected.on_hand.max(0).saturating_sub(usable).max(0);
+    let no_room = damaged.saturating_sub(expected.damaged).clamp(0, missing);
+    (usable.saturating_add(no_room), damaged.saturating_sub(no_room))
+}
+
 async fn final_order(ports: &Ports, scope: &TenantScope, order_id: &str) -> Result<Option<Cart>> {
     let get = Get { table: Table::Orders, key: scope.cart(order_id), consistency: Consistency::Strong };
     let cart = ports.database.get(get).await?.as_ref().map(cart_of).transpose()?;
@@ -156,6 +165,7 @@ pub(super) async fn compare_order(
     let Some(expected) = expected_of(order.as_ref(), sku) else { return Ok(seen(Vec::new(), true)) };
     let told = told_of(ports, scope, (location_id, sku), &parts, order_id).await?;
     let (expected, moved) = match &order {
+        Some(_) if first.lots_version > 0 => (goods(&expected), goods_of_lots(&told.moved, &expected)),
         Some(_) => (goods(&expected), goods(&told.moved)),
         // What was kept aside is its lot's to settle: a correction would take it from what is for sale.
         None => ((expected.on_hand, expected.damaged), (told.moved.on_hand, told.moved.damaged)),

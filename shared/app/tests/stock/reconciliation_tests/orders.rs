@@ -7,6 +7,7 @@ use tillstream_app::stock::lots::recall;
 use tillstream_app::stock::restock::restock;
 use tillstream_contracts::inventory::RestockRequest;
 use tillstream_contracts::lots::ChangeLotRequest;
+use tillstream_domain::lot_book::LOTS_WITH_ASIDE_MAX;
 use tillstream_domain::product::Product;
 use tillstream_testkit::shop::envelope;
 
@@ -386,6 +387,52 @@ async fn what_comes_back_and_is_kept_aside_is_no_difference() {
     }
     let stock = shopping.shop.counters(STORE, "L").await.unwrap();
     assert_eq!((stock.on_hand, stock.quarantined, stock.damaged), (0, 8_000, 1_000));
+    shopping.is_compared_anew().await;
+    assert_eq!(shopping.differences(), 0);
+}
+
+/// Of more lots than there is room for, what is kept aside is counted as damaged when it comes back: no difference
+/// either, which a correction would put on sale.
+#[tokio::test]
+async fn what_comes_back_and_has_no_room_aside_is_no_difference() {
+    let mut shopping = Shopping::new().await;
+    let product = Product { lots: true, ..Shop::plain("L", "1.00").unwrap() };
+    shopping.shop.put_product(&product).await.unwrap();
+    let (ports, who) = (shopping.shop.ports.clone(), any_caller("demo", &[Role::Operator]));
+    let lots: Vec<String> = (0..=LOTS_WITH_ASIDE_MAX).map(|n| format!("BAD-{n}")).collect();
+    for lot in &lots {
+        let delivery = RestockRequest {
+            location_id: STORE.into(),
+            sku: "L".into(),
+            quantity: QuantityInput::Whole(1),
+            supplier_id: None,
+            reference: None,
+            reason: None,
+            lot: Some(lot.clone()),
+            expires_on: None,
+        };
+        restock(&ports, &who, lot, &delivery).await.unwrap();
+        shopping.sell(lot, &[("L", 1)]).await;
+    }
+    shopping.relay().await;
+    let glass = ChangeLotRequest { reason: "glass in it".into() };
+    for lot in &lots {
+        recall::change(&ports, &who, lot, lot, recall::Change::Quarantine, &glass).await.unwrap();
+        let back = format!("back-{lot}");
+        let send = async |action: &str, payload: serde_json::Value| {
+            shopping.shop.command(&format!("{back}-{action}"), action, payload).await.unwrap();
+        };
+        let line = json!({"return_id": back, "line_id": "l-1", "quantity": 1, "disposition": "restock"});
+        let refund =
+            json!({"return_id": back, "tender": "card", "amount": {"amount": 100, "currency": "GBP"}});
+        send("start_return", json!({"return_id": back, "original_order_id": lot, "reason": "x"})).await;
+        send("return_line_item", line).await;
+        send("refund_tender", refund).await;
+        send("finalize_return", json!({"return_id": back})).await;
+    }
+    let stock = shopping.shop.counters(STORE, "L").await.unwrap();
+    let aside = 1_000 * i64::try_from(LOTS_WITH_ASIDE_MAX).unwrap();
+    assert_eq!((stock.on_hand, stock.quarantined, stock.damaged), (0, aside, 1_000));
     shopping.is_compared_anew().await;
     assert_eq!(shopping.differences(), 0);
 }
