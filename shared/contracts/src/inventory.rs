@@ -77,7 +77,7 @@ pub struct StockLevelPage {
     pub next_cursor: Option<String>,
 }
 
-/// How an update changes on hand.
+/// How an update changes what is on hand, or damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StockUpdateKind {
@@ -88,6 +88,12 @@ pub enum StockUpdateKind {
     /// Not at all: so much of what is of no known lot is found to be of `lot`. Where that is recalled, quarantined
     /// there or past its day it is kept aside from then on, and then on hand is less by it.
     Assign,
+    /// So much of it is found to be damaged: on hand is less by it, `damaged` is more; never below what is available.
+    Damage,
+    /// So much of what is damaged was mended: `damaged` is less by it, on hand is more.
+    Repair,
+    /// So much of what is damaged is gone, thrown away or sent back: `damaged` is less by it, on hand stays.
+    WriteOff,
 }
 
 /// `POST /v1/inventory/update`.
@@ -100,9 +106,9 @@ pub struct StockUpdateRequest {
     /// What.
     #[schema(example = "85123A", max_length = 64)]
     pub sku: String,
-    /// By, to, or of which lot.
+    /// By, to, of which lot, or in which state.
     pub kind: StockUpdateKind,
-    /// Signed for `delta` (not zero), zero or more for `set`, above zero for `assign`.
+    /// Signed for `delta` (not zero), zero or more for `set`, above zero for all others.
     #[schema(value_type = QuantitySchema)]
     pub quantity: QuantityInput,
     /// Why, for the ledger.
@@ -115,7 +121,8 @@ pub struct StockUpdateRequest {
     pub expected_version: Option<i64>,
     /// The lot it is of, for a product whose stock is kept by lots. Then `quantity` is of this lot: by how much it
     /// changes, or how much was counted of it. Of a lot that is recalled or past its day it is what is kept aside
-    /// that changes. Without it what leaves is of the lots that expire first, and what comes in is of no known lot.
+    /// that changes. Without it what leaves is of the lots that expire first, and what comes in is of no known lot. What
+    /// is damaged is of no lot any more: `write_off` names none, and `repair` has to say of which it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "L-2031", max_length = 64)]
     pub lot: Option<String>,

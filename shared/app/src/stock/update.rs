@@ -1,5 +1,5 @@
-//! Adjustments and counts, and of which lot goods are that were of no known one: one transaction of the stock item and
-//! the record of its idempotency key.
+//! Adjustments and counts, what of the stock is damaged, and of which lot goods are that were of no known one: one
+//! transaction of the stock item and the record of its idempotency key.
 
 use jiff::Timestamp;
 use tillstream_contracts::inventory::{StockUpdateKind, StockUpdateRequest, StockUpdated};
@@ -65,6 +65,10 @@ fn check(caller: &Caller, request: &StockUpdateRequest) -> Result<()> {
         let message = "say of which lot it is that was of no known one";
         return Err(Refusal::field("lot", "lot_required", message).into());
     }
+    if request.kind == StockUpdateKind::WriteOff && request.lot.is_some() {
+        let message = "what is damaged is of no lot any more: leave it out";
+        return Err(Refusal::field("lot", "lot_not_kept", message).into());
+    }
     caller.require_store(&request.location_id)
 }
 
@@ -78,8 +82,11 @@ fn quantity_of(request: &StockUpdateRequest, unit: Unit) -> Result<Quantity> {
         StockUpdateKind::Set if quantity < Quantity::ZERO => {
             Err(invalid("a count is 0 or more".into()).into())
         }
-        StockUpdateKind::Assign => quantity.positive().map_err(|e| invalid(e.to_string()).into()),
-        _ => Ok(quantity),
+        StockUpdateKind::Delta | StockUpdateKind::Set => Ok(quantity),
+        StockUpdateKind::Assign
+        | StockUpdateKind::Damage
+        | StockUpdateKind::Repair
+        | StockUpdateKind::WriteOff => quantity.positive().map_err(|e| invalid(e.to_string()).into()),
     }
 }
 
@@ -96,10 +103,11 @@ fn answer_again(record: &Item, fingerprint: &str, number: i64) -> Result<Answer>
 ///
 /// # Errors
 /// What `precondition` refuses; 403 `store_out_of_reach`; 404 `location_not_found`; 409
-/// `version_conflict` with `current_version`, or `insufficient_stock` where a delta takes more than is
-/// available, or than there is of the lot that is named, or assigns more than is of no known lot,
+/// `version_conflict` with `current_version`, or `insufficient_stock` where it takes more than is available, or than
+/// there is of the lot that is named, or than is damaged, or assigns more than is of no known lot,
 /// `lot_expires_otherwise`, `too_many_lots`; 422 for what is not valid, `sku_unknown`, `sku_not_stocked`,
-/// `sku_without_lots`, `lot_of_another_sku`, `lot_unknown`, `lot_required`, `expires_on_without_lot`, `expires_on_invalid`, `idempotency_key_reused`.
+/// `sku_without_lots`, `lot_of_another_sku`, `lot_unknown`, `lot_required`, `lot_not_kept`, `expires_on_without_lot`,
+/// `expires_on_invalid`, `idempotency_key_reused`.
 pub async fn update(
     ports: &Ports,
     caller: &Caller,
@@ -122,11 +130,19 @@ pub async fn update(
     let products = resolve(ports, scope, &[location_id], &[sku], |_| "sku".to_owned()).await?;
     let unit = products.get(sku).map(|product| product.unit).unwrap_or_default();
     let quantity = quantity_of(request, unit)?;
+    let is_by_lots = products.get(sku).is_some_and(|product| product.lots);
+    if request.kind == StockUpdateKind::Repair && is_by_lots && request.lot.is_none() {
+        let message = "say of which lot it is: what is mended of one that is recalled is kept aside";
+        return Err(Refusal::field("lot", "lot_required", message).into());
+    }
     let movement = Movement {
         kind: match request.kind {
             StockUpdateKind::Set => "count",
             StockUpdateKind::Delta => "adjustment",
             StockUpdateKind::Assign => "lot_assign",
+            StockUpdateKind::Damage => "damage",
+            StockUpdateKind::Repair => "repair",
+            StockUpdateKind::WriteOff => "write_off",
         },
         reference: derived_id(caller, "update", idempotency_key),
         actor: caller.subject.clone(),
@@ -136,7 +152,11 @@ pub async fn update(
     let update = Update { request, quantity, unit, movement: &movement, now };
     let said = Said { path: "", lot: request.lot.as_deref(), expires_on: request.expires_on };
     // Goods of a lot that nobody knew come in, or were found.
-    let comes_in = request.kind != StockUpdateKind::Delta || quantity > Quantity::ZERO;
+    let comes_in = match request.kind {
+        StockUpdateKind::Delta => quantity > Quantity::ZERO,
+        StockUpdateKind::Set | StockUpdateKind::Assign => true,
+        StockUpdateKind::Damage | StockUpdateKind::Repair | StockUpdateKind::WriteOff => false,
+    };
     let naming = if comes_in { Naming::Delivery } else { Naming::Stock };
     let mut hold_reads = HoldReads::default();
     let mut attempts = Attempts::new(ports.environment.as_ref());
@@ -185,7 +205,8 @@ pub async fn update(
                 continue;
             }
         }
-        if shortage.is_some() || is_lot_short || version_stands.is_err() {
+        let above_damaged = update.above_damaged(seen);
+        if shortage.is_some() || is_lot_short || above_damaged.is_err() || version_stands.is_err() {
             // A batch is not read at one moment, and looking for expired holds takes its time: it may be this
             // very request that moved the stock.
             if let Some(record) = ports.database.get(strong(record_key.clone())).await? {
@@ -193,6 +214,7 @@ pub async fn update(
             }
         }
         version_stands?;
+        above_damaged?;
         if let Some(shortage) = shortage {
             return Err(insufficient_stock(ports, caller, &[shortage]).await?.into());
         }
@@ -208,7 +230,7 @@ pub async fn update(
                 return Err(update.above_unknown(&stock.book));
             }
             Some(OfLot { named, book: None }) => {
-                return Err(named.short(Quantity::of_counter(-quantity.thousandths()), &stock.book));
+                return Err(named.short(Quantity::of_counter(-update.of_goods()), &stock.book));
             }
         };
         writes.insert(0, record_write(scope, &record_key, (fingerprint.as_str(), number), now, &updated)?);
@@ -257,10 +279,45 @@ impl<'a> Update<'a> {
         }
     }
 
+    /// By how much goods change that are not damaged, where that does not depend on how many there are.
+    fn of_goods(&self) -> i64 {
+        let quantity = self.quantity.thousandths();
+        match self.request.kind {
+            StockUpdateKind::Delta | StockUpdateKind::Repair => quantity,
+            StockUpdateKind::Damage => -quantity,
+            StockUpdateKind::Set | StockUpdateKind::Assign | StockUpdateKind::WriteOff => 0,
+        }
+    }
+
+    /// By how much damaged goods change.
+    fn of_damaged(&self) -> i64 {
+        let quantity = self.quantity.thousandths();
+        match self.request.kind {
+            StockUpdateKind::Damage => quantity,
+            StockUpdateKind::Repair | StockUpdateKind::WriteOff => -quantity,
+            StockUpdateKind::Delta | StockUpdateKind::Set | StockUpdateKind::Assign => 0,
+        }
+    }
+
+    /// 409 where more is mended or written off than is damaged.
+    fn above_damaged(&self, seen: Option<Counters>) -> Result<()> {
+        let (damaged, taken) = (seen.map_or(0, |stock| stock.damaged), -self.of_damaged());
+        if taken <= damaged.max(0) {
+            return Ok(());
+        }
+        let damaged = Quantity::of_counter(damaged);
+        let detail = format!("{damaged} of {} is damaged, not {}", self.request.sku, self.quantity);
+        let refusal = Refusal::conflict("insufficient_stock", detail.clone());
+        Err(refusal
+            .with_error("quantity", "insufficient_stock", detail)
+            .with_extra("damaged", serde_json::json!(damaged.display(self.unit)))
+            .into())
+    }
+
     fn shortage(&self, seen: Option<Counters>) -> Option<Shortage<'a>> {
-        let taken = -self.quantity.thousandths();
+        let taken = -self.of_goods();
         let available = seen.map_or(0, |stock| stock.available);
-        let short = self.request.kind == StockUpdateKind::Delta && taken > 0 && available < taken;
+        let short = taken > 0 && available < taken;
         short.then(|| Shortage {
             field: "quantity".to_owned(),
             location_id: &self.request.location_id,
@@ -292,8 +349,13 @@ impl<'a> Update<'a> {
                 stock_set(scope, location_id, sku, seen.as_ref(), target, self.movement, counted.to_vec())
             }
             // An assignment names a lot: it is not written here.
-            StockUpdateKind::Delta | StockUpdateKind::Assign => {
-                let delta = Delta { on_hand: self.quantity.thousandths(), ..Delta::default() };
+            StockUpdateKind::Delta
+            | StockUpdateKind::Assign
+            | StockUpdateKind::Damage
+            | StockUpdateKind::Repair
+            | StockUpdateKind::WriteOff => {
+                let delta =
+                    Delta { on_hand: self.of_goods(), damaged: self.of_damaged(), ..Delta::default() };
                 let as_seen = seen.map_or(Condition::NotExists, |s| Condition::Eq("seq", s.seq.into()));
                 let changes = vec![unit_change(self.unit)];
                 let write =
@@ -318,6 +380,7 @@ impl<'a> Update<'a> {
         let after = Counters {
             on_hand: before.on_hand + delta.on_hand,
             available: before.available + delta.available(),
+            damaged: before.damaged + delta.damaged,
             quarantined: before.quarantined + delta.quarantined,
             seq: before.seq + 1,
             unit: Some(self.unit),
@@ -341,7 +404,10 @@ impl<'a> Update<'a> {
         let quantity = self.quantity.thousandths();
         let book = match self.request.kind {
             StockUpdateKind::Set => named.changed(&stock.book, quantity - named.quantity_in(&stock.book))?,
-            StockUpdateKind::Delta => named.changed(&stock.book, quantity)?,
+            StockUpdateKind::Delta
+            | StockUpdateKind::Damage
+            | StockUpdateKind::Repair
+            | StockUpdateKind::WriteOff => named.changed(&stock.book, self.of_goods())?,
             StockUpdateKind::Assign => named.assigned(&stock.book, quantity)?,
         };
         Ok(OfLot { named, book })
@@ -371,14 +437,20 @@ impl<'a> Update<'a> {
         let taking = match self.request.kind {
             // What is recalled was not fit for sale, whatever was promised of it.
             StockUpdateKind::Set | StockUpdateKind::Assign => Taking::Whatever,
-            StockUpdateKind::Delta => Taking::Available,
+            StockUpdateKind::Delta
+            | StockUpdateKind::Damage
+            | StockUpdateKind::Repair
+            | StockUpdateKind::WriteOff => Taking::Available,
         };
         // The answer says exactly what it left.
         let as_seen = stock.counters.map(|seen| Condition::Eq("seq", seen.seq.into()));
-        let (what, how) = ((book, Delta::default()), (self.movement, taking));
+        let more = Delta { damaged: self.of_damaged(), ..Delta::default() };
+        let (what, how) = ((book, more), (self.movement, taking));
         let unit = Some(self.unit);
         let write = stock.write(scope, &name, what, how, unit, as_seen.into_iter().collect())?;
-        let (updated, exception) = self.left(caller, (stock.counters, exception), stock.delta_to(book))?;
+        let mut delta = stock.delta_to(book);
+        delta += more;
+        let (updated, exception) = self.left(caller, (stock.counters, exception), delta)?;
         let mut writes = vec![write];
         writes.extend(exception);
         writes.extend(named.writes(scope, &stock.book));

@@ -128,7 +128,7 @@ impl Fixture {
         local.date().checked_add(Span::new().days(days)).unwrap()
     }
 
-    async fn lot_in(
+    pub(crate) async fn lot_in(
         &self,
         key: &str,
         lot: Option<&str>,
@@ -142,7 +142,12 @@ impl Fixture {
         update::update(&self.ports, &self.caller, key, request, |_| Ok(())).await
     }
 
-    async fn change_lot(&self, key: &str, lot: &str, change: Change) -> Result<recall::Answer, Error> {
+    pub(crate) async fn change_lot(
+        &self,
+        key: &str,
+        lot: &str,
+        change: Change,
+    ) -> Result<recall::Answer, Error> {
         let request = ChangeLotRequest { reason: "glass in it".into() };
         recall::change(&self.ports, &self.caller, key, lot, change, &request).await
     }
@@ -172,7 +177,7 @@ impl Fixture {
         found.items.into_iter().map(line).collect()
     }
 
-    async fn lots(&self) -> Vec<Line> {
+    pub(crate) async fn lots(&self) -> Vec<Line> {
         self.lots_at(HERE).await
     }
 

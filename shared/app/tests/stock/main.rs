@@ -9,6 +9,7 @@ mod conservation_tests;
 mod count_sheet_tests;
 mod counted_calls;
 mod counter_tests;
+mod damaged_tests;
 mod ending_tests;
 mod exception_tests;
 mod fixture;

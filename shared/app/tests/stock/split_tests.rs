@@ -488,6 +488,18 @@ async fn counts_and_versioned_updates_see_the_whole() {
     fixture.split(8).await;
     let answer = update("count", StockUpdateKind::Set, 20, None).await.unwrap();
     assert_eq!((answer.updated.stock, fixture.pieces().await), (fixture.level().await, (20, 12, 8)));
+    // Nor is what is damaged anywhere else than what is not.
+    for (key, kind, pieces, left) in [
+        ("more", StockUpdateKind::Set, 40, (40, 12, 28)),
+        ("damage", StockUpdateKind::Damage, 5, (35, 12, 23)),
+        ("repair", StockUpdateKind::Repair, 2, (37, 12, 25)),
+        ("gone", StockUpdateKind::WriteOff, 3, (37, 12, 25)),
+    ] {
+        let answer = update(key, kind, pieces, None).await.unwrap();
+        assert_eq!((answer.updated.stock, fixture.pieces().await), (fixture.level().await, left), "{key}");
+        fixture.split(4).await;
+    }
+    assert_eq!(fixture.level().await.damaged, QuantityInput::Whole(0));
     fixture.check().await;
 }
 

@@ -75,7 +75,7 @@ pub struct StockMovement {
     pub from_seq: Option<i64>,
     /// `sale`, `return`, `adjustment`, `count`, `restock`, `hold`, `release`, `expire`, `commit`, `sync`, `split`,
     /// `merge`, `transfer_ship` …, `purchase_place`, `purchase_receive`, `purchase_close`, `purchase_cancel`,
-    /// `lot_quarantine`, `lot_release`, `lot_expire`, `lot_assign`, `discrepancy` (sold offline beyond what there was; the reference is its exception), `reconciliation` (a
+    /// `lot_quarantine`, `lot_release`, `lot_expire`, `lot_assign`, `damage`, `repair`, `write_off`, `discrepancy` (sold offline beyond what there was; the reference is its exception), `reconciliation` (a
     /// difference corrected), `gap_closed` ….
     pub kind: String,
     /// Order, reservation or update that caused it.

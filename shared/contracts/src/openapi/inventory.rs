@@ -138,7 +138,9 @@ fn one_stock() {}
 
 /// Adjusts on hand by a signed quantity, or sets it to what was counted. A delta never takes more than
 /// is available; a count may find less than is promised, and then opens an exception. Of a product whose stock is kept by
-/// lots it may be of one lot; `assign` says of which lot some of it is that was of no known one. Roles: store manager, warehouse staff, integration, operator.
+/// lots it may be of one lot; `assign` says of which lot some of it is that was of no known one. `damage` takes from the
+/// shelf what is found damaged, `repair` brings it back, and `write_off` is of what is gone for good. Roles: store manager,
+/// warehouse staff, integration, operator.
 #[utoipa::path(post, path = "/v1/inventory/update", tag = "inventory",
     params(IdempotencyHeader, IfMatchHeader),
     request_body = StockUpdateRequest,
@@ -147,9 +149,9 @@ fn one_stock() {}
         (status = 400, description = "`json_malformed`, `idempotency_key_missing`, `if_match_malformed`"),
         (status = 403, description = "`role_required`, `store_out_of_reach`"),
         (status = 404, description = "`location_not_found`"),
-        (status = 409, description = "`version_conflict` with `current_version`; `insufficient_stock` with `lines` (ShortLine), or with `lot` where there is less of the lot, or less of no known lot (`unknown`); `lot_expires_otherwise` with its `expires_on`; `too_many_lots`"),
+        (status = 409, description = "`version_conflict` with `current_version`; `insufficient_stock` with `lines` (ShortLine), or with `lot` where there is less of the lot, or less of no known lot (`unknown`), or less that is damaged (`damaged`); `lot_expires_otherwise` with its `expires_on`; `too_many_lots`"),
         (status = 412, description = "`If-Match` names another version (`version_mismatch`)"),
-        (status = 422, description = "`field_invalid`, `quantity_invalid`, `reason_invalid`, `card_number_refused`, `sku_unknown`, `sku_not_stocked`, `sku_is_a_kit`, `id_malformed`, `sku_without_lots`, `lot_of_another_sku` with `lot_sku`, `lot_unknown`, `lot_required`, `expires_on_without_lot`, `expires_on_invalid`, `idempotency_key_reused`"),
+        (status = 422, description = "`field_invalid`, `quantity_invalid`, `reason_invalid`, `card_number_refused`, `sku_unknown`, `sku_not_stocked`, `sku_is_a_kit`, `id_malformed`, `sku_without_lots`, `lot_of_another_sku` with `lot_sku`, `lot_unknown`, `lot_required`, `lot_not_kept`, `expires_on_without_lot`, `expires_on_invalid`, `idempotency_key_reused`"),
     ))]
 fn update_stock() {}
 

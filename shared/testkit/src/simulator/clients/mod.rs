@@ -55,6 +55,8 @@ pub use till_offline::OFFLINE;
 
 /// Between two moments at which clients meet.
 const MEETS_EVERY_MILLIS: i64 = 5_000;
+/// What a request is told by which an exception was settled, once that opened anew: it took effect nevertheless.
+const REOPENED: &str = "exception_reopened";
 
 /// Begins all of them.
 pub fn begin(world: &Rc<World>) {
@@ -208,7 +210,7 @@ impl Line {
                 }
                 Some(Err(Error::Bug(why))) => world.fail("a request meets no bug", why),
                 Some(Err(Error::Rejected(refusal))) => {
-                    if let Some(known) = known {
+                    if let Some(known) = known.filter(|_| refusal.code != REOPENED) {
                         let seen = format!("{known}, then {}: {}", refusal.code, refusal.detail);
                         world.fail("one command, one result", seen);
                         return Err(refusal);

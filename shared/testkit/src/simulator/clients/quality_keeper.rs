@@ -193,15 +193,23 @@ impl Keeper<'_> {
         let chance = &self.world().chance;
         let quantity =
             if chance.percent(25) { 1_000 * chance.between(1, 2) } else { -1_000 * chance.between(1, 4) };
+        // It is found, or gone; or mended, or damaged.
+        let (kind, asked, damaged) = match chance.percent(30) {
+            true if quantity > 0 => ("repair", quantity, -quantity),
+            true => ("damage", -quantity, -quantity),
+            false => ("delta", quantity, 0),
+        };
         let body = json!({
-            "location_id": shop_id, "sku": sku, "lot": lot, "kind": "delta",
-            "quantity": set_up::quantity(self.owner, &sku, quantity), "reason": "looked at",
+            "location_id": shop_id, "sku": sku, "lot": lot, "kind": kind,
+            "quantity": set_up::quantity(self.owner, &sku, asked), "reason": "looked at",
         });
         let request = self.updating("lot-looked-at", body)?;
         match self.send_update(request).await {
             Ok(_) => {
                 let mut books = self.world().books.borrow_mut();
-                books.shelf(&self.owner.id, &shop_id, &sku).on_hand += quantity;
+                let shelf = books.shelf(&self.owner.id, &shop_id, &sku);
+                shelf.on_hand += quantity;
+                shelf.damaged += damaged;
             }
             Err(refusal) => self.line.expect_refusal(&refusal, &["insufficient_stock"]),
         }

@@ -25,15 +25,10 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize) -> Option<Stoppe
         let stocked: Vec<_> = owner.goods.iter().filter(|goods| goods.is_stocked).collect();
         let goods = world.chance.one_of(&stocked)?;
         let unit = if goods.is_weighed { Unit::Kg } else { Unit::Piece };
-        let counts = world.chance.percent(15);
-        let quantity = match (counts, world.chance.percent(30)) {
-            (true, _) => world.chance.between(0, 60),
-            (false, true) => -world.chance.between(1, 4),
-            (false, false) => world.chance.between(1, 40),
-        };
+        let (kind, pieces) = what_happened(&world);
         let mut body = json!({
-            "location_id": shop, "sku": goods.sku, "kind": if counts { "set" } else { "delta" },
-            "quantity": set_up::quantity(owner, &goods.sku, 1_000 * quantity), "reason": "the stock room said so",
+            "location_id": shop, "sku": goods.sku, "kind": kind,
+            "quantity": set_up::quantity(owner, &goods.sku, 1_000 * pieces), "reason": "the stock room said so",
         });
         if world.chance.percent(10) {
             body["expected_version"] = json!(world.chance.below(40));
@@ -52,13 +47,49 @@ pub async fn work(world: Rc<World>, tenant: usize, shop: usize) -> Option<Stoppe
             Ok(answer) => {
                 let change = answer.updated.change.resolve(unit).map_or(0, |change| change.thousandths());
                 let key = (owner.id.clone(), (shop.clone(), goods.sku.clone()));
-                world.books.borrow_mut().shelves.entry(key).or_default().on_hand += change;
-                if !counts && change != 1_000 * quantity {
-                    world.fail("an update does what it says", format!("{change}, not {quantity} pieces"));
+                let mut books = world.books.borrow_mut();
+                let shelf = books.shelves.entry(key).or_default();
+                let [on_hand, damaged] = match kind {
+                    "set" => [change, 0],
+                    "delta" => [pieces, 0],
+                    "damage" => [-pieces, pieces],
+                    "repair" => [pieces, -pieces],
+                    _ => [0, -pieces],
+                }
+                .map(|by| if kind == "set" { by } else { 1_000 * by });
+                shelf.on_hand += on_hand;
+                shelf.damaged += damaged;
+                drop(books);
+                if change != on_hand {
+                    world
+                        .fail("an update does what it says", format!("{change}, not {kind} {pieces} pieces"));
                 }
             }
-            Err(refusal) => line.expect_refusal(&refusal, &["insufficient_stock", "version_conflict"]),
+            Err(refusal) => {
+                // Nobody is told of which lot it is that is mended.
+                let of_lots =
+                    if goods.by_lots && kind == "repair" { "lot_required" } else { "insufficient_stock" };
+                line.expect_refusal(&refusal, &["insufficient_stock", "version_conflict", of_lots]);
+            }
         }
     }
     None
+}
+
+/// The kind of a stock update, and of how many pieces it is.
+fn what_happened(world: &World) -> (&'static str, i64) {
+    let chance = &world.chance;
+    if chance.percent(15) {
+        return ("set", chance.between(0, 60));
+    }
+    if chance.percent(15) {
+        return (
+            *chance.one_of(&["damage", "damage", "repair", "write_off"]).unwrap_or(&"damage"),
+            chance.between(1, 3),
+        );
+    }
+    if chance.percent(30) {
+        return ("delta", -chance.between(1, 4));
+    }
+    ("delta", chance.between(1, 40))
 }

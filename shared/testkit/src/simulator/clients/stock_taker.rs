@@ -11,7 +11,7 @@ use tillstream_contracts::inventory::{
 };
 
 use super::super::world::World;
-use super::{Answer, Line, Request, Stopped};
+use super::{Answer, Line, REOPENED, Request, Stopped};
 use crate::shop::caller;
 
 /// Who resolves at the same moment as a stock taker.
@@ -90,6 +90,10 @@ fn finish(line: &Line, tenant: &str, id: &str, by: u64, answer: Answer<Resolved>
             if !said.is_empty() && said != found_by(by) {
                 line.world.fail("an exception is resolved once", format!("{id}: {said}, by {by} too"));
             }
+            line.world.books.borrow_mut().resolved.insert((tenant.to_owned(), id.to_owned()));
+        }
+        // It was resolved, and another sale has opened it again since.
+        Err(refusal) if refusal.code == REOPENED => {
             line.world.books.borrow_mut().resolved.insert((tenant.to_owned(), id.to_owned()));
         }
         // A count that finds enough closes what another count opened.

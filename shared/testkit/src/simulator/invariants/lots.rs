@@ -25,7 +25,7 @@ use crate::memory_database::StreamChange;
 /// were good then may be past their day when they leave.
 const GOODS_MAX: usize = 100;
 /// Movements by which goods go that must be good.
-const TAKES: [&str; 5] = ["sale", "commit", "exchange", "transfer_ship", "adjustment"];
+const TAKES: [&str; 6] = ["sale", "commit", "exchange", "transfer_ship", "adjustment", "damage"];
 /// Movements by which customers get goods, or bring some back.
 const OF_CUSTOMERS: [&str; 4] = ["sale", "commit", "exchange", "return"];
 
@@ -502,7 +502,7 @@ fn is_named_rightly(was: &Shelf, is: &Shelf, new: &Item) -> bool {
             let is_one = changes.iter().filter(|change| gain(change) > 0).count() == 1;
             is_one && gained + is.unknown - was.unknown == 0
         }
-        "restock" | "adjustment" | "count" => {
+        "restock" | "adjustment" | "count" | "damage" | "repair" => {
             let is_good = |(rank, was, is): &(&Rank, There, There)| is.0 <= was.0 || !is_over(rank, at);
             is_same && changes.len() <= 1 && changes.iter().all(is_good)
         }
