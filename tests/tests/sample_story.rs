@@ -122,6 +122,8 @@ fn story() -> BTreeMap<&'static str, Scene> {
         ("inventory/place-backorder", (201, "/status", || json!("waiting"))),
         ("inventory/list-backorders", (200, "/items/0/number", || json!(1))),
         ("inventory/suggestions", (200, "/items/0/backordered", || json!(200))),
+        // Nothing of it was on a day that is closed, and no stream brings the ledger anything here.
+        ("inventory/turnover", (200, "/items/0/sold", || json!(0))),
         ("inventory/cancel-backorder", (200, "/status", || json!("cancelled"))),
         // Nothing has a reorder point, so nobody is told that it is low.
         ("inventory/alerts", (200, "/items", || json!([]))),

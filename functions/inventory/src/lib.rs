@@ -92,6 +92,7 @@ pub fn router(services: Services, authenticator: Arc<Authenticator>) -> Router {
         .route("/v1/inventory/backorders/{id}/cancel", post(backorders::cancel))
         .route("/v1/inventory/alerts", get(replenishment::alerts))
         .route("/v1/inventory/suggestions", get(replenishment::suggestions))
+        .route("/v1/inventory/turnover", get(replenishment::turnover))
         .route("/v1/inventory/lots", get(lots::all))
         .route("/v1/inventory/lots/{lot}", get(lots::one))
         .route("/v1/inventory/lots/{lot}/orders", get(lots::orders))

@@ -1,10 +1,13 @@
-//! Routes of alerts at the reorder point, and of what to order.
+//! Routes of alerts at the reorder point, of what to order, and of how fast stock moves.
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use tillstream_app::stock::{alerts as stock_alerts, suggestions as order_suggestions};
+use tillstream_app::stock::{
+    alerts as stock_alerts, suggestions as order_suggestions, turnover as stock_turnover,
+};
 use tillstream_contracts::replenishment::{OrderSuggestionQuery, StockAlertQuery};
+use tillstream_contracts::turnover::StockTurnoverQuery;
 use tillstream_runtime::Problem;
 use tillstream_runtime::http::{Authenticated, QueryParams};
 
@@ -25,4 +28,12 @@ pub(crate) async fn suggestions(
     QueryParams(query): QueryParams<OrderSuggestionQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     Ok(Json(order_suggestions::list(&services.ports, &caller, &query).await?))
+}
+
+pub(crate) async fn turnover(
+    State(services): State<Services>,
+    Authenticated(caller): Authenticated,
+    QueryParams(query): QueryParams<StockTurnoverQuery>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(stock_turnover::list(&services.ports, &caller, &query).await?))
 }

@@ -290,7 +290,7 @@ async fn the_document_and_the_router_agree() {
         let code = reply.body["code"].as_str().unwrap_or_default();
         assert!(!["route_unknown", "method_not_allowed"].contains(&code), "{method} {path}");
     }
-    assert_eq!(found, 57);
+    assert_eq!(found, 58);
 }
 
 /// The sample events are what the gateway sends: they reach their routes, and with a token do their work.
@@ -310,6 +310,7 @@ async fn sample_events_work() {
         (include_str!("../../../events/inventory/alerts.json"), 200),
         (include_str!("../../../events/inventory/lots.json"), 200),
         (include_str!("../../../events/inventory/suggestions.json"), 200),
+        (include_str!("../../../events/inventory/turnover.json"), 200),
         // Nobody allowed it.
         (include_str!("../../../events/inventory/place-backorder.json"), 409),
         (include_str!("../../../events/inventory/list-backorders.json"), 200),

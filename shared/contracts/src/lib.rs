@@ -31,3 +31,4 @@ pub mod suppliers;
 pub mod sync;
 pub mod till;
 pub mod transfers;
+pub mod turnover;

@@ -39,4 +39,5 @@ pub mod tenant_settings;
 pub mod till;
 pub mod transfer;
 pub mod transfer_lots;
+pub mod turnover;
 pub mod use_counting;

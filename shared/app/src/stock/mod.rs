@@ -47,6 +47,7 @@ pub mod suggestions;
 pub mod take;
 pub mod taken_beyond;
 pub mod transfers;
+pub mod turnover;
 mod unsynced;
 pub mod update;
 mod wanted;

@@ -31,14 +31,14 @@ use crate::tenancy::Caller;
 /// Stock items that one page looks at before it answers with what it has.
 const LOOKED_AT_MAX: usize = 1_000;
 /// Days of sales that are looked at where none are asked for.
-const SALES_DAYS: u32 = 28;
+pub(super) const SALES_DAYS: u32 = 28;
 /// Days until somebody looks again, where none are asked for.
 const REVIEW_DAYS: u32 = 7;
 /// Lead time of what no supplier names, in days, where none is asked for.
 const LEAD_TIME_DAYS: u32 = 7;
 
 /// A number of days that was asked for, or `usual`.
-fn days(field: &str, asked: Option<u32>, usual: u32, (least, most): (u32, u32)) -> Result<u32> {
+pub(super) fn days(field: &str, asked: Option<u32>, usual: u32, (least, most): (u32, u32)) -> Result<u32> {
     match asked {
         None => Ok(usual),
         Some(days) if (least..=most).contains(&days) => Ok(days),
@@ -93,7 +93,10 @@ async fn suppliers_of(ports: &Ports, caller: &Caller, named: Option<&str>) -> Re
 }
 
 /// The days whose sales are looked at: the last closed ones by the location's own calendar.
-fn sales_days(ports: &Ports, location: &Location, days: u32) -> Result<(Date, Date)> {
+///
+/// # Errors
+/// A bug if the location has no calendar.
+pub(super) fn sales_days(ports: &Ports, location: &Location, days: u32) -> Result<(Date, Date)> {
     let calendar = location.calendar().map_err(Error::bug)?;
     let today = calendar.business_day(ports.environment.now()).map_err(Error::bug)?;
     let first = today.checked_sub(i64::from(days).days()).map_err(Error::bug)?;

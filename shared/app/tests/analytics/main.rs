@@ -11,3 +11,4 @@ mod merged_tests;
 mod query_tests;
 mod rebuild_tests;
 mod suggestion_tests;
+mod turnover_tests;

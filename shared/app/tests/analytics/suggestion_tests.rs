@@ -20,7 +20,7 @@ use tillstream_testkit::test_environment::TestEnvironment;
 
 use crate::fixture::{run, sale_on, set_store};
 
-fn manager() -> Caller {
+pub fn manager() -> Caller {
     caller("demo", &[Role::StoreManager])
 }
 

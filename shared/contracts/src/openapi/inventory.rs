@@ -116,7 +116,7 @@ fn list_stock() {}
 
 /// Stock of a SKU at every location in reach; of a kit, wherever its first component has stock.
 #[utoipa::path(get, path = "/v1/inventory/{sku}", tag = "inventory",
-    params(("sku" = String, Path, description = "SKU. One named as a route beside (`movements`, `conservation`, `exceptions`, `counts`, `backorders`, `alerts`, `suggestions`, `lots`): `GET /v1/inventory?sku=`"), PageQuery),
+    params(("sku" = String, Path, description = "SKU. One named as a route beside (`movements`, `conservation`, `exceptions`, `counts`, `backorders`, `alerts`, `suggestions`, `turnover`, `lots`): `GET /v1/inventory?sku=`"), PageQuery),
     responses(
         (status = 200, description = "A page, by location", body = StockLevelPage),
         (status = 400, description = "`cursor_malformed`"),

@@ -24,6 +24,7 @@ use tillstream_domain::location::Location;
 
 use self::compare::compare;
 use self::difference::{Name, Seen, note};
+use self::ledger_check::OF_ORDERS;
 use self::orders::{check_lanes, check_named, compare_order};
 use crate::database::{Consistency, Get, Item, Table, Write};
 use crate::error::{Error, Result};
@@ -31,6 +32,7 @@ use crate::keeper::due::{DueWork, postpone, walk_due};
 use crate::ports::Ports;
 use crate::stock::counters::Counters;
 use crate::stock::layout::LAYOUT_WHOLE;
+use crate::stock::ledger::LedgerRow;
 use crate::stock::listing::{Among, Position, StockName, stock_names};
 use crate::tenancy::{Stores, TenantScope};
 
@@ -84,6 +86,16 @@ struct WalkState {
 
 fn is_late(ports: &Ports, deadline: Timestamp) -> bool {
     ports.environment.now() >= deadline
+}
+
+/// Whether a movement is of an order: of the goods that it sold or took back, or a correction of what moved for it. A
+/// correction of the stock item itself names its own exception.
+pub(super) fn is_of_any_order(row: &LedgerRow) -> bool {
+    if row.kind != KIND {
+        return OF_ORDERS.contains(&row.kind.as_str());
+    }
+    let of_item = Name { location_id: &row.location_id, sku: &row.sku, order_id: None };
+    row.reference != of_item.exception_id()
 }
 
 /// The version of a stock item, from all parts it ever had.

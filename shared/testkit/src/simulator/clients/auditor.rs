@@ -7,7 +7,7 @@ use std::time::Duration;
 use tillstream_app::catalog::{locations, suppliers};
 use tillstream_app::stock::{
     alerts, backorders, change_feed, conservation, counts, exceptions, lots, movements, purchases, read,
-    reservations, suggestions, transfers,
+    reservations, suggestions, transfers, turnover,
 };
 use tillstream_app::tenancy::{Caller, Role};
 use tillstream_app::{Ports, Result};
@@ -18,6 +18,7 @@ use tillstream_contracts::lots::LotQuery;
 use tillstream_contracts::purchase_orders::{PurchaseOrderQuery, PurchaseState};
 use tillstream_contracts::replenishment::{OrderSuggestionQuery, StockAlertQuery};
 use tillstream_contracts::transfers::TransferQuery;
+use tillstream_contracts::turnover::StockTurnoverQuery;
 use tillstream_domain::location::LocationKind;
 
 use super::super::books::Of;
@@ -27,7 +28,7 @@ use super::{Line, Request, Stopped};
 use crate::shop::caller;
 
 /// What can be read.
-const ROUTES: [&str; 25] = [
+const ROUTES: [&str; 26] = [
     "GET /v1/locations",
     "GET /v1/locations/{id}",
     "GET /v1/locations/{id}/inventory",
@@ -43,6 +44,7 @@ const ROUTES: [&str; 25] = [
     "GET /v1/inventory/backorders",
     "GET /v1/inventory/alerts",
     "GET /v1/inventory/suggestions",
+    "GET /v1/inventory/turnover",
     "GET /v1/inventory/lots",
     "GET /v1/inventory/reservations/{id}",
     "GET /v1/stock-movements/transfer",
@@ -193,6 +195,10 @@ async fn ask(ports: &Ports, caller: &Caller, route: &str, about: &About) -> Resu
                 cursor,
             };
             suggestions::list(ports, caller, &query).await.map(|_| None)
+        }
+        "GET /v1/inventory/turnover" => {
+            let query = StockTurnoverQuery { location_id, sku: None, days: Some(3), limit, cursor };
+            turnover::list(ports, caller, &query).await.map(|_| None)
         }
         "GET /v1/inventory/lots" => {
             let query = LotQuery { sku: None, location_id: Some(location_id), limit, cursor };
