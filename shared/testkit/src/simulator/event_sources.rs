@@ -332,7 +332,8 @@ async fn dispatch(world: Rc<World>, idle: Rc<Cell<bool>>) {
 /// The schedule: the keeper each minute, or later.
 async fn keep(world: Rc<World>) {
     loop {
-        world.sleep(Duration::from_secs(60) + world.chance.up_to(Duration::from_secs(30))).await;
+        let rest = world.keeper_rests.get();
+        world.sleep(rest + world.chance.up_to(rest / 2)).await;
         if world.keeper_runs.get() {
             run_keeper(&world).await;
         }

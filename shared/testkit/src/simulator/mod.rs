@@ -48,6 +48,11 @@ const OUTAGES: u64 = 5;
 /// For so long it is, at least and at most, in hours.
 const OUTAGE_HOURS: (u64, u64) = (24, 30);
 
+/// How long the keeper rests between two runs.
+const KEEPER_RESTS: Duration = Duration::from_secs(60);
+/// And while HQ is away and the shops are closed: little happens in so many hours, and each run looks at all there is.
+const KEEPER_RESTS_WHILE_AWAY: Duration = Duration::from_secs(600);
+
 /// A run that takes more steps than this does not end: where HQ hangs for a day after it, some take three million.
 const STEPS_MAX: u64 = 10_000_000;
 
@@ -231,7 +236,9 @@ impl Run {
         world.set_weather(Weather::BREEZE);
         world.control_hq(mode, 0);
         world.keeper_runs.set(true);
+        world.keeper_rests.set(KEEPER_RESTS_WHILE_AWAY);
         self.wait(time);
+        world.keeper_rests.set(KEEPER_RESTS);
     }
 
     fn all(&mut self) {

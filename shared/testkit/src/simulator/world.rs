@@ -18,6 +18,7 @@ use tillstream_app::dispatch::transport::HqTransport;
 use tillstream_app::environment::Environment;
 use tillstream_app::ports::{EventStream, WakeUpQueue};
 
+use super::KEEPER_RESTS;
 use super::Settings;
 use super::books::{AskedTotals, Books, GivenAbove, Goods, LotMoves, LotTrips, LotsOnShelves, Shop};
 use super::by_hand::{ByHand, console_of};
@@ -226,6 +227,8 @@ pub struct World {
     pub haste: u32,
     /// Whether the schedule runs the keeper.
     pub keeper_runs: Cell<bool>,
+    /// How long it rests between two runs, at least.
+    pub keeper_rests: Cell<Duration>,
     /// Batches that functions handled.
     pub batches: Cell<u64>,
     /// What happened, in words, where it is wanted.
@@ -332,6 +335,7 @@ impl World {
             clients: Cell::new(0),
             haste,
             keeper_runs,
+            keeper_rests: Cell::new(KEEPER_RESTS),
             batches: Cell::new(0),
             events: RefCell::default(),
             fingerprint: Cell::new(0xcbf2_9ce4_8422_2325),

@@ -210,7 +210,7 @@ impl Line {
                 }
                 Some(Err(Error::Bug(why))) => world.fail("a request meets no bug", why),
                 Some(Err(Error::Rejected(refusal))) => {
-                    if let Some(known) = known.filter(|_| refusal.code != REOPENED) {
+                    if let Some(known) = known.as_ref().filter(|_| refusal.code != REOPENED) {
                         let seen = format!("{known}, then {}: {}", refusal.code, refusal.detail);
                         world.fail("one command, one result", seen);
                         return Err(refusal);
