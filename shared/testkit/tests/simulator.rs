@@ -92,7 +92,7 @@ fn a_hundred_seeds_hold() {
 }
 
 /// Seeds in which a bug must be found.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 400;
 /// A line for each bug: its name, the seed that found it last, and the invariant that it broke there. That seed is asked
 /// first, since most of this test would be seeds that find nothing. Where it no longer breaks that invariant (any change
 /// of the clients makes other runs of all seeds), every seed is asked for one that does, and the line to write here is

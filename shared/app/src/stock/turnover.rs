@@ -373,6 +373,9 @@ mod tests {
         for kind in [
             "adjustment",
             "count",
+            "damage",
+            "repair",
+            "write_off",
             "sync",
             "discrepancy",
             "gap_closed",

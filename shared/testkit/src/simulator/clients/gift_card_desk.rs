@@ -61,7 +61,7 @@ pub async fn work(world: Rc<World>, tenant: usize, employee: u64) -> Option<Stop
         let step = match world.chance.below(10) {
             _ if !is_issued => Step::Issue(world.chance.between(0, 60_000)),
             0..5 => Step::Credit(world.chance.between(1, 30_000)),
-            5..8 => Step::Debit(world.chance.between(1, 20_000)),
+            5..8 => Step::Debit(taken(&world, &owner.id, &id)),
             8 => Step::Block,
             _ => Step::Unblock,
         };
@@ -111,6 +111,16 @@ pub async fn work(world: Rc<World>, tenant: usize, employee: u64) -> Option<Stop
         }
     }
     None
+}
+
+/// What is taken of a card: often more than half of what it holds, so that it does not bear two of these.
+fn taken(world: &World, tenant: &str, card: &str) -> i64 {
+    let books = world.books.borrow();
+    let held = books.gift_cards.get(&(tenant.to_owned(), card.to_owned())).map_or(0, |card| card.balance);
+    match held > 1 && world.chance.percent(60) {
+        true => world.chance.between(held / 2 + 1, held),
+        false => world.chance.between(1, 20_000),
+    }
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: serde_json::Value) -> tillstream_app::Result<T> {
