@@ -81,7 +81,7 @@ impl World {
     async fn moved(&self, all: &[(&'static str, &str, i64, i64)]) {
         for (kind, at, on_hand, damaged) in all {
             let movement = Movement {
-                kind: *kind,
+                kind,
                 reference: format!("{kind} {at}"),
                 actor: "e-7".into(),
                 at: moment(at),
